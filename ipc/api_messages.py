@@ -1,0 +1,224 @@
+"""What crosses the Unix socket: requests and the shapes scripts rely on.
+
+Runs in: supervisor and the user's shell.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ipc.transcript import TranscriptTiming, Value
+from ipc.worker_messages import Role, Task
+
+Workflow = Literal["transcribe", "subtitle"]
+"""`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
+Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
+IfExists = Literal["renew", "skip", "overwrite", "suffix"]
+"""`renew`: replace what stenod wrote for this recording and nobody changed; beside anything else write `name (2)`."""
+JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
+Outcome = Literal["done", "crashed", "failed", "timeout"]
+WorkerState = Literal[
+    "starting", "ready", "busy", "backing_off", "broken", "unloaded", "stopping", "stopped"
+]
+
+
+class JobOptions(Value):
+    """How one recording wants to be treated; None everywhere means: as the settings say."""
+
+    workflow: Workflow | None = None
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    """ISO 639-1; `None` with no setting either: found by listening."""
+    task: Task | None = None
+    prompt: str | None = Field(default=None, max_length=4000)
+    formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
+    output_dir: str | None = None
+    """Absolute; None: beside the recording."""
+    if_exists: IfExists | None = None
+    highlight_words: bool | None = None
+
+
+class SubmitFile(Value):
+    """The body of `POST /v1/jobs`."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    """Absolute path of a regular file that the daemon may read."""
+    options: JobOptions = JobOptions()
+
+
+class Attempt(Value):
+    """One time a worker had the job in hand, and how that ended."""
+
+    role: Role
+    engine: str
+    outcome: Outcome
+    signal: str | None = None
+    """`SIGSEGV` and its kin when the worker died of one."""
+    phase: str | None = None
+    """What it was doing when it died."""
+
+
+class JobError(Value):
+    """Why a job failed, and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class JobView(Value):
+    """A job as `steno show --json` prints it. Scripts rely on every name here."""
+
+    id: int
+    path: str
+    status: JobStatus
+    note: str | None = None
+    """Why it waits, in words."""
+    timing: TranscriptTiming | None = None
+    degraded_reason: str | None = None
+    language: str | None = None
+    audio_seconds: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    outputs: dict[Format, str] = {}
+    error: JobError | None = None
+    created_at: str
+    """UTC, ISO 8601."""
+    finished_at: str | None = None
+
+
+class LastDeath(Value):
+    """How a worker ended last time nobody had asked it to."""
+
+    signal: str | None
+    """`SIGSEGV` …; None when it simply exited."""
+    exit_code: int | None
+    reason: str
+    """In words: `segmentation fault while transcribing`."""
+    during_job: int | None
+    at: str
+    """UTC, ISO 8601."""
+
+
+class WorkerView(Value):
+    """One worker as `steno status` shows it."""
+
+    role: Role
+    engine: str
+    model: str | None
+    device: str | None
+    state: WorkerState
+    pid: int | None
+    restarts: int
+    last_death: LastDeath | None
+    note: str | None = None
+    """Why it is not ready, in words: `needs model small: run …`."""
+    footprint_bytes: int | None = None
+
+
+class RunningView(Value):
+    """How far a running job is."""
+
+    id: int
+    path: str
+    status: JobStatus
+    phase: str | None
+    done_seconds: float
+    audio_seconds: float | None
+
+
+class WatchView(Value):
+    """One watched folder."""
+
+    path: str
+    state: Literal["watching", "offline", "needs_permission"]
+    recursive: bool
+    growing: tuple[str, ...] = ()
+    """Files that are still being written."""
+    permanent: bool = True
+    """False: added over the socket since the daemon started."""
+
+
+class QueueView(Value):
+    """How much is to do."""
+
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    paused: bool
+
+
+class DaemonView(Value):
+    """The daemon itself."""
+
+    pid: int
+    version: str
+    uptime_seconds: float
+
+
+class StatusView(Value):
+    """The whole of `steno status --json`."""
+
+    daemon: DaemonView
+    workers: tuple[WorkerView, ...]
+    queue: QueueView
+    watches: tuple[WatchView, ...]
+    running: tuple[RunningView, ...] = ()
+
+
+class HealthView(Value):
+    """`GET /v1/health`: whether a recording handed over now would come out with words."""
+
+    healthy: bool
+    transcriber: WorkerState
+    aligner: WorkerState | None
+    """None: no aligner is configured."""
+
+
+class AddWatch(Value):
+    """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` takes it back."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    recursive: bool = False
+
+
+class Problem(Value):
+    """A refusal, as problem+json (RFC 9457)."""
+
+    status: int
+    code: str
+    detail: str
+    hint: str
+
+
+EventKind = Literal["job", "progress", "worker", "queue"]
+
+
+class JobChanged(Value):
+    """A server-sent event: a job moved."""
+
+    kind: Literal["job"] = "job"
+    job: JobView
+
+
+class JobProgressed(Value):
+    """A server-sent event: a running job came a step further."""
+
+    kind: Literal["progress"] = "progress"
+    running: RunningView
+
+
+class WorkerChanged(Value):
+    """A server-sent event: a worker changed state."""
+
+    kind: Literal["worker"] = "worker"
+    worker: WorkerView
+
+
+class QueuePaused(Value):
+    """A server-sent event: the queue was paused or resumed."""
+
+    kind: Literal["queue"] = "queue"
+    paused: bool
+
+
+Event = JobChanged | JobProgressed | WorkerChanged | QueuePaused

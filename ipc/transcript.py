@@ -1,0 +1,94 @@
+"""A transcript as plain frozen values: what workers produce, the database keeps and files show.
+
+Runs in: every process.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SegmentTiming = Literal["word", "segment"]
+TranscriptTiming = Literal["word", "mixed", "segment"]
+
+SCHEMA_VERSION = 1
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields, NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Word(Value):
+    """One word and where it is heard. A word without times does not exist: its segment is timed instead."""
+
+    word: str
+    """As it stands in the segment's text, without surrounding white space."""
+    start: float = Field(ge=0)
+    """Seconds from the start of the recording."""
+    end: float = Field(ge=0)
+    """Seconds from the start of the recording, never before `start`."""
+    score: float | None = None
+    """The aligner's confidence from 0 to 1, None where it gives none."""
+    interpolated: bool = False
+    """True where the times were guessed from the neighbours."""
+
+
+class Segment(Value):
+    """A stretch of speech, at most 30 s long, with its text and, once aligned, its words."""
+
+    id: int = Field(ge=0)
+    """Position in the transcript, counted from 0."""
+    start: float = Field(ge=0)
+    """Seconds from the start of the recording."""
+    end: float = Field(ge=0)
+    """Seconds from the start of the recording, never before `start`."""
+    text: str
+    """Without surrounding white space; never empty."""
+    avg_logprob: float | None = None
+    """Mean log probability of the text's tokens."""
+    no_speech_prob: float | None = None
+    """The model's own doubt that anybody speaks, 0 to 1."""
+    timing: SegmentTiming = "segment"
+    """`word`: every word of the text is in `words`, in order, with times. `segment`: `words` is empty."""
+    words: tuple[Word, ...] = ()
+    """The text's words in order, each inside [start, end]."""
+    repeats: int | None = None
+    """How often this same text stood in a row before the copies were folded into this one; None: it stood once."""
+
+
+class EngineUsed(Value):
+    """Which program, model and device did one half of the work."""
+
+    engine: str
+    model: str
+    device: str
+
+
+class EnginesUsed(Value):
+    """Who heard the words and who timed them."""
+
+    transcriber: EngineUsed | None = None
+    aligner: EngineUsed | None = None
+    """None when nothing was aligned."""
+
+
+class Transcript(Value):
+    """Everything known about a recording's speech; the content of transcript.json."""
+
+    schema_version: int = SCHEMA_VERSION
+    text: str
+    """The segments' texts joined with spaces."""
+    language: str | None
+    """ISO 639-1 code; None when nothing was said."""
+    language_probability: float | None = None
+    """0 to 1; None when the language was given, not found."""
+    duration: float
+    """Seconds of audio in the recording."""
+    timing: TranscriptTiming
+    no_speech: bool = False
+    """True when nobody speaks in the recording: the text is empty on purpose."""
+    segments: tuple[Segment, ...]
+    word_segments: tuple[Word, ...]
+    """All words of all segments in order, as WhisperX writes them."""
+    engine: EnginesUsed

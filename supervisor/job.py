@@ -1,0 +1,95 @@
+"""A job, its states and the moves allowed between them: pure.
+
+Runs in: supervisor.
+"""
+
+from dataclasses import dataclass, field
+
+from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
+from ipc.transcript import TranscriptTiming
+
+RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
+FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
+
+ALLOWED_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    "waiting": frozenset({"transcribing", "cancelled", "failed"}),
+    # Back to waiting: the daemon stopped, or a worker could not be had; what was stored stays.
+    "transcribing": frozenset({"aligning", "writing", "waiting", "failed", "cancelled"}),
+    "aligning": frozenset({"writing", "waiting", "failed", "cancelled"}),
+    "writing": frozenset({"done", "waiting", "failed", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset({"waiting"}),
+    "cancelled": frozenset({"waiting"}),
+}
+
+
+class MoveNotAllowed(Exception):
+    """A job was asked to make a move that its state does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What a recording was when it was taken: cheap to compare first, certain second."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    sha256: str | None = None
+    """Of the whole content; None while nobody has read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """An output of ours, and its content's hash, so that somebody's edits are never overwritten."""
+
+    path: str
+    sha256: str | None
+    """None: the name is reserved, the file not yet written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One recording on its way. A new value for every change; the database is the truth."""
+
+    id: int
+    path: str
+    options: JobOptions
+    status: JobStatus
+    identity: FileIdentity
+    created_at: float
+    """Seconds since the epoch."""
+    finished_at: float | None = None
+    note: str | None = None
+    timing: TranscriptTiming | None = None
+    degraded_reason: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    audio_seconds: float | None = None
+    transcribed_seconds: float = 0.0
+    """Nothing before this has to be heard again."""
+    transcribed_whole: bool = False
+    """All speech is stored: only words and files are missing."""
+    claims: int = 0
+    """How often it was started; power cuts count here and harm nobody."""
+    transcriber_crashes: int = 0
+    """How often a transcriber died holding it; only these quarantine."""
+    aligner_crashes: int = 0
+    quarantined: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    outputs: dict[Format, WrittenFile] = field(default_factory=dict)
+    error: JobError | None = None
+    transcribed_by: str | None = None
+    """EngineUsed as JSON: who heard the words."""
+    aligned_by: str | None = None
+    """EngineUsed as JSON: who timed them."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+
+def check_move(job: Job, to: JobStatus) -> None:
+    """Raises MoveNotAllowed unless the job may go from where it is to `to`."""
+    if to not in ALLOWED_MOVES[job.status]:
+        raise MoveNotAllowed(f"job {job.id} is {job.status}; it cannot become {to}")

@@ -1,0 +1,120 @@
+"""What the worker shell asks of an engine: the two Protocols, and how an engine says no.
+
+Runs in: worker. An engine is a class without arguments, named by import path; it imports its library in `load`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ipc.transcript import Segment, Word
+from ipc.worker_messages import Task, WorkerSetup
+
+SAMPLE_RATE = 16_000
+"""Samples a second of every piece of audio in stenod; always mono."""
+
+Audio = npt.NDArray[np.float32]
+"""Samples from -1 to 1, shape (n,)."""
+
+
+class EngineRefusal(Exception):
+    """The engine cannot do this, and is well: the request is bad or something is missing."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What an engine has after `load`."""
+
+    model: str
+    """As a person would name it."""
+    device: str
+    """`cpu`, `metal` or `cuda`."""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """At most 30 s of speech, cut in silence."""
+
+    start: float
+    """Seconds from the start of the recording."""
+    audio: Audio
+
+    @property
+    def end(self) -> float:
+        return self.start + len(self.audio) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A stretch of text an engine heard in a chunk, in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    text: str
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How chunks are to be transcribed."""
+
+    language: str
+    task: Task = "transcribe"
+    prompt: str | None = None
+
+
+Downloading = Callable[[], None]
+"""Called now and then while a model is fetched, so that the boot deadline knows."""
+
+
+class Transcriber(Protocol):
+    """Speech → text."""
+
+    batch_size: int
+    """How many chunks `transcribe` likes to have at once."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""
+
+    def check(self, language: str | None, task: Task) -> None:
+        """Raises EngineRefusal if the model cannot: `cannot_translate`, `language_not_supported`."""
+
+    def find_language(self, audio: Audio) -> tuple[str, float]:
+        """ISO 639-1 code and probability of what is spoken in at most 30 s of speech."""
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        """One list a chunk, in order, each stretch inside its chunk. A chunk without words gives an empty list."""
+
+    def rest(self) -> None:
+        """Between jobs: give caches back."""
+
+
+class Aligner(Protocol):
+    """Known text + its audio → when each word is said."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        """As for a transcriber."""
+
+    def check(self, language: str) -> None:
+        """Raises EngineRefusal `no_alignment_model:xx` if words of this language cannot be timed."""
+
+    def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+        """The segment's words in order with times from the start of the recording, inside the segment.
+
+        `audio` is the sound of the segment, from `segment.start` to `segment.end`. Words without an own time
+        are interpolated and say so. Empty when nothing can be aligned; never changes the text.
+        """
+
+    def rest(self) -> None:
+        """Between jobs: give caches back."""
