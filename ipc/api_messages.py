@@ -17,9 +17,7 @@ IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 """`renew`: replace what stenod wrote for this recording and nobody changed; beside anything else write `name (2)`."""
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
 Outcome = Literal["done", "crashed", "failed", "timeout"]
-WorkerState = Literal[
-    "starting", "ready", "busy", "backing_off", "broken", "unloaded", "stopping", "stopped"
-]
+WorkerState = Literal["starting", "ready", "busy", "backing_off", "broken", "unloaded", "stopping", "stopped"]
 
 
 class JobOptions(Value):
@@ -78,7 +76,7 @@ class JobView(Value):
     language: str | None = None
     audio_seconds: float | None = None
     attempts: tuple[Attempt, ...] = ()
-    outputs: dict[Format, str] = {}
+    outputs: dict[Format, str] = Field(default_factory=dict)
     error: JobError | None = None
     created_at: str
     """UTC, ISO 8601."""

@@ -117,7 +117,7 @@ class Ready(Value):
     device: str
     """Where it computes: `metal`, `cpu`, `cuda`."""
     load_seconds: float
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     """Package → version of what does the work."""
 
 

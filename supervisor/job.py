@@ -5,7 +5,7 @@ Runs in: supervisor.
 
 from dataclasses import dataclass, field
 
-from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
+from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
 from ipc.transcript import TranscriptTiming
 
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
