@@ -4,20 +4,35 @@ Runs in: every process.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 WhisperBackend = Literal["auto", "mlx", "whisperx", "hybrid"]
 AlignmentBackend = Literal["whisperx", "mlx", "same", "none"]
 ENGINE_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 """What somebody's own engine looks like: `package.module:Class`."""
+EnginePath = Annotated[str, Field(pattern=ENGINE_PATH)]
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as unknown_user:
+        raise ValueError(f"{folder}: {unknown_user}") from unknown_user
+    if not folder.is_absolute():
+        raise ValueError("a folder starts with / or ~: a daemon has no folder of its own to start from")
+    return folder
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+"""Absolute once checked; `~` is the home of who runs the daemon."""
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class WorkerSettings(Section):
@@ -96,7 +111,7 @@ class OutputSettings(Section):
 
     formats: tuple[Literal["json", "srt", "vtt", "txt", "tsv", "md"], ...] = ("json", "srt", "txt")
     """The files of a finished job."""
-    folder: Path | None = None
+    folder: Folder | None = None
     """Where they go; unset: beside the recording."""
     if_exists: Literal["renew", "skip", "overwrite", "suffix"] = "renew"
     """`renew` replaces what stenod wrote for the same recording and nobody edited, and never anything else."""
@@ -116,14 +131,16 @@ class QueueSettings(Section):
 class WatchSettings(Section):
     """The folders whose recordings are transcribed without being asked."""
 
-    folders: tuple[Path, ...] = (Path("~/Transcribe"),)
-    """Watched from the start; created when missing."""
+    folders: tuple[Folder, ...] = Field(default=(Path("~/Transcribe"),), validate_default=True)
+    """Watched from the start; `~/Transcribe` itself is created when missing, any other is waited for."""
     recursive: bool = False
     """Whether folders within them count."""
     settle_seconds: float = Field(default=5.0, ge=0)
     """A file is taken once its size and time have not changed for so long."""
     scan_seconds: float = Field(default=30.0, gt=0)
     """How often the folder is read in full, whatever events said."""
+    unreachable_seconds: float = Field(default=20.0, gt=0)
+    """A folder whose reading takes longer counts as offline: a network disk that went away."""
 
 
 class LogSettings(Section):
@@ -136,10 +153,10 @@ class LogSettings(Section):
 class Settings(Section):
     """Everything an owner may set, merged and checked."""
 
-    whisper_backend: WhisperBackend | str = Field(default="auto", union_mode="left_to_right")
+    whisper_backend: WhisperBackend | EnginePath = Field(default="auto", union_mode="left_to_right")
     """`mlx`, `whisperx`, `hybrid` (mlx transcribes, whisperx aligns), `auto` (mlx on Apple silicon, whisperx
     elsewhere), or the import path of your own engine."""
-    alignment_backend: AlignmentBackend | str = Field(default="whisperx", union_mode="left_to_right")
+    alignment_backend: AlignmentBackend | EnginePath = Field(default="whisperx", union_mode="left_to_right")
     """`whisperx`, `mlx`, `same` as the transcriber, `none`, or the import path of your own engine."""
     model: str | None = None
     """What the transcriber loads: a name, a hub id, a folder or `starter`; unset: large-v3-turbo or small."""
@@ -165,5 +182,5 @@ class Settings(Section):
     media: MediaSettings = MediaSettings()
     output: OutputSettings = OutputSettings()
     queue: QueueSettings = QueueSettings()
-    watch: WatchSettings = WatchSettings()
+    watch: WatchSettings = Field(default_factory=WatchSettings)
     logs: LogSettings = LogSettings()

@@ -1,0 +1,80 @@
+"""Which engine fills which role, from the settings and the machine: pure.
+
+Runs in: every process.
+"""
+
+from dataclasses import dataclass
+
+from config.settings import Settings
+from config.sources import ConfigError
+
+TRANSCRIBERS = {
+    "mlx": "workers.mlx_transcriber:MlxTranscriber",
+    "whisperx": "workers.whisperx_transcriber:WhisperxTranscriber",
+}
+"""Engine → the import path its worker is started with."""
+ALIGNERS = {
+    "mlx": "workers.mlx_aligner:MlxAligner",
+    "whisperx": "workers.whisperx_aligner:WhisperxAligner",
+}
+FALLBACK = "whisperx"
+"""It runs on every machine and shares no native code with MLX."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Names for people, import paths for workers. An engine of the owner's own goes by its path in both."""
+
+    transcriber: str
+    transcriber_path: str
+    aligner: str | None
+    """None: alignment is off."""
+    aligner_path: str | None
+    fallback: str | None
+    """None: a transcriber that keeps dying is not replaced."""
+    fallback_path: str | None
+
+
+def resolve_engines(settings: Settings, platform: str, machine: str) -> EngineChoice:
+    """What `auto`, `hybrid` and `same` mean here; `platform` is sys.platform, `machine` platform.machine().
+
+    Raises ConfigError where MLX is asked for and has no build.
+    """
+    transcriber = _transcriber(settings.whisper_backend, platform, machine)
+    aligner = _aligner(settings.alignment_backend, transcriber)
+    if "mlx" in (transcriber, aligner) and platform == "darwin" and machine != "arm64":
+        raise ConfigError(
+            f"mlx needs Apple silicon; this Python runs as {machine}. "
+            "Set WHISPER_BACKEND=whisperx and ALIGNMENT_BACKEND=whisperx, or use a native Python"
+        )
+    fallback = FALLBACK if settings.workers.fallback and transcriber != FALLBACK else None
+    return EngineChoice(
+        transcriber=transcriber,
+        transcriber_path=TRANSCRIBERS.get(transcriber, transcriber),
+        aligner=aligner,
+        aligner_path=None if aligner is None else ALIGNERS.get(aligner, aligner),
+        fallback=fallback,
+        fallback_path=None if fallback is None else TRANSCRIBERS[fallback],
+    )
+
+
+def _transcriber(backend: str, platform: str, machine: str) -> str:
+    match backend:
+        case "auto":
+            return "mlx" if (platform, machine) == ("darwin", "arm64") else "whisperx"
+        case "hybrid":
+            # The other half of hybrid, whisperx aligning, is ALIGNMENT_BACKEND's default; another choice is honoured.
+            return "mlx"
+        case engine:
+            return engine
+
+
+def _aligner(backend: str, transcriber: str) -> str | None:
+    match backend:
+        case "none":
+            return None
+        case "same":
+            # Somebody's own transcriber has no aligner of the same name.
+            return transcriber if transcriber in ALIGNERS else "whisperx"
+        case engine:
+            return engine

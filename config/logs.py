@@ -1,0 +1,84 @@
+"""Where the daemon's own story goes: readable on a terminal, one JSON object a line otherwise.
+
+Runs in: supervisor and worker.
+"""
+
+import logging
+import sys
+from logging.handlers import RotatingFileHandler, WatchedFileHandler
+from pathlib import Path
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+FILE_BYTES = 10_000_000
+FILES_KEPT = 3
+
+
+def start_logging(level: str, json_lines: bool, file: Path | None = None, *, owns_file: bool = False) -> None:
+    """Sends structlog's events to stderr from now on, dropping those below `level` (debug, info, warning, error).
+
+    The caller decides on `json_lines`, usually `not sys.stderr.isatty()`. Times are ISO 8601 in UTC.
+    `file` gets every event as a JSON line too; the one process that `owns_file` turns it over when it is full.
+    Libraries that use `logging` come out as the same kind of line, from warning up; below that they are chatter.
+    Tracebacks never show local variables: those may hold the words of a recording.
+    """
+    least = logging.getLevelNamesMapping()[level.upper()]
+    facts: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    line: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if json_lines
+        else [_escape_controls, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    )
+    copies: list[Processor] = [] if file is None else [_Copy(file, owns_file)]
+    structlog.configure(
+        processors=[*facts, *copies, *line],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        # Loggers made at import time must follow a later call: the private daemon and the tests make one.
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(
+            processors=[ProcessorFormatter.remove_processors_meta, *copies, *line], foreign_pre_chain=facts
+        )
+    )
+    libraries = logging.getLogger()
+    libraries.handlers[:] = [handler]
+    libraries.setLevel(max(least, logging.WARNING))
+
+
+class _Copy:
+    """A step in the chain that changes nothing: it writes the event down as a JSON line on its way to stderr."""
+
+    def __init__(self, file: Path, owns_file: bool) -> None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._handler: logging.Handler = (
+            RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
+            if owns_file
+            # Notices that the owner turned the file over, and opens the new one.
+            else WatchedFileHandler(file, encoding="utf-8", delay=True)
+        )
+        self._render = structlog.processors.JSONRenderer()
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        copy = structlog.processors.format_exc_info(logger, name, dict(event))
+        line = self._render(logger, name, copy)
+        self._handler.handle(logging.makeLogRecord({"msg": line, "levelno": logging.INFO}))
+        return event
+
+
+def _escape_controls(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """A file's name may hold escape sequences; a terminal must not obey them. JSON escapes by itself."""
+    return {field: _visible(fact) if isinstance(fact, str) else fact for field, fact in event.items()}
+
+
+def _visible(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

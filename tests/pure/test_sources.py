@@ -1,0 +1,236 @@
+"""Where each setting comes from, what is refused, and which engines come of it."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import config
+from config.engines import EngineChoice, resolve_engines
+from config.places import Places, find_places
+from config.settings import Settings
+from config.sources import KEYS, NAMES, ConfigError, load
+
+MAC = ("darwin", "arm64")
+LINUX = ("linux", "x86_64")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return find_places({"STENO_HOME": str(tmp_path)})
+
+
+def refusal(places: Places, environment: Mapping[str, str], flags: Mapping[str, object] | None = None) -> str:
+    with pytest.raises(ConfigError) as refused:
+        load(places, environment, flags or {})
+    return str(refused.value)
+
+
+def test_each_source_beats_the_ones_below_it_and_says_its_name(places: Places, tmp_path: Path) -> None:
+    toml, env_file = tmp_path / "config.toml", tmp_path / ".env.pipeline"
+    toml.write_text(
+        'model = "toml"\nprompt = "toml"\nlanguage = "de"\ntask = "translate"\n[watch]\nsettle_seconds = 1\n'
+    )
+    env_file.write_text("export STENO_MODEL=file\nSTENO_PROMPT='it costs $5'\nSTENO_LANGUAGE=fr\n")
+    loaded = load(places, {"STENO_MODEL": "environment", "STENO_LANGUAGE": "it"}, {"language": "nl", "model": None})
+    said = {
+        key: (getattr(loaded.settings, key), loaded.origins[key]) for key in ("language", "model", "prompt", "task")
+    }
+    assert said == {
+        "language": ("nl", "flag"),
+        "model": ("environment", "environment STENO_MODEL"),
+        "prompt": ("it costs $5", f".env.pipeline ({env_file})"),
+        "task": ("translate", f"config.toml ({toml})"),
+    }
+    assert loaded.settings.watch.settle_seconds == 1.0
+    assert loaded.origins["watch.scan_seconds"] == "default"
+
+
+def test_with_nothing_given_everything_is_the_default(tmp_path: Path) -> None:
+    places = find_places({"XDG_RUNTIME_DIR": str(tmp_path)}, "linux")
+    loaded = load(find_places({}, "linux"), {}) if not places.config_file.exists() else None
+    if loaded is not None:
+        assert loaded.settings == Settings()
+    moved = load(find_places({"STENO_HOME": str(tmp_path)}), {})
+    assert moved.settings.watch.folders == (tmp_path / "Transcribe",)
+    assert set(moved.origins) == set(KEYS)
+    assert set(moved.origins.values()) == {"default"}
+    assert moved.settings.model_copy(update={"watch": Settings().watch}) == Settings()
+
+
+def test_every_setting_has_a_name_in_the_environment() -> None:
+    assert set(NAMES.values()) == set(KEYS)
+    assert {"STENO_MODEL", "STENO_ALIGNMENT_MODEL", "WHISPER_BACKEND", "ALIGNMENT_BACKEND"} < set(NAMES)
+    assert NAMES["STENO_WATCH_SETTLE_SECONDS"] == "watch.settle_seconds"
+    assert len(NAMES) == len(KEYS) + 2
+
+
+def test_text_from_the_environment_becomes_numbers_switches_and_lists(places: Places) -> None:
+    settings = load(
+        places,
+        {
+            "STENO_WORKERS_FALLBACK": "no",
+            "STENO_WORKERS_THREADS": "3",
+            "STENO_DEADLINES_PROGRESS_SECONDS": "7.5",
+            "STENO_OUTPUT_FORMATS": "json, srt md",
+            "STENO_WATCH_FOLDERS": "/a, b:~/c,/d",
+            "STENO_MODEL": "",
+            "ALIGNMENT_BACKEND": " mlx ",
+        },
+    ).settings
+    assert settings.workers.fallback is False
+    assert settings.workers.threads == 3
+    assert settings.deadlines.progress_seconds == 7.5
+    assert settings.output.formats == ("json", "srt", "md")
+    assert settings.watch.folders == (Path("/a, b"), Path.home() / "c", Path("/d"))
+    assert settings.model is None
+    assert settings.alignment_backend == "mlx"
+
+
+def test_our_own_name_beats_the_one_brought_along(places: Places) -> None:
+    loaded = load(places, {"STENO_WHISPER_BACKEND": "mlx", "WHISPER_BACKEND": "whisperx"})
+    assert loaded.settings.whisper_backend == "mlx"
+    assert loaded.origins["whisper_backend"] == "environment STENO_WHISPER_BACKEND"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {"WHISPER_BACKEND": "whisprx"},
+            ["environment WHISPER_BACKEND", "'whisprx'", "'auto', 'mlx'", "mean whisperx?"],
+        ),
+        ({"ALIGNMENT_BACKEND": "off"}, ["alignment_backend", "'none'", "package.module:Class"]),
+        ({"STENO_OUTPUT_FORMATS": "json,pdf"}, ["STENO_OUTPUT_FORMATS", "output.formats", "pdf", "'srt'"]),
+        ({"STENO_DEADLINES_BOOT_SECONDS": "soon"}, ["deadlines.boot_seconds", "'soon'", "valid number"]),
+        ({"STENO_DEADLINES_BOOT_SECONDS": "inf"}, ["deadlines.boot_seconds", "finite"]),
+        ({"STENO_WATCH_SCAN_SECONDS": "0"}, ["watch.scan_seconds", "greater than 0"]),
+        ({"STENO_OUTPUT_FOLDER": "out"}, ["output.folder", "'out'", "starts with / or ~"]),
+        ({"STENO_LANGUAGE": "English"}, ["language", "'English'", "[a-z]{2,3}"]),
+        ({"STENO_TASK": "x", "STENO_WORKFLOW": "y"}, ["environment STENO_TASK", "environment STENO_WORKFLOW"]),
+    ],
+)
+def test_a_refusal_names_place_key_value_and_what_is_allowed(
+    places: Places, environment: dict[str, str], said: list[str]
+) -> None:
+    message = refusal(places, environment)
+    assert [part for part in said if part not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        (
+            "[watch]\nsetle_seconds = 3\n",
+            ["there is no setting watch.setle_seconds", "did you mean watch.settle_seconds?"],
+        ),
+        ("modle = 'x'\n", ["there is no setting modle", "did you mean model?"]),
+        ("[wach]\nfolders = []\n", ["there is no setting wach.folders", "did you mean watch.folders?"]),
+        ("watch = true\n", ["watch is a section", "[watch]"]),
+        ("model = 3\n", ["model = 3", "valid string"]),
+        ("model = \n", ["not valid TOML", "line 1"]),
+        ("[watch]\nfolders = 'x'\n", ["watch.folders = 'x'"]),
+        ("model.name = 'x'\n", ["there is no setting model.name"]),
+    ],
+)
+def test_a_mistake_in_config_toml_is_named_with_its_file(places: Places, toml: str, said: list[str]) -> None:
+    places.config_file.write_text(toml)
+    message = refusal(places, {})
+    assert [part for part in [*said, str(places.config_file)] if part not in message] == [], message
+
+
+def test_a_config_file_that_cannot_be_read_is_not_a_missing_one(places: Places) -> None:
+    places.config_file.write_bytes(b"model = '\xff'")
+    assert "cannot be read" in refusal(places, {})
+    places.config_file.unlink()
+    places.config_file.mkdir()
+    assert "cannot be read" in refusal(places, {})
+
+
+def test_a_flag_for_no_setting_is_refused_too(places: Places) -> None:
+    assert "flag: there is no setting model.name" in refusal(places, {}, {"model.name": "x"})
+
+
+def test_a_name_that_looks_like_ours_is_doubted_and_not_refused(places: Places, tmp_path: Path) -> None:
+    (tmp_path / ".env.pipeline").write_text("STENO_HOME=/elsewhere\nOPENAI_API_KEY=x\n")
+    loaded = load(places, {"STENO_HOME": str(tmp_path), "STENO_MODLE": "x", "PATH": "/bin"})
+    about_home, about_model = loaded.doubts
+    assert "STENO_HOME has no effect" in about_home
+    assert "did you mean STENO_MODEL?" in about_model
+    assert loaded.settings.model is None
+
+
+def test_the_default_file_holds_every_setting_with_its_default() -> None:
+    text = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text) == {name: {} for name in Settings.model_fields if name not in KEYS}, "something is set"
+    setting = re.compile(r"^# ([a-z_]+) =(?: (.+))?$", re.MULTILINE)
+    # TOML has no word for "unset": such a key stands there without a value.
+    unset = [name for name, value in setting.findall(text) if not value]
+    written = setting.sub(lambda line: f"{line[1]} = {line[2]}" if line[2] else "", text)
+    assert Settings.model_validate(tomllib.loads(written)) == Settings()
+    section, found = "", []
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]") + "."
+        elif match := setting.match(line):
+            found.append(section + match[1])
+    assert found == list(KEYS)
+    assert unset == ["model", "fallback_model", "alignment_model", "language", "prompt", "folder"]
+
+
+def chosen(whisper: str, alignment: str, machine: tuple[str, str], fallback: bool = True) -> EngineChoice:
+    settings = Settings.model_validate(
+        {"whisper_backend": whisper, "alignment_backend": alignment, "workers": {"fallback": fallback}}
+    )
+    return resolve_engines(settings, *machine)
+
+
+@pytest.mark.parametrize(
+    ("whisper", "alignment", "machine", "transcriber", "aligner", "fallback"),
+    [
+        ("auto", "whisperx", MAC, "mlx", "whisperx", "whisperx"),
+        ("auto", "whisperx", LINUX, "whisperx", "whisperx", None),
+        ("auto", "whisperx", ("darwin", "x86_64"), "whisperx", "whisperx", None),
+        ("auto", "whisperx", ("linux", "arm64"), "whisperx", "whisperx", None),
+        ("hybrid", "whisperx", MAC, "mlx", "whisperx", "whisperx"),
+        ("hybrid", "mlx", LINUX, "mlx", "mlx", "whisperx"),
+        ("mlx", "same", LINUX, "mlx", "mlx", "whisperx"),
+        ("whisperx", "same", MAC, "whisperx", "whisperx", None),
+        ("auto", "same", MAC, "mlx", "mlx", "whisperx"),
+        ("mlx", "none", MAC, "mlx", None, "whisperx"),
+        ("my.engines:Own", "same", MAC, "my.engines:Own", "whisperx", "whisperx"),
+        ("whisperx", "my.engines:Own", LINUX, "whisperx", "my.engines:Own", None),
+    ],
+)
+def test_backends_resolve_to_engines(
+    whisper: str,
+    alignment: str,
+    machine: tuple[str, str],
+    transcriber: str,
+    aligner: str | None,
+    fallback: str | None,
+) -> None:
+    choice = chosen(whisper, alignment, machine)
+    assert (choice.transcriber, choice.aligner, choice.fallback) == (transcriber, aligner, fallback)
+    assert chosen(whisper, alignment, machine, fallback=False).fallback is None
+
+
+def test_a_worker_is_told_its_engine_by_import_path() -> None:
+    assert chosen("mlx", "whisperx", MAC) == EngineChoice(
+        transcriber="mlx",
+        transcriber_path="workers.mlx_transcriber:MlxTranscriber",
+        aligner="whisperx",
+        aligner_path="workers.whisperx_aligner:WhisperxAligner",
+        fallback="whisperx",
+        fallback_path="workers.whisperx_transcriber:WhisperxTranscriber",
+    )
+    assert chosen("a.b:C", "d:E", LINUX).transcriber_path == "a.b:C"
+    assert chosen("a.b:C", "d:E", LINUX).aligner_path == "d:E"
+
+
+@pytest.mark.parametrize(("whisper", "alignment"), [("mlx", "whisperx"), ("hybrid", "none"), ("whisperx", "mlx")])
+def test_mlx_on_an_intel_mac_is_refused_with_a_way_out(whisper: str, alignment: str) -> None:
+    with pytest.raises(ConfigError, match=r"Apple silicon.*x86_64.*WHISPER_BACKEND=whisperx"):
+        chosen(whisper, alignment, ("darwin", "x86_64"))
