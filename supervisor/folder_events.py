@@ -1,0 +1,103 @@
+"""The operating system's word that something happened in a folder: a hint, never the truth.
+
+Runs in: supervisor, in watchdog's threads.
+
+watchdog drops overflows on both platforms without saying so, guesses renames, and its threads end by themselves
+when the folder goes away. So an event only means "look soon"; which event it was is of no interest.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from watchdog import events
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from supervisor.candidate_names import is_candidate
+
+log = structlog.get_logger()
+
+# Everything but reads: our own look at the folder would be news of something happening in it.
+NOT_OF_READING: list[type[events.FileSystemEvent]] = [
+    events.FileCreatedEvent,
+    events.FileModifiedEvent,
+    events.FileMovedEvent,
+    events.FileDeletedEvent,
+    events.FileClosedEvent,
+    events.DirCreatedEvent,
+    events.DirModifiedEvent,
+    events.DirMovedEvent,
+    events.DirDeletedEvent,
+]
+
+
+class FolderEvents(events.FileSystemEventHandler):
+    """Calls `look_soon` from a thread of its own when something happened that a look at the folder could show."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recursive: bool,
+        is_due_anyway: Callable[[str], bool],
+        look_soon: Callable[[], None],
+        make_observer: Callable[[], BaseObserver] = Observer,
+    ) -> None:
+        """`is_due_anyway` tells files that will be looked at in time: each write to a growing one is an event."""
+        self._folder = folder
+        self._recursive = recursive
+        self._is_due_anyway = is_due_anyway
+        self._look_soon = look_soon
+        self._make_observer = make_observer
+        self._observer: BaseObserver | None = None
+        self._place: tuple[int, int] | None = None
+        self._failed = False
+
+    def on_any_event(self, event: events.FileSystemEvent) -> None:
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if event.is_directory or any(self._is_news(path) for path in paths):
+            self._look_soon()
+
+    def _is_news(self, path: str) -> bool:
+        return is_candidate(path.rpartition("/")[2]) and not self._is_due_anyway(path)
+
+    def revive(self, place: tuple[int, int]) -> bool:
+        """Starts the observer, or replaces one that died or that watches a folder which is no longer there.
+
+        Whether events come from now on that did not before.
+
+        `place` is the folder's device and inode. Blocks while the system sets up; call it in a thread.
+        Without events, the scans still find everything, so a failure is logged once and tried again next time.
+        """
+        if self._is_alive() and place == self._place:
+            return False
+        if self._observer is not None:
+            log.info("folder_events_lost", folder=str(self._folder))
+        self.stop()
+        try:
+            self._observer = self._make_observer()
+            self._observer.start()
+            self._observer.schedule(self, str(self._folder), recursive=self._recursive, event_filter=NOT_OF_READING)
+        except (OSError, RuntimeError) as refusal:  # RuntimeError: no more threads, or FSEvents has the folder still
+            self.stop()
+            if not self._failed:
+                hint = "only the periodic scan finds new files here; on Linux raise fs.inotify.max_user_watches"
+                log.warning("folder_events_unavailable", folder=str(self._folder), error=str(refusal), hint=hint)
+            self._failed = True
+        else:
+            self._place = place
+            self._failed = False
+        return self._place is not None
+
+    def stop(self) -> None:
+        """Tells the threads to end, without waiting: on a disk that went away they may not."""
+        if self._observer is not None:
+            self._observer.stop()
+        self._observer = None
+        self._place = None
+
+    def _is_alive(self) -> bool:
+        # An emitter ends by itself when its folder is deleted; the observer above it does not notice.
+        observer = self._observer
+        return observer is not None and observer.is_alive() and any(one.is_alive() for one in observer.emitters)
