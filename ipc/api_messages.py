@@ -132,7 +132,7 @@ class WatchView(Value):
     growing: tuple[str, ...] = ()
     """Files that are still being written."""
     permanent: bool = True
-    """False: added over the socket since the daemon started."""
+    """False: added over the socket, not by the settings."""
 
 
 class QueueView(Value):

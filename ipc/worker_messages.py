@@ -46,6 +46,8 @@ class WorkerSetup(Value):
     """The self-watchdog ends the process after so long without a step forward (GIL held or not)."""
     log_level: str = "info"
     log_json: bool = True
+    log_file: str | None = None
+    """Where events go besides stderr."""
 
 
 # --- supervisor → worker -----------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""`python -P -m supervisor`: the only way the daemon starts. Arguments and environment → settings → asyncio.run.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import os
+import sys
+
+import structlog
+
+from config.engines import resolve_engines
+from config.logs import start_logging
+from config.places import find_places
+from config.sources import ConfigError, load
+from supervisor.api_socket import SocketRefused
+from supervisor.daemon import Daemon
+from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
+from supervisor.job_database import DatabaseRefused
+
+EXIT_ALREADY_RUNNING = 0
+"""Whoever starts a second daemon has what they wanted; a service manager must not try again."""
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
+    places = find_places()
+    json_lines = not sys.stderr.isatty()
+    try:
+        loaded = load(places, os.environ)
+        choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+    except ConfigError as wrong:
+        print(f"stenod: {wrong}", file=sys.stderr)
+        return os.EX_CONFIG
+    start_logging(loaded.settings.logs.level, json_lines, places.log_file, owns_file=True)
+    for doubt in loaded.doubts:
+        log.warning("setting_doubted", doubt=doubt)
+    try:
+        with DaemonLock.acquire(places.lock):
+            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines).run())
+    except AlreadyRunning as other:
+        print(f"stenod: {other}", file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+    except DatabaseRefused as refused:
+        print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
+        return os.EX_DATAERR
+    except LockRefused as refused:
+        print(f"stenod: {refused}", file=sys.stderr)
+        return os.EX_CANTCREAT
+    except SocketRefused as refused:
+        print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
+        return os.EX_CANTCREAT
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""One job at the aligner: words for stored segments, batch by batch, and what happens when it dies on them.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from config.settings import Settings
+from ipc.api_messages import Attempt
+from ipc.transcript import EngineUsed, Segment, Word
+from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
+from supervisor.crash_policy import halves, next_alignment
+from supervisor.decoding import Step, decode
+from supervisor.job import Job
+from supervisor.job_queue import JobQueue
+from supervisor.transcript_rules import with_words
+from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
+
+log = structlog.get_logger()
+
+BATCH_SEGMENTS = 4
+"""Segments a request: two halvings find a poisonous one, within the four restarts a job may cost."""
+
+
+class BatchRefused(Exception):
+    """The aligner is well and cannot do this batch."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Alignment:
+    """The aligner's half of one job. Whatever happens here, the text stays and the job finishes."""
+
+    def __init__(
+        self,
+        job: Job,
+        pcm: Path,
+        *,
+        queue: JobQueue,
+        keeper: WorkerKeeper,
+        settings: Settings,
+        step: Step,
+    ) -> None:
+        self._job_id = job.id
+        self._recording = job.path
+        self._pcm = pcm
+        self._queue = queue
+        self._keeper = keeper
+        self._settings = settings
+        self._step = step
+        self._deaths = job.aligner_crashes
+        self._spent = False
+        """The aligner did something for this job."""
+        self._reason = job.degraded_reason
+        self.given_up: str | None = None
+        """Why the rest of the job keeps segment times: the aligner is not asked again."""
+
+    async def run(self, stored: asyncio.Event, is_over: asyncio.Event) -> None:
+        """Until transcription `is_over` and no stored segment waits for words. `stored` is set when more came."""
+        while True:
+            stored.clear()
+            over = is_over.is_set()
+            waiting = await self._queue.segments(self._job_id, unaligned_only=True)
+            for first in range(0, len(waiting), BATCH_SEGMENTS):
+                await self._align(waiting[first : first + BATCH_SEGMENTS], deaths_of_batch=0)
+            if over and not waiting:
+                break
+            if not over:
+                # The transcriber's own deadlines bound this wait: it ends with its stage.
+                await stored.wait()
+        if self._spent and self.given_up is None:
+            await self._record_attempt("done", None)
+
+    async def _align(self, batch: Sequence[Segment], deaths_of_batch: int) -> None:
+        """Every segment of the batch ends stored as final: with words, or deliberately without."""
+        while True:
+            if self.given_up is not None:
+                return await self._leave(batch, self.given_up)
+            try:
+                return await self._store(batch, await self._request(batch))
+            except WorkerUnavailable as unavailable:
+                log.warning("job_found_no_aligner", job=self._job_id, code=unavailable.code)
+                self.given_up = "aligner_unavailable"
+            except BatchRefused as refused:
+                return await self._narrow(batch, refused.code, deaths_of_batch)
+            except WorkerDied as died:
+                deaths_of_batch += 1
+                await self._record_death(died.death)
+                code = "aligner_timeout" if died.death.cause == "timeout" else "aligner_crashed"
+                allowed = self._settings.crashes.aligner_restarts_allowed
+                match next_alignment(len(batch), deaths_of_batch, self._deaths, allowed):
+                    case "same_batch":
+                        continue
+                    case "halves":
+                        for part in halves(batch):
+                            await self._align(part, deaths_of_batch)
+                        return None
+                    case "leave_segment":
+                        return await self._leave(batch, code)
+                    case "leave_rest":
+                        self.given_up = code
+
+    async def _narrow(self, batch: Sequence[Segment], code: str, deaths_of_batch: int) -> None:
+        """A refusal costs no worker: one for the language holds for the job, any other is one segment's."""
+        if code.startswith("no_alignment_model"):
+            self.given_up = code
+            await self._leave(batch, code)
+        elif len(batch) > 1:
+            for segment in batch:
+                await self._align([segment], deaths_of_batch)
+        else:
+            await self._leave(batch, "alignment_failed")
+
+    async def _request(self, batch: Sequence[Segment]) -> dict[int, tuple[Word, ...]]:
+        job = await self._queue.get(self._job_id)
+        if not self._pcm.exists():
+            await decode(
+                self._keeper, self._recording, self._pcm, self._settings, job_id=self._job_id, step=self._step
+            )
+        request = Align(
+            request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch)
+        )
+        words: dict[int, tuple[Word, ...]] = {}
+        async with self._keeper.request(
+            request, deadline_seconds=self._settings.deadlines.alignment_seconds, during_job=self._job_id
+        ) as replies:
+            async for reply in replies:
+                match reply:
+                    case Progress(phase=phase, done_seconds=done_seconds):
+                        self._step(phase, done_seconds)
+                    case WordsAligned():
+                        words = reply.words
+                    case RequestFailed(code=code):
+                        raise BatchRefused(code)
+                    case _:
+                        pass
+        if not self._spent:
+            self._spent = True
+            view = self._keeper.view
+            used = EngineUsed(engine=view.engine, model=view.model or "", device=view.device or "")
+            await self._queue.change(self._job_id, aligned_by=used.model_dump_json())
+        return words
+
+    async def _store(self, batch: Sequence[Segment], words: dict[int, tuple[Word, ...]]) -> None:
+        final = []
+        for segment in batch:
+            timed, reason = with_words(segment, words.get(segment.id))
+            final.append(timed)
+            if reason is not None:
+                await self._degrade(reason)
+                log.warning("segment_kept_its_own_times", job=self._job_id, segment=segment.id, reason=reason)
+        await self._queue.store_aligned(self._job_id, final)
+        self._step("aligning", batch[-1].end)
+
+    async def _leave(self, batch: Sequence[Segment], code: str) -> None:
+        await self._degrade(code)
+        await self._queue.store_aligned(self._job_id, batch)
+
+    async def _degrade(self, code: str) -> None:
+        """The first reason that comes up is the job's."""
+        if self._reason is None:
+            self._reason = code
+            await self._queue.change(self._job_id, degraded_reason=code)
+
+    async def _record_death(self, death: Death) -> None:
+        self._deaths += 1
+        log.warning("job_lost_its_aligner", job=self._job_id, cause=death.reason, crashes=self._deaths)
+        await self._record_attempt(death.cause, death)
+
+    async def _record_attempt(self, outcome: str, death: Death | None) -> None:
+        attempt = Attempt.model_validate(
+            {
+                "role": "aligner",
+                "engine": self._keeper.primary_engine,
+                "outcome": outcome,
+                "signal": None if death is None else death.signal,
+                "phase": None if death is None else death.phase,
+            }
+        )
+        await self._queue.add_attempt(self._job_id, attempt, aligner_crashes=self._deaths)

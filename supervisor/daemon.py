@@ -1,0 +1,153 @@
+"""The composition root: builds the parts, runs them side by side, and stops them in order.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from importlib.metadata import version
+
+import structlog
+
+from config.engines import EngineChoice
+from config.places import Places
+from config.sources import Loaded
+from ipc.api_messages import WorkerChanged, WorkerView
+from ipc.worker_messages import WorkerSetup
+from supervisor.api import create_app
+from supervisor.api_server import serve
+from supervisor.api_socket import bind
+from supervisor.crash_reports import CrashReports
+from supervisor.event_bus import EventBus
+from supervisor.front_desk import FrontDesk
+from supervisor.intake import Intake
+from supervisor.job_dispatcher import JobDispatcher
+from supervisor.job_queue import JobQueue, NoSuchJob
+from supervisor.job_runner import JobRunner
+from supervisor.spawner import Spawner
+from supervisor.watch_folder import WatchFolders
+from supervisor.watch_list import WatchList
+from supervisor.worker_keeper import WorkerKeeper
+from supervisor.worker_setups import worker_setups
+
+log = structlog.get_logger()
+
+LONGEST_STOP_SECONDS = 9.0
+
+
+class Daemon:
+    """Everything that runs in the supervisor process. Made once, run once."""
+
+    def __init__(self, loaded: Loaded, choice: EngineChoice, places: Places, *, log_json: bool) -> None:
+        self._settings = loaded.settings
+        self._origins = loaded.origins
+        self._choice = choice
+        self._places = places
+        self._log_json = log_json
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises DatabaseRefused and SocketRefused before anything is started."""
+        settings, places = self._settings, self._places
+        for folder in (places.state, places.spool, places.models):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        queue = await JobQueue.open(places.database, settings.queue)
+        try:
+            await self._run_with(queue)
+        finally:
+            await queue.close()
+        log.info("daemon_stopped")
+
+    async def _run_with(self, queue: JobQueue) -> None:
+        settings, places = self._settings, self._places
+        bus = EventBus()
+        spawner = Spawner()
+        setups = worker_setups(
+            settings, self._choice, places, cores=os.cpu_count() or 1, log_json=self._log_json
+        )
+
+        def worker_changed(view: WorkerView) -> None:
+            bus.publish(WorkerChanged(worker=view))
+            dispatcher.wake()
+
+        def keeper(*candidates: WorkerSetup | None) -> WorkerKeeper:
+            engines = [setup for setup in candidates if setup is not None]
+            return WorkerKeeper(engines, settings, places.state / "crashes", spawner, worker_changed)
+
+        transcriber = keeper(setups.transcriber, setups.fallback)
+        aligner = None if setups.aligner is None else keeper(setups.aligner)
+        runner = JobRunner(
+            queue,
+            transcriber,
+            aligner,
+            settings,
+            places.spool,
+            CrashReports(places.logs / "crashes"),
+            tell=lambda job: dispatcher.tell(job),
+        )
+        dispatcher = JobDispatcher(queue, runner, transcriber, aligner, bus, settings, places.spool)
+        await self._sweep_spool(queue)
+        intake = Intake(queue, dispatcher, bus)
+        watch_folders = WatchFolders(
+            settings.watch,
+            intake.take,
+            intake.is_known,
+            excluded=(places.spool, places.state, places.logs),
+            # A folder of our own choice is made; one the owner named and that is not there may be an unplugged disk.
+            created=settings.watch.folders if self._origins["watch.folders"] == "default" else (),
+            watch_list=WatchList(places.state / "watches.json"),
+        )
+        desk = FrontDesk(queue, dispatcher, transcriber, aligner, watch_folders, bus, version("stenod"))
+        listener = bind(places.socket)
+        self._listen_to_signals()
+        log.info(
+            "daemon_started",
+            version=version("stenod"),
+            transcriber=self._choice.transcriber,
+            aligner=self._choice.aligner,
+            socket=str(places.socket),
+        )
+        keepers = [transcriber] if aligner is None else [transcriber, aligner]
+        async with asyncio.TaskGroup() as parts:
+            kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
+            dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
+            watching = parts.create_task(watch_folders.run(), name="watch folders")
+            serving = parts.create_task(serve(create_app(desk), listener, stop=self._stop), name="socket")
+            await self._stop.wait()
+            log.info("daemon_stopping")
+            bus.close()
+            watching.cancel()
+            # Workers first: a job in hand then learns at once that it must wait, without asking politely.
+            await asyncio.gather(*(keeper.stop() for keeper in keepers))
+            dispatching.cancel()
+            await asyncio.wait([dispatching, serving, *kept])
+        spawner.close()
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for asked in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(asked, self._asked_to_stop, asked)
+
+    def _asked_to_stop(self, asked: signal.Signals) -> None:
+        if self._stop.is_set():
+            # Asked twice: at once. The workers see their pipe close; the database takes any exit.
+            log.warning("daemon_left_at_once", signal=asked.name)
+            sys.stderr.flush()
+            os._exit(128 + asked)
+        # Last of all deadlines: a thread stuck on a dead network disk must not hold up the exit.
+        signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, LONGEST_STOP_SECONDS)
+        self._stop.set()
+
+    async def _sweep_spool(self, queue: JobQueue) -> None:
+        """Folders of jobs that are over: left by a daemon that was killed between `done` and tidying up."""
+        for folder in await asyncio.to_thread(lambda: list(self._places.spool.iterdir())):
+            try:
+                needed = not (await queue.get(int(folder.name))).is_finished
+            except (NoSuchJob, ValueError):
+                needed = False
+            if not needed:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

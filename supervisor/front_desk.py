@@ -1,0 +1,223 @@
+"""What anybody may ask of the daemon: the use cases behind the socket.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from ipc.api_messages import (
+    AddWatch,
+    DaemonView,
+    Event,
+    Format,
+    HealthView,
+    JobChanged,
+    JobStatus,
+    JobView,
+    QueuePaused,
+    QueueView,
+    StatusView,
+    SubmitFile,
+    WatchView,
+    WorkerView,
+)
+from ipc.worker_messages import Role
+from supervisor.event_bus import EventBus
+from supervisor.file_identity import FileRefused, look_at
+from supervisor.job import Job, MoveNotAllowed
+from supervisor.job_database import JobQueueBroken
+from supervisor.job_dispatcher import JobDispatcher
+from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
+from supervisor.result_formats import render
+from supervisor.status_report import health_view, job_view, queue_view, status_view
+from supervisor.transcript_rules import assemble
+from supervisor.watch_folder import WatchFolders
+from supervisor.worker_keeper import WorkerKeeper
+
+
+class Refused(Exception):
+    """The request is bad, or asks for what is not there."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status."""
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class FrontDesk:
+    """One method a use case; each returns what the client is shown, or raises Refused."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        dispatcher: JobDispatcher,
+        transcriber: WorkerKeeper,
+        aligner: WorkerKeeper | None,
+        watch_folders: WatchFolders,
+        bus: EventBus,
+        version: str,
+    ) -> None:
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._transcriber = transcriber
+        self._aligner = aligner
+        self._watch_folders = watch_folders
+        self._bus = bus
+        self._version = version
+        self._started_at = time.monotonic()
+
+    # --- jobs ------------------------------------------------------------------------------------------------
+
+    async def submit(self, wanted: SubmitFile) -> JobView:
+        """A recording becomes a job, durable before this returns."""
+        _refuse_relative(wanted.path)
+        if wanted.options.output_dir is not None:
+            _refuse_relative(wanted.options.output_dir)
+        try:
+            identity = await asyncio.to_thread(look_at, Path(wanted.path))
+            job = await self._queue.add(wanted.path, wanted.options, identity)
+        except FileRefused as no:
+            raise Refused(400, no.code, no.message, no.hint) from no
+        except QueueFull as no:
+            raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
+        except JobQueueBroken as no:
+            raise Refused(507, no.code, no.message, no.hint) from no
+        self._dispatcher.wake()
+        return self._tell(job)
+
+    async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
+        """Newest first."""
+        return [self._view(job) for job in await self._queue.list(status, limit)]
+
+    async def job(self, job_id: int) -> JobView:
+        """One job."""
+        return self._view(await self._find(job_id))
+
+    async def transcript(self, job_id: int, format: Format) -> str:
+        """The transcript as stored, in any format, whatever files were written. Of a finished job only."""
+        job = await self._find(job_id)
+        if job.status != "done":
+            raise Refused(
+                409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
+            )
+        segments = await self._queue.segments(job_id)
+        transcript = assemble(job, segments)
+        return await asyncio.to_thread(
+            render, transcript, format, recording_name=Path(job.path).name, highlight_words=False
+        )
+
+    async def cancel(self, job_id: int) -> JobView:
+        """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
+        await self._find(job_id)
+        try:
+            return self._tell(await self._dispatcher.cancel(job_id))
+        except MoveNotAllowed as no:
+            raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
+
+    async def retry(self, job_id: int) -> JobView:
+        """A failed or cancelled job waits again, its crashes forgiven."""
+        await self._find(job_id)
+        try:
+            job = await self._queue.retry(job_id)
+        except MoveNotAllowed as no:
+            raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
+        self._dispatcher.wake()
+        return self._tell(job)
+
+    # --- the daemon ------------------------------------------------------------------------------------------
+
+    async def status(self) -> StatusView:
+        """The whole page."""
+        return status_view(
+            DaemonView(
+                pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
+            ),
+            [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
+            await self._queue_view(),
+            self._watch_folders.views,
+            self._dispatcher.running(),
+        )
+
+    async def health(self) -> HealthView:
+        """Whether a recording handed over now would come out with words."""
+        return health_view(self._transcriber.view, None if self._aligner is None else self._aligner.view)
+
+    async def restart(self, role: Role) -> WorkerView:
+        """A fresh worker, its deaths forgotten."""
+        keeper = self._transcriber if role == "transcriber" else self._aligner
+        if keeper is None:
+            raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
+        await keeper.restart()
+        return keeper.view
+
+    async def pause(self) -> QueueView:
+        """No further job is started; running ones finish. Survives a restart of the daemon."""
+        return await self._set_paused(True)
+
+    async def resume(self) -> QueueView:
+        """Jobs are started again."""
+        return await self._set_paused(False)
+
+    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Subscribe first, read the state afterwards: nothing slips between."""
+        return self._bus.subscribe(job_id)
+
+    # --- watch folders ---------------------------------------------------------------------------------------
+
+    def watches(self) -> list[WatchView]:
+        """Every watched folder."""
+        return list(self._watch_folders.views)
+
+    async def add_watch(self, wanted: AddWatch) -> WatchView:
+        """Watch one more folder."""
+        _refuse_relative(wanted.path)
+        path = Path(wanted.path)
+        if not await asyncio.to_thread(path.is_dir):
+            raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
+        self._watch_folders.add(path, wanted.recursive)
+        return next(view for view in self._watch_folders.views if Path(view.path) == path)
+
+    async def remove_watch(self, path: str) -> None:
+        """Stop watching a folder; its jobs go on."""
+        if all(Path(view.path) != Path(path) for view in self._watch_folders.views):
+            raise Refused(404, "no_such_watch", f"{path!r} is not watched", "`steno watch list` shows what is")
+        self._watch_folders.remove(Path(path))
+
+    # ---------------------------------------------------------------------------------------------------------
+
+    async def _find(self, job_id: int) -> Job:
+        try:
+            return await self._queue.get(job_id)
+        except NoSuchJob as no:
+            raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
+
+    async def _queue_view(self) -> QueueView:
+        return queue_view(await self._queue.counts(), await self._queue.is_paused())
+
+    async def _set_paused(self, paused: bool) -> QueueView:
+        await self._queue.set_paused(paused)
+        self._dispatcher.wake()
+        self._bus.publish(QueuePaused(paused=paused))
+        return await self._queue_view()
+
+    def _view(self, job: Job) -> JobView:
+        return job_view(job, self._dispatcher.why_waiting)
+
+    def _tell(self, job: Job) -> JobView:
+        view = self._view(job)
+        self._bus.publish(JobChanged(job=view))
+        return view
+
+
+def _refuse_relative(path: str) -> None:
+    """The daemon's working folder is not the client's."""
+    if not Path(path).is_absolute():
+        raise Refused(400, "path_not_absolute", f"{path!r} is not an absolute path", "give the full path")

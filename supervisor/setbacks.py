@@ -1,0 +1,29 @@
+"""How the way of a job ends early: it failed, or it must wait.
+
+Runs in: supervisor.
+"""
+
+from ipc.api_messages import JobError
+
+
+class JobFailed(Exception):
+    """The job cannot be done; recorded, and nobody tries again until asked."""
+
+    def __init__(self, error: JobError, *, quarantined: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.quarantined = quarantined
+        """True when it failed because it killed workers."""
+
+
+class JobMustWait(Exception):
+    """Something the job needs is not there now; it goes back to waiting with what it has."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__(note)
+        self.note = note
+        """Why, in words, for `steno show`."""
+
+
+class JobSuperseded(Exception):
+    """The watched file changed before its turn came; the new version is a job of its own."""

@@ -1,0 +1,78 @@
+"""What `steno status` and `steno show` say: internal values turned into the shapes scripts rely on. Pure.
+
+Runs in: supervisor.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from ipc.api_messages import (
+    DaemonView,
+    HealthView,
+    JobStatus,
+    JobView,
+    QueueView,
+    RunningView,
+    StatusView,
+    WatchView,
+    WorkerView,
+)
+from supervisor.job import RUNNING, Job
+
+
+def iso_time(epoch_seconds: float) -> str:
+    """UTC, ISO 8601, to the millisecond."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def job_view(job: Job, why_waiting: str | None = None) -> JobView:
+    """A job for people and scripts. `why_waiting` stands in for the note of a job that has none of its own."""
+    return JobView(
+        id=job.id,
+        path=job.path,
+        status=job.status,
+        note=job.note or (why_waiting if job.status == "waiting" else None),
+        timing=job.timing,
+        degraded_reason=job.degraded_reason,
+        language=job.language,
+        audio_seconds=job.audio_seconds,
+        attempts=job.attempts,
+        outputs={format: written.path for format, written in job.outputs.items() if written.sha256 is not None},
+        error=job.error,
+        created_at=iso_time(job.created_at),
+        finished_at=None if job.finished_at is None else iso_time(job.finished_at),
+    )
+
+
+def queue_view(counts: Mapping[JobStatus, int], paused: bool) -> QueueView:
+    """How much is to do."""
+    return QueueView(
+        waiting=counts.get("waiting", 0),
+        running=sum(counts.get(status, 0) for status in RUNNING),
+        done=counts.get("done", 0),
+        failed=counts.get("failed", 0),
+        paused=paused,
+    )
+
+
+def status_view(
+    daemon: DaemonView,
+    workers: Iterable[WorkerView],
+    queue: QueueView,
+    watches: Iterable[WatchView],
+    running: Iterable[RunningView],
+) -> StatusView:
+    """The whole page."""
+    return StatusView(
+        daemon=daemon, workers=tuple(workers), queue=queue, watches=tuple(watches), running=tuple(running)
+    )
+
+
+def health_view(transcriber: WorkerView, aligner: WorkerView | None) -> HealthView:
+    """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
+    able = {"ready", "busy", "unloaded"}
+    return HealthView(
+        healthy=transcriber.state in able and (aligner is None or aligner.state in able),
+        transcriber=transcriber.state,
+        aligner=None if aligner is None else aligner.state,
+    )

@@ -1,0 +1,184 @@
+"""One job at the transcriber: decoded, transcribed, resumed after every death until the policy says enough.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from config.settings import Settings
+from ipc.api_messages import Attempt, JobError
+from ipc.transcript import EngineUsed
+from ipc.worker_messages import (
+    LanguageFound,
+    Progress,
+    RequestFailed,
+    SegmentsTranscribed,
+    Transcribe,
+    TranscriptionFinished,
+)
+from supervisor.crash_policy import next_transcription
+from supervisor.crash_reports import CrashReports
+from supervisor.decoding import Step, decode, raise_refusal
+from supervisor.job import Job
+from supervisor.job_queue import JobQueue
+from supervisor.job_wishes import JobWishes
+from supervisor.setbacks import JobFailed, JobMustWait
+from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
+
+log = structlog.get_logger()
+
+
+class Transcription:
+    """The transcriber's half of one job. Stored segments are never transcribed again."""
+
+    def __init__(
+        self,
+        job: Job,
+        wishes: JobWishes,
+        pcm: Path,
+        *,
+        queue: JobQueue,
+        keeper: WorkerKeeper,
+        settings: Settings,
+        reports: CrashReports,
+        stored: asyncio.Event,
+        step: Step,
+        tell: Callable[[Job], None],
+    ) -> None:
+        self._job = job
+        self._wishes = wishes
+        self._pcm = pcm
+        self._queue = queue
+        self._keeper = keeper
+        self._settings = settings
+        self._reports = reports
+        self._stored = stored
+        """Set after every batch of segments that is safe in the database."""
+        self._step = step
+        self._tell = tell
+
+    async def run(self) -> Job:
+        """Until every segment is stored; the job as it is then. Raises JobFailed and JobMustWait."""
+        while not self._job.transcribed_whole:
+            self._job = await self._queue.get(self._job.id)
+            engine = self._engine()
+            try:
+                await self._attempt(engine)
+            except WorkerDied as died:
+                await self._record_death(engine, died.death)
+            except WorkerUnavailable as unavailable:
+                # Became broken under our hands: the fallback may still do it.
+                if engine == self._engine():
+                    raise JobMustWait(f"{unavailable.message}; {unavailable.hint}") from unavailable
+            except JobFailed:
+                await self._record_attempt(engine, "failed", None, None)
+                raise
+        return self._job
+
+    def _engine(self) -> str | None:
+        """None: the primary engine."""
+        fallback = self._keeper.fallback_engine
+        if fallback is None:
+            return None
+        crashes = self._job.transcriber_crashes
+        worn_out = 0 < self._settings.crashes.transcriber_crashes_allowed <= crashes
+        return fallback if worn_out or self._keeper.is_worn_out() else None
+
+    async def _attempt(self, engine: str | None) -> None:
+        job = self._job
+        audio_seconds = await decode(
+            self._keeper, job.path, self._pcm, self._settings, job_id=job.id, step=self._step, engine=engine
+        )
+        language = job.language or self._wishes.language
+        job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language)
+        self._tell(job)
+        segments = await self._queue.segments(job.id)
+        if segments:
+            log.info("transcription_resumed", job=job.id, at_seconds=job.transcribed_seconds, segments=len(segments))
+        request = Transcribe(
+            request_id=0,
+            pcm_path=str(self._pcm),
+            language=language,
+            task=self._wishes.task,
+            prompt=self._wishes.prompt,
+            start_at_seconds=job.transcribed_seconds,
+            first_segment_id=len(segments),
+        )
+        deadlines = self._settings.deadlines
+        deadline_seconds = max(
+            deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds
+        )
+        async with self._keeper.request(
+            request, deadline_seconds=deadline_seconds, during_job=job.id, engine=engine
+        ) as replies:
+            async for reply in replies:
+                match reply:
+                    case Progress(phase=phase, done_seconds=done_seconds):
+                        self._step(phase, done_seconds)
+                    case LanguageFound(language=found, probability=probability):
+                        await self._queue.change(job.id, language=found, language_probability=probability)
+                    case SegmentsTranscribed(segments=heard, done_seconds=done_seconds):
+                        await self._queue.store_segments(job.id, heard, done_seconds)
+                        self._step("transcribing", done_seconds)
+                        self._stored.set()
+                    case RequestFailed() as refused:
+                        raise_refusal(refused)
+                    case TranscriptionFinished():
+                        used = EngineUsed(
+                            engine=self._keeper.view.engine,
+                            model=self._keeper.view.model or "",
+                            device=self._keeper.view.device or "",
+                        )
+                        await self._queue.change(
+                            job.id, transcribed_whole=True, transcribed_by=used.model_dump_json()
+                        )
+                    case _:
+                        pass
+        await self._record_attempt(engine, "done", None, None)
+
+    async def _record_attempt(
+        self, engine: str | None, outcome: str, signal: str | None, phase: str | None, crashes: int | None = None
+    ) -> None:
+        attempt = Attempt.model_validate(
+            {
+                "role": "transcriber",
+                "engine": engine or self._keeper.primary_engine,
+                "outcome": outcome,
+                "signal": signal,
+                "phase": phase,
+            }
+        )
+        counted = self._job.transcriber_crashes if crashes is None else crashes
+        self._job = await self._queue.add_attempt(self._job.id, attempt, transcriber_crashes=counted)
+        self._tell(self._job)
+
+    async def _record_death(self, engine: str | None, death: Death) -> None:
+        crashes = self._job.transcriber_crashes + 1
+        await self._record_attempt(engine, death.cause, death.signal, death.phase, crashes)
+        decided = next_transcription(
+            crashes,
+            self._settings.crashes.transcriber_crashes_allowed,
+            has_fallback=self._keeper.fallback_engine is not None,
+        )
+        log.warning("job_lost_its_transcriber", job=self._job.id, cause=death.reason, crashes=crashes, then=decided)
+        if decided == "quarantine":
+            await self._quarantine(death, crashes)
+
+    async def _quarantine(self, death: Death, crashes: int) -> NoReturn:
+        report = await asyncio.to_thread(self._reports.write, self._job.id, death)
+        log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=str(report))
+        code = "transcriber_timeout" if death.cause == "timeout" else "transcriber_crashed"
+        raise JobFailed(
+            JobError(
+                code=code,
+                message=f"the transcriber died {crashes} times on this recording, at last: {death.reason}",
+                hint=f"`steno retry {self._job.id}` tries again from {self._job.transcribed_seconds:.0f} s; "
+                f"the traceback is in {report}",
+            ),
+            quarantined=True,
+        )

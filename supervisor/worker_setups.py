@@ -1,0 +1,64 @@
+"""Settings → what each worker is told at birth: pure.
+
+Runs in: supervisor.
+"""
+
+from dataclasses import dataclass
+
+from config.engines import EngineChoice
+from config.places import Places
+from config.settings import Settings
+from ipc.worker_messages import WorkerSetup
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetups:
+    """The primary engine of each role, and the engine that may stand in for the transcriber."""
+
+    transcriber: WorkerSetup
+    fallback: WorkerSetup | None
+    aligner: WorkerSetup | None
+
+
+def worker_setups(
+    settings: Settings, choice: EngineChoice, places: Places, *, cores: int, log_json: bool
+) -> WorkerSetups:
+    """Both workers share the machine evenly unless `workers.threads` says otherwise."""
+    threads = settings.workers.threads or max(1, cores // 2)
+    transcriber = WorkerSetup(
+        role="transcriber",
+        engine=choice.transcriber,
+        engine_path=choice.transcriber_path,
+        model=settings.model,
+        language=settings.language,
+        threads=threads,
+        batch_size=settings.workers.batch_size,
+        models_folder=str(places.models),
+        allow_download=settings.allow_download,
+        # A little later than the supervisor's own deadline: whoever still can, speaks first.
+        stuck_after_seconds=settings.deadlines.progress_seconds * 1.25,
+        log_level=settings.logs.level,
+        log_json=log_json,
+        log_file=str(places.log_file),
+    )
+    fallback = None
+    if choice.fallback is not None and choice.fallback_path is not None:
+        # `starter` exists for every engine; any other name belongs to the engine it was chosen for.
+        model = settings.fallback_model or ("starter" if settings.model == "starter" else None)
+        fallback = transcriber.model_copy(
+            update={"engine": choice.fallback, "engine_path": choice.fallback_path, "model": model}
+        )
+    aligner = None
+    if choice.aligner is not None and choice.aligner_path is not None:
+        # The mlx aligner listens with the transcriber's own kind of model; whisperx has one for each language.
+        model = settings.alignment_model or (settings.model if choice.aligner == "mlx" else None)
+        aligner = transcriber.model_copy(
+            update={
+                "role": "aligner",
+                "engine": choice.aligner,
+                "engine_path": choice.aligner_path,
+                "model": model,
+                "batch_size": 0,
+            }
+        )
+    return WorkerSetups(transcriber, fallback, aligner)
