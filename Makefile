@@ -1,0 +1,60 @@
+# Two commands: `make demo` does the main job on a real recording, `make test` proves that everything holds.
+# Both set everything up first, from nothing but Python ≥ 3.11 with venv.
+
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+PY := .venv/bin/python
+READY := .venv/.ready
+CODE := client config ipc launchd supervisor workers tests
+
+# Only a Python that is there: uv would download one of its own making.
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup demo test lint types unit clean
+
+help:
+	@echo "make setup   build .venv from uv.lock"
+	@echo "make demo    two crashes, three recordings, no loss: watch it"
+	@echo "make test    style, types and all tests"
+	@echo "make clean   remove what setup built"
+
+setup: $(READY)
+
+$(UV):
+	@python=$$(for name in python3 python3.13 python3.12 python3.11; do \
+	    command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	      2>/dev/null && echo $$name && break; \
+	  done); \
+	if [ -z "$$python" ]; then \
+	  echo "stenod needs Python 3.11, 3.12 or 3.13 and found none." >&2; \
+	  echo "  macOS:          brew install python@3.12" >&2; \
+	  echo "  Debian, Ubuntu: apt install python3 python3-venv" >&2; \
+	  exit 1; \
+	fi; \
+	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "stenod needs the venv module of $$python. Debian, Ubuntu: apt install python3-venv" >&2; \
+	  exit 1; \
+	fi; \
+	rm -rf .uv && $$python -m venv .uv && .uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --extra starter --python .uv/bin/python
+	@touch $@
+
+demo: $(READY)
+	@$(PY) -P -m client.demo
+
+test: lint types unit
+
+lint: $(READY)
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+
+types: $(READY)
+	.venv/bin/mypy
+
+unit: $(READY)
+	$(PY) -m pytest
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
