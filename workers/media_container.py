@@ -1,0 +1,158 @@
+"""What FFmpeg may do with an untrusted file: which containers, which codecs, which track, and no other file.
+
+Runs in: worker. The content decides what a file is, never its name: FFmpeg gets an open file without one.
+"""
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from workers.engine import EngineRefusal
+from workers.recording_file import refuse_unreadable
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+# Sound alone, then sound with pictures. Playlists (hls, dash, concat), image sequences, scripts and devices are
+# left out on purpose: they make FFmpeg open other files (CVE-2016-1897, CVE-2017-9993).
+DEMUXERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dts,dtshd,eac3,flac,loas,mp3,mpc,mpc8,ogg,qcp,tak,tta,truehd,voc,"
+    "w64,wav,wv,xwma,"
+    "avi,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf"
+)
+"""The containers we read, by FFmpeg's names."""
+
+LONGEST_FRAME_SAMPLES = 8 * 1024 * 1024
+"""Samples in one frame, all channels together; more is refused by the decoder before it takes the memory."""
+LEAST_MP3_BYTES_A_SECOND = 900
+"""MP3 has no bit rate below 8 kbit/s."""
+
+
+class _OpensOtherFiles(Exception):
+    """A demuxer asked for a second file."""
+
+
+@contextmanager
+def open_container(path: Path, file: FileIO) -> Iterator["InputContainer"]:
+    """The recording as a container, ours or refused: `not_media`, `damaged`, `not_readable`."""
+    import av
+
+    def refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+        raise _OpensOtherFiles(url)
+
+    file.seek(0)
+    try:
+        container = av.open(
+            file,
+            mode="r",
+            options={
+                "format_whitelist": DEMUXERS,
+                "protocol_whitelist": "none",
+                "codec_whitelist": _sound_decoders(),
+            },
+            io_open=refuse_to_open,
+            # Tags in other encodings than UTF-8 are no reason to lose a recording.
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, _OpensOtherFiles) as error:
+        file.seek(4)
+        if file.read(4) in (b"ftyp", b"wide", b"mdat"):
+            raise EngineRefusal(
+                "damaged",
+                f"{path} is an MP4 or MOV file that its recorder never finished: the index is missing",
+                "repair it with the recorder or a tool such as untrunc",
+            ) from error
+        raise EngineRefusal(
+            "not_media", f"{path} is not a sound or video file that can be read", "convert it to WAV or FLAC"
+        ) from error
+    except OSError as error:
+        # After FFmpeg's own errors, of which some are OSErrors as well: this one came from our reading.
+        refuse_unreadable(path, error)
+    with container:
+        yield container
+
+
+@functools.cache
+def _sound_decoders() -> str:
+    """All decoders for sound: FFmpeg decodes pictures too while it looks at a file, unless forbidden."""
+    import av
+
+    return ",".join(sorted(name for name in av.codecs_available if _decodes_sound(name)))
+
+
+def _decodes_sound(name: str) -> bool:
+    import av
+
+    try:
+        return bool(av.Codec(name, "r").type == "audio")
+    except av.codec.codec.UnknownCodecError:
+        # An encoder only.
+        return False
+
+
+def choose_stream(path: Path, container: "InputContainer") -> "AudioStream":
+    """The sound track that players take: the one marked as default, else the first that can be decoded."""
+    from av.stream import Discard, Disposition
+
+    decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not decodable:
+        raise EngineRefusal(
+            "no_audio",
+            f"{path} has no sound track that can be decoded",
+            "check that it was recorded with sound",
+        )
+    chosen = next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
+    for stream in container.streams:
+        if stream is not chosen:
+            # Spares reading gigabytes of pictures where the container has an index.
+            stream.discard = Discard.all
+    chosen.codec_context.options = {"max_samples": str(LONGEST_FRAME_SAMPLES)}
+    return chosen
+
+
+def origin_seconds(container: "InputContainer") -> float:
+    """The timestamp that a player shows as 0:00: the start of whatever starts first."""
+    import av
+
+    return 0.0 if container.start_time is None else float(container.start_time / av.time_base)
+
+
+def claimed_seconds(container: "InputContainer", stream: "AudioStream") -> float:
+    """How long the header says the sound lasts; 0 where it does not."""
+    import av
+
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return 0.0 if container.duration is None else float(container.duration / av.time_base)
+
+
+def reaches(path: Path, file: FileIO, seconds: float, claimed_seconds: float) -> bool:
+    """Whether there is sound after so many seconds, found by going there.
+
+    Headers lie in good faith: a recorder that lost power left whatever length it had written at the start.
+    """
+    import av
+
+    with open_container(path, file) as container:
+        if container.format.name == "mp3":
+            # An MP3's seek computes its times from the claim itself, so the claim is held against the size.
+            return os.fstat(file.fileno()).st_size >= claimed_seconds * LEAST_MP3_BYTES_A_SECOND
+        stream = choose_stream(path, container)
+        target = origin_seconds(container) + seconds
+        tick = float(stream.time_base or 0)
+        if not tick:
+            return False
+        try:
+            container.seek(int(target / tick), stream=stream)
+            for packet in container.demux(stream):
+                if packet.pts is not None and packet.pts * tick >= target:
+                    return True
+        except (av.error.FFmpegError, OSError):
+            # Whatever ails it, decoding will meet it too, and say so.
+            return False
+    return False

@@ -1,0 +1,73 @@
+"""Decoded audio on disk: written once by the decoder, read where it is needed by every worker that listens.
+
+Runs in: worker. The format is raw 16 kHz mono signed 16-bit little-endian samples, without a header.
+"""
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.engine import SAMPLE_RATE, Audio
+
+SAMPLE_BYTES = 2
+FULL_SCALE = np.float32(32768)
+
+
+def pcm_seconds(path: Path) -> float:
+    """How much audio a PCM file holds. Raises FileNotFoundError."""
+    return path.stat().st_size // SAMPLE_BYTES / SAMPLE_RATE
+
+
+class PcmFile(AbstractContextManager["PcmFile"]):
+    """Random access to a PCM file: a recording of any length costs no memory but the piece that is heard.
+
+    Read, not mapped: mapped pages would count as the worker's memory, and a file cut short under a map is SIGBUS.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.samples = os.fstat(self._descriptor).st_size // SAMPLE_BYTES
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / SAMPLE_RATE
+
+    def audio(self, start_seconds: float, end_seconds: float) -> Audio:
+        """A copy of the samples from start to end, from -1 to 1; what lies outside the recording is left out."""
+        return self.audio_of_samples(round(start_seconds * SAMPLE_RATE), round(end_seconds * SAMPLE_RATE))
+
+    def audio_of_samples(self, first: int, beyond: int) -> Audio:
+        """As `audio`, by sample number."""
+        return self._whole_samples(first, beyond).astype(np.float32) / FULL_SCALE
+
+    def is_digital_silence(self, first: int, beyond: int) -> bool:
+        """Whether these samples stay within the last bit, where nobody can be heard."""
+        samples = self._whole_samples(first, beyond)
+        return samples.size == 0 or (int(samples.max()) <= 1 and int(samples.min()) >= -1)
+
+    def close(self) -> None:
+        """Close the file. Audio taken before stays valid."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def _whole_samples(self, first: int, beyond: int) -> npt.NDArray[np.int16]:
+        first = min(max(first, 0), self.samples)
+        count = min(max(beyond, first), self.samples) - first
+        if self._descriptor is None:
+            raise ValueError("the PCM file was closed")
+        pcm = os.pread(self._descriptor, count * SAMPLE_BYTES, first * SAMPLE_BYTES)
+        return np.frombuffer(pcm, dtype="<i2", count=len(pcm) // SAMPLE_BYTES)

@@ -1,0 +1,162 @@
+"""Frames of any shape → one PCM file whose times are the player's times.
+
+Runs in: worker. PyAV frames arrive as they were decoded; nothing here reads the recording itself.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workers.engine import SAMPLE_RATE, EngineRefusal
+from workers.pcm_file import SAMPLE_BYTES
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+
+LEAST_GAP_SECONDS = 0.1
+"""Containers round their timestamps (FLV and Matroska to the millisecond, AVI worse): less is not a gap."""
+LONGEST_GAP_SECONDS = 600.0
+"""A longer hole is only believed while it ends inside the length that the container claims."""
+BACKWARD_JUMP_SECONDS = 10.0
+"""Timestamps that fall back this far have started anew, as when recordings are joined byte by byte."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Where frames belong in the PCM, judged from timestamps that may lie. Pure but for `origin_seconds`."""
+
+    origin_seconds: float
+    """The timestamp of the PCM's first sample."""
+    claimed_seconds: float
+    """The recording's length as its container tells it; 0: unknown."""
+    longest_seconds: float
+
+    def silence_before(self, frame_seconds: float | None, written_seconds: float) -> float:
+        """Seconds of silence due before a frame with this timestamp, None where it has none.
+
+        A jump that cannot be believed moves the origin instead, so that later gaps are measured from there.
+        """
+        if frame_seconds is None:
+            return 0.0
+        ahead = frame_seconds - self.origin_seconds - written_seconds
+        believable = max(LONGEST_GAP_SECONDS, self.claimed_seconds - written_seconds)
+        if ahead < -BACKWARD_JUMP_SECONDS or ahead > min(believable, self.longest_seconds - written_seconds):
+            self.origin_seconds += ahead
+            return 0.0
+        return ahead if ahead > LEAST_GAP_SECONDS else 0.0
+
+
+class PcmWriter:
+    """Downmixes, resamples and appends frames. Made by `pcm_writer`."""
+
+    def __init__(self, descriptor: int, timeline: Timeline) -> None:
+        # Unbuffered: the resampler gathers a second at a time, and a full disk shows at the write that met it.
+        self._descriptor = descriptor
+        self._timeline = timeline
+        self._shape: tuple[str, str, int] | None = None
+        self._samples_written = 0
+        self._unwritten_seconds = 0.0
+        self.silence_seconds = 0.0
+        """How much of what was written stands in for audio that is missing."""
+
+    @property
+    def seconds(self) -> float:
+        """How much audio was taken in, written or still in the resampler."""
+        return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
+
+    def append(self, frame: "AudioFrame") -> None:
+        """Write one frame where its timestamp says. Raises OSError with ENOSPC when the disk is full."""
+        silence = self._timeline.silence_before(frame.time, self.seconds)
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if silence or shape != self._shape:
+            self.flush()
+            self._insert_silence(silence)
+            self._start_resampler(frame)
+            self._shape = shape
+        self._unwritten_seconds += frame.samples / frame.sample_rate
+        for even in self._to_mono(frame):
+            for second in self._resampler.resample(even):
+                self._write(second)
+
+    def flush(self) -> None:
+        """Write what the resampler still holds; called once more after the last frame."""
+        if self._shape is None:
+            return
+        # A resampler with nothing to do answers [None] here.
+        for rest in filter(None, self._resampler.resample(None)):
+            self._write(rest)
+        self._shape = None
+        self._unwritten_seconds = 0.0
+
+    def _insert_silence(self, seconds: float) -> None:
+        samples = round(seconds * SAMPLE_RATE)
+        # A hole in the file: reads as zeros and costs no disk.
+        os.lseek(self._descriptor, samples * SAMPLE_BYTES, os.SEEK_CUR)
+        self._samples_written += samples
+        self.silence_seconds += seconds
+
+    def _start_resampler(self, frame: "AudioFrame") -> None:
+        import av
+
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
+        # Field recorders write one channel a microphone and name none of them. FFmpeg would guess a cinema
+        # layout and drop the channel it takes for the subwoofer: such channels are averaged here instead.
+        nameless = frame.layout.nb_channels > 2 and frame.layout.name.endswith("channels")
+        self._to_planes = av.AudioResampler(format="fltp") if nameless else None
+
+    def _to_mono(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
+        import av
+
+        if self._to_planes is None:
+            yield frame
+            return
+        for planes in self._to_planes.resample(frame):
+            mean = planes.to_ndarray().mean(axis=0, keepdims=True)
+            mono = av.AudioFrame.from_ndarray(mean, format="fltp", layout="mono")
+            mono.sample_rate = frame.sample_rate
+            yield mono
+
+    def _write(self, resampled: "AudioFrame") -> None:
+        rest = memoryview(resampled.to_ndarray().tobytes())
+        self._samples_written += len(rest) // SAMPLE_BYTES
+        self._unwritten_seconds -= len(rest) // SAMPLE_BYTES / SAMPLE_RATE
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+
+@contextmanager
+def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
+    """A writer whose file appears under its name only when the block ends well; otherwise nothing is left.
+
+    Raises EngineRefusal `disk_full`. No fsync: after a power cut the spool is made again.
+    """
+    part = pcm_path.with_name(pcm_path.name + ".part")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(part, flags, 0o600)
+        try:
+            writer = PcmWriter(descriptor, timeline)
+            yield writer
+            writer.flush()
+        finally:
+            os.close(descriptor)
+        part.replace(pcm_path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        log.warning("disk_filled", folder=str(pcm_path.parent))
+        raise EngineRefusal(
+            "disk_full",
+            f"no room left in {pcm_path.parent} for the decoded audio",
+            "free some disk (an hour of audio needs 115 MB while it is worked on) and retry",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""The recording as the file system gives it: a regular file, held open, or a refusal that says what it is instead.
+
+Runs in: worker.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import NoReturn
+
+from workers.engine import EngineRefusal
+
+
+@contextmanager
+def open_recording(path: Path) -> Iterator[FileIO]:
+    """The file itself, held open: whatever its name comes to mean later, this is what is decoded."""
+    try:
+        # O_NONBLOCK: a FIFO without a writer would hold us here for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise EngineRefusal("not_found", f"{str(path)!r} cannot be a file's name", "check the path") from error
+    except OSError as error:
+        refuse_unreadable(path, error)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_a_regular_file(path)
+        if found.st_size == 0:
+            raise EngineRefusal("empty_file", f"{path} is empty", "check that it was copied or recorded to the end")
+        yield FileIO(descriptor, closefd=False)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
+    """What the system said about opening or reading this file, as a refusal."""
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR | errno.ENAMETOOLONG:
+            raise EngineRefusal("not_found", f"there is no file {path}", "check the path") from error
+        case errno.ELOOP:
+            raise EngineRefusal(
+                "is_a_symlink", f"{path} is a symbolic link", "submit the file it leads to"
+            ) from error
+        case errno.ENXIO | errno.EOPNOTSUPP:
+            raise _not_a_regular_file(path) from error
+        case _:
+            raise EngineRefusal(
+                "not_readable",
+                f"{path} cannot be read: {error.strerror or error}",
+                "give the daemon's user permission to read it (on macOS perhaps Full Disk Access)",
+            ) from error
+
+
+def _not_a_regular_file(path: Path) -> EngineRefusal:
+    return EngineRefusal("not_a_regular_file", f"{path} is not a regular file", "submit a recording")
