@@ -78,7 +78,7 @@ class Transcript(Value):
 
     schema_version: int = SCHEMA_VERSION
     text: str
-    """The segments' texts joined with spaces."""
+    """The segments' texts joined with spaces, or with nothing where a script has none."""
     language: str | None
     """ISO 639-1 code; None when nothing was said."""
     language_probability: float | None = None

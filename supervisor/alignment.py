@@ -46,7 +46,9 @@ class Alignment:
         keeper: WorkerKeeper,
         settings: Settings,
         step: Step,
+        resumed: bool = True,
     ) -> None:
+        """`resumed` False: what degraded the job before is to be overcome, not kept."""
         self._job_id = job.id
         self._recording = job.path
         self._pcm = pcm
@@ -57,7 +59,8 @@ class Alignment:
         self._deaths = job.aligner_crashes
         self._spent = False
         """The aligner did something for this job."""
-        self._reason = job.degraded_reason
+        self.reason = job.degraded_reason if resumed else None
+        """Why some words have no times: the first code that came up."""
         self.given_up: str | None = None
         """Why the rest of the job keeps segment times: the aligner is not asked again."""
 
@@ -123,9 +126,7 @@ class Alignment:
             await decode(
                 self._keeper, self._recording, self._pcm, self._settings, job_id=self._job_id, step=self._step
             )
-        request = Align(
-            request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch)
-        )
+        request = Align(request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch))
         words: dict[int, tuple[Word, ...]] = {}
         async with self._keeper.request(
             request, deadline_seconds=self._settings.deadlines.alignment_seconds, during_job=self._job_id
@@ -164,8 +165,8 @@ class Alignment:
 
     async def _degrade(self, code: str) -> None:
         """The first reason that comes up is the job's."""
-        if self._reason is None:
-            self._reason = code
+        if self.reason is None:
+            self.reason = code
             await self._queue.change(self._job_id, degraded_reason=code)
 
     async def _record_death(self, death: Death) -> None:

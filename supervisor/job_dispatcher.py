@@ -227,9 +227,6 @@ class JobDispatcher:
         except (JobFailed, JobMustWait) as setback:
             log.warning("job_not_upgraded", job=job.id, why=str(setback))
             job = await self._queue.change(job.id, degraded_reason="alignment_failed")
-        except asyncio.CancelledError:
-            await self._queue.change(job.id, degraded_reason="aligner_unavailable")
-            raise
         finally:
             self._running.pop(job.id, None)
         self.tell(job)

@@ -54,6 +54,8 @@ class JobRunner:
         self._spool = spool
         self._reports = reports
         self._tell = tell
+        self._naming = asyncio.Lock()
+        """Held from choosing names to reserving them: two jobs at once must not choose the same."""
 
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
@@ -72,7 +74,6 @@ class JobRunner:
 
         Files that somebody changed since are left alone, and so is everything if the recording changed.
         """
-        assert self._aligner is not None, "only a daemon with an aligner finds jobs to upgrade"
         try:
             same = _same_content(job.identity, await asyncio.to_thread(look_at, Path(job.path)))
         except FileRefused:
@@ -81,16 +82,16 @@ class JobRunner:
             log.info("job_not_upgraded", job=job.id, why="recording_changed")
             return await self._queue.change(job.id, degraded_reason="recording_changed")
         await self._queue.reset_alignment(job.id)
-        job = await self._queue.change(job.id, degraded_reason=None, aligner_crashes=0)
         pcm = await asyncio.to_thread(self._prepare_spool, job.id)
         over = asyncio.Event()
         over.set()
-        alignment = Alignment(job, pcm, queue=self._queue, keeper=self._aligner, settings=self._settings, step=step)
+        job = await self._queue.change(job.id, aligner_crashes=0)
+        alignment = self._alignment(job, pcm, step, resumed=False)
         try:
             await alignment.run(asyncio.Event(), over)
-            job = await self._queue.get(job.id)
-            if job.degraded_reason != "aligner_unavailable":
-                job = await self._replace_files(job)
+            # Only with its files does the job stop being one to upgrade: a crash before loses nothing.
+            if alignment.reason != "aligner_unavailable":
+                job = await self._replace_files(job, alignment.reason)
         finally:
             await asyncio.to_thread(self.clear_spool, job.id)
         log.info("job_upgraded", job=job.id, timing=job.timing, degraded_reason=job.degraded_reason)
@@ -123,7 +124,7 @@ class JobRunner:
             job = await transcription.run()
             transcriber_is_free()
             return await self._queue.change(job.id, degraded_reason="alignment_off")
-        alignment = Alignment(job, pcm, queue=self._queue, keeper=self._aligner, settings=self._settings, step=step)
+        alignment = self._alignment(job, pcm, step, resumed=True)
         aligning = asyncio.create_task(alignment.run(stored, is_over), name=f"align job {job.id}")
         try:
             await transcription.run()
@@ -138,12 +139,25 @@ class JobRunner:
             await asyncio.wait([aligning])
         return await self._queue.get(job.id)
 
+    def _alignment(self, job: Job, pcm: Path, step: Step, *, resumed: bool) -> Alignment:
+        assert self._aligner is not None, "nothing is aligned without an aligner"
+        return Alignment(
+            job,
+            pcm,
+            queue=self._queue,
+            keeper=self._aligner,
+            settings=self._settings,
+            step=step,
+            resumed=resumed,
+        )
+
     async def _write(self, job: Job, wishes: JobWishes) -> Job:
-        planned = await self._plan(job, wishes)
-        if planned is None:  # the files appeared while we worked, and the job is told to leave them
-            return await self._skip(job)
-        reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
-        job = await self._queue.move(job.id, "writing", outputs=reserved)
+        async with self._naming:
+            planned = await self._plan(job, wishes)
+            if planned is None:  # the files appeared while we worked, and the job is told to leave them
+                return await self._skip(job)
+            reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
+            job = await self._queue.move(job.id, "writing", outputs=reserved)
         self._tell(job)
         transcript = assemble(job, fold_repeats(await self._queue.segments(job.id)))
         outputs = await self._write_files(job, transcript, planned, wishes)
@@ -151,7 +165,8 @@ class JobRunner:
             job.id, "done", outputs=outputs, timing=transcript.timing, language=transcript.language
         )
 
-    async def _replace_files(self, job: Job) -> Job:
+    async def _replace_files(self, job: Job, reason: str | None) -> Job:
+        job = await self._queue.get(job.id)
         wishes = wishes_of(job.options, self._settings)
         transcript = assemble(job, fold_repeats(await self._queue.segments(job.id)))
         ours = {
@@ -160,7 +175,9 @@ class JobRunner:
             if written.sha256 is not None and await asyncio.to_thread(unchanged, Path(written.path), written.sha256)
         }
         outputs = await self._write_files(job, transcript, ours, wishes)
-        return await self._queue.change(job.id, outputs={**job.outputs, **outputs}, timing=transcript.timing)
+        return await self._queue.change(
+            job.id, outputs={**job.outputs, **outputs}, timing=transcript.timing, degraded_reason=reason
+        )
 
     async def _write_files(
         self, job: Job, transcript: Transcript, planned: dict[Format, Path], wishes: JobWishes
@@ -184,8 +201,9 @@ class JobRunner:
 
     async def _plan(self, job: Job, wishes: JobWishes) -> dict[Format, Path] | None:
         ours = await self._queue.files_written_for(job.path)
+        taken = await self._queue.names_reserved_by_others(job.path)
         try:
-            return await asyncio.to_thread(plan, job, wishes.formats, wishes.folder, wishes.if_exists, ours)
+            return await asyncio.to_thread(plan, job, wishes.formats, wishes.folder, wishes.if_exists, ours, taken)
         except OutputRefused as refused:
             raise _setback(refused) from refused
 
