@@ -1,0 +1,91 @@
+"""The lock that makes the daemon the only one of its installation, for as long as its process lives.
+
+Runs in: supervisor.
+
+flock belongs to the open file: the kernel drops it at whatever death, so there is no stale lock and nothing to clean
+up. The file itself stays: unlinking it would let two daemons hold locks on two files of one name.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class AlreadyRunning(Exception):
+    """Another daemon of this installation lives."""
+
+    def __init__(self, pid: int | None) -> None:
+        super().__init__(f"a daemon is already running{f' as pid {pid}' if pid else ''}")
+        self.pid = pid
+        """None when it has not written its number yet."""
+
+
+class LockRefused(Exception):
+    """The lock file cannot be made or locked here."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message}; {hint}")
+        self.message = message
+        self.hint = hint
+
+
+class DaemonLock:
+    """Held from `acquire` to `release` or the end of the process; children do not inherit it (close-on-exec)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: Path) -> Self:
+        """Raises AlreadyRunning, LockRefused. Never waits."""
+        while True:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise LockRefused(f"{path} cannot be opened: {error.strerror}", "check its folder's owner") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = _holder(descriptor)
+                os.close(descriptor)
+                raise AlreadyRunning(holder) from error
+            except OSError as error:
+                os.close(descriptor)
+                raise LockRefused(
+                    f"{path} cannot be locked: {error.strerror}", "put the state folder on a local disk"
+                ) from error
+            if _is_still_there(path, descriptor):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                return cls(descriptor)
+            # Somebody removed the file between open and lock: what we hold guards nothing.
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """The next daemon may start. Harmless twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _holder(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 20, 0).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _is_still_there(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

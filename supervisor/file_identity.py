@@ -1,0 +1,124 @@
+"""What a recording is: looked at without trust, told apart by content, in constant memory.
+
+Runs in: supervisor.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from io import FileIO
+from pathlib import Path
+
+from supervisor.job import FileIdentity
+
+SF_DATALESS = 0x40000000
+"""macOS: the content is in the cloud. Reading it blocks uncancellably (https://developer.apple.com/documentation/
+technotes/tn3150-getting-ready-for-data-less-files), so such a file is never opened."""
+
+
+class FileRefused(Exception):
+    """This file is not taken, and why."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """Stable: `not_found`, `is_a_symlink`, `is_a_directory`, `not_a_regular_file`, `not_readable`, `empty_file`,
+        `bad_name`, `not_downloaded`, `changed_while_read`."""
+        self.message = message
+        self.hint = hint
+
+
+def look_at(path: Path) -> FileIdentity:
+    """Everything but the hash; opens the file and reads nothing of it. Raises FileRefused."""
+    with _opened(path) as file:
+        return _identity(os.fstat(file.fileno()))
+
+
+def read_identity(path: Path) -> FileIdentity:
+    """With the hash of the whole content. Raises FileRefused, `changed_while_read` if it did not hold still."""
+    with _opened(path) as file:
+        before = _identity(os.fstat(file.fileno()))
+        try:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            after = _identity(os.fstat(file.fileno()))
+            named = _identity(path.lstat())
+        except OSError as error:
+            raise _refusal(path, error) from error
+    if not before == after == named:
+        raise FileRefused(
+            "changed_while_read", f"{path} changed while it was read", "hand it over again once it is complete"
+        )
+    return replace(before, sha256=sha256)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[FileIO]:
+    """The file, open for reading: surely regular, surely not through a link at its last name."""
+    _refuse_bad_name(path)
+    try:
+        # Looking first spares us opening a device, which may do something by being opened; the second look is at the
+        # open file itself and cannot be fooled by a swap in between.
+        _refuse_unless_regular(path, path.lstat())
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        _refuse_unless_regular(path, os.fstat(descriptor))
+        yield file
+
+
+def _identity(found: os.stat_result) -> FileIdentity:
+    return FileIdentity(device=found.st_dev, inode=found.st_ino, size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def _refuse_bad_name(path: Path) -> None:
+    name = str(path)
+    if not path.is_absolute():
+        raise FileRefused("bad_name", f"{name} is not an absolute path", "give the whole path, from / on")
+    if "\0" in name:
+        raise FileRefused("bad_name", "the path holds a NUL character", "no file has such a name")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        raise FileRefused("bad_name", f"{shown} is not valid UTF-8", "rename the file or its folder") from error
+
+
+def _refuse_unless_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
+    if stat.S_ISDIR(found.st_mode):
+        raise FileRefused("is_a_directory", f"{path} is a folder", "hand over the files in it, or watch it")
+    if not stat.S_ISREG(found.st_mode):
+        raise FileRefused("not_a_regular_file", f"{path} is a device, pipe or socket", "copy its content into a file")
+    if found.st_size == 0:
+        raise FileRefused("empty_file", f"{path} is empty", "check that the recording was saved")
+    if getattr(found, "st_flags", 0) & SF_DATALESS:
+        raise FileRefused("not_downloaded", f"{path} is in iCloud only", "download it in Finder first")
+
+
+def _refusal(path: Path, error: OSError) -> FileRefused:
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return FileRefused("not_found", f"{path} does not exist", "check the path")
+        case errno.ELOOP:
+            return FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
+        case errno.ENAMETOOLONG:
+            return FileRefused("bad_name", f"{path} is longer than the file system allows", "check the path")
+        case errno.EACCES:
+            return FileRefused(
+                "not_readable", f"{path} may not be read", "give the daemon's user the right to read it"
+            )
+        case errno.EPERM:
+            # macOS answers EPERM where its privacy rules, not the file's mode, say no.
+            return FileRefused(
+                "not_readable",
+                f"{path} is protected by the system",
+                "allow stenod in System Settings → Privacy & Security → Files and Folders, or move the recording",
+            )
+        case _:
+            return FileRefused("not_readable", f"{path} cannot be read: {error.strerror}", "check the disk it is on")

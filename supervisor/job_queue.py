@@ -1,0 +1,245 @@
+"""Every job, on disk: what a method has returned survives a power cut.
+
+Runs in: supervisor.
+
+Each method is one small transaction; those that write return once the disk has it, and raise JobQueueBroken with
+nothing stored when it cannot. There are no leases: a lock file guarantees a single supervisor, so at start every
+running job is an orphan and goes back to waiting with what it had.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Self, Unpack
+
+import structlog
+
+from config.settings import QueueSettings
+from ipc.api_messages import Attempt, JobOptions, JobStatus
+from ipc.transcript import Segment
+from supervisor import segment_rows
+from supervisor.job import FINISHED, FileIdentity, Job, check_move
+from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
+from supervisor.job_rows import (
+    JobChanges,
+    NoSuchJob,
+    claim_oldest,
+    fetch_job,
+    insert_job,
+    job_from,
+    requeue_orphans,
+    update_job,
+)
+
+__all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
+
+log = structlog.get_logger()
+
+SECONDS_PER_DAY = 86_400.0
+PRUNED_AT_ONCE = 200
+"""Jobs forgotten in one transaction: claims must not wait behind a year's worth."""
+
+
+class QueueFull(Exception):
+    """As many jobs wait as the settings allow."""
+
+
+class JobQueue:
+    """The jobs, their segments, and what is known about files from earlier jobs."""
+
+    def __init__(self, database: JobDatabase, settings: QueueSettings, now: Callable[[], float]) -> None:
+        self._database = database
+        self._settings = settings
+        self._now = now
+
+    @classmethod
+    async def open(cls, database: Path, settings: QueueSettings, now: Callable[[], float] = time.time) -> Self:
+        """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken."""
+        queue = cls(await JobDatabase.open(database), settings, now)
+        requeued = await queue._database.write(requeue_orphans)
+        log.info("queue_opened", requeued=requeued)
+        return queue
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    # --- in and out --------------------------------------------------------------------------------------------
+
+    async def add(self, path: str, options: JobOptions, identity: FileIdentity) -> Job:
+        """A new job behind all others. Raises QueueFull."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            self._refuse_when_full(connection)
+            return insert_job(connection, path, options, identity, self._now())
+
+        return await self._database.write(work)
+
+    async def add_from_watch(self, path: str, options: JobOptions, identity: FileIdentity) -> Job | None:
+        """A new job, or None if this very content came from a watch folder before: then it is only remembered.
+
+        `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
+        """
+        if identity.sha256 is None:
+            raise ValueError(f"{path}: content must be read before it can be told from what came earlier")
+
+        def work(connection: sqlite3.Connection) -> Job | None:
+            known = connection.execute("SELECT 1 FROM seen_files WHERE sha256 = ?", (identity.sha256,)).fetchone()
+            if known is None:
+                self._refuse_when_full(connection)
+            connection.execute(
+                """INSERT INTO seen_files (path, sha256, inode, size, mtime_ns) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (path, sha256) DO UPDATE SET inode = excluded.inode, mtime_ns = excluded.mtime_ns""",
+                (path, identity.sha256, str(identity.inode), identity.size, identity.mtime_ns),
+            )
+            return None if known is not None else insert_job(connection, path, options, identity, self._now())
+
+        return await self._database.write(work)
+
+    async def was_seen(self, path: str, identity: FileIdentity) -> bool:
+        """Whether this file came from a watch folder before and has not changed since. Reads no content."""
+        question = "SELECT 1 FROM seen_files WHERE path = ? AND inode = ? AND size = ? AND mtime_ns = ?"
+        facts = (path, str(identity.inode), identity.size, identity.mtime_ns)
+        return bool(await self._database.rows(question, *facts))
+
+    async def claim_next(self, skip: Collection[int] = ()) -> Job | None:
+        """The oldest waiting job, now transcribing; jobs on probation after all others. None: nothing, or paused.
+
+        `skip` are jobs that wait for something else just now.
+        """
+        return await self._database.write(lambda connection: claim_oldest(connection, skip))
+
+    async def retry(self, job_id: int) -> Job:
+        """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
+        return await self.move(
+            job_id,
+            "waiting",
+            transcriber_crashes=0,
+            aligner_crashes=0,
+            quarantined=False,
+            error=None,
+            degraded_reason=None,
+            timing=None,
+        )
+
+    async def prune(self) -> int:
+        """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many."""
+        before = self._now() - self._settings.keep_finished_days * SECONDS_PER_DAY
+
+        def work(connection: sqlite3.Connection) -> int:
+            old = connection.execute(
+                "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, PRUNED_AT_ONCE)
+            ).fetchall()
+            connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
+            connection.executemany("DELETE FROM jobs WHERE id = ?", old)
+            return len(old)
+
+        pruned = 0
+        while batch := await self._database.write(work):
+            pruned += batch
+        return pruned
+
+    # --- on the way --------------------------------------------------------------------------------------------
+
+    async def move(self, job_id: int, to: JobStatus, **changes: Unpack[JobChanges]) -> Job:
+        """Another state, and fields with it; an old note goes. Raises NoSuchJob, MoveNotAllowed."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            check_move(fetch_job(connection, job_id), to)
+            finished_at = self._now() if to in FINISHED else None
+            return update_job(connection, job_id, {"note": None, **changes, "status": to, "finished_at": finished_at})
+
+        return await self._database.write(work)
+
+    async def change(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """Fields without a move. Raises NoSuchJob."""
+        return await self._database.write(lambda connection: update_job(connection, job_id, changes))
+
+    async def add_attempt(self, job_id: int, attempt: Attempt, **changes: Unpack[JobChanges]) -> Job:
+        """One more line in the job's story, and fields with it. Raises NoSuchJob."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            attempts = (*fetch_job(connection, job_id).attempts, attempt)
+            return update_job(connection, job_id, {**changes, "attempts": attempts})
+
+        return await self._database.write(work)
+
+    async def store_segments(self, job_id: int, segments: Sequence[Segment], done_seconds: float) -> None:
+        """Heard segments, and that nothing before `done_seconds` has to be heard again. Raises NoSuchJob."""
+        await self._database.write(lambda db: segment_rows.store_heard(db, job_id, segments, done_seconds))
+
+    async def store_aligned(self, job_id: int, segments: Sequence[Segment]) -> None:
+        """The same segments, final: with words, or deliberately without."""
+        await self._database.write(lambda db: segment_rows.store_final(db, job_id, segments))
+
+    async def reset_alignment(self, job_id: int) -> None:
+        """Segments without words are open again: their job is to be upgraded."""
+        await self._database.write(lambda db: segment_rows.reopen(db, job_id))
+
+    async def forget_segments(self, job_id: int) -> None:
+        """The recording is another one now: everything heard in it is forgotten."""
+        await self._database.write(lambda db: segment_rows.forget(db, job_id))
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    async def get(self, job_id: int) -> Job:
+        """Raises NoSuchJob."""
+        return await self._database.read(lambda connection: fetch_job(connection, job_id))
+
+    async def list(self, status: JobStatus | None = None, limit: int = 50) -> list[Job]:
+        """Newest first."""
+        if status is None:
+            rows = await self._database.rows("SELECT * FROM jobs ORDER BY id DESC LIMIT ?", limit)
+        else:
+            rows = await self._database.rows(
+                "SELECT * FROM jobs WHERE status = ? ORDER BY id DESC LIMIT ?", status, limit
+            )
+        return [job_from(row) for row in rows]
+
+    async def jobs_to_upgrade(self, limit: int = 10) -> Sequence[Job]:
+        """Done without words because the aligner was not there; oldest first."""
+        rows = await self._database.rows(
+            """SELECT * FROM jobs INDEXED BY jobs_to_upgrade
+            WHERE status = 'done' AND degraded_reason = 'aligner_unavailable' ORDER BY id LIMIT ?""",
+            limit,
+        )
+        return [job_from(row) for row in rows]
+
+    async def counts(self) -> dict[JobStatus, int]:
+        """How many jobs are in each state; all states are there."""
+        return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
+
+    async def segments(self, job_id: int, unaligned_only: bool = False) -> Sequence[Segment]:
+        """What was heard so far, in order."""
+        return await self._database.read(lambda connection: segment_rows.load(connection, job_id, unaligned_only))
+
+    async def files_written_for(self, path: str) -> dict[str, str]:
+        """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""
+        question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
+        return {row["path"]: row["sha256"] for row in await self._database.rows(question, path)}
+
+    async def names_reserved_by_others(self, path: str) -> frozenset[str]:
+        """Output paths that jobs of other recordings have chosen and not yet written."""
+        question = (
+            "SELECT path FROM output_files INDEXED BY output_files_reserved WHERE sha256 IS NULL AND recording <> ?"
+        )
+        return frozenset(name for (name,) in await self._database.rows(question, path))
+
+    # --- the whole queue ---------------------------------------------------------------------------------------
+
+    async def set_paused(self, paused: bool) -> None:
+        """Whether `claim_next` gives nothing; kept across restarts."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE switches SET is_on = ? WHERE name = 'paused'", (paused,))
+
+        await self._database.write(work)
+
+    async def is_paused(self) -> bool:
+        (row,) = await self._database.rows("SELECT is_on FROM switches WHERE name = 'paused'")
+        return bool(row["is_on"])
+
+    def _refuse_when_full(self, connection: sqlite3.Connection) -> None:
+        (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
+        if waiting >= self._settings.most_waiting:
+            raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")

@@ -1,0 +1,150 @@
+"""Row ↔ Job: how a job is read from and written to its table. Every function needs a transaction around it.
+
+Runs in: supervisor.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypedDict
+
+from pydantic import TypeAdapter
+
+from ipc.api_messages import Attempt, Format, JobError, JobOptions
+from ipc.transcript import TranscriptTiming
+from supervisor.job import FileIdentity, Job, WrittenFile
+
+IDENTITY = TypeAdapter(FileIdentity)
+ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
+OUTPUTS = TypeAdapter(dict[Format, WrittenFile])
+ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None)
+
+
+class JobChanges(TypedDict, total=False):
+    """The fields of a Job that may change while it goes its way; `status` has a method of its own."""
+
+    identity: FileIdentity
+    note: str | None
+    timing: TranscriptTiming | None
+    degraded_reason: str | None
+    language: str | None
+    language_probability: float | None
+    audio_seconds: float | None
+    transcribed_seconds: float
+    transcribed_whole: bool
+    transcriber_crashes: int
+    aligner_crashes: int
+    quarantined: bool
+    attempts: tuple[Attempt, ...]
+    outputs: dict[Format, WrittenFile]
+    error: JobError | None
+    transcribed_by: str | None
+    aligned_by: str | None
+
+
+class NoSuchJob(Exception):
+    """There is no job with this id: it never was, or it was pruned."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"there is no job {job_id}")
+        self.job_id = job_id
+
+
+def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], str]:
+    return lambda value: adapter.dump_json(value).decode()
+
+
+def _error_as_json(error: object) -> str | None:
+    return None if error is None else ERROR.dump_json(error).decode()  # type: ignore[arg-type]
+
+
+ENCODERS: Mapping[str, Callable[[object], object]] = {
+    "identity": _as_json(IDENTITY),
+    "attempts": _as_json(ATTEMPTS),
+    "outputs": _as_json(OUTPUTS),
+    "error": _error_as_json,
+}
+"""Fields that are JSON in their column; all others are stored as they are."""
+
+
+def job_from(row: sqlite3.Row) -> Job:
+    """The Job that stands in a row of all columns."""
+    fields: dict[str, Any] = dict(row)
+    fields["options"] = JobOptions.model_validate_json(row["options"])
+    fields["identity"] = IDENTITY.validate_json(row["identity"])
+    fields["attempts"] = ATTEMPTS.validate_json(row["attempts"])
+    fields["outputs"] = OUTPUTS.validate_json(row["outputs"])
+    fields["error"] = None if row["error"] is None else ERROR.validate_json(row["error"])
+    fields["transcribed_whole"] = bool(row["transcribed_whole"])
+    fields["quarantined"] = bool(row["quarantined"])
+    return Job(**fields)
+
+
+def fetch_job(connection: sqlite3.Connection, job_id: int) -> Job:
+    """Raises NoSuchJob."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NoSuchJob(job_id)
+    return job_from(row)
+
+
+def insert_job(
+    connection: sqlite3.Connection, path: str, options: JobOptions, identity: FileIdentity, created_at: float
+) -> Job:
+    """A new waiting job, behind all others."""
+    added = connection.execute(
+        "INSERT INTO jobs (path, options, status, identity, created_at) VALUES (?, ?, 'waiting', ?, ?)",
+        (path, options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity), created_at),
+    )
+    assert added.lastrowid is not None
+    return fetch_job(connection, added.lastrowid)
+
+
+def claim_oldest(connection: sqlite3.Connection, skip: Collection[int]) -> Job | None:
+    """The waiting job that is next, not one of `skip`, now transcribing. None while paused."""
+    claimed = connection.execute(
+        """UPDATE jobs SET status = 'transcribing', claims = claims + 1, note = NULL
+        WHERE NOT (SELECT is_on FROM switches WHERE name = 'paused') AND id = (
+            SELECT id FROM jobs INDEXED BY jobs_in_line
+            WHERE status = 'waiting' AND id NOT IN (SELECT value FROM json_each(?))
+            ORDER BY (transcriber_crashes >= 2), id LIMIT 1
+        ) RETURNING *""",
+        (json.dumps(list(skip)),),
+    ).fetchall()
+    return job_from(claimed[0]) if claimed else None
+
+
+def requeue_orphans(connection: sqlite3.Connection) -> int:
+    """Every running job waits again; nobody can be running it. How many they were."""
+    return connection.execute(
+        """UPDATE jobs SET status = 'waiting', note = 'the daemon stopped while it ran'
+        WHERE status IN ('transcribing', 'aligning', 'writing')"""
+    ).rowcount
+
+
+def update_job(connection: sqlite3.Connection, job_id: int, fields: Mapping[str, object]) -> Job:
+    """Sets the named fields (keys are ours, never a client's); the names of outputs enter the ledger with them."""
+    if fields:
+        columns = ", ".join(f"{name} = ?" for name in fields)
+        values = [ENCODERS[name](value) if name in ENCODERS else value for name, value in fields.items()]
+        connection.execute(f"UPDATE jobs SET {columns} WHERE id = ?", (*values, job_id))
+    job = fetch_job(connection, job_id)
+    if "outputs" in fields:
+        _remember_outputs(connection, job)
+    return job
+
+
+def _remember_outputs(connection: sqlite3.Connection, job: Job) -> None:
+    # A name that is reserved anew for the same recording keeps its old hash: until it is replaced, the file there is
+    # what that hash says, and still ours.
+    connection.executemany(
+        """
+        INSERT INTO output_files (path, recording, job_id, sha256) VALUES (?, ?, ?, ?)
+        ON CONFLICT (path) DO UPDATE SET
+            sha256 = CASE recording WHEN excluded.recording THEN coalesce(excluded.sha256, sha256)
+                     ELSE excluded.sha256 END,
+            recording = excluded.recording,
+            job_id = excluded.job_id
+        """,
+        [(written.path, job.path, job.id, written.sha256) for written in job.outputs.values()],
+    )

@@ -1,0 +1,203 @@
+"""The files of a result: what they are called, and written so that each is whole or not there.
+
+Runs in: supervisor.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Self, assert_never, get_args
+
+from ipc.api_messages import Format, IfExists
+from supervisor.job import Job
+
+LONGEST_NAME_BYTES = 255
+LONGEST_EXTENSION_BYTES = len(".json")
+SUFFIXES_TRIED = 10_000
+
+
+class OutputRefused(Exception):
+    """A result cannot be written where it should go."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """Stable: `folder_missing`, `folder_not_writable`, `disk_full`, `name_is_a_folder`, `names_exhausted`,
+        `write_failed`."""
+        self.message = message
+        self.hint = hint
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> Self:
+        """What the system's error means for this output."""
+        match error.errno:
+            case errno.ENOENT | errno.ENOTDIR:
+                return cls(
+                    "folder_missing", f"{path.parent} is gone", "bring the folder back, then `steno retry` the job"
+                )
+            case errno.EACCES | errno.EPERM | errno.EROFS:
+                return cls(
+                    "folder_not_writable",
+                    f"the daemon may not write {path}",
+                    "allow it, or choose another folder with `-o` or output.folder, then `steno retry` the job",
+                )
+            case errno.ENOSPC | errno.EDQUOT:
+                return cls("disk_full", f"no space is left for {path}", "free some space, then `steno retry` the job")
+            case errno.EISDIR | errno.EEXIST | errno.ENOTEMPTY:
+                return cls("name_is_a_folder", f"{path} is in the way", "move it, then `steno retry` the job")
+            case _:
+                return cls("write_failed", f"{path} was not written: {error.strerror}", "check the disk it is on")
+
+
+def plan(
+    job: Job,
+    formats: Sequence[Format],
+    folder: Path | None,
+    if_exists: IfExists,
+    ours: Mapping[str, str],
+    reserved: Collection[str] = frozenset(),
+) -> dict[Format, Path] | None:
+    """Where each format goes, in the order to write them: json last, the mark of a whole set. None: nothing to do.
+
+    `folder` None is beside the recording; a missing one is created if its parent exists. `ours` is path → sha256 of
+    what was written for this recording before, `reserved` what jobs of other recordings are about to write. Names
+    this job already has are kept. All formats share one stem. Raises OutputRefused.
+    """
+    wanted = sorted(formats, key=lambda format: format == "json")
+    if job.outputs:
+        stem = Path(next(iter(job.outputs.values())).path).with_suffix("")
+        paths = {format: _named(stem, format) for format in wanted}
+        return {f: path for f, path in paths.items() if f in job.outputs or _may_write(path, if_exists, ours)}
+    recording = Path(job.path)
+    home = recording.parent if folder is None else _made(folder)
+    for attempt in range(1, SUFFIXES_TRIED):
+        name = stem_of(recording, "" if attempt == 1 else f" ({attempt})")
+        paths = {format: _named(home / name, format) for format in wanted}
+        # Whatever the policy: a recording is never overwritten by its own transcript, nor a name promised to another.
+        if any(path == recording or str(path) in reserved for path in paths.values()):
+            continue
+        free = {format: path for format, path in paths.items() if _may_write(path, if_exists, ours)}
+        if if_exists == "skip":
+            return free or None
+        if len(free) == len(paths):
+            return free
+    raise OutputRefused(
+        "names_exhausted", f"{home} holds {SUFFIXES_TRIED} results of {recording.name}", "clear the folder up"
+    )
+
+
+def stem_of(recording: Path, suffix: str) -> str:
+    """The recording's stem as a name of ours: no control characters, short enough for every extension.
+
+    A stem that is too long ends in a hash of the whole, so that two long names stay two.
+    """
+    stem = "".join(sign if sign.isprintable() else "_" for sign in recording.stem)
+    room = LONGEST_NAME_BYTES - LONGEST_EXTENSION_BYTES - len(suffix.encode())
+    if len(stem.encode()) > room:
+        mark = "~" + hashlib.sha256(recording.name.encode()).hexdigest()[:8]
+        stem = stem.encode()[: room - len(mark)].decode(errors="ignore") + mark
+    return stem + suffix
+
+
+def write(path: Path, text: str, job_id: int, *, private: bool = False) -> str:
+    """Replaces or creates the file; when it returns, the content is on the disk. The content's sha256.
+
+    A crash at any point leaves the old file or the new one, and at most a temp file that the next write of this job
+    replaces. `private` is for our own folders (0600); elsewhere the umask decides. Raises OutputRefused.
+    """
+    content = text.encode()
+    unfinished = _unfinished(path.parent, job_id, path.suffix.removeprefix("."))
+    try:
+        unfinished.unlink(missing_ok=True)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(unfinished, flags, 0o600 if private else 0o666), "wb") as file:
+                file.write(content)
+                file.flush()
+                _sync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            # An fsync that failed has lost data for good; trying it again would only pretend (fsyncgate).
+            unfinished.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputRefused.of(path, error) from error
+    return hashlib.sha256(content).hexdigest()
+
+
+def unchanged(path: Path, sha256: str) -> bool:
+    """Whether a regular file with exactly this content is there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return is_regular and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def remove_leftovers(folder: Path, job_id: int) -> None:
+    """Takes away what an interrupted write of this job left. A folder that is gone has nothing left."""
+    for extension in get_args(Format):
+        try:
+            _unfinished(folder, job_id, extension).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputRefused.of(folder / "leftovers", error) from error
+
+
+def _named(stem: Path, format: Format) -> Path:
+    return stem.with_name(f"{stem.name}.{format}")
+
+
+def _may_write(path: Path, if_exists: IfExists, ours: Mapping[str, str]) -> bool:
+    match if_exists:
+        case "overwrite":
+            return True
+        case "skip" | "suffix":
+            return not os.path.lexists(path)
+        case "renew":
+            # What stenod left there for this recording and nobody touched may go.
+            return not os.path.lexists(path) or (str(path) in ours and unchanged(path, ours[str(path)]))
+        case _:
+            assert_never(if_exists)
+
+
+def _made(folder: Path) -> Path:
+    # Only the last step is made: with its parents, an unplugged disk's mount point would silently become a folder.
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputRefused.of(folder, error) from error
+    return folder
+
+
+def _unfinished(folder: Path, job_id: int, extension: str) -> Path:
+    """Hidden, short whatever the result's name, and never taken for a recording."""
+    return folder / f".stenod-{job_id}-{extension}.tmp"
+
+
+def _sync(descriptor: int) -> None:
+    # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+                raise
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the rename survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,65 @@
+"""Segments of a job in their table, from heard to timed. Every function needs a transaction around it.
+
+Runs in: supervisor.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from ipc.transcript import Segment
+from supervisor.job_rows import NoSuchJob
+
+
+def store_heard(
+    connection: sqlite3.Connection, job_id: int, segments: Sequence[Segment], done_seconds: float
+) -> None:
+    """Segments and how far they reach, together. What is stored already stays: a repeated batch changes nothing."""
+    reached = connection.execute(
+        "UPDATE jobs SET transcribed_seconds = max(transcribed_seconds, ?) WHERE id = ?", (done_seconds, job_id)
+    )
+    if reached.rowcount == 0:
+        raise NoSuchJob(job_id)
+    connection.executemany(
+        "INSERT INTO segments (job_id, id, content, timing) VALUES (?, ?, ?, ?) ON CONFLICT (job_id, id) DO NOTHING",
+        [
+            (job_id, segment.id, segment.model_dump_json(exclude_defaults=True), segment.timing)
+            for segment in segments
+        ],
+    )
+
+
+def store_final(connection: sqlite3.Connection, job_id: int, segments: Sequence[Segment]) -> None:
+    """Replaces segments that are stored by what the aligner made of them; unknown ids are ignored."""
+    connection.executemany(
+        "UPDATE segments SET content = ?, timing = ?, aligned = 1 WHERE job_id = ? AND id = ?",
+        [
+            (segment.model_dump_json(exclude_defaults=True), segment.timing, job_id, segment.id)
+            for segment in segments
+        ],
+    )
+
+
+def load(connection: sqlite3.Connection, job_id: int, unaligned_only: bool) -> list[Segment]:
+    """In the order of their ids."""
+    chosen = "INDEXED BY segments_to_align WHERE aligned = 0 AND" if unaligned_only else "WHERE"
+    rows = connection.execute(f"SELECT content FROM segments {chosen} job_id = ? ORDER BY id", (job_id,)).fetchall()
+    return [Segment.model_validate_json(content) for (content,) in rows]
+
+
+def reopen(connection: sqlite3.Connection, job_id: int) -> None:
+    """Segments that have no words may be aligned again."""
+    connection.execute("UPDATE segments SET aligned = 0 WHERE job_id = ? AND timing = 'segment'", (job_id,))
+
+
+def forget(connection: sqlite3.Connection, job_id: int) -> None:
+    """As if nobody had listened yet."""
+    connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
+    connection.execute(
+        """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,
+           audio_seconds = NULL, language = NULL, language_probability = NULL, timing = NULL WHERE id = ?""",
+        (job_id,),
+    )
+
+
+def _as_json(segment: Segment) -> str:
+    return segment.model_dump_json(exclude_defaults=True)

@@ -1,0 +1,88 @@
+"""The daemon's lock: one holder, named to the others, gone with the holder.
+
+Runs in: the test process, and a child that holds the lock.
+"""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys, pathlib
+from supervisor.daemon_lock import DaemonLock
+lock = DaemonLock.acquire(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_daemon_is_refused_with_the_pid_of_the_first_and_let_in_after_it(tmp_path: Path) -> None:
+    place = tmp_path / "state" / "daemon.lock"
+    with DaemonLock.acquire(place):
+        with pytest.raises(AlreadyRunning, match=str(os.getpid())) as refused:
+            DaemonLock.acquire(place)
+        assert refused.value.pid == os.getpid()
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    DaemonLock.acquire(place).release()
+
+
+def test_a_killed_daemon_leaves_no_stale_lock(tmp_path: Path) -> None:
+    place = tmp_path / "daemon.lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert holder.stdin is not None and holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(AlreadyRunning) as refused:
+            DaemonLock.acquire(place)
+        assert refused.value.pid == holder.pid
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdin.close()
+        holder.stdout.close()
+    DaemonLock.acquire(place).release()
+
+
+def test_children_do_not_keep_the_lock(tmp_path: Path) -> None:
+    place = tmp_path / "daemon.lock"
+    lock = DaemonLock.acquire(place)
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
+    )
+    assert child.stdin is not None
+    try:
+        lock.release()
+        DaemonLock.acquire(place).release()
+    finally:
+        child.stdin.close()
+        child.wait()
+
+
+def test_a_lock_file_somebody_removed_does_not_let_two_daemons_in(tmp_path: Path) -> None:
+    place = tmp_path / "daemon.lock"
+    first = DaemonLock.acquire(place)
+    place.unlink()
+    # The old file's lock guards nothing any more; the new one does, for everybody who comes later.
+    with DaemonLock.acquire(place), pytest.raises(AlreadyRunning):
+        DaemonLock.acquire(place)
+    first.release()
+    first.release()
+
+
+def test_a_symlink_or_a_folder_in_the_locks_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        with pytest.raises(LockRefused, match=name):
+            DaemonLock.acquire(tmp_path / name)
+    assert not (tmp_path / "elsewhere").exists()

@@ -1,0 +1,216 @@
+"""Names that belong to one recording, and files that are whole or not there.
+
+Runs in: the test process.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ipc.api_messages import Format, IfExists, JobOptions
+from supervisor import result_files
+from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.result_files import OutputRefused, plan, remove_leftovers, unchanged, write
+
+FORMATS: tuple[Format, ...] = ("json", "srt", "txt")
+POLICIES: tuple[IfExists, ...] = ("renew", "skip", "overwrite", "suffix")
+
+
+def job_for(recording: Path) -> Job:
+    identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
+    return Job(id=7, path=str(recording), options=JobOptions(), status="writing", identity=identity, created_at=0.0)
+
+
+def names(planned: dict[Format, Path] | None) -> list[str] | None:
+    return None if planned is None else [path.name for path in planned.values()]
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Job:
+    return job_for(tmp_path / "talk.mp3")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_names_come_from_the_recording_and_json_is_last(tmp_path: Path, talk: Job, policy: IfExists) -> None:
+    assert plan(talk, FORMATS, None, policy, {}) == {
+        "srt": tmp_path / "talk.srt",
+        "txt": tmp_path / "talk.txt",
+        "json": tmp_path / "talk.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("renew", ["talk (2).srt", "talk (2).txt", "talk (2).json"]),
+        ("suffix", ["talk (2).srt", "talk (2).txt", "talk (2).json"]),
+        ("overwrite", ["talk.srt", "talk.txt", "talk.json"]),
+        ("skip", ["talk.txt", "talk.json"]),
+    ],
+)
+def test_somebody_elses_file_is_treated_as_the_policy_says(
+    tmp_path: Path, talk: Job, policy: IfExists, expected: list[str]
+) -> None:
+    (tmp_path / "talk.srt").write_text("by hand")
+    assert names(plan(talk, FORMATS, None, policy, {})) == expected
+
+
+def test_skip_has_nothing_to_do_once_all_are_there(tmp_path: Path, talk: Job) -> None:
+    for name in FORMATS:
+        (tmp_path / f"talk.{name}").touch()
+    assert plan(talk, FORMATS, None, "skip", {}) is None
+
+
+def test_our_own_files_are_renewed_until_somebody_edits_one(tmp_path: Path, talk: Job) -> None:
+    planned = plan(talk, FORMATS, None, "renew", {})
+    assert planned is not None
+    ours = {str(path): write(path, f"text of {name}", 7) for name, path in planned.items()}
+    assert plan(talk, FORMATS, None, "renew", ours) == planned
+    (tmp_path / "talk.srt").write_text("corrected by hand")
+    assert names(plan(talk, FORMATS, None, "renew", ours)) == ["talk (2).srt", "talk (2).txt", "talk (2).json"]
+
+
+def test_two_recordings_of_one_name_never_share_a_file(tmp_path: Path, talk: Job) -> None:
+    first = plan(talk, FORMATS, None, "renew", {})
+    assert first is not None
+    promised = {str(path) for path in first.values()}
+    other = job_for(tmp_path / "talk.wav")
+    expected = ["talk (2).srt", "talk (2).txt", "talk (2).json"]
+    assert names(plan(other, FORMATS, None, "renew", {}, promised)) == expected
+    for path in first.values():
+        write(path, "of talk.mp3", 7)
+    assert names(plan(other, FORMATS, None, "renew", {})) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_recording_is_never_overwritten_by_its_own_transcript(tmp_path: Path, policy: IfExists) -> None:
+    recording = tmp_path / "talk.txt"
+    recording.write_bytes(b"in truth a recording")
+    planned = plan(job_for(recording), FORMATS, None, policy, {})
+    assert planned is not None
+    assert recording not in planned.values()
+
+
+def test_a_job_that_already_chose_its_names_keeps_them(tmp_path: Path, talk: Job) -> None:
+    reserved: dict[Format, WrittenFile] = {
+        "srt": WrittenFile(path=str(tmp_path / "talk.2024 (3).srt"), sha256=None),
+        "json": WrittenFile(path=str(tmp_path / "talk.2024 (3).json"), sha256="aa"),
+    }
+    (tmp_path / "talk.2024 (3).srt").write_text("written just before the crash")
+    resumed = replace(talk, outputs=reserved)
+    expected = ["talk.2024 (3).srt", "talk.2024 (3).txt", "talk.2024 (3).json"]
+    assert names(plan(resumed, FORMATS, None, "renew", {})) == expected
+    (tmp_path / "talk.2024 (3).txt").write_text("by hand")
+    assert names(plan(resumed, FORMATS, None, "skip", {})) == ["talk.2024 (3).srt", "talk.2024 (3).json"]
+
+
+@pytest.mark.parametrize("stem", ["a" * 251, "ü" * 125, "🎙" * 62, "x" * 249])
+@pytest.mark.parametrize("taken", [0, 3])
+def test_the_longest_names_still_fit_and_stay_different(tmp_path: Path, stem: str, taken: int) -> None:
+    chosen = set()
+    for recording in (tmp_path / f"{stem}.mp3", tmp_path / f"{stem}.wav"):
+        for _ in range(taken + 1):
+            planned = plan(job_for(recording), FORMATS, None, "suffix", {})
+            assert planned is not None
+            for path in planned.values():
+                assert len(path.name.encode()) <= 255
+                write(path, "text", 7)
+                chosen.add(path)
+    assert len(chosen) == 2 * (taken + 1) * len(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("recording", "expected"), [("a\nb\x1b.mp3", "a_b_.srt"), ("-rf.mp3", "-rf.srt"), (".hidden", ".hidden.srt")]
+)
+def test_control_characters_do_not_reach_our_names(tmp_path: Path, recording: str, expected: str) -> None:
+    assert names(plan(job_for(tmp_path / recording), ("srt",), None, "renew", {})) == [expected]
+
+
+def test_a_chosen_folder_is_made_but_not_its_parents(tmp_path: Path, talk: Job) -> None:
+    assert plan(talk, ("srt",), tmp_path / "out", "renew", {}) == {"srt": tmp_path / "out" / "talk.srt"}
+    assert (tmp_path / "out").is_dir()
+    with pytest.raises(OutputRefused) as refused:
+        plan(talk, ("srt",), tmp_path / "unplugged disk" / "out", "renew", {})
+    assert refused.value.code == "folder_missing"
+
+
+def test_a_file_is_replaced_whole_and_its_hash_told(tmp_path: Path) -> None:
+    path = tmp_path / "talk.srt"
+    path.write_text("old")
+    sha256 = write(path, "neu\nü", 7)
+    assert path.read_bytes() == "neu\nü".encode()
+    assert sha256 == hashlib.sha256("neu\nü".encode()).hexdigest()
+    assert unchanged(path, sha256)
+    path.write_text("edited")
+    assert not unchanged(path, sha256)
+    assert not unchanged(tmp_path / "gone", sha256)
+    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
+
+
+def test_what_a_crash_left_is_replaced_and_can_be_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".stenod-7-srt.tmp").write_text("half a")
+    (tmp_path / ".stenod-7-json.tmp").write_text("half a")
+    (tmp_path / ".stenod-77-json.tmp").write_text("another job's")
+    write(tmp_path / "talk.srt", "whole", 7)
+    remove_leftovers(tmp_path, 7)
+    remove_leftovers(tmp_path / "gone", 7)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".stenod-77-json.tmp", "talk.srt"]
+
+
+def test_links_are_replaced_and_never_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "talk.srt").symlink_to(precious)
+    (tmp_path / ".stenod-7-srt.tmp").symlink_to(precious)
+    sha256 = write(tmp_path / "talk.srt", "text", 7)
+    assert precious.read_text() == "precious"
+    assert not (tmp_path / "talk.srt").is_symlink()
+    (tmp_path / "link.srt").symlink_to(tmp_path / "talk.srt")
+    assert not unchanged(tmp_path / "link.srt", sha256), "a link is not what we wrote"
+
+
+def test_a_named_pipe_in_the_way_blocks_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "talk.srt")
+    assert not unchanged(tmp_path / "talk.srt", "aa")
+
+
+def test_the_folder_decides_who_may_read_unless_it_is_ours(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write(tmp_path / "theirs.txt", "text", 7)
+        write(tmp_path / "ours.txt", "text", 7, private=True)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("theirs.txt", "ours.txt")]
+    assert modes == [0o644, 0o600]
+
+
+def test_a_disk_that_fails_while_flushing_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "talk.srt"
+    path.write_text("old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(result_files, "_sync", no_space)
+    with pytest.raises(OutputRefused) as refused:
+        write(path, "new", 7)
+    assert refused.value.code == "disk_full"
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
+
+
+def test_a_folder_in_the_way_or_gone_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "talk.srt").mkdir()
+    with pytest.raises(OutputRefused) as in_the_way:
+        write(tmp_path / "talk.srt", "text", 7)
+    with pytest.raises(OutputRefused) as gone:
+        write(tmp_path / "gone" / "talk.srt", "text", 7)
+    assert (in_the_way.value.code, gone.value.code) == ("name_is_a_folder", "folder_missing")
+    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
