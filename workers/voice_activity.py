@@ -17,7 +17,7 @@ from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_file import PcmFile
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession  # type: ignore[import-untyped]
+    from onnxruntime import InferenceSession
 
 WINDOW_SAMPLES = 512
 """What the model judges at once: 32 ms."""
