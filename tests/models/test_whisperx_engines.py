@@ -1,0 +1,224 @@
+"""The real engines of WhisperX with the starter models, on recordings whose text is known.
+
+Runs in: the test process.
+"""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ipc.transcript import Segment, Word
+from ipc.worker_messages import Role, WorkerSetup
+from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
+from workers.whisperx_aligner import WhisperxAligner
+from workers.whisperx_transcriber import WhisperxTranscriber
+
+pytestmark = pytest.mark.models
+
+RECORDINGS = Path(__file__).parents[1] / "audio"
+ENGLISH = Wanted(language="en")
+
+
+def setup(role: Role, models_folder: Path, model: str | None = "starter", language: str | None = None) -> WorkerSetup:
+    return WorkerSetup(
+        role=role,
+        engine="whisperx",
+        engine_path="unused:here",
+        model=model,
+        language=language,
+        models_folder=str(models_folder),
+    )
+
+
+def nothing() -> None:
+    """Downloads are not allowed here."""
+
+
+@pytest.fixture(scope="module")
+def transcriber(tmp_path_factory: pytest.TempPathFactory) -> WhisperxTranscriber:
+    engine = WhisperxTranscriber()
+    loaded = engine.load(setup("transcriber", tmp_path_factory.mktemp("models")), nothing)
+    assert (loaded.model, loaded.device in {"cpu", "cuda"}) == ("starter", True)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def aligner(tmp_path_factory: pytest.TempPathFactory) -> WhisperxAligner:
+    engine = WhisperxAligner()
+    loaded = engine.load(setup("aligner", tmp_path_factory.mktemp("models")), nothing)
+    assert (loaded.model, loaded.device) == ("starter", "cpu")
+    return engine
+
+
+def recording(name: str) -> Audio:
+    from faster_whisper import decode_audio
+
+    audio: Audio = decode_audio(str(RECORDINGS / f"{name}.flac"))
+    return audio
+
+
+def cut(audio: Audio, *bounds: tuple[float, float]) -> list[Chunk]:
+    return [Chunk(start, audio[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]) for start, end in bounds]
+
+
+def plain(text: str) -> list[str]:
+    """Words without case and punctuation, the time of day as it is spoken."""
+    return re.sub(r"[^a-z ]", "", text.lower().replace("9.30", "nine thirty").replace("9:30", "nine thirty")).split()
+
+
+def word_errors(heard: list[str], said: list[str]) -> int:
+    """Levenshtein distance in words."""
+    row = list(range(len(said) + 1))
+    for count, word in enumerate(heard, start=1):
+        previous, row[0] = row[0], count
+        for place, truth in enumerate(said, start=1):
+            previous, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, previous + (word != truth))
+    return row[-1]
+
+
+def as_segment(number: int, heard: Heard) -> Segment:
+    return Segment(id=number, start=heard.start, end=heard.end, text=heard.text)
+
+
+def sound_of(segment: Segment, audio: Audio) -> Audio:
+    return audio[int(segment.start * SAMPLE_RATE) : int(segment.end * SAMPLE_RATE)]
+
+
+def assert_in_order_inside(words: tuple[Word, ...], segment: Segment) -> None:
+    assert [word.word for word in words] == segment.text.split()
+    assert all(segment.start <= word.start <= word.end <= segment.end for word in words)
+    assert all(before.end <= following.start for before, following in pairwise(words))
+
+
+CHUNKS = {"memo": [(0.0, 12.6)], "talk": [(0.6, 15.8), (16.2, 23.6), (27.0, 49.4)]}
+
+
+@pytest.mark.parametrize("name", sorted(CHUNKS))
+def test_a_recording_becomes_its_words_with_times(
+    name: str, transcriber: WhisperxTranscriber, aligner: WhisperxAligner
+) -> None:
+    audio = recording(name)
+    chunks = cut(audio, *CHUNKS[name])
+    heard = transcriber.transcribe(chunks, ENGLISH)
+
+    for chunk, stretches in zip(chunks, heard, strict=True):
+        assert stretches
+        assert all(chunk.start <= one.start < one.end <= chunk.end for one in stretches)
+        assert all(before.end <= following.start for before, following in pairwise(stretches))
+    segments = [as_segment(n, one) for n, one in enumerate(one for stretches in heard for one in stretches)]
+    said = plain((RECORDINGS / f"{name}.txt").read_text())
+    assert word_errors(plain(" ".join(segment.text for segment in segments)), said) <= 0.1 * len(said)
+
+    aligner.check("en")
+    for segment in segments:
+        assert_in_order_inside(aligner.align(sound_of(segment, audio), segment, "en"), segment)
+
+
+def test_silence_and_hiss_give_no_words_and_do_not_disturb_their_batch(transcriber: WhisperxTranscriber) -> None:
+    memo = cut(recording("memo"), (0.0, 12.6))[0]
+    silence = Chunk(60.0, np.zeros(SAMPLE_RATE, np.float32))
+    hiss = 0.01 * np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
+    quiet, speech, noisy = transcriber.transcribe([silence, memo, Chunk(80.0, hiss)], ENGLISH)
+    assert quiet == noisy == []
+    assert transcriber.transcribe([], ENGLISH) == []
+    assert plain(" ".join(one.text for one in speech))[:4] == ["note", "to", "self", "the"]
+
+
+def test_a_prompt_changes_the_spelling(transcriber: WhisperxTranscriber) -> None:
+    chunk = cut(recording("memo"), (0.0, 12.6))
+    [heard] = transcriber.transcribe(chunk, Wanted(language="en", prompt="The Harbour Office, the grey colour."))
+    assert "harbour" in " ".join(one.text for one in heard).lower()
+
+
+def test_an_english_only_model_refuses_translation_and_other_languages(transcriber: WhisperxTranscriber) -> None:
+    transcriber.check("en", "transcribe")
+    transcriber.check(None, "transcribe")
+    with pytest.raises(EngineRefusal) as refused:
+        transcriber.check("en", "translate")
+    assert refused.value.code == "cannot_translate"
+    with pytest.raises(EngineRefusal) as refused:
+        transcriber.check("fr", "transcribe")
+    assert refused.value.code == "language_not_supported"
+    assert transcriber.find_language(recording("memo")) == ("en", 1.0)
+
+
+def test_the_letters_times_are_those_of_whisperx_itself_less_the_starters_bias(
+    aligner: WhisperxAligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whisperx import alignment
+
+    class OneSentence:
+        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+            return [(0, len(text))]
+
+    monkeypatch.setattr(alignment, "nltk_load", lambda _: OneSentence())
+    audio = recording("memo")
+    text = "Note to self, the ferry leaves at 9.30 on Thursday morning."
+    segment = Segment(id=0, start=0.0, end=5.6, text=text)
+    model = aligner.in_memory["starter"]
+    theirs = alignment.align(
+        [{"start": 0.0, "end": 5.6, "text": text}],
+        model.network,
+        {"language": "en", "dictionary": model.letters, "type": "huggingface"},
+        sound_of(segment, audio),
+        "cpu",
+    )["word_segments"]
+    ours = aligner.align(sound_of(segment, audio), segment, "en")
+    assert [word.end for word in ours] == pytest.approx([word["end"] for word in theirs], abs=0.002)
+    early = [word["start"] - 0.026 for word in theirs]
+    ends = [0.0, *(word.end for word in ours)]
+    assert [word.start for word in ours] == pytest.approx(
+        [max(start, end) for start, end in zip(early, ends, strict=False)], abs=0.002
+    )
+    assert [word.word for word in ours if word.interpolated] == ["9.30"]
+
+
+@pytest.mark.parametrize("text", ["9.30", "$5 ½ 🦊", "42,", "你好", "x" * 60])
+def test_odd_text_keeps_its_words_and_bounds(text: str, aligner: WhisperxAligner) -> None:
+    segment = Segment(id=0, start=100.0, end=102.5, text=text)
+    words = aligner.align(recording("memo")[: int(2.5 * SAMPLE_RATE)], segment, "en")
+    assert_in_order_inside(words, segment)
+    assert all(word.interpolated for word in words) == ("x" not in text)
+
+
+def test_what_cannot_be_aligned_has_no_words(aligner: WhisperxAligner) -> None:
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    assert aligner.align(silence[:0], Segment(id=0, start=1.0, end=1.0, text="Gone."), "en") == ()
+    assert aligner.align(silence, Segment(id=0, start=1.0, end=2.0, text="   "), "en") == ()
+    assert aligner.align(silence, Segment(id=0, start=1.0, end=2.0, text="far too much " * 20), "en") == ()
+    assert aligner.align(silence + np.float32("nan"), Segment(id=0, start=1.0, end=2.0, text="Noise."), "en") == ()
+    assert_in_order_inside(
+        aligner.align(silence[:100], Segment(id=0, start=1.0, end=1.00625, text="a"), "en"),
+        Segment(id=0, start=1.0, end=1.00625, text="a"),
+    )
+
+
+def test_the_starter_refuses_other_languages_by_code(aligner: WhisperxAligner) -> None:
+    with pytest.raises(EngineRefusal) as refused:
+        aligner.check("fr")
+    assert refused.value.code == "no_alignment_model:fr"
+
+
+def test_a_missing_default_is_no_failure_until_its_language_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    engine = WhisperxAligner()
+    assert engine.load(setup("aligner", tmp_path, model=None), nothing).model == "WAV2VEC2_ASR_BASE_960H"
+    for language in ("en", "nl", "mi"):
+        with pytest.raises(EngineRefusal) as refused:
+            engine.check(language)
+        assert refused.value.code == f"no_alignment_model:{language}"
+
+
+def test_a_model_asked_for_by_name_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(EngineRefusal) as refused:
+        WhisperxAligner().load(setup("aligner", tmp_path, model="nobody/has-this-model"), nothing)
+    assert refused.value.code == "needs_model"
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EngineRefusal) as refused:
+        WhisperxAligner().load(setup("aligner", tmp_path, model=str(tmp_path)), nothing)
+    assert refused.value.code == "model_damaged"

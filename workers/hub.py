@@ -1,0 +1,81 @@
+"""Model snapshots in the shared Hugging Face cache, and the one place that fetches them.
+
+Runs in: worker.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+from workers.starter import sha256_of
+
+ANSWER_SECONDS = 10.0
+"""How long the hub may take to say what a model consists of."""
+LOOK_SECONDS = 1.0
+"""How often a download in progress is looked at."""
+BLOB_NAMED_BY_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class HubUnreachable(Exception):
+    """The hub has no such model, or cannot be asked."""
+
+
+def cached_snapshot(hub_id: str, wanted: Sequence[str]) -> Path | None:
+    """The newest snapshot on this machine, perhaps without some files; never asks the network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(wanted), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def download_snapshot(hub_id: str, wanted: Sequence[str], downloading: Callable[[], None]) -> Path:
+    """Fetch the wanted files and check them; `downloading` is called for as long as bytes arrive.
+
+    Raises HubUnreachable.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from requests.exceptions import RequestException
+
+    blobs = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "blobs"
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub") as pool:
+        fetching = pool.submit(
+            snapshot_download, hub_id, allow_patterns=list(wanted), etag_timeout=ANSWER_SECONDS, max_workers=2
+        )
+        here = -1
+        # The hub's library reports files, not bytes, and a file may be gigabytes: the growing blobs tell.
+        while not wait([fetching], timeout=LOOK_SECONDS).done:
+            if (now := bytes_in(blobs)) != here:
+                here = now
+                downloading()
+    try:
+        folder = Path(fetching.result())
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RequestException, OSError) as error:
+        raise HubUnreachable(f"{type(error).__name__} from the hub about {hub_id}") from error
+    check_blobs(folder, downloading)
+    return folder
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes of all files in the folder, whole or not; files that vanish meanwhile do not count."""
+    total = 0
+    for file in folder.glob("*"):
+        try:
+            total += file.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def check_blobs(folder: Path, step: Callable[[], None]) -> None:
+    """Large files lie in the cache under their own sha256. Removes one that lies and raises HubUnreachable."""
+    for file in folder.iterdir():
+        blob = file.resolve()
+        if BLOB_NAMED_BY_HASH.fullmatch(blob.name) and sha256_of(blob, step) != blob.name:
+            blob.unlink()
+            raise HubUnreachable(f"{file.name} arrived damaged")
