@@ -1,0 +1,184 @@
+"""The Python client: one method an endpoint, values of ipc.api_messages in and out.
+
+Runs in: the user's shell.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self, TypeVar
+
+import httpx
+from httpx_sse import SSEError, connect_sse
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from client.refusals import NoDaemon, Refusal
+from ipc.api_messages import (
+    AddWatch,
+    Event,
+    Format,
+    HealthView,
+    JobOptions,
+    JobStatus,
+    JobView,
+    Problem,
+    QueueView,
+    StatusView,
+    SubmitFile,
+    WatchView,
+    WorkerView,
+)
+from ipc.worker_messages import Role
+
+ANSWER_SECONDS = 30.0
+"""The daemon answers in milliseconds; a disk that sleeps may take this long."""
+SILENCE_SECONDS = 40.0
+"""An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+JOBS = TypeAdapter(list[JobView])
+WATCHES = TypeAdapter(list[WatchView])
+Answer = TypeVar("Answer")
+
+
+class Daemon:
+    """The daemon behind a socket. Methods raise Refusal for what it does not take, NoDaemon if it is not there."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://steno", timeout=ANSWER_SECONDS
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # --- jobs ------------------------------------------------------------------------------------------------
+
+    def submit(self, path: str, options: JobOptions) -> JobView:
+        """Hand over a recording by its absolute path."""
+        return self._send("POST", "/v1/jobs", JobView.model_validate_json, _asked(SubmitFile, path, options=options))
+
+    def jobs(self, status: JobStatus | None = None, limit: int = 100) -> list[JobView]:
+        """Newest first."""
+        wanted: dict[str, str | int] = {"limit": limit} | ({} if status is None else {"status": status})
+        return self._send("GET", "/v1/jobs", JOBS.validate_json, params=wanted)
+
+    def job(self, job_id: int) -> JobView:
+        return self._send("GET", f"/v1/jobs/{job_id}", JobView.model_validate_json)
+
+    def transcript(self, job_id: int, format: Format) -> str:
+        """The transcript of a done job, in any format."""
+        return self._send("GET", f"/v1/jobs/{job_id}/transcript", bytes.decode, params={"format": format})
+
+    def cancel(self, job_id: int) -> JobView:
+        return self._send("POST", f"/v1/jobs/{job_id}/cancel", JobView.model_validate_json)
+
+    def retry(self, job_id: int) -> JobView:
+        return self._send("POST", f"/v1/jobs/{job_id}/retry", JobView.model_validate_json)
+
+    # --- the daemon ------------------------------------------------------------------------------------------
+
+    def status(self) -> StatusView:
+        return self._send("GET", "/v1/status", StatusView.model_validate_json)
+
+    def health(self) -> HealthView:
+        return self._send("GET", "/v1/health", HealthView.model_validate_json)
+
+    def restart(self, role: Role) -> WorkerView:
+        return self._send("POST", f"/v1/workers/{role}/restart", WorkerView.model_validate_json)
+
+    def pause(self) -> QueueView:
+        return self._send("POST", "/v1/queue/pause", QueueView.model_validate_json)
+
+    def resume(self) -> QueueView:
+        return self._send("POST", "/v1/queue/resume", QueueView.model_validate_json)
+
+    def watches(self) -> list[WatchView]:
+        return self._send("GET", "/v1/watches", WATCHES.validate_json)
+
+    def add_watch(self, path: str, recursive: bool) -> WatchView:
+        asked = _asked(AddWatch, path, recursive=recursive)
+        return self._send("POST", "/v1/watches", WatchView.model_validate_json, asked)
+
+    def remove_watch(self, path: str) -> None:
+        asked = _asked(AddWatch, path)
+        self._send("DELETE", "/v1/watches", bytes, params={"path": asked.path})
+
+    # --- events ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def events(self, job_id: int | None = None) -> Iterator[Iterator[Event]]:
+        """Events from the moment this is entered, of one job (which begins with how it stands) or of everything.
+
+        The iterator ends with the job, or when the daemon stops.
+        """
+        url = "/v1/events" if job_id is None else f"/v1/jobs/{job_id}/events"
+        deadlines = httpx.Timeout(ANSWER_SECONDS, read=SILENCE_SECONDS)
+        with self._lost_if_broken(), connect_sse(self._http, "GET", url, timeout=deadlines) as stream:
+            if stream.response.is_error:
+                stream.response.read()
+                raise _refusal(stream.response)
+            yield (EVENT.validate_json(sent.data) for sent in stream.iter_sse())
+
+    # ---------------------------------------------------------------------------------------------------------
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        understand: Callable[[bytes], Answer],
+        asked: BaseModel | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Answer:
+        # None stays out of the request: the daemon's settings speak then, also those a newer daemon knows.
+        body = None if asked is None else asked.model_dump(mode="json", exclude_none=True)
+        with self._lost_if_broken():
+            answer = self._http.request(method, url, json=body, params=params)
+        if answer.is_error:
+            raise _refusal(answer)
+        return understand(answer.content)
+
+    @contextmanager
+    def _lost_if_broken(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as nobody:
+            raise NoDaemon(f"no daemon answers at {self.socket}") from nobody
+        except httpx.TimeoutException as silent:
+            raise NoDaemon(
+                "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"
+            ) from silent
+        except (httpx.TransportError, SSEError) as broken:
+            raise NoDaemon("the daemon went away in the middle of an answer", "`steno logs` may say why") from broken
+
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+def _asked(kind: type[Asked], path: str, **fields: object) -> Asked:
+    """The request, or the Refusal the daemon would give if it could even be told."""
+    try:
+        return kind.model_validate({"path": path, **fields})
+    except ValidationError as wrong:
+        raise Refusal(*_why(path, wrong.errors())) from wrong
+
+
+def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in path):
+        return "name_not_utf8", f"{path!r} has a name that is not UTF-8", "rename the file"
+    return "bad_request", f"{path!r}: {faults[0]['msg']}", "give a shorter path"
+
+
+def _refusal(answer: httpx.Response) -> Refusal:
+    try:
+        problem = Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return Refusal("not_understood", f"HTTP {answer.status_code} without a reason", "is this stenod's socket?")
+    return Refusal(problem.code, problem.detail, problem.hint)

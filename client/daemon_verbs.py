@@ -1,0 +1,164 @@
+"""The verbs about the daemon: serve, status, restart, pause, resume, watch, logs, demo.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client import choices, here, terminal
+from client.jobs_verbs import Json
+
+app = typer.Typer()
+watch_app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
+PANEL = "The daemon"
+Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples:\n\n  steno serve\n\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
+)
+def serve() -> None:
+    """Run the daemon here, in the foreground, until Ctrl-C."""
+    here.become(*here.SUPERVISOR)
+
+
+@app.command(
+    rich_help_panel=PANEL, epilog="Examples:\n\n  steno status\n\n  steno status --json | jq '.workers[].pid'"
+)
+def status(
+    json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until Ctrl-C.")] = False,
+) -> None:
+    """Show workers, queue, running jobs and watched folders."""
+    if watch and json:
+        raise typer.BadParameter("--watch is for people; scripts may follow GET /v1/events")
+    with here.daemon() as daemon:
+        if watch:
+            from client.live_page import LivePage
+
+            LivePage(daemon, terminal.out()).run()
+            return
+        found = daemon.status()
+    if json:
+        terminal.print_json(found)
+        return
+    from client.status_page import status_page
+
+    terminal.show(status_page(found, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno restart aligner")
+def restart(role: choices.Role, json: Json = False) -> None:
+    """Replace a worker by a fresh one, its deaths forgotten."""
+    with here.daemon() as daemon:
+        worker = daemon.restart(role)
+    if json:
+        terminal.print_json(worker)
+    else:
+        terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno pause && make-music; steno resume")
+def pause(json: Json = False) -> None:
+    """Start no further job; running ones finish. Survives a restart of the daemon."""
+    with here.daemon() as daemon:
+        queue = daemon.pause()
+    if json:
+        terminal.print_json(queue)
+    else:
+        terminal.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno resume")
+def resume(json: Json = False) -> None:
+    """Start jobs again after `pause`."""
+    with here.daemon() as daemon:
+        queue = daemon.resume()
+    if json:
+        terminal.print_json(queue)
+    else:
+        terminal.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
+
+
+# --- watch -------------------------------------------------------------------------------------------------------
+
+
+@watch_app.command("list", epilog="Example:\n\n  steno watch list --json")
+def watch_list(json: Json = False) -> None:
+    """Show the watched folders and what still grows in them."""
+    from client.status_page import watches_table
+
+    with here.daemon() as daemon:
+        found = daemon.watches()
+    if json:
+        terminal.print_json_array(found)
+    else:
+        terminal.show(watches_table(found))
+
+
+@watch_app.command("add", epilog="Example:\n\n  steno watch add ~/Recordings --recursive")
+def watch_add(
+    folder: Folder,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With the folders within.")] = False,
+    json: Json = False,
+) -> None:
+    """Watch one more folder until the daemon stops; `watch.folders` in config.toml lasts."""
+    with here.daemon() as daemon:
+        found = daemon.add_watch(str(_absolute(folder)), recursive)
+    if json:
+        terminal.print_json(found)
+    else:
+        terminal.print_line(f"watching {found.path}")
+
+
+@watch_app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
+def watch_remove(folder: Folder) -> None:
+    """Stop watching a folder; its jobs go on."""
+    path = str(_absolute(folder))
+    with here.daemon() as daemon:
+        daemon.remove_watch(path)
+    terminal.print_line(f"no longer watching {path}")
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks
+
+
+# --- stories -----------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno logs -f\n\n  steno logs --job 12 --json")
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    job: Annotated[int | None, typer.Option("--job", metavar="ID", help="Only what concerns this job.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the file.")] = False,
+) -> None:
+    """Print the daemon's own story."""
+    from client.log_story import LogStory, line_in_words
+    from client.refusals import Refusal
+
+    story = LogStory(here.places().log_file, job)
+    try:
+        for line in chain(story.last(lines), story.follow() if follow else ()):
+            terminal.print_line(line if json else line_in_words(line), keep="\n\t")
+    except FileNotFoundError as missing:
+        raise Refusal(
+            "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"
+        ) from missing
+    except KeyboardInterrupt:
+        return
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno demo")
+def demo() -> None:
+    """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
+    here.become(sys.executable, "-P", "-m", "client.demo")

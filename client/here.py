@@ -1,0 +1,50 @@
+"""This shell's installation: where things are, and its daemon.
+
+Runs in: the user's shell.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from client.refusals import Refusal
+
+if TYPE_CHECKING:
+    from client.connection import Daemon
+    from config.places import Places
+    from config.sources import Loaded
+
+
+def places() -> "Places":
+    """Where this environment's stenod keeps its things."""
+    from config.places import find_places
+
+    return find_places()
+
+
+def daemon() -> "Daemon":
+    """A client for the daemon of this environment; whether it is there shows with the first request."""
+    from client.connection import Daemon
+
+    return Daemon(places().socket)
+
+
+def settings() -> "Loaded":
+    """What is set in this environment, and who said so. Raises Refusal where it cannot be used."""
+    from config.sources import ConfigError, load
+
+    try:
+        return load(places(), os.environ)
+    except ConfigError as wrong:
+        raise Refusal("bad_config", str(wrong), "correct it there") from wrong
+
+
+SUPERVISOR = (sys.executable, "-P", "-m", "supervisor")
+"""The only way the daemon starts. `-P`: a folder named like one of ours, in the current one, must not be imported."""
+
+
+def become(*command: str) -> NoReturn:
+    """This process goes on as another program, with the same pid, terminal and signals."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(command[0], command)

@@ -1,0 +1,196 @@
+"""The verbs about recordings: submit, jobs, show, wait, cancel, retry.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client import choices, exit_codes, here, terminal
+from client.languages import language_code
+
+if TYPE_CHECKING:
+    from ipc.api_messages import JobView
+
+app = typer.Typer()
+PANEL = "Recordings"
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID…", help="Job numbers, as `steno jobs` shows them.", min=1)]
+RequireWords = Annotated[
+    bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
+]
+
+
+def checked(understand: Callable[[str], object]) -> Callable[[str | None], str | None]:
+    """A check for a flag's text by a function that raises ValueError; the text itself goes on."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None:
+            try:
+                understand(text)
+            except ValueError as wrong:
+                raise typer.BadParameter(str(wrong)) from wrong
+        return text
+
+    return check
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples:\n\n  steno submit talk.m4a\n\n  steno submit *.wav --wait -f srt,json\n\n"
+    "  steno submit interview.mp3 --wait --json --language de --require-words\n\n"
+    "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled · 69 no daemon",
+)
+def submit(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings: audio or video.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
+    json: Json = False,
+    workflow: Annotated[
+        choices.Workflow | None, typer.Option(help="subtitle wants words with times, transcribe does without.")
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="xx", help="What is spoken: a code or an English name.", callback=checked(language_code)
+        ),
+    ] = None,
+    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Names and spellings the model should know.")] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="json,srt,…",
+            help="Which files are written.",
+            callback=checked(choices.formats_of),
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Where they go, instead of beside the recording.")
+    ] = None,
+    if_exists: Annotated[
+        choices.IfExists | None,
+        typer.Option(help="renew replaces only what stenod wrote for this recording and nobody changed."),
+    ] = None,
+    highlight_words: Annotated[
+        bool | None, typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.")
+    ] = None,
+    require_words: RequireWords = False,
+) -> None:
+    """Hand recordings over to the daemon; prints the number of each job."""
+    from client.submission import hand_over, see_through, show_finished
+    from ipc.api_messages import JobOptions
+
+    if require_words and workflow == "transcribe":
+        raise typer.BadParameter("--require-words contradicts --workflow transcribe")
+    options = JobOptions.model_validate(
+        {
+            "workflow": workflow or ("subtitle" if require_words else None),
+            "language": None if language is None else language_code(language),
+            "task": task,
+            "prompt": prompt,
+            "formats": None if formats is None else choices.formats_of(formats),
+            "output_dir": None if output_dir is None else str(output_dir.absolute()),
+            "if_exists": if_exists,
+            "highlight_words": highlight_words,
+        }
+    )
+    with here.daemon() as daemon:
+        codes, job_ids = [exit_codes.DONE], []
+        for path, job in hand_over(daemon, files, options, json):
+            if job is None:
+                codes.append(exit_codes.USAGE)
+                continue
+            job_ids.append(job.id)
+            if not wait and json:
+                terminal.print_json(job)
+            elif not wait:
+                terminal.print_line(str(job.id) if len(files) == 1 else f"{job.id}  {path}")
+        if wait and job_ids:
+            waited = see_through(daemon, job_ids, require_words=require_words, finished=show_finished(json))
+            codes.append(waited)
+    leave_with(codes)
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno wait 12 13 && open talk.srt")
+def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
+    """Return when these jobs are finished; exit codes as for submit --wait."""
+    from client.submission import see_through, show_finished
+
+    with here.daemon() as daemon:
+        leave_with([see_through(daemon, ids, require_words=require_words, finished=show_finished(json))])
+
+
+@app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno jobs\n\n  steno jobs --status failed --json")
+def jobs(
+    status: Annotated[choices.JobStatus | None, typer.Option(help="Only these.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 30,
+    json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from client.views import jobs_table
+
+    with here.daemon() as daemon:
+        found = daemon.jobs(status, limit)
+    if json:
+        terminal.print_json_array(found)
+    else:
+        terminal.show(jobs_table(found, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno show 12")
+def show(id: Annotated[int, typer.Argument(metavar="ID")], json: Json = False) -> None:
+    """Tell a job's story, crash by crash."""
+    from client.views import job_story
+
+    with here.daemon() as daemon:
+        job = daemon.job(id)
+    if json:
+        terminal.print_json(job)
+    else:
+        terminal.show(job_story(job, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno cancel 12 13")
+def cancel(ids: Ids, json: Json = False) -> None:
+    """End jobs that wait or run."""
+    with here.daemon() as daemon:
+        leave_with([_each(ids, daemon.cancel, "cancelled", json)])
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno retry 12")
+def retry(ids: Ids, json: Json = False) -> None:
+    """Let failed or cancelled jobs wait again, their crashes forgiven."""
+    with here.daemon() as daemon:
+        leave_with([_each(ids, daemon.retry, "waits again", json)])
+
+
+def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool) -> int:
+    from client.refusals import Refusal
+
+    code = exit_codes.DONE
+    for job_id in ids:
+        try:
+            job = ask(job_id)
+        except Refusal as refusal:
+            terminal.say_error(refusal.message, refusal.hint)
+            code = exit_codes.USAGE
+            continue
+        if json:
+            terminal.print_json(job)
+        else:
+            terminal.print_line(f"job {job.id} {done}: {job.path}")
+    return code
+
+
+def leave_with(codes: list[int]) -> None:
+    """End the command with the worst of these codes; 130 stands above all."""
+    code = exit_codes.INTERRUPTED if exit_codes.INTERRUPTED in codes else exit_codes.worst(codes)
+    if code != exit_codes.DONE:
+        raise typer.Exit(code)

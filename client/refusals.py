@@ -1,0 +1,23 @@
+"""The two ways the daemon can let a command down, known before any library is loaded.
+
+Runs in: the user's shell.
+"""
+
+
+class Refusal(Exception):
+    """The daemon, or this command before asking it, does not take the request."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class NoDaemon(Exception):
+    """Nobody answers at the socket, or somebody stopped answering."""
+
+    def __init__(self, message: str, hint: str = "`steno serve` starts it") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint

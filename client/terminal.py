@@ -1,0 +1,97 @@
+"""How things reach the person or the script: stdout for answers, stderr for talk, nothing that moves the cursor.
+
+Runs in: the user's shell.
+"""
+
+import json
+import os
+import sys
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+    from rich.console import Console, RenderableType
+
+COLUMNS_OF_A_PIPE = 160
+"""A table in a file or a pipe is cut here, not at a terminal's 80."""
+TURNS_TEXT_AROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The text with everything a terminal would obey, or could not show, escaped; characters in `keep` stay."""
+    return "".join(letter if letter in keep or not _is_dangerous(letter) else _escaped(letter) for letter in text)
+
+
+def _is_dangerous(letter: str) -> bool:
+    return unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} or letter in TURNS_TEXT_AROUND
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+@cache
+def out() -> "Console":
+    """Answers."""
+    return _console(is_stderr=False)
+
+
+@cache
+def err() -> "Console":
+    """Progress, warnings and refusals."""
+    return _console(is_stderr=True)
+
+
+def _console(is_stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if is_stderr else sys.stdout
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    # Names of files are no markup, no numbers to paint and no emoji.
+    return Console(
+        stderr=is_stderr, width=COLUMNS_OF_A_PIPE if piped else None, markup=False, highlight=False, emoji=False
+    )
+
+
+def show(renderable: "RenderableType") -> None:
+    """A view on stdout."""
+    out().print(renderable, soft_wrap=False)
+
+
+def print_line(text: str, keep: str = "") -> None:
+    """One line on stdout, whole at any width; control characters are escaped but for those in `keep`."""
+    print(visible(text, keep), flush=True)
+
+
+def print_json(*values: "BaseModel") -> None:
+    """One compact JSON line each."""
+    for value in values:
+        print(value.model_dump_json(), flush=True)
+
+
+def print_json_array(values: "Sequence[BaseModel]") -> None:
+    """All of them as one JSON array."""
+    print("[" + ",".join(value.model_dump_json() for value in values) + "]")
+
+
+def print_refused(path: str, code: str, message: str, hint: str, as_json: bool) -> None:
+    """A file that was not taken: for people on stderr, and for scripts one line on stdout."""
+    if as_json:
+        print(json.dumps({"path": path, "error": {"code": code, "message": message, "hint": hint}}), flush=True)
+    say_error(f"{path}: {message}" if path not in message else message, hint)
+
+
+def say(text: str) -> None:
+    """One line of talk on stderr."""
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def say_error(message: str, hint: str) -> None:
+    """What happened, and what to do about it."""
+    say(f"steno: {message}")
+    if hint:
+        say(f"       {hint}")

@@ -1,0 +1,173 @@
+"""`steno transcribe`: whisper's command, with or without a daemon.
+
+Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from client import choices, exit_codes, here, terminal
+from client.jobs_verbs import Json, RequireWords, checked, leave_with
+from client.languages import language_code
+
+if TYPE_CHECKING:
+    from client.connection import Daemon
+    from ipc.api_messages import JobOptions, JobView, StatusView
+
+app = typer.Typer()
+
+
+def _switch(name: str, help: str) -> Any:
+    """One of whisper's switches, in both spellings, said as it says them: `--word_timestamps True`."""
+    return typer.Option(f"--{name}", f"--{name.replace('_', '-')}", help=help, case_sensitive=False)
+
+
+NO_EFFECT = "No effect here: accepted because whisper's command has it."
+
+
+@app.command(
+    rich_help_panel="Recordings",
+    epilog="Examples:\n\n  steno transcribe talk.m4a\n\n"
+    "  steno transcribe a.wav b.wav --model small --language English --output_format srt -o subtitles\n\n"
+    "  steno transcribe talk.m4a --no_align --verbose False\n\n"
+    "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled",
+)
+def transcribe(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings: audio or video.")],
+    model: Annotated[str | None, typer.Option(help="A name, a hub id, a folder or `starter`.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="A code or an English name; found by listening.", callback=checked(language_code)),
+    ] = None,
+    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
+    initial_prompt: Annotated[
+        str | None,
+        typer.Option("--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings to know."),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            "--output_format",
+            "--output-format",
+            "-f",
+            metavar="txt,srt,…|all",
+            help="Which files are written.",
+            callback=checked(choices.formats_of),
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", "--output-dir", "-o", help="Where; beside the recording otherwise.")
+    ] = None,
+    word_timestamps: Annotated[
+        choices.TrueOrFalse | None, _switch("word_timestamps", "False does without word times.")
+    ] = None,
+    highlight_words: Annotated[
+        choices.TrueOrFalse | None, _switch("highlight_words", "VTT files mark each word as it is spoken.")
+    ] = None,
+    no_align: Annotated[bool, typer.Option("--no_align", "--no-align", help="As --word_timestamps False.")] = False,
+    align_model: Annotated[
+        str | None, typer.Option("--align_model", "--align-model", help="What the aligner loads.")
+    ] = None,
+    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False does not print the text.")] = "True",
+    condition_on_previous_text: Annotated[
+        choices.TrueOrFalse | None,
+        _switch("condition_on_previous_text", "Only False: True invents loops in silence."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
+    fp16: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
+    compute_type: Annotated[
+        str | None, typer.Option("--compute_type", "--compute-type", help=NO_EFFECT, hidden=True)
+    ] = None,
+    require_words: RequireWords = False,
+    json: Json = False,
+) -> None:
+    """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
+    from ipc.api_messages import JobOptions
+
+    if condition_on_previous_text == "True":
+        terminal.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
+    for flag, given in (("--device", device), ("--fp16", fp16), ("--compute_type", compute_type)):
+        if given is not None:
+            terminal.say(f"steno: {flag} has no effect here: each engine knows what suits the machine")
+    without_words = no_align or word_timestamps == "False"
+    if require_words and without_words:
+        raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")
+    options = JobOptions.model_validate(
+        {
+            "workflow": "transcribe" if without_words else "subtitle" if word_timestamps or require_words else None,
+            "language": None if language is None else language_code(language),
+            "task": task,
+            "prompt": initial_prompt,
+            "formats": None if output_format is None else choices.formats_of(output_format),
+            "output_dir": None if output_dir is None else str(output_dir.absolute()),
+            "highlight_words": None if highlight_words is None else highlight_words == "True",
+        }
+    )
+    wishes = {name: wish for name, wish in (("STENO_MODEL", model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish}
+    try:
+        with _some_daemon(wishes) as (daemon, is_private):
+            codes = _transcribe(daemon, is_private, files, options, verbose == "True", json, require_words)
+    except KeyboardInterrupt:
+        raise typer.Exit(exit_codes.INTERRUPTED) from None
+    leave_with(codes)
+
+
+@contextmanager
+def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[Daemon, bool]]":
+    """The owner's daemon if it answers and has what is wished for, else a private one; and whether it is private."""
+    from client.private_daemon import private_daemon
+    from client.refusals import NoDaemon
+
+    with here.daemon() as running:
+        try:
+            fits = has_wished(running.status(), wishes)
+        except NoDaemon:
+            fits = False
+        if fits:
+            yield running, False
+            return
+    with private_daemon(wishes) as daemon:
+        yield daemon, True
+
+
+def has_wished(status: "StatusView", wishes: Mapping[str, str]) -> bool:
+    """Whether a daemon's workers have loaded the models wished for; no wish is always met."""
+    loaded = {worker.role: worker.model for worker in status.workers}
+    roles: dict[str, choices.Role] = {"STENO_MODEL": "transcriber", "STENO_ALIGNMENT_MODEL": "aligner"}
+    return all(loaded.get(roles[name]) == wish for name, wish in wishes.items())
+
+
+def _transcribe(
+    daemon: "Daemon",
+    is_private: bool,
+    files: "list[str]",
+    options: "JobOptions",
+    with_text: bool,
+    json: bool,
+    require_words: bool,
+) -> list[int]:
+    from client.private_daemon import HopeForTranscriber
+    from client.submission import hand_over, see_through, show_finished
+
+    tell = show_finished(json)
+
+    def finished(job: "JobView") -> None:
+        tell(job)
+        if with_text and not json and job.status == "done" and terminal.out().is_terminal:
+            print(terminal.visible(daemon.transcript(job.id, "txt"), keep="\n\t").rstrip("\n"))
+
+    codes, job_ids = [exit_codes.DONE], []
+    for _, job in hand_over(daemon, files, options, json):
+        if job is None:
+            codes.append(exit_codes.USAGE)
+        else:
+            job_ids.append(job.id)
+    if job_ids:
+        # The owner's daemon may be mended while we wait; a private one has nobody who would.
+        heard = HopeForTranscriber(daemon) if is_private else lambda event: None
+        codes.append(see_through(daemon, job_ids, require_words=require_words, finished=finished, also_heard=heard))
+    return codes

@@ -1,0 +1,233 @@
+"""HTTP over the Unix socket: each endpoint is one line of the front desk.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, suppress
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+from ipc.api_messages import (
+    AddWatch,
+    Event,
+    Format,
+    HealthView,
+    JobChanged,
+    JobStatus,
+    JobView,
+    QueueView,
+    StatusView,
+    SubmitFile,
+    WatchView,
+    WorkerView,
+)
+from ipc.transcript import Value
+from ipc.worker_messages import Role
+from supervisor.api_problems import answer_with_problems
+from supervisor.front_desk import FrontDesk, Refused
+from supervisor.job import FINISHED
+
+HEARTBEAT_SECONDS = 15.0
+"""A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
+MOST_JOBS_LISTED = 10_000
+
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "txt": "text/plain",
+    "tsv": "text/tab-separated-values",
+    "md": "text/markdown",
+}
+
+JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
+Story = AsyncGenerator[Event | None, None]
+"""What a client is told over time; None is a heartbeat."""
+
+
+def create_app(desk: FrontDesk) -> FastAPI:
+    """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
+    # No documentation pages: they would fetch scripts from a CDN.
+    app = FastAPI(
+        title="stenod",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.stop = asyncio.Event()
+    answer_with_problems(app)
+    _add_jobs(app, desk)
+    _add_daemon(app, desk)
+    _add_events(app, desk)
+    return app
+
+
+def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
+    @app.post("/v1/jobs", status_code=201)
+    async def submit(wanted: SubmitFile) -> JobView:
+        refuse_unusable_text(wanted)
+        folder = wanted.options.output_dir
+        if folder is not None and not PurePath(folder).is_absolute():
+            raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
+        return await desk.submit(wanted)
+
+    @app.get("/v1/jobs")
+    async def jobs(
+        status: JobStatus | None = None, limit: Annotated[int, Query(ge=1, le=MOST_JOBS_LISTED)] = 100
+    ) -> list[JobView]:
+        return await desk.jobs(status, limit)
+
+    @app.get("/v1/jobs/{job_id}")
+    async def job(job_id: JobId) -> JobView:
+        return await desk.job(job_id)
+
+    @app.get("/v1/jobs/{job_id}/transcript")
+    async def transcript(job_id: JobId, format: Format = "json") -> Response:
+        return Response(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
+
+    @app.post("/v1/jobs/{job_id}/cancel")
+    async def cancel(job_id: JobId) -> JobView:
+        return await desk.cancel(job_id)
+
+    @app.post("/v1/jobs/{job_id}/retry")
+    async def retry(job_id: JobId) -> JobView:
+        return await desk.retry(job_id)
+
+
+def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
+    @app.get("/v1/status")
+    async def status() -> StatusView:
+        return await desk.status()
+
+    @app.get("/v1/health")
+    async def health() -> HealthView:
+        return await desk.health()
+
+    @app.post("/v1/workers/{role}/restart")
+    async def restart(role: Role) -> WorkerView:
+        return await desk.restart(role)
+
+    @app.post("/v1/queue/pause")
+    async def pause() -> QueueView:
+        return await desk.pause()
+
+    @app.post("/v1/queue/resume")
+    async def resume() -> QueueView:
+        return await desk.resume()
+
+    @app.get("/v1/watches")
+    async def watches() -> list[WatchView]:
+        return desk.watches()
+
+    @app.post("/v1/watches", status_code=201)
+    async def add_watch(wanted: AddWatch) -> WatchView:
+        refuse_unusable_text(wanted)
+        return await desk.add_watch(wanted)
+
+    @app.delete("/v1/watches", status_code=204)
+    async def remove_watch(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> None:
+        refuse_unusable_text(AddWatch(path=path))
+        await desk.remove_watch(path)
+
+
+def _add_events(app: FastAPI, desk: FrontDesk) -> None:
+    # Dependencies, because theirs is the only scope that opens before the answer's first byte and closes after its
+    # last: a client that has our headers has its subscription.
+    async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:
+        async with desk.events(None) as events:
+            yield events
+
+    async def of_one_job(job_id: JobId) -> AsyncIterator[AsyncIterator[Event]]:
+        async with desk.events(job_id) as events:
+            yield events
+
+    @app.get("/v1/events", response_class=StreamingResponse)
+    async def every_event(events: Annotated[AsyncIterator[Event], Depends(of_everything)]) -> StreamingResponse:
+        return _stream(live(events, app.state.stop))
+
+    @app.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse)
+    async def events_of_a_job(
+        job_id: JobId, events: Annotated[AsyncIterator[Event], Depends(of_one_job)]
+    ) -> StreamingResponse:
+        now = JobChanged(job=await desk.job(job_id))
+        return _stream(story_of_a_job(now, live(events, app.state.stop)))
+
+
+def _stream(events: Story) -> StreamingResponse:
+    async def frames() -> AsyncIterator[bytes]:
+        async with aclosing(events):
+            async for event in events:
+                yield server_sent(event)
+
+    return StreamingResponse(frames(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+def server_sent(event: Event | None) -> bytes:
+    """An event as it goes over the wire; None is a heartbeat."""
+    if event is None:
+        return format_sse_event(comment="still here")
+    return format_sse_event(event=event.kind, data_str=event.model_dump_json())
+
+
+async def live(
+    events: AsyncIterator[Event], stop: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> Story:
+    """The events as they come, None where nothing came for so long; ends with the events or at `stop`."""
+    stopping = asyncio.ensure_future(stop.wait())
+    coming: asyncio.Task[Event] | None = None
+    try:
+        while not stop.is_set():
+            coming = coming or asyncio.ensure_future(anext(events))
+            await asyncio.wait({coming, stopping}, timeout=heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                return
+            if not coming.done():
+                yield None
+                continue
+            try:
+                event = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield event
+    finally:
+        for waiting in (stopping, coming):
+            if waiting is not None:
+                waiting.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await waiting
+
+
+async def story_of_a_job(now: JobChanged, events: Story) -> Story:
+    """How the job stands, then all that happens to it, until it is finished."""
+    async with aclosing(events):
+        yield now
+        if now.job.status in FINISHED:
+            return
+        async for event in events:
+            yield event
+            if isinstance(event, JobChanged) and event.job.status in FINISHED:
+                return
+
+
+def refuse_unusable_text(asked: Value) -> None:
+    """Raises Refused if any text holds a NUL, which no path and no process argument can carry."""
+    for field, text in _texts(asked.model_dump()):
+        if "\0" in text:
+            raise Refused(422, "bad_request", f"{field} holds a NUL character", f"correct `{field}`")
+
+
+def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, content in fields.items():
+        if isinstance(content, dict):
+            yield from _texts(content, f"{prefix}{name}.")
+        elif isinstance(content, str):
+            yield prefix + name, content

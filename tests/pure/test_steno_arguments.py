@@ -1,0 +1,202 @@
+"""What may be typed after `steno`, and which exit code comes back: no daemon, no socket.
+
+Runs in: the test process.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from typer.testing import CliRunner
+
+from client import choices, exit_codes, steno
+from client.languages import CODE_OF, language_code
+from client.log_story import LogStory, line_in_words
+from client.model_shelf import KNOWN
+from client.transcribe_verb import has_wished
+from ipc import api_messages, worker_messages
+from ipc.api_messages import DaemonView, JobView, QueueView, StatusView, WorkerView
+from workers.models import HUB_IDS
+
+VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"
+FAMILIES = {"watch": "list add remove", "config": "show", "models": "list"}
+EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
+    (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()
+]
+CREATED = "2026-01-02T03:04:05.000+00:00"
+
+
+def typed(*words: str) -> tuple[int, str]:
+    """Exit code and all output."""
+    result = CliRunner().invoke(steno.app, words)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("verb", EVERY_VERB, ids=" ".join)
+def test_every_verb_has_help_and_an_example(verb: tuple[str, ...]) -> None:
+    code, page = typed(*verb, "--help")
+    assert code == 0
+    assert "Example" in page
+    assert f"steno {' '.join(verb)}" in page
+
+
+def test_help_needs_neither_pydantic_nor_httpx_nor_any_model_library() -> None:
+    heavy = {"pydantic", "httpx", "watchdog", "numpy", "huggingface_hub", "fastapi", "supervisor", "workers"}
+    script = (
+        "import sys; from client import steno\n"
+        "try: steno.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print(sorted(set(sys.modules) & {heavy!r}), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=60)
+    assert result.stderr.strip() == "[]"
+
+
+def test_the_choices_are_those_of_the_messages() -> None:
+    for name in ("Workflow", "IfExists", "JobStatus"):
+        assert get_args(getattr(choices, name)) == get_args(getattr(api_messages, name))
+    for name in ("Role", "Task"):
+        assert get_args(getattr(choices, name)) == get_args(getattr(worker_messages, name))
+    assert get_args(api_messages.Format) == choices.FORMATS
+
+
+def test_the_known_models_are_those_the_workers_know() -> None:
+    assert set(KNOWN) == {name for names in HUB_IDS.values() for name in names}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["submit"],
+        ["submit", "a.wav", "--workflow", "dream"],
+        ["submit", "a.wav", "-f", "exe"],
+        ["submit", "a.wav", "--language", "Klingon"],
+        ["submit", "a.wav", "--require-words", "--workflow", "transcribe"],
+        ["submit", "a.wav", "--wat"],
+        ["wait"],
+        ["wait", "0"],
+        ["wait", "seven"],
+        ["restart", "cook"],
+        ["jobs", "--status", "gone"],
+        ["jobs", "--limit", "0"],
+        ["status", "--watch", "--json"],
+        ["transcribe", "a.wav", "--word_timestamps", "maybe"],
+        ["transcribe", "a.wav", "--require-words", "--no_align"],
+        ["transcribe", "a.wav", "--beam_size", "5"],
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(words: list[str]) -> None:
+    assert typed(*words)[0] == exit_codes.USAGE
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("English", "en"), ("en", "en"), ("mandarin", "zh"), ("Haitian Creole", "ht"), ("haw", "haw"), ("auto", None)],
+)
+def test_languages_are_taken_as_whisper_takes_them(said: str, meant: str | None) -> None:
+    assert language_code(said) == meant
+
+
+def test_every_language_of_whisper_has_its_name() -> None:
+    assert len(set(CODE_OF.values())) == 100
+    with pytest.raises(ValueError, match="Klingon"):
+        language_code("Klingon")
+
+
+def test_formats_are_a_list_or_all() -> None:
+    assert choices.formats_of("srt, json,srt") == ("srt", "json")
+    assert choices.formats_of("all") == choices.FORMATS
+    for wrong in ("", ",", "docx", "all,srt"):
+        with pytest.raises(ValueError, match="json"):
+            choices.formats_of(wrong)
+
+
+def job(**facts: object) -> JobView:
+    return JobView.model_validate({"id": 1, "path": "/a", "status": "done", "created_at": CREATED} | facts)
+
+
+def test_exit_codes_tell_jobs_apart() -> None:
+    degraded = job(timing="mixed", degraded_reason="aligner_crashed")
+    assert exit_codes.of_job(job(timing="word"), require_words=True) == 0
+    assert exit_codes.of_job(degraded) == 0
+    assert exit_codes.of_job(degraded, require_words=True) == 3
+    assert exit_codes.of_job(job(status="failed")) == 4
+    assert exit_codes.of_job(job(status="cancelled"), require_words=True) == 5
+
+
+def test_of_many_jobs_the_worst_counts() -> None:
+    assert exit_codes.worst([]) == 0
+    assert exit_codes.worst([0, 3, 5, 4, 2]) == 4
+    assert exit_codes.worst([0, 5, 3]) == 5
+    assert exit_codes.worst([0, 2, 3]) == 2
+    assert exit_codes.worst([3, 0]) == 3
+
+
+def test_a_daemon_fits_when_it_has_the_models_wished_for() -> None:
+    worker = WorkerView(
+        role="transcriber",
+        engine="mlx",
+        model="turbo",
+        device=None,
+        state="ready",
+        pid=1,
+        restarts=0,
+        last_death=None,
+    )
+    status = StatusView(
+        daemon=DaemonView(pid=1, version="0", uptime_seconds=0),
+        workers=(worker,),
+        queue=QueueView(waiting=0, running=0, done=0, failed=0, paused=False),
+        watches=(),
+    )
+    assert has_wished(status, {})
+    assert has_wished(status, {"STENO_MODEL": "turbo"})
+    assert not has_wished(status, {"STENO_MODEL": "small"})
+    assert not has_wished(status, {"STENO_MODEL": "turbo", "STENO_ALIGNMENT_MODEL": "x"})
+
+
+def test_config_show_names_the_origin_and_a_mistake_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STENO_HOME", str(tmp_path))
+    monkeypatch.setenv("STENO_MODEL", "tiny.en")
+    code, said = typed("config", "show", "--json")
+    assert code == 0
+    assert json.loads(said)["model"] == {"value": "tiny.en", "from": "environment STENO_MODEL"}
+    assert "tiny.en" in typed("config", "show", "--changed")[1]
+    monkeypatch.setenv("STENO_TASK", "dance")
+    monkeypatch.setattr(sys, "argv", ["steno", "config", "show"])
+    with pytest.raises(SystemExit) as left:
+        steno.main()
+    assert left.value.code == exit_codes.USAGE
+    assert "STENO_TASK" in capsys.readouterr().err
+
+
+# --- logs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_line_reads_like_a_sentence_and_anything_else_stays_as_it_is() -> None:
+    line = json.dumps(
+        {"role": "aligner", "why": "no model", "event": "worker_died", "level": "warning", "timestamp": CREATED}
+    )
+    assert line_in_words(line) == '03:04:05 warning worker_died  role=aligner why="no model"'
+    assert line_in_words("Fatal Python error: Segmentation fault") == "Fatal Python error: Segmentation fault"
+    assert line_in_words("[1]") == "[1]"
+
+
+def test_the_log_is_followed_through_half_lines_and_a_rotation_for_one_job(tmp_path: Path) -> None:
+    file = tmp_path / "stenod.log"
+    file.write_text('{"event": "a", "job": 7}\n{"event": "b", "job": 8}\n{"event": "c", "during_job": 7}\n{"ev')
+    story = LogStory(file, job_id=7)
+    assert [json.loads(line)["event"] for line in story.last(10)] == ["a", "c"]
+    with file.open("a") as log:
+        log.write('ent": "d", "job": 7}\n')
+    coming = story.follow()
+    assert json.loads(next(coming))["event"] == "d"
+    file.rename(tmp_path / "stenod.log.1")
+    file.write_text('{"event": "e", "job_id": 7}\n')
+    assert json.loads(next(coming))["event"] == "e"
+    coming.close()  # type: ignore[attr-defined]
