@@ -31,6 +31,7 @@ START_SECONDS = 60.0
 """From the start of the daemon to two warm workers on a slow machine."""
 JOB_SECONDS = 60.0
 STOP_SECONDS = 10.0
+ORPHAN_SECONDS = 2.0
 WORDS_SHOWN = 12
 
 
@@ -60,7 +61,8 @@ class Demonstration:
             self._show_a_crash("transcriber", self._drop("talk.flac"), _is_transcribing)
             self._show_a_crash("aligner", self._hand_over("talk.flac", "the same talk.flac"), _aligner_is_busy)
             children = psutil.Process(pid).children(recursive=True)
-        promise(not any(child.is_running() for child in children), "the workers end with the daemon")
+        _, alive = psutil.wait_procs(children, timeout=ORPHAN_SECONDS)
+        promise(not alive, "the workers end with the daemon")
         promise(not self._daemon.socket.exists(), "the socket is gone")
         promise(not any((self._home / "spool").iterdir()), "the spool is empty")
 

@@ -15,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from ipc.transcript import Value
 from ipc.worker_messages import FRAME_LIMIT_BYTES
 
+__all__ = ["BadFrame", "Connection", "PipeClosed", "receive", "send"]
+
 Message = TypeVar("Message")
 
 

@@ -23,6 +23,10 @@ EXIT_ALREADY_RUNNING = 0
 
 log = structlog.get_logger()
 
+# A worker that crashes leaves its library's semaphores to multiprocessing's tracker, which tidies up and would
+# complain on our stderr; it takes its filters from here.
+sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+
 
 def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""

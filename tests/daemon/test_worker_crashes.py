@@ -109,7 +109,7 @@ def test_jobs_do_not_wait_for_a_broken_aligner_and_gain_their_words_when_it_is_b
     with a_daemon(
         ALIGNMENT_BACKEND="fake_engines:CrashTimesAligner",
         FAKE_CRASHES=str(crashes),
-        STENO_RESTARTS_DEATHS_ALLOWED="2",
+        STENO_RESTARTS_DEATHS_ALLOWED="1",
     ) as daemon:
         daemon.finished(daemon.submit(recording(daemon, MEMO, "breaks it.flac")))
         daemon.wait_for_worker("aligner", lambda worker: worker["state"] == "broken")

@@ -1,0 +1,133 @@
+"""How a worker ended when nobody had asked it to: exit status → a value and words.
+
+Runs in: supervisor.
+"""
+
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from ipc.api_messages import LastDeath
+from ipc.worker_messages import Phase
+
+Cause = Literal["crashed", "timeout"]
+
+TRACEBACK_BYTES = 16_384
+"""As much of a crash file as is kept: faulthandler's hundred frames of the threads that matter."""
+WATCHDOG_MARK = "Timeout ("
+"""How faulthandler begins when the worker's own watchdog ends it."""
+
+SIGNAL_WORDS = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGABRT: "aborted by a library",
+    signal.SIGBUS: "bus error",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGFPE: "arithmetic fault",
+    signal.SIGKILL: "killed from outside, by somebody or for want of memory",
+    signal.SIGTERM: "terminated from outside",
+}
+PHASE_WORDS: dict[Phase, str] = {
+    "loading": "while loading the model",
+    "downloading": "while downloading the model",
+    "decoding": "while decoding the recording",
+    "speech": "while looking for speech",
+    "language": "while finding the language",
+    "transcribing": "while transcribing",
+    "aligning": "while aligning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One death of a worker, and what it was doing."""
+
+    signal: str | None
+    """`SIGSEGV` and its kin; None when it exited by itself."""
+    exit_code: int | None
+    """None when a signal ended it, or when it never started."""
+    phase: Phase | None
+    """None: it was idle, or had not begun."""
+    cause: Cause
+    """`timeout`: it hung, and was ended for that."""
+    reason: str
+    """In words, for people."""
+    traceback: str
+    """What faulthandler left; empty for SIGKILL, of which nobody hears."""
+    at: float
+    """Seconds since the epoch."""
+    during_job: int | None
+    """The job whose request it held; None: it held none, or had answered."""
+
+    @property
+    def view(self) -> LastDeath:
+        return LastDeath(
+            signal=self.signal,
+            exit_code=self.exit_code,
+            reason=self.reason,
+            during_job=self.during_job,
+            at=datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why we ended a worker ourselves."""
+
+    cause: Cause
+    words: str
+    """`no progress for 120 s`."""
+
+
+def describe_death(
+    exit_status: int | None,
+    phase: Phase | None,
+    verdict: Verdict | None,
+    traceback: str,
+    *,
+    at: float,
+    during_job: int | None,
+) -> Death:
+    """`exit_status` as multiprocessing gives it: the exit code, or minus the signal; None: it is not known."""
+    signalled = exit_status is not None and exit_status < 0
+    if verdict is None and traceback.startswith(WATCHDOG_MARK):
+        verdict = Verdict("timeout", "ended by its own watchdog: no step forward")
+    words = verdict.words if verdict is not None else _words(exit_status)
+    return Death(
+        signal=_signal_name(-exit_status) if exit_status is not None and signalled else None,
+        exit_code=None if signalled else exit_status,
+        phase=phase,
+        cause=verdict.cause if verdict is not None else "crashed",
+        reason=f"{words} {PHASE_WORDS[phase]}" if phase is not None else words,
+        traceback=traceback,
+        at=at,
+        during_job=during_job,
+    )
+
+
+def read_traceback(crash_file: Path) -> str:
+    """What the crash file says, from its beginning, where the reason stands; empty when there is nothing to read."""
+    try:
+        with crash_file.open("rb") as content:
+            return content.read(TRACEBACK_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _words(exit_status: int | None) -> str:
+    if exit_status is None:
+        return "ended, nobody knows how"
+    if exit_status < 0:
+        name = _signal_name(-exit_status)
+        words = SIGNAL_WORDS.get(-exit_status)  # type: ignore[call-overload]
+        return f"{words} ({name})" if words else f"ended by {name}"
+    return "left without being asked" if exit_status == 0 else f"exited with code {exit_status}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Real-time signals have no name of their own.
+        return f"signal {number}"

@@ -1,0 +1,27 @@
+"""Fixtures for every ring of tests.
+
+Runs in: the test process.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from no_leftovers import no_leftovers
+
+
+@pytest.fixture
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    """The test fails if it leaves a child, a zombie, a worker's thread or a half-written file behind."""
+    with no_leftovers(tmp_path):
+        yield
+
+
+@pytest.fixture
+def three_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """PCM of 1.5 s; fake engines started in this test take it as three chunks of 0.5 s."""
+    monkeypatch.setenv("FAKE_CHUNK_SECONDS", "0.5")
+    path = tmp_path / "audio.s16"
+    path.write_bytes(np.arange(24_000, dtype=np.int16).tobytes())
+    return path

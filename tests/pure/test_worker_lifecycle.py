@@ -1,0 +1,164 @@
+"""A worker's states: what follows from what, and what never happens.
+
+Runs in: the test process.
+"""
+
+from typing import get_args
+
+import pytest
+from hypothesis import strategies as any_
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from supervisor.worker_lifecycle import (
+    SHOWN_AS,
+    BecameReady,
+    DelayOver,
+    Died,
+    Effect,
+    Ended,
+    EndProcess,
+    Event,
+    GivenBack,
+    IdleTooLong,
+    ProbeDue,
+    ProbeLater,
+    RefusedToLoad,
+    ReplacementWanted,
+    RestartLater,
+    Spawn,
+    State,
+    StopWanted,
+    Taken,
+    UnloadLater,
+    Wanted,
+    step,
+)
+
+STATES: tuple[State, ...] = get_args(State)
+
+
+def walk(*events: Event, start: State = "stopped") -> tuple[State, list[Effect]]:
+    """Where a row of events leads, and all that was to be done on the way."""
+    state, done = start, list[Effect]()
+    for event in events:
+        state, effects = step(state, event)
+        done += effects
+    return state, done
+
+
+def test_a_worker_starts_serves_and_rests_ready() -> None:
+    assert walk(Wanted(), BecameReady(), Taken(), GivenBack()) == ("ready", [Spawn(), UnloadLater(), UnloadLater()])
+
+
+def test_a_death_in_any_living_state_waits_and_starts_again() -> None:
+    for state in ("starting", "ready", "busy"):
+        assert walk(Died(0.5), DelayOver(), start=state) == ("starting", [RestartLater(0.5), Spawn()])
+
+
+def test_a_death_too_many_breaks_it_and_one_probe_follows() -> None:
+    assert walk(Died(None), ProbeDue(), start="busy") == ("probing", [ProbeLater(), Spawn()])
+
+
+def test_a_probe_that_gets_ready_opens_the_door_again() -> None:
+    assert walk(BecameReady(), start="probing")[0] == "ready"
+
+
+def test_a_probe_that_fails_is_broken_again_whatever_the_policy_says() -> None:
+    assert walk(Died(0.25), start="probing") == ("broken", [ProbeLater()])
+
+
+def test_an_engine_that_refuses_to_load_is_broken_at_once() -> None:
+    assert walk(Wanted(), RefusedToLoad()) == ("broken", [Spawn(), ProbeLater()])
+
+
+def test_a_replacement_starts_only_when_the_old_process_has_left() -> None:
+    assert walk(ReplacementWanted(), start="ready") == ("replacing", [EndProcess()])
+    assert walk(Ended(), start="replacing") == ("starting", [Spawn()])
+
+
+def test_an_idle_worker_is_unloaded_and_comes_back_when_wanted() -> None:
+    state, done = walk(IdleTooLong(), Ended(), Wanted(), start="ready")
+    assert (state, done) == ("starting", [EndProcess(), Spawn()])
+
+
+def test_one_wanted_while_it_unloads_comes_back_once_it_has() -> None:
+    assert walk(IdleTooLong(), Wanted(), Ended(), start="ready") == ("starting", [EndProcess(), Spawn()])
+
+
+def test_a_busy_worker_is_not_unloaded() -> None:
+    assert step("busy", IdleTooLong()) == ("busy", ())
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_stop_ends_every_state_within_two_events(state: State) -> None:
+    assert walk(StopWanted(), Ended(), start=state)[0] == "stopped"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_has_a_name_for_people(state: State) -> None:
+    assert SHOWN_AS[state]
+
+
+WISHES: list[Event] = [
+    Wanted(),
+    Taken(),
+    GivenBack(),
+    DelayOver(),
+    ProbeDue(),
+    IdleTooLong(),
+    ReplacementWanted(),
+    StopWanted(),
+]
+LIVING: tuple[State, ...] = ("starting", "probing", "ready", "busy", "replacing", "unloading", "stopping")
+
+
+class OneProcess(RuleBasedStateMachine):
+    """Whatever comes in whatever order: never two processes, never none where the state claims one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: State = "stopped"
+        self.processes = 0
+        self.leaving = False
+
+    def happen(self, event: Event) -> None:
+        self.state, effects = step(self.state, event)
+        for effect in effects:
+            if isinstance(effect, Spawn):
+                self.processes += 1
+                self.leaving = False
+            if isinstance(effect, EndProcess):
+                assert self.processes == 1, "nothing to end"
+                assert not self.leaving, "asked to leave twice"
+                self.leaving = True
+
+    @rule(event=any_.sampled_from(WISHES))
+    def somebody_wants_something(self, event: Event) -> None:
+        self.happen(event)
+
+    @precondition(lambda self: self.processes == 1 and not self.leaving)
+    @rule(delay=any_.sampled_from([None, 0.25]))
+    def it_dies(self, delay: float | None) -> None:
+        self.processes = 0
+        self.happen(Died(delay))
+
+    @precondition(lambda self: self.state in ("starting", "probing"))
+    @rule(ready=any_.booleans())
+    def it_has_loaded_or_not(self, ready: bool) -> None:
+        if not ready:
+            self.processes = 0
+        self.happen(BecameReady() if ready else RefusedToLoad())
+
+    @precondition(lambda self: self.leaving)
+    @rule()
+    def it_has_left(self) -> None:
+        self.processes = 0
+        self.leaving = False
+        self.happen(Ended())
+
+    @invariant()
+    def there_is_a_process_exactly_where_the_state_says_so(self) -> None:
+        assert self.processes == (1 if self.state in LIVING else 0)
+
+
+TestOneProcess = OneProcess.TestCase

@@ -1,0 +1,122 @@
+"""What a worker does with a request: the steps between the pipe and the engine.
+
+Runs in: worker.
+
+Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from ipc.transcript import Segment, Word
+from ipc.worker_messages import (
+    Align,
+    AudioDecoded,
+    Decode,
+    LanguageFound,
+    SegmentsTranscribed,
+    Transcribe,
+    TranscriptionFinished,
+    WordsAligned,
+)
+from workers.engine import Aligner, Chunk, EngineRefusal, Heard, Transcriber, Wanted
+from workers.pulse import Cancelled, Pulse
+
+log = structlog.get_logger()
+
+
+def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
+    """The recording as PCM in the spool. Any role can do it."""
+    from workers import media
+
+    pulse.enter("decoding")
+    seconds = media.decode(Path(request.path), Path(request.pcm_path), request.longest_seconds, pulse.step)
+    return AudioDecoded(request_id=request.request_id, seconds=seconds)
+
+
+def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
+    """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done."""
+    from workers import speech
+
+    pulse.enter("speech", request.start_at_seconds)
+    engine.check(request.language, request.task)
+    language = request.language
+    segment_id = request.first_segment_id
+    speech_seconds = 0.0
+    with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
+        while batch := list(itertools.islice(chunks, batch_size)):
+            if language is None:
+                language = _find_language(request, engine, batch[0], pulse)
+            pulse.enter("transcribing", batch[0].start)
+            heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt))
+            segments = _number(batch, heard, segment_id)
+            segment_id += len(segments)
+            speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
+            pulse.send(
+                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=batch[-1].end)
+            )
+            pulse.enter("speech", batch[-1].end)
+    return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
+
+
+def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
+    """Word times for every segment that yields some."""
+    from workers import speech
+
+    # Said before the check: for some engines it loads the language's model.
+    pulse.enter("aligning")
+    engine.check(request.language)
+    words: dict[int, tuple[Word, ...]] = {}
+    with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        for segment in request.segments:
+            pulse.step(segment.start)
+            try:
+                found = engine.align(pcm.audio(segment.start, segment.end), segment, request.language)
+            except (EngineRefusal, Cancelled, MemoryError):
+                raise
+            except Exception as error:
+                log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
+                continue
+            if found:
+                words[segment.id] = tuple(found)
+    return WordsAligned(request_id=request.request_id, words=words)
+
+
+def _find_language(request: Transcribe, engine: Transcriber, first: Chunk, pulse: Pulse) -> str:
+    pulse.enter("language", first.start)
+    language, probability = engine.find_language(first.audio)
+    engine.check(language, request.task)
+    pulse.send(LanguageFound(request_id=request.request_id, language=language, probability=probability))
+    return language
+
+
+def _number(batch: Sequence[Chunk], heard: Sequence[Sequence[Heard]], first_id: int) -> tuple[Segment, ...]:
+    """Segments with ids from `first_id`, inside their chunks, without the empty ones."""
+    ids = itertools.count(first_id)
+    segments = []
+    for chunk, stretches in zip(batch, heard, strict=True):
+        for stretch in stretches:
+            text = stretch.text.strip()
+            if not text:
+                continue
+            start = min(max(stretch.start, chunk.start), chunk.end)
+            segments.append(
+                Segment(
+                    id=next(ids),
+                    start=start,
+                    end=min(max(stretch.end, start), chunk.end),
+                    text=text,
+                    avg_logprob=_finite(stretch.avg_logprob),
+                    no_speech_prob=_finite(stretch.no_speech_prob),
+                )
+            )
+    return tuple(segments)
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None
