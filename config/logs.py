@@ -12,7 +12,6 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-
 FILE_BYTES = 10_000_000
 FILES_KEPT = 3
 

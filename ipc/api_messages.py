@@ -89,6 +89,7 @@ class LastDeath(Value):
     signal: str | None
     """`SIGSEGV` …; None when it simply exited."""
     exit_code: int | None
+    """Minus the signal where one ended it: -11 is SIGSEGV."""
     reason: str
     """In words: `segmentation fault while transcribing`."""
     during_job: int | None

@@ -65,9 +65,7 @@ class Daemon:
         settings, places = self._settings, self._places
         bus = EventBus()
         spawner = Spawner()
-        setups = worker_setups(
-            settings, self._choice, places, cores=os.cpu_count() or 1, log_json=self._log_json
-        )
+        setups = worker_setups(settings, self._choice, places, cores=os.cpu_count() or 1, log_json=self._log_json)
 
         def worker_changed(view: WorkerView) -> None:
             bus.publish(WorkerChanged(worker=view))

@@ -46,7 +46,7 @@ class Death:
     signal: str | None
     """`SIGSEGV` and its kin; None when it exited by itself."""
     exit_code: int | None
-    """None when a signal ended it, or when it never started."""
+    """Minus the signal where one ended it, as Python counts; None when it never started."""
     phase: Phase | None
     """None: it was idle, or had not begun."""
     cause: Cause
@@ -96,7 +96,7 @@ def describe_death(
     words = verdict.words if verdict is not None else _words(exit_status)
     return Death(
         signal=_signal_name(-exit_status) if exit_status is not None and signalled else None,
-        exit_code=None if signalled else exit_status,
+        exit_code=exit_status,
         phase=phase,
         cause=verdict.cause if verdict is not None else "crashed",
         reason=f"{words} {PHASE_WORDS[phase]}" if phase is not None else words,

@@ -110,9 +110,7 @@ class Transcription:
             first_segment_id=len(segments),
         )
         deadlines = self._settings.deadlines
-        deadline_seconds = max(
-            deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds
-        )
+        deadline_seconds = max(deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds)
         async with self._keeper.request(
             request, deadline_seconds=deadline_seconds, during_job=job.id, engine=engine
         ) as replies:

@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import psutil
-
 from eventually import eventually
 
 TESTS = Path(__file__).parent

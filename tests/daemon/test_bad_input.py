@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 import recordings
 from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-
 from daemon_under_test import MEMO, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
 
@@ -94,9 +93,7 @@ def test_a_dead_aligner_costs_no_words() -> None:
 def test_a_poisonous_segment_keeps_its_own_times_and_all_others_get_words() -> None:
     with a_daemon(FAKE_CHUNK_SECONDS="5") as daemon:
         text = daemon.transcript(daemon.finished(daemon.submit(recording(daemon))))["segments"][6]["text"]
-    with a_daemon(
-        ALIGNMENT_BACKEND="fake_engines:PoisonAligner", FAKE_POISON=text, FAKE_CHUNK_SECONDS="5"
-    ) as daemon:
+    with a_daemon(ALIGNMENT_BACKEND="fake_engines:PoisonAligner", FAKE_POISON=text, FAKE_CHUNK_SECONDS="5") as daemon:
         job = daemon.finished(daemon.submit(recording(daemon)))
         assert (job["timing"], job["degraded_reason"]) == ("mixed", "aligner_crashed")
         left = [segment["id"] for segment in daemon.transcript(job)["segments"] if not segment["words"]]
@@ -166,7 +163,7 @@ def test_killing_the_supervisor_again_and_again_loses_nothing_and_does_nothing_t
         jobs = [daemon.submit(recording(daemon, MEMO, f"{number}.flac")) for number in range(6)]
         for _ in range(5):
             eventually(lambda: daemon.get("/v1/status")["running"])
-            workers = [child for child in daemon.children()]
+            workers = daemon.children()
             daemon.kill()
             eventually(lambda workers=workers: not any(worker.is_running() for worker in workers), 2)
             daemon.start()

@@ -4,6 +4,7 @@ Runs in: the test process; each worker is a real child with a fake engine in the
 """
 
 import asyncio
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ async def test_a_death_on_a_request_is_charged_to_its_job_and_a_fresh_worker_fol
             with pytest.raises(WorkerDied) as died:
                 await ask(keeper, request_for(role, three_chunks))
         death = died.value.death
-        assert (death.signal, death.cause, death.exit_code) == (way.signal, way.cause, way.exit_code)
+        exit_code = -signal.Signals[way.signal] if way.signal else way.exit_code
+        assert (death.signal, death.cause, death.exit_code) == (way.signal, way.cause, exit_code)
         assert (death.phase, death.during_job) == (phase, 7)
         assert way.reason in death.reason
         assert lag.worst_seconds < LAG_ALLOWED_SECONDS
