@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 import psutil
 from eventually import eventually
+from recordings import MEMO, TALK
+
+__all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
 
 TESTS = Path(__file__).parent
-MEMO = TESTS / "audio" / "memo.flac"
-TALK = TESTS / "audio" / "talk.flac"
 
 QUICK = {
     "STENO_WATCH_SETTLE_SECONDS": "0.3",

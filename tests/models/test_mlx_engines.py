@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment
 from ipc.worker_messages import Role, WorkerSetup
@@ -14,8 +15,6 @@ from workers.mlx_transcriber import MlxTranscriber
 
 pytest.importorskip("mlx_whisper")
 pytestmark = pytest.mark.models
-
-RECORDINGS = Path(__file__).parent.parent / "audio"
 
 
 def setup(role: Role, models_folder: Path) -> WorkerSetup:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
@@ -18,7 +19,7 @@ from workers.whisperx_transcriber import WhisperxTranscriber
 
 pytestmark = pytest.mark.models
 
-RECORDINGS = Path(__file__).parents[1] / "audio"
+
 ENGLISH = Wanted(language="en")
 
 

@@ -1,0 +1,106 @@
+"""The whole daemon with the real starter models: every pair of engines, and real SIGSEGVs in real native code."""
+
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from daemon_under_test import MEMO, STARTERS, TALK, DaemonUnderTest, a_daemon
+from eventually import eventually
+
+pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
+
+SLOW_SECONDS = 300
+"""MLX on a CPU takes a second for each second of sound, and the machine may have better things to do."""
+BOOT_SECONDS = 90
+
+
+def words_of(text: str) -> list[str]:
+    """As a listener compares: no case, no punctuation, numbers as they are spoken."""
+    return re.sub(r"[^a-z ]", " ", text.lower().replace("9.30", "nine thirty")).split()
+
+
+def word_error_rate(wanted: list[str], heard: list[str]) -> float:
+    """Levenshtein distance in words over the number of words wanted."""
+    row = list(range(len(heard) + 1))
+    for i, one in enumerate(wanted, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(heard, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (one != other))
+    return row[-1] / len(wanted)
+
+
+def ready(daemon: DaemonUnderTest) -> None:
+    for role in ("transcriber", "aligner"):
+        daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready", BOOT_SECONDS)
+
+
+def recording(daemon: DaemonUnderTest, source: Path, name: str) -> Path:
+    return Path(shutil.copy(source, daemon.home / name))
+
+
+@pytest.mark.parametrize("aligner", ["whisperx", "mlx"])
+@pytest.mark.parametrize("transcriber", ["whisperx", "mlx"])
+def test_every_pair_of_engines_hears_the_memo_and_times_its_words(transcriber: str, aligner: str) -> None:
+    with a_daemon(WHISPER_BACKEND=transcriber, ALIGNMENT_BACKEND=aligner, **STARTERS) as daemon:
+        ready(daemon)
+        timed = daemon.submit(recording(daemon, MEMO, "timed.flac"))
+        untimed = daemon.submit(recording(daemon, MEMO, "untimed.flac"), workflow="transcribe")
+        job = daemon.finished(timed, SLOW_SECONDS)
+        assert (job["status"], job["timing"], job["degraded_reason"], job["language"]) == ("done", "word", None, "en")
+        transcript = daemon.transcript(job)
+        wanted = words_of(MEMO.with_suffix(".txt").read_text(encoding="utf-8"))
+        assert word_error_rate(wanted, words_of(transcript["text"])) <= 0.1
+        assert " ".join(word["word"] for word in transcript["word_segments"]) == transcript["text"]
+        for segment in transcript["segments"]:
+            behind = segment["start"]
+            for word in segment["words"]:
+                assert behind <= word["start"] <= word["end"] <= segment["end"]
+                behind = word["start"]
+        assert transcript["engine"]["transcriber"]["engine"] == transcriber
+        assert transcript["engine"]["aligner"]["engine"] == aligner
+        plain = daemon.finished(untimed, SLOW_SECONDS)
+        assert (plain["timing"], plain["degraded_reason"]) == ("segment", "alignment_off")
+        assert daemon.transcript(plain)["text"] == transcript["text"]
+
+
+def test_real_segfaults_in_both_real_workers_change_no_word() -> None:
+    with a_daemon(WHISPER_BACKEND="hybrid", STENO_WORKERS_FALLBACK="true", **STARTERS) as daemon:
+        ready(daemon)
+        undisturbed = daemon.finished(daemon.submit(recording(daemon, MEMO, "undisturbed.flac")), SLOW_SECONDS)
+        job_id = daemon.submit(recording(daemon, MEMO, "disturbed.flac"))
+        eventually(
+            lambda: (running := daemon.get("/v1/status")["running"]) and running[0]["phase"] == "transcribing", 60
+        )
+        daemon.kill_worker("transcriber", signal.SIGSEGV)
+        eventually(lambda: daemon.worker("aligner")["state"] == "busy", SLOW_SECONDS)
+        daemon.kill_worker("aligner", signal.SIGSEGV)
+        job = daemon.finished(job_id, SLOW_SECONDS)
+        assert (job["status"], job["timing"], job["degraded_reason"]) == ("done", "word", None)
+        story = {(a["role"], a["engine"], a["outcome"], a["signal"]) for a in job["attempts"]}
+        assert ("transcriber", "mlx", "crashed", "SIGSEGV") in story
+        assert ("aligner", "whisperx", "crashed", "SIGSEGV") in story
+        told, untold = daemon.transcript(job), daemon.transcript(undisturbed)
+        assert told["segments"] == untold["segments"]
+
+
+def test_the_second_segfault_of_mlx_hands_the_job_to_the_real_fallback() -> None:
+    with a_daemon(WHISPER_BACKEND="mlx", STENO_WORKERS_FALLBACK="true", **STARTERS) as daemon:
+        ready(daemon)
+        job_id = daemon.submit(recording(daemon, TALK, "talk.flac"))
+        killed: set[int] = set()
+        for _ in range(2):
+
+            def at_work() -> int | None:
+                worker = daemon.worker("transcriber")
+                return worker["pid"] if worker["state"] == "busy" and worker["pid"] not in killed else None
+
+            eventually(at_work, BOOT_SECONDS)
+            killed.add(daemon.kill_worker("transcriber", signal.SIGSEGV))
+        job = daemon.finished(job_id, SLOW_SECONDS)
+        assert (job["status"], job["timing"]) == ("done", "word")
+        story = [(a["engine"], a["outcome"]) for a in job["attempts"] if a["role"] == "transcriber"]
+        assert story == [("mlx", "crashed"), ("mlx", "crashed"), ("whisperx", "done")]
+        wanted = words_of(TALK.with_suffix(".txt").read_text(encoding="utf-8"))
+        assert word_error_rate(wanted, words_of(daemon.transcript(job)["text"])) <= 0.1
