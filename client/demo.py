@@ -23,6 +23,7 @@ from rich.table import Table
 from client.connection import Daemon
 from client.follow import ProgressBars, follow
 from client.refusals import NoDaemon, Refusal
+from client.views import phase_words
 from ipc.api_messages import Event, JobChanged, JobOptions, JobProgressed, JobView, WorkerChanged
 from ipc.worker_messages import Role
 
@@ -175,9 +176,28 @@ class Demonstration:
 
     def _finished(self, job_id: int) -> JobView:
         with ProgressBars(self._console, [job_id]) as bars, _deadline(JOB_SECONDS):
-            job = next(follow(self._daemon, [job_id], bars))
+            # Bars need a terminal; in a log each new phase is a line.
+            heard = bars if self._console.is_terminal else self._phases(job_id)
+            job = next(follow(self._daemon, [job_id], heard))
         promise(job.status == "done", f"job {job_id} is done, not {job.status}: {job.error}")
         return job
+
+    def _phases(self, job_id: int) -> Callable[[Event], None]:
+        told: list[str] = []
+
+        def heard(event: Event) -> None:
+            match event:
+                case JobProgressed(running=running) if running.id == job_id:
+                    words = phase_words(running.status, running.phase)
+                    if words not in told:
+                        told.append(words)
+                        self._console.print(
+                            f"    {words} … {running.done_seconds:.0f} s of {running.audio_seconds} s"
+                        )
+                case _:
+                    pass
+
+        return heard
 
     def _show(self, job: JobView) -> None:
         written = json.loads(Path(job.outputs["json"]).read_text(encoding="utf-8"))
