@@ -15,13 +15,16 @@ from collections import deque
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import assert_never
 
 import structlog
 
 from ipc.pipe import BadFrame
 from ipc.worker_messages import (
+    Align,
     AudioDecoded,
     Cancel,
+    Decode,
     FromWorker,
     Phase,
     Progress,
@@ -29,6 +32,7 @@ from ipc.worker_messages import (
     RequestFailed,
     Stop,
     ToWorker,
+    Transcribe,
     TranscriptionFinished,
     WordsAligned,
     WorkerSetup,
@@ -46,6 +50,7 @@ DRAIN_SECONDS = 1.0
 """What a dead worker said last is in the pipe by then, or a stray grandchild holds the pipe open."""
 REAP_SECONDS = 5.0
 """From SIGKILL to the exit status. Longer is a process stuck in the kernel, and nothing we could wait for."""
+FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "align": "aligning"}
 TRACEBACK_SECONDS = 0.25
 """For a hung worker to write down where it hangs, before it is killed."""
 
@@ -115,9 +120,15 @@ class WorkerProcess:
 
     def send(self, message: ToWorker) -> None:
         """Hand it to the writing thread: never blocks, and says nothing of arrival."""
-        if not isinstance(message, Cancel | Stop):
-            self.holds_request = True
-            self.phase = None
+        match message:
+            case Cancel() | Stop():
+                pass
+            case Decode() | Transcribe() | Align():
+                self.holds_request = True
+                # What it begins with, should it die before it can say so.
+                self.phase = FIRST_PHASE[message.kind]
+            case _:
+                assert_never(message)
         self._line.send(message)
 
     async def receive(self) -> FromWorker:

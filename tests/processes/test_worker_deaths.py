@@ -4,11 +4,13 @@ Runs in: the test process; each worker is a real child with a fake engine in the
 """
 
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from eventually import eventually_async
 from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from loop_lag import loop_lag
 
@@ -160,3 +162,19 @@ async def test_a_worker_that_never_says_ready_is_killed_at_the_boot_deadline(tmp
             await ask(keeper, request_for("transcriber", tmp_path / "never opened"))
         assert keeper.view.last_death is not None
         assert "not ready after 0.7 s" in keeper.view.last_death.reason
+
+
+@pytest.mark.parametrize(("role", "phase"), [("transcriber", "speech"), ("aligner", "aligning")])
+async def test_a_worker_that_dies_before_its_first_word_is_charged_with_what_it_was_asked(
+    role: Role, phase: str, three_chunks: Path, tmp_path: Path
+) -> None:
+    async with kept([setup_for(role, "Echo", tmp_path)], tmp_path) as keeper:
+        await keeper.wait_until_available()
+        pid = keeper.view.pid or 0
+        os.kill(pid, signal.SIGSTOP)
+        asked = asyncio.create_task(ask(keeper, request_for(role, three_chunks)))
+        await eventually_async(lambda: keeper.view.state == "busy")
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied) as died:
+            await asked
+        assert (died.value.death.phase, died.value.death.during_job) == (phase, 7)
