@@ -16,7 +16,7 @@ from config.sources import ConfigError, load
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
-from supervisor.job_database import DatabaseRefused
+from supervisor.job_database import DatabaseRefused, JobQueueBroken
 
 EXIT_ALREADY_RUNNING = 0
 """Whoever starts a second daemon has what they wanted; a service manager must not try again."""
@@ -48,8 +48,11 @@ def main() -> int:
         print(f"stenod: {other}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING
     except DatabaseRefused as refused:
-        print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
+        print(f"stenod: {refused}", file=sys.stderr)
         return os.EX_DATAERR
+    except JobQueueBroken as broken:
+        print(f"stenod: {broken}; {broken.hint}", file=sys.stderr)
+        return os.EX_IOERR
     except LockRefused as refused:
         print(f"stenod: {refused}", file=sys.stderr)
         return os.EX_CANTCREAT

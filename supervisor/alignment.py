@@ -10,13 +10,14 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt
+from ipc.api_messages import Attempt, Outcome
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.crash_policy import halves, next_alignment
 from supervisor.decoding import Step, decode
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
+from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
 from supervisor.transcript_rules import with_words
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 BATCH_SEGMENTS = 4
 """Segments a request: two halvings find a poisonous one, within the four restarts a job may cost."""
+LEFT_AT_ONCE = 500
+"""Segments that are left without words in one transaction, once the aligner is not asked any more."""
 
 
 class BatchRefused(Exception):
@@ -46,9 +49,9 @@ class Alignment:
         keeper: WorkerKeeper,
         settings: Settings,
         step: Step,
-        resumed: bool = True,
+        upgrading: bool,
     ) -> None:
-        """`resumed` False: what degraded the job before is to be overcome, not kept."""
+        """`upgrading`: what degraded the job is to be overcome; the database keeps it until the files are new."""
         self._job_id = job.id
         self._recording = job.path
         self._pcm = pcm
@@ -56,27 +59,33 @@ class Alignment:
         self._keeper = keeper
         self._settings = settings
         self._step = step
+        self._upgrading = upgrading
         self._deaths = job.aligner_crashes
         self._spent = False
         """The aligner did something for this job."""
-        self.reason = job.degraded_reason if resumed else None
-        """Why some words have no times: the first code that came up."""
+        self.reason = None if upgrading else job.degraded_reason
+        """Why some words have no times: the first code that came up, or the one that an upgrade can cure."""
         self.given_up: str | None = None
         """Why the rest of the job keeps segment times: the aligner is not asked again."""
 
-    async def run(self, stored: asyncio.Event, is_over: asyncio.Event) -> None:
-        """Until transcription `is_over` and no stored segment waits for words. `stored` is set when more came."""
+    async def run(self, news: asyncio.Event, is_over: asyncio.Event) -> None:
+        """Until transcription `is_over` and no stored segment waits for words. `news`: more came, or the PCM did.
+
+        Raises JobMustWait, and nothing that the recording or the aligner could cause.
+        """
         while True:
-            stored.clear()
+            news.clear()
             over = is_over.is_set()
-            waiting = await self._queue.segments(self._job_id, unaligned_only=True)
-            for first in range(0, len(waiting), BATCH_SEGMENTS):
-                await self._align(waiting[first : first + BATCH_SEGMENTS], deaths_of_batch=0)
-            if over and not waiting:
+            at_once = BATCH_SEGMENTS if self.given_up is None else LEFT_AT_ONCE
+            batch = await self._queue.segments(self._job_id, unaligned_only=True, limit=at_once)
+            # The transcriber decodes for both while it is at it: two must not write the same file.
+            if batch and (over or self._pcm.exists()):
+                await self._align(batch, deaths_of_batch=0)
+            elif over:
                 break
-            if not over:
+            else:
                 # The transcriber's own deadlines bound this wait: it ends with its stage.
-                await stored.wait()
+                await news.wait()
         if self._spent and self.given_up is None:
             await self._record_attempt("done", None)
 
@@ -88,8 +97,14 @@ class Alignment:
             try:
                 return await self._store(batch, await self._request(batch))
             except WorkerUnavailable as unavailable:
+                if unavailable.code == "stopping":
+                    raise JobMustWait(STOPPED) from unavailable
                 log.warning("job_found_no_aligner", job=self._job_id, code=unavailable.code)
                 self.given_up = "aligner_unavailable"
+            except JobFailed as failed:
+                # It was decoded once: a recording that cannot be now is another one, or gone. Its text is not.
+                log.warning("recording_not_decoded_again", job=self._job_id, code=failed.error.code)
+                self.given_up = "recording_changed"
             except BatchRefused as refused:
                 return await self._narrow(batch, refused.code, deaths_of_batch)
             except WorkerDied as died:
@@ -164,24 +179,23 @@ class Alignment:
         await self._queue.store_aligned(self._job_id, batch)
 
     async def _degrade(self, code: str) -> None:
-        """The first reason that comes up is the job's."""
-        if self.reason is None:
+        """The first reason that comes up is the job's, unless there is one that passes."""
+        if self.reason is None or (code == "aligner_unavailable" and self.reason != code):
             self.reason = code
-            await self._queue.change(self._job_id, degraded_reason=code)
+            if not self._upgrading:
+                await self._queue.change(self._job_id, degraded_reason=code)
 
     async def _record_death(self, death: Death) -> None:
         self._deaths += 1
         log.warning("job_lost_its_aligner", job=self._job_id, cause=death.reason, crashes=self._deaths)
         await self._record_attempt(death.cause, death)
 
-    async def _record_attempt(self, outcome: str, death: Death | None) -> None:
-        attempt = Attempt.model_validate(
-            {
-                "role": "aligner",
-                "engine": self._keeper.primary_engine,
-                "outcome": outcome,
-                "signal": None if death is None else death.signal,
-                "phase": None if death is None else death.phase,
-            }
+    async def _record_attempt(self, outcome: Outcome, death: Death | None) -> None:
+        attempt = Attempt(
+            role="aligner",
+            engine=self._keeper.primary_engine,
+            outcome=outcome,
+            signal=None if death is None else death.signal,
+            phase=None if death is None else death.phase,
         )
         await self._queue.add_attempt(self._job_id, attempt, aligner_crashes=self._deaths)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from supervisor.front_desk import Refused
+from supervisor.job_database import JobQueueBroken
 
 PROBLEM_JSON = "application/problem+json"
 BODY_LIMIT_BYTES = 64 * 1024
@@ -116,6 +117,11 @@ def answer_with_problems(app: FastAPI) -> None:
         log.info("request_refused", code=refusal.code, method=request.method, path=request.url.path)
         return problem_response(Problem(status=refusal.status, code=refusal.code, detail=detail, hint=hint))
 
+    async def not_stored(request: Request, broken: Exception) -> Response:
+        assert isinstance(broken, JobQueueBroken)
+        log.warning("request_not_stored", code=broken.code, method=request.method, path=request.url.path)
+        return problem_response(Problem(status=507, code=broken.code, detail=broken.message, hint=broken.hint))
+
     async def malformed(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)
         return problem_response(problem_of_faults(fault.errors()))
@@ -127,6 +133,7 @@ def answer_with_problems(app: FastAPI) -> None:
         return problem_response(Problem(status=fault.status_code, code=code, detail=detail, hint=hint))
 
     app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(JobQueueBroken, not_stored)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, not_served)
     app.add_middleware(RequestBoundary)

@@ -24,10 +24,12 @@ from supervisor.crash_reports import CrashReports
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk
 from supervisor.intake import Intake
+from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.spawner import Spawner
+from supervisor.upgrades import Upgrades
 from supervisor.watch_folder import WatchFolders
 from supervisor.watch_list import WatchList
 from supervisor.worker_keeper import WorkerKeeper
@@ -50,8 +52,9 @@ class Daemon:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT. Raises DatabaseRefused and SocketRefused before anything is started."""
+        """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
         settings, places = self._settings, self._places
+        self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         queue = await JobQueue.open(places.database, settings.queue)
@@ -64,6 +67,7 @@ class Daemon:
     async def _run_with(self, queue: JobQueue) -> None:
         settings, places = self._settings, self._places
         bus = EventBus()
+        board = JobBoard(bus)
         spawner = Spawner()
         setups = worker_setups(settings, self._choice, places, cores=os.cpu_count() or 1, log_json=self._log_json)
 
@@ -84,11 +88,12 @@ class Daemon:
             settings,
             places.spool,
             CrashReports(places.logs / "crashes"),
-            tell=lambda job: dispatcher.tell(job),
+            board.tell,
         )
-        dispatcher = JobDispatcher(queue, runner, transcriber, aligner, bus, settings, places.spool)
+        upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
+        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool)
         await self._sweep_spool(queue)
-        intake = Intake(queue, dispatcher, bus)
+        intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(
             settings.watch,
             intake.take,
@@ -98,9 +103,8 @@ class Daemon:
             created=settings.watch.folders if self._origins["watch.folders"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
-        desk = FrontDesk(queue, dispatcher, transcriber, aligner, watch_folders, bus, version("stenod"))
+        desk = FrontDesk(queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"))
         listener = bind(places.socket)
-        self._listen_to_signals()
         log.info(
             "daemon_started",
             version=version("stenod"),

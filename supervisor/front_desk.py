@@ -16,7 +16,6 @@ from ipc.api_messages import (
     Event,
     Format,
     HealthView,
-    JobChanged,
     JobStatus,
     JobView,
     QueuePaused,
@@ -30,11 +29,11 @@ from ipc.worker_messages import Role
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at
 from supervisor.job import Job, MoveNotAllowed
-from supervisor.job_database import JobQueueBroken
+from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
 from supervisor.result_formats import render
-from supervisor.status_report import health_view, job_view, queue_view, status_view
+from supervisor.status_report import health_view, queue_view, status_view
 from supervisor.transcript_rules import assemble
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
@@ -53,12 +52,13 @@ class Refused(Exception):
 
 
 class FrontDesk:
-    """One method a use case; each returns what the client is shown, or raises Refused."""
+    """One method a use case; each returns what the client is shown, or raises Refused or JobQueueBroken."""
 
     def __init__(
         self,
         queue: JobQueue,
         dispatcher: JobDispatcher,
+        board: JobBoard,
         transcriber: WorkerKeeper,
         aligner: WorkerKeeper | None,
         watch_folders: WatchFolders,
@@ -67,6 +67,7 @@ class FrontDesk:
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
+        self._board = board
         self._transcriber = transcriber
         self._aligner = aligner
         self._watch_folders = watch_folders
@@ -88,18 +89,16 @@ class FrontDesk:
             raise Refused(400, no.code, no.message, no.hint) from no
         except QueueFull as no:
             raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
-        except JobQueueBroken as no:
-            raise Refused(507, no.code, no.message, no.hint) from no
         self._dispatcher.wake()
-        return self._tell(job)
+        return self._board.tell(job)
 
     async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
         """Newest first."""
-        return [self._view(job) for job in await self._queue.list(status, limit)]
+        return [self._board.view(job) for job in await self._queue.list(status, limit)]
 
     async def job(self, job_id: int) -> JobView:
         """One job."""
-        return self._view(await self._find(job_id))
+        return self._board.view(await self._find(job_id))
 
     async def transcript(self, job_id: int, format: Format) -> str:
         """The transcript as stored, in any format, whatever files were written. Of a finished job only."""
@@ -108,6 +107,9 @@ class FrontDesk:
             raise Refused(
                 409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
             )
+        if not job.transcribed_whole:
+            # Done by leaving what was there: an empty transcript would say that nobody speaks.
+            raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
         segments = await self._queue.segments(job_id)
         transcript = assemble(job, segments)
         return await asyncio.to_thread(
@@ -118,7 +120,7 @@ class FrontDesk:
         """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
         await self._find(job_id)
         try:
-            return self._tell(await self._dispatcher.cancel(job_id))
+            return self._board.tell(await self._dispatcher.cancel(job_id))
         except MoveNotAllowed as no:
             raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
 
@@ -130,7 +132,7 @@ class FrontDesk:
         except MoveNotAllowed as no:
             raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
         self._dispatcher.wake()
-        return self._tell(job)
+        return self._board.tell(job)
 
     # --- the daemon ------------------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class FrontDesk:
             [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
             await self._queue_view(),
             self._watch_folders.views,
-            self._dispatcher.running(),
+            self._board.running,
         )
 
     async def health(self) -> HealthView:
@@ -203,18 +205,9 @@ class FrontDesk:
         return queue_view(await self._queue.counts(), await self._queue.is_paused())
 
     async def _set_paused(self, paused: bool) -> QueueView:
-        await self._queue.set_paused(paused)
-        self._dispatcher.wake()
+        await self._dispatcher.set_paused(paused)
         self._bus.publish(QueuePaused(paused=paused))
         return await self._queue_view()
-
-    def _view(self, job: Job) -> JobView:
-        return job_view(job, self._dispatcher.why_waiting)
-
-    def _tell(self, job: Job) -> JobView:
-        view = self._view(job)
-        self._bus.publish(JobChanged(job=view))
-        return view
 
 
 def _refuse_relative(path: str) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from ipc.api_messages import JobChanged, JobOptions
-from supervisor.event_bus import EventBus
+from ipc.api_messages import JobOptions
 from supervisor.file_identity import read_identity
 from supervisor.job import FileIdentity
+from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue
-from supervisor.status_report import job_view
 
 log = structlog.get_logger()
 
@@ -22,22 +21,22 @@ log = structlog.get_logger()
 class Intake:
     """The watch folders' way into the queue."""
 
-    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, bus: EventBus) -> None:
+    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
-        self._bus = bus
+        self._board = board
 
     async def is_known(self, path: Path, identity: FileIdentity) -> bool:
         """Whether this very file was dealt with, whatever came of it: a failed one waits for `steno retry`."""
         return await self._queue.was_seen(str(path), identity)
 
     async def take(self, path: Path) -> None:
-        """A new job, unless this content was taken before. Raises FileRefused and QueueFull."""
+        """A new job, unless this content was taken before. Raises FileRefused, QueueFull and JobQueueBroken."""
         identity = await asyncio.to_thread(read_identity, path)
         job = await self._queue.add_from_watch(str(path), JobOptions(), identity)
         if job is None:
             log.info("file_was_done_before", path=str(path))
             return
         log.info("file_taken", path=str(path), job=job.id)
-        self._bus.publish(JobChanged(job=job_view(job)))
+        self._board.tell(job)
         self._dispatcher.wake()

@@ -7,6 +7,7 @@ nothing stored when it cannot. There are no leases: a lock file guarantees a sin
 running job is an orphan and goes back to waiting with what it had.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -196,11 +197,13 @@ class JobQueue:
             )
         return [job_from(row) for row in rows]
 
-    async def jobs_to_upgrade(self, limit: int = 10) -> Sequence[Job]:
-        """Done without words because the aligner was not there; oldest first."""
+    async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
+        """Done without words because the aligner was not there, not one of `skip`; oldest first."""
         rows = await self._database.rows(
             """SELECT * FROM jobs INDEXED BY jobs_to_upgrade
-            WHERE status = 'done' AND degraded_reason = 'aligner_unavailable' ORDER BY id LIMIT ?""",
+            WHERE status = 'done' AND degraded_reason = 'aligner_unavailable'
+            AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?""",
+            json.dumps(list(skip)),
             limit,
         )
         return [job_from(row) for row in rows]
@@ -209,9 +212,16 @@ class JobQueue:
         """How many jobs are in each state; all states are there."""
         return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
 
-    async def segments(self, job_id: int, unaligned_only: bool = False) -> Sequence[Segment]:
-        """What was heard so far, in order."""
-        return await self._database.read(lambda connection: segment_rows.load(connection, job_id, unaligned_only))
+    async def segments(
+        self, job_id: int, unaligned_only: bool = False, limit: int | None = None
+    ) -> Sequence[Segment]:
+        """What was heard so far, in order; the first `limit` of it."""
+        return await self._database.read(lambda db: segment_rows.load(db, job_id, unaligned_only, limit))
+
+    async def count_segments(self, job_id: int) -> int:
+        """How many were heard so far; the next one's id."""
+        (row,) = await self._database.rows("SELECT count(*) FROM segments WHERE job_id = ?", job_id)
+        return int(row[0])
 
     async def files_written_for(self, path: str) -> dict[str, str]:
         """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""

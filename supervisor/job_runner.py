@@ -4,7 +4,6 @@ Runs in: supervisor.
 """
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +23,13 @@ from supervisor.job_wishes import JobWishes, wishes_of
 from supervisor.result_files import OutputRefused, plan, unchanged, write
 from supervisor.result_formats import render
 from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
-from supervisor.transcript_rules import assemble, fold_repeats
+from supervisor.transcript_rules import assemble
 from supervisor.transcription import Transcription
 from supervisor.worker_keeper import WorkerKeeper
 
 log = structlog.get_logger()
 
-Tell = Callable[[Job], None]
+Tell = Callable[[Job], object]
 """Hears of every change that a client should see."""
 
 
@@ -65,9 +64,7 @@ class JobRunner:
             return await self._skip(job)
         pcm = await asyncio.to_thread(self._prepare_spool, job.id)
         job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
-        job = await self._write(job, wishes)
-        await asyncio.to_thread(self.clear_spool, job.id)
-        return job
+        return await self._write(job, wishes)
 
     async def upgrade(self, job: Job, step: Step) -> Job:
         """Words for a job that was done without, from its stored text; its files are replaced in place.
@@ -85,8 +82,7 @@ class JobRunner:
         pcm = await asyncio.to_thread(self._prepare_spool, job.id)
         over = asyncio.Event()
         over.set()
-        job = await self._queue.change(job.id, aligner_crashes=0)
-        alignment = self._alignment(job, pcm, step, resumed=False)
+        alignment = self._alignment(job, pcm, step, upgrading=True)
         try:
             await alignment.run(asyncio.Event(), over)
             # Only with its files does the job stop being one to upgrade: a crash before loses nothing.
@@ -98,16 +94,15 @@ class JobRunner:
         return job
 
     def clear_spool(self, job_id: int) -> None:
-        """Remove the job's private folder."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._spool / str(job_id))
+        """Remove the job's private folder; what resists goes at the next start."""
+        shutil.rmtree(self._spool / str(job_id), ignore_errors=True)
 
     # --- steps -----------------------------------------------------------------------------------------------
 
     async def _transcribe_and_align(
         self, job: Job, wishes: JobWishes, pcm: Path, step: Step, transcriber_is_free: Callable[[], None]
     ) -> Job:
-        stored, is_over = asyncio.Event(), asyncio.Event()
+        news, is_over = asyncio.Event(), asyncio.Event()
         transcription = Transcription(
             job,
             wishes,
@@ -116,7 +111,7 @@ class JobRunner:
             keeper=self._transcriber,
             settings=self._settings,
             reports=self._reports,
-            stored=stored,
+            news=news,
             step=step,
             tell=self._tell,
         )
@@ -124,22 +119,22 @@ class JobRunner:
             job = await transcription.run()
             transcriber_is_free()
             return await self._queue.change(job.id, degraded_reason="alignment_off")
-        alignment = self._alignment(job, pcm, step, resumed=True)
-        aligning = asyncio.create_task(alignment.run(stored, is_over), name=f"align job {job.id}")
+        alignment = self._alignment(job, pcm, step, upgrading=False)
+        aligning = asyncio.create_task(alignment.run(news, is_over), name=f"align job {job.id}")
         try:
             await transcription.run()
             transcriber_is_free()
             is_over.set()
-            stored.set()
+            news.set()
             if not aligning.done():
                 self._tell(await self._queue.move(job.id, "aligning"))
             await aligning
         finally:
             aligning.cancel()
-            await asyncio.wait([aligning])
+            await asyncio.gather(aligning, return_exceptions=True)
         return await self._queue.get(job.id)
 
-    def _alignment(self, job: Job, pcm: Path, step: Step, *, resumed: bool) -> Alignment:
+    def _alignment(self, job: Job, pcm: Path, step: Step, *, upgrading: bool) -> Alignment:
         assert self._aligner is not None, "nothing is aligned without an aligner"
         return Alignment(
             job,
@@ -148,7 +143,7 @@ class JobRunner:
             keeper=self._aligner,
             settings=self._settings,
             step=step,
-            resumed=resumed,
+            upgrading=upgrading,
         )
 
     async def _write(self, job: Job, wishes: JobWishes) -> Job:
@@ -159,8 +154,10 @@ class JobRunner:
             reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
             job = await self._queue.move(job.id, "writing", outputs=reserved)
         self._tell(job)
-        transcript = assemble(job, fold_repeats(await self._queue.segments(job.id)))
+        transcript = assemble(job, await self._queue.segments(job.id))
         outputs = await self._write_files(job, transcript, planned, wishes)
+        # Before `done`: from then on the job may be upgraded, and has a spool again.
+        await asyncio.to_thread(self.clear_spool, job.id)
         return await self._queue.move(
             job.id, "done", outputs=outputs, timing=transcript.timing, language=transcript.language
         )
@@ -168,7 +165,7 @@ class JobRunner:
     async def _replace_files(self, job: Job, reason: str | None) -> Job:
         job = await self._queue.get(job.id)
         wishes = wishes_of(job.options, self._settings)
-        transcript = assemble(job, fold_repeats(await self._queue.segments(job.id)))
+        transcript = assemble(job, await self._queue.segments(job.id))
         ours = {
             format: Path(written.path)
             for format, written in job.outputs.items()
@@ -208,8 +205,8 @@ class JobRunner:
             raise _setback(refused) from refused
 
     async def _skip(self, job: Job) -> Job:
-        if job.status != "writing":
-            job = await self._queue.move(job.id, "writing")
+        await asyncio.to_thread(self.clear_spool, job.id)
+        await self._queue.move(job.id, "writing")
         return await self._queue.move(job.id, "done", note="skipped: all its files exist already")
 
     # --- the recording ---------------------------------------------------------------------------------------
@@ -229,13 +226,14 @@ class JobRunner:
         log.info("recording_changed", job=job.id, path=job.path)
         await asyncio.to_thread(self.clear_spool, job.id)
         await self._queue.forget_segments(job.id)
-        return await self._queue.change(
-            job.id, identity=now, transcribed_seconds=0.0, transcribed_whole=False, language=None
-        )
+        return await self._queue.change(job.id, identity=now, degraded_reason=None)
 
     def _prepare_spool(self, job_id: int) -> Path:
         folder = self._spool / str(job_id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _setback(OutputRefused.of(folder, error)) from error
         return folder / "audio.s16"
 
 

@@ -21,10 +21,7 @@ def store_heard(
         raise NoSuchJob(job_id)
     connection.executemany(
         "INSERT INTO segments (job_id, id, content, timing) VALUES (?, ?, ?, ?) ON CONFLICT (job_id, id) DO NOTHING",
-        [
-            (job_id, segment.id, segment.model_dump_json(exclude_defaults=True), segment.timing)
-            for segment in segments
-        ],
+        [(job_id, segment.id, _as_json(segment), segment.timing) for segment in segments],
     )
 
 
@@ -32,17 +29,17 @@ def store_final(connection: sqlite3.Connection, job_id: int, segments: Sequence[
     """Replaces segments that are stored by what the aligner made of them; unknown ids are ignored."""
     connection.executemany(
         "UPDATE segments SET content = ?, timing = ?, aligned = 1 WHERE job_id = ? AND id = ?",
-        [
-            (segment.model_dump_json(exclude_defaults=True), segment.timing, job_id, segment.id)
-            for segment in segments
-        ],
+        [(_as_json(segment), segment.timing, job_id, segment.id) for segment in segments],
     )
 
 
-def load(connection: sqlite3.Connection, job_id: int, unaligned_only: bool) -> list[Segment]:
-    """In the order of their ids."""
+def load(
+    connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limit: int | None = None
+) -> list[Segment]:
+    """In the order of their ids, at most `limit`."""
     chosen = "INDEXED BY segments_to_align WHERE aligned = 0 AND" if unaligned_only else "WHERE"
-    rows = connection.execute(f"SELECT content FROM segments {chosen} job_id = ? ORDER BY id", (job_id,)).fetchall()
+    question = f"SELECT content FROM segments {chosen} job_id = ? ORDER BY id LIMIT ?"
+    rows = connection.execute(question, (job_id, -1 if limit is None else limit)).fetchall()
     return [Segment.model_validate_json(content) for (content,) in rows]
 
 

@@ -5,6 +5,11 @@ Runs in: supervisor.
 
 from ipc.api_messages import JobError
 
+LOOK_AGAIN_SECONDS = 10.0
+"""Nothing tells us when a disk has room again, or whatever made a job wait has passed: look this often."""
+STOPPED = "the daemon stopped while it ran"
+"""The note of a job whose worker was taken away by an orderly stop."""
+
 
 class JobFailed(Exception):
     """The job cannot be done; recorded, and nobody tries again until asked."""

@@ -15,9 +15,13 @@ from ipc.api_messages import (
     RunningView,
     StatusView,
     WatchView,
+    WorkerState,
     WorkerView,
 )
 from supervisor.job import RUNNING, Job
+
+ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
+"""Worker states that serve a request now."""
 
 
 def iso_time(epoch_seconds: float) -> str:
@@ -70,9 +74,8 @@ def status_view(
 
 def health_view(transcriber: WorkerView, aligner: WorkerView | None) -> HealthView:
     """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
-    able = {"ready", "busy", "unloaded"}
     return HealthView(
-        healthy=transcriber.state in able and (aligner is None or aligner.state in able),
+        healthy=transcriber.state in ABLE and (aligner is None or aligner.state in ABLE),
         transcriber=transcriber.state,
         aligner=None if aligner is None else aligner.state,
     )

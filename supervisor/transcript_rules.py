@@ -66,7 +66,8 @@ def joined(texts: Sequence[str]) -> str:
 
 
 def assemble(job: Job, segments: Sequence[Segment]) -> Transcript:
-    """The transcript of a job as its segments stand."""
+    """The transcript of a job as its segments stand, echoes folded."""
+    segments = fold_repeats(segments)
     return Transcript(
         text=joined([segment.text for segment in segments]),
         language=job.language if segments else None,
@@ -74,7 +75,7 @@ def assemble(job: Job, segments: Sequence[Segment]) -> Transcript:
         duration=job.audio_seconds if job.audio_seconds is not None else max((s.end for s in segments), default=0.0),
         timing=timing_of(segments),
         no_speech=not segments,
-        segments=tuple(segments),
+        segments=segments,
         word_segments=tuple(word for segment in segments for word in segment.words),
         engine=EnginesUsed(transcriber=_engine(job.transcribed_by), aligner=_engine(job.aligned_by)),
     )

@@ -6,12 +6,12 @@ Runs in: supervisor.
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Unpack
 
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, JobError
+from ipc.api_messages import Attempt, JobError, Outcome
 from ipc.transcript import EngineUsed
 from ipc.worker_messages import (
     LanguageFound,
@@ -25,9 +25,9 @@ from supervisor.crash_policy import next_transcription
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step, decode, raise_refusal
 from supervisor.job import Job
-from supervisor.job_queue import JobQueue
+from supervisor.job_queue import JobChanges, JobQueue
 from supervisor.job_wishes import JobWishes
-from supervisor.setbacks import JobFailed, JobMustWait
+from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
 log = structlog.get_logger()
@@ -46,9 +46,9 @@ class Transcription:
         keeper: WorkerKeeper,
         settings: Settings,
         reports: CrashReports,
-        stored: asyncio.Event,
+        news: asyncio.Event,
         step: Step,
-        tell: Callable[[Job], None],
+        tell: Callable[[Job], object],
     ) -> None:
         self._job = job
         self._wishes = wishes
@@ -57,8 +57,8 @@ class Transcription:
         self._keeper = keeper
         self._settings = settings
         self._reports = reports
-        self._stored = stored
-        """Set after every batch of segments that is safe in the database."""
+        self._news = news
+        """Set when the PCM is there, and after every batch of segments that is safe in the database."""
         self._step = step
         self._tell = tell
 
@@ -72,11 +72,13 @@ class Transcription:
             except WorkerDied as died:
                 await self._record_death(engine, died.death)
             except WorkerUnavailable as unavailable:
+                if unavailable.code == "stopping":
+                    raise JobMustWait(STOPPED) from unavailable
                 # Became broken under our hands: the fallback may still do it.
                 if engine == self._engine():
                     raise JobMustWait(f"{unavailable.message}; {unavailable.hint}") from unavailable
             except JobFailed:
-                await self._record_attempt(engine, "failed", None, None)
+                await self._record_attempt(engine, "failed")
                 raise
         return self._job
 
@@ -97,9 +99,10 @@ class Transcription:
         language = job.language or self._wishes.language
         job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language)
         self._tell(job)
-        segments = await self._queue.segments(job.id)
-        if segments:
-            log.info("transcription_resumed", job=job.id, at_seconds=job.transcribed_seconds, segments=len(segments))
+        self._news.set()
+        stored = await self._queue.count_segments(job.id)
+        if stored:
+            log.info("transcription_resumed", job=job.id, at_seconds=job.transcribed_seconds, segments=stored)
         request = Transcribe(
             request_id=0,
             pcm_path=str(self._pcm),
@@ -107,7 +110,7 @@ class Transcription:
             task=self._wishes.task,
             prompt=self._wishes.prompt,
             start_at_seconds=job.transcribed_seconds,
-            first_segment_id=len(segments),
+            first_segment_id=stored,
         )
         deadlines = self._settings.deadlines
         deadline_seconds = max(deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds)
@@ -123,7 +126,7 @@ class Transcription:
                     case SegmentsTranscribed(segments=heard, done_seconds=done_seconds):
                         await self._queue.store_segments(job.id, heard, done_seconds)
                         self._step("transcribing", done_seconds)
-                        self._stored.set()
+                        self._news.set()
                     case RequestFailed() as refused:
                         raise_refusal(refused)
                     case TranscriptionFinished():
@@ -132,32 +135,29 @@ class Transcription:
                             model=self._keeper.view.model or "",
                             device=self._keeper.view.device or "",
                         )
-                        await self._queue.change(
-                            job.id, transcribed_whole=True, transcribed_by=used.model_dump_json()
+                        await self._record_attempt(
+                            engine, "done", transcribed_whole=True, transcribed_by=used.model_dump_json()
                         )
                     case _:
                         pass
-        await self._record_attempt(engine, "done", None, None)
 
     async def _record_attempt(
-        self, engine: str | None, outcome: str, signal: str | None, phase: str | None, crashes: int | None = None
+        self, engine: str | None, outcome: Outcome, death: Death | None = None, **changes: Unpack[JobChanges]
     ) -> None:
-        attempt = Attempt.model_validate(
-            {
-                "role": "transcriber",
-                "engine": engine or self._keeper.primary_engine,
-                "outcome": outcome,
-                "signal": signal,
-                "phase": phase,
-            }
+        """The attempt and what it changed, together: a power cut between them would tell half a story."""
+        attempt = Attempt(
+            role="transcriber",
+            engine=engine or self._keeper.primary_engine,
+            outcome=outcome,
+            signal=None if death is None else death.signal,
+            phase=None if death is None else death.phase,
         )
-        counted = self._job.transcriber_crashes if crashes is None else crashes
-        self._job = await self._queue.add_attempt(self._job.id, attempt, transcriber_crashes=counted)
+        self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
         self._tell(self._job)
 
     async def _record_death(self, engine: str | None, death: Death) -> None:
         crashes = self._job.transcriber_crashes + 1
-        await self._record_attempt(engine, death.cause, death.signal, death.phase, crashes)
+        await self._record_attempt(engine, death.cause, death, transcriber_crashes=crashes)
         decided = next_transcription(
             crashes,
             self._settings.crashes.transcriber_crashes_allowed,
@@ -168,8 +168,12 @@ class Transcription:
             await self._quarantine(death, crashes)
 
     async def _quarantine(self, death: Death, crashes: int) -> NoReturn:
-        report = await asyncio.to_thread(self._reports.write, self._job.id, death)
-        log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=str(report))
+        report = "no file: the disk took none"
+        try:
+            report = str(await asyncio.to_thread(self._reports.write, self._job.id, death))
+        except OSError as error:
+            log.warning("crash_report_not_written", job=self._job.id, error=error.strerror)
+        log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=report)
         code = "transcriber_timeout" if death.cause == "timeout" else "transcriber_crashed"
         raise JobFailed(
             JobError(

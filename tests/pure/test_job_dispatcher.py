@@ -1,0 +1,256 @@
+"""Whose turn it is, how jobs end, and that neither a cancel nor a full disk takes the daemon with it.
+
+Runs in: the test process.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from dispatcher_at_work import Desk, at_work
+from eventually import eventually_async
+
+from config.settings import QueueSettings
+from ipc.api_messages import JobChanged, JobError
+from supervisor import job_database
+from supervisor.api import create_app
+from supervisor.job import Job
+from supervisor.job_queue import JobQueue, JobQueueBroken
+from supervisor.setbacks import JobFailed, JobMustWait
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setattr("supervisor.job_dispatcher.LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("supervisor.upgrades.LOOK_AGAIN_SECONDS", 0.02)
+    queue = await JobQueue.open(tmp_path / "queue.db", QueueSettings())
+    yield Desk(queue, tmp_path)
+    await queue.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """`full_disk.now = True`: the database cannot grow."""
+    switch = SimpleNamespace(now=False)
+    real = job_database._transaction
+
+    def transaction(connection: Any, begin: str, work: Any) -> Any:
+        if switch.now and "IMMEDIATE" in begin:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return real(connection, begin, work)
+
+    monkeypatch.setattr(job_database, "_transaction", transaction)
+    return switch
+
+
+async def for_ever(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+    await asyncio.Event().wait()
+    return job
+
+
+async def test_a_job_cancelled_before_its_first_step_is_cancelled_and_frees_its_place(desk: Desk) -> None:
+    first, second = await desk.add(), await desk.add()
+    async with at_work(desk):
+        while desk.board.running_view(first) is None:  # noqa: ASYNC110  one turn of the loop, no later
+            await asyncio.sleep(0)
+        assert (await desk.dispatcher.cancel(first)).status == "cancelled"
+        assert first not in desk.runner.started
+        await desk.becomes(second, "done")
+
+
+async def test_a_job_cancelled_while_it_is_claimed_does_not_work_for_nothing(desk: Desk) -> None:
+    desk.runner.way = for_ever
+    async with at_work(desk):
+        job_id = await desk.add()
+        # The claim stands in line at the database already; the cancel follows it.
+        await asyncio.sleep(0)
+        assert (await desk.dispatcher.cancel(job_id)).status == "cancelled"
+        await eventually_async(lambda: desk.board.running_view(job_id) is None)
+        desk.runner.way = desk.runner.done
+        await desk.becomes(await desk.add(), "done")
+
+
+async def test_two_cancels_at_once_cancel_once_and_both_hear_so(desk: Desk) -> None:
+    desk.runner.way = for_ever
+    async with at_work(desk):
+        job_id = await desk.add()
+        await eventually_async(lambda: desk.runner.started)
+        jobs = await asyncio.gather(desk.dispatcher.cancel(job_id), desk.dispatcher.cancel(job_id))
+        assert [job.status for job in jobs] == ["cancelled", "cancelled"]
+
+
+async def test_files_that_are_being_written_are_written_to_the_end(desk: Desk) -> None:
+    may_go_on = asyncio.Event()
+
+    async def slow_disk(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        desk.board.tell(await desk.queue.move(job.id, "writing"))
+        await may_go_on.wait()
+        return await desk.queue.move(job.id, "done")
+
+    desk.runner.way = slow_disk
+    async with at_work(desk):
+        job_id = await desk.add()
+        await desk.becomes(job_id, "writing")
+        cancelling = asyncio.create_task(desk.dispatcher.cancel(job_id))
+        await asyncio.sleep(0.05)
+        may_go_on.set()
+        with pytest.raises(Exception, match="is done"):
+            await cancelling
+        await desk.becomes(job_id, "done")
+
+
+async def test_who_listens_hears_that_a_job_is_done_even_if_a_cancel_came_too_late(desk: Desk) -> None:
+    async def done_and_lingering(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        done = await desk.runner.done(job, transcriber_is_free)
+        await asyncio.sleep(60)
+        return done  # type: ignore[no-any-return]
+
+    desk.runner.way = done_and_lingering
+    async with desk.bus.subscribe() as events, at_work(desk):
+        job_id = await desk.add()
+        await desk.becomes(job_id, "done")
+        with pytest.raises(Exception, match="is done"):
+            await desk.dispatcher.cancel(job_id)
+        async with asyncio.timeout(5):
+            async for event in events:
+                if isinstance(event, JobChanged) and event.job.status == "done":
+                    break
+
+
+@pytest.mark.parametrize("way", ["bug", "failed"])
+async def test_whatever_ends_a_job_takes_its_spool_with_it(desk: Desk, way: str) -> None:
+    async def ends(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        raise RuntimeError("oh") if way == "bug" else JobFailed(JobError(code="damaged", message="", hint=""))
+
+    desk.runner.way = ends
+    async with at_work(desk):
+        job_id = await desk.add()
+        job = await desk.becomes(job_id, "failed")
+        assert job.error is not None
+        assert job.error.code == ("internal_error" if way == "bug" else "damaged")
+        assert desk.runner.spools_cleared == [job_id]
+
+
+async def test_a_job_that_must_wait_blocks_no_other_and_is_tried_again_later(desk: Desk) -> None:
+    tries: list[int] = []
+
+    async def no_room_for_the_first(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        tries.append(job.id)
+        if tries.count(job.id) < 3 and job.id == min(tries):
+            raise JobMustWait("no space is left")
+        done: Job = await desk.runner.done(job, transcriber_is_free)
+        return done
+
+    desk.runner.way = no_room_for_the_first
+    first, second = await desk.add(), await desk.add()
+    async with at_work(desk):
+        await desk.becomes(first, "done")
+        await desk.becomes(second, "done")
+        assert tries == [first, second, first, first]
+
+
+async def test_a_full_disk_under_the_database_makes_jobs_wait_and_says_so(
+    desk: Desk, full_disk: SimpleNamespace
+) -> None:
+    job_id = await desk.add()
+    full_disk.now = True
+    async with at_work(desk):
+        await eventually_async(lambda: "the disk is full" in (desk.board.why_waiting or ""))
+        assert desk.board.view(await desk.queue.get(job_id)).note == desk.board.why_waiting
+        full_disk.now = False
+        await desk.becomes(job_id, "done")
+        assert desk.board.why_waiting is None
+
+
+async def test_an_end_that_the_full_disk_does_not_take_is_stored_when_there_is_room(
+    desk: Desk, full_disk: SimpleNamespace
+) -> None:
+    async def fails_on_a_full_disk(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        full_disk.now = True
+        raise JobFailed(JobError(code="not_media", message="", hint=""))
+
+    desk.runner.way = fails_on_a_full_disk
+    first = await desk.add()
+    async with at_work(desk):
+        await eventually_async(lambda: desk.board.why_waiting)
+        assert (await desk.queue.get(first)).status == "transcribing"
+        full_disk.now = False
+        assert (await desk.becomes(first, "failed")).error is not None
+
+
+async def test_a_full_disk_in_the_middle_of_a_job_lets_it_go_on_later(desk: Desk, full_disk: SimpleNamespace) -> None:
+    async def stores_nothing_once(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        full_disk.now = job.claims == 1
+        done: Job = await desk.runner.done(job, transcriber_is_free)
+        return done
+
+    desk.runner.way = stores_nothing_once
+    async with at_work(desk):
+        job_id = await desk.add()
+        await eventually_async(lambda: desk.board.why_waiting)
+        full_disk.now = False
+        assert (await desk.becomes(job_id, "done")).claims == 2
+
+
+async def test_waiting_jobs_say_that_the_queue_is_paused_while_one_still_runs(desk: Desk) -> None:
+    desk.runner.way = for_ever
+    async with at_work(desk):
+        await desk.add()
+        await eventually_async(lambda: desk.runner.started)
+        waiting = await desk.add()
+        await desk.dispatcher.set_paused(True)
+        assert "paused" in (desk.board.view(await desk.queue.get(waiting)).note or "")
+        await desk.dispatcher.set_paused(False)
+        assert desk.board.view(await desk.queue.get(waiting)).note is None
+
+
+async def test_all_jobs_without_words_are_upgraded_though_nothing_wakes_us_between(desk: Desk) -> None:
+    jobs = [await desk.add_done_without_words() for _ in range(13)]
+    async with at_work(desk):
+        await desk.becomes(jobs[0], "done")
+        for _ in range(500):
+            if not await desk.queue.jobs_to_upgrade():
+                break
+            await asyncio.sleep(0.01)
+        assert [(await desk.queue.get(job_id)).timing for job_id in jobs] == ["word"] * 13
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("a bug"), JobMustWait("no space is left")])
+async def test_an_upgrade_that_does_not_succeed_holds_up_neither_the_others_nor_the_daemon(
+    desk: Desk, trouble: Exception
+) -> None:
+    first, second = await desk.add_done_without_words(), await desk.add_done_without_words()
+    tries: list[int] = []
+
+    async def not_the_first(job: Job) -> Job:
+        tries.append(job.id)
+        if job.id == first and (tries.count(first) == 1 or isinstance(trouble, RuntimeError)):
+            raise trouble
+        return await desk.runner.upgraded(job)  # type: ignore[no-any-return]
+
+    desk.runner.upgrade_way = not_the_first
+    async with at_work(desk):
+        await eventually_async(lambda: second in tries)
+        if isinstance(trouble, JobMustWait):
+            await eventually_async(lambda: tries.count(first) == 2)
+            assert tries[:2] == [first, second]
+        else:
+            assert tries.count(first) == 1
+            assert (await desk.queue.get(first)).degraded_reason == "alignment_failed"
+
+
+async def test_a_full_disk_is_told_to_whoever_asks_for_a_change() -> None:
+    async def retry(job_id: int) -> None:
+        raise JobQueueBroken("disk_full", "the disk is full", "free some space")
+
+    app = create_app(cast(Any, SimpleNamespace(retry=retry)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://steno") as client:
+        answer = await client.post("/v1/jobs/1/retry")
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
