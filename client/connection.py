@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from httpx_sse import SSEError, connect_sse
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from client.refusals import NoDaemon, Refusal
+from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import (
     AddWatch,
     Event,
@@ -150,6 +152,12 @@ class Daemon:
         try:
             yield
         except httpx.ConnectError as nobody:
+            if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:
+                raise NoDaemon(
+                    f"no daemon can answer at {self.socket}: a socket's path has {LONGEST_SOCKET_PATH_BYTES} bytes "
+                    "at most",
+                    "choose a shorter STENO_HOME",
+                ) from nobody
             raise NoDaemon(f"no daemon answers at {self.socket}") from nobody
         except httpx.TimeoutException as silent:
             raise NoDaemon(
@@ -172,8 +180,8 @@ def _asked(kind: type[Asked], path: str, **fields: object) -> Asked:
 
 def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
     if any(0xD800 <= ord(letter) <= 0xDFFF for letter in path):
-        return "name_not_utf8", f"{path!r} has a name that is not UTF-8", "rename the file"
-    return "bad_request", f"{path!r}: {faults[0]['msg']}", "give a shorter path"
+        return "bad_name", f"{path} is not valid UTF-8", "rename the file or its folder"
+    return "bad_name", f"{path}: {faults[0]['msg']}", "give a shorter path"
 
 
 def _refusal(answer: httpx.Response) -> Refusal:

@@ -110,7 +110,7 @@ def watch_add(
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With the folders within.")] = False,
     json: Json = False,
 ) -> None:
-    """Watch one more folder until the daemon stops; `watch.folders` in config.toml lasts."""
+    """Watch one more folder, after a restart too, until `steno watch remove`."""
     with here.daemon() as daemon:
         found = daemon.add_watch(str(_absolute(folder)), recursive)
     if json:

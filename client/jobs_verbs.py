@@ -84,22 +84,19 @@ def submit(
     require_words: RequireWords = False,
 ) -> None:
     """Hand recordings over to the daemon; prints the number of each job."""
-    from client.submission import hand_over, see_through, show_finished
-    from ipc.api_messages import JobOptions
+    from client.submission import hand_over, options_of, see_through, show_finished
 
     if require_words and workflow == "transcribe":
         raise typer.BadParameter("--require-words contradicts --workflow transcribe")
-    options = JobOptions.model_validate(
-        {
-            "workflow": workflow or ("subtitle" if require_words else None),
-            "language": None if language is None else language_code(language),
-            "task": task,
-            "prompt": prompt,
-            "formats": None if formats is None else choices.formats_of(formats),
-            "output_dir": None if output_dir is None else str(output_dir.absolute()),
-            "if_exists": if_exists,
-            "highlight_words": highlight_words,
-        }
+    options = options_of(
+        workflow=workflow or ("subtitle" if require_words else None),
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=prompt,
+        formats=None if formats is None else choices.formats_of(formats),
+        output_dir=None if output_dir is None else str(output_dir.absolute()),
+        if_exists=if_exists,
+        highlight_words=highlight_words,
     )
     with here.daemon() as daemon:
         codes, job_ids = [exit_codes.DONE], []

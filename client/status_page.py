@@ -86,7 +86,7 @@ def watches_table(watches: Sequence[WatchView]) -> RenderableType:
     table = plain_table("watched folder", "state", "")
     for watch in watches:
         about = [] if not watch.recursive else ["with folders within"]
-        about += [] if watch.permanent else ["until the daemon stops"]
+        about += [] if watch.permanent else ["added by `steno watch add`"]
         about += [f"growing: {', '.join(base_name(name) for name in watch.growing)}"] if watch.growing else []
         table.add_row(visible(watch.path), state_text(watch.state), "; ".join(about))
     return table

@@ -6,6 +6,9 @@ Runs in: the user's shell.
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import typer
+from pydantic import ValidationError
+
 from client import exit_codes, terminal
 from client.connection import Daemon
 from client.follow import ProgressBars, follow
@@ -13,6 +16,16 @@ from client.refusals import Refusal
 from client.views import job_line
 from ipc.api_messages import Event, JobOptions, JobView
 from ipc.transcript import Transcript
+
+
+def options_of(**given: object) -> JobOptions:
+    """What the flags ask for; None where one was not given. Raises BadParameter that names the flag."""
+    try:
+        return JobOptions.model_validate(given)
+    except ValidationError as wrong:
+        fault = wrong.errors()[0]
+        flag = f"--{fault['loc'][0]}".replace("_", "-")
+        raise typer.BadParameter(f"{flag}: {fault['msg']}") from wrong
 
 
 def hand_over(

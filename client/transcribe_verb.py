@@ -86,7 +86,7 @@ def transcribe(
     json: Json = False,
 ) -> None:
     """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
-    from ipc.api_messages import JobOptions
+    from client.submission import options_of
 
     if condition_on_previous_text == "True":
         terminal.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
@@ -96,16 +96,14 @@ def transcribe(
     without_words = no_align or word_timestamps == "False"
     if require_words and without_words:
         raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")
-    options = JobOptions.model_validate(
-        {
-            "workflow": "transcribe" if without_words else "subtitle" if word_timestamps or require_words else None,
-            "language": None if language is None else language_code(language),
-            "task": task,
-            "prompt": initial_prompt,
-            "formats": None if output_format is None else choices.formats_of(output_format),
-            "output_dir": None if output_dir is None else str(output_dir.absolute()),
-            "highlight_words": None if highlight_words is None else highlight_words == "True",
-        }
+    options = options_of(
+        workflow="transcribe" if without_words else "subtitle" if word_timestamps or require_words else None,
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=initial_prompt,
+        formats=None if output_format is None else choices.formats_of(output_format),
+        output_dir=None if output_dir is None else str(output_dir.absolute()),
+        highlight_words=None if highlight_words is None else highlight_words == "True",
     )
     wishes = {name: wish for name, wish in (("STENO_MODEL", model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish}
     try:

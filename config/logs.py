@@ -35,7 +35,13 @@ def start_logging(level: str, json_lines: bool, file: Path | None = None, *, own
         if json_lines
         else [_escape_controls, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
-    copies: list[Processor] = [] if file is None else [_Copy(file, owns_file)]
+    copies: list[Processor] = []
+    unwritable: OSError | None = None
+    if file is not None:
+        try:
+            copies.append(_Copy(file, owns_file))
+        except OSError as error:
+            unwritable = error  # whether the daemon can do without its folders is not for its log to say
     structlog.configure(
         processors=[*facts, *copies, *line],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -52,6 +58,8 @@ def start_logging(level: str, json_lines: bool, file: Path | None = None, *, own
     libraries = logging.getLogger()
     libraries.handlers[:] = [handler]
     libraries.setLevel(max(least, logging.WARNING))
+    if unwritable is not None:
+        structlog.get_logger().warning("log_file_unavailable", file=str(file), error=str(unwritable))
 
 
 class _Copy:

@@ -111,6 +111,11 @@ def _parsed(key: str, text: str) -> object:
             return text
 
 
+def _unreadable(file: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
+    why = error.strerror if isinstance(error, OSError) else error
+    return ConfigError(f"{file} cannot be read: {why}")
+
+
 def _read_env_file(file: Path) -> dict[str, str]:
     try:
         # Without interpolation: a `$` in a prompt is a `$`.
@@ -119,7 +124,7 @@ def _read_env_file(file: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as unreadable:
-        raise ConfigError(f"{file} cannot be read: {unreadable}") from unreadable
+        raise _unreadable(file, unreadable) from unreadable
 
 
 def _from_toml(file: Path) -> dict[str, _Given]:
@@ -130,7 +135,7 @@ def _from_toml(file: Path) -> dict[str, _Given]:
     except tomllib.TOMLDecodeError as invalid:
         raise ConfigError(f"{file} is not valid TOML: {invalid}") from invalid
     except (OSError, UnicodeDecodeError) as unreadable:
-        raise ConfigError(f"{file} cannot be read: {unreadable}") from unreadable
+        raise _unreadable(file, unreadable) from unreadable
     origin = f"config.toml ({file})"
     given: dict[str, _Given] = {}
     for name, value in written.items():

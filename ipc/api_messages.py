@@ -29,7 +29,7 @@ class JobOptions(Value):
     task: Task | None = None
     prompt: str | None = Field(default=None, max_length=4000)
     formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
-    output_dir: str | None = None
+    output_dir: str | None = Field(default=None, min_length=1, max_length=4096)
     """Absolute; None: beside the recording."""
     if_exists: IfExists | None = None
     highlight_words: bool | None = None

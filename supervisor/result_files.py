@@ -27,8 +27,8 @@ class OutputRefused(Exception):
     def __init__(self, code: str, message: str, hint: str) -> None:
         super().__init__(message)
         self.code = code
-        """Stable: `folder_missing`, `folder_not_writable`, `disk_full`, `name_is_a_folder`, `names_exhausted`,
-        `write_failed`."""
+        """Stable: `folder_missing`, `folder_not_writable`, `not_a_folder`, `disk_full`, `name_is_a_folder`,
+        `names_exhausted`, `write_failed`."""
         self.message = message
         self.hint = hint
 
@@ -38,7 +38,9 @@ class OutputRefused(Exception):
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
                 return cls(
-                    "folder_missing", f"{path.parent} is gone", "bring the folder back, then `steno retry` the job"
+                    "folder_missing",
+                    f"there is no folder {path.parent}",
+                    "create it or bring its disk back, then `steno retry` the job",
                 )
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 return cls(
@@ -172,6 +174,10 @@ def _made(folder: Path) -> Path:
     # Only the last step is made: with its parents, an unplugged disk's mount point would silently become a folder.
     try:
         folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise OutputRefused(
+            "not_a_folder", f"{folder} is not a folder", "move it, or hand the recording over with another `-o`"
+        ) from error
     except OSError as error:
         raise OutputRefused.of(folder, error) from error
     return folder

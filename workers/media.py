@@ -13,7 +13,7 @@ import structlog
 from workers.engine import EngineRefusal
 from workers.media_container import choose_stream, claimed_seconds, open_container, origin_seconds, reaches
 from workers.pcm_file import pcm_seconds
-from workers.pcm_writer import PcmWriter, Timeline, pcm_writer
+from workers.pcm_writer import PcmWriter, Timeline, can_be_resampled, pcm_writer
 from workers.recording_file import open_recording, refuse_unreadable
 
 if TYPE_CHECKING:
@@ -104,6 +104,9 @@ def _write_all(
             skipped += 1
             continue
         for frame in frames:
+            if not can_be_resampled(frame):
+                skipped += 1
+                continue
             writer.append(frame)
             if writer.seconds > longest + SLACK_SECONDS:
                 _refuse_too_long(path, writer.seconds, longest)

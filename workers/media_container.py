@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 # Sound alone, then sound with pictures. Playlists (hls, dash, concat), image sequences, scripts and devices are
-# left out on purpose: they make FFmpeg open other files (CVE-2016-1897, CVE-2017-9993).
+# left out on purpose: they make FFmpeg open other files (CVE-2016-1897, CVE-2017-9993). So are amrnb and amrwb, which
+# read AMR without its header: any text that repeats itself looks like that.
 DEMUXERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dts,dtshd,eac3,flac,loas,mp3,mpc,mpc8,ogg,qcp,tak,tta,truehd,voc,"
+    "aac,ac3,aiff,amr,ape,asf,au,caf,dts,dtshd,eac3,flac,loas,mp3,mpc,mpc8,ogg,qcp,tak,tta,truehd,voc,"
     "w64,wav,wv,xwma,"
     "avi,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mxf"
 )

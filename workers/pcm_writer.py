@@ -25,6 +25,10 @@ LONGEST_GAP_SECONDS = 600.0
 """A longer hole is only believed while it ends inside the length that the container claims."""
 BACKWARD_JUMP_SECONDS = 10.0
 """Timestamps that fall back this far have started anew, as when recordings are joined byte by byte."""
+MOST_CHANNELS = 64
+"""libswresample takes no more."""
+HIGHEST_RATE = 6_000_000
+"""Above any converter's. The resampler's filters grow with the rate: a header that lies would cost gigabytes."""
 
 log = structlog.get_logger()
 
@@ -54,6 +58,11 @@ class Timeline:
         return ahead if ahead > LEAST_GAP_SECONDS else 0.0
 
 
+def can_be_resampled(frame: "AudioFrame") -> bool:
+    """Whether the resampler will take this frame. Asked before: one that refused cannot be used again."""
+    return 0 < frame.sample_rate <= HIGHEST_RATE and frame.layout.nb_channels <= MOST_CHANNELS
+
+
 class PcmWriter:
     """Downmixes, resamples and appends frames. Made by `pcm_writer`."""
 
@@ -73,7 +82,7 @@ class PcmWriter:
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
 
     def append(self, frame: "AudioFrame") -> None:
-        """Write one frame where its timestamp says. Raises OSError with ENOSPC when the disk is full."""
+        """Write one frame, which can be resampled, where its timestamp says. Raises OSError when the disk is full."""
         silence = self._timeline.silence_before(frame.time, self.seconds)
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if silence or shape != self._shape:
@@ -110,17 +119,18 @@ class PcmWriter:
         # Field recorders write one channel a microphone and name none of them. FFmpeg would guess a cinema
         # layout and drop the channel it takes for the subwoofer: such channels are averaged here instead.
         nameless = frame.layout.nb_channels > 2 and frame.layout.name.endswith("channels")
-        self._to_planes = av.AudioResampler(format="fltp") if nameless else None
+        # Packed: PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV).
+        self._to_packed = av.AudioResampler(format="flt") if nameless else None
 
     def _to_mono(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
         import av
 
-        if self._to_planes is None:
+        if self._to_packed is None:
             yield frame
             return
-        for planes in self._to_planes.resample(frame):
-            mean = planes.to_ndarray().mean(axis=0, keepdims=True)
-            mono = av.AudioFrame.from_ndarray(mean, format="fltp", layout="mono")
+        for packed in self._to_packed.resample(frame):
+            mean = packed.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1)
+            mono = av.AudioFrame.from_ndarray(mean[None, :], format="flt", layout="mono")
             mono.sample_rate = frame.sample_rate
             yield mono
 

@@ -15,6 +15,22 @@ from typing import NoReturn
 from workers.engine import EngineRefusal
 
 
+class Recording(FileIO):
+    """A recording as FFmpeg may read it: where a damaged one points before its own start is an answer, no accident.
+
+    An exception would come out as a traceback on stderr, and be taken for a fault of the disk.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """The new position, or -EINVAL as FFmpeg's own files say it."""
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -errno.EINVAL
+
+
 @contextmanager
 def open_recording(path: Path) -> Iterator[FileIO]:
     """The file itself, held open: whatever its name comes to mean later, this is what is decoded."""
@@ -31,7 +47,7 @@ def open_recording(path: Path) -> Iterator[FileIO]:
             raise _not_a_regular_file(path)
         if found.st_size == 0:
             raise EngineRefusal("empty_file", f"{path} is empty", "check that it was copied or recorded to the end")
-        yield FileIO(descriptor, closefd=False)
+        yield Recording(descriptor, closefd=False)
     finally:
         os.close(descriptor)
 

@@ -108,6 +108,13 @@ async def test_a_folder_is_taken_off_by_its_path(daemon: RunningApi) -> None:
             "options.prompt",
         ),
         ("POST", "/v1/jobs", b'{"path": "/\\ud800"}', (422, "bad_request"), "path"),
+        (
+            "POST",
+            "/v1/jobs",
+            b'{"path": "/a", "options": {"output_dir": "/\\ud800"}}',
+            (422, "bad_request"),
+            "output_dir",
+        ),
         ("POST", "/v1/jobs", b'{"path": "/a", "\\ud800": 1}', (422, "bad_request"), "unicode"),
         ("POST", "/v1/jobs", b'"' + b"x" * 70_000 + b'"', (413, "body_too_large"), "Large"),
         ("POST", "/v1/watches", b'{"path": "/\\u0000"}', (422, "bad_request"), "NUL"),

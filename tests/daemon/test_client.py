@@ -160,7 +160,7 @@ async def test_a_refused_file_is_told_and_the_others_go_on(
         "path": "/gone.wav",
         "error": {"code": "no_such_file", "message": "there is no such file", "hint": "look for it"},
     }
-    assert (undecodable["path"], undecodable["error"]["code"]) == ("/\udcff.wav", "name_not_utf8")
+    assert (undecodable["path"], undecodable["error"]["code"]) == ("/\udcff.wav", "bad_name")
     assert (here["path"], here["status"]) == ("/here.wav", "waiting")
     assert "look for it" in err
 
@@ -188,6 +188,12 @@ async def test_without_a_daemon_every_verb_says_so_with_69(home: Path, typed: Ty
         code, out, err = await typed(*words)
         assert (code, out) == (69, "")
         assert "steno serve" in err
+
+
+def test_a_home_too_deep_for_a_socket_is_told_from_a_daemon_that_is_not_there(tmp_path: Path) -> None:
+    with Daemon(tmp_path / ("d" * 100) / "stenod.sock") as daemon, pytest.raises(NoDaemon) as nobody:
+        daemon.status()
+    assert "103 bytes" in nobody.value.message and "STENO_HOME" in nobody.value.hint
 
 
 async def test_waiting_survives_a_restart_of_the_daemon(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:

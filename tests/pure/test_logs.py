@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -52,3 +53,13 @@ def test_a_file_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[s
     written = capsys.readouterr().err
     assert r"a\x1b]0;title\x07\r.wav" in written
     assert "\x07" not in written
+
+
+def test_a_log_folder_that_cannot_be_made_is_said_and_costs_only_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").touch()
+    start_logging("info", json_lines=True, file=tmp_path / "logs" / "stenod.log", owns_file=True)
+    structlog.get_logger().info("job_taken")
+    unavailable, taken = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (unavailable["event"], taken["event"]) == ("log_file_unavailable", "job_taken")

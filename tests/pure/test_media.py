@@ -96,6 +96,14 @@ def test_a_microphone_on_any_nameless_channel_is_heard(tmp_path: Path) -> None:
         assert float(np.abs(audio).max()) == pytest.approx(0.1, abs=0.01)
 
 
+@pytest.mark.parametrize("channels", [7, 8, 9, 32, 64])
+def test_a_field_recorder_may_have_many_microphones(tmp_path: Path, channels: int) -> None:
+    everywhere = np.repeat(tone(0.5)[:, None], channels, axis=1)
+    audio = decoded(wav(tmp_path / "field.wav", everywhere))
+    assert main_hertz(audio) == pytest.approx(440, abs=3)
+    assert float(np.abs(audio).max()) == pytest.approx(0.3, abs=0.01)
+
+
 def test_a_sound_track_that_starts_late_is_late_in_the_pcm_as_in_a_player(tmp_path: Path) -> None:
     recording = encoded(tmp_path / "a.mkv", tone(1), "flac", start_seconds=1.5, picture=True)
     audio = decoded(recording)

@@ -63,6 +63,29 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path, content: bytes) -> Non
     assert refusal(tmp_path / "a.wav", tmp_path / "audio.s16").code == "not_media"
 
 
+@pytest.mark.parametrize("pattern", [b"Dear diary, nothing.\n", b"<\n", b"D\x00", b"0,1\n"])
+def test_text_that_repeats_itself_is_no_sound(tmp_path: Path, pattern: bytes) -> None:
+    (tmp_path / "a.amr").write_bytes(pattern * 500)
+    assert refusal(tmp_path / "a.amr", tmp_path / "audio.s16").code == "not_media"
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(65, 16_000), (1, 2**31 - 1), (1, 50_000_000)])
+def test_a_header_that_no_resampler_takes_is_damage_and_not_an_error(
+    tmp_path: Path, channels: int, rate: int
+) -> None:
+    recording = wav(tmp_path / "a.wav", np.zeros((2000, channels), dtype=np.int16))
+    header = bytearray(recording.read_bytes())
+    header[24:28] = rate.to_bytes(4, "little")
+    recording.write_bytes(header)
+    assert refusal(recording, tmp_path / "audio.s16").code == "damaged"
+
+
+def test_a_recording_that_points_before_its_start_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    with open_recording(wav(tmp_path / "a.wav", tone(0.1))) as file:
+        assert file.seek(-5) < 0
+        assert file.seek(4) == 4 and file.read(4)
+
+
 PLAYLISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{real}\n#EXT-X-ENDLIST\n",
     "hls_url": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",

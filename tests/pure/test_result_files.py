@@ -136,6 +136,14 @@ def test_a_chosen_folder_is_made_but_not_its_parents(tmp_path: Path, talk: Job) 
     with pytest.raises(OutputRefused) as refused:
         plan(talk, ("srt",), tmp_path / "unplugged disk" / "out", "renew", {})
     assert refused.value.code == "folder_missing"
+    assert str(tmp_path / "unplugged disk") in refused.value.message
+
+
+def test_a_file_where_the_folder_should_be_is_named_as_such(tmp_path: Path, talk: Job) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputRefused) as refused:
+        plan(talk, ("srt",), tmp_path / "out", "renew", {})
+    assert (refused.value.code, refused.value.message) == ("not_a_folder", f"{tmp_path / 'out'} is not a folder")
 
 
 def test_a_file_is_replaced_whole_and_its_hash_told(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_the_known_models_are_those_the_workers_know() -> None:
         ["submit", "a.wav", "--language", "Klingon"],
         ["submit", "a.wav", "--require-words", "--workflow", "transcribe"],
         ["submit", "a.wav", "--wat"],
+        ["submit", "a.wav", "--prompt", "x" * 4001],
+        ["submit", "a.wav", "-o", "caf\udce9"],
         ["wait"],
         ["wait", "0"],
         ["wait", "seven"],
@@ -86,6 +88,7 @@ def test_the_known_models_are_those_the_workers_know() -> None:
         ["transcribe", "a.wav", "--word_timestamps", "maybe"],
         ["transcribe", "a.wav", "--require-words", "--no_align"],
         ["transcribe", "a.wav", "--beam_size", "5"],
+        ["transcribe", "a.wav", "--initial_prompt", "x" * 4001],
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(words: list[str]) -> None:
