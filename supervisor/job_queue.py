@@ -29,6 +29,7 @@ from supervisor.job_rows import (
     fetch_job,
     insert_job,
     job_from,
+    remember_file,
     requeue_orphans,
     update_job,
 )
@@ -81,21 +82,18 @@ class JobQueue:
 
         `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
         """
-        if identity.sha256 is None:
-            raise ValueError(f"{path}: content must be read before it can be told from what came earlier")
 
         def work(connection: sqlite3.Connection) -> Job | None:
-            known = connection.execute("SELECT 1 FROM seen_files WHERE sha256 = ?", (identity.sha256,)).fetchone()
-            if known is None:
-                self._refuse_when_full(connection)
-            connection.execute(
-                """INSERT INTO seen_files (path, sha256, inode, size, mtime_ns) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (path, sha256) DO UPDATE SET inode = excluded.inode, mtime_ns = excluded.mtime_ns""",
-                (path, identity.sha256, str(identity.inode), identity.size, identity.mtime_ns),
-            )
-            return None if known is not None else insert_job(connection, path, options, identity, self._now())
+            self._refuse_when_full(connection)
+            if not remember_file(connection, path, identity):
+                return None
+            return insert_job(connection, path, options, identity, self._now())
 
         return await self._database.write(work)
+
+    async def adopt(self, path: str, identity: FileIdentity) -> bool:
+        """Whether a job may go on with what its watched file has become; False: that content is another job's."""
+        return await self._database.write(lambda connection: remember_file(connection, path, identity))
 
     async def was_seen(self, path: str, identity: FileIdentity) -> bool:
         """Whether this file came from a watch folder before and has not changed since. Reads no content."""

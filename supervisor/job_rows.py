@@ -100,6 +100,19 @@ def insert_job(
     return fetch_job(connection, added.lastrowid)
 
 
+def remember_file(connection: sqlite3.Connection, path: str, identity: FileIdentity) -> bool:
+    """Notes a watched file as dealt with; True if nobody had this content (`identity.sha256`) before."""
+    if identity.sha256 is None:
+        raise ValueError(f"{path}: content must be read before it can be told from what came earlier")
+    known = connection.execute("SELECT 1 FROM seen_files WHERE sha256 = ?", (identity.sha256,)).fetchone()
+    connection.execute(
+        """INSERT INTO seen_files (path, sha256, inode, size, mtime_ns) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (path, sha256) DO UPDATE SET inode = excluded.inode, mtime_ns = excluded.mtime_ns""",
+        (path, identity.sha256, str(identity.inode), identity.size, identity.mtime_ns),
+    )
+    return known is None
+
+
 def claim_oldest(connection: sqlite3.Connection, skip: Collection[int]) -> Job | None:
     """The waiting job that is next, not one of `skip`, now transcribing. None while paused."""
     claimed = connection.execute(

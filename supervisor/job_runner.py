@@ -16,7 +16,7 @@ from ipc.transcript import Transcript
 from supervisor.alignment import Alignment
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
-from supervisor.file_identity import FileRefused, look_at
+from supervisor.file_identity import FileRefused, look_at, read_identity
 from supervisor.job import FileIdentity, Job, WrittenFile
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import JobWishes, wishes_of
@@ -213,16 +213,22 @@ class JobRunner:
 
     async def _same_recording(self, job: Job) -> Job:
         """The job, made fresh if its recording is another than when it was taken."""
+        path, taken = Path(job.path), job.identity
         try:
-            now = await asyncio.to_thread(look_at, Path(job.path))
+            now = await asyncio.to_thread(look_at, path)
+            if not _same_content(taken, now) and taken.sha256 is not None:
+                now = await asyncio.to_thread(read_identity, path)
         except FileRefused as refused:
             if job.transcribed_whole:
                 return job  # all that is missing can be had without the recording, words perhaps not
             raise JobFailed(_refusal_error(refused)) from refused
-        if _same_content(job.identity, now):
+        if _same_content(taken, now):
             return job
-        if job.identity.sha256 is not None:
-            raise JobSuperseded
+        if taken.sha256 is not None:
+            if now.sha256 == taken.sha256:  # touched, or replaced by a copy of itself
+                return await self._queue.change(job.id, identity=now)
+            if not await self._queue.adopt(job.path, now):
+                raise JobSuperseded
         log.info("recording_changed", job=job.id, path=job.path)
         await asyncio.to_thread(self.clear_spool, job.id)
         await self._queue.forget_segments(job.id)

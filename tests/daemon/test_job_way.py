@@ -3,6 +3,7 @@
 Runs in: the test process.
 """
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
-from recordings import noise, wav
+from recordings import MEMO, TALK, noise, wav
 
 SLOW_WORDS = {"FAKE_CHUNK_SECONDS": "1", "STENO_ALIGNMENT_MODEL": "pace=0.15"}
 """A recording of 6 s becomes six segments, and the aligner is far behind the transcriber."""
@@ -157,3 +158,31 @@ def test_a_stop_asked_for_while_it_starts_is_an_orderly_one() -> None:
         daemon.process = subprocess.Popen([sys.executable, "-P", "-m", "supervisor"], env=daemon.environment, cwd="/")
         eventually(database.exists)
         assert daemon.stop() == 0
+
+
+def test_a_watched_recording_that_was_only_touched_can_be_retried(tmp_path: Path) -> None:
+    crashes = tmp_path / "crashes"
+    crashes.write_text("3")
+    with a_daemon(WHISPER_BACKEND="fake_engines:CrashTimesTranscriber", FAKE_CRASHES=str(crashes)) as daemon:
+        dropped = Path(shutil.copy(MEMO, daemon.inbox / "memo.flac"))
+        eventually(lambda: [job for job in daemon.get("/v1/jobs") if job["status"] == "failed"], 30)
+        os.utime(dropped)
+        daemon.post("/v1/jobs/1/retry")
+        assert daemon.finished(1)["status"] == "done"
+        assert len(daemon.get("/v1/jobs")) == 1
+
+
+def test_a_failed_job_takes_up_what_its_watched_recording_has_become(tmp_path: Path) -> None:
+    crashes = tmp_path / "crashes"
+    crashes.write_text("3")
+    with a_daemon(
+        WHISPER_BACKEND="fake_engines:CrashTimesTranscriber", FAKE_CRASHES=str(crashes), STENO_WATCH_SCAN_SECONDS="60"
+    ) as daemon:
+        shutil.copy(MEMO, daemon.inbox / "memo.flac")
+        eventually(lambda: [job for job in daemon.get("/v1/jobs") if job["status"] == "failed"], 30)
+        with daemon.client() as client:
+            client.delete("/v1/watches", params={"path": str(daemon.inbox)}).raise_for_status()
+        shutil.copy(TALK, daemon.inbox / "memo.flac")
+        daemon.post("/v1/jobs/1/retry")
+        job = daemon.finished(1)
+        assert (job["status"], round(job["audio_seconds"])) == ("done", 50)
