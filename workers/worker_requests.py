@@ -7,6 +7,7 @@ Every function returns the final reply, or raises EngineRefusal, Cancelled, or w
 
 import itertools
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
+from workers.batch_pace import BatchPace
 from workers.engine import Aligner, Chunk, EngineRefusal, Heard, Transcriber, Wanted
 from workers.pulse import Cancelled, Pulse
 
@@ -39,7 +41,10 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
 
 
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
-    """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done."""
+    """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
+
+    The first batch is one chunk: it tells the engine's pace, and the aligner has something to do at once.
+    """
     from workers import speech
 
     pulse.enter("speech", request.start_at_seconds)
@@ -47,13 +52,16 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
+    pace = BatchPace()
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
-        while batch := list(itertools.islice(chunks, batch_size)):
+        while batch := list(itertools.islice(chunks, pace.size(batch_size))):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)
+            began = time.monotonic()
             heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt))
+            pace = pace.after(len(batch), time.monotonic() - began)
             segments = _number(batch, heard, segment_id)
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
