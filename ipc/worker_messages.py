@@ -42,8 +42,10 @@ class WorkerSetup(Value):
     """Where converted and unpacked models are kept. Absolute."""
     allow_download: bool = False
     """Whether a missing model may be fetched from the hub."""
-    stuck_after_seconds: float = 120.0
+    stuck_after_seconds: float = 150.0
     """The self-watchdog ends the process after so long without a step forward (GIL held or not)."""
+    stuck_loading_after_seconds: float = 150.0
+    """The same while loading, where an import is one long step."""
     log_level: str = "info"
     log_json: bool = True
     log_file: str | None = None

@@ -37,6 +37,7 @@ def worker_setups(
         allow_download=settings.allow_download,
         # A little later than the supervisor's own deadline: whoever still can, speaks first.
         stuck_after_seconds=settings.deadlines.progress_seconds * 1.25,
+        stuck_loading_after_seconds=settings.deadlines.boot_seconds * 1.25,
         log_level=settings.logs.level,
         log_json=log_json,
         log_file=str(places.log_file),

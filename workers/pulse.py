@@ -30,10 +30,17 @@ class Cancelled(Exception):
 class Pulse:
     """One worker's pulse. The main thread beats; only `cancel` may be called from another."""
 
-    def __init__(self, connection: Connection, crash_file: TextIO, stuck_after_seconds: float) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        crash_file: TextIO,
+        stuck_after_seconds: float,
+        stuck_loading_after_seconds: float,
+    ) -> None:
         self._connection = connection
         self._crash_file = crash_file
         self._stuck_after_seconds = stuck_after_seconds
+        self._stuck_loading_after_seconds = stuck_loading_after_seconds
         self._process = psutil.Process()
         self._request_id: int | None = None
         self._cancelled_id: int | None = None
@@ -80,8 +87,10 @@ class Pulse:
             leave()
 
     def arm(self) -> None:
-        """From now on a step is due within `stuck_after_seconds`."""
-        faulthandler.dump_traceback_later(self._stuck_after_seconds, exit=True, file=self._crash_file)
+        """From now on a step is due."""
+        loading = self._phase in ("loading", "downloading")
+        due_seconds = self._stuck_loading_after_seconds if loading else self._stuck_after_seconds
+        faulthandler.dump_traceback_later(due_seconds, exit=True, file=self._crash_file)
 
     def _beat(self, done_seconds: float) -> None:
         self._check_cancelled()

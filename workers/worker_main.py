@@ -74,7 +74,7 @@ def _live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
 
     start_logging(setup.log_level, setup.log_json, Path(setup.log_file) if setup.log_file else None)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
-    pulse = Pulse(connection, crash, setup.stuck_after_seconds)
+    pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
     engine = _load(setup, pulse)

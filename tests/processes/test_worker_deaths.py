@@ -178,3 +178,11 @@ async def test_a_worker_that_dies_before_its_first_word_is_charged_with_what_it_
         with pytest.raises(WorkerDied) as died:
             await asked
         assert (died.value.death.phase, died.value.death.during_job) == (phase, 7)
+
+
+async def test_a_load_longer_than_any_step_is_no_hang(three_chunks: Path, tmp_path: Path) -> None:
+    setup = setup_for("aligner", "Echo", tmp_path, model="load=1.5")
+    setup = setup.model_copy(update={"stuck_after_seconds": 0.5})
+    async with kept([setup], tmp_path) as keeper:
+        await ask(keeper, request_for("aligner", three_chunks))
+        assert keeper.view.restarts == 0
