@@ -4,11 +4,13 @@ Runs in: supervisor.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 
@@ -28,6 +30,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
+from supervisor.result_files import OutputRefused, remove_leftovers
 from supervisor.spawner import Spawner
 from supervisor.upgrades import Upgrades
 from supervisor.watch_folder import WatchFolders
@@ -92,7 +95,7 @@ class Daemon:
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
         dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool)
-        await self._sweep_spool(queue)
+        await self._sweep(queue)
         intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(
             settings.watch,
@@ -144,12 +147,15 @@ class Daemon:
         signal.setitimer(signal.ITIMER_REAL, LONGEST_STOP_SECONDS)
         self._stop.set()
 
-    async def _sweep_spool(self, queue: JobQueue) -> None:
-        """Folders of jobs that are over: left by a daemon that was killed between `done` and tidying up."""
+    async def _sweep(self, queue: JobQueue) -> None:
+        """What a daemon that was killed left: half-written results, and spool folders of jobs that are over."""
         for folder in await asyncio.to_thread(lambda: list(self._places.spool.iterdir())):
-            try:
-                needed = not (await queue.get(int(folder.name))).is_finished
-            except (NoSuchJob, ValueError):
-                needed = False
-            if not needed:
+            job = None
+            with contextlib.suppress(NoSuchJob, ValueError):
+                job = await queue.get(int(folder.name))
+            if job is not None:
+                for home in {Path(written.path).parent for written in job.outputs.values()}:
+                    with contextlib.suppress(OutputRefused):
+                        await asyncio.to_thread(remove_leftovers, home, job.id)
+            if job is None or job.is_finished:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

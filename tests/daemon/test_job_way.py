@@ -186,3 +186,21 @@ def test_a_failed_job_takes_up_what_its_watched_recording_has_become(tmp_path: P
         daemon.post("/v1/jobs/1/retry")
         job = daemon.finished(1)
         assert (job["status"], round(job["audio_seconds"])) == ("done", 50)
+
+
+def test_a_half_written_file_of_a_killed_daemon_is_gone_after_the_next_start() -> None:
+    with a_daemon(WHISPER_BACKEND="fake_engines:NeedsModelTranscriber") as daemon:
+        job_id = daemon.submit(recording(daemon))
+        daemon.kill()
+        # As it stands when the power goes between the first byte of a file and its rename.
+        half = daemon.home / f".stenod-{job_id}-srt.tmp"
+        half.write_text("1\n00:00")
+        (daemon.home / "spool" / str(job_id)).mkdir()
+        with closing(sqlite3.connect(daemon.home / "state" / "jobs.sqlite3")) as database, database:
+            reserved = f'{{"srt": {{"path": "{daemon.home}/talk.srt", "sha256": null}}}}'
+            database.execute("UPDATE jobs SET outputs = ? WHERE id = ?", (reserved, job_id))
+        daemon.start()
+        assert not half.exists()
+        daemon.post(f"/v1/jobs/{job_id}/cancel")
+        daemon.stop()
+        daemon.start()
