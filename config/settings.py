@@ -109,7 +109,7 @@ class MediaSettings(Section):
 class OutputSettings(Section):
     """What is written, and where."""
 
-    formats: tuple[Literal["json", "srt", "vtt", "txt", "tsv", "md"], ...] = ("json", "srt", "txt")
+    formats: tuple[Literal["json", "srt", "vtt", "txt", "tsv", "md"], ...] = ("json", "srt")
     """The files of a finished job."""
     folder: Folder | None = None
     """Where they go; unset: beside the recording."""

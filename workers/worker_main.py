@@ -9,6 +9,7 @@ are dealt with there. A side thread listens to the pipe and never touches a mode
 import faulthandler
 import importlib
 import multiprocessing
+import os
 import queue
 import resource
 import signal
@@ -47,12 +48,17 @@ log = structlog.get_logger()
 TELL_WHERE = signal.SIGUSR1
 """The supervisor sends this before it kills a worker that hangs: every thread's traceback goes to the crash file."""
 
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+"""Libraries read these when they are imported. ONNX Runtime, which finds the speech, reports to its makers by
+default, and keeps a device id in the user's cache folder for it."""
+
 MESSAGE_LETTERS = 200
 """As much as is passed on of what a library says; some quote their whole input."""
 
 
 def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None:
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
+    os.environ.update(NO_TELEMETRY)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
         faulthandler.register(TELL_WHERE, crash)

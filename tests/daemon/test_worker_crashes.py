@@ -110,7 +110,10 @@ def test_jobs_do_not_wait_for_a_broken_aligner_and_gain_their_words_when_it_is_b
     ) as daemon:
         daemon.finished(daemon.submit(recording(daemon, MEMO, "breaks it.flac")))
         daemon.wait_for_worker("aligner", lambda worker: worker["state"] == "broken")
-        jobs = [daemon.finished(daemon.submit(recording(daemon, MEMO, name))) for name in ("a.flac", "b.flac")]
+        jobs = [
+            daemon.finished(daemon.submit(recording(daemon, MEMO, name), formats=["json", "txt"]))
+            for name in ("a.flac", "b.flac")
+        ]
         for job in jobs:
             assert (job["status"], job["timing"]) == ("done", "segment")
             assert job["degraded_reason"] == "aligner_unavailable"
