@@ -77,7 +77,9 @@ class DaemonUnderTest:
 
     def client(self) -> httpx.Client:
         """Speaks HTTP over the socket."""
-        return httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://steno", timeout=10)
+        return httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket), verify=False), base_url="http://steno", timeout=10
+        )
 
     def get(self, path: str, **parameters: Any) -> Any:
         with self.client() as client:

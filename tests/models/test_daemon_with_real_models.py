@@ -1,5 +1,6 @@
 """The whole daemon with the real starter models: every pair of engines, and real SIGSEGVs in real native code."""
 
+import os
 import re
 import shutil
 import signal
@@ -74,8 +75,11 @@ def test_real_segfaults_in_both_real_workers_change_no_word() -> None:
             lambda: (running := daemon.get("/v1/status")["running"]) and running[0]["phase"] == "transcribing", 60
         )
         daemon.kill_worker("transcriber", signal.SIGSEGV)
+        # Stopped, it cannot be done before we are there; the signal meets it when it goes on.
+        aligner = daemon.kill_worker("aligner", signal.SIGSTOP, when="ready")
         eventually(lambda: daemon.worker("aligner")["state"] == "busy", SLOW_SECONDS)
-        daemon.kill_worker("aligner", signal.SIGSEGV)
+        os.kill(aligner, signal.SIGSEGV)
+        os.kill(aligner, signal.SIGCONT)
         job = daemon.finished(job_id, SLOW_SECONDS)
         assert (job["status"], job["timing"], job["degraded_reason"]) == ("done", "word", None)
         story = {(a["role"], a["engine"], a["outcome"], a["signal"]) for a in job["attempts"]}
