@@ -120,7 +120,7 @@ def _words(exit_status: int | None) -> str:
         return "ended, nobody knows how"
     if exit_status < 0:
         name = _signal_name(-exit_status)
-        words = SIGNAL_WORDS.get(-exit_status)  # type: ignore[call-overload]
+        words = SIGNAL_WORDS.get(-exit_status)  # type: ignore[call-overload]  # a plain number looks up its enum
         return f"{words} ({name})" if words else f"ended by {name}"
     return "left without being asked" if exit_status == 0 else f"exited with code {exit_status}"
 

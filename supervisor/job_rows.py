@@ -55,7 +55,7 @@ def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], str]:
 
 
 def _error_as_json(error: object) -> str | None:
-    return None if error is None else ERROR.dump_json(error).decode()  # type: ignore[arg-type]
+    return None if error is None else ERROR.dump_json(error).decode()  # type: ignore[arg-type]  # rows are typed by their columns
 
 
 ENCODERS: Mapping[str, Callable[[object], object]] = {

@@ -87,7 +87,7 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
                 found = engine.align(pcm.audio(segment.start, segment.end), segment, request.language)
             except (EngineRefusal, Cancelled, MemoryError):
                 raise
-            except Exception as error:
+            except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.
                 log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
                 continue
             if found:
