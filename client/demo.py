@@ -120,7 +120,7 @@ class Demonstration:
             "STENO_MODEL": "starter",
             "STENO_ALIGNMENT_MODEL": "starter",
             "STENO_ALLOW_DOWNLOAD": "false",
-            "STENO_WATCH_SETTLE_SECONDS": "1",
+            "STENO_WATCHING_SETTLE_SECONDS": "1",
             "HF_HUB_OFFLINE": "1",
         }
         with log:

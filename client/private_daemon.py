@@ -73,7 +73,7 @@ def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
         _furnish(home, owner)
         places = find_places({"STENO_HOME": str(home)})
         inbox = str(home / "Transcribe")
-        environment = {**os.environ, **wishes, "STENO_HOME": str(home), "STENO_WATCH_FOLDERS": inbox}
+        environment = {**os.environ, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
         with (home / "stderr").open("wb") as complaints, _ended_by_signals():
             process = subprocess.Popen(
                 here.SUPERVISOR,

@@ -6,33 +6,18 @@ Runs in: every process.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from config.section import FOR_EVER, Command, Folder, KeepAlive, Language, NameTemplate, Section
+from config.watch_entry import WatchEntry
+
+__all__ = ["ENGINE_PATH", "FOR_EVER", "Folder", "Section", "Settings", "WatchEntry"]
 
 WhisperBackend = Literal["auto", "mlx", "whisperx", "hybrid"]
 AlignmentBackend = Literal["whisperx", "mlx", "same", "none"]
 ENGINE_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 """What somebody's own engine looks like: `package.module:Class`."""
 EnginePath = Annotated[str, Field(pattern=ENGINE_PATH)]
-
-
-def _absolute(folder: Path) -> Path:
-    try:
-        folder = folder.expanduser()
-    except RuntimeError as unknown_user:
-        raise ValueError(f"{folder}: {unknown_user}") from unknown_user
-    if not folder.is_absolute():
-        raise ValueError("a folder starts with / or ~: a daemon has no folder of its own to start from")
-    return folder
-
-
-Folder = Annotated[Path, AfterValidator(_absolute)]
-"""Absolute once checked; `~` is the home of who runs the daemon."""
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class WorkerSettings(Section):
@@ -45,9 +30,14 @@ class WorkerSettings(Section):
     batch_size: int = Field(default=0, ge=0, le=64)
     """Chunks of speech decoded at once; 0: the engine's own choice."""
     memory_limit_mb: int = Field(default=0, ge=0)
-    """A worker larger than this is replaced between jobs, in MB; 0: no limit."""
-    idle_unload_seconds: float = Field(default=0.0, ge=0)
-    """A worker without work for so long ends and comes back with the next job; 0: stays warm for ever."""
+    """A worker larger than this is replaced between jobs, in MB; 0: half of the machine's memory, or twice what the
+    worker needed when it was ready, whichever is more."""
+    keep_alive: KeepAlive = FOR_EVER
+    """How long a worker without work stays warm: `"10m"`, seconds, 0 ends it after each job, -1 never."""
+    transcriber_keep_alive: KeepAlive | None = None
+    """The same for the transcriber alone; unset: as keep_alive."""
+    aligner_keep_alive: KeepAlive | None = None
+    """The same for the aligner alone; unset: as keep_alive."""
 
 
 class DeadlineSettings(Section):
@@ -113,6 +103,8 @@ class OutputSettings(Section):
     """The files of a finished job."""
     folder: Folder | None = None
     """Where they go; unset: beside the recording."""
+    name: NameTemplate = "{stem}"
+    """What they are called, before the extension: {stem}, {name}, {folder}, {language}, {date}, {time}."""
     if_exists: Literal["renew", "skip", "overwrite", "suffix"] = "renew"
     """`renew` replaces what stenod wrote for the same recording and nobody edited, and never anything else."""
     highlight_words: bool = False
@@ -128,19 +120,48 @@ class QueueSettings(Section):
     """Finished jobs older than this are forgotten; their files stay."""
 
 
-class WatchSettings(Section):
-    """The folders whose recordings are transcribed without being asked."""
+class WatchingSettings(Section):
+    """How watched folders are looked at."""
 
-    folders: tuple[Folder, ...] = Field(default=(Path("~/Transcribe"),), validate_default=True)
-    """Watched from the start; `~/Transcribe` itself is created when missing, any other is waited for."""
-    recursive: bool = False
-    """Whether folders within them count."""
     settle_seconds: float = Field(default=5.0, ge=0)
     """A file is taken once its size and time have not changed for so long."""
     scan_seconds: float = Field(default=30.0, gt=0)
-    """How often the folder is read in full, whatever events said."""
+    """How often a folder is read in full, whatever events said."""
+    polling_seconds: float = Field(default=10.0, gt=0)
+    """The same for a folder without file events: a network disk."""
     unreachable_seconds: float = Field(default=20.0, gt=0)
     """A folder whose reading takes longer counts as offline: a network disk that went away."""
+
+
+class HookSettings(Section):
+    """Commands that are run when a job is over; each gets the job as JSON on stdin. No shell reads them."""
+
+    on_done: Command = ()
+    """After its files are safely written. `notify` alone: a notification of the system."""
+    on_failed: Command = ()
+    """After a job failed."""
+    on_degraded: Command = ()
+    """After a job was done without all of its words, besides on_done."""
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    """A command that takes longer is ended, with all it started."""
+    tries: int = Field(default=3, ge=1, le=20)
+    """How often a command is run until it exits with 0."""
+
+
+class PowerSettings(Section):
+    """What stenod asks of the machine."""
+
+    keep_awake: bool = True
+    """Whether the machine stays awake while a job runs, and only then."""
+
+
+class HealthSettings(Section):
+    """The canary: a short recording that is sent through both workers to see that they work."""
+
+    canary_fresh_seconds: float = Field(default=300.0, ge=0)
+    """How long one answer of the canary serves everybody who asks."""
+    canary_seconds: float = Field(default=120.0, gt=0)
+    """The canary has so long to come out."""
 
 
 class LogSettings(Section):
@@ -164,7 +185,7 @@ class Settings(Section):
     """What the fallback engine loads; unset: `starter` if the model is that, else the engine's default."""
     alignment_model: str | None = None
     """What the aligner loads; unset: WhisperX's choice for the language, or the transcriber's model for mlx."""
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    language: Language | None = None
     """ISO 639-1 code of what is spoken; unset: found by listening."""
     task: Literal["transcribe", "translate"] = "transcribe"
     """`translate` writes English whatever is spoken."""
@@ -182,5 +203,15 @@ class Settings(Section):
     media: MediaSettings = MediaSettings()
     output: OutputSettings = OutputSettings()
     queue: QueueSettings = QueueSettings()
-    watch: WatchSettings = Field(default_factory=WatchSettings)
+    watching: WatchingSettings = WatchingSettings()
+    hooks: HookSettings = HookSettings()
+    health: HealthSettings = HealthSettings()
+    power: PowerSettings = PowerSettings()
     logs: LogSettings = LogSettings()
+
+    replacements: dict[str, str] = Field(default_factory=dict)
+    """Written words → words to write instead, after transcription: names the model keeps getting wrong."""
+    watch: tuple[WatchEntry, ...] = Field(
+        default_factory=lambda: (WatchEntry(path=Path("~/Transcribe")),), validate_default=True
+    )
+    """The watched folders, one `[[watch]]` each; without any, `~/Transcribe`, which is created when missing."""

@@ -67,8 +67,8 @@ def load(
         if key not in KEYS:
             raise ConfigError(f"{one.origin}: there is no setting {key}{_nearest(key, KEYS)}")
     origins = {key: given[key].origin if key in given else "default" for key in KEYS}
-    if places.inbox is not None and "watch.folders" not in given:
-        given["watch.folders"] = _Given((places.inbox,), "default")
+    if places.inbox is not None and "watch" not in given:
+        given["watch"] = _Given(({"path": places.inbox},), "default")
     try:
         settings = Settings.model_validate(_nested(given))
     except ValidationError as invalid:
@@ -87,6 +87,8 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 KEYS: tuple[str, ...] = tuple(_keys(Settings))
 """Every dotted key, in the order of Settings."""
+TABLES = frozenset({"replacements"})
+"""Keys whose value is a table of the owner's own names."""
 SECTIONS = frozenset(key.partition(".")[0] for key in KEYS if "." in key)
 NAMES: Mapping[str, str] = BROUGHT_ALONG | {f"STENO_{key.replace('.', '_').upper()}": key for key in KEYS}
 """Environment name → dotted key; ours come last and so win over the names brought along."""
@@ -103,8 +105,8 @@ def _ours(environment: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
 def _parsed(key: str, text: str) -> object:
     """Lists are split here; numbers and switches are read by Settings, which names what it cannot read."""
     match key:
-        case "watch.folders":
-            return [one.strip() for one in BETWEEN_FOLDERS.split(text) if one.strip()]
+        case "watch":
+            return [{"path": one.strip()} for one in BETWEEN_FOLDERS.split(text) if one.strip()]
         case "output.formats":
             return [one for one in re.split(r"[,\s]+", text) if one]
         case _:
@@ -139,7 +141,12 @@ def _from_toml(file: Path) -> dict[str, _Given]:
     origin = f"config.toml ({file})"
     given: dict[str, _Given] = {}
     for name, value in written.items():
-        if isinstance(value, dict):
+        if name == "watch" and not isinstance(value, list):
+            raise ConfigError(
+                f"{origin}: watched folders are a list: write [[watch]] on a line and path = … below, once for each; "
+                "how they are looked at stands in [watching]"
+            )
+        if isinstance(value, dict) and name not in TABLES:
             given |= {f"{name}.{key}": _Given(inner, origin) for key, inner in value.items()}
         elif name in SECTIONS:
             raise ConfigError(f"{origin}: {name} is a section; write [{name}] on a line and its settings below")

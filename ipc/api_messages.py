@@ -33,6 +33,12 @@ class JobOptions(Value):
     """Absolute; None: beside the recording."""
     if_exists: IfExists | None = None
     highlight_words: bool | None = None
+    model: str | None = Field(default=None, min_length=1, max_length=4096)
+    """What the transcriber is to load for it: a name, a hub id, a folder or `starter`."""
+    replacements: dict[str, str] | None = Field(default=None, max_length=10_000)
+    """Written words → words to write instead, on top of those of the settings."""
+    output_name: str | None = Field(default=None, min_length=1, max_length=200)
+    """A name template, as the setting output.name."""
 
 
 class SubmitFile(Value):
@@ -81,6 +87,8 @@ class JobView(Value):
     created_at: str
     """UTC, ISO 8601."""
     finished_at: str | None = None
+    watch: str | None = None
+    """The watched folder that brought it."""
 
 
 class LastDeath(Value):
@@ -122,6 +130,17 @@ class RunningView(Value):
     phase: str | None
     done_seconds: float
     audio_seconds: float | None
+    speed: float | None = None
+    """Seconds of audio for each second of work, as seen so far; None while there is nothing to judge by."""
+    eta_seconds: float | None = None
+    """How long this phase will still take; None: not known."""
+
+
+class PassedOverView(Value):
+    """Something in a watched folder that would have been taken but for a reason."""
+
+    path: str
+    why: Literal["name_is_not_utf8", "only_in_icloud", "folder_cannot_be_read"]
 
 
 class WatchView(Value):
@@ -134,6 +153,17 @@ class WatchView(Value):
     """Files that are still being written."""
     permanent: bool = True
     """False: added over the socket, not by the settings."""
+    note: str | None = None
+    """Why it is offline, or what has to be permitted, in words."""
+    polling: bool = False
+    """Looked at by the clock alone: a network disk, or by the owner's choice."""
+    passed: tuple[PassedOverView, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    done: str | None = None
+    failed: str | None = None
+    options: JobOptions = JobOptions()
+    """How its recordings are treated."""
 
 
 class QueueView(Value):
@@ -164,6 +194,27 @@ class StatusView(Value):
     running: tuple[RunningView, ...] = ()
 
 
+class CanaryView(Value):
+    """How a short recording came through both workers."""
+
+    healthy: bool
+    detail: str
+    """`all words timed`, or what went wrong, in words."""
+    at: str
+    """UTC, ISO 8601."""
+    audio_seconds: float
+    transcribe_seconds: float | None = None
+    align_seconds: float | None = None
+    words: int = 0
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of work for each second of audio; below 1 is faster than listening."""
+        if self.transcribe_seconds is None:
+            return None
+        return (self.transcribe_seconds + (self.align_seconds or 0.0)) / self.audio_seconds
+
+
 class HealthView(Value):
     """`GET /v1/health`: whether a recording handed over now would come out with words."""
 
@@ -171,13 +222,47 @@ class HealthView(Value):
     transcriber: WorkerState
     aligner: WorkerState | None
     """None: no aligner is configured."""
+    canary: CanaryView | None = None
+    """The last proof; None: there is none yet."""
+
+
+FindingState = Literal["ok", "warning", "broken"]
+
+
+class Finding(Value):
+    """One thing that `steno doctor` looked at."""
+
+    check: str
+    """Stable, snake_case: `socket_folder`, `watch_folder`, `transcriber_model` …"""
+    state: FindingState
+    what: str
+    """What was found: `/home/me/Transcribe can be read`."""
+    why: str = ""
+    """Why it matters; empty where all is well."""
+    remedy: str = ""
+    """The command or the step that mends it; empty where all is well."""
+
+
+class ReloadView(Value):
+    """What came of reading the settings again."""
+
+    applied: tuple[str, ...]
+    """Dotted keys whose new value holds from now on."""
+    needs_restart: tuple[str, ...]
+    """Dotted keys that changed and hold only after the daemon was started again."""
 
 
 class AddWatch(Value):
-    """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` takes it back."""
+    """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` takes it back. As `[[watch]]` in config.toml."""
 
     path: str = Field(min_length=1, max_length=4096)
     recursive: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    polling: bool | None = None
+    done: str | None = Field(default=None, min_length=1, max_length=4096)
+    failed: str | None = Field(default=None, min_length=1, max_length=4096)
+    options: JobOptions = JobOptions()
 
 
 class Problem(Value):

@@ -99,11 +99,12 @@ class Daemon:
         intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(
             settings.watch,
+            settings.watching,
             intake.take,
             intake.is_known,
             excluded=(places.spool, places.state, places.logs),
             # A folder of our own choice is made; one the owner named and that is not there may be an unplugged disk.
-            created=settings.watch.folders if self._origins["watch.folders"] == "default" else (),
+            created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
         desk = FrontDesk(queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"))

@@ -83,6 +83,8 @@ class Job:
     """EngineUsed as JSON: who heard the words."""
     aligned_by: str | None = None
     """EngineUsed as JSON: who timed them."""
+    watch: str | None = None
+    """The watched folder that brought it; None: it was handed over."""
 
     @property
     def is_finished(self) -> bool:

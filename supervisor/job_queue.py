@@ -77,7 +77,9 @@ class JobQueue:
 
         return await self._database.write(work)
 
-    async def add_from_watch(self, path: str, options: JobOptions, identity: FileIdentity) -> Job | None:
+    async def add_from_watch(
+        self, path: str, options: JobOptions, identity: FileIdentity, watch: str | None = None
+    ) -> Job | None:
         """A new job, or None if this very content came from a watch folder before: then it is only remembered.
 
         `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
@@ -87,7 +89,7 @@ class JobQueue:
             self._refuse_when_full(connection)
             if not remember_file(connection, path, identity):
                 return None
-            return insert_job(connection, path, options, identity, self._now())
+            return insert_job(connection, path, options, identity, self._now(), watch)
 
         return await self._database.write(work)
 

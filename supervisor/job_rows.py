@@ -23,6 +23,7 @@ ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None)
 class JobChanges(TypedDict, total=False):
     """The fields of a Job that may change while it goes its way; `status` has a method of its own."""
 
+    path: str
     identity: FileIdentity
     note: str | None
     timing: TranscriptTiming | None
@@ -89,12 +90,17 @@ def fetch_job(connection: sqlite3.Connection, job_id: int) -> Job:
 
 
 def insert_job(
-    connection: sqlite3.Connection, path: str, options: JobOptions, identity: FileIdentity, created_at: float
+    connection: sqlite3.Connection,
+    path: str,
+    options: JobOptions,
+    identity: FileIdentity,
+    created_at: float,
+    watch: str | None = None,
 ) -> Job:
     """A new waiting job, behind all others."""
     added = connection.execute(
-        "INSERT INTO jobs (path, options, status, identity, created_at) VALUES (?, ?, 'waiting', ?, ?)",
-        (path, options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity), created_at),
+        "INSERT INTO jobs (path, options, status, identity, created_at, watch) VALUES (?, ?, 'waiting', ?, ?, ?)",
+        (path, options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity), created_at, watch),
     )
     assert added.lastrowid is not None
     return fetch_job(connection, added.lastrowid)

@@ -45,6 +45,7 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
         error=job.error,
         created_at=iso_time(job.created_at),
         finished_at=None if job.finished_at is None else iso_time(job.finished_at),
+        watch=job.watch,
     )
 
 

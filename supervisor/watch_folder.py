@@ -15,7 +15,7 @@ import structlog
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchSettings
+from config.settings import WatchEntry, WatchingSettings
 from ipc.api_messages import WatchView
 from supervisor.watch_list import WatchList
 from supervisor.watched_folder import IsKnown, Take, WatchedFolder
@@ -32,7 +32,8 @@ class WatchFolders:
 
     def __init__(
         self,
-        settings: WatchSettings,
+        entries: Sequence[WatchEntry],
+        settings: WatchingSettings,
         take: Take,
         is_known: IsKnown,
         *,
@@ -56,8 +57,8 @@ class WatchFolders:
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._added: dict[Path, bool] = {} if watch_list is None else watch_list.read()
-        for path in settings.folders:
-            self._put(path, settings.recursive, permanent=True)
+        for entry in entries:
+            self._put(entry.path, entry.recursive, permanent=True)
         for path, recursive in self._added.items():
             if path not in self._folders:
                 self._put(path, recursive, permanent=False)

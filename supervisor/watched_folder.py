@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 import structlog
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchSettings
+from config.settings import WatchingSettings
 from ipc.api_messages import WatchView
 from supervisor.file_identity import FileRefused
 from supervisor.folder_events import FolderEvents
@@ -44,7 +44,7 @@ class WatchedFolder:
         recursive: bool,
         permanent: bool,
         *,
-        settings: WatchSettings,
+        settings: WatchingSettings,
         take: Take,
         is_known: IsKnown,
         excluded: Sequence[Path],

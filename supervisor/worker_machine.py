@@ -162,8 +162,8 @@ class WorkerMachine:
             case ProbeLater():
                 self._after(self._settings.restarts.probe_seconds, ProbeDue())
             case UnloadLater():
-                if self._settings.workers.idle_unload_seconds > 0:
-                    self._after(self._settings.workers.idle_unload_seconds, IdleTooLong())
+                if self._settings.workers.keep_alive >= 0:
+                    self._after(self._settings.workers.keep_alive, IdleTooLong())
             case _:
                 assert_never(effect)
 

@@ -25,8 +25,8 @@ __all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
 TESTS = Path(__file__).parent
 
 QUICK = {
-    "STENO_WATCH_SETTLE_SECONDS": "0.3",
-    "STENO_WATCH_SCAN_SECONDS": "1",
+    "STENO_WATCHING_SETTLE_SECONDS": "0.3",
+    "STENO_WATCHING_SCAN_SECONDS": "1",
     "STENO_ALLOW_DOWNLOAD": "false",
     "STENO_RESTARTS_FIRST_DELAY_SECONDS": "0.05",
 }

@@ -176,7 +176,9 @@ def test_a_failed_job_takes_up_what_its_watched_recording_has_become(tmp_path: P
     crashes = tmp_path / "crashes"
     crashes.write_text("3")
     with a_daemon(
-        WHISPER_BACKEND="fake_engines:CrashTimesTranscriber", FAKE_CRASHES=str(crashes), STENO_WATCH_SCAN_SECONDS="60"
+        WHISPER_BACKEND="fake_engines:CrashTimesTranscriber",
+        FAKE_CRASHES=str(crashes),
+        STENO_WATCHING_SCAN_SECONDS="60",
     ) as daemon:
         shutil.copy(MEMO, daemon.inbox / "memo.flac")
         eventually(lambda: [job for job in daemon.get("/v1/jobs") if job["status"] == "failed"], 30)

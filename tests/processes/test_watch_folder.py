@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchSettings
+from config.settings import WatchEntry, WatchingSettings
 from supervisor.file_identity import FileRefused
 from supervisor.folder_scan import FolderScan, scan_folder
 from supervisor.job import FileIdentity
@@ -79,10 +79,17 @@ def desk() -> Desk:
     return Desk()
 
 
-def settings_for(*folders: Path, scan_seconds: float = NEVER_SECONDS, recursive: bool = False) -> WatchSettings:
-    return WatchSettings(
-        folders=folders, settle_seconds=SETTLE_SECONDS, scan_seconds=scan_seconds, recursive=recursive
-    )
+Watch = tuple[tuple[WatchEntry, ...], WatchingSettings]
+
+
+def settings_for(
+    *folders: Path,
+    scan_seconds: float = NEVER_SECONDS,
+    recursive: bool = False,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> Watch:
+    entries = tuple(WatchEntry(path=folder, recursive=recursive) for folder in folders)
+    return entries, WatchingSettings(settle_seconds=settle_seconds, scan_seconds=scan_seconds)
 
 
 @asynccontextmanager
@@ -96,8 +103,8 @@ async def running(watches: WatchFolders) -> AsyncIterator[WatchFolders]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def watching(desk: Desk, settings: WatchSettings, **rest: object) -> WatchFolders:
-    return WatchFolders(settings, desk.take, desk.is_known, **rest)  # type: ignore[arg-type]
+def watching(desk: Desk, settings: Watch, **rest: object) -> WatchFolders:
+    return WatchFolders(*settings, desk.take, desk.is_known, **rest)  # type: ignore[arg-type]
 
 
 async def taken(desk: Desk, *names: str) -> None:
@@ -122,7 +129,7 @@ async def test_files_already_there_are_taken_oldest_first(inbox: Path, desk: Des
 
 async def test_a_slowly_copied_file_is_taken_once_and_whole(inbox: Path, desk: Desk) -> None:
     recording = inbox / "talk.m4a"
-    settings = WatchSettings(folders=(inbox,), settle_seconds=0.8, scan_seconds=NEVER_SECONDS)
+    settings = settings_for(inbox, settle_seconds=0.8)
     async with running(watching(desk, settings)) as watches:
         with recording.open("wb") as copy:
             for _ in range(8):

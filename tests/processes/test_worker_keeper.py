@@ -223,7 +223,7 @@ async def test_the_fallback_takes_the_worker_over_and_stays_until_the_primary_is
 async def test_an_idle_worker_is_unloaded_and_the_next_request_brings_it_back(
     three_chunks: Path, tmp_path: Path
 ) -> None:
-    settings = brief(workers={"idle_unload_seconds": 0.2})
+    settings = brief(workers={"keep_alive": 0.2})
     async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path, settings) as keeper:
         await eventually_async(lambda: keeper.view.state == "unloaded" and keeper.view.pid is None)
         assert isinstance((await ask(keeper, request_for("aligner", three_chunks)))[-1], WordsAligned)

@@ -10,7 +10,7 @@ import pytest
 import config
 from config.engines import EngineChoice, resolve_engines
 from config.places import Places, find_places
-from config.settings import Settings
+from config.settings import Settings, WatchEntry
 from config.sources import KEYS, NAMES, ConfigError, load
 
 MAC = ("darwin", "arm64")
@@ -31,7 +31,7 @@ def refusal(places: Places, environment: Mapping[str, str], flags: Mapping[str, 
 def test_each_source_beats_the_ones_below_it_and_says_its_name(places: Places, tmp_path: Path) -> None:
     toml, env_file = tmp_path / "config.toml", tmp_path / ".env.pipeline"
     toml.write_text(
-        'model = "toml"\nprompt = "toml"\nlanguage = "de"\ntask = "translate"\n[watch]\nsettle_seconds = 1\n'
+        'model = "toml"\nprompt = "toml"\nlanguage = "de"\ntask = "translate"\n[watching]\nsettle_seconds = 1\n'
     )
     env_file.write_text("export STENO_MODEL=file\nSTENO_PROMPT='it costs $5'\nSTENO_LANGUAGE=fr\n")
     loaded = load(places, {"STENO_MODEL": "environment", "STENO_LANGUAGE": "it"}, {"language": "nl", "model": None})
@@ -44,8 +44,8 @@ def test_each_source_beats_the_ones_below_it_and_says_its_name(places: Places, t
         "prompt": ("it costs $5", f".env.pipeline ({env_file})"),
         "task": ("translate", f"config.toml ({toml})"),
     }
-    assert loaded.settings.watch.settle_seconds == 1.0
-    assert loaded.origins["watch.scan_seconds"] == "default"
+    assert loaded.settings.watching.settle_seconds == 1.0
+    assert loaded.origins["watching.scan_seconds"] == "default"
 
 
 def test_with_nothing_given_everything_is_the_default(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_with_nothing_given_everything_is_the_default(tmp_path: Path) -> None:
     if loaded is not None:
         assert loaded.settings == Settings()
     moved = load(find_places({"STENO_HOME": str(tmp_path)}), {})
-    assert moved.settings.watch.folders == (tmp_path / "Transcribe",)
+    assert moved.settings.watch == (WatchEntry(path=tmp_path / "Transcribe"),)
     assert set(moved.origins) == set(KEYS)
     assert set(moved.origins.values()) == {"default"}
     assert moved.settings.model_copy(update={"watch": Settings().watch}) == Settings()
@@ -63,7 +63,7 @@ def test_with_nothing_given_everything_is_the_default(tmp_path: Path) -> None:
 def test_every_setting_has_a_name_in_the_environment() -> None:
     assert set(NAMES.values()) == set(KEYS)
     assert {"STENO_MODEL", "STENO_ALIGNMENT_MODEL", "WHISPER_BACKEND", "ALIGNMENT_BACKEND"} < set(NAMES)
-    assert NAMES["STENO_WATCH_SETTLE_SECONDS"] == "watch.settle_seconds"
+    assert NAMES["STENO_WATCHING_SETTLE_SECONDS"] == "watching.settle_seconds"
     assert len(NAMES) == len(KEYS) + 2
 
 
@@ -75,7 +75,7 @@ def test_text_from_the_environment_becomes_numbers_switches_and_lists(places: Pl
             "STENO_WORKERS_THREADS": "3",
             "STENO_DEADLINES_PROGRESS_SECONDS": "7.5",
             "STENO_OUTPUT_FORMATS": "json, srt md",
-            "STENO_WATCH_FOLDERS": "/a, b:~/c,/d",
+            "STENO_WATCH": "/a, b:~/c,/d",
             "STENO_MODEL": "",
             "ALIGNMENT_BACKEND": " mlx ",
         },
@@ -84,7 +84,7 @@ def test_text_from_the_environment_becomes_numbers_switches_and_lists(places: Pl
     assert settings.workers.threads == 3
     assert settings.deadlines.progress_seconds == 7.5
     assert settings.output.formats == ("json", "srt", "md")
-    assert settings.watch.folders == (Path("/a, b"), Path.home() / "c", Path("/d"))
+    assert [entry.path for entry in settings.watch] == [Path("/a, b"), Path.home() / "c", Path("/d")]
     assert settings.model is None
     assert settings.alignment_backend == "mlx"
 
@@ -106,7 +106,7 @@ def test_our_own_name_beats_the_one_brought_along(places: Places) -> None:
         ({"STENO_OUTPUT_FORMATS": "json,pdf"}, ["STENO_OUTPUT_FORMATS", "output.formats", "pdf", "'srt'"]),
         ({"STENO_DEADLINES_BOOT_SECONDS": "soon"}, ["deadlines.boot_seconds", "'soon'", "valid number"]),
         ({"STENO_DEADLINES_BOOT_SECONDS": "inf"}, ["deadlines.boot_seconds", "finite"]),
-        ({"STENO_WATCH_SCAN_SECONDS": "0"}, ["watch.scan_seconds", "greater than 0"]),
+        ({"STENO_WATCHING_SCAN_SECONDS": "0"}, ["watching.scan_seconds", "greater than 0"]),
         ({"STENO_OUTPUT_FOLDER": "out"}, ["output.folder", "'out'", "starts with / or ~"]),
         ({"STENO_LANGUAGE": "English"}, ["language", "'English'", "[a-z]{2,3}"]),
         ({"STENO_TASK": "x", "STENO_WORKFLOW": "y"}, ["environment STENO_TASK", "environment STENO_WORKFLOW"]),
@@ -123,15 +123,16 @@ def test_a_refusal_names_place_key_value_and_what_is_allowed(
     ("toml", "said"),
     [
         (
-            "[watch]\nsetle_seconds = 3\n",
-            ["there is no setting watch.setle_seconds", "did you mean watch.settle_seconds?"],
+            "[watching]\nsetle_seconds = 3\n",
+            ["there is no setting watching.setle_seconds", "did you mean watching.settle_seconds?"],
         ),
         ("modle = 'x'\n", ["there is no setting modle", "did you mean model?"]),
-        ("[wach]\nfolders = []\n", ["there is no setting wach.folders", "did you mean watch.folders?"]),
-        ("watch = true\n", ["watch is a section", "[watch]"]),
+        ("[wathcing]\nscan_seconds = 3\n", ["wathcing.scan_seconds", "did you mean watching.scan_seconds?"]),
+        ("watching = true\n", ["watching is a section", "[watching]"]),
+        ("[watch]\npath = '/x'\n", ["watched folders are a list", "[[watch]]"]),
         ("model = 3\n", ["model = 3", "valid string"]),
         ("model = \n", ["not valid TOML", "line 1"]),
-        ("[watch]\nfolders = 'x'\n", ["watch.folders = 'x'"]),
+        ("[[watch]]\npath = 'x'\n", ["watch", "starts with / or ~"]),
         ("model.name = 'x'\n", ["there is no setting model.name"]),
     ],
 )
@@ -163,7 +164,7 @@ def test_a_name_that_looks_like_ours_is_doubted_and_not_refused(places: Places, 
 
 
 def test_the_default_file_holds_every_setting_with_its_default() -> None:
-    text = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
+    text, _ = default_toml()
     assert tomllib.loads(text) == {name: {} for name in Settings.model_fields if name not in KEYS}, "something is set"
     setting = re.compile(r"^# ([a-z_]+) =(?: (.+))?$", re.MULTILINE)
     # TOML has no word for "unset": such a key stands there without a value.
@@ -176,8 +177,27 @@ def test_the_default_file_holds_every_setting_with_its_default() -> None:
             section = line.strip("[]") + "."
         elif match := setting.match(line):
             found.append(section + match[1])
-    assert found == list(KEYS)
-    assert unset == ["model", "fallback_model", "alignment_model", "language", "prompt", "folder"]
+    assert [*found, "replacements", "watch"] == list(KEYS)
+    assert unset == [
+        *("model", "fallback_model", "alignment_model", "language", "prompt"),
+        *("transcriber_keep_alive", "aligner_keep_alive", "folder"),
+    ]
+
+
+def test_the_default_file_shows_every_line_that_a_watched_folder_may_have() -> None:
+    _, example = default_toml()
+    written = tomllib.loads(
+        "\n".join(line.removeprefix("# ") for line in example.splitlines() if " = " in line or "[" in line)
+    )
+    assert list(written["watch"][0]) == list(WatchEntry.model_fields)
+    assert Settings.model_validate(written).watch[0].path == Path.home() / "Memos"
+
+
+def default_toml() -> tuple[str, str]:
+    """Its settings, and the example of what has no default to show."""
+    text = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
+    head, mark, example = text.partition("# Words the model keeps getting wrong")
+    return head, mark + example
 
 
 def chosen(whisper: str, alignment: str, machine: tuple[str, str], fallback: bool = True) -> EngineChoice:

@@ -1,0 +1,63 @@
+"""One `[[watch]]` of config.toml: a folder, and how its recordings want to be treated.
+
+Runs in: every process.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from config.section import Command, Folder, InnerFolder, Language, NameTemplate, Section
+
+Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
+IfExists = Literal["renew", "skip", "overwrite", "suffix"]
+
+
+class WatchEntry(Section):
+    """Whatever is unset is as the settings outside say."""
+
+    path: Folder
+    """The watched folder."""
+    recursive: bool = False
+    """Whether folders within it count."""
+    include: tuple[str, ...] = ()
+    """Patterns like `*.m4a` or `meetings/*`; empty: every name of a recording."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of what is left alone, stronger than `include`."""
+    polling: bool | None = None
+    """Whether to do without file events; unset: chosen by the kind of disk, polling on network disks."""
+    done: InnerFolder | None = None
+    """Where a recording is moved once its files are safely written; unset: it stays."""
+    failed: InnerFolder | None = None
+    """Where a recording is moved when its job failed; unset: it stays."""
+
+    language: Language | None = None
+    task: Literal["transcribe", "translate"] | None = None
+    workflow: Literal["transcribe", "subtitle"] | None = None
+    prompt: str | None = Field(default=None, max_length=4000)
+    replacements: dict[str, str] | None = None
+    """Written words → words to write instead, on top of the global ones."""
+    model: str | None = Field(default=None, min_length=1)
+    formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
+    output: InnerFolder | None = None
+    """Where the files go; unset: as output.folder says."""
+    name: NameTemplate | None = None
+    if_exists: IfExists | None = None
+    highlight_words: bool | None = None
+
+    on_done: Command | None = None
+    """Instead of hooks.on_done; empty: no command for this folder."""
+    on_failed: Command | None = None
+    on_degraded: Command | None = None
+
+    @model_validator(mode="after")
+    def _is_no_circle(self) -> Self:
+        for folder in (self.done, self.failed):
+            if folder is not None and self.within(folder) == self.path:
+                raise ValueError(f"{self.path}: done and failed must be other folders than the watched one")
+        return self
+
+    def within(self, folder: Path) -> Path:
+        """An InnerFolder of this entry, absolute."""
+        return self.path / folder

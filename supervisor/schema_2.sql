@@ -1,0 +1,17 @@
+-- From version 1 to version 2: where a job came from, and what is still to do once it is over.
+
+-- The watched folder that brought the recording; NULL: it was handed over.
+ALTER TABLE jobs ADD COLUMN watch TEXT;
+
+-- Each is deleted when it is done or given up. Written in the transaction that ends the job: a kill loses none.
+CREATE TABLE errands (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind IN ('move_recording', 'hook')),
+    -- Which hook: done, failed or degraded; the job's end for a move.
+    event TEXT NOT NULL CHECK (event IN ('done', 'failed', 'degraded')),
+    tries INTEGER NOT NULL DEFAULT 0,
+    -- Seconds since the epoch.
+    due_at REAL NOT NULL
+);
+CREATE INDEX errands_due ON errands (due_at, id);
