@@ -16,21 +16,9 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from client.refusals import NoDaemon, Refusal
 from config.places import LONGEST_SOCKET_PATH_BYTES
-from ipc.api_messages import (
-    AddWatch,
-    Event,
-    Format,
-    HealthView,
-    JobOptions,
-    JobStatus,
-    JobView,
-    Problem,
-    QueueView,
-    StatusView,
-    SubmitFile,
-    WatchView,
-    WorkerView,
-)
+from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
+from ipc.events import Event
+from ipc.status_views import HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 
 ANSWER_SECONDS = 30.0

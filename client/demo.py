@@ -24,7 +24,8 @@ from client.connection import Daemon
 from client.follow import ProgressBars, follow
 from client.refusals import NoDaemon, Refusal
 from client.views import phase_words
-from ipc.api_messages import Event, JobChanged, JobOptions, JobProgressed, JobView, WorkerChanged
+from ipc.api_messages import JobOptions, JobView
+from ipc.events import Event, JobChanged, JobProgressed, WorkerChanged
 from ipc.worker_messages import Role
 
 RECORDINGS = Path(__file__).parent / "recordings"

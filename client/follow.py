@@ -14,7 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from client.connection import Daemon
 from client.refusals import NoDaemon
 from client.views import base_name, phase_words
-from ipc.api_messages import Event, JobChanged, JobProgressed, JobView, RunningView
+from ipc.api_messages import JobView
+from ipc.events import Event, JobChanged, JobProgressed
+from ipc.status_views import RunningView
 
 PATIENCE_SECONDS = 60.0
 """How long a daemon that was there may be away: a service manager brings it back within ten."""

@@ -18,7 +18,8 @@ from client import here
 from client.connection import Daemon
 from client.refusals import NoDaemon, Refusal
 from config.places import Places, find_places
-from ipc.api_messages import Event, JobChanged, WorkerChanged, WorkerView
+from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.status_views import WorkerView
 
 START_SECONDS = 30.0
 """From the process to its first answer; models load after that."""

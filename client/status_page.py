@@ -12,7 +12,7 @@ from rich.text import Text
 
 from client.terminal import visible
 from client.views import ago, base_name, clock, gigabytes, phase_words, plain_table, state_text
-from ipc.api_messages import RunningView, StatusView, WatchView, WorkerView
+from ipc.status_views import RunningView, StatusView, WatchView, WorkerView
 
 BAR_WIDTH = 16
 

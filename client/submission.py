@@ -14,7 +14,8 @@ from client.connection import Daemon
 from client.follow import ProgressBars, follow
 from client.refusals import Refusal
 from client.views import job_line
-from ipc.api_messages import Event, JobOptions, JobView
+from ipc.api_messages import JobOptions, JobView
+from ipc.events import Event
 from ipc.transcript import Transcript
 
 

@@ -16,7 +16,8 @@ from client.languages import language_code
 
 if TYPE_CHECKING:
     from client.connection import Daemon
-    from ipc.api_messages import JobOptions, JobView, StatusView
+    from ipc.api_messages import JobOptions, JobView
+    from ipc.status_views import StatusView
 
 app = typer.Typer()
 

@@ -13,20 +13,9 @@ from fastapi import Depends, FastAPI, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from ipc.api_messages import (
-    AddWatch,
-    Event,
-    Format,
-    HealthView,
-    JobChanged,
-    JobStatus,
-    JobView,
-    QueueView,
-    StatusView,
-    SubmitFile,
-    WatchView,
-    WorkerView,
-)
+from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.events import Event, JobChanged
+from ipc.status_views import HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
 from supervisor.api_problems import answer_with_problems

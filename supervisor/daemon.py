@@ -17,7 +17,8 @@ import structlog
 from config.engines import EngineChoice
 from config.places import Places
 from config.sources import Loaded
-from ipc.api_messages import WorkerChanged, WorkerView
+from ipc.events import WorkerChanged
+from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor.api import create_app
 from supervisor.api_server import serve

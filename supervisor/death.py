@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ipc.api_messages import LastDeath
+from ipc.status_views import LastDeath
 from ipc.worker_messages import Phase
 
 Cause = Literal["crashed", "timeout"]

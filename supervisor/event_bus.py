@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from ipc.api_messages import Event, JobChanged, JobProgressed
+from ipc.events import Event, JobChanged, JobProgressed
 
 BACKLOG = 1000
 """Events a slow listener may fall behind. Then its stream ends: it comes back and reads the state afresh."""

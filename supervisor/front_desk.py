@@ -10,21 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ipc.api_messages import (
-    AddWatch,
-    DaemonView,
-    Event,
-    Format,
-    HealthView,
-    JobStatus,
-    JobView,
-    QueuePaused,
-    QueueView,
-    StatusView,
-    SubmitFile,
-    WatchView,
-    WorkerView,
-)
+from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.events import Event, QueuePaused
+from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at

@@ -5,7 +5,9 @@ Runs in: supervisor.
 
 from collections.abc import Callable
 
-from ipc.api_messages import JobChanged, JobProgressed, JobView, RunningView
+from ipc.api_messages import JobView
+from ipc.events import JobChanged, JobProgressed
+from ipc.status_views import RunningView
 from ipc.worker_messages import Phase
 from supervisor.event_bus import EventBus
 from supervisor.job import Job

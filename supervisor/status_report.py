@@ -6,11 +6,10 @@ Runs in: supervisor.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from ipc.api_messages import (
+from ipc.api_messages import JobStatus, JobView
+from ipc.status_views import (
     DaemonView,
     HealthView,
-    JobStatus,
-    JobView,
     QueueView,
     RunningView,
     StatusView,

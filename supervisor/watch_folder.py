@@ -16,7 +16,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchEntry, WatchingSettings
-from ipc.api_messages import WatchView
+from ipc.status_views import WatchView
 from supervisor.watch_list import WatchList
 from supervisor.watched_folder import IsKnown, Take, WatchedFolder
 

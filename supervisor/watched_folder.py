@@ -14,7 +14,7 @@ import structlog
 from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchingSettings
-from ipc.api_messages import WatchView
+from ipc.status_views import WatchView
 from supervisor.file_identity import FileRefused
 from supervisor.folder_events import FolderEvents
 from supervisor.folder_scan import FolderScan, PassedOver, SeenFile, scan_folder

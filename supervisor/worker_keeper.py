@@ -16,7 +16,7 @@ from typing import NoReturn
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import WorkerView
+from ipc.status_views import WorkerView
 from ipc.worker_messages import Request, Role, WorkerSetup
 from supervisor.death import Death, Verdict
 from supervisor.engine_tally import BROKEN, EngineTally, WorkerUnavailable

@@ -16,7 +16,7 @@ and `Ended` come once it is reaped, so the next is never born before.
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from ipc.api_messages import WorkerState
+from ipc.status_views import WorkerState
 
 State = Literal[
     "starting",

@@ -14,7 +14,7 @@ from typing import assert_never
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import LastDeath, WorkerView
+from ipc.status_views import LastDeath, WorkerView
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.death import Death
 from supervisor.engine_tally import EngineTally

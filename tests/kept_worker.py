@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from config.settings import DeadlineSettings, RestartSettings, Settings, WorkerSettings
-from ipc.api_messages import WorkerView
+from ipc.status_views import WorkerView
 from ipc.transcript import Segment
 from ipc.worker_messages import Align, FromWorker, Request, Role, Transcribe, WorkerSetup
 from supervisor.spawner import Spawner

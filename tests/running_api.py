@@ -11,21 +11,9 @@ from typing import Any, cast
 
 import httpx
 
-from ipc.api_messages import (
-    DaemonView,
-    Event,
-    Format,
-    HealthView,
-    JobChanged,
-    JobStatus,
-    JobView,
-    QueuePaused,
-    QueueView,
-    StatusView,
-    SubmitFile,
-    WatchView,
-    WorkerView,
-)
+from ipc.api_messages import Format, JobStatus, JobView, SubmitFile
+from ipc.events import Event, JobChanged, QueuePaused
+from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.api import create_app
 from supervisor.api_server import serve

@@ -19,7 +19,8 @@ import pytest
 from eventually import eventually_async
 from running_api import CREATED, DeskInMemory, RunningApi
 
-from ipc.api_messages import Event, JobView, QueuePaused, SubmitFile
+from ipc.api_messages import JobView, SubmitFile
+from ipc.events import Event, QueuePaused
 from supervisor import api_server
 from supervisor.api import live, server_sent
 

@@ -24,7 +24,9 @@ from client.follow import follow
 from client.private_daemon import HopeForTranscriber, private_daemon
 from client.refusals import NoDaemon, Refusal
 from config.places import find_places
-from ipc.api_messages import Event, JobChanged, JobView, LastDeath, SubmitFile, WorkerChanged, WorkerView
+from ipc.api_messages import JobView, SubmitFile
+from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.status_views import LastDeath, WorkerView
 from ipc.transcript import EnginesUsed, Transcript
 from ipc.worker_messages import Role
 from supervisor.front_desk import Refused

@@ -350,7 +350,8 @@ async def test_a_folder_that_does_not_answer_is_offline_and_holds_up_no_other(
         return scan_folder(folder, recursive, excluded)
 
     monkeypatch.setattr("supervisor.watched_folder.scan_folder", scan)
-    settings = settings_for(dead, inbox).model_copy(update={"unreachable_seconds": 0.2})
+    entries, looking = settings_for(dead, inbox)
+    settings = (entries, looking.model_copy(update={"unreachable_seconds": 0.2}))
     try:
         async with running(watching(desk, settings)) as watches:
             await eventually_async(lambda: watches.views[0].state == "offline")

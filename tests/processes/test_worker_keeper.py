@@ -15,7 +15,7 @@ from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from no_leftovers import open_descriptors
 
 from config.settings import Settings
-from ipc.api_messages import WorkerView
+from ipc.status_views import WorkerView
 from ipc.worker_messages import (
     LanguageFound,
     Progress,

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from ipc.api_messages import JobChanged, JobView, QueuePaused
+from ipc.api_messages import JobView
+from ipc.events import JobChanged, QueuePaused
 from supervisor.event_bus import BACKLOG, EventBus
 
 

@@ -16,7 +16,8 @@ from dispatcher_at_work import Desk, at_work
 from eventually import eventually_async
 
 from config.settings import QueueSettings
-from ipc.api_messages import JobChanged, JobError
+from ipc.api_messages import JobError
+from ipc.events import JobChanged
 from supervisor import job_database
 from supervisor.api import create_app
 from supervisor.job import Job

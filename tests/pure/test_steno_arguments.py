@@ -18,7 +18,8 @@ from client.log_story import LogStory, line_in_words
 from client.model_shelf import KNOWN
 from client.transcribe_verb import has_wished
 from ipc import api_messages, worker_messages
-from ipc.api_messages import DaemonView, JobView, QueueView, StatusView, WorkerView
+from ipc.api_messages import JobView
+from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
 VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"

@@ -15,12 +15,9 @@ from rich.console import Console, RenderableType
 from client import views
 from client.status_page import status_page, workers_view
 from client.terminal import visible
-from ipc.api_messages import (
-    Attempt,
+from ipc.api_messages import Attempt, JobError, JobStatus, JobView
+from ipc.status_views import (
     DaemonView,
-    JobError,
-    JobStatus,
-    JobView,
     LastDeath,
     QueueView,
     RunningView,
