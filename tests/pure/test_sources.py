@@ -186,9 +186,9 @@ def test_the_default_file_holds_every_setting_with_its_default() -> None:
 
 def test_the_default_file_shows_every_line_that_a_watched_folder_may_have() -> None:
     _, example = default_toml()
-    written = tomllib.loads(
-        "\n".join(line.removeprefix("# ") for line in example.splitlines() if " = " in line or "[" in line)
-    )
+    is_toml = re.compile(r'# (?:\[+\w+\]+|(?:"[^"]+"|\w+) = .+)')
+    lines = [line.removeprefix("# ") for line in example.splitlines() if is_toml.fullmatch(line)]
+    written = tomllib.loads("\n".join(lines))
     assert list(written["watch"][0]) == list(WatchEntry.model_fields)
     assert Settings.model_validate(written).watch[0].path == Path.home() / "Memos"
 
