@@ -3,10 +3,15 @@
 Runs in: supervisor and worker.
 """
 
+import contextlib
+import io
 import logging
+import os
+import stat
 import sys
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -16,11 +21,14 @@ FILE_BYTES = 10_000_000
 FILES_KEPT = 3
 
 
-def start_logging(level: str, json_lines: bool, file: Path | None = None, *, owns_file: bool = False) -> None:
+def start_logging(
+    level: str, json_lines: bool, file: Path | None = None, *, owns_file: bool = False, quiet: bool = False
+) -> None:
     """Sends structlog's events to stderr from now on, dropping those below `level` (debug, info, warning, error).
 
     The caller decides on `json_lines`, usually `not sys.stderr.isatty()`. Times are ISO 8601 in UTC.
     `file` gets every event as a JSON line too; the one process that `owns_file` turns it over when it is full.
+    `quiet` leaves stderr alone for as long as there is that file: launchd's copy of stderr grows for ever.
     Libraries that use `logging` come out as the same kind of line, from warning up; below that they are chatter.
     Tracebacks never show local variables: those may hold the words of a recording.
     """
@@ -42,14 +50,15 @@ def start_logging(level: str, json_lines: bool, file: Path | None = None, *, own
             copies.append(_Copy(file, owns_file))
         except OSError as error:
             unwritable = error  # whether the daemon can do without its folders is not for its log to say
+    stream: TextIO = _Silence() if quiet and copies else sys.stderr
     structlog.configure(
         processors=[*facts, *copies, *line],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         # Loggers made at import time must follow a later call: the private daemon and the tests make one.
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         ProcessorFormatter(
             processors=[ProcessorFormatter.remove_processors_meta, *copies, *line], foreign_pre_chain=facts
@@ -60,6 +69,22 @@ def start_logging(level: str, json_lines: bool, file: Path | None = None, *, own
     libraries.setLevel(max(least, logging.WARNING))
     if unwritable is not None:
         structlog.get_logger().warning("log_file_unavailable", file=str(file), error=str(unwritable))
+
+
+def cut_back_stderr() -> None:
+    """Empties stderr if it is a file that has grown beyond FILE_BYTES: whoever starts a quiet daemon never does."""
+    with contextlib.suppress(OSError):  # closed, or not ours to cut: then it stays as it is
+        found = os.fstat(2)
+        if stat.S_ISREG(found.st_mode) and found.st_size > FILE_BYTES:
+            os.ftruncate(2, 0)
+            os.lseek(2, 0, os.SEEK_SET)
+
+
+class _Silence(io.StringIO):
+    """A stream that takes everything and keeps nothing."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
 
 
 class _Copy:

@@ -50,6 +50,8 @@ class WorkerSetup(Value):
     log_json: bool = True
     log_file: str | None = None
     """Where events go besides stderr."""
+    log_quiet: bool = False
+    """Events go to the file alone."""
 
 
 # --- supervisor → worker -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 Runs in: supervisor.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -10,7 +11,7 @@ import sys
 import structlog
 
 from config.engines import resolve_engines
-from config.logs import start_logging
+from config.logs import cut_back_stderr, start_logging
 from config.places import find_places
 from config.sources import ConfigError, load
 from supervisor.api_socket import SocketRefused
@@ -30,6 +31,9 @@ sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
 def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
+    asked = _arguments().parse_args()
+    if asked.quiet:
+        cut_back_stderr()
     places = find_places()
     json_lines = not sys.stderr.isatty()
     try:
@@ -38,12 +42,12 @@ def main() -> int:
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
         return os.EX_CONFIG
-    start_logging(loaded.settings.logs.level, json_lines, places.log_file, owns_file=True)
+    start_logging(loaded.settings.logs.level, json_lines, places.log_file, owns_file=True, quiet=asked.quiet)
     for doubt in loaded.doubts:
         log.warning("setting_doubted", doubt=doubt)
     try:
         with DaemonLock.acquire(places.lock):
-            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines).run())
+            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines, log_quiet=asked.quiet).run())
     except AlreadyRunning as other:
         print(f"stenod: {other}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING
@@ -60,6 +64,16 @@ def main() -> int:
         print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
         return os.EX_CANTCREAT
     return os.EX_OK
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -P -m supervisor", description="The stenod daemon, in the foreground.")
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="write the log to its file alone; stderr keeps what is said before there is one",
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -47,12 +47,15 @@ LONGEST_STOP_SECONDS = 9.0
 class Daemon:
     """Everything that runs in the supervisor process. Made once, run once."""
 
-    def __init__(self, loaded: Loaded, choice: EngineChoice, places: Places, *, log_json: bool) -> None:
+    def __init__(
+        self, loaded: Loaded, choice: EngineChoice, places: Places, *, log_json: bool, log_quiet: bool = False
+    ) -> None:
         self._settings = loaded.settings
         self._origins = loaded.origins
         self._choice = choice
         self._places = places
         self._log_json = log_json
+        self._log_quiet = log_quiet
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,7 +76,14 @@ class Daemon:
         bus = EventBus()
         board = JobBoard(bus)
         spawner = Spawner()
-        setups = worker_setups(settings, self._choice, places, cores=os.cpu_count() or 1, log_json=self._log_json)
+        setups = worker_setups(
+            settings,
+            self._choice,
+            places,
+            cores=os.cpu_count() or 1,
+            log_json=self._log_json,
+            log_quiet=self._log_quiet,
+        )
 
         def worker_changed(view: WorkerView) -> None:
             bus.publish(WorkerChanged(worker=view))

@@ -21,7 +21,7 @@ class WorkerSetups:
 
 
 def worker_setups(
-    settings: Settings, choice: EngineChoice, places: Places, *, cores: int, log_json: bool
+    settings: Settings, choice: EngineChoice, places: Places, *, cores: int, log_json: bool, log_quiet: bool = False
 ) -> WorkerSetups:
     """Both workers share the machine evenly unless `workers.threads` says otherwise."""
     threads = settings.workers.threads or max(1, cores // 2)
@@ -41,6 +41,7 @@ def worker_setups(
         log_level=settings.logs.level,
         log_json=log_json,
         log_file=str(places.log_file),
+        log_quiet=log_quiet,
     )
     fallback = None
     if choice.fallback is not None and choice.fallback_path is not None:

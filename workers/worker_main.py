@@ -78,7 +78,8 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
 def _live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     from config.logs import start_logging
 
-    start_logging(setup.log_level, setup.log_json, Path(setup.log_file) if setup.log_file else None)
+    file = Path(setup.log_file) if setup.log_file else None
+    start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
     pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()

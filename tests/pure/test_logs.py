@@ -2,13 +2,15 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
-from config.logs import start_logging
+from config.logs import FILE_BYTES, start_logging
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +65,34 @@ def test_a_log_folder_that_cannot_be_made_is_said_and_costs_only_the_file(
     structlog.get_logger().info("job_taken")
     unavailable, taken = map(json.loads, capsys.readouterr().err.splitlines())
     assert (unavailable["event"], taken["event"]) == ("log_file_unavailable", "job_taken")
+
+
+def test_a_quiet_daemon_speaks_to_its_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "logs" / "stenod.log"
+    start_logging("info", json_lines=True, file=file, owns_file=True, quiet=True)
+    structlog.get_logger().info("job_taken")
+    logging.getLogger("watchdog").warning("queue of %s", 3)
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["job_taken", "queue of 3"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_quiet_daemon_without_a_file_to_write_to_is_not_silent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").touch()
+    start_logging("info", json_lines=True, file=tmp_path / "logs" / "stenod.log", quiet=True)
+    assert json.loads(capsys.readouterr().err)["event"] == "log_file_unavailable"
+
+
+@pytest.mark.parametrize(("size", "left"), [(FILE_BYTES, FILE_BYTES), (FILE_BYTES + 1, 0)])
+def test_a_stderr_file_that_has_grown_is_emptied_and_then_written_from_its_start(
+    tmp_path: Path, size: int, left: int
+) -> None:
+    grown = tmp_path / "launchd.log"
+    with grown.open("wb") as file:
+        file.truncate(size)
+    script = "import os; from config.logs import cut_back_stderr; cut_back_stderr(); os.write(2, b'late')"
+    # As launchd opens it: the offset is at the end, and every write goes there.
+    with grown.open("ab") as stderr:
+        subprocess.run([sys.executable, "-P", "-c", script], stderr=stderr, check=True, timeout=60)
+    assert grown.stat().st_size == left + len(b"late")
