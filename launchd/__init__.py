@@ -1,4 +1,4 @@
-"""How macOS starts the daemon and keeps it alive.
+"""How macOS starts the daemon and keeps it alive; on Linux, how systemd does.
 
 Runs in: the installer.
 """

@@ -1,0 +1,133 @@
+"""What is to be started, as whom, with which environment, and under which name: a value, and how it is found.
+
+Runs in: the installer.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launchd.carried_environment import carried_environment, search_path, writable
+from launchd.owner import Owner
+
+STOP_SECONDS = 15
+"""From SIGTERM to SIGKILL. The daemon promises to be gone in nine, and to have lost nothing by then."""
+BETWEEN_STARTS_SECONDS = 10
+"""A daemon that ended by itself is started again after this."""
+ARGUMENTS = ("-P", "-m", "supervisor")
+"""The only way the daemon starts. `-P`: a folder named like one of ours must not be imported by accident."""
+
+PROTECTED = ("Desktop", "Documents", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
+"""Folders in a Mac's home that a service may not read until somebody allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One daemon of one home, as its service manager is to know it."""
+
+    platform: str
+    """sys.platform."""
+    name: tuple[str, ...]
+    """`stenod`, then what tells it from others on this machine."""
+    is_system: bool
+    """Whether it starts with the machine rather than with its owner's session."""
+    owner: Owner
+    interpreter: Path
+    """Absolute, its symlinks not followed: only through them does Python find its virtual environment, and they stay
+    where they are when the Python behind them is replaced."""
+    environment: Mapping[str, str]
+    left_out: tuple[str, ...]
+    """Names of variables that were not taken over because they are secrets."""
+    logs: Path
+
+    @property
+    def label(self) -> str:
+        """launchd's name for it."""
+        return ".".join(("dev", "stenod", *self.name))
+
+    @property
+    def unit(self) -> str:
+        """systemd's name for it."""
+        return f"{'-'.join(self.name)}.service"
+
+    @property
+    def stderr_file(self) -> Path:
+        """What launchd keeps of stdout and stderr: words from before there is a log, and from native code."""
+        return self.logs / "launchd.log"
+
+    @property
+    def kept_from_shell(self) -> tuple[str, ...]:
+        """Names of the variables that were taken over from the installer's environment."""
+        return tuple(name for name in self.environment if name not in ("PATH", "HOME"))
+
+
+def find_installation(
+    environment: Mapping[str, str],
+    *,
+    platform: str,
+    owner: Owner,
+    is_system: bool,
+    interpreter: Path,
+    logs: Path,
+    current_folder: Path,
+) -> Installation:
+    """The installation this environment asks for. Raises ServiceRefused for names that cannot be written down."""
+    carried = carried_environment(environment, current_folder, owner.home)
+    for what in (interpreter, logs, owner.home):
+        writable(str(what), "a path")
+    variables = {"PATH": search_path(platform, interpreter, owner.home)}
+    if is_system and platform == "darwin":
+        # launchd sets it for agents only, systemd for all.
+        variables["HOME"] = str(owner.home)
+    return Installation(
+        platform=platform,
+        name=_name(carried.variables.get("STENO_HOME"), owner.name if is_system else None),
+        is_system=is_system,
+        owner=owner,
+        interpreter=interpreter,
+        environment=variables | dict(carried.variables),
+        left_out=carried.left_out,
+        logs=logs,
+    )
+
+
+def _name(steno_home: str | None, user: str | None) -> tuple[str, ...]:
+    """One service a home: a home of one's own (STENO_HOME) and, machine-wide, its owner's name are part of it."""
+    parts = ["stenod"]
+    if steno_home is not None:
+        parts.append(hashlib.sha256(steno_home.encode()).hexdigest()[:8])
+    if user is not None:
+        parts.append(re.sub(r"\W", "_", user, flags=re.ASCII))
+    return tuple(parts)
+
+
+def doubts(installation: Installation) -> Iterator[str]:
+    """Sentences for the person who installs: what will go well now and bite later."""
+    steno_home = installation.environment.get("STENO_HOME")
+    ours = [installation.interpreter, *([Path(steno_home)] if steno_home else [])]
+    if installation.platform == "darwin":
+        for path in ours:
+            if any(path.is_relative_to(installation.owner.home / folder) for folder in PROTECTED):
+                yield (
+                    f"{path} lies in a folder that macOS keeps from services: move it out, or the daemon cannot even "
+                    "start until its Python has Full Disk Access (System Settings > Privacy & Security)"
+                )
+        if installation.is_system:
+            yield (
+                "with FileVault on, nothing starts after a reboot until somebody unlocks the disk "
+                "with a password; `fdesetup status` tells"
+            )
+            yield (
+                f"a LaunchDaemon is never asked whether it may read a folder: give {installation.interpreter} Full "
+                "Disk Access beforehand if it watches Desktop, Documents, Downloads or another disk"
+            )
+    settings = [name for name in installation.kept_from_shell if name != "STENO_HOME" and name.startswith("STENO_")]
+    if settings:
+        yield (
+            f"{', '.join(settings)} of this shell now belong to the service and win over config.toml; unset them and "
+            "install again to be rid of them"
+        )
+    for name in installation.left_out:
+        yield f"{name} is a secret and was left out: `hf auth login` keeps a token where the daemon finds it"
