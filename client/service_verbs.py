@@ -26,6 +26,10 @@ System = Annotated[
     bool,
     typer.Option("--system", help="The machine's own service: runs from boot, with nobody logged in. Needs sudo."),
 ]
+User = Annotated[
+    str | None,
+    typer.Option("--user", metavar="NAME", help="Whom a --system service runs as; else who called sudo."),
+]
 Print = Annotated[bool, typer.Option("--print", help="Do nothing; print what would be done, as shell commands.")]
 
 
@@ -35,10 +39,7 @@ Print = Annotated[bool, typer.Option("--print", help="Do nothing; print what wou
 )
 def install(
     system: System = False,
-    user: Annotated[
-        str | None,
-        typer.Option("--user", metavar="NAME", help="Whom a --system service runs as; else who called sudo."),
-    ] = None,
+    user: User = None,
     show_only: Print = False,
 ) -> None:
     """Start the daemon now and from now on: at login, after a crash. Again after an upgrade: replaced in place.
@@ -58,7 +59,7 @@ def install(
     with service_here.refusals():
         before = service.look()
         steps = service.install(before)
-        if not before.is_loaded:
+        if before.is_idle:
             service_here.refuse_beside_another(service)
         carry_out(steps, service)
         found = service_here.await_answer(service)
@@ -77,12 +78,12 @@ def install(
 
 
 @app.command(epilog="Examples:\n\n  steno service uninstall\n\n  steno service uninstall --print")
-def uninstall(system: System = False, show_only: Print = False) -> None:
+def uninstall(system: System = False, user: User = None, show_only: Print = False) -> None:
     """Stop the daemon and start it no more. Settings, jobs, models and transcripts stay."""
     from client import service_here
     from launchd.carrying_out import carry_out
 
-    service = service_here.find_installed_service(PLATFORM, system)
+    service = service_here.find_installed_service(PLATFORM, system, user)
     if show_only:
         _print(service.uninstall(_state_or_guess(service)), "not installed")
         return
@@ -103,11 +104,11 @@ def uninstall(system: System = False, show_only: Print = False) -> None:
 
 
 @app.command(epilog="Examples:\n\n  steno service status\n\n  steno service status --json | jq .pid")
-def status(system: System = False, json: Json = False) -> None:
+def status(system: System = False, user: User = None, json: Json = False) -> None:
     """Show what the service manager knows of the daemon. Exit code 69 unless it runs and answers."""
     from client import service_here
 
-    service = service_here.find_installed_service(PLATFORM, system)
+    service = service_here.find_installed_service(PLATFORM, system, user)
     with service_here.refusals():
         state = service.look()
     found = service_here.answering()
@@ -136,13 +137,13 @@ def status(system: System = False, json: Json = False) -> None:
 
 
 @app.command(epilog="Examples:\n\n  steno service restart\n\n  steno service restart --print")
-def restart(system: System = False, show_only: Print = False) -> None:
+def restart(system: System = False, user: User = None, show_only: Print = False) -> None:
     """Stop the daemon in order and start it again; jobs go on where they were."""
     from client import service_here
     from client.refusals import Refusal
     from launchd.carrying_out import carry_out
 
-    service = service_here.find_installed_service(PLATFORM, system)
+    service = service_here.find_installed_service(PLATFORM, system, user)
     if show_only:
         _print(service.restart(_state_or_guess(service)), "not installed")
         return
@@ -152,7 +153,7 @@ def restart(system: System = False, show_only: Print = False) -> None:
             raise Refusal("not_installed", f"{service.name} is not installed", "`steno service install` does that")
         service_here.need_root(service, "restart")
         here.settings()
-        if before.pid is None and not before.is_loaded:
+        if before.is_idle:
             service_here.refuse_beside_another(service)
         carry_out(service.restart(before), service)
         found = service_here.await_answer(service)

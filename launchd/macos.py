@@ -31,6 +31,8 @@ DAEMONS = Path("/Library/LaunchDaemons")
 GONE_SECONDS = STOP_SECONDS + 10.0
 SETTLE_SECONDS = 15.0
 """Five were measured between a bootout and a bootstrap that is taken (headroomlabs-ai/headroom#1289)."""
+SETTLED_SECONDS = 5.0
+"""The same where the bootout was an earlier command's, if there was one at all."""
 
 
 class Launchd:
@@ -81,7 +83,7 @@ class Launchd:
             *(() if now.definition == definition else (WriteFile(self.definition_file, definition),)),
             enable,
             *self._unload(now),
-            self._load(),
+            self._load(SETTLE_SECONDS if now.is_loaded else SETTLED_SECONDS),
         )
 
     def uninstall(self, now: ServiceState) -> tuple[Step, ...]:
@@ -89,7 +91,7 @@ class Launchd:
 
     def restart(self, now: ServiceState) -> tuple[Step, ...]:
         if not now.is_loaded:
-            return (Run(("launchctl", "enable", self.target)), self._load())
+            return (Run(("launchctl", "enable", self.target)), self._load(SETTLED_SECONDS))
         # `kickstart -k` alone may kill without asking; asked first, the daemon puts its jobs back.
         politely: tuple[Step, ...] = (
             Run(("launchctl", "kill", "SIGTERM", self.target), fine=frozenset({NO_SUCH_PROCESS})),
@@ -103,9 +105,9 @@ class Launchd:
         gone = frozenset({NO_SUCH_PROCESS, NO_SERVICE, ALREADY_IN_PROGRESS})
         return (Run(("launchctl", "bootout", self.target), GONE_SECONDS, fine=gone), Await("forgotten", GONE_SECONDS))
 
-    def _load(self) -> Run:
+    def _load(self, again_seconds: float) -> Run:
         words = ("launchctl", "bootstrap", self.domain, str(self.definition_file))
-        return Run(words, again_on=frozenset({EIO, ALREADY_IN_PROGRESS}), again_seconds=SETTLE_SECONDS)
+        return Run(words, again_on=frozenset({EIO, ALREADY_IN_PROGRESS}), again_seconds=again_seconds)
 
     def explain(self, failed: Run, answer: Answer) -> tuple[str, str]:
         disabled = run(("launchctl", "print-disabled", self.domain), SHORT_SECONDS)
