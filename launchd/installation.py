@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launchd.carried_environment import carried_environment, search_path, writable
 from launchd.owner import Owner
+from launchd.refusal import ServiceRefused
 
 STOP_SECONDS = 15
 """From SIGTERM to SIGKILL. The daemon promises to be gone in nine, and to have lost nothing by then."""
@@ -77,6 +78,11 @@ def find_installation(
     carried = carried_environment(environment, current_folder, owner.home)
     for what in (interpreter, logs, owner.home):
         writable(str(what), "a path")
+    if platform != "darwin" and set(str(interpreter)) & set("\"'\\"):
+        raise ServiceRefused(
+            f"systemd starts no program whose path has quotes or backslashes in it: {interpreter}",
+            "move stenod elsewhere",
+        )
     variables = {"PATH": search_path(platform, interpreter, owner.home)}
     if is_system and platform == "darwin":
         # launchd sets it for agents only, systemd for all.

@@ -19,6 +19,7 @@ FACTS = ("ActiveState", "SubState", "MainPID", "ExecMainCode", "ExecMainStatus",
 UNIT_NOT_LOADED = 5
 ENDED_BY_SIGNAL = ("2", "3")
 """ExecMainCode: CLD_KILLED and CLD_DUMPED of waitid(2)."""
+RUNNING_STATES = ("active", "activating", "reloading", "deactivating")
 START_SECONDS = STOP_SECONDS + 30.0
 """A restart waits for the old daemon's end and for the new one's start."""
 
@@ -51,7 +52,7 @@ class Systemd:
         has_ended = facts.get("ExecMainCode", "0") != "0"
         return ServiceState(
             definition=read_definition(self.definition_file),
-            is_loaded=facts.get("UnitFileState") == "enabled" and active not in ("inactive", "failed"),
+            is_loaded=facts.get("UnitFileState") == "enabled" and active in RUNNING_STATES,
             words=f"{active} ({facts.get('SubState', 'dead')})",
             pid=int(facts.get("MainPID", "0")) or None,
             last_exit=(f"signal {status}" if by_signal else status) if has_ended else None,
@@ -62,7 +63,7 @@ class Systemd:
         definition = self.definition
         if now.definition == definition and now.is_loaded:
             return ()
-        is_active = not now.words.startswith(("inactive", "failed"))
+        is_active = now.words.startswith(RUNNING_STATES)
         return (
             *(() if self.installation.is_system else (MakeFolder(self.definition_file.parent),)),
             *(() if now.definition == definition else (WriteFile(self.definition_file, definition),)),

@@ -23,7 +23,12 @@ from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
 VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"
-FAMILIES = {"watch": "list add remove", "config": "show", "models": "list"}
+FAMILIES = {
+    "watch": "list add remove",
+    "config": "show",
+    "models": "list",
+    "service": "install uninstall status restart",
+}
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
     (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()
 ]

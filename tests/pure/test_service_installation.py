@@ -1,0 +1,115 @@
+"""Under which name a service goes, whose it is, and what of the shell it keeps."""
+
+from pathlib import Path
+
+import pytest
+from an_installation import an_installation
+
+from client import here
+from launchd.installation import doubts
+from launchd.owner import owner_name
+from launchd.refusal import ServiceRefused
+
+
+def test_one_home_one_service() -> None:
+    plain, other = an_installation(), an_installation(STENO_HOME="/x")
+    assert (plain.label, plain.unit) == ("dev.stenod.stenod", "stenod.service")
+    assert other.label.startswith("dev.stenod.stenod.") and other.label != an_installation(STENO_HOME="/y").label
+    assert other.label == an_installation(STENO_HOME="/x/").label == an_installation(STENO_HOME="/y/../x").label
+    assert an_installation(is_system=True).label == "dev.stenod.stenod.anna"
+
+
+def test_what_means_something_to_the_daemon_goes_along() -> None:
+    kept = an_installation(
+        WHISPER_BACKEND="mlx",
+        STENO_MODEL="small",
+        HF_HUB_OFFLINE="1",
+        HF_HUB_CACHE=" ",
+        EDITOR="vi",
+        XDG_RUNTIME_DIR="/r",
+    ).environment
+    assert {name: value for name, value in kept.items() if name != "PATH"} == {
+        "WHISPER_BACKEND": "mlx",
+        "STENO_MODEL": "small",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def test_folders_mean_the_same_wherever_the_daemon_starts() -> None:
+    kept = an_installation(STENO_HOME="here", HF_HOME="~/hf", PYTHONPATH="engines:/e", NLTK_DATA="../n").environment
+    assert kept["STENO_HOME"] == "/somewhere/here"
+    assert kept["HF_HOME"] == "/Users/anna/hf"
+    assert kept["PYTHONPATH"] == "/somewhere/engines:/e"
+    assert kept["NLTK_DATA"] == "/n"
+
+
+def test_no_secret_is_written_down_and_each_is_named() -> None:
+    installation = an_installation(
+        HF_TOKEN="hf_x",
+        STENO_HUB_TOKEN="y",
+        HTTPS_PROXY="http://anna:pass@proxy:3128",
+        HF_TOKEN_PATH="/t",
+        http_proxy="http://proxy:3128",
+    )
+    assert installation.left_out == ("HF_TOKEN", "HTTPS_PROXY", "STENO_HUB_TOKEN")
+    assert installation.kept_from_shell == ("HF_TOKEN_PATH", "http_proxy")
+    assert "HF_TOKEN is a secret" in " ".join(doubts(installation))
+
+
+@pytest.mark.parametrize("value", ["a\x07b", "a\x1b[0m", "\udcff"])
+def test_what_no_definition_can_hold_is_refused(value: str) -> None:
+    with pytest.raises(ServiceRefused, match="STENO_PROMPT"):
+        an_installation(STENO_PROMPT=value)
+
+
+def test_a_python_that_macos_keeps_from_services_is_a_doubt() -> None:
+    inside = an_installation(interpreter=Path("/Users/anna/Documents/stenod/.venv/bin/python"))
+    assert "Full Disk Access" in next(doubts(inside))
+    assert not list(doubts(an_installation()))
+    assert "FileVault" in " ".join(doubts(an_installation(is_system=True)))
+
+
+@pytest.mark.parametrize(
+    ("is_root", "sudo_user", "system", "asked", "name"),
+    [
+        (False, None, False, None, "anna"),
+        (False, None, True, None, "anna"),
+        (True, "bert", True, None, "bert"),
+        (True, "bert", True, "cleo", "cleo"),
+        (True, None, False, None, "anna"),
+    ],
+)
+def test_the_daemon_runs_as_whom_it_is_for(
+    is_root: bool, sudo_user: str | None, system: bool, asked: str | None, name: str
+) -> None:
+    assert owner_name("anna", is_root=is_root, sudo_user=sudo_user, system=system, asked=asked) == name
+
+
+@pytest.mark.parametrize(
+    ("is_root", "sudo_user", "system", "asked", "remedy"),
+    [
+        (True, "anna", False, None, "leave out sudo"),
+        (True, None, True, None, "--user NAME"),
+        (False, None, False, "bert", "add --system"),
+    ],
+)
+def test_a_service_that_nobody_could_mean_is_refused(
+    is_root: bool, sudo_user: str | None, system: bool, asked: str | None, remedy: str
+) -> None:
+    with pytest.raises(ServiceRefused) as refused:
+        owner_name("root", is_root=is_root, sudo_user=sudo_user, system=system, asked=asked)
+    assert remedy in refused.value.hint
+
+
+def test_a_daemon_without_a_session_is_found_from_within_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STENO_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
+    of_session, at_boot = (tmp_path / "session/stenod/stenod.sock", tmp_path / "state/stenod/run/stenod.sock")
+    assert here.socket() == of_session
+    at_boot.parent.mkdir(parents=True)
+    at_boot.touch()
+    assert here.socket() == at_boot
+    of_session.parent.mkdir(parents=True)
+    of_session.touch()
+    assert here.socket() == of_session
