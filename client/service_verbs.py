@@ -68,9 +68,9 @@ def install(
     terminal.print_line(f"{done}: {service.kind} {service.name}, pid {found.daemon.pid}, starts {starts}")
     terminal.print_line(f"  {service.definition_file}")
     terminal.print_line(f"logs: `steno logs -f` reads {here.places().log_file}; stderr: {service.stderr_place}")
-    for doubt in doubts(service.installation):
+    for doubt in doubts(service.installation) if steps else ():
         terminal.say(f"note: {doubt}")
-    if _ends_at_logout(service):
+    if steps and _ends_at_logout(service):
         name = service.installation.owner.name
         terminal.say(
             f"note: it ends when {name} logs out; `sudo loginctl enable-linger {name}` keeps it from boot on"

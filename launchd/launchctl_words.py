@@ -6,7 +6,7 @@ Runs in: the installer.
 import re
 from dataclasses import dataclass
 
-EIO, ALREADY_BOOTED, ALREADY_IN_PROGRESS = 5, 17, 37
+EIO, NOW_IN_PROGRESS, ALREADY_IN_PROGRESS = 5, 36, 37
 NO_SUCH_PROCESS, NO_DOMAIN, NO_SERVICE, DISABLED, WRONG_DOMAIN = 3, 112, 113, 119, 125
 NOT_PERMITTED = 1
 LAUNCHD_LOG = "`log show --last 5m --predicate 'process == \"launchd\"'` tells launchd's reason"

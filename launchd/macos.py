@@ -15,6 +15,7 @@ from launchd.launchctl_words import (
     EIO,
     NO_SERVICE,
     NO_SUCH_PROCESS,
+    NOW_IN_PROGRESS,
     Circumstances,
     explained,
     is_disabled,
@@ -102,7 +103,7 @@ class Launchd:
     def _unload(self, now: ServiceState) -> tuple[Step, ...]:
         if not now.is_loaded:
             return ()
-        gone = frozenset({NO_SUCH_PROCESS, NO_SERVICE, ALREADY_IN_PROGRESS})
+        gone = frozenset({NO_SUCH_PROCESS, NO_SERVICE, NOW_IN_PROGRESS, ALREADY_IN_PROGRESS})
         return (Run(("launchctl", "bootout", self.target), GONE_SECONDS, fine=gone), Await("forgotten", GONE_SECONDS))
 
     def _load(self, again_seconds: float) -> Run:

@@ -21,6 +21,7 @@ HERE = Path(os.environ["FAKE_SERVICES"])
 LOADED = HERE / "loaded"
 COMPLAINTS = {
     3: "No such process", 5: "Input/output error", 112: "Could not find domain", 113: "Could not find service",
+    36: "Operation now in progress",
     119: "Service is disabled", 125: "Domain does not support specified action",
 }  # fmt: skip
 PATIENCE_SECONDS = 20.0
@@ -101,10 +102,11 @@ def launchctl(verb: str, *words: str) -> None:
         leave({"bootstrap": "Bootstrap", "bootout": "Boot-out"}.get(verb, verb), code)
     label = words[-1].rpartition("/")[2].removesuffix(".plist")
     known = facts(label)
+    is_domain = words[0] == "system" or (words[0].startswith("gui/") and words[0].count("/") == 1)
     match verb:
-        case "print" if words[0].count("/") == 1 and not domain_is_there:
+        case "print" if is_domain and not domain_is_there:
             sys.exit(125)
-        case "print" if words[0].count("/") == 1:
+        case "print" if is_domain:
             print(f"{words[0]} = {{\n\ttype = login\n}}")
         case "print" if not known:
             leave("print", 113)
@@ -131,8 +133,8 @@ def launchctl(verb: str, *words: str) -> None:
             keep_facts(label, forget=True)
             if known["pid"]:
                 end(label)
-            else:
-                (LOADED / f"{label}.json").unlink()
+                leave("Boot-out", 36)
+            (LOADED / f"{label}.json").unlink()
         case "kill" if not known.get("pid"):
             leave("kill", 3)
         case "kill":
