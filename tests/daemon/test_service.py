@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import psutil
 import pytest
-from daemon_under_test import FAKES, QUICK, TESTS
+from daemon_under_test import FAKES, MEMO, QUICK, TESTS
 from eventually import eventually
 from typer.testing import CliRunner
 
@@ -261,8 +261,11 @@ def test_exactly_what_the_plist_says_is_enough_to_run_and_to_keep_stderr_empty(m
     log = mac.home / "logs" / "stenod.log"
     try:
         eventually(lambda: mac.status()["daemon_pid"] == daemon.pid, 30)
-        eventually(lambda: '"worker_ready"' in log.read_text(), 30)
+        code, output = mac.steno("submit", str(shutil.copy(MEMO, mac.home)), "--wait")
+        assert code == 0, output
     finally:
         daemon.terminate()
         assert daemon.wait(10) == 0
+    by_daemon_and_worker = ('"daemon_stopped"', '"recording_decoded"')
+    assert all(event in log.read_text() for event in by_daemon_and_worker)
     assert Path(job["StandardErrorPath"]).read_text() == ""

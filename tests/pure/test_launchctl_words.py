@@ -51,6 +51,11 @@ def test_only_the_services_own_lines_are_about_the_service() -> None:
     assert "-P" not in facts
 
 
+def test_a_pid_within_a_block_is_somebody_else_s() -> None:
+    stopped = RUNNING.replace("\tpid = 4711\n", "").replace("state = running", "state = not running")
+    assert "pid" not in printed_facts(stopped)
+
+
 def test_output_of_another_macos_is_not_known_rather_than_wrong() -> None:
     assert printed_facts("") == {}
     assert printed_facts("state: running\npid: 3\n") == {}

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import structlog
@@ -84,15 +86,17 @@ def test_a_quiet_daemon_without_a_file_to_write_to_is_not_silent(
     assert json.loads(capsys.readouterr().err)["event"] == "log_file_unavailable"
 
 
+@pytest.mark.parametrize("how", ["ab", "r+b"])
 @pytest.mark.parametrize(("size", "left"), [(FILE_BYTES, FILE_BYTES), (FILE_BYTES + 1, 0)])
 def test_a_stderr_file_that_has_grown_is_emptied_and_then_written_from_its_start(
-    tmp_path: Path, size: int, left: int
+    tmp_path: Path, size: int, left: int, how: Literal["ab", "r+b"]
 ) -> None:
     grown = tmp_path / "launchd.log"
     with grown.open("wb") as file:
         file.truncate(size)
     script = "import os; from config.logs import cut_back_stderr; cut_back_stderr(); os.write(2, b'late')"
-    # As launchd opens it: the offset is at the end, and every write goes there.
-    with grown.open("ab") as stderr:
+    # launchd's own way to open it is to append; somebody else's may leave the offset where the end was.
+    with grown.open(how) as stderr:
+        stderr.seek(0, os.SEEK_END)
         subprocess.run([sys.executable, "-P", "-c", script], stderr=stderr, check=True, timeout=60)
     assert grown.stat().st_size == left + len(b"late")
