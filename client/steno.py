@@ -3,11 +3,15 @@
 Runs in: the user's shell.
 """
 
+from client import interpreter
+
+interpreter.leave_if_wrong()
+# isort: split
 import sys
 
 import typer
 
-from client import config_verbs, daemon_verbs, exit_codes, jobs_verbs, terminal, transcribe_verb
+from client import config_verbs, daemon_verbs, doctor_verb, exit_codes, jobs_verbs, terminal, transcribe_verb
 from client.refusals import NoDaemon, Refusal
 
 MACHINE = "This machine"
@@ -25,6 +29,7 @@ app.add_typer(jobs_verbs.app)
 app.add_typer(transcribe_verb.app)
 app.add_typer(daemon_verbs.app)
 app.add_typer(daemon_verbs.watch_app, name="watch", rich_help_panel=daemon_verbs.PANEL)
+app.add_typer(doctor_verb.app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(config_verbs.models_app, name="models", rich_help_panel=MACHINE)
 

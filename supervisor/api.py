@@ -15,7 +15,7 @@ from fastapi.sse import format_sse_event
 
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, JobChanged
-from ipc.status_views import HealthView, QueueView, StatusView, WatchView, WorkerView
+from ipc.status_views import Finding, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
 from supervisor.api_problems import answer_with_problems
@@ -99,6 +99,10 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
     @app.get("/v1/health")
     async def health() -> HealthView:
         return await desk.health()
+
+    @app.get("/v1/examination")
+    async def examination() -> list[Finding]:
+        return await desk.examination()
 
     @app.post("/v1/workers/{role}/restart")
     async def restart(role: Role) -> WorkerView:

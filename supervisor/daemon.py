@@ -32,6 +32,7 @@ from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.result_files import OutputRefused, remove_leftovers
+from supervisor.self_examination import SelfExamination
 from supervisor.spawner import Spawner
 from supervisor.upgrades import Upgrades
 from supervisor.watch_folder import WatchFolders
@@ -108,7 +109,10 @@ class Daemon:
             created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
-        desk = FrontDesk(queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"))
+        examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)
+        desk = FrontDesk(
+            queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"), examination
+        )
         listener = bind(places.socket)
         log.info(
             "daemon_started",

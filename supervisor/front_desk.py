@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
-from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
+from ipc.status_views import DaemonView, Finding, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at
@@ -21,6 +21,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
 from supervisor.result_formats import render
+from supervisor.self_examination import SelfExamination
 from supervisor.status_report import health_view, queue_view, status_view
 from supervisor.transcript_rules import assemble
 from supervisor.watch_folder import WatchFolders
@@ -52,6 +53,7 @@ class FrontDesk:
         watch_folders: WatchFolders,
         bus: EventBus,
         version: str,
+        examination: SelfExamination,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -61,6 +63,7 @@ class FrontDesk:
         self._watch_folders = watch_folders
         self._bus = bus
         self._version = version
+        self._examination = examination
         self._started_at = time.monotonic()
 
     # --- jobs ------------------------------------------------------------------------------------------------
@@ -139,6 +142,10 @@ class FrontDesk:
     async def health(self) -> HealthView:
         """Whether a recording handed over now would come out with words."""
         return health_view(self._transcriber.view, None if self._aligner is None else self._aligner.view)
+
+    async def examination(self) -> list[Finding]:
+        """What only the daemon can find out about its folders and its queue."""
+        return await self._examination.findings()
 
     async def restart(self, role: Role) -> WorkerView:
         """A fresh worker, its deaths forgotten."""
