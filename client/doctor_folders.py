@@ -69,13 +69,13 @@ def session_findings(environment: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def folder_findings(places: Places, uid: int) -> list[Finding]:
-    """Every folder and file of ours that has to be private or writable."""
+def folder_findings(places: Places, uid: int, *, daemon_tries: bool) -> list[Finding]:
+    """Folders and files of ours that have to be private or, unless a daemon tries that by itself, writable."""
     private = {"socket_folder": places.runtime, "state_folder": places.state}
     writable = {"log_folder": places.logs, "spool_folder": places.spool, "models_folder": places.models}
     return [
         *(private_folder(check, folder, uid) for check, folder in private.items()),
-        *(writable_folder(check, folder) for check, folder in writable.items()),
+        *(writable_folder(check, folder) for check, folder in writable.items() if not daemon_tries),
         *private_files("database", places.database, uid),
         *private_files("socket", places.socket, uid),
     ]

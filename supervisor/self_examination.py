@@ -7,6 +7,7 @@ A shell may do what a service may not: macOS asks for each program, and a servic
 """
 
 import asyncio
+import errno
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,7 +47,7 @@ class SelfExamination:
         probe_watches: Callable[[], Awaitable[Sequence[Probed]]],
         write_nothing: Callable[[], Awaitable[None]],
     ) -> None:
-        """`probe_watches`: each watched folder, in a limited time. `write_nothing`: an empty transaction of the queue."""
+        """`probe_watches` tries each watched folder in a limited time; `write_nothing` is an empty transaction."""
         self._settings = settings
         self._places = places
         self._probe_watches = probe_watches
@@ -58,9 +59,8 @@ class SelfExamination:
         ours = {"spool_folder": places.spool, "state_folder": places.state, "log_folder": places.logs}
         looks = [self._writing(check, folder) for check, folder in ours.items()]
         if outputs is not None:
-            # Made when the first file goes there: until then its parent answers for it.
-            looks.append(self._writing("output_folder", outputs if outputs.exists() else outputs.parent))
-        watches, queue, *written = await asyncio.gather(self._watches(), self._queue(), *looks)
+            looks.append(self._writing("output_folder", outputs, is_made_later=True))
+        watches, queue, written = await asyncio.gather(self._watches(), self._queue(), asyncio.gather(*looks))
         return [*watches, queue, *written]
 
     async def _watches(self) -> list[Finding]:
@@ -84,24 +84,34 @@ class SelfExamination:
             )
         return Finding(check="queue_file", state="ok", what=f"the daemon can write its queue, {file}")
 
-    async def _writing(self, check: str, folder: Path) -> Finding:
+    async def _writing(self, check: str, folder: Path, *, is_made_later: bool = False) -> Finding:
         try:
-            await asyncio.wait_for(on_disk(partial(_write_a_little, folder)), ANSWER_SECONDS)
+            await asyncio.wait_for(on_disk(partial(_write_a_little, folder, is_made_later)), ANSWER_SECONDS)
         except TimeoutError:
             return _broken(check, f"{folder} did not answer for {ANSWER_SECONDS:g} s", "is its disk still there?")
         except FileNotFoundError:
             return _broken(check, f"{folder} is not there", f"mkdir -p {quote(str(folder))}")
         except OSError as error:
-            return _broken(
-                check, f"the daemon cannot write to {folder}: {error.strerror}", f"ls -ld {quote(str(folder))}"
-            )
+            what = f"the daemon cannot write to {folder}: {error.strerror}"
+            return _broken(check, what, _remedy(error, folder))
         return Finding(check=check, state="ok", what=f"the daemon can write to {folder}")
 
 
-def _write_a_little(folder: Path) -> None:
+def _write_a_little(folder: Path, is_made_later: bool) -> None:
+    place = folder.parent if is_made_later and not folder.exists() else folder
     # Nameless on Linux; elsewhere hidden, and gone as soon as it is open. A full disk shows with the first block.
-    with tempfile.TemporaryFile(prefix=".stenod-", dir=folder, buffering=0) as file:
+    with tempfile.TemporaryFile(prefix=".stenod-", dir=place, buffering=0) as file:
         file.write(b"\0" * 4096)
+
+
+def _remedy(error: OSError, folder: Path) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"free some space there: `du -xh -d 1 {quote(str(folder))} | sort -h` shows what is large"
+        case errno.EACCES | errno.EPERM:
+            return f"chmod u+rwx {quote(str(folder))}"
+        case _:
+            return f"look at it: ls -ld {quote(str(folder))}"
 
 
 def watch_finding(probed: Probed, platform: str, program: str) -> Finding:
