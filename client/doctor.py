@@ -133,7 +133,7 @@ class Doctor:
         canary_seconds = settings.health.canary_seconds + BEYOND_CANARY_SECONDS
         yield Look("Workers", "canary", partial(canary, places.socket, canary_seconds), canary_seconds + LOOK_SECONDS)
         look = partial(inside, places.socket)
-        yield Look("Watched folders", "inside_the_daemon", look, EXAMINATION_SECONDS + LOOK_SECONDS)
+        yield Look("As the daemon sees it", "inside_the_daemon", look, EXAMINATION_SECONDS + LOOK_SECONDS)
 
 
 UNSEEN = Finding(

@@ -151,7 +151,7 @@ def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
         check="daemon",
         state="broken",
         what=what,
-        why="no recording is taken until it runs; jobs that were under way go on then with what they had",
+        why="no recording is taken until it runs; unfinished jobs go on then with what they had",
         remedy=start,
     )
 

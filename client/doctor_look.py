@@ -32,6 +32,10 @@ class Look:
     at: Callable[[], Iterable[Finding]]
     deadline_seconds: float = LOOK_SECONDS
 
+    def whole(self) -> tuple[Finding, ...]:
+        """All of it, now: a generator would do its work where it is read."""
+        return tuple(self.at())
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -49,8 +53,7 @@ def answer_within(work: Callable[[], Answer], deadline_seconds: float) -> Answer
 def side_by_side(looks: Iterable[Look], tell: Tell) -> list[Looked]:
     """All of them, in their order, when the last has come back or its time is up."""
     began = time.monotonic()
-    # A generator's work is done in the thread as well.
-    out = {_in_thread(lambda look=look: tuple(look.at())): look for look in looks}
+    out = {_in_thread(look.whole): look for look in looks}
     order, back = list(out), dict[Future[tuple[Finding, ...]], Looked]()
     while out:
         tell(tuple(dict.fromkeys(look.check for look in out.values())))

@@ -32,9 +32,7 @@ def model_findings(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return [
-            _unknown(f"they took longer than {deadline_seconds:g} s to look at", "look again when the disk rests")
-        ]
+        return [_unknown(f"that took longer than {deadline_seconds:g} s", "look again when the disk rests")]
     except OSError as error:
         return [_unknown(f"{command[0]}: {error.strerror}", "steno models list")]
     try:

@@ -36,9 +36,8 @@ def _table(findings: Iterable[Finding], verbose: bool) -> Table:
     grid.add_column(overflow="fold")
     for finding in findings:
         mark, style = MARKS[finding.state]
-        grid.add_row(
-            Text(mark, style), Text(visible(finding.what, keep="\n"), "" if finding.state == "ok" else style)
-        )
+        what = Text(visible(finding.what, keep="\n"), "" if finding.state == "ok" else style)
+        grid.add_row(Text(mark, style), what)
         for line in _details(finding, verbose):
             grid.add_row("", line)
     return grid
