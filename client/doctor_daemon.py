@@ -6,6 +6,7 @@ Runs in: the user's shell.
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 
 import psutil
 
@@ -21,6 +22,8 @@ ANSWER_SECONDS = 3.0
 """A daemon answers within milliseconds, whatever its workers do."""
 LINES_SEARCHED = 200
 """So far back in the log may the reason of an end stand."""
+LONGEST_WORDS = 160
+"""Letters of a line of the log; `steno logs` has the rest."""
 GRAVE = ("error", "critical")
 
 
@@ -115,7 +118,7 @@ def _last_words(places: Places) -> tuple[str | None, bool]:
     began = max((at for at, line in enumerate(lines) if facts_of(line).get("event") == "database_opened"), default=0)
     grave = [line for line in lines[began:] if facts_of(line).get("level") in GRAVE]
     told = line_in_words((grave or lines)[-1]).partition("\n")[0]
-    return told, facts_of(lines[-1]).get("event") == "daemon_stopped"
+    return shorten(told, LONGEST_WORDS, placeholder=" …"), facts_of(lines[-1]).get("event") == "daemon_stopped"
 
 
 def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:

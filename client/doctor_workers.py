@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import assert_never
@@ -12,6 +13,8 @@ from config.engines import EngineChoice
 from ipc.status_views import CanaryView, Finding, HealthView, WorkerView
 
 SLOWER_THAN_SPEECH = 1.0
+NEEDS_MODEL = re.compile(r"\bneeds model ([^\s:]+)")
+"""How a worker's note begins that waits for a model."""
 
 
 def worker_findings(
@@ -59,10 +62,16 @@ def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
                 state="broken",
                 what=f"{worker.role} ({name}) is broken{note}{died}",
                 why=_cost(worker) + (f"; tracebacks are in {crashes}" if death is not None else ""),
-                remedy=f"steno restart {worker.role}" + ("" if death is None else "; `steno logs` tells how it died"),
+                remedy=_remedy(worker),
             )
         case unknown:
             assert_never(unknown)
+
+
+def _remedy(worker: WorkerView) -> str:
+    if (missing := NEEDS_MODEL.search(worker.note or "")) is not None:
+        return f"steno models pull {missing[1]}"
+    return f"steno restart {worker.role}" + ("; `steno logs` tells how it died" if worker.last_death else "")
 
 
 def _cost(worker: WorkerView) -> str:
@@ -130,7 +139,7 @@ def _healthy_canary(canary: CanaryView) -> Finding:
         return Finding(check="canary", state="ok", what=canary.detail)
     took_seconds = factor * canary.audio_seconds
     what = (
-        f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({factor:.2f} × real time), {canary.detail}"
+        f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({factor:.2f} × real time): {canary.detail}"
     )
     if factor <= SLOWER_THAN_SPEECH:
         return Finding(check="canary", state="ok", what=what)
