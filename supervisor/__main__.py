@@ -12,7 +12,7 @@ import structlog
 from config.engines import resolve_engines
 from config.logs import start_logging
 from config.places import find_places
-from config.sources import ConfigError, load
+from config.sources import ConfigError, Loaded, load
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
@@ -32,8 +32,14 @@ def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
     places = find_places()
     json_lines = not sys.stderr.isatty()
-    try:
+
+    def read() -> Loaded:
         loaded = load(places, os.environ)
+        resolve_engines(loaded.settings, sys.platform, os.uname().machine)  # or ConfigError
+        return loaded
+
+    try:
+        loaded = read()
         choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
@@ -43,7 +49,7 @@ def main() -> int:
         log.warning("setting_doubted", doubt=doubt)
     try:
         with DaemonLock.acquire(places.lock):
-            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines).run())
+            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines, read=read).run())
     except AlreadyRunning as other:
         print(f"stenod: {other}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING
