@@ -5,10 +5,13 @@ Runs in: supervisor.
 
 import asyncio
 import os
+import shutil
 import sys
+from dataclasses import replace
 
 import structlog
 
+from config.doubts import doubts_about
 from config.engines import resolve_engines
 from config.logs import start_logging
 from config.places import find_places
@@ -35,8 +38,15 @@ def main() -> int:
 
     def read() -> Loaded:
         loaded = load(places, os.environ)
-        resolve_engines(loaded.settings, sys.platform, os.uname().machine)  # or ConfigError
-        return loaded
+        choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+        doubts = doubts_about(
+            loaded.settings,
+            transcriber=choice.transcriber,
+            # A network disk may take its time; whoever watches the folder says what is wrong with it.
+            is_folder=lambda path: True,
+            find_program=shutil.which,
+        )
+        return replace(loaded, doubts=(*loaded.doubts, *doubts))
 
     try:
         loaded = read()

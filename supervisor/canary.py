@@ -46,6 +46,8 @@ class Canary:
 
     def use(self, settings: Settings) -> None:
         """These settings hold from now on."""
+        if settings.language != self._settings.language:
+            self._last = None  # it spoke for another
         self._settings = settings
 
     async def ask(self, *, fresh: bool) -> CanaryView | None:
