@@ -51,7 +51,7 @@ def doctor(
     else:
         terminal.show(doctor_page(examined, verbose))
     if not is_healthy:
-        raise typer.Exit(exit_codes.BROKEN)
+        raise typer.Exit(exit_codes.UNHEALTHY)
 
 
 def _as_json(examined: "Sequence[Looked]", is_healthy: bool) -> str:

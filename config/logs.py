@@ -62,6 +62,13 @@ def start_logging(level: str, json_lines: bool, file: Path | None = None, *, own
         structlog.get_logger().warning("log_file_unavailable", file=str(file), error=str(unwritable))
 
 
+def set_level(level: str) -> None:
+    """Another least important event from now on, in this process alone."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
+    logging.getLogger().setLevel(max(least, logging.WARNING))
+
+
 class _Copy:
     """A step in the chain that changes nothing: it writes the event down as a JSON line on its way to stderr."""
 

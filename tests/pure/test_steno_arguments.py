@@ -22,8 +22,8 @@ from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
-VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"
-FAMILIES = {"watch": "list add remove", "config": "show", "models": "list"}
+VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo health"
+FAMILIES = {"watch": "list add remove", "config": "show check edit reload", "models": "list"}
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
     (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()
 ]
