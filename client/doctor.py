@@ -103,9 +103,10 @@ class Doctor:
 
     def _without_daemon(self, contact: doctor_daemon.Contact, reading: doctor_settings.Reading) -> Iterator[Look]:
         if contact.absence is not None:
-            has_service = doctor_service.is_installed(Path.home())
-            absence = list(doctor_daemon.absence_findings(contact.absence, has_service))
+            service = doctor_service.look_around(Path.home(), contact.environment, None)
+            absence = list(doctor_daemon.absence_findings(contact.absence, service is not None))
             yield Look("Daemon", "daemon", lambda: absence)
+            yield Look("Daemon", "service", partial(doctor_service.service_findings, service, None))
         if reading.loaded is not None:
             for folder, is_made_at_start in doctor_watches.watched(reading.loaded):
                 look = partial(doctor_watches.shell_view, folder, is_made_at_start)
@@ -120,20 +121,21 @@ class Doctor:
         status: StatusView,
     ) -> Iterator[Look]:
         settings, choice = reading.settings or Settings(), reading.choice
-        daemon = [
-            *doctor_daemon.status_findings(status, own_version()),
-            *doctor_service.service_findings(environment, status.daemon.pid),
-        ]
-        yield Look("Daemon", "daemon", lambda: daemon)
+        yield Look("Daemon", "daemon", partial(doctor_daemon.status_findings, status, own_version()))
+        service = doctor_service.look_around(Path.home(), environment, status.daemon.pid)
+        yield Look("Daemon", "service", partial(doctor_service.service_findings, service, status.daemon.pid))
         workers = [
             *doctor_workers.worker_findings(status.workers, choice, str(places.logs / "crashes"), datetime.now(UTC)),
             *doctor_workers.device_findings(status.workers, sys.platform, platform.machine()),
         ]
         yield Look("Workers", "workers", lambda: workers)
-        canary_seconds = settings.health.canary_seconds + BEYOND_CANARY_SECONDS
-        yield Look("Workers", "canary", partial(canary, places.socket, canary_seconds), canary_seconds + LOOK_SECONDS)
         look = partial(inside, places.socket)
         yield Look("As the daemon sees it", "inside_the_daemon", look, EXAMINATION_SECONDS + LOOK_SECONDS)
+        if any(worker.state == "broken" for worker in status.workers):
+            yield Look("Workers", "canary", lambda: [doctor_workers.UNSENT])
+            return
+        canary_seconds = settings.health.canary_seconds + BEYOND_CANARY_SECONDS
+        yield Look("Workers", "canary", partial(canary, places.socket, canary_seconds), canary_seconds + LOOK_SECONDS)
 
 
 UNSEEN = Finding(

@@ -111,6 +111,15 @@ def rosetta_findings(platform: str, machine: str, proc_translated: int | None) -
         )
 
 
+UNSENT = Finding(
+    check="canary",
+    state="warning",
+    what="no canary was sent: a worker is broken, see above",
+    why="only a recording that comes through both workers proves that they work",
+    remedy="mend the worker, then `steno doctor` again",
+)
+
+
 def canary_finding(health: HealthView) -> Finding:
     """How a short recording came through both workers a moment ago."""
     canary = health.canary

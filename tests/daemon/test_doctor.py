@@ -70,7 +70,9 @@ def test_a_healthy_home_is_called_that_within_ten_seconds(daemon: DaemonUnderTes
     assert (done.returncode, done.stderr, told["healthy"]) == (0, "", True), done.stdout + done.stderr
     checks = {one["check"] for one in told["findings"]}
     assert checks >= {"python", "packages", "sqlite", "config", "disk", "daemon", "transcriber", "aligner"}
-    assert checks >= {"watch_folder", "queue_file", "spool_folder", "socket_folder", "state_folder", "canary"}
+    assert checks >= {"watch_folder", "queue_file", "spool_folder", "socket_folder", "state_folder"}
+    (canary,) = [one for one in told["findings"] if one["check"] == "canary"]
+    assert (canary["state"], "× real time" in canary["what"]) == ("ok", True)
 
 
 def test_the_daemons_own_environment_decides_and_not_the_shells(daemon: DaemonUnderTest) -> None:
@@ -110,15 +112,20 @@ def test_a_watched_folder_without_permission_is_named_with_its_chmod(daemon: Dae
     assert f"chmod u+rx {daemon.inbox}" in found["watch_folder"].remedy
 
 
-def test_a_spool_that_is_gone_and_a_queue_that_was_deleted_are_found_from_inside(daemon: DaemonUnderTest) -> None:
+def test_a_spool_that_is_no_folder_and_a_queue_that_is_gone_are_found_from_inside(
+    daemon: DaemonUnderTest,
+) -> None:
     spool, database = daemon.home / "spool", daemon.home / "state" / "jobs.sqlite3"
     spool.rmdir()
+    spool.touch()
     database.rename(database.with_name("elsewhere"))
     found = broken(examined(daemon.environment))
+    spool.unlink()
     spool.mkdir(mode=0o700)
     database.with_name("elsewhere").rename(database)
-    assert found.keys() == {"spool_folder", "queue_file"}
-    assert found["spool_folder"].remedy == f"mkdir -p {spool}"
+    assert {"spool_folder", "queue_file", "canary"} == found.keys()
+    assert f"cannot write to {spool}" in found["spool_folder"].what
+    assert f"{database} was removed" in found["queue_file"].what
 
 
 def test_a_paused_queue_is_only_a_warning(daemon: DaemonUnderTest) -> None:
@@ -129,38 +136,32 @@ def test_a_paused_queue_is_only_a_warning(daemon: DaemonUnderTest) -> None:
     assert "steno resume" in [one.remedy for one in told if one.state == "warning"]
 
 
-def test_a_broken_aligner_is_named_with_its_death_and_its_restart() -> None:
+def test_broken_workers_are_named_with_their_remedies_and_so_is_the_daemons_own_death() -> None:
     with a_daemon(
-        ALIGNMENT_BACKEND="fake_engines:SegfaultOnLoadAligner", STENO_RESTARTS_DEATHS_ALLOWED="1"
+        WHISPER_BACKEND="fake_engines:NeedsModelTranscriber",
+        ALIGNMENT_BACKEND="fake_engines:SegfaultOnLoadAligner",
+        STENO_RESTARTS_DEATHS_ALLOWED="1",
     ) as running:
-        running.wait_for_worker("aligner", lambda worker: worker["state"] == "broken")
-        found = broken(examined({**running.environment, "STENO_HEALTH_CANARY_SECONDS": "1"}))
-        assert "segmentation fault" in found["aligner"].what
-        assert "segment times only" in found["aligner"].why
-        assert found["aligner"].remedy.startswith("steno restart aligner")
-
-
-def test_a_missing_model_is_named_with_what_fetches_it() -> None:
-    with a_daemon(WHISPER_BACKEND="fake_engines:NeedsModelTranscriber") as running:
-        running.wait_for_worker("transcriber", lambda worker: worker["state"] == "broken")
-        found = broken(examined(running.environment))
-        assert "needs model small" in found["transcriber"].what
-        assert found["transcriber"].remedy == "steno models pull small"
-
-
-def test_a_daemon_that_was_killed_leaves_a_stale_socket_and_both_are_told() -> None:
-    with a_daemon() as running:
+        for role in ("transcriber", "aligner"):
+            running.wait_for_worker(role, lambda worker: worker["state"] == "broken")
+        ill = broken(examined(running.environment))
         workers = running.children()
         running.kill()
-        found = broken(examined(running.environment))
-        running.socket.unlink()
         dead = broken(examined(running.environment))
+        running.socket.unlink()
+        gone = broken(examined(running.environment))
         eventually(lambda: not [worker for worker in workers if worker.is_running()], 5, "the workers leave")
-    assert found.keys() == {"stale_socket", "daemon"}
-    assert str(running.socket) in found["stale_socket"].what
-    assert f"dead: pid {running.pid} is gone" in found["daemon"].what
-    assert "steno serve" in found["daemon"].remedy
-    assert dead.keys() == {"daemon"}
+    assert ill.keys() == {"transcriber", "aligner"}
+    assert "needs model small" in ill["transcriber"].what
+    assert ill["transcriber"].remedy == "steno models pull small"
+    assert "segmentation fault" in ill["aligner"].what
+    assert "segment times only" in ill["aligner"].why
+    assert ill["aligner"].remedy.startswith("steno restart aligner")
+    assert dead.keys() == {"stale_socket", "daemon"}
+    assert str(running.socket) in dead["stale_socket"].what
+    assert f"dead: pid {running.pid} is gone" in dead["daemon"].what
+    assert "steno serve" in dead["daemon"].remedy
+    assert gone.keys() == {"daemon"}
 
 
 def test_without_a_daemon_it_says_so_and_looks_at_what_it_can(home: dict[str, str]) -> None:

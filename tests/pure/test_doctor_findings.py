@@ -5,7 +5,6 @@ Runs in: the test process.
 
 import io
 import os
-import stat
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -207,11 +206,30 @@ def test_the_canary_tells_its_real_time_factor() -> None:
     assert found(detail="the transcriber is busy").state == "ok"
 
 
-def test_the_service_manager_is_known_by_the_process_it_started() -> None:
-    assert doctor_service.keeper_of({"XPC_SERVICE_NAME": "dev.stenod"}, 7) == "launchd"
-    assert doctor_service.keeper_of({"XPC_SERVICE_NAME": "application.com.apple.Terminal"}, 7) is None
-    assert doctor_service.keeper_of({"SYSTEMD_EXEC_PID": "7"}, 7) == "systemd"
-    assert doctor_service.keeper_of({"SYSTEMD_EXEC_PID": "7"}, 8) is None
+def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning(tmp_path: Path) -> None:
+    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> list[FindingState]:
+        service = doctor_service.Service("dev.stenod", loaded, current, pid, "exit code 78")
+        return states(doctor_service.service_findings(service, daemon))
+
+    assert told(7, 7) == ["ok"]
+    assert told(7, 7, current=False) == ["warning"]
+    assert told(None, 8) == ["warning"]
+    assert told(None, 8, loaded=False) == told(None, None) == ["broken"]
+    assert states(doctor_service.service_findings(None, 7)) == ["ok"]
+    assert not list(doctor_service.service_findings(None, None))
+    assert doctor_service.look_around(tmp_path, {}, 7) is None
+    unit = tmp_path / ".config" / "systemd" / "user" / "stenod.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    for environment, pid in (
+        ({"SYSTEMD_EXEC_PID": "7"}, 7),
+        ({"SYSTEMD_EXEC_PID": "8"}, None),
+        ({"XPC_SERVICE_NAME": "dev.stenod"}, 7),
+        ({"XPC_SERVICE_NAME": "application.com.apple.Terminal"}, None),
+    ):
+        found = doctor_service.look_around(tmp_path, environment, 7)
+        assert found is not None
+        assert found.pid == pid
 
 
 @dataclass(frozen=True)
@@ -278,12 +296,3 @@ def test_the_page_spells_out_what_is_broken_and_fits(width: int, verbose: bool) 
     assert "it hurts" in told and "→ chmod 700 there" in told and "→ do less" in told
     assert ("only if asked" in told) == ("because" in told) == verbose
     assert "1 of 3 findings is broken, 1 warning" in told
-
-
-def test_modes_are_read_as_they_are(tmp_path: Path) -> None:
-    database = tmp_path / "jobs.sqlite3"
-    database.touch(mode=0o600)
-    assert not list(doctor_folders.private_files("database", database, os.geteuid()))
-    database.chmod(0o644)
-    assert only(doctor_folders.private_files("database", database, os.geteuid())).remedy == f"chmod 600 {database}"
-    assert stat.S_IMODE(database.stat().st_mode) == 0o644  # nothing is mended behind its owner's back
