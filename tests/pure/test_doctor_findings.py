@@ -200,7 +200,8 @@ def test_the_canary_tells_its_real_time_factor() -> None:
 
     quick = found(transcribe_seconds=0.5, align_seconds=0.5)
     assert (quick.state, quick.what) == ("ok", "4.0 s of speech in 1.0 s (0.25 × real time): all 12 words timed")
-    assert only([found(transcribe_seconds=8.0)], "warning").what.startswith("4.0 s of speech in 8.0 s (2.00 ×")
+    assert only([found(transcribe_seconds=32.0)], "warning").what.startswith("4.0 s of speech in 32.0 s (8.00 ×")
+    assert found(transcribe_seconds=29.0).state == "ok"
     assert "no words" in only([found(healthy=False, detail="no words")]).what
     assert only([found(none=True)], "warning")
     assert found(detail="the transcriber is busy").state == "ok"
