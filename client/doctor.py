@@ -28,9 +28,11 @@ from client import (
 from client.connection import Daemon
 from client.doctor_look import LOOK_SECONDS, Look, Looked, Tell, answer_within, side_by_side
 from config.places import Places, find_places
-from config.settings import Settings
+from config.settings import HealthSettings, MediaSettings, Settings
 from ipc.status_views import Finding, StatusView
 
+GREETING_SECONDS = 15.0
+"""To find the home, ask the daemon how it is, and read the settings."""
 EXAMINATION_SECONDS = 20.0
 """The daemon gives each watched folder ten."""
 BEYOND_CANARY_SECONDS = 5.0
@@ -48,24 +50,26 @@ class Doctor:
     def examine(self, tell: Tell) -> list[Looked]:
         """Everything, in the order it is shown. `tell` hears which looks are still out."""
         try:
-            places = find_places(dict(self.environment))
-            contact = answer_within(partial(doctor_daemon.meet, places), LOOK_SECONDS)
-            environment = contact.environment if contact.status is not None else self.environment
-            reading = answer_within(partial(doctor_settings.read_settings, places, environment), LOOK_SECONDS)
+            looks = answer_within(self._looks, GREETING_SECONDS)
         except RuntimeError as homeless:
             return [Looked("Folders", (_no_home(str(homeless)),))]
         except TimeoutError:
-            return [Looked("Folders", (_no_home(f"nothing of it answers within {LOOK_SECONDS:g} s"),))]
-        status = contact.status
-        looks = [
-            *self._machine(places, environment, reading, status),
-            Look("Models", "models", partial(self._models, environment), doctor_models.CHECK_SECONDS + LOOK_SECONDS),
-        ]
-        if status is None:
-            looks += self._without_daemon(contact, reading)
-        else:
-            looks += self._with_daemon(places, environment, reading, status)
+            return [Looked("Folders", (_no_home(f"nothing of it answers within {GREETING_SECONDS:g} s"),))]
         return side_by_side(looks, tell)
+
+    def _looks(self) -> list[Look]:
+        """What there is to look at, with a daemon or without. Raises RuntimeError where there is no home at all."""
+        places = find_places(dict(self.environment))
+        contact = doctor_daemon.meet(places)
+        environment = contact.environment if contact.status is not None else self.environment
+        reading = doctor_settings.read_settings(places, environment)
+        looks = list(self._machine(places, environment, reading, contact.status))
+        if reading.wrong is None:
+            look_at_models = partial(doctor_models.model_findings, environment, self.shelf_check)
+            looks.append(Look("Models", "models", look_at_models, doctor_models.CHECK_SECONDS + LOOK_SECONDS))
+        if contact.status is None:
+            return looks + list(self._without_daemon(contact, reading))
+        return looks + list(self._with_daemon(places, environment, reading, contact.status))
 
     def _machine(
         self,
@@ -74,7 +78,7 @@ class Doctor:
         reading: doctor_settings.Reading,
         status: StatusView | None,
     ) -> Iterator[Look]:
-        settings, uid = reading.settings or Settings(), os.geteuid()
+        settings, uid = reading.settings, os.geteuid()
         yield Look("Installation", "installation", doctor_installation.installation_findings)
         yield Look("Installation", "rosetta", rosetta)
         yield Look("Settings", "config", partial(doctor_settings.settings_findings, reading, places))
@@ -92,14 +96,11 @@ class Doctor:
             "disk",
             lambda: doctor_headroom.disk_findings(
                 doctor_headroom.find_disks(written_to(places, settings, environment)),
-                settings.media.free_disk_floor_mb,
+                (MediaSettings() if settings is None else settings.media).free_disk_floor_mb,
             ),
         )
         total = doctor_headroom.machine_memory()
         yield Look("Disk and memory", "memory", partial(doctor_headroom.memory_findings, total, workers))
-
-    def _models(self, environment: Mapping[str, str]) -> list[Finding]:
-        return doctor_models.model_findings(environment, self.shelf_check)
 
     def _without_daemon(self, contact: doctor_daemon.Contact, reading: doctor_settings.Reading) -> Iterator[Look]:
         if contact.absence is not None:
@@ -120,7 +121,7 @@ class Doctor:
         reading: doctor_settings.Reading,
         status: StatusView,
     ) -> Iterator[Look]:
-        settings, choice = reading.settings or Settings(), reading.choice
+        choice, health = reading.choice, HealthSettings() if reading.settings is None else reading.settings.health
         yield Look("Daemon", "daemon", partial(doctor_daemon.status_findings, status, own_version()))
         service = doctor_service.look_around(Path.home(), environment, status.daemon.pid)
         yield Look("Daemon", "service", partial(doctor_service.service_findings, service, status.daemon.pid))
@@ -134,7 +135,7 @@ class Doctor:
         if any(worker.state == "broken" for worker in status.workers):
             yield Look("Workers", "canary", lambda: [doctor_workers.UNSENT])
             return
-        canary_seconds = settings.health.canary_seconds + BEYOND_CANARY_SECONDS
+        canary_seconds = health.canary_seconds + BEYOND_CANARY_SECONDS
         yield Look("Workers", "canary", partial(canary, places.socket, canary_seconds), canary_seconds + LOOK_SECONDS)
 
 
@@ -159,12 +160,14 @@ def canary(socket: Path, answer_seconds: float) -> Iterator[Finding]:
         yield doctor_workers.canary_finding(daemon.health(fresh=True))
 
 
-def written_to(places: Places, settings: Settings, environment: Mapping[str, str]) -> dict[str, Path]:
+def written_to(places: Places, settings: Settings | None, environment: Mapping[str, str]) -> dict[str, Path]:
     """Every folder whose disk may fill up."""
-    outputs = {} if settings.output.folder is None else {"outputs": settings.output.folder}
-    watches = {f"watched {entry.path.name}": entry.path for entry in settings.watch}
-    ours = {"spool": places.spool, "state": places.state, "logs": places.logs, "models": places.models}
-    return ours | outputs | watches | {"model cache": hub_cache(environment)}
+    folders = {"spool": places.spool, "state": places.state, "logs": places.logs, "models": places.models}
+    folders["model cache"] = hub_cache(environment)
+    if settings is not None:
+        folders |= {} if settings.output.folder is None else {"outputs": settings.output.folder}
+        folders |= {f"watched {entry.path.name}": entry.path for entry in settings.watch}
+    return folders
 
 
 def hub_cache(environment: Mapping[str, str]) -> Path:

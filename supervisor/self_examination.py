@@ -16,10 +16,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal, Protocol, assert_never
 
+import psutil
+
 from config.places import Places
 from config.settings import Settings
 from ipc.status_views import Finding
 from supervisor.disk_thread import on_disk
+from supervisor.folder_probe import permission_hint
 from supervisor.job_database import JobQueueBroken
 
 ANSWER_SECONDS = 5.0
@@ -64,7 +67,9 @@ class SelfExamination:
         return [*watches, queue, *written]
 
     async def _watches(self) -> list[Finding]:
-        return [watch_finding(probed, sys.platform, sys.executable) for probed in await self._probe_watches()]
+        # Not sys.executable: macOS grants folders to the file behind all links, in a framework's Python.app perhaps.
+        program = psutil.Process().exe() or sys.executable
+        return [watch_finding(probed, sys.platform, program) for probed in await self._probe_watches()]
 
     async def _queue(self) -> Finding:
         file = self._places.database
@@ -116,7 +121,9 @@ def _remedy(error: OSError, folder: Path) -> str:
 
 def watch_finding(probed: Probed, platform: str, program: str) -> Finding:
     """`program` is the daemon's own binary: the one that macOS has to be told about."""
-    folder, note = probed.path, probed.note or probed.state
+    folder, hint = probed.path, permission_hint(platform)
+    note = probed.note.removesuffix(f": {hint}")
+    allow = f"System Settings → Privacy & Security → Full Disk Access → + → {program}, then `steno service restart`"
     match probed.state:
         case "ok":
             return Finding(check="watch_folder", state="ok", what=f"the daemon can read and write {folder}")
@@ -127,10 +134,7 @@ def watch_finding(probed: Probed, platform: str, program: str) -> Finding:
                 what=f"the daemon may not read {folder}: {note}",
                 why="no recording there is taken"
                 + ("; macOS grants folders to a program, not to a user" if platform == "darwin" else ""),
-                remedy=f"System Settings → Privacy & Security → Full Disk Access → + → {program}, "
-                "then `steno service restart`"
-                if platform == "darwin"
-                else f"chmod u+rx {quote(folder)}",
+                remedy=allow if platform == "darwin" else f"chmod u+rx {quote(folder)}",
             )
         case "not_writable":
             return Finding(
@@ -138,7 +142,7 @@ def watch_finding(probed: Probed, platform: str, program: str) -> Finding:
                 state="broken",
                 what=f"the daemon may not write to {folder}: {note}",
                 why="transcripts are written beside their recordings, unless output.folder says otherwise",
-                remedy=f"chmod u+w {quote(folder)}, or set output.folder",
+                remedy=allow if probed.note.endswith(hint) else f"chmod u+w {quote(folder)}, or set output.folder",
             )
         case "offline":
             # The folder itself may be a file, or its disk unplugged: recordings are not taken either way.

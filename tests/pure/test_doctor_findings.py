@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ from client.doctor_page import doctor_page
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
+from supervisor.folder_probe import permission_hint
 from supervisor.self_examination import watch_finding
 
 AT = "2026-01-02T03:04:05.000+00:00"
@@ -237,17 +239,19 @@ def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning(t
 class Probe:
     path: str
     state: str
-    note: str = "Operation not permitted"
+    note: str
 
 
 @pytest.mark.parametrize("state", ["offline", "needs_permission", "not_writable", "timed_out"])
 @pytest.mark.parametrize("platform", ["darwin", "linux"])
 def test_every_trouble_of_a_watched_folder_has_a_remedy(state: str, platform: str) -> None:
-    found = only([watch_finding(Probe("/Users/me/Documents", state), platform, "/venv/bin/python3.11")])  # type: ignore[arg-type]
+    probe = Probe("/Users/me/Documents", state, f"Operation not permitted: {permission_hint(platform)}")
+    found = only([watch_finding(probe, platform, "/python/bin/python3.11")])  # type: ignore[arg-type]
     assert "/Users/me/Documents" in found.what
     assert "Operation not permitted" in found.what
+    assert sys.executable not in found.what + found.remedy
     if (state, platform) == ("needs_permission", "darwin"):
-        assert "Full Disk Access → + → /venv/bin/python3.11" in found.remedy
+        assert "Full Disk Access → + → /python/bin/python3.11" in found.remedy
 
 
 # --- looks and the page ------------------------------------------------------------------------------------------
