@@ -4,12 +4,24 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 """
 
 import json as json_format
-from typing import Annotated
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client import here, terminal
+from client import exit_codes, here, terminal
 from client.jobs_verbs import Json
+from client.refusals import NoDaemon
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from config.sources import Loaded
+    from ipc.status_views import ReloadView
 
 app = typer.Typer(no_args_is_help=True, help="What is set, and who said so.")
 models_app = typer.Typer(invoke_without_command=True, help="Models: names stenod knows, and what is on disk.")
@@ -33,6 +45,116 @@ def config_show(
     terminal.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
     for doubt in loaded.doubts:
         terminal.say(doubt)
+
+
+@app.command("check", epilog="Examples:\n\n  steno config check\n\n  steno config check ./config.toml")
+def config_check(
+    file: Annotated[Path | None, typer.Argument(help="Instead of config.toml.", exists=True, dir_okay=False)] = None,
+    json: Json = False,
+) -> None:
+    """Look for mistakes in all that is set: exit code 0 without, 2 with. Doubts are only told."""
+    from config.sources import ConfigError
+
+    place = file if file is not None else here.places().config_file
+    mistakes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    try:
+        doubts = checked(file).doubts
+    except ConfigError as wrong:
+        mistakes = tuple(wrong.mistakes)
+    if json:
+        print(json_format.dumps({"file": str(place), "mistakes": mistakes, "doubts": doubts}, ensure_ascii=False))
+    else:
+        _tell(mistakes, doubts)
+        if not mistakes:
+            there = f"{place} can be used" if place.exists() else f"there is no {place}: the defaults hold"
+            terminal.print_line(there)
+    raise typer.Exit(exit_codes.USAGE if mistakes else exit_codes.DONE)
+
+
+@app.command("edit", epilog="Examples:\n\n  steno config edit\n\n  EDITOR='code --wait' steno config edit")
+def config_edit() -> None:
+    """Open config.toml in your editor; what cannot be used never takes its place."""
+    import config
+    from client.config_draft import ConfigDraft, editor_of
+
+    editor = editor_of(os.environ)
+    draft = ConfigDraft(here.places().config_file, Path(config.__file__).with_name("default.toml"))
+    if draft.begin():
+        terminal.say(f"going on with {draft.file}, which was not used last time")
+    draft.edit(editor)
+    while not draft.discard_if_unchanged() and (mistakes := _mistakes_in(draft.file)):
+        _tell(mistakes, ())
+        if not (sys.stdin.isatty() and typer.confirm("Edit it again?", default=True, err=True)):
+            terminal.say(f"{draft.target} is as it was; your draft is {draft.file}")
+            raise typer.Exit(exit_codes.USAGE)
+        draft.edit(editor)
+    if not draft.file.exists():
+        terminal.print_line("nothing was changed")
+        return
+    _tell((), checked(draft.file).doubts)
+    draft.put_in_place()
+    terminal.print_line(f"{draft.target} is written")
+    try:
+        with here.daemon() as daemon:
+            _print_reload(daemon.reload())
+    except NoDaemon:
+        terminal.print_line("no daemon runs; it holds from its next start on")
+
+
+@app.command("reload", epilog="Example:\n\n  steno config reload")
+def config_reload(json: Json = False) -> None:
+    """Let the running daemon read its settings again, as SIGHUP does."""
+    with here.daemon() as daemon:
+        found = daemon.reload()
+    if json:
+        terminal.print_json(found)
+    else:
+        _print_reload(found)
+
+
+def checked(file: Path | None = None) -> "Loaded":
+    """All sources, with `file` instead of config.toml, and all doubts about them. Raises ConfigError."""
+    from config.doubts import doubts_about
+    from config.engines import resolve_engines
+    from config.sources import load
+
+    loaded = load(here.places(), os.environ, config_file=file)
+    choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+    doubts = doubts_about(
+        loaded.settings,
+        transcriber=choice.transcriber,
+        is_folder=Path.is_dir,
+        find_program=shutil.which,
+        default_watch=loaded.origins["watch"] == "default",
+    )
+    return replace(loaded, doubts=(*loaded.doubts, *doubts))
+
+
+def _mistakes_in(file: Path) -> "Sequence[str]":
+    from config.sources import ConfigError
+
+    try:
+        checked(file)
+    except ConfigError as wrong:
+        return wrong.mistakes
+    return ()
+
+
+def _tell(mistakes: "Sequence[str]", doubts: "Sequence[str]") -> None:
+    for mistake in mistakes:
+        terminal.say(f"steno: {mistake}")
+    for doubt in doubts:
+        terminal.say(f"doubt: {doubt}")
+
+
+def _print_reload(found: "ReloadView") -> None:
+    if found.applied:
+        terminal.print_line(f"holds now: {', '.join(found.applied)}")
+    if found.needs_restart:
+        terminal.print_line(f"after `steno service restart`: {', '.join(found.needs_restart)}")
+    if not (found.applied or found.needs_restart):
+        terminal.print_line("the daemon has these settings already")
 
 
 def _at(written: dict[str, object], key: str) -> object:

@@ -18,28 +18,31 @@ from client.refusals import NoDaemon, Refusal
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
 from ipc.events import Event
-from ipc.status_views import HealthView, QueueView, StatusView, WatchView, WorkerView
+from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 
 ANSWER_SECONDS = 30.0
 """The daemon answers in milliseconds; a disk that sleeps may take this long."""
+PROOF_SECONDS = 600.0
+"""A canary waits for a worker that starts, and takes `health.canary_seconds` at most."""
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 JOBS = TypeAdapter(list[JobView])
 WATCHES = TypeAdapter(list[WatchView])
+FINDINGS = TypeAdapter(list[Finding])
 Answer = TypeVar("Answer")
 
 
 class Daemon:
     """The daemon behind a socket. Methods raise Refusal for what it does not take, NoDaemon if it is not there."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.socket = socket
         # There is no TLS on a Unix socket, and to load the certificates would take longer than to ask.
         transport = httpx.HTTPTransport(uds=str(socket), verify=False)
-        self._http = httpx.Client(transport=transport, base_url="http://steno", timeout=ANSWER_SECONDS)
+        self._http = httpx.Client(transport=transport, base_url="http://steno", timeout=answer_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -78,8 +81,23 @@ class Daemon:
     def status(self) -> StatusView:
         return self._send("GET", "/v1/status", StatusView.model_validate_json)
 
-    def health(self) -> HealthView:
-        return self._send("GET", "/v1/health", HealthView.model_validate_json)
+    def health(self, *, fresh: bool = False) -> HealthView:
+        """Whether a recording would come out; `fresh`: proved now, which may take `health.canary_seconds`."""
+        with self._lost_if_broken():
+            answer = self._http.get("/v1/health", params={"fresh": fresh}, timeout=PROOF_SECONDS)
+        try:
+            # An unhealthy daemon answers 503, for those who look at nothing else.
+            return HealthView.model_validate_json(answer.content)
+        except ValidationError:
+            raise _refusal(answer) from None
+
+    def examination(self) -> list[Finding]:
+        """What only the daemon can find out about its folders and its queue."""
+        return self._send("GET", "/v1/examination", FINDINGS.validate_json)
+
+    def reload(self) -> ReloadView:
+        """Settings read again."""
+        return self._send("POST", "/v1/reload", ReloadView.model_validate_json)
 
     def restart(self, role: Role) -> WorkerView:
         return self._send("POST", f"/v1/workers/{role}/restart", WorkerView.model_validate_json)

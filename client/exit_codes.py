@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # the numbers are needed before pydantic is
     from ipc.api_messages import JobView
 
 DONE = 0
+UNHEALTHY = 1
+"""Of `steno health` and `steno doctor`; also of a Python that cannot run stenod at all."""
 USAGE = 2
 """The request was wrong: a flag, or a file that was refused."""
 DEGRADED = 3

@@ -50,7 +50,9 @@ def settings() -> "Loaded":
     try:
         return load(places(), os.environ)
     except ConfigError as wrong:
-        raise Refusal("bad_config", str(wrong), "correct it there") from wrong
+        first, *others = wrong.mistakes
+        hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` mends it"
+        raise Refusal("bad_config", first, hint) from wrong
 
 
 SUPERVISOR = (sys.executable, "-P", "-m", "supervisor")

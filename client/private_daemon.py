@@ -108,7 +108,7 @@ def _await_answer(daemon: Daemon, process: subprocess.Popen[bytes], complaints: 
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            daemon.health()
+            daemon.status()
             return
         except NoDaemon as not_yet:
             if process.poll() is None and time.monotonic() < deadline:

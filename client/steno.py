@@ -3,11 +3,25 @@
 Runs in: the user's shell.
 """
 
+from client import interpreter
+
+interpreter.leave_if_wrong()
+# isort: split
 import sys
 
 import typer
 
-from client import config_verbs, daemon_verbs, exit_codes, jobs_verbs, service_verbs, terminal, transcribe_verb
+from client import (
+    config_verbs,
+    daemon_verbs,
+    exit_codes,
+    health_verb,
+    jobs_verbs,
+    service_verbs,
+    terminal,
+    transcribe_verb,
+)
+from client.doctor_verb import app as doctor_app
 from client.refusals import NoDaemon, Refusal
 
 MACHINE = "This machine"
@@ -24,8 +38,10 @@ app = typer.Typer(
 app.add_typer(jobs_verbs.app)
 app.add_typer(transcribe_verb.app)
 app.add_typer(daemon_verbs.app)
+app.add_typer(health_verb.app)
 app.add_typer(daemon_verbs.watch_app, name="watch", rich_help_panel=daemon_verbs.PANEL)
 app.add_typer(service_verbs.app, name="service", rich_help_panel=MACHINE)
+app.add_typer(doctor_app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(config_verbs.models_app, name="models", rich_help_panel=MACHINE)
 

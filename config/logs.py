@@ -71,6 +71,13 @@ def start_logging(
         structlog.get_logger().warning("log_file_unavailable", file=str(file), error=str(unwritable))
 
 
+def set_level(level: str) -> None:
+    """Another least important event from now on, in this process alone."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
+    logging.getLogger().setLevel(max(least, logging.WARNING))
+
+
 def cut_back_stderr() -> None:
     """Empties stderr if it is a file that has grown beyond FILE_BYTES: whoever starts a quiet daemon never does."""
     with contextlib.suppress(OSError):  # closed, or not ours to cut: then it stays as it is

@@ -6,18 +6,18 @@ Runs in: every process.
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from config.mistakes import DEFAULT, FLAG, Mistake, Origin, bad_values, broken_syntax, in_order, nearest, unknown_key
 from config.places import Places
-from config.settings import ENGINE_PATH, Settings
+from config.settings import Settings
+from config.toml_lines import lines_of
 
 BROUGHT_ALONG = {"WHISPER_BACKEND": "whisper_backend", "ALIGNMENT_BACKEND": "alignment_backend"}
 """Names people already have in their environment."""
@@ -28,7 +28,12 @@ BETWEEN_FOLDERS = re.compile(rf"{re.escape(os.pathsep)}|,\s*(?=[/~])")
 
 
 class ConfigError(Exception):
-    """A setting cannot be used; the message says where it stands, its key, its value and what is allowed."""
+    """Settings cannot be used. The message has a line for each mistake: its place, its key and what is allowed."""
+
+    @property
+    def mistakes(self) -> Sequence[str]:
+        """One sentence each."""
+        return str(self).split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +50,52 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class _Given:
     value: object
-    origin: str
+    origin: Origin
 
 
 def load(
-    places: Places, environment: Mapping[str, str], flags: Mapping[str, object] = MappingProxyType({})
+    places: Places,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object] = NO_FLAGS,
+    *,
+    config_file: Path | None = None,
 ) -> Loaded:
-    """All sources merged key by key and checked; raises ConfigError.
+    """All sources merged key by key and checked; raises ConfigError, with all that is wrong.
 
-    `flags` are dotted keys; one whose value is None was not given.
+    `flags` are dotted keys; one whose value is None was not given. `config_file` stands in for config.toml.
     """
     env_file = places.config_file.with_name(".env.pipeline")
     brought = _read_env_file(env_file)
-    given: dict[str, _Given] = {}
     # From the weakest to the strongest: later ones replace earlier ones.
-    given |= _from_toml(places.config_file)
-    given |= {key: _Given(text, f".env.pipeline ({env_file})") for _, key, text in _ours(brought)}
-    given |= {key: _Given(text, f"environment {name}") for name, key, text in _ours(environment)}
-    given |= {key: _Given(value, "flag") for key, value in flags.items() if value is not None}
-    for key, one in given.items():
-        if key not in KEYS:
-            raise ConfigError(f"{one.origin}: there is no setting {key}{_nearest(key, KEYS)}")
-    origins = {key: given[key].origin if key in given else "default" for key in KEYS}
-    if places.inbox is not None and "watch" not in given:
-        given["watch"] = _Given(({"path": places.inbox},), "default")
+    given, mistakes = _from_toml(config_file or places.config_file)
+    given |= {key: _Given(text, _in_env_file(env_file, name)) for name, key, text in _ours(brought)}
+    given |= {key: _Given(text, Origin(f"environment {name}")) for name, key, text in _ours(environment)}
+    given |= {key: _Given(value, FLAG) for key, value in flags.items() if value is not None}
+    known = {key: one for key, one in given.items() if key in KEYS}
+    mistakes += [
+        unknown_key(one.origin, tuple(key.split(".")), KEYS) for key, one in given.items() if key not in KEYS
+    ]
+    origins = {key: str(known[key].origin) if key in known else "default" for key in KEYS}
+    if places.inbox is not None and "watch" not in known:
+        known["watch"] = _Given(({"path": places.inbox},), DEFAULT)
+    whole = _nested(known)
+
+    def origin_of(path: tuple[str | int, ...]) -> Origin:
+        key = next((key for key in (str(path[0]), ".".join(map(str, path[:2]))) if key in known), None)
+        return DEFAULT if key is None else known[key].origin
+
     try:
-        settings = Settings.model_validate(_nested(given))
+        settings = Settings.model_validate(whole)
     except ValidationError as invalid:
-        raise ConfigError(_explained(invalid, given)) from invalid
+        mistakes += bad_values(invalid, whole, origin_of)
+        raise _error(mistakes) from invalid
+    if mistakes:
+        raise _error(mistakes)
     return Loaded(settings, origins, doubts=(*_doubts(brought, str(env_file)), *_doubts(environment, "environment")))
+
+
+def _error(mistakes: list[Mistake]) -> ConfigError:
+    return ConfigError("\n".join(mistake.sentence for mistake in in_order(mistakes)))
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -129,30 +151,43 @@ def _read_env_file(file: Path) -> dict[str, str]:
         raise _unreadable(file, unreadable) from unreadable
 
 
-def _from_toml(file: Path) -> dict[str, _Given]:
+def _in_env_file(file: Path, name: str) -> Origin:
+    """The last line that sets it: that is the one which counts."""
+    set_here = re.compile(rf"\s*(?:export\s+)?{name}\s*=")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    at = [number for number, line in enumerate(lines, 1) if set_here.match(line)]
+    return Origin(".env.pipeline", file, {(): at[-1]} if at else {}, variable=name)
+
+
+def _from_toml(file: Path) -> tuple[dict[str, _Given], list[Mistake]]:
+    """What it sets, and what is no setting at all."""
     try:
-        written = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        written = tomllib.loads(text)
     except FileNotFoundError:
-        return {}
+        return {}, []
     except tomllib.TOMLDecodeError as invalid:
-        raise ConfigError(f"{file} is not valid TOML: {invalid}") from invalid
+        raise ConfigError(broken_syntax(Origin(file.name, file), invalid).sentence) from invalid
     except (OSError, UnicodeDecodeError) as unreadable:
         raise _unreadable(file, unreadable) from unreadable
-    origin = f"config.toml ({file})"
+    origin = Origin(file.name, file, lines_of(text))
     given: dict[str, _Given] = {}
+    mistakes: list[Mistake] = []
     for name, value in written.items():
         if name == "watch" and not isinstance(value, list):
-            raise ConfigError(
-                f"{origin}: watched folders are a list: write [[watch]] on a line and path = … below, once for each; "
+            said = (
+                "watched folders are a list: write [[watch]] on a line and path = … below, once for each; "
                 "how they are looked at stands in [watching]"
             )
-        if isinstance(value, dict) and name not in TABLES:
+            mistakes.append(Mistake(origin, (name,), said))
+        elif isinstance(value, dict) and name not in TABLES and (value or name in SECTIONS):
             given |= {f"{name}.{key}": _Given(inner, origin) for key, inner in value.items()}
         elif name in SECTIONS:
-            raise ConfigError(f"{origin}: {name} is a section; write [{name}] on a line and its settings below")
+            said = f"{name} is a section; write [{name}] on a line and its settings below"
+            mistakes.append(Mistake(origin, (name,), said))
         else:
             given[name] = _Given(value, origin)
-    return given
+    return given, mistakes
 
 
 def _nested(given: Mapping[str, _Given]) -> dict[str, object]:
@@ -167,42 +202,10 @@ def _nested(given: Mapping[str, _Given]) -> dict[str, object]:
     return whole | sections
 
 
-def _explained(invalid: ValidationError, given: Mapping[str, _Given]) -> str:
-    wrong: dict[str, list[str]] = {}
-    for error in invalid.errors(include_url=False):
-        # A default may be wrong too: `~` where there is no home.
-        dotted = ".".join(str(step) for step in error["loc"])
-        key = next((key for key in KEYS if f"{dotted}.".startswith(f"{key}.")), dotted)
-        wrong.setdefault(key, []).append(_allowed(error))
-    lines = []
-    for key, allowed in wrong.items():
-        one = given.get(key)
-        place, value = (one.origin, f" = {one.value!r}") if one is not None else ("default", "")
-        lines.append(f"{place}: {key}{value}: {' or '.join(allowed)}")
-    return "\n".join(lines)
-
-
-def _allowed(error: ErrorDetails) -> str:
-    limits = error.get("ctx", {})
-    match error["type"], error["input"]:
-        case "literal_error", str() as written:
-            names = re.findall(r"'(\w+)'", str(limits["expected"]))
-            return f"allowed is {limits['expected']}{_nearest(written, names)}"
-        case "string_pattern_mismatch", _ if limits["pattern"] == ENGINE_PATH:
-            return "the import path of your own engine, package.module:Class"
-        case _:
-            return error["msg"].removeprefix("Value error, ")
-
-
-def _nearest(written: str, known: tuple[str, ...] | list[str]) -> str:
-    near = get_close_matches(written, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _doubts(environment: Mapping[str, str], place: str) -> Iterator[str]:
     for name in sorted(environment):
         if name == NOT_A_SETTING:
             if place != "environment":
                 yield f"{place}: STENO_HOME has no effect here, it must be known before this file is found"
         elif name.startswith("STENO_") and name not in NAMES:
-            yield f"{place}: {name} means nothing to stenod{_nearest(name, list(NAMES))}"
+            yield f"{place}: {name} means nothing to stenod{nearest(name, NAMES)}"

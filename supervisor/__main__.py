@@ -6,14 +6,17 @@ Runs in: supervisor.
 import argparse
 import asyncio
 import os
+import shutil
 import sys
+from dataclasses import replace
 
 import structlog
 
+from config.doubts import doubts_about
 from config.engines import resolve_engines
 from config.logs import cut_back_stderr, start_logging
 from config.places import find_places
-from config.sources import ConfigError, load
+from config.sources import ConfigError, Loaded, load
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
@@ -36,8 +39,21 @@ def main() -> int:
         cut_back_stderr()
     places = find_places()
     json_lines = not sys.stderr.isatty()
-    try:
+
+    def read() -> Loaded:
         loaded = load(places, os.environ)
+        choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+        doubts = doubts_about(
+            loaded.settings,
+            transcriber=choice.transcriber,
+            # A network disk may take its time; whoever watches the folder says what is wrong with it.
+            is_folder=lambda path: True,
+            find_program=shutil.which,
+        )
+        return replace(loaded, doubts=(*loaded.doubts, *doubts))
+
+    try:
+        loaded = read()
         choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
@@ -47,7 +63,8 @@ def main() -> int:
         log.warning("setting_doubted", doubt=doubt)
     try:
         with DaemonLock.acquire(places.lock):
-            asyncio.run(Daemon(loaded, choice, places, log_json=json_lines, log_quiet=asked.quiet).run())
+            daemon = Daemon(loaded, choice, places, log_json=json_lines, log_quiet=asked.quiet, read=read)
+            asyncio.run(daemon.run())
     except AlreadyRunning as other:
         print(f"stenod: {other}", file=sys.stderr)
         return EXIT_ALREADY_RUNNING

@@ -9,20 +9,23 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
 from config.engines import EngineChoice
+from config.logs import set_level
 from config.places import Places
-from config.sources import Loaded
+from config.sources import ConfigError, Loaded
 from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
+from supervisor.canary import Canary
 from supervisor.crash_reports import CrashReports
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk
@@ -31,9 +34,12 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
+from supervisor.reload import Reload, Use
 from supervisor.result_files import OutputRefused, remove_leftovers
+from supervisor.self_examination import SelfExamination
 from supervisor.spawner import Spawner
 from supervisor.upgrades import Upgrades
+from supervisor.wakefulness import Wakefulness
 from supervisor.watch_folder import WatchFolders
 from supervisor.watch_list import WatchList
 from supervisor.worker_keeper import WorkerKeeper
@@ -48,15 +54,25 @@ class Daemon:
     """Everything that runs in the supervisor process. Made once, run once."""
 
     def __init__(
-        self, loaded: Loaded, choice: EngineChoice, places: Places, *, log_json: bool, log_quiet: bool = False
+        self,
+        loaded: Loaded,
+        choice: EngineChoice,
+        places: Places,
+        *,
+        log_json: bool,
+        log_quiet: bool,
+        read: Callable[[], Loaded],
     ) -> None:
+        """`read` reads the settings again; it raises ConfigError where they would not do for a start."""
         self._settings = loaded.settings
         self._origins = loaded.origins
         self._choice = choice
         self._places = places
         self._log_json = log_json
         self._log_quiet = log_quiet
+        self._read = read
         self._stop = asyncio.Event()
+        self._reload_asked = asyncio.Event()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
@@ -74,7 +90,8 @@ class Daemon:
     async def _run_with(self, queue: JobQueue) -> None:
         settings, places = self._settings, self._places
         bus = EventBus()
-        board = JobBoard(bus)
+        wakefulness = Wakefulness(settings)
+        board = JobBoard(bus, wakefulness.note_running)
         spawner = Spawner()
         setups = worker_setups(
             settings,
@@ -118,7 +135,29 @@ class Daemon:
             created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
-        desk = FrontDesk(queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"))
+        examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)
+        canary = Canary(transcriber, aligner, settings, places.spool)
+        told_of_settings: list[Use] = [
+            lambda now: set_level(now.logs.level),
+            runner.use,
+            dispatcher.use,
+            canary.use,
+            wakefulness.use,
+        ]
+        reload = Reload(settings, self._read, told_of_settings)
+        desk = FrontDesk(
+            queue,
+            dispatcher,
+            board,
+            transcriber,
+            aligner,
+            watch_folders,
+            bus,
+            version("stenod"),
+            canary,
+            reload,
+            examination,
+        )
         listener = bind(places.socket)
         log.info(
             "daemon_started",
@@ -132,11 +171,14 @@ class Daemon:
             kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
+            staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
+            reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
             serving = parts.create_task(serve(create_app(desk), listener, stop=self._stop), name="socket")
             await self._stop.wait()
             log.info("daemon_stopping")
             bus.close()
-            watching.cancel()
+            for leaving in (watching, staying_awake, reloading):
+                leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(keeper.stop() for keeper in keepers))
             dispatching.cancel()
@@ -147,6 +189,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for asked in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(asked, self._asked_to_stop, asked)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up, sys.stderr.isatty())
 
     def _asked_to_stop(self, asked: signal.Signals) -> None:
         if self._stop.is_set():
@@ -158,6 +201,20 @@ class Daemon:
         signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
         signal.setitimer(signal.ITIMER_REAL, LONGEST_STOP_SECONDS)
         self._stop.set()
+
+    def _hung_up(self, had_terminal: bool) -> None:
+        """SIGHUP means read the settings again; but to a daemon in a terminal that was closed, it means stop."""
+        if had_terminal and not sys.stderr.isatty():
+            self._asked_to_stop(signal.SIGHUP)
+        else:
+            self._reload_asked.set()
+
+    async def _reload_when_asked(self, reload: Reload) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            with contextlib.suppress(ConfigError):  # it is in the log, and all is as before
+                await reload()
 
     async def _sweep(self, queue: JobQueue) -> None:
         """What a daemon that was killed left: half-written results, and spool folders of jobs that are over."""

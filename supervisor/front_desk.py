@@ -10,17 +10,21 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from config.sources import ConfigError
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
-from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
+from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
+from supervisor.canary import Canary
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at
 from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
+from supervisor.reload import Reload
 from supervisor.result_formats import render
+from supervisor.self_examination import SelfExamination
 from supervisor.status_report import health_view, queue_view, status_view
 from supervisor.transcript_rules import assemble
 from supervisor.watch_folder import WatchFolders
@@ -52,6 +56,9 @@ class FrontDesk:
         watch_folders: WatchFolders,
         bus: EventBus,
         version: str,
+        canary: Canary,
+        reload: Reload,
+        examination: SelfExamination,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -61,6 +68,9 @@ class FrontDesk:
         self._watch_folders = watch_folders
         self._bus = bus
         self._version = version
+        self._canary = canary
+        self._reload = reload
+        self._examination = examination
         self._started_at = time.monotonic()
 
     # --- jobs ------------------------------------------------------------------------------------------------
@@ -136,9 +146,21 @@ class FrontDesk:
             self._board.running,
         )
 
-    async def health(self) -> HealthView:
-        """Whether a recording handed over now would come out with words."""
-        return health_view(self._transcriber.view, None if self._aligner is None else self._aligner.view)
+    async def health(self, fresh: bool) -> HealthView:
+        """Whether a recording handed over now would come out with words; `fresh` asks for a proof made now."""
+        canary = await self._canary.ask(fresh=fresh)
+        return health_view(self._transcriber.view, None if self._aligner is None else self._aligner.view, canary)
+
+    async def reload(self) -> ReloadView:
+        """Read the settings again; what can change while running does."""
+        try:
+            return await self._reload()
+        except ConfigError as no:
+            raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` mends it") from no
+
+    async def examination(self) -> list[Finding]:
+        """What only the daemon can find out about its folders and its queue."""
+        return await self._examination.findings()
 
     async def restart(self, role: Role) -> WorkerView:
         """A fresh worker, its deaths forgotten."""

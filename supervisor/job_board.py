@@ -17,8 +17,10 @@ from supervisor.status_report import job_view
 class JobBoard:
     """What the database does not know: how far the running jobs are, and why no waiting one is started."""
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(self, bus: EventBus, on_running: Callable[[bool], None] = lambda jobs_run: None) -> None:
+        """`on_running` is told whether any job runs, after each begin and each end."""
         self._bus = bus
+        self._on_running = on_running
         self._running: dict[int, RunningView] = {}
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
@@ -56,10 +58,12 @@ class JobBoard:
             audio_seconds=job.audio_seconds,
         )
         self.tell(job)
+        self._on_running(True)
 
     def end(self, job_id: int) -> None:
         """The job's way is over, however it ended. Harmless twice."""
         self._running.pop(job_id, None)
+        self._on_running(bool(self._running))
 
     def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
         """What a job on its way calls at every step forward."""

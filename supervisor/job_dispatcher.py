@@ -60,6 +60,11 @@ class JobDispatcher:
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
+    def use(self, settings: Settings) -> None:
+        """These settings hold from now on; perhaps they let a job start."""
+        self._settings = settings
+        self.wake()
+
     def wake(self) -> None:
         """Something changed that may let a job start: a new job, a worker's state, the queue's pause."""
         self._woken.set()

@@ -249,6 +249,10 @@ class JobQueue:
         (row,) = await self._database.rows("SELECT is_on FROM switches WHERE name = 'paused'")
         return bool(row["is_on"])
 
+    async def write_nothing(self) -> None:
+        """An empty transaction of the writing kind. Raises JobQueueBroken where there can be no other."""
+        await self._database.write(lambda connection: None)
+
     def _refuse_when_full(self, connection: sqlite3.Connection) -> None:
         (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
         if waiting >= self._settings.most_waiting:

@@ -56,6 +56,10 @@ class JobRunner:
         self._naming = asyncio.Lock()
         """Held from choosing names to reserving them: two jobs at once must not choose the same."""
 
+    def use(self, settings: Settings) -> None:
+        """These settings hold from the next step on that asks for them; a job in hand keeps what it was told."""
+        self._settings = settings
+
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
         job = await self._same_recording(job)

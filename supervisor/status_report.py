@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from ipc.api_messages import JobStatus, JobView
 from ipc.status_views import (
+    CanaryView,
     DaemonView,
     HealthView,
     QueueView,
@@ -72,10 +73,12 @@ def status_view(
     )
 
 
-def health_view(transcriber: WorkerView, aligner: WorkerView | None) -> HealthView:
+def health_view(transcriber: WorkerView, aligner: WorkerView | None, canary: CanaryView | None = None) -> HealthView:
     """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
+    able = transcriber.state in ABLE and (aligner is None or aligner.state in ABLE)
     return HealthView(
-        healthy=transcriber.state in ABLE and (aligner is None or aligner.state in ABLE),
+        healthy=able and (canary is None or canary.healthy),
         transcriber=transcriber.state,
         aligner=None if aligner is None else aligner.state,
+        canary=canary,
     )

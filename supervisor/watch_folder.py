@@ -17,10 +17,15 @@ from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchEntry, WatchingSettings
 from ipc.status_views import WatchView
+from supervisor.disk_thread import on_disk
+from supervisor.folder_probe import FolderProbe, probe_folder
 from supervisor.watch_list import WatchList
 from supervisor.watched_folder import IsKnown, Take, WatchedFolder
 
 log = structlog.get_logger()
+
+LONGEST_PROBE_SECONDS = 10.0
+"""Somebody waits for `steno doctor`."""
 
 
 class NotWatched(Exception):
@@ -105,6 +110,17 @@ class WatchFolders:
     def views(self) -> tuple[WatchView, ...]:
         """What `steno status` shows."""
         return tuple(folder.view for folder in self._folders.values())
+
+    async def probe(self) -> tuple[FolderProbe, ...]:
+        """Every watched folder tried from inside the daemon, side by side, each in a limited time."""
+        return tuple(await asyncio.gather(*(self._probe(folder) for folder in self._folders)))
+
+    async def _probe(self, path: Path) -> FolderProbe:
+        limit_seconds = min(self._settings.unreachable_seconds, LONGEST_PROBE_SECONDS)
+        try:
+            return await asyncio.wait_for(on_disk(lambda: probe_folder(path, [path])), limit_seconds)
+        except TimeoutError:
+            return FolderProbe(str(path), "timed_out", f"no answer for {limit_seconds:g} s")
 
     def _put(self, path: Path, recursive: bool, permanent: bool) -> None:
         self._folders[path] = WatchedFolder(

@@ -17,6 +17,7 @@ from config.settings import WatchingSettings
 from ipc.status_views import WatchView
 from supervisor.file_identity import FileRefused
 from supervisor.folder_events import FolderEvents
+from supervisor.folder_probe import permission_hint
 from supervisor.folder_scan import FolderScan, PassedOver, SeenFile, scan_folder
 from supervisor.job import FileIdentity
 from supervisor.settling import Sighting, seen_again
@@ -215,10 +216,3 @@ class WatchedFolder:
                 )
             case _:
                 assert_never(state)
-
-
-def permission_hint(platform: str, program: str = sys.executable) -> str:
-    """What the owner has to do so that the daemon may read a folder. macOS grants it to the program, not the user."""
-    if platform == "darwin":
-        return f"System Settings → Privacy & Security → Full Disk Access: add {program}, then `steno service restart`"
-    return "give the user that runs the daemon read and search permission: chmod u+rx on the folder"

@@ -63,7 +63,7 @@ class DeskInMemory:
             daemon=DaemonView(pid=1, version="0", uptime_seconds=1.5), workers=self.workers, queue=QUEUE, watches=()
         )
 
-    async def health(self) -> HealthView:
+    async def health(self, fresh: bool) -> HealthView:
         return HealthView(healthy=True, transcriber="ready", aligner=None)
 
     async def restart(self, role: Role) -> None:

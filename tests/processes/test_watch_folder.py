@@ -19,11 +19,11 @@ from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchEntry, WatchingSettings
 from supervisor.file_identity import FileRefused
+from supervisor.folder_probe import permission_hint
 from supervisor.folder_scan import FolderScan, scan_folder
 from supervisor.job import FileIdentity
 from supervisor.watch_folder import NotWatched, WatchFolders
 from supervisor.watch_list import WatchList
-from supervisor.watched_folder import permission_hint
 
 SETTLE_SECONDS = 0.15
 NEVER_SECONDS = 3600.0

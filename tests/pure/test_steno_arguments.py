@@ -22,10 +22,10 @@ from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
-VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"
+VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo health"
 FAMILIES = {
     "watch": "list add remove",
-    "config": "show",
+    "config": "show check edit reload",
     "models": "list",
     "service": "install uninstall status restart",
 }

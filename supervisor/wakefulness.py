@@ -1,0 +1,128 @@
+"""Keeps the machine awake while a job runs, and only then.
+
+Runs in: supervisor.
+
+The systems want a process that holds the assertion for as long as it lives. Ours ends with us: caffeinate watches
+our pid, and what systemd-inhibit runs reads a pipe that closes with us.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+
+import structlog
+
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+LINGER_SECONDS = 20.0
+"""One job follows another: between them nothing is ended and started."""
+END_SECONDS = 1.0
+"""From the polite end of the holder to SIGKILL."""
+
+
+def holder(platform: str, pid: int) -> tuple[str, ...]:
+    """The command that keeps this machine from idle sleep for as long as it runs; `platform` is sys.platform."""
+    if platform == "darwin":
+        # -i: idle sleep alone; the display may go dark, and a closed lid sleeps. -w: it ends when we do.
+        return ("caffeinate", "-i", "-w", str(pid))
+    return (
+        "systemd-inhibit",
+        "--what=idle:sleep",
+        "--who=stenod",
+        "--why=a recording is being transcribed",
+        "--mode=block",
+        "cat",
+    )
+
+
+class Wakefulness:
+    """Told when jobs run, it never makes one wait. Where the system has no such program, it does without."""
+
+    def __init__(self, settings: Settings, *, linger_seconds: float = LINGER_SECONDS) -> None:
+        self._settings = settings
+        self._linger_seconds = linger_seconds
+        self._jobs_run = False
+        self._changed = asyncio.Event()
+        self._complained = False
+
+    def note_running(self, jobs_run: bool) -> None:
+        """Whether any job is on its way, whenever that changes."""
+        self._jobs_run = jobs_run
+        self._changed.set()
+
+    def use(self, settings: Settings) -> None:
+        """These settings hold from now on."""
+        self._settings = settings
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled; then nothing is held."""
+        while True:
+            await self._until(wanted=True)
+            child = await self._start()
+            if child is None:
+                await self._until(wanted=False)
+                continue
+            try:
+                await self._hold(child)
+            finally:
+                await _end(child)
+
+    async def _hold(self, child: Process) -> None:
+        """Until no job has run for a while. A holder that ends too early is not started again for these jobs."""
+        not_wanted = asyncio.create_task(self._until_not_wanted_for_long())
+        ended = asyncio.create_task(child.wait())
+        try:
+            await asyncio.wait((not_wanted, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not not_wanted.done():
+                self._complain("keep_awake_ended", exit_code=child.returncode)
+                await not_wanted
+        finally:
+            for waiting in (not_wanted, ended):
+                waiting.cancel()
+
+    async def _until_not_wanted_for_long(self) -> None:
+        while True:
+            await self._until(wanted=False)
+            try:
+                async with asyncio.timeout(self._linger_seconds):
+                    await self._until(wanted=True)
+            except TimeoutError:
+                return
+
+    async def _until(self, *, wanted: bool) -> None:
+        while (self._jobs_run and self._settings.power.keep_awake) != wanted:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _start(self) -> Process | None:
+        argv = holder(sys.platform, os.getpid())
+        try:
+            return await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
+        except OSError as error:
+            self._complain("keep_awake_unavailable", program=argv[0], error=error.strerror)
+            return None
+
+    def _complain(self, event: str, **facts: object) -> None:
+        """Once: a machine without such a program will not get one by asking."""
+        if not self._complained:
+            self._complained = True
+            log.info(event, **facts)
+
+
+async def _end(child: Process) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await child.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()

@@ -1,0 +1,303 @@
+"""What doctor makes of facts: devices, disks, folders, workers, canaries; how it looks and shows. No daemon.
+
+Runs in: the test process.
+"""
+
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from client import (
+    doctor,
+    doctor_daemon,
+    doctor_folders,
+    doctor_headroom,
+    doctor_service,
+    doctor_workers,
+)
+from client.doctor_look import Look, Looked, side_by_side
+from client.doctor_page import doctor_page
+from config.engines import EngineChoice
+from config.places import find_places
+from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
+from supervisor.folder_probe import permission_hint
+from supervisor.self_examination import watch_finding
+
+AT = "2026-01-02T03:04:05.000+00:00"
+NOW = datetime.fromisoformat(AT).astimezone(UTC)
+CHOICE = EngineChoice("mlx", "a:B", "whisperx", "c:D", "whisperx", "e:F")
+
+
+def states(findings: Iterable[Finding]) -> list[FindingState]:
+    return [finding.state for finding in findings]
+
+
+def only(findings: Iterable[Finding], state: FindingState = "broken") -> Finding:
+    """The one finding that is not well; it says why, and what to do."""
+    (found,) = [finding for finding in findings if finding.state != "ok"]
+    assert found.state == state
+    assert found.why and found.remedy
+    return found
+
+
+def worker(**facts: object) -> WorkerView:
+    known = {"role": "aligner", "engine": "whisperx", "model": "m", "device": "cpu", "state": "ready", "pid": 7}
+    return WorkerView.model_validate(known | {"restarts": 0, "last_death": None} | facts)
+
+
+# --- machine -----------------------------------------------------------------------------------------------------
+
+
+def test_rosetta_and_a_cpu_on_a_mac_are_named_and_nothing_of_it_elsewhere() -> None:
+    assert "Rosetta" in only(doctor_workers.rosetta_findings("darwin", "x86_64", 1)).what
+    assert not list(doctor_workers.rosetta_findings("darwin", "x86_64", None))
+    assert not list(doctor_workers.rosetta_findings("linux", "x86_64", 1))
+    slow = [worker(role="transcriber")]
+    assert "CPU" in only(doctor_workers.device_findings(slow, "darwin", "arm64"), "warning").what
+    assert not list(doctor_workers.device_findings(slow, "linux", "x86_64"))
+    metal = [worker(role="transcriber", engine="mlx", device="metal"), worker()]
+    assert not list(doctor_workers.device_findings(metal, "darwin", "arm64"))
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "files", "state"),
+    [(0, None, "broken"), (499, 9, "broken"), (9000, 0, "broken"), (501, 9, "warning"), (9000, None, "ok")],
+)
+def test_a_full_disk_is_broken_and_a_fuller_one_a_warning(free_mb: int, files: int | None, state: str) -> None:
+    disk = doctor_headroom.Disk(("spool", "model cache"), Path("/my disk"), free_mb * 1_000_000, files)
+    (found,) = doctor_headroom.disk_findings([disk], 500)
+    assert found.state == state
+    assert "/my disk (spool, model cache)" in found.what
+    assert state == "ok" or "'/my disk'" in found.remedy
+
+
+def test_each_disk_is_counted_once_by_whatever_of_it_exists(tmp_path: Path) -> None:
+    (disk,) = doctor_headroom.find_disks({"spool": tmp_path / "not" / "yet", "state": tmp_path})
+    assert disk.holds == ("spool", "state")
+    assert disk.place == tmp_path
+
+
+def test_workers_that_fill_the_memory_are_a_warning() -> None:
+    large = [worker(footprint_bytes=7_000_000_000)]
+    assert "7.0 GB" in only(doctor_headroom.memory_findings(8_000_000_000, large), "warning").what
+    assert states(doctor_headroom.memory_findings(8_000_000_000, [])) == ["ok"]
+    assert states(doctor_headroom.memory_findings(2_000_000_000, [])) == ["warning"]
+
+
+def test_the_model_cache_is_where_hugging_face_has_it() -> None:
+    assert doctor.hub_cache({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}) == Path("/a")
+    assert doctor.hub_cache({"HF_HOME": "/b"}) == Path("/b/hub")
+    assert doctor.hub_cache({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
+    assert doctor.hub_cache({}) == Path("~/.cache/huggingface/hub").expanduser()
+
+
+# --- folders -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o710, 0o400])
+def test_a_folder_that_is_not_private_names_its_chmod(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    folder.chmod(mode)
+    assert only([doctor_folders.private_folder("socket_folder", folder, os.geteuid())]).remedy == (
+        f"chmod 700 '{folder}'"
+    )
+    folder.chmod(0o700)
+    assert doctor_folders.private_folder("socket_folder", folder, os.geteuid()).state == "ok"
+
+
+def test_files_links_loops_and_foreign_owners_in_place_of_folders_are_broken(tmp_path: Path) -> None:
+    uid, link, loop, file = os.geteuid(), tmp_path / "link", tmp_path / "loop", tmp_path / "file"
+    link.symlink_to(tmp_path)
+    loop.symlink_to(loop)
+    file.touch()
+    assert "but a link" in only([doctor_folders.private_folder("state_folder", link, uid)]).what
+    assert "Too many levels" in only([doctor_folders.writable_folder("log_folder", loop)]).what
+    assert "not a folder" in only([doctor_folders.writable_folder("log_folder", file)]).what
+    assert "Not a directory" in only([doctor_folders.private_folder("state_folder", file / "in", uid)]).what
+    assert f"you are {uid + 1}" in only([doctor_folders.private_folder("state_folder", tmp_path, uid + 1)]).what
+
+
+def test_a_socket_path_that_is_too_long_and_a_runtime_folder_that_is_not_there_are_broken(tmp_path: Path) -> None:
+    assert "bytes" in only(doctor_folders.socket_path_findings(Path("/" + "x" * 103))).what
+    assert not list(doctor_folders.socket_path_findings(Path("/" + "x" * 102)))
+    gone = {"XDG_RUNTIME_DIR": str(tmp_path / "gone")}
+    assert "XDG_RUNTIME_DIR" in only(doctor_folders.session_findings(gone)).what
+    assert not list(doctor_folders.session_findings(gone | {"STENO_HOME": "/x"}))
+
+
+def test_a_home_that_is_no_folder_is_broken(tmp_path: Path) -> None:
+    def home(**environment: str) -> Finding:
+        return doctor_folders.home_finding(environment, find_places({"STENO_HOME": "/x"}), os.geteuid())
+
+    file = tmp_path / "file"
+    file.touch()
+    assert "no folder" in only([home(HOME=str(file))]).what
+    assert "STENO_HOME" in only([home(STENO_HOME=str(file))]).what
+    assert home(STENO_HOME=str(tmp_path / "new")).state == "ok"
+    nobody = doctor_folders.home_finding({}, find_places({"STENO_HOME": "/x"}), 2**31 - 7)
+    assert "HOME is not set" in only([nobody]).what
+
+
+# --- daemon, workers, canary -------------------------------------------------------------------------------------
+
+
+def absence(**facts: object) -> doctor_daemon.Absence:
+    known: dict[str, object] = {"socket": "/s", "refusal": "no", "is_stale": False, "last_pid": 7, "is_alive": False}
+    return doctor_daemon.Absence(**(known | {"ended_in_order": False, "last_words": None} | facts))  # type: ignore[arg-type]
+
+
+def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart() -> None:
+    def told(**facts: object) -> list[tuple[str, str]]:
+        found = list(doctor_daemon.absence_findings(absence(**facts), has_service=False))
+        assert all("steno serve" in one.remedy for one in found)
+        return [(one.check, one.what) for one in found]
+
+    (dead,) = told(last_words="error disk_failed")
+    assert dead == ("daemon", "the daemon is dead: pid 7 is gone without a farewell; the log ends: error disk_failed")
+    stale, _ = told(is_stale=True)
+    assert stale[0] == "stale_socket"
+    assert "lives (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]
+    assert "stopped in order" in told(ended_in_order=True)[0][1]
+    assert "none ever ran" in told(last_pid=None)[0][1]
+    (service,) = doctor_daemon.absence_findings(absence(), has_service=True)
+    assert service.remedy == "steno service restart"
+
+
+def test_a_broken_worker_tells_how_it_died_and_what_brings_it_back() -> None:
+    death = LastDeath(
+        signal="SIGSEGV", exit_code=-11, reason="segmentation fault while aligning", during_job=1, at=AT
+    )
+    broken = worker(state="broken", last_death=death)
+    found = only(doctor_workers.worker_findings([broken], CHOICE, "/logs/crashes", NOW))
+    assert "segmentation fault while aligning" in found.what
+    assert "/logs/crashes" in found.why
+    assert found.remedy.startswith("steno restart aligner")
+    hungry = worker(state="broken", note="needs model small: run `steno models pull small`")
+    assert only(doctor_workers.worker_findings([hungry], CHOICE, "/", NOW)).remedy == "steno models pull small"
+
+
+def test_a_fallback_that_stands_in_is_a_warning_and_no_aligner_on_purpose_is_none() -> None:
+    stand_in = worker(role="transcriber", engine="whisperx")
+    found = only(doctor_workers.worker_findings([stand_in, worker()], CHOICE, "/", NOW), "warning")
+    assert "stands in for mlx" in found.what
+
+
+def test_the_canary_tells_its_real_time_factor() -> None:
+    def found(**facts: object) -> Finding:
+        canary = {"healthy": True, "detail": "all 12 words timed", "at": AT, "audio_seconds": 4.0, "words": 12}
+        view = None if facts.get("none") else CanaryView.model_validate(canary | facts)
+        return doctor_workers.canary_finding(
+            HealthView(healthy=True, transcriber="ready", aligner="ready", canary=view)
+        )
+
+    quick = found(transcribe_seconds=0.5, align_seconds=0.5)
+    assert (quick.state, quick.what) == ("ok", "4.0 s of speech in 1.0 s (0.25 × real time): all 12 words timed")
+    assert only([found(transcribe_seconds=32.0)], "warning").what.startswith("4.0 s of speech in 32.0 s (8.00 ×")
+    assert found(transcribe_seconds=29.0).state == "ok"
+    assert "no words" in only([found(healthy=False, detail="no words")]).what
+    assert only([found(none=True)], "warning")
+    assert found(detail="the transcriber is busy").state == "ok"
+
+
+def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning(tmp_path: Path) -> None:
+    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> list[FindingState]:
+        service = doctor_service.Service("dev.stenod", loaded, current, pid, "exit code 78")
+        return states(doctor_service.service_findings(service, daemon))
+
+    assert told(7, 7) == ["ok"]
+    assert told(7, 7, current=False) == ["warning"]
+    assert told(None, 8) == ["warning"]
+    assert told(None, 8, loaded=False) == told(None, None) == ["broken"]
+    assert states(doctor_service.service_findings(None, 7)) == ["ok"]
+    assert not list(doctor_service.service_findings(None, None))
+    assert doctor_service.look_around(tmp_path, {}, 7) is None
+    unit = tmp_path / ".config" / "systemd" / "user" / "stenod.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    for environment, pid in (
+        ({"SYSTEMD_EXEC_PID": "7"}, 7),
+        ({"SYSTEMD_EXEC_PID": "8"}, None),
+        ({"XPC_SERVICE_NAME": "dev.stenod"}, 7),
+        ({"XPC_SERVICE_NAME": "application.com.apple.Terminal"}, None),
+    ):
+        found = doctor_service.look_around(tmp_path, environment, 7)
+        assert found is not None
+        assert found.pid == pid
+
+
+@dataclass(frozen=True)
+class Probe:
+    path: str
+    state: str
+    note: str
+
+
+@pytest.mark.parametrize("state", ["offline", "needs_permission", "not_writable", "timed_out"])
+@pytest.mark.parametrize("platform", ["darwin", "linux"])
+def test_every_trouble_of_a_watched_folder_has_a_remedy(state: str, platform: str) -> None:
+    probe = Probe("/Users/me/Documents", state, f"Operation not permitted: {permission_hint(platform)}")
+    found = only([watch_finding(probe, platform, "/python/bin/python3.11")])  # type: ignore[arg-type]
+    assert "/Users/me/Documents" in found.what
+    assert "Operation not permitted" in found.what
+    assert sys.executable not in found.what + found.remedy
+    if (state, platform) == ("needs_permission", "darwin"):
+        assert "Full Disk Access → + → /python/bin/python3.11" in found.remedy
+
+
+# --- looks and the page ------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_hangs_or_breaks_is_a_finding_and_holds_up_no_other() -> None:
+    never = threading.Event()
+    heard: list[Sequence[str]] = []
+
+    def explode() -> list[Finding]:
+        raise ZeroDivisionError("so it goes")
+
+    def hang() -> list[Finding]:
+        never.wait()
+        return []
+
+    began = time.monotonic()
+    looks = [
+        Look("a", "hanging", hang, deadline_seconds=0.2),
+        Look("a", "quick", lambda: [Finding(check="quick", state="ok", what="fine")]),
+        Look("b", "explosive", explode),
+    ]
+    hung, quick, exploded = side_by_side(looks, heard.append)
+    never.set()
+    assert time.monotonic() - began < 2.0
+    assert "no answer within 0.2 s" in only(hung.findings).what
+    assert quick.findings[0].what == "fine"
+    assert "ZeroDivisionError: so it goes" in only(exploded.findings).what
+    assert heard[-1] == ("hanging",)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_page_spells_out_what_is_broken_and_fits(width: int, verbose: bool) -> None:
+    evil = "/x/\x1b]0;owned\x07\u202egnp" + "/long" * 30
+    findings = (
+        Finding(check="fine", state="ok", what="all well", why="only if asked"),
+        Finding(check="meh", state="warning", what="hm", why="because", remedy="do less"),
+        Finding(check="bad", state="broken", what=evil, why="it hurts", remedy="chmod 700 there"),
+    )
+    page = io.StringIO()
+    console = Console(file=page, width=width, markup=False, highlight=False, emoji=False, color_system=None)
+    console.print(doctor_page([Looked("One", findings[:1]), Looked("Two", findings[1:])], verbose))
+    told = page.getvalue()
+    assert max(len(line) for line in told.splitlines()) <= width
+    assert not set(told) & set("\x1b\x07\u202e")
+    assert "it hurts" in told and "→ chmod 700 there" in told and "→ do less" in told
+    assert ("only if asked" in told) == ("because" in told) == verbose
+    assert "1 of 3 findings is broken, 1 warning" in told
