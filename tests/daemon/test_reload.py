@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
+from daemon_under_test import FAKES, MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 
 
@@ -94,8 +95,8 @@ def test_edit_puts_what_is_right_in_place_and_tells_the_daemon(tmp_path: Path) -
 
 
 def test_a_daemon_whose_terminal_was_closed_stops_and_one_that_has_it_reads_its_settings() -> None:
-    with a_daemon() as daemon:
-        daemon.stop()
+    with TemporaryDirectory(prefix="steno-test-", dir="/tmp") as home:
+        daemon = DaemonUnderTest(Path(home), FAKES)
         master, slave = pty.openpty()
         command = [sys.executable, "-P", "-m", "supervisor"]
         with subprocess.Popen(
