@@ -1,4 +1,4 @@
-"""The verbs about this machine: config show, models.
+"""The verbs about this machine: config show, check, edit and reload; models.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
@@ -15,7 +15,7 @@ import typer
 
 from client import exit_codes, here, terminal
 from client.jobs_verbs import Json
-from client.refusals import NoDaemon
+from client.refusals import NoDaemon, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +96,7 @@ def config_edit() -> None:
     draft.put_in_place()
     terminal.print_line(f"{draft.target} is written")
     try:
-        with here.daemon() as daemon:
-            _print_reload(daemon.reload())
+        _print_reload(_reloaded())
     except NoDaemon:
         terminal.print_line("no daemon runs; it holds from its next start on")
 
@@ -105,8 +104,7 @@ def config_edit() -> None:
 @app.command("reload", epilog="Example:\n\n  steno config reload")
 def config_reload(json: Json = False) -> None:
     """Let the running daemon read its settings again, as SIGHUP does."""
-    with here.daemon() as daemon:
-        found = daemon.reload()
+    found = _reloaded()
     if json:
         terminal.print_json(found)
     else:
@@ -146,6 +144,19 @@ def _tell(mistakes: "Sequence[str]", doubts: "Sequence[str]") -> None:
         terminal.say(f"steno: {mistake}")
     for doubt in doubts:
         terminal.say(f"doubt: {doubt}")
+
+
+def _reloaded() -> "ReloadView":
+    with here.daemon() as daemon:
+        try:
+            return daemon.reload()
+        except Refusal as no:
+            if no.code != "bad_config":
+                raise
+            # The daemon's environment may say what this shell's does not.
+            _tell(no.message.split("\n"), ())
+            terminal.say("the daemon goes on with what it had")
+            raise typer.Exit(exit_codes.USAGE) from no
 
 
 def _print_reload(found: "ReloadView") -> None:

@@ -67,8 +67,8 @@ class Mistake:
 
 
 def in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """As one meets them, reading the file from its top."""
-    return sorted(mistakes, key=lambda mistake: mistake.origin.line(mistake.path) or 0)
+    """Place by place, each file from its top."""
+    return sorted(mistakes, key=lambda mistake: (str(mistake.origin), mistake.origin.line(mistake.path) or 0))
 
 
 def unknown_key(origin: Origin, path: Path, known: Iterable[str]) -> Mistake:
@@ -77,12 +77,11 @@ def unknown_key(origin: Origin, path: Path, known: Iterable[str]) -> Mistake:
     return Mistake(origin, path, f"there is no setting {key}{nearest(key, known)}")
 
 
-def broken_syntax(origin: Origin, error: tomllib.TOMLDecodeError) -> Mistake:
+def broken_syntax(origin: Origin, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     """What is no TOML at all."""
-    line = re.search(r"at line (\d+)", str(error))
-    if line is not None:
-        origin = Origin(origin.name, origin.file, {(): int(line[1])})
-    return Mistake(origin, (), f"not valid TOML: {error}")
+    told = re.search(r"at line (\d+)", str(error))
+    line = int(told[1]) if told is not None else len(text.splitlines())  # "at end of document"
+    return Mistake(Origin(origin.name, origin.file, {(): line}), (), f"not valid TOML: {error}")
 
 
 def bad_values(invalid: ValidationError, whole: object, origin_of: Callable[[Path], Origin]) -> Iterator[Mistake]:
@@ -146,4 +145,4 @@ def _allowed(error: ErrorDetails) -> str:
         case "missing", _:
             return "this must be given"
         case _:
-            return error["msg"].removeprefix("Value error, ")
+            return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

@@ -73,7 +73,9 @@ def load(
     given |= {key: _Given(value, FLAG) for key, value in flags.items() if value is not None}
     known = {key: one for key, one in given.items() if key in KEYS}
     mistakes += [
-        unknown_key(one.origin, tuple(key.split(".")), KEYS) for key, one in given.items() if key not in KEYS
+        unknown_key(one.origin, tuple(key.split(".")), (*KEYS, *SECTIONS))
+        for key, one in given.items()
+        if key not in KEYS
     ]
     origins = {key: str(known[key].origin) if key in known else "default" for key in KEYS}
     if places.inbox is not None and "watch" not in known:
@@ -163,13 +165,14 @@ def _from_toml(file: Path) -> tuple[dict[str, _Given], list[Mistake]]:
     """What it sets, and what is no setting at all."""
     try:
         text = file.read_text(encoding="utf-8")
-        written = tomllib.loads(text)
     except FileNotFoundError:
         return {}, []
-    except tomllib.TOMLDecodeError as invalid:
-        raise ConfigError(broken_syntax(Origin(file.name, file), invalid).sentence) from invalid
     except (OSError, UnicodeDecodeError) as unreadable:
         raise _unreadable(file, unreadable) from unreadable
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as invalid:
+        raise ConfigError(broken_syntax(Origin(file.name, file), text, invalid).sentence) from invalid
     origin = Origin(file.name, file, lines_of(text))
     given: dict[str, _Given] = {}
     mistakes: list[Mistake] = []

@@ -56,7 +56,8 @@ def main() -> int:
         loaded = read()
         choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
     except ConfigError as wrong:
-        print(f"stenod: {wrong}", file=sys.stderr)
+        for mistake in wrong.mistakes:
+            print(f"stenod: {mistake}", file=sys.stderr)
         return os.EX_CONFIG
     start_logging(loaded.settings.logs.level, json_lines, places.log_file, owns_file=True, quiet=asked.quiet)
     for doubt in loaded.doubts:

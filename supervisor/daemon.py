@@ -205,6 +205,9 @@ class Daemon:
     def _hung_up(self, had_terminal: bool) -> None:
         """SIGHUP means read the settings again; but to a daemon in a terminal that was closed, it means stop."""
         if had_terminal and not sys.stderr.isatty():
+            # What we say on the way goes to the log file alone: a line to a terminal that is gone raises.
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stderr.fileno())
             self._asked_to_stop(signal.SIGHUP)
         else:
             self._reload_asked.set()

@@ -10,6 +10,8 @@ import pytest
 from daemon_under_test import MEMO, STARTERS, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
 
+from client.connection import Daemon
+
 pytestmark = pytest.mark.models
 
 SLOW_SECONDS = 300
@@ -46,6 +48,9 @@ def recording(daemon: DaemonUnderTest, source: Path, name: str) -> Path:
 def test_every_pair_of_engines_hears_the_memo_and_times_its_words(transcriber: str, aligner: str) -> None:
     with a_daemon(WHISPER_BACKEND=transcriber, ALIGNMENT_BACKEND=aligner, **STARTERS) as daemon:
         ready(daemon)
+        with Daemon(daemon.socket) as client:
+            canary = client.health(fresh=True).canary
+        assert canary is not None and canary.detail == "all 12 words timed"
         job = daemon.finished(daemon.submit(recording(daemon, MEMO, "memo.flac")), SLOW_SECONDS)
         assert (job["status"], job["timing"], job["degraded_reason"], job["language"]) == ("done", "word", None, "en")
         transcript = daemon.transcript(job)

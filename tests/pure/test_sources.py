@@ -142,6 +142,85 @@ def test_a_mistake_in_config_toml_is_named_with_its_file(places: Places, toml: s
     assert [part for part in [*said, str(places.config_file)] if part not in message] == [], message
 
 
+CROWDED = """\
+modle = "x"
+[watching]
+settle_seconds = "soon"   # scan_seconds = 3
+[[watch]]
+path = "/a"
+[[watch]]
+langage = "de"
+formats = ["json",
+           "pdf"]
+prompt = \'\'\'
+task = "no setting"
+\'\'\'
+task = "x"
+[watch.replacements]
+"a.b" = 3
+[[watch]]
+path = "/c"
+polling = 3
+language = "Deutsch"
+done = "/c"
+[hooks]
+on_done = "a 'b"
+timeout_seconds = 0
+[wathcing]
+"""
+
+
+def test_every_mistake_is_told_at_once_each_with_its_line_and_key(places: Places) -> None:
+    places.config_file.write_text(CROWDED)
+    places.config_file.with_name(".env.pipeline").write_text("A=1\nexport STENO_TASK=x\n")
+    told = refusal(places, {"STENO_WATCHING_SCAN_SECONDS": "0"}).split("\n")
+    file, env_file = f"({places.config_file})", f"({places.config_file.with_name('.env.pipeline')})"
+    assert told == [
+        f".env.pipeline line 2 {env_file}: STENO_TASK: task = 'x': allowed is 'transcribe' or 'translate'",
+        f"config.toml line 1 {file}: there is no setting modle; did you mean model?",
+        f"config.toml line 3 {file}: watching.settle_seconds = 'soon': must be a valid number, "
+        "unable to parse string as a number",
+        f"config.toml line 6 {file}: watch[1].path: this must be given",
+        f"config.toml line 7 {file}: there is no setting watch[1].langage; did you mean watch[1].language?",
+        f"config.toml line 9 {file}: watch[1].formats[1] = 'pdf': "
+        "allowed is 'json', 'srt', 'vtt', 'txt', 'tsv' or 'md'",
+        f"config.toml line 13 {file}: watch[1].task = 'x': allowed is 'transcribe' or 'translate'",
+        f'config.toml line 15 {file}: watch[1].replacements."a.b" = 3: must be a valid string',
+        f"config.toml line 18 {file}: watch[2].polling = 3: must be a valid boolean, unable to interpret input",
+        f"config.toml line 19 {file}: watch[2].language = 'Deutsch': a code like en or de, ^[a-z]{{2,3}}$",
+        f'config.toml line 22 {file}: hooks.on_done = "a \'b": No closing quotation: '
+        "write the command as a list of words",
+        f"config.toml line 23 {file}: hooks.timeout_seconds = 0: must be greater than 0",
+        f"config.toml line 24 {file}: there is no setting wathcing; did you mean watching?",
+        "environment STENO_WATCHING_SCAN_SECONDS: watching.scan_seconds = '0': must be greater than 0",
+    ]
+
+
+def test_a_watched_folder_of_the_environment_is_charged_to_its_variable(places: Places) -> None:
+    assert "environment STENO_WATCH: watch[1].path = 'b': a folder starts with / or ~" in refusal(
+        places, {"STENO_WATCH": "/a:b"}
+    )
+
+
+def test_a_rule_that_joins_two_settings_is_charged_to_their_table(places: Places) -> None:
+    places.config_file.write_text('\n[[watch]]\npath = "/c"\ndone = "/c"\n')
+    assert f"config.toml line 2 ({places.config_file}): watch[0]: /c: done and failed" in refusal(places, {})
+
+
+@pytest.mark.parametrize(("toml", "line"), [("a = [\n", 1), ("a = 1\nb =\n", 2), ("a = 1\na = 2\n", 2)])
+def test_broken_syntax_has_a_line_too(places: Places, toml: str, line: int) -> None:
+    places.config_file.write_text(toml)
+    assert f"config.toml line {line} ({places.config_file}): not valid TOML" in refusal(places, {})
+
+
+def test_another_file_may_stand_in_for_config_toml(places: Places, tmp_path: Path) -> None:
+    places.config_file.write_text('model = "here"\n')
+    draft = tmp_path / "draft.toml"
+    draft.write_text('model = "there"\n')
+    loaded = load(places, {}, config_file=draft)
+    assert (loaded.settings.model, loaded.origins["model"]) == ("there", f"draft.toml ({draft})")
+
+
 def test_a_config_file_that_cannot_be_read_is_not_a_missing_one(places: Places) -> None:
     places.config_file.write_bytes(b"model = '\xff'")
     assert "cannot be read" in refusal(places, {})

@@ -1,0 +1,140 @@
+"""The machine stays awake while jobs run: with a stand-in for the system's program, which writes down its life.
+
+Runs in: the test process.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from eventually import eventually, eventually_async
+from structlog.testing import capture_logs
+
+from config.settings import Settings
+from supervisor.wakefulness import Wakefulness, holder
+
+PROGRAM = holder(sys.platform, 1)[0]
+LINGER_SECONDS = 0.1
+
+
+@pytest.fixture
+def lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None) -> Path:
+    """A file with a line `PID arguments` for each start of the program."""
+    program = tmp_path / "bin" / PROGRAM
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$$ $@" >> {tmp_path}/lives\nexec cat\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    lives = tmp_path / "lives"
+    lives.touch()
+    return lives
+
+
+def pids(lives: Path) -> list[int]:
+    return [int(line.split()[0]) for line in lives.read_text().splitlines()]
+
+
+def arguments(lives: Path) -> list[str]:
+    return [line.split(" ", 1)[1] for line in lives.read_text().splitlines()]
+
+
+def held(lives: Path) -> bool:
+    return any(psutil.pid_exists(pid) for pid in pids(lives))
+
+
+@asynccontextmanager
+async def running(wakefulness: Wakefulness) -> AsyncIterator[None]:
+    task = asyncio.create_task(wakefulness.run())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_the_commands_are_those_of_the_systems() -> None:
+    assert holder("darwin", 123) == ("caffeinate", "-i", "-w", "123")
+    name, what, *_, mode, command = holder("linux", 123)
+    assert (name, what, mode, command) == ("systemd-inhibit", "--what=idle:sleep", "--mode=block", "cat")
+
+
+async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Path) -> None:
+    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    async with running(wakefulness):
+        wakefulness.note_running(True)
+        await eventually_async(lambda: held(lives), 5, "held")
+        wakefulness.note_running(False)
+        wakefulness.note_running(True)  # the next job comes at once
+        await asyncio.sleep(2 * LINGER_SECONDS)
+        assert len(pids(lives)) == 1 and held(lives)
+        wakefulness.note_running(False)
+        await eventually_async(lambda: not held(lives), 5, "let go")
+        wakefulness.note_running(True)
+        await eventually_async(lambda: len(pids(lives)) == 2, 5, "held again")
+    assert not held(lives)
+    assert arguments(lives) == [" ".join(holder(sys.platform, os.getpid())[1:])] * 2
+
+
+async def test_the_setting_lets_go_and_takes_hold_while_a_job_runs(lives: Path) -> None:
+    wakefulness = Wakefulness(
+        Settings.model_validate({"power": {"keep_awake": False}}), linger_seconds=LINGER_SECONDS
+    )
+    async with running(wakefulness):
+        wakefulness.note_running(True)
+        await asyncio.sleep(LINGER_SECONDS)
+        assert pids(lives) == []
+        wakefulness.use(Settings())
+        await eventually_async(lambda: held(lives), 5, "held")
+        wakefulness.use(Settings.model_validate({"power": {"keep_awake": False}}))
+        await eventually_async(lambda: not held(lives), 5, "let go")
+
+
+async def test_a_machine_without_the_program_is_told_once_and_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    wakefulness = Wakefulness(Settings(), linger_seconds=0.0)
+    with capture_logs() as logged:
+        async with running(wakefulness):
+            for _ in range(2):
+                wakefulness.note_running(True)
+                await eventually_async(lambda: bool(logged), 5, "told")
+                wakefulness.note_running(False)
+                await asyncio.sleep(0.02)
+    assert [(line["event"], line["log_level"]) for line in logged] == [("keep_awake_unavailable", "info")]
+
+
+async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path) -> None:
+    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    with capture_logs() as logged:
+        async with running(wakefulness):
+            wakefulness.note_running(True)
+            await eventually_async(lambda: held(lives), 5, "held")
+            os.kill(pids(lives)[0], signal.SIGKILL)
+            await eventually_async(lambda: bool(logged), 5, "seen")
+            await asyncio.sleep(0.05)
+            assert len(pids(lives)) == 1
+    assert logged[0]["event"] == "keep_awake_ended"
+
+
+def test_it_ends_with_us_however_we_end(lives: Path) -> None:
+    script = (
+        "import asyncio; from config.settings import Settings; from supervisor.wakefulness import Wakefulness\n"
+        "async def main():\n"
+        "    wakefulness = Wakefulness(Settings()); wakefulness.note_running(True); await wakefulness.run()\n"
+        "asyncio.run(main())"
+    )
+    with subprocess.Popen([sys.executable, "-P", "-c", script]) as us:
+        try:
+            eventually(lambda: held(lives), 20, "held")
+        finally:
+            us.kill()
+    eventually(lambda: not held(lives), 5, "gone with us")
