@@ -36,6 +36,8 @@ Folder = Annotated[Path, AfterValidator(_absolute)]
 """Absolute once checked; `~` is the home of who runs the daemon."""
 InnerFolder = Annotated[Path, AfterValidator(_expanded)]
 """Absolute, or relative to the watched folder it belongs to."""
+Pattern = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^([^~]|~[^/])")]
+"""What names look like: `*.m4a`, `meetings/*`; relative to the watched folder, so not `~/…`."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 """ISO 639-1 code."""
 

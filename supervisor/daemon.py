@@ -99,8 +99,7 @@ class Daemon:
         await self._sweep(queue)
         intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(
-            settings.watch,
-            settings.watching,
+            settings,
             intake.take,
             intake.is_known,
             excluded=(places.spool, places.state, places.logs),
