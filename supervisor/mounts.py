@@ -46,7 +46,7 @@ def is_on_network(folder: Path) -> bool:
 
 
 def mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount with the longest point around this absolute path; of two at one point the later, which hides the other."""
+    """The mount with the longest point around this absolute path; of two at one point the later, which is on top."""
     found: Mount | None = None
     for mount in mounts:
         is_around = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
