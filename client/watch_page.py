@@ -27,7 +27,8 @@ def watch_page(watches: Sequence[WatchView]) -> RenderableType:
     """Each folder with its state; below it what is said about it alone."""
     if not watches:
         return Text("no folder is watched: `steno watch add DIR`", "dim")
-    return Group(*(_folder(watch) for watch in watches))
+    first, *others = map(_folder, watches)
+    return Group(first, *(part for other in others for part in (Text(), other)))
 
 
 def _folder(watch: WatchView) -> RenderableType:

@@ -51,8 +51,8 @@ def watch_list(json: Json = False) -> None:
     "add",
     epilog="Examples:\n\n  steno watch add ~/Recordings --recursive\n\n"
     '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n\n'
-    "  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name {date} {stem}\n\n"
-    "A folder that is watched already is watched like this from now on. In config.toml the same stands as [[watch]].",
+    '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
+    "A folder that is watched already is watched like this from now on.",
 )
 def watch_add(
     folder: Folder,

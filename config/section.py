@@ -36,8 +36,6 @@ Folder = Annotated[Path, AfterValidator(_absolute)]
 """Absolute once checked; `~` is the home of who runs the daemon."""
 InnerFolder = Annotated[Path, AfterValidator(_expanded)]
 """Absolute, or relative to the watched folder it belongs to."""
-Pattern = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^([^~]|~[^/])")]
-"""What names look like: `*.m4a`, `meetings/*`; relative to the watched folder, so not `~/…`."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 """ISO 639-1 code."""
 
@@ -80,6 +78,16 @@ def _argv(written: object) -> object:
 
 Command = Annotated[tuple[str, ...], BeforeValidator(_argv)]
 """A program and its arguments; empty: none."""
+
+
+def _relative(pattern: str) -> str:
+    if pattern.startswith("~/"):
+        raise ValueError("patterns are relative to the watched folder: write it without ~/")
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_relative)]
+"""What names look like: `*.m4a`, `meetings/*`."""
 
 NAME_FIELDS = ("stem", "name", "folder", "language", "date", "time")
 """What a name template may hold: the recording's name without and with its extension, its folder's name, the

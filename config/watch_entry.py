@@ -3,6 +3,7 @@
 Runs in: every process.
 """
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -60,4 +61,4 @@ class WatchEntry(Section):
 
     def within(self, folder: Path) -> Path:
         """An InnerFolder of this entry, absolute."""
-        return self.path / folder
+        return Path(os.path.normpath(self.path / folder))
