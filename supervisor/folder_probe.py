@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from supervisor.file_identity import SF_DATALESS
+from supervisor.folder_scan import why_passed
 
 FILES_TRIED = 5
 """A single file may be forbidden for reasons of its own."""
@@ -88,7 +88,7 @@ def _some_files(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(facts.st_mode) and not getattr(facts, "st_flags", 0) & SF_DATALESS:
+            if stat.S_ISREG(facts.st_mode) and why_passed(entry.path, getattr(facts, "st_flags", 0)) is None:
                 yield entry.path
                 found += 1
             if found == FILES_TRIED:

@@ -88,13 +88,10 @@ class WatchFolders:
 
     def add(self, entry: WatchEntry) -> None:
         """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
-        stands = next((one for one in self._settings.watch if one.path == entry.path), None)
-        entry = with_hooks_of(entry, stands)
         self._removed.discard(entry.path)
-        if entry == stands:
-            self._added.pop(entry.path, None)
-        else:
-            self._added[entry.path] = entry
+        self._added[entry.path] = entry
+        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.watch):
+            del self._added[entry.path]  # that is what the settings say already
         self._arrange()
         self._save()
         log.info("watch_added", folder=str(entry.path), recursive=entry.recursive)
@@ -127,7 +124,8 @@ class WatchFolders:
     def _arrange(self) -> None:
         """Brings the folders in line with what is set, added and removed. Each is told of the others."""
         stand = {entry.path: entry for entry in self._settings.watch if entry.path not in self._removed}
-        terms = folder_terms(stand | self._added, self._added, self._settings, self._excluded)
+        added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
+        terms = folder_terms(stand | added, added, self._settings, self._excluded)
         for path in self._folders.keys() - terms.keys():
             self._end(path)
         for path, of_one in terms.items():
