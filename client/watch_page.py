@@ -15,9 +15,9 @@ from ipc.api_messages import JobOptions
 from ipc.status_views import PassedOverView, WatchView
 
 WHY_PASSED = {
-    "name_is_not_utf8": "its name is not valid UTF-8: rename it",
-    "only_in_icloud": "it is in iCloud only: download it in Finder",
-    "folder_cannot_be_read": "this folder cannot be read",
+    "name_is_not_utf8": "not valid UTF-8, rename",
+    "only_in_icloud": "only in iCloud, download in Finder",
+    "folder_cannot_be_read": "cannot be read",
 }
 MOST_NAMED = 5
 """Of files that are listed; the others are counted."""
