@@ -95,7 +95,11 @@ class Daemon:
             board.tell,
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
-        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool)
+
+        async def is_away(watch: str) -> bool:
+            return await watch_folders.is_away(watch)
+
+        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool, is_away)
         await self._sweep(queue)
         intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(

@@ -217,6 +217,11 @@ class JobQueue:
         )
         return [job_from(row) for row in rows]
 
+    async def waiting_from(self, watch: str) -> Sequence[int]:
+        """The ids of the waiting jobs that a watched folder brought."""
+        rows = await self._database.rows("SELECT id FROM jobs WHERE status = 'waiting' AND watch = ?", watch)
+        return [row["id"] for row in rows]
+
     async def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state; all states are there."""
         return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}

@@ -107,10 +107,15 @@ class WatchFolders:
             self._save()
         log.info("watch_removed", folder=str(path))
 
-    def entry(self, path: Path) -> WatchEntry | None:
+    def entry(self, path: Path | str) -> WatchEntry | None:
         """How this folder is watched now, hooks and all; None: not at all."""
-        folder = self._folders.get(path)
+        folder = self._folders.get(Path(path))
         return None if folder is None else folder.entry
+
+    async def is_away(self, path: Path | str) -> bool:
+        """Whether this watched folder cannot be reached just now, which its next look may not have told us yet."""
+        folder = self._folders.get(Path(path))
+        return folder is not None and await folder.is_away()
 
     @property
     def views(self) -> tuple[WatchView, ...]:

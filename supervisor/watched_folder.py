@@ -141,6 +141,16 @@ class WatchedFolder:
             return FolderProbe(str(self.path), "offline", self._condition.note or "")
         return found
 
+    async def is_away(self) -> bool:
+        """Whether the folder is not what it was at the last look: gone, without its disk, or silent."""
+        if self._condition.state != "watching":
+            return True
+        try:
+            facts = await asyncio.wait_for(on_disk(self.path.stat), LONGEST_PROBE_SECONDS)
+        except (OSError, TimeoutError):
+            return True
+        return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
+
     async def _look(self, events: FolderEvents) -> float:
         """Reads the folder and hands over what settled; returns when to look again, in monotonic seconds."""
         began = self._clock()

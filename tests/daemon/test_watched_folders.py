@@ -113,6 +113,29 @@ def test_a_folder_that_vanishes_and_returns_brings_what_is_new_and_nothing_twice
         assert [path.name for path in daemon.inbox.glob("old*.srt")] == ["old.srt"]
 
 
+def test_jobs_whose_folder_went_away_wait_for_its_return_and_do_not_fail() -> None:
+    with a_daemon(STENO_WATCHING_SCAN_SECONDS="60") as daemon:
+        daemon.post("/v1/queue/pause")
+        for seconds in (1.0, 1.1, 1.2):
+            drop(daemon.inbox, f"{seconds}.wav", seconds)
+        eventually(lambda: len(daemon.get("/v1/jobs")) == 3, 20)
+        away = daemon.inbox.rename(daemon.home / "away")
+        daemon.post("/v1/queue/resume")
+        eventually(lambda: any("not there now" in (job["note"] or "") for job in daemon.get("/v1/jobs")), 10)
+        eventually(lambda: daemon.get("/v1/status")["queue"]["waiting"] == 3, 10)
+        daemon.stop()
+        away.rename(daemon.inbox)
+        daemon.start()
+        assert [job["status"] for job in jobs_done(daemon, 3)] == ["done"] * 3
+        # A recording that its owner took away is another matter.
+        daemon.post("/v1/queue/pause")
+        drop(daemon.inbox, "deleted.wav", 1.3)
+        eventually(lambda: len(daemon.get("/v1/jobs")) == 4, 20)
+        (daemon.inbox / "deleted.wav").unlink()
+        daemon.post("/v1/queue/resume")
+        assert jobs_done(daemon, 4)[3]["error"]["code"] == "not_found"
+
+
 def test_a_failed_recording_waits_for_its_content_to_change_through_touches_and_restarts() -> None:
     with a_daemon(WHISPER_BACKEND="fake_engines:RaisingTranscriber", FAKE_CHUNK_SECONDS="1") as daemon:
         bad = drop(daemon.inbox, "bad.wav", 1.0)
