@@ -14,7 +14,7 @@ from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
 from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
-from supervisor.disk_thread import on_disk
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at
 from supervisor.job import Job, MoveNotAllowed
@@ -27,9 +27,6 @@ from supervisor.transcript_rules import assemble
 from supervisor.watch_entries import EntryRefused, entry_of
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
-
-LONGEST_LOOK_SECONDS = 10.0
-"""A folder on a disk that takes longer is not there for whoever asks."""
 
 
 class Refused(Exception):

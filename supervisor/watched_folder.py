@@ -13,7 +13,7 @@ from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchEntry
 from ipc.status_views import PassedOverView, WatchView
-from supervisor.disk_thread import on_disk
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.file_identity import FileRefused
 from supervisor.folder_condition import FolderCondition
 from supervisor.folder_events import FolderEvents
@@ -30,8 +30,6 @@ AFTER_EVENT_SECONDS = 0.2
 """Events come in bursts; one look serves them all."""
 REST_FACTOR = 5
 """A look is followed by so many times its own length without one, at most the settle time: huge folders cost time."""
-LONGEST_PROBE_SECONDS = 10.0
-"""Somebody waits for `steno doctor`."""
 MOST_PASSED_SHOWN = 100
 
 Take = Callable[[Path, WatchEntry], Awaitable[object]]
@@ -128,7 +126,7 @@ class WatchedFolder:
 
     async def probe(self) -> FolderProbe:
         """The folder tried from inside the daemon; a disk that does not answer costs a limited time."""
-        limit_seconds = min(self._terms.watching.unreachable_seconds, LONGEST_PROBE_SECONDS)
+        limit_seconds = min(self._terms.watching.unreachable_seconds, LONGEST_LOOK_SECONDS)
         if self._probing is None or self._probing.done():
             # One that is stuck is asked again: a second thread would get stuck beside it.
             written_to = self._terms.written_to
@@ -146,7 +144,7 @@ class WatchedFolder:
         if self._condition.state != "watching":
             return True
         try:
-            facts = await asyncio.wait_for(on_disk(self.path.stat), LONGEST_PROBE_SECONDS)
+            facts = await asyncio.wait_for(on_disk(self.path.stat), LONGEST_LOOK_SECONDS)
         except (OSError, TimeoutError):
             return True
         return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
