@@ -111,8 +111,9 @@ class Daemon:
     def watches(self) -> list[WatchView]:
         return self._send("GET", "/v1/watches", WATCHES.validate_json)
 
-    def add_watch(self, path: str, recursive: bool) -> WatchView:
-        asked = _asked(AddWatch, path, recursive=recursive)
+    def add_watch(self, path: str, **how: object) -> WatchView:
+        """Watch a folder; `how` are the other fields of AddWatch."""
+        asked = _asked(AddWatch, path, **how)
         return self._send("POST", "/v1/watches", WatchView.model_validate_json, asked)
 
     def remove_watch(self, path: str) -> None:
@@ -187,7 +188,12 @@ def _asked(kind: type[Asked], path: str, **fields: object) -> Asked:
 def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
     if any(0xD800 <= ord(letter) <= 0xDFFF for letter in path):
         return "bad_name", f"{path} is not valid UTF-8", "rename the file or its folder"
-    return "bad_name", f"{path}: {faults[0]['msg']}", "give a shorter path"
+    field = str(faults[0]["loc"][0])
+    return (
+        "bad_name",
+        f"{path}: {field}: {faults[0]['msg']}",
+        "give a shorter path" if field == "path" else "correct it",
+    )
 
 
 def _refusal(answer: httpx.Response) -> Refusal:

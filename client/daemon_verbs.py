@@ -1,13 +1,11 @@
-"""The verbs about the daemon: serve, status, restart, pause, resume, watch, logs, demo.
+"""The verbs about the daemon: serve, status, restart, pause, resume, logs, demo.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
 
-import os
 import sys
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +14,7 @@ from client import choices, here, terminal
 from client.jobs_verbs import Json
 
 app = typer.Typer()
-watch_app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
 PANEL = "The daemon"
-Folder = Annotated[Path, typer.Argument(metavar="DIR")]
 
 
 @app.command(
@@ -86,53 +82,6 @@ def resume(json: Json = False) -> None:
         terminal.print_json(queue)
     else:
         terminal.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
-
-
-# --- watch -------------------------------------------------------------------------------------------------------
-
-
-@watch_app.command("list", epilog="Example:\n\n  steno watch list --json")
-def watch_list(json: Json = False) -> None:
-    """Show the watched folders and what still grows in them."""
-    from client.status_page import watches_table
-
-    with here.daemon() as daemon:
-        found = daemon.watches()
-    if json:
-        terminal.print_json_array(found)
-    else:
-        terminal.show(watches_table(found))
-
-
-@watch_app.command("add", epilog="Example:\n\n  steno watch add ~/Recordings --recursive")
-def watch_add(
-    folder: Folder,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="With the folders within.")] = False,
-    json: Json = False,
-) -> None:
-    """Watch one more folder, after a restart too, until `steno watch remove`."""
-    with here.daemon() as daemon:
-        found = daemon.add_watch(str(_absolute(folder)), recursive)
-    if json:
-        terminal.print_json(found)
-    else:
-        terminal.print_line(f"watching {found.path}")
-
-
-@watch_app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
-def watch_remove(folder: Folder) -> None:
-    """Stop watching a folder; its jobs go on."""
-    path = str(_absolute(folder))
-    with here.daemon() as daemon:
-        daemon.remove_watch(path)
-    terminal.print_line(f"no longer watching {path}")
-
-
-def _absolute(folder: Path) -> Path:
-    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks
-
-
-# --- stories -----------------------------------------------------------------------------------------------------
 
 
 @app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno logs -f\n\n  steno logs --job 12 --json")

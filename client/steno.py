@@ -20,6 +20,7 @@ from client import (
     service_verbs,
     terminal,
     transcribe_verb,
+    watch_verbs,
 )
 from client.doctor_verb import app as doctor_app
 from client.refusals import NoDaemon, Refusal
@@ -39,7 +40,7 @@ app.add_typer(jobs_verbs.app)
 app.add_typer(transcribe_verb.app)
 app.add_typer(daemon_verbs.app)
 app.add_typer(health_verb.app)
-app.add_typer(daemon_verbs.watch_app, name="watch", rich_help_panel=daemon_verbs.PANEL)
+app.add_typer(watch_verbs.app, name="watch", rich_help_panel=daemon_verbs.PANEL)
 app.add_typer(service_verbs.app, name="service", rich_help_panel=MACHINE)
 app.add_typer(doctor_app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)

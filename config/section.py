@@ -79,6 +79,16 @@ def _argv(written: object) -> object:
 Command = Annotated[tuple[str, ...], BeforeValidator(_argv)]
 """A program and its arguments; empty: none."""
 
+
+def _relative(pattern: str) -> str:
+    if pattern.startswith("~/"):
+        raise ValueError("patterns are relative to the watched folder: write it without ~/")
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_relative)]
+"""What names look like: `*.m4a`, `meetings/*`."""
+
 NAME_FIELDS = ("stem", "name", "folder", "language", "date", "time")
 """What a name template may hold: the recording's name without and with its extension, its folder's name, the
 language heard, and the day (2026-11-22) and time (21.36.05) it was last changed."""

@@ -3,12 +3,13 @@
 Runs in: every process.
 """
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.section import Command, Folder, InnerFolder, Language, NameTemplate, Section
+from config.section import Command, Folder, InnerFolder, Language, NameTemplate, Pattern, Section
 
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
@@ -21,9 +22,9 @@ class WatchEntry(Section):
     """The watched folder."""
     recursive: bool = False
     """Whether folders within it count."""
-    include: tuple[str, ...] = ()
-    """Patterns like `*.m4a` or `meetings/*`; empty: every name of a recording."""
-    exclude: tuple[str, ...] = ()
+    include: tuple[Pattern, ...] = ()
+    """Patterns like `*.m4a` or `meetings/*`; empty: every name of a recording. `*.xyz` makes other names ones."""
+    exclude: tuple[Pattern, ...] = ()
     """Patterns of what is left alone, stronger than `include`."""
     polling: bool | None = None
     """Whether to do without file events; unset: chosen by the kind of disk, polling on network disks."""
@@ -60,4 +61,4 @@ class WatchEntry(Section):
 
     def within(self, folder: Path) -> Path:
         """An InnerFolder of this entry, absolute."""
-        return self.path / folder
+        return Path(os.path.normpath(self.path / folder))

@@ -229,5 +229,7 @@ def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
     for name, content in fields.items():
         if isinstance(content, dict):
             yield from _texts(content, f"{prefix}{name}.")
+        elif isinstance(content, tuple):
+            yield from _texts({str(at): one for at, one in enumerate(content)}, f"{prefix}{name}.")
         elif isinstance(content, str):
             yield prefix + name, content

@@ -6,6 +6,8 @@ A watch folder is also where people keep notes, and where our own outputs land: 
 job, so only what audio and video are called is taken. `steno submit` takes any name.
 """
 
+import re
+
 # fmt: off
 AUDIO = frozenset({
     ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".awb", ".bwf", ".caf", ".dts", ".eac3", ".flac",
@@ -28,16 +30,33 @@ INTERMEDIATE = (".temp", ".tmp")
 """yt-dlp merges into `talk.temp.m4a` and renames it when it is whole."""
 
 
+STUB = re.compile(r"\.(?P<name>.+)\.icloud")
+
+
 def is_candidate(name: str) -> bool:
     """Whether a file of this name, anywhere, may be a finished recording.
 
-    Hidden files (`._talk.m4a` is a resource fork) and Office's `~$` locks are not. What downloads and editors leave
-    on the way needs no list: `talk.m4a.part`, `.crdownload`, `.icloud` or `talk.m4a~` do not end as recordings do.
+    What downloads and editors leave on the way needs no list: `talk.m4a.part`, `.crdownload` or `talk.m4a~` do not
+    end as recordings do.
     """
-    if name.startswith((".", "~$")):
-        return False
-    stem, dot, ending = name.lower().rpartition(".")
-    return dot + ending in MEDIA and not stem.endswith(INTERMEDIATE)
+    return is_finished(name) and is_media(name)
+
+
+def is_finished(name: str) -> bool:
+    """Hidden files (`._talk.m4a` is a resource fork), Office's `~$` locks and half-merged downloads are not."""
+    return not name.startswith((".", "~$")) and not name.lower().rpartition(".")[0].endswith(INTERMEDIATE)
+
+
+def is_media(name: str) -> bool:
+    """Whether it ends as recordings do."""
+    _, dot, ending = name.lower().rpartition(".")
+    return dot + ending in MEDIA
+
+
+def name_in_icloud(name: str) -> str | None:
+    """`.talk.m4a.icloud`, which stood for `talk.m4a` in iCloud until macOS 14 → that name; None for other files."""
+    stub = STUB.fullmatch(name)
+    return None if stub is None else stub["name"]
 
 
 def is_searched(name: str) -> bool:

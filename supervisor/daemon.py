@@ -122,12 +122,15 @@ class Daemon:
             board.tell,
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
-        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool)
+
+        async def is_away(watch: str) -> bool:
+            return await watch_folders.is_away(watch)
+
+        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool, is_away)
         await self._sweep(queue)
         intake = Intake(queue, dispatcher, board)
         watch_folders = WatchFolders(
-            settings.watch,
-            settings.watching,
+            settings,
             intake.take,
             intake.is_known,
             excluded=(places.spool, places.state, places.logs),
@@ -143,6 +146,7 @@ class Daemon:
             dispatcher.use,
             canary.use,
             wakefulness.use,
+            watch_folders.use,
         ]
         reload = Reload(settings, self._read, told_of_settings)
         desk = FrontDesk(

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+LONGEST_LOOK_SECONDS = 10.0
+"""A disk that takes longer is not there for somebody who waits for the answer."""
+
 Answer = TypeVar("Answer")
 
 

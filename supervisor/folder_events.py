@@ -15,8 +15,6 @@ from watchdog import events
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from supervisor.candidate_names import is_candidate
-
 log = structlog.get_logger()
 
 # Everything but reads: our own look at the folder would be news of something happening in it.
@@ -39,15 +37,14 @@ class FolderEvents(events.FileSystemEventHandler):
     def __init__(
         self,
         folder: Path,
-        recursive: bool,
-        is_due_anyway: Callable[[str], bool],
+        is_news: Callable[[str], bool],
         look_soon: Callable[[], None],
         make_observer: Callable[[], BaseObserver] = Observer,
     ) -> None:
-        """`is_due_anyway` tells files that will be looked at in time: each write to a growing one is an event."""
+        """`is_news` tells by the path whether a file is wanted and not looked at anyway: each write is an event."""
         self._folder = folder
-        self._recursive = recursive
-        self._is_due_anyway = is_due_anyway
+        self._recursive = False
+        self._is_news = is_news
         self._look_soon = look_soon
         self._make_observer = make_observer
         self._observer: BaseObserver | None = None
@@ -59,26 +56,24 @@ class FolderEvents(events.FileSystemEventHandler):
         if event.is_directory or any(self._is_news(path) for path in paths):
             self._look_soon()
 
-    def _is_news(self, path: str) -> bool:
-        return is_candidate(path.rpartition("/")[2]) and not self._is_due_anyway(path)
-
-    def revive(self, place: tuple[int, int]) -> bool:
-        """Starts the observer, or replaces one that died or that watches a folder which is no longer there.
+    def revive(self, place: tuple[int, int], recursive: bool) -> bool:
+        """Starts the observer, or replaces one that died or that watches what is no longer asked for.
 
         Whether events come from now on that did not before.
 
         `place` is the folder's device and inode. Blocks while the system sets up; call it in a thread.
         Without events, the scans still find everything, so a failure is logged once and tried again next time.
         """
-        if self._is_alive() and place == self._place:
+        if self._is_alive() and (place, recursive) == (self._place, self._recursive):
             return False
-        if self._observer is not None:
+        if self._observer is not None and recursive == self._recursive:
             log.info("folder_events_lost", folder=str(self._folder))
         self.stop()
+        self._recursive = recursive
         try:
             self._observer = self._make_observer()
             self._observer.start()
-            self._observer.schedule(self, str(self._folder), recursive=self._recursive, event_filter=NOT_OF_READING)
+            self._observer.schedule(self, str(self._folder), recursive=recursive, event_filter=NOT_OF_READING)
         except (OSError, RuntimeError) as refusal:  # RuntimeError: no more threads, or FSEvents has the folder still
             self.stop()
             if not self._failed:

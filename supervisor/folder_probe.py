@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from supervisor.file_identity import SF_DATALESS
+from supervisor.folder_scan import why_passed
 
 FILES_TRIED = 5
 """A single file may be forbidden for reasons of its own."""
@@ -34,13 +34,13 @@ class FolderProbe:
     """The system's words and what to do about them; empty where all is well."""
 
 
-def probe_folder(folder: Path, written_to: Sequence[Path], hint: str = "") -> FolderProbe:
+def probe_folder(folder: Path, written_to: Sequence[Path]) -> FolderProbe:
     """Tries the folder, and each folder that is to be written to. Blocks for as long as the disk does.
 
     A missing folder of `written_to` counts by its parent: it is made when the first file goes there. Files whose
-    content is in iCloud only are not opened. `hint` is what a refused permission needs.
+    content is in iCloud only are not opened.
     """
-    path, hint = str(folder), hint or permission_hint(sys.platform)
+    path, hint = str(folder), permission_hint(sys.platform)
     try:
         refusals = _refusals(folder)
     except PermissionError as refused:
@@ -52,8 +52,11 @@ def probe_folder(folder: Path, written_to: Sequence[Path], hint: str = "") -> Fo
     for place in written_to:
         try:
             _try_to_write(place)
+        except PermissionError as refused:
+            allow = hint if sys.platform == "darwin" else "let the user that runs the daemon write there"
+            return FolderProbe(path, "not_writable", f"{_words(refused, place)}: {allow}")
         except OSError as refused:
-            return FolderProbe(path, "not_writable", f"{_words(refused)}: allow the daemon to write there")
+            return FolderProbe(path, "not_writable", _words(refused, place))
     return FolderProbe(path, "ok")
 
 
@@ -85,7 +88,7 @@ def _some_files(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(facts.st_mode) and not getattr(facts, "st_flags", 0) & SF_DATALESS:
+            if stat.S_ISREG(facts.st_mode) and why_passed(entry.path, getattr(facts, "st_flags", 0)) is None:
                 yield entry.path
                 found += 1
             if found == FILES_TRIED:
@@ -99,5 +102,5 @@ def _try_to_write(folder: Path) -> None:
         pass
 
 
-def _words(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+def _words(error: OSError, about: Path | None = None) -> str:
+    return f"{about or error.filename}: {error.strerror}"

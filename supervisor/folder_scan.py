@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from supervisor.candidate_names import is_candidate, is_searched, is_storable
+from supervisor.candidate_names import is_searched, is_storable, name_in_icloud
 from supervisor.job import FileIdentity
+from supervisor.name_patterns import NamePatterns
 
 SF_DATALESS = 0x4000_0000
 """macOS's st_flags of a file or folder whose content lives in iCloud only."""
@@ -22,8 +23,20 @@ WhyPassed = Literal["name_is_not_utf8", "only_in_icloud", "folder_cannot_be_read
 
 
 @dataclass(frozen=True, slots=True)
+class ScanRules:
+    """What of a folder counts."""
+
+    patterns: NamePatterns
+    recursive: bool = False
+    closed: tuple[Path, ...] = ()
+    """Folders that are not entered: ours, where files go when they are done, and others that are watched."""
+    left_alone: tuple[Path, ...] = ()
+    """Folders whose own files are not looked at, but whose inner folders are: others watched without theirs."""
+
+
+@dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A regular file with the name of a recording."""
+    """A regular file with a name that is wanted."""
 
     path: str
     """Absolute. Text, because a Path costs more to make than the file costs to look at."""
@@ -46,24 +59,32 @@ class FolderScan:
 
     folder: tuple[int, int]
     """Device and inode: another pair means the folder was replaced, or a disk mounted over it."""
+    is_mount_point: bool
+    """Whether a disk begins here."""
+    is_bare: bool
+    """Nothing but hidden names in it, as in a mount point that waits for its disk."""
     files: tuple[SeenFile, ...]
     """Oldest first."""
     passed: frozenset[PassedOver]
 
 
-def scan_folder(folder: Path, recursive: bool, excluded: Sequence[Path] = ()) -> FolderScan:
+def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> FolderScan:
     """Reads the folder. Raises OSError when it cannot be read itself: missing, not a folder, no permission.
 
-    Symbolic links, FIFOs, sockets and devices are never listed and never followed. Folders in `excluded` are told
-    by device and inode, so spelling, links and letter case do not matter; the watched folder itself always counts.
+    Symbolic links, FIFOs, sockets and devices are never listed and never followed. Folders in the rules are told by
+    device and inode, so spelling, links and letter case do not matter; the watched folder itself always counts.
+    Where inodes do not hold, as on network disks, files are told apart without them: device and inode are 0 then.
     """
-    avoided = frozenset(_existing(excluded))
+    closed = frozenset(_existing(rules.closed if rules.recursive else ()))
+    left_alone = frozenset(_existing(rules.left_alone if rules.recursive else ()))
     files: list[SeenFile] = []
     passed: set[PassedOver] = set()
     top = folder.stat()
-    left = [folder]
+    around = os.stat(os.path.join(folder, ".."))  # noqa: PTH116, PTH118 - Path would take the `..` for text
+    is_bare = True
+    left = [(folder, "", True)]
     while left:
-        inside = left.pop()
+        inside, prefix, counts = left.pop()
         try:
             entries = os.scandir(inside)
         except OSError:
@@ -73,25 +94,31 @@ def scan_folder(folder: Path, recursive: bool, excluded: Sequence[Path] = ()) ->
             continue
         with entries:
             for entry in entries:
+                is_bare = is_bare and entry.name.startswith(".")
                 try:
                     facts = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue  # gone between the listing and the look
+                name = prefix + entry.name
                 if stat.S_ISDIR(facts.st_mode):
-                    wanted = recursive and is_searched(entry.name) and _place(facts) not in avoided
+                    wanted = rules.recursive and is_searched(entry.name) and not rules.patterns.close(name)
+                    wanted = wanted and _place(facts) not in closed
                 else:
-                    wanted = stat.S_ISREG(facts.st_mode) and is_candidate(entry.name)
+                    wanted = counts and stat.S_ISREG(facts.st_mode) and rules.patterns.want(name)
+                    away = name_in_icloud(entry.name) if counts and not wanted else None
+                    if away is not None and rules.patterns.want(prefix + away):
+                        passed.add(PassedOver(str(inside / away), "only_in_icloud"))
                 if not wanted:
                     continue
                 why = why_passed(entry.path, getattr(facts, "st_flags", 0))
                 if why is not None:
                     passed.add(PassedOver(entry.path, why))
                 elif stat.S_ISDIR(facts.st_mode):
-                    left.append(Path(entry.path))
+                    left.append((Path(entry.path), f"{name}/", _place(facts) not in left_alone))
                 else:
-                    files.append(SeenFile(entry.path, _identity(facts), facts.st_ctime_ns))
+                    files.append(SeenFile(entry.path, _identity(facts, inodes_hold), facts.st_ctime_ns))
     files.sort(key=lambda seen: (seen.identity.mtime_ns, seen.path))
-    return FolderScan(_place(top), tuple(files), frozenset(passed))
+    return FolderScan(_place(top), around.st_dev != top.st_dev, is_bare, tuple(files), frozenset(passed))
 
 
 def why_passed(path: str, flags: int) -> WhyPassed | None:
@@ -113,5 +140,6 @@ def _place(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 
 
-def _identity(facts: os.stat_result) -> FileIdentity:
-    return FileIdentity(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+def _identity(facts: os.stat_result, inodes_hold: bool) -> FileIdentity:
+    device, inode = (facts.st_dev, facts.st_ino) if inodes_hold else (0, 0)
+    return FileIdentity(device, inode, facts.st_size, facts.st_mtime_ns)

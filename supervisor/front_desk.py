@@ -16,6 +16,7 @@ from ipc.events import Event, QueuePaused
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.canary import Canary
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, look_at
 from supervisor.job import Job, MoveNotAllowed
@@ -27,6 +28,7 @@ from supervisor.result_formats import render
 from supervisor.self_examination import SelfExamination
 from supervisor.status_report import health_view, queue_view, status_view
 from supervisor.transcript_rules import assemble
+from supervisor.watch_entries import EntryRefused, entry_of
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -189,13 +191,16 @@ class FrontDesk:
         return list(self._watch_folders.views)
 
     async def add_watch(self, wanted: AddWatch) -> WatchView:
-        """Watch one more folder."""
+        """Watch one more folder; one that is watched, like this from now on."""
         _refuse_relative(wanted.path)
-        path = Path(wanted.path)
-        if not await asyncio.to_thread(path.is_dir):
+        try:
+            entry = entry_of(wanted)
+        except EntryRefused as no:
+            raise Refused(422, "bad_watch", no.message, no.hint) from no
+        if self._watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
             raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
-        self._watch_folders.add(path, wanted.recursive)
-        return next(view for view in self._watch_folders.views if Path(view.path) == path)
+        self._watch_folders.add(entry)
+        return next(view for view in self._watch_folders.views if Path(view.path) == entry.path)
 
     async def remove_watch(self, path: str) -> None:
         """Stop watching a folder; its jobs go on."""
@@ -210,6 +215,14 @@ class FrontDesk:
             return await self._queue.get(job_id)
         except NoSuchJob as no:
             raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
+
+    async def _is_folder(self, path: str) -> bool:
+        try:
+            return await asyncio.wait_for(on_disk(lambda: os.path.isdir(path)), LONGEST_LOOK_SECONDS)  # noqa: PTH112
+        except TimeoutError:
+            raise Refused(
+                400, "folder_unreachable", f"{path!r} does not answer", "see that its disk is there and try again"
+            ) from None
 
     async def _queue_view(self) -> QueueView:
         return queue_view(await self._queue.counts(), await self._queue.is_paused())

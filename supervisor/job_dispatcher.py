@@ -5,25 +5,29 @@ Runs in: supervisor.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import JobError, JobStatus
+from ipc.api_messages import JobStatus
 from supervisor.job import FINISHED, Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
+from supervisor.job_ending import CANCELLED, ending_of
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
-from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait, JobSuperseded
+from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed
 from supervisor.status_report import ABLE
 from supervisor.upgrades import Upgrades
 from supervisor.worker_keeper import WorkerKeeper
 
 log = structlog.get_logger()
 
+FOLDER_AWAY_SECONDS = 30.0
+"""While a watched folder is away, one of its jobs is tried so often, for all of them."""
+IsAway = Callable[[str], Awaitable[bool]]
 JOBS_AT_ONCE = 2
 """One at the transcriber, and one whose last words are still being timed or written."""
 PRUNE_SECONDS = 6 * 3600.0
@@ -42,7 +46,9 @@ class JobDispatcher:
         board: JobBoard,
         settings: Settings,
         spool: Path,
+        is_away: IsAway | None = None,
     ) -> None:
+        """`is_away` tells of a watched folder whether it is out of reach just now."""
         self._queue = queue
         self._runner = runner
         self._transcriber = transcriber
@@ -50,6 +56,7 @@ class JobDispatcher:
         self._board = board
         self._settings = settings
         self._spool = spool
+        self._is_away = is_away
         self._woken = asyncio.Event()
         self._at_transcriber = asyncio.Semaphore(1)
         self._in_flight = asyncio.Semaphore(JOBS_AT_ONCE)
@@ -221,9 +228,11 @@ class JobDispatcher:
                 with contextlib.suppress(JobQueueBroken, MoveNotAllowed):
                     await self._queue.move(job.id, "waiting")
                 raise
-            status, changes = _CANCELLED
+            status, changes = CANCELLED
         except Exception as why:  # noqa: BLE001  the job's boundary: every way of ending gets its name
-            status, changes = _ending(job.id, why)
+            status, changes = ending_of(job.id, why)
+            if isinstance(why, JobFailed) and not why.quarantined and await self._waits_for_its_folder(job):
+                status, changes = "waiting", {"note": f"{job.watch} is not there now, and with it the recording"}
         self._board.end(job.id)
         if status == "waiting":
             self._set_back[job.id] = asyncio.get_running_loop().time() + LOOK_AGAIN_SECONDS
@@ -231,6 +240,14 @@ class JobDispatcher:
             # Before the end is known to anybody: a retry would find its spool taken away.
             await asyncio.to_thread(self._runner.clear_spool, job.id)
         return await self._record(job.id, status, changes)
+
+    async def _waits_for_its_folder(self, job: Job) -> bool:
+        """Whether what failed may be mended by the return of a disk; all that wait for it are then set back."""
+        if job.watch is None or self._is_away is None or not await self._is_away(job.watch):
+            return False
+        until = asyncio.get_running_loop().time() + FOLDER_AWAY_SECONDS
+        self._set_back |= dict.fromkeys(await self._queue.waiting_from(job.watch), until)
+        return True
 
     async def _record(self, job_id: int, status: JobStatus, changes: JobChanges) -> Job:
         """Stored, however long a broken database keeps us: meanwhile no other job could do anything either."""
@@ -244,32 +261,6 @@ class JobDispatcher:
                 log.error("job_ending_not_stored", job=job_id, status=status, code=broken.code, error=broken.message)
                 self._board.why_waiting = f"{broken.message}; {broken.hint}"
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-
-Ending = tuple[JobStatus, JobChanges]
-
-_CANCELLED: Ending = ("cancelled", {})
-
-
-def _ending(job_id: int, why: Exception) -> Ending:
-    """What the database is told about a job whose way ended early."""
-    match why:
-        case JobFailed():
-            return "failed", {"error": why.error, "quarantined": why.quarantined}
-        case JobMustWait():
-            return "waiting", {"note": why.note}
-        case JobQueueBroken():
-            return "waiting", {"note": f"{why.message}; {why.hint}"}
-        case JobSuperseded():
-            return "cancelled", {"note": "the recording changed; its new version is another job"}
-        case _:
-            log.error("job_hit_a_bug", job=job_id, exc_info=why)
-            error = JobError(
-                code="internal_error",
-                message=f"{type(why).__name__}: {why}",
-                hint="this is a mistake in stenod; the log has the traceback, `steno retry` tries again",
-            )
-            return "failed", {"error": error}
 
 
 def _once(act: Callable[[], None]) -> Callable[[], None]:

@@ -78,16 +78,22 @@ class JobQueue:
         return await self._database.write(work)
 
     async def add_from_watch(
-        self, path: str, options: JobOptions, identity: FileIdentity, watch: str | None = None
+        self,
+        path: str,
+        options: JobOptions,
+        identity: FileIdentity,
+        watch: str | None = None,
+        treatment: str | None = None,
     ) -> Job | None:
         """A new job, or None if this very content came from a watch folder before: then it is only remembered.
 
-        `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
+        `treatment` says how the folder's recordings are treated: content that came from folders which all treat it
+        otherwise is new. `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
         """
 
         def work(connection: sqlite3.Connection) -> Job | None:
             self._refuse_when_full(connection)
-            if not remember_file(connection, path, identity):
+            if not remember_file(connection, path, identity, treatment):
                 return None
             return insert_job(connection, path, options, identity, self._now(), watch)
 
@@ -98,8 +104,11 @@ class JobQueue:
         return await self._database.write(lambda connection: remember_file(connection, path, identity))
 
     async def was_seen(self, path: str, identity: FileIdentity) -> bool:
-        """Whether this file came from a watch folder before and has not changed since. Reads no content."""
-        question = "SELECT 1 FROM seen_files WHERE path = ? AND inode = ? AND size = ? AND mtime_ns = ?"
+        """Whether this file came from a watch folder before and has not changed since. Reads no content.
+
+        An inode of 0 is not known, as on disks where it does not hold; size and time must do there.
+        """
+        question = "SELECT 1 FROM seen_files WHERE path = ? AND ? IN (inode, '0') AND size = ? AND mtime_ns = ?"
         facts = (path, str(identity.inode), identity.size, identity.mtime_ns)
         return bool(await self._database.rows(question, *facts))
 
@@ -207,6 +216,11 @@ class JobQueue:
             limit,
         )
         return [job_from(row) for row in rows]
+
+    async def waiting_from(self, watch: str) -> Sequence[int]:
+        """The ids of the waiting jobs that a watched folder brought."""
+        rows = await self._database.rows("SELECT id FROM jobs WHERE status = 'waiting' AND watch = ?", watch)
+        return [row["id"] for row in rows]
 
     async def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state; all states are there."""

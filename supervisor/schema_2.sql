@@ -3,6 +3,10 @@
 -- The watched folder that brought the recording; NULL: it was handed over.
 ALTER TABLE jobs ADD COLUMN watch TEXT;
 
+-- How the folder wanted it treated, as JSON: another folder with other wishes may have the same recording.
+-- NULL: from before folders had wishes.
+ALTER TABLE seen_files ADD COLUMN treatment TEXT;
+
 -- Each is deleted when it is done or given up. Written in the transaction that ends the job: a kill loses none.
 CREATE TABLE errands (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

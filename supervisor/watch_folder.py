@@ -15,17 +15,16 @@ import structlog
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchEntry, WatchingSettings
+from config.settings import Settings, WatchEntry
 from ipc.status_views import WatchView
-from supervisor.disk_thread import on_disk
-from supervisor.folder_probe import FolderProbe, probe_folder
+from supervisor.folder_memory import IsKnown
+from supervisor.folder_probe import FolderProbe
+from supervisor.folder_terms import FolderTerms, folder_terms
+from supervisor.watch_entries import with_hooks_of
 from supervisor.watch_list import WatchList
-from supervisor.watched_folder import IsKnown, Take, WatchedFolder
+from supervisor.watched_folder import Take, WatchedFolder
 
 log = structlog.get_logger()
-
-LONGEST_PROBE_SECONDS = 10.0
-"""Somebody waits for `steno doctor`."""
 
 
 class NotWatched(Exception):
@@ -33,12 +32,14 @@ class NotWatched(Exception):
 
 
 class WatchFolders:
-    """All watched folders: those of the settings, and those added while running, which outlive a restart."""
+    """All watched folders: those of the settings, and those added while running, which outlive a restart.
+
+    A folder that was added is watched as it was added, also if it stands in the settings.
+    """
 
     def __init__(
         self,
-        entries: Sequence[WatchEntry],
-        settings: WatchingSettings,
+        settings: Settings,
         take: Take,
         is_known: IsKnown,
         *,
@@ -48,7 +49,7 @@ class WatchFolders:
         clock: Callable[[], float] = time.monotonic,
         make_observer: Callable[[], BaseObserver] = Observer,
     ) -> None:
-        """`excluded`: spool, state, logs and output folders, not searched. `created`: made when missing at start."""
+        """`excluded`: spool, state and logs, not searched. `created`: made when missing at start."""
         self._settings = settings
         self._take = take
         self._is_known = is_known
@@ -61,12 +62,9 @@ class WatchFolders:
         self._folders: dict[Path, WatchedFolder] = {}
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._added: dict[Path, bool] = {} if watch_list is None else watch_list.read()
-        for entry in entries:
-            self._put(entry.path, entry.recursive, permanent=True)
-        for path, recursive in self._added.items():
-            if path not in self._folders:
-                self._put(path, recursive, permanent=False)
+        self._added: dict[Path, WatchEntry] = {} if watch_list is None else watch_list.read()
+        self._removed: set[Path] = set()
+        self._arrange()
 
     async def run(self) -> None:
         """Watches until cancelled."""
@@ -82,29 +80,42 @@ class WatchFolders:
             self._group = None
             self._tasks.clear()
 
-    def add(self, path: Path, recursive: bool) -> None:
-        """Watches one more folder, now and after the next start; for one that is watched, changes `recursive`."""
-        here = self._folders.get(path)
-        if here is not None and here.recursive == recursive:
-            return
-        self._end(path)
-        self._put(path, recursive, permanent=here is not None and here.permanent)
-        if self._group is not None:
-            self._begin(path)
-        if not self._folders[path].permanent:
-            self._added[path] = recursive
-            self._save()
-        log.info("watch_added", folder=str(path), recursive=recursive)
+    def use(self, settings: Settings) -> None:
+        """The settings were read again: folders come and go and change; what is known about their files stays."""
+        self._settings = settings
+        self._removed.clear()
+        self._arrange()
+
+    def add(self, entry: WatchEntry) -> None:
+        """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
+        self._removed.discard(entry.path)
+        self._added[entry.path] = entry
+        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.watch):
+            del self._added[entry.path]  # that is what the settings say already
+        self._arrange()
+        self._save()
+        log.info("watch_added", folder=str(entry.path), recursive=entry.recursive)
 
     def remove(self, path: Path) -> None:
-        """Stops watching; one that stands in the settings comes back at the next start. Raises NotWatched."""
+        """Stops watching; one that stands in the settings comes back when they are read again. Raises NotWatched."""
         if path not in self._folders:
             raise NotWatched(str(path))
-        self._end(path)
-        del self._folders[path]
-        if self._added.pop(path, None) is not None:
+        self._removed.add(path)
+        was_added = self._added.pop(path, None) is not None
+        self._arrange()
+        if was_added:
             self._save()
         log.info("watch_removed", folder=str(path))
+
+    def entry(self, path: Path | str) -> WatchEntry | None:
+        """How this folder is watched now, hooks and all; None: not at all."""
+        folder = self._folders.get(Path(path))
+        return None if folder is None else folder.entry
+
+    async def is_away(self, path: Path | str) -> bool:
+        """Whether this watched folder cannot be reached just now, which its next look may not have told us yet."""
+        folder = self._folders.get(Path(path))
+        return folder is not None and await folder.is_away()
 
     @property
     def views(self) -> tuple[WatchView, ...]:
@@ -113,24 +124,29 @@ class WatchFolders:
 
     async def probe(self) -> tuple[FolderProbe, ...]:
         """Every watched folder tried from inside the daemon, side by side, each in a limited time."""
-        return tuple(await asyncio.gather(*(self._probe(folder) for folder in self._folders)))
+        return tuple(await asyncio.gather(*(folder.probe() for folder in self._folders.values())))
 
-    async def _probe(self, path: Path) -> FolderProbe:
-        limit_seconds = min(self._settings.unreachable_seconds, LONGEST_PROBE_SECONDS)
-        try:
-            return await asyncio.wait_for(on_disk(lambda: probe_folder(path, [path])), limit_seconds)
-        except TimeoutError:
-            return FolderProbe(str(path), "timed_out", f"no answer for {limit_seconds:g} s")
+    def _arrange(self) -> None:
+        """Brings the folders in line with what is set, added and removed. Each is told of the others."""
+        stand = {entry.path: entry for entry in self._settings.watch if entry.path not in self._removed}
+        added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
+        terms = folder_terms(stand | added, added, self._settings, self._excluded)
+        for path in self._folders.keys() - terms.keys():
+            self._end(path)
+        for path, of_one in terms.items():
+            if path in self._folders:
+                self._folders[path].use(of_one)
+                continue
+            self._folders[path] = self._folder(path, of_one)
+            if self._group is not None:
+                self._begin(path)
 
-    def _put(self, path: Path, recursive: bool, permanent: bool) -> None:
-        self._folders[path] = WatchedFolder(
+    def _folder(self, path: Path, terms: FolderTerms) -> WatchedFolder:
+        return WatchedFolder(
             path,
-            recursive,
-            permanent,
-            settings=self._settings,
+            terms,
             take=self._take,
             is_known=self._is_known,
-            excluded=self._excluded,
             in_hand=self._in_hand,
             clock=self._clock,
             make_observer=self._make_observer,
@@ -141,13 +157,14 @@ class WatchFolders:
         self._tasks[path] = self._group.create_task(self._folders[path].run(), name=f"watch {path}")
 
     def _end(self, path: Path) -> None:
+        del self._folders[path]
         task = self._tasks.pop(path, None)
         if task is not None:
             task.cancel()
 
     def _save(self) -> None:
         if self._watch_list is not None:
-            self._watch_list.write(self._added)
+            self._watch_list.write(self._added.values())
 
 
 def _create(folder: Path) -> None:

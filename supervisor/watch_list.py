@@ -4,12 +4,15 @@ Runs in: supervisor.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from config.watch_entry import WatchEntry
 from ipc.api_messages import AddWatch
+from supervisor.watch_entries import EntryRefused, entry_of, request_of
 
 log = structlog.get_logger()
 
@@ -22,26 +25,26 @@ class WatchList:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def read(self) -> dict[Path, bool]:
-        """Folder → whether folders within it count; empty when nothing was ever added."""
+    def read(self) -> dict[Path, WatchEntry]:
+        """Folder → how it is watched; empty when nothing was ever added."""
         try:
             added = FILE.validate_json(self._file.read_bytes())
+            return {(entry := entry_of(one)).path: entry for one in added}
         except FileNotFoundError:
             return {}
-        except (OSError, ValidationError) as damage:
+        except (OSError, ValidationError, EntryRefused) as damage:
             log.warning(
                 "watch_list_unreadable", file=str(self._file), error=str(damage), hint="add the folders again"
             )
             return {}
-        return {Path(one.path): one.recursive for one in added}
 
-    def write(self, folders: dict[Path, bool]) -> None:
+    def write(self, entries: Iterable[WatchEntry]) -> None:
         """Replaces the file in one step, so that a crash leaves the old list or the new one."""
-        added = tuple(AddWatch(path=str(path), recursive=recursive) for path, recursive in folders.items())
+        added = tuple(request_of(entry) for entry in entries)
         fresh = self._file.with_suffix(".new")
         try:
             with fresh.open("wb") as stream:
-                stream.write(FILE.dump_json(added, indent=2))
+                stream.write(FILE.dump_json(added, indent=2, exclude_defaults=True))
                 stream.flush()
                 os.fsync(stream.fileno())
             fresh.replace(self._file)

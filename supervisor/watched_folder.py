@@ -4,23 +4,25 @@ Runs in: supervisor.
 """
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, assert_never
 
 import structlog
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchingSettings
-from ipc.status_views import WatchView
+from config.settings import WatchEntry
+from ipc.status_views import PassedOverView, WatchView
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.file_identity import FileRefused
+from supervisor.folder_condition import FolderCondition
 from supervisor.folder_events import FolderEvents
-from supervisor.folder_probe import permission_hint
-from supervisor.folder_scan import FolderScan, PassedOver, SeenFile, scan_folder
-from supervisor.job import FileIdentity
-from supervisor.settling import Sighting, seen_again
+from supervisor.folder_memory import FolderMemory, IsKnown
+from supervisor.folder_probe import FolderProbe, probe_folder
+from supervisor.folder_scan import FolderScan, SeenFile, scan_folder
+from supervisor.folder_terms import FolderTerms
+from supervisor.mounts import is_on_network
+from supervisor.watch_entries import options_of
 
 log = structlog.get_logger()
 
@@ -28,12 +30,10 @@ AFTER_EVENT_SECONDS = 0.2
 """Events come in bursts; one look serves them all."""
 REST_FACTOR = 5
 """A look is followed by so many times its own length without one, at most the settle time: huge folders cost time."""
+MOST_PASSED_SHOWN = 100
 
-Take = Callable[[Path], Awaitable[object]]
+Take = Callable[[Path, WatchEntry], Awaitable[object]]
 """Makes a job of a file, or remembers it as a duplicate; raises FileRefused when it is no recording."""
-IsKnown = Callable[[Path, FileIdentity], Awaitable[bool]]
-"""Whether this very file was dealt with before; reads no content."""
-FolderState = Literal["watching", "offline", "needs_permission"]
 
 
 class WatchedFolder:
@@ -42,55 +42,76 @@ class WatchedFolder:
     def __init__(
         self,
         path: Path,
-        recursive: bool,
-        permanent: bool,
+        terms: FolderTerms,
         *,
-        settings: WatchingSettings,
         take: Take,
         is_known: IsKnown,
-        excluded: Sequence[Path],
         in_hand: set[str],
         clock: Callable[[], float],
         make_observer: Callable[[], BaseObserver],
     ) -> None:
         """`in_hand` is shared by all folders: a file that two of them see is handed over by one."""
         self.path = path
-        self.recursive = recursive
-        self.permanent = permanent
-        self._settings = settings
+        self._terms = terms
         self._take = take
         self._is_known = is_known
-        self._excluded = excluded
         self._in_hand = in_hand
         self._clock = clock
         self._make_observer = make_observer
-        self._state: FolderState = "watching"
-        self._growing: dict[str, Sighting] = {}
-        self._dealt_with: dict[str, SeenFile] = {}
-        self._passed: frozenset[PassedOver] = frozenset()
+        self._condition = FolderCondition(path)
+        self._memory = FolderMemory(is_known)
+        self._hint = asyncio.Event()
+        self._place: tuple[int, int] | None = None
+        self._is_on_network = False
         self._scan_took_seconds = 0.0
+        self._probing: asyncio.Future[FolderProbe] | None = None
+
+    @property
+    def entry(self) -> WatchEntry:
+        return self._terms.entry
+
+    @property
+    def polling(self) -> bool:
+        """Whether it does without file events: as its owner says, else because of its disk."""
+        return self._is_on_network if self.entry.polling is None else self.entry.polling
+
+    def use(self, terms: FolderTerms) -> None:
+        """Other settings from the next look on; what is known about its files stays."""
+        if terms != self._terms:
+            self._terms = terms
+            self._hint.set()
 
     @property
     def view(self) -> WatchView:
         """What `steno status` shows."""
+        entry, condition = self.entry, self._condition
+        passed = sorted((_shown(passed.path), passed.why) for passed in condition.passed)[:MOST_PASSED_SHOWN]
         return WatchView(
             path=str(self.path),
-            state=self._state,
-            recursive=self.recursive,
-            growing=tuple(self._growing),
-            permanent=self.permanent,
+            state=condition.state,
+            recursive=entry.recursive,
+            growing=self._memory.growing,
+            permanent=self._terms.permanent,
+            note=condition.note,
+            polling=self.polling,
+            passed=tuple(PassedOverView(path=path, why=why) for path, why in passed),
+            include=entry.include,
+            exclude=entry.exclude,
+            done=None if entry.done is None else str(entry.within(entry.done)),
+            failed=None if entry.failed is None else str(entry.within(entry.failed)),
+            options=options_of(entry),
         )
 
     async def run(self) -> None:
         """Watches until cancelled."""
         loop = asyncio.get_running_loop()
-        hint = asyncio.Event()
+        hint = self._hint
 
         def look_soon() -> None:
             if not hint.is_set() and not loop.is_closed():
                 loop.call_soon_threadsafe(hint.set)
 
-        events = FolderEvents(self.path, self.recursive, self._is_due_anyway, look_soon, self._make_observer)
+        events = FolderEvents(self.path, self._is_news, look_soon, self._make_observer)
         try:
             while True:
                 hint.clear()
@@ -98,121 +119,123 @@ class WatchedFolder:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(due - self._clock(), 0.0)):
                         await hint.wait()
-                rest = min(REST_FACTOR * self._scan_took_seconds, self._settings.settle_seconds)
+                rest = min(REST_FACTOR * self._scan_took_seconds, self._terms.watching.settle_seconds)
                 await asyncio.sleep(max(AFTER_EVENT_SECONDS, rest))
         finally:
             events.stop()
 
+    async def probe(self) -> FolderProbe:
+        """The folder tried from inside the daemon; a disk that does not answer costs a limited time."""
+        limit_seconds = min(self._terms.watching.unreachable_seconds, LONGEST_LOOK_SECONDS)
+        if self._probing is None or self._probing.done():
+            # One that is stuck is asked again: a second thread would get stuck beside it.
+            written_to = self._terms.written_to
+            self._probing = on_disk(lambda: probe_folder(self.path, written_to))
+        try:
+            found = await asyncio.wait_for(asyncio.shield(self._probing), limit_seconds)
+        except TimeoutError:
+            return FolderProbe(str(self.path), "timed_out", f"no answer for {limit_seconds:g} s")
+        if found.state == "ok" and self._condition.is_unmounted:
+            return FolderProbe(str(self.path), "offline", self._condition.note or "")
+        return found
+
+    async def is_away(self) -> bool:
+        """Whether the folder is not what it was at the last look: gone, without its disk, or silent."""
+        if self._condition.state != "watching":
+            return True
+        try:
+            facts = await asyncio.wait_for(on_disk(self.path.stat), LONGEST_LOOK_SECONDS)
+        except (OSError, TimeoutError):
+            return True
+        return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
+
     async def _look(self, events: FolderEvents) -> float:
         """Reads the folder and hands over what settled; returns when to look again, in monotonic seconds."""
         began = self._clock()
-        next_scan = began + self._settings.scan_seconds
         try:
             scan = await self._scan(events)
             if scan is None:
-                return next_scan
+                return self._next_scan(began)
             ended = self._clock()
             self._scan_took_seconds = ended - began
-            for seen in await self._settled(scan, began, ended):
+            settle_seconds = self._terms.watching.settle_seconds
+            for seen in await self._memory.settled(scan.files, began, ended, settle_seconds):
                 await self._hand_over(seen)
         except Exception:
             # Task boundary: whatever one look stumbled over, say the database, the folder stays watched.
             log.exception("folder_look_failed", folder=str(self.path))
-            return next_scan
-        settling = (sighting.settles_at(self._settings.settle_seconds) for sighting in self._growing.values())
-        return min([next_scan, *(at for at in settling if at is not None)])
+            return self._next_scan(began)
+        settles_at = self._memory.next_look(settle_seconds)
+        return self._next_scan(began) if settles_at is None else min(self._next_scan(began), settles_at)
+
+    def _next_scan(self, began: float) -> float:
+        watching = self._terms.watching
+        return began + (watching.polling_seconds if self.polling else watching.scan_seconds)
 
     async def _scan(self, events: FolderEvents) -> FolderScan | None:
-        """One look in a thread; None when the folder cannot be read, which its state then says."""
-
-        def read() -> FolderScan:
-            scan = scan_folder(self.path, self.recursive, self._excluded)
-            # What arrived before the events did would have to wait for the next scan.
-            return scan_folder(self.path, self.recursive, self._excluded) if events.revive(scan.folder) else scan
-
-        reading = asyncio.ensure_future(asyncio.to_thread(read))
+        """One look in a thread; None when there is no folder to be read, which its condition then says."""
+        reading = on_disk(lambda: self._read(events))
+        unreachable_seconds = self._terms.watching.unreachable_seconds
         try:
-            await asyncio.wait({reading}, timeout=self._settings.unreachable_seconds)
+            await asyncio.wait({reading}, timeout=unreachable_seconds)
             if not reading.done():
-                self._become("offline", f"no answer for {self._settings.unreachable_seconds:g} s")
+                self._condition.offline(f"no answer for {unreachable_seconds:g} s")
             # A thread stuck in the kernel cannot be ended; a second one would get stuck beside it.
             scan = await reading
         except OSError as error:
-            events.stop()
-            # When it is back, the queue knows what was done; a file that could not be read gets another chance.
-            self._growing.clear()
-            self._dealt_with.clear()
-            self._become("needs_permission" if isinstance(error, PermissionError) else "offline", str(error))
-            return None
+            self._condition.unread(error)
+        else:
+            if self._condition.seen(scan):
+                return scan
         finally:
             reading.cancel()
-        self._become("watching")
-        for passed in scan.passed - self._passed:
-            log.warning("file_passed_over", path=passed.path, reason=passed.why)
-        self._passed = scan.passed
-        return scan
+        events.stop()
+        # When it is back, the queue knows what was done; a file that could not be read gets another chance.
+        self._memory.forget()
+        return None
 
-    async def _settled(self, scan: FolderScan, began: float, ended: float) -> list[SeenFile]:
-        """Brings what is known about the files up to date; those that may be taken, oldest first."""
-        here = {seen.path for seen in scan.files}
-        for known in (self._growing, self._dealt_with):
-            for gone in known.keys() - here:
-                del known[gone]
-        settled: list[SeenFile] = []
-        for seen in scan.files:
-            if self._dealt_with.get(seen.path) == seen:
-                continue
-            before = self._growing.get(seen.path)
-            if before is None and await self._is_known(Path(seen.path), seen.identity):
-                self._dealt_with[seen.path] = seen
-                continue
-            sighting = seen_again(before, seen.identity, ended)
-            self._growing[seen.path] = sighting
-            if sighting.is_settled(began, self._settings.settle_seconds):
-                settled.append(seen)
-        return settled
+    def _read(self, events: FolderEvents) -> FolderScan:
+        """In a thread: the look itself, and the events that make the next one come sooner."""
+        rules = self._terms.rules
+        scan = scan_folder(self.path, rules, inodes_hold=not self._is_on_network)
+        if scan.folder != self._place:
+            self._is_on_network = is_on_network(self.path)
+            self._place = scan.folder
+            if self._is_on_network:
+                scan = scan_folder(self.path, rules, inodes_hold=False)
+        if self.polling:
+            events.stop()
+        elif events.revive(scan.folder, rules.recursive):
+            # What arrived before the events did would have to wait for the next scan.
+            scan = scan_folder(self.path, rules, inodes_hold=not self._is_on_network)
+        return scan
 
     async def _hand_over(self, seen: SeenFile) -> None:
         if seen.path in self._in_hand:
-            # Another watched folder, around this one or inside it, is at it: see later what came of that.
-            self._growing[seen.path] = Sighting(seen.identity, self._clock())
+            # Another watched folder is at it, by another name for the same place: see later what came of that.
+            self._memory.put_off(seen, self._clock())
             return
         self._in_hand.add(seen.path)
         try:
             if not await self._is_known(Path(seen.path), seen.identity):
-                await self._take(Path(seen.path))
+                await self._take(Path(seen.path), self.entry)
         except FileRefused as refusal:
             # Dealt with all the same: only another file in its place is looked at again.
             log.warning("file_refused", path=seen.path, code=refusal.code, error=str(refusal), hint=refusal.hint)
         except Exception as error:  # noqa: BLE001
             # Task boundary: a full queue or disk costs this file one scan's time, and the others nothing.
             log.warning("file_not_taken", path=seen.path, error=f"{type(error).__name__}: {error}")
-            self._growing[seen.path] = Sighting(seen.identity, self._clock() + self._settings.scan_seconds)
+            self._memory.put_off(seen, self._clock() + self._terms.watching.scan_seconds)
             return
         finally:
             self._in_hand.discard(seen.path)
-        self._growing.pop(seen.path, None)
-        self._dealt_with[seen.path] = seen
+        self._memory.deal_with(seen)
 
-    def _is_due_anyway(self, path: str) -> bool:
-        # Called from watchdog's threads. An empty file is not due: its first content is news.
-        sighting = self._growing.get(path)
-        return sighting is not None and sighting.identity.size > 0
+    def _is_news(self, path: str) -> bool:
+        # Called from watchdog's threads. FSEvents may name the folder otherwise than we do: then the name must do.
+        name = path.removeprefix(f"{self.path}/") if path.startswith(f"{self.path}/") else path.rpartition("/")[2]
+        return self._terms.rules.patterns.want(name) and not self._memory.is_due_anyway(path)
 
-    def _become(self, state: FolderState, error: str = "") -> None:
-        """Says so once, not with every scan."""
-        if state == self._state:
-            return
-        self._state = state
-        match state:
-            case "watching":
-                log.info("folder_back", folder=str(self.path))
-            case "offline":
-                hint = "its recordings are taken when it is there again"
-                log.warning("folder_offline", folder=str(self.path), error=error, hint=hint)
-            case "needs_permission":
-                log.warning(
-                    "folder_not_permitted", folder=str(self.path), error=error, hint=permission_hint(sys.platform)
-                )
-            case _:
-                assert_never(state)
+
+def _shown(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.api_messages import Format
-from supervisor.candidate_names import AUDIO, VIDEO, is_candidate, is_searched, is_storable
+from supervisor.candidate_names import AUDIO, VIDEO, is_candidate, is_searched, is_storable, name_in_icloud
 from supervisor.folder_scan import why_passed
 
 # fmt: off
@@ -61,3 +61,9 @@ def test_a_name_in_another_encoding_cannot_be_stored() -> None:
 def test_a_file_that_lives_in_icloud_only_is_told_by_its_flags() -> None:
     assert why_passed("/talk.m4a", 0x4000_0000 | 0x20) == "only_in_icloud"
     assert why_passed("/talk.m4a", 0x20) is None
+
+
+def test_the_stub_of_a_recording_in_icloud_is_known_by_its_name() -> None:
+    assert name_in_icloud(".talk.m4a.icloud") == "talk.m4a"
+    for name in ("talk.m4a.icloud", ".icloud", "..icloud", ".talk.m4a", "talk.m4a"):
+        assert name_in_icloud(name) is None

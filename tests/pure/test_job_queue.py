@@ -234,6 +234,26 @@ async def test_the_same_content_becomes_one_job_a_changed_file_another(queue: Jo
     assert await queue.was_seen("/w/a.mp3", identity(10))
 
 
+async def test_content_is_new_to_a_folder_that_treats_it_otherwise_than_all_before(queue: JobQueue) -> None:
+    async def is_new(path: str, treatment: str | None) -> bool:
+        return await queue.add_from_watch(path, OPTIONS, identity(1, sha256="aa"), treatment=treatment) is not None
+
+    assert await is_new("/german/a.mp3", "de")
+    assert not await is_new("/german/copy.mp3", "de")
+    assert not await is_new("/renamed/a.mp3", "de")
+    assert await is_new("/french/a.mp3", "fr")
+    assert not await is_new("/german/a.mp3", "sv"), "a file that stays is not done again for a change of mind"
+    assert not await is_new("/anywhere/a.mp3", None)
+    assert not await is_new("/french/b.mp3", "fr")
+
+
+async def test_where_inodes_do_not_hold_size_and_time_must_do(queue: JobQueue) -> None:
+    await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
+    assert await queue.was_seen("/w/a.mp3", replace(identity(1), inode=0))
+    assert not await queue.was_seen("/w/a.mp3", replace(identity(1), inode=0, size=1))
+    assert not await queue.was_seen("/w/a.mp3", replace(identity(1), inode=9))
+
+
 async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     place: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,221 @@
+"""The verbs about watched folders: watch list, add, remove.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client import choices, here, terminal
+from client.jobs_verbs import Json, checked
+from client.languages import language_code
+
+app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
+NAMES, RESULTS, AFTERWARDS = "Which recordings", "How they are transcribed and written", "What becomes of them"
+Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+Patterns = list[str] | None
+
+
+def replacement(text: str) -> tuple[str, str]:
+    """`Kate=Käthe` → what the model writes, and what to write instead. Raises ValueError."""
+    wrong, sign, right = text.partition("=")
+    if not sign or not wrong.strip():
+        raise ValueError(f'{text!r}: write it as "wrong=right"')
+    return wrong.strip(), right.strip()
+
+
+def replacements_checked(pairs: list[str] | None) -> list[str] | None:
+    """For typer: the same, of every pair."""
+    for pair in pairs or ():
+        checked(replacement)(pair)
+    return pairs
+
+
+@app.command("list", epilog="Example:\n\n  steno watch list --json")
+def watch_list(json: Json = False) -> None:
+    """Show the watched folders, how each is treated and what still grows in it."""
+    with here.daemon() as daemon:
+        found = daemon.watches()
+    if json:
+        terminal.print_json_array(found)
+        return
+    from client.watch_page import watch_page
+
+    terminal.show(watch_page(found))
+
+
+@app.command(
+    "add",
+    epilog="Examples:\n\n  steno watch add ~/Recordings --recursive\n\n"
+    '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n\n'
+    '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
+    "A folder that is watched already is watched like this from now on.",
+)
+def watch_add(
+    folder: Folder,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="With the folders within.", rich_help_panel=NAMES)
+    ] = False,
+    include: Annotated[
+        Patterns,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only names like *.m4a or meetings/*; may be repeated. *.xyz makes such names recordings too.",
+            rich_help_panel=NAMES,
+        ),
+    ] = None,
+    exclude: Annotated[
+        Patterns,
+        typer.Option(metavar="PATTERN", help="Never names like this; may be repeated.", rich_help_panel=NAMES),
+    ] = None,
+    polling: Annotated[
+        bool | None,
+        typer.Option(
+            "--polling/--no-polling",
+            help="Look by the clock and do without file events; unset: on network disks.",
+            rich_help_panel=NAMES,
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="xx",
+            help="What is spoken: a code or an English name.",
+            callback=checked(language_code),
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    task: Annotated[
+        choices.Task | None, typer.Option(help="translate writes English.", rich_help_panel=RESULTS)
+    ] = None,
+    workflow: Annotated[
+        choices.Workflow | None,
+        typer.Option(
+            help="subtitle wants words with times, transcribe does without.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=RESULTS)
+    ] = None,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WRONG=RIGHT",
+            help="Write something else than the model does; may be repeated.",
+            callback=replacements_checked,
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A name, a hub id, a folder or starter.", rich_help_panel=RESULTS)
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="json,srt,…",
+            help="Which files are written.",
+            callback=checked(choices.formats_of),
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--output-dir",
+            "-o",
+            metavar="DIR",
+            help="Where they go, instead of beside the recording.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    if_exists: Annotated[
+        choices.IfExists | None,
+        typer.Option(
+            help="renew replaces only what stenod wrote for this recording and nobody changed.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    highlight_words: Annotated[
+        bool | None,
+        typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.", rich_help_panel=RESULTS),
+    ] = None,
+    done: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Where recordings go once their files are written.", rich_help_panel=AFTERWARDS
+        ),
+    ] = None,
+    failed: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where recordings go whose job failed.", rich_help_panel=AFTERWARDS),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Watch a folder, after a restart too, until `steno watch remove`.
+
+    Folders given with -o, --done and --failed are meant within DIR, unless they begin with / or ~ or ./
+    """
+    from client.submission import options_of
+
+    options = options_of(
+        workflow=workflow,
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=prompt,
+        formats=None if formats is None else choices.formats_of(formats),
+        output_dir=None if output_dir is None else inner_folder(output_dir),
+        if_exists=if_exists,
+        highlight_words=highlight_words,
+        model=model,
+        replacements=dict(map(replacement, replace)) if replace else None,
+        output_name=name,
+    )
+    with here.daemon() as daemon:
+        found = daemon.add_watch(
+            str(_absolute(folder)),
+            recursive=recursive,
+            include=include or (),
+            exclude=exclude or (),
+            polling=polling,
+            done=None if done is None else inner_folder(done),
+            failed=None if failed is None else inner_folder(failed),
+            options=options,
+        )
+    if json:
+        terminal.print_json(found)
+        return
+    from client.watch_page import watch_page
+
+    terminal.show(watch_page([found]))
+
+
+@app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
+def watch_remove(folder: Folder) -> None:
+    """Stop watching a folder; its jobs go on."""
+    path = str(_absolute(folder))
+    with here.daemon() as daemon:
+        daemon.remove_watch(path)
+    terminal.print_line(f"no longer watching {path}")
+
+
+def inner_folder(folder: str) -> str:
+    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
+    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as somebody else
+    return str(_absolute(Path(folder))) if folder.split("/")[0] in (".", "..") else folder
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks

@@ -1,0 +1,37 @@
+"""What the database is told about a job whose way ended early.
+
+Runs in: supervisor.
+"""
+
+import structlog
+
+from ipc.api_messages import JobError, JobStatus
+from supervisor.job_queue import JobChanges, JobQueueBroken
+from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
+
+log = structlog.get_logger()
+
+Ending = tuple[JobStatus, JobChanges]
+
+CANCELLED: Ending = ("cancelled", {})
+
+
+def ending_of(job_id: int, why: Exception) -> Ending:
+    """What the database is told about a job whose way ended early."""
+    match why:
+        case JobFailed():
+            return "failed", {"error": why.error, "quarantined": why.quarantined}
+        case JobMustWait():
+            return "waiting", {"note": why.note}
+        case JobQueueBroken():
+            return "waiting", {"note": f"{why.message}; {why.hint}"}
+        case JobSuperseded():
+            return "cancelled", {"note": "the recording changed; its new version is another job"}
+        case _:
+            log.error("job_hit_a_bug", job=job_id, exc_info=why)
+            error = JobError(
+                code="internal_error",
+                message=f"{type(why).__name__}: {why}",
+                hint="this is a mistake in stenod; the log has the traceback, `steno retry` tries again",
+            )
+            return "failed", {"error": error}

@@ -1,0 +1,64 @@
+"""What kind of disk a folder is on: pure, over the list of what is mounted.
+
+Runs in: supervisor.
+
+The system tells of changes made on this machine. On a disk that others write to it says nothing, or on some nothing
+ever (https://github.com/gorakhargosh/watchdog/issues/409), and inodes there may be numbers made up for the moment.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# fmt: off
+NETWORK = frozenset({
+    "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "davfs2", "ftp",
+    "gfs2", "glusterfs", "gpfs", "lustre", "macfuse", "mfs", "ncpfs", "nfs", "nfs4", "ocfs2", "osxfuse",
+    "panfs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav", "wslfs",
+})
+"""With what virtual machines share with their host."""
+LOCAL_FUSE = frozenset({
+    "fuse.bindfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat", "fuse.exfat-fuse", "fuse.gocryptfs", "fuse.lxcfs",
+    "fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.securefs", "fuse.squashfuse", "fuse.veracrypt",
+})
+"""Whatever else comes through FUSE (sshfs, rclone, s3fs …) is somebody else's disk; `fuseblk` is one of ours."""
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A disk and where it is in the tree."""
+
+    point: str
+    """Absolute."""
+    kind: str
+    """The system's name for the file system: `apfs`, `ext4`, `smbfs` …"""
+
+
+def is_on_network(folder: Path) -> bool:
+    """Whether the disk is one that others may write to unheard. Blocks as long as the disk does."""
+    try:
+        mounts = [Mount(found.mountpoint, found.fstype) for found in psutil.disk_partitions(all=True)]
+    except (OSError, RuntimeError):
+        return False  # a sandbox that hides its mounts; the folder itself may be read all the same
+    mount = mount_of(os.path.realpath(folder), mounts)
+    return mount is not None and is_network(mount.kind)
+
+
+def mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """The mount with the longest point around this absolute path; of two at one point the later, which is on top."""
+    found: Mount | None = None
+    for mount in mounts:
+        is_around = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
+        if is_around and (found is None or len(mount.point) >= len(found.point)):
+            found = mount
+    return found
+
+
+def is_network(kind: str) -> bool:
+    """Whether changes to a file system of this kind go unsaid."""
+    kind = kind.lower()
+    return kind in NETWORK or (kind.startswith("fuse.") and kind not in LOCAL_FUSE) or kind == "fuse"

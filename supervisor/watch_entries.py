@@ -1,0 +1,81 @@
+"""A watched folder in its three spellings: `[[watch]]`, the body of POST /v1/watches, and the options of its jobs.
+
+Runs in: supervisor. Pure.
+"""
+
+from pydantic import ValidationError
+
+from config.watch_entry import WatchEntry
+from ipc.api_messages import AddWatch, JobOptions
+
+OPTION_OF: dict[str, str] = {
+    "language": "language",
+    "task": "task",
+    "workflow": "workflow",
+    "prompt": "prompt",
+    "replacements": "replacements",
+    "model": "model",
+    "formats": "formats",
+    "output": "output_dir",
+    "name": "output_name",
+    "if_exists": "if_exists",
+    "highlight_words": "highlight_words",
+}
+"""Field of a WatchEntry → field of JobOptions."""
+HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})
+"""Commands are the settings' business: no request names a program to run."""
+FOLDER = frozenset(WatchEntry.model_fields) - OPTION_OF.keys() - HOOKS
+"""What is about the folder and not about its jobs, by the same names in AddWatch."""
+
+
+class EntryRefused(Exception):
+    """No folder can be watched like this."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def options_of(entry: WatchEntry) -> JobOptions:
+    """How the folder's recordings are treated; its output folder absolute."""
+    options = _written_options(entry)
+    if entry.output is None:
+        return options
+    return options.model_copy(update={"output_dir": str(entry.within(entry.output))})
+
+
+def treatment_of(entry: WatchEntry) -> str:
+    """The same as text, as it is written: a folder that was renamed still treats its recordings as it did."""
+    return _written_options(entry).model_dump_json(exclude_none=True)
+
+
+def entry_of(asked: AddWatch) -> WatchEntry:
+    """The entry that was asked for. Raises EntryRefused."""
+    options = asked.options.model_dump()
+    folder = asked.model_dump(include=set(FOLDER))
+    try:
+        return WatchEntry.model_validate(folder | {field: options[option] for field, option in OPTION_OF.items()})
+    except ValidationError as wrong:
+        fault = wrong.errors()[0]
+        why = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            raise EntryRefused(why, "correct one of the two") from wrong
+        field = str(fault["loc"][0])
+        raise EntryRefused(f"{field} {fault['input']!r}: {why}", f"correct `{field}`") from wrong
+
+
+def request_of(entry: WatchEntry) -> AddWatch:
+    """The request that `entry_of` understands as this entry, but for its hooks."""
+    folder = entry.model_dump(mode="json", include=set(FOLDER))
+    return AddWatch.model_validate(folder | {"options": _written_options(entry)})
+
+
+def with_hooks_of(entry: WatchEntry, other: WatchEntry | None) -> WatchEntry:
+    """The entry with the commands that the settings give to the same folder."""
+    return entry if other is None else entry.model_copy(update={hook: getattr(other, hook) for hook in HOOKS})
+
+
+def _written_options(entry: WatchEntry) -> JobOptions:
+    written = entry.model_dump(mode="json")
+    return JobOptions.model_validate({option: written[field] for field, option in OPTION_OF.items()})

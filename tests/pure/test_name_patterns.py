@@ -1,0 +1,82 @@
+"""Which names an owner means with include and exclude."""
+
+import unicodedata
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipc.api_messages import Format
+from supervisor.candidate_names import MEDIA, is_candidate
+from supervisor.name_patterns import NamePatterns, matches
+
+NAMES = st.sampled_from(["talk", "Draft 2", "Käthe", "old", "a.b"])
+PATHS = st.builds(
+    lambda folders, name, ending: "/".join([*folders, name + ending]),
+    st.lists(NAMES, max_size=3),
+    NAMES,
+    st.sampled_from([*sorted(MEDIA)[:4], ".txt", ".xyz", ""]),
+)
+PATTERNS = st.lists(
+    st.sampled_from(
+        ["*", "**", "*.m4a", "*.xyz", "draft*", "old", "old/", "old/*", "**/old/*", "/talk*", "k?the*", "[a-c]*"]
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@given(PATHS, PATTERNS, PATTERNS)
+def test_exclude_wins_and_include_only_ever_narrows_what_ends_as_recordings_do(
+    path: str, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> None:
+    wanted = NamePatterns(include, exclude).want(path)
+    if any(matches(pattern, path) for pattern in exclude):
+        assert not wanted
+    if wanted and not path.endswith(".xyz"):
+        assert is_candidate(path.rpartition("/")[2])
+    assert NamePatterns((), exclude).want(path) or not wanted or path.endswith(".xyz")
+
+
+@given(PATHS, PATTERNS)
+def test_letter_case_and_the_spelling_of_accents_make_no_difference(path: str, include: tuple[str, ...]) -> None:
+    patterns = NamePatterns(include)
+    other = unicodedata.normalize("NFD", path).upper()
+    assert patterns.want(path) == patterns.want(other)
+
+
+@given(PATHS, PATTERNS)
+def test_in_a_folder_that_is_closed_nothing_is_wanted(path: str, exclude: tuple[str, ...]) -> None:
+    patterns = NamePatterns((), exclude)
+    folders = path.split("/")[:-1]
+    if any(patterns.close("/".join(folders[: depth + 1])) for depth in range(len(folders))):
+        assert not patterns.want(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant", "not_meant"),
+    [
+        ("*.m4a", ["a.m4a", "deep/er/a.M4A"], ["a.m4a.wav"]),
+        ("draft*", ["Draft 1.wav", "drafts/a.wav", "x/drafts/y/a.wav"], ["my draft.wav"]),
+        ("meetings/*.wav", ["meetings/a.wav", "Meetings/a.wav"], ["meetings/x/a.wav", "x/meetings/a.wav", "a.wav"]),
+        ("meetings/*", ["meetings/a.wav", "meetings/x/a.wav"], ["x/meetings/a.wav"]),
+        ("**/raw/*.wav", ["raw/a.wav", "x/y/raw/a.wav"], ["raw.wav", "raw/x/a.wav"]),
+        ("/*.wav", ["a.wav"], ["x/a.wav"]),
+        ("./a.wav", ["a.wav"], ["x/a.wav"]),
+        ("old/", ["old/a.wav", "x/old/y/a.wav"], ["old", "x/old"]),
+        ("a?[0-9].wav", ["ab1.wav"], ["ab.wav"]),
+        ("[x.wav", ["[x.wav"], ["x.wav"]),
+        ("a*b/c", ["a1b/c/d.wav"], ["a/b/c"]),
+    ],
+)
+def test_patterns_mean_what_file_managers_would_show(pattern: str, meant: list[str], not_meant: list[str]) -> None:
+    assert [path for path in (*meant, *not_meant) if matches(pattern, path)] == meant
+
+
+def test_only_a_written_out_ending_makes_a_recording_of_what_is_none() -> None:
+    assert NamePatterns(("*.xyz",)).want("a.XYZ")
+    assert NamePatterns(("*", "*.xyz")).want("a.xyz")
+    assert not any(NamePatterns((wide,)).want("a.xyz") for wide in ("*", "*.*", "*.x*", "a.xy?", "**"))
+    assert not NamePatterns(("*.xyz",)).want("a.m4a")
+    assert not any(NamePatterns((f"*.{form}",)).want(f"a.{form.upper()}") for form in get_args(Format))
+    assert not any(NamePatterns(("*.m4a", "*.xyz")).want(name) for name in (".a.xyz", "~$a.xyz", "a.tmp.xyz"))
