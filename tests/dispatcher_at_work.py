@@ -58,7 +58,11 @@ class Desk:
         self.bus = EventBus()
         self.board = JobBoard(self.bus)
         self.runner = cast(Any, Runner(queue))
-        self.worker = cast(Any, SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None))
+        self.offer = SimpleNamespace(refusals=dict, lacks_model=False)
+        self.worker = cast(
+            Any,
+            SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None, offer=self.offer),
+        )
         self.upgrades = Upgrades(queue, self.runner, self.worker, self.board)
         self.dispatcher = JobDispatcher(queue, self.runner, self.worker, self.upgrades, self.board, Settings(), spool)
 
