@@ -62,13 +62,13 @@ class WorkerOffer:
     def look_again(self) -> None:
         """To be called every few seconds by whoever waits for a missing model; does something when it is time.
 
-        The settings' own is simply tried: without it there is no worker to lose. One that only a job wants is tried
-        when something has changed among the models on the disk, for the worker in its place is warm.
+        The engine whose turn it is has no process, and is simply tried. Any other is tried when something has changed
+        among the models on the disk, for the worker in its place is warm.
         """
         engine, now = self._machine.engine, asyncio.get_running_loop().time()
         if engine.lacks_model and now >= engine.look_at:
             self._machine.happen(ProbeDue())
-        if now >= self._look_at and any(guest.lacks_model for guest in self._machine.tallies.guests):
+        if now >= self._look_at and self._missed():
             self._look_at = now + MODEL_LOOK_SECONDS
             self.look_at_disk()
 
@@ -88,9 +88,13 @@ class WorkerOffer:
         before, self._seen = self._seen, seen
         if before in (None, seen):
             return
-        missed = [guest for guest in self._machine.tallies.guests if guest.lacks_model]
-        for guest in missed:
-            guest.probe_at = 0.0
+        missed = self._missed()
+        for tally in missed:
+            tally.probe_at = 0.0
         if missed:
-            log.info("models_changed", role=self._machine.role, missed=[guest.setup.model for guest in missed])
+            log.info("models_changed", role=self._machine.role, missed=[tally.setup.model for tally in missed])
             self._on_better_offer()
+
+    def _missed(self) -> Sequence[EngineTally]:
+        """What has no model and is not the next to run anyway."""
+        return [tally for tally in self._machine.tallies if tally.lacks_model and tally is not self._machine.engine]
