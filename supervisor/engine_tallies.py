@@ -30,8 +30,9 @@ class EngineTallies:
         return self.residents[1] if len(self.residents) > 1 else None
 
     @property
-    def guests(self) -> Sequence[EngineTally]:
-        return tuple(self._guests.values())
+    def own_choices(self) -> Sequence[EngineTally]:
+        """The models that jobs chose for the primary engine, in the order they were last asked for."""
+        return [tally for tally in self._guests.values() if tally.setup.engine == self.primary.setup.engine]
 
     def __iter__(self) -> Iterator[EngineTally]:
         return iter((*self.residents, *self._guests.values()))

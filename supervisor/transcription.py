@@ -62,6 +62,7 @@ class Transcription:
         """Set when the PCM is there, and after every batch of segments that is safe in the database."""
         self._step = step
         self._tell = tell
+        self._stand_in_refused = False
 
     async def run(self) -> Job:
         """Until every segment is stored; the job as it is then. Raises JobFailed and JobMustWait."""
@@ -79,6 +80,11 @@ class Transcription:
             except WorkerUnavailable as unavailable:
                 if unavailable.code == "stopping":
                     raise JobMustWait(STOPPED) from unavailable
+                if engine is not None and not self._keeper.is_worn_out(self._wishes.model):
+                    # The last try is better spent on the engine that crashed than on none at all.
+                    log.warning("job_found_no_stand_in", job=self._job.id, engine=engine, code=unavailable.code)
+                    self._stand_in_refused = True
+                    continue
                 # Became broken under our hands: the fallback may still do it.
                 if engine == self._engine():
                     raise self._setback(engine, unavailable) from unavailable
@@ -90,7 +96,7 @@ class Transcription:
     def _engine(self) -> str | None:
         """None: the primary engine."""
         fallback = self._keeper.fallback_engine
-        if fallback is None:
+        if fallback is None or self._stand_in_refused:
             return None
         crashes = self._job.transcriber_crashes
         worn_out = 0 < self._settings.crashes.transcriber_crashes_allowed <= crashes

@@ -156,7 +156,7 @@ class WorkerKeeper:
             yield
         finally:
             self._machine.in_hand -= 1
-            self._machine.mind_idleness()
+            self._machine.mind_idleness(from_now=True)
             self._replace_if_outgrown()
 
     async def wait_until_available(self) -> None:

@@ -150,16 +150,16 @@ class WorkerMachine:
         self._settings = settings
         self.mind_idleness()
 
-    def mind_idleness(self) -> None:
+    def mind_idleness(self, *, from_now: bool = False) -> None:
         """Set the clock of a worker without work, or take it away from one that a job holds on to."""
+        now = asyncio.get_running_loop().time()
+        if from_now:
+            self._idle_since = now
         if self.state != "ready":
             return
         self._stop_timer()
-        now = asyncio.get_running_loop().time()
-        if self.in_hand:
-            self._idle_since = now
-        elif (seconds := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
-            self._after(seconds, UnloadWanted())
+        if not self.in_hand and (left := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
+            self._after(left, UnloadWanted())
 
     def happen(self, event: Event) -> None:
         """One transition with all its effects. Timers belong to a state and go with it."""
@@ -190,8 +190,7 @@ class WorkerMachine:
             case ProbeLater():
                 self._after(self._settings.restarts.probe_seconds, ProbeDue())
             case UnloadLater():
-                self._idle_since = asyncio.get_running_loop().time()
-                self.mind_idleness()
+                self.mind_idleness(from_now=True)
             case _:
                 assert_never(effect)
 

@@ -41,7 +41,7 @@ class WorkerOffer:
         """Model → why a job that wants it has to wait; None stands for the settings' own, which has its name too."""
         primary = self._machine.tallies.primary
         found: dict[str | None, WorkerUnavailable] = {}
-        for tally in (primary, *self._machine.tallies.guests):
+        for tally in (primary, *self._machine.tallies.own_choices):
             no = self.refusal(tally)
             # Whatever else a job's own model is refused for fails the job: it does not wait.
             if no is not None and (tally is primary or no.code in (BROKEN, NEEDS_MODEL)):

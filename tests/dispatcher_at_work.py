@@ -66,9 +66,9 @@ class Desk:
         self.upgrades = Upgrades(queue, self.runner, self.worker, self.board)
         self.dispatcher = JobDispatcher(queue, self.runner, self.worker, self.upgrades, self.board, Settings(), spool)
 
-    async def add(self) -> int:
+    async def add(self, model: str | None = None) -> int:
         identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
-        job = await self.queue.add("/x/a.mp3", JobOptions(), identity)
+        job = await self.queue.add("/x/a.mp3", JobOptions(model=model), identity)
         self.dispatcher.wake()
         return job.id
 

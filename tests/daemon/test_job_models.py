@@ -64,6 +64,23 @@ def test_the_settings_own_missing_model_is_noticed_soon_and_at_once_after_a_rest
         assert [daemon.worker(role)["restarts"] for role in ("transcriber", "aligner")] == [0, 0]
 
 
+def test_a_stand_in_that_cannot_be_had_leaves_the_last_try_to_the_engine_that_crashed(tmp_path: Path) -> None:
+    crashes = tmp_path / "crashes"
+    crashes.write_text("2")
+    with a_daemon(
+        WHISPER_BACKEND="fake_engines:CrashTimesTranscriber",
+        ALIGNMENT_BACKEND="none",
+        STENO_WORKERS_FALLBACK="true",
+        STENO_FALLBACK_MODEL="no-such-model",
+        FAKE_CRASHES=str(crashes),
+        FAKE_CHUNK_SECONDS="5",
+    ) as daemon:
+        job = daemon.finished(daemon.submit(recording(daemon, "memo.flac")))
+        assert [attempt["outcome"] for attempt in job["attempts"]] == ["crashed", "crashed", "done"]
+        assert len({attempt["engine"] for attempt in job["attempts"]}) == 1
+        daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
+
+
 def test_with_keep_alive_0_workers_come_with_a_job_and_go_with_it() -> None:
     with a_daemon(STENO_WORKERS_KEEP_ALIVE="0", FAKE_CHUNK_SECONDS="5") as daemon:
         for name in ("one.flac", "two.flac"):
