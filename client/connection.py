@@ -102,6 +102,9 @@ class Daemon:
     def restart(self, role: Role) -> WorkerView:
         return self._send("POST", f"/v1/workers/{role}/restart", WorkerView.model_validate_json)
 
+    def unload(self, role: Role) -> WorkerView:
+        return self._send("POST", f"/v1/workers/{role}/unload", WorkerView.model_validate_json)
+
     def pause(self) -> QueueView:
         return self._send("POST", "/v1/queue/pause", QueueView.model_validate_json)
 

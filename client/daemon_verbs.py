@@ -1,4 +1,4 @@
-"""The verbs about the daemon: serve, status, restart, pause, resume, logs, demo.
+"""The verbs about the daemon: serve, status, restart, unload, pause, resume, logs, demo.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
@@ -56,6 +56,17 @@ def restart(role: choices.Role, json: Json = False) -> None:
     """Replace a worker by a fresh one, its deaths forgotten."""
     with here.daemon() as daemon:
         worker = daemon.restart(role)
+    if json:
+        terminal.print_json(worker)
+    else:
+        terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno unload transcriber")
+def unload(role: choices.Role, json: Json = False) -> None:
+    """Give a worker's memory back, after what it has in hand; the next job starts it again."""
+    with here.daemon() as daemon:
+        worker = daemon.unload(role)
     if json:
         terminal.print_json(worker)
     else:

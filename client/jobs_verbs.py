@@ -61,6 +61,9 @@ def submit(
     ] = None,
     task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Names and spellings the model should know.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="What transcribes these: a name, a hub id, a folder or `starter`.")
+    ] = None,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +87,7 @@ def submit(
     require_words: RequireWords = False,
 ) -> None:
     """Hand recordings over to the daemon; prints the number of each job."""
-    from client.submission import hand_over, options_of, see_through, show_finished
+    from client.submission import hand_over, model_named, options_of, see_through, show_finished
 
     if require_words and workflow == "transcribe":
         raise typer.BadParameter("--require-words contradicts --workflow transcribe")
@@ -93,6 +96,7 @@ def submit(
         language=None if language is None else language_code(language),
         task=task,
         prompt=prompt,
+        model=None if model is None else model_named(model),
         formats=None if formats is None else choices.formats_of(formats),
         output_dir=None if output_dir is None else str(output_dir.absolute()),
         if_exists=if_exists,

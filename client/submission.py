@@ -5,6 +5,7 @@ Runs in: the user's shell.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import typer
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from client import exit_codes, terminal
 from client.connection import Daemon
 from client.follow import ProgressBars, follow
+from client.model_shelf import KNOWN
 from client.refusals import Refusal
 from client.views import job_line
 from ipc.api_messages import JobOptions, JobView
@@ -27,6 +29,12 @@ def options_of(**given: object) -> JobOptions:
         fault = wrong.errors()[0]
         flag = f"--{fault['loc'][0]}".replace("_", "-")
         raise typer.BadParameter(f"{flag}: {fault['msg']}") from wrong
+
+
+def model_named(name: str) -> str:
+    """As the daemon understands it: a folder that lies here becomes a full path, for a daemon starts elsewhere."""
+    folder = Path(name).expanduser().absolute()
+    return str(folder) if name not in (*KNOWN, "starter") and folder.is_dir() else name
 
 
 def hand_over(

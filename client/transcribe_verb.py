@@ -87,7 +87,7 @@ def transcribe(
     json: Json = False,
 ) -> None:
     """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
-    from client.submission import options_of
+    from client.submission import model_named, options_of
 
     if condition_on_previous_text == "True":
         terminal.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
@@ -102,13 +102,16 @@ def transcribe(
         language=None if language is None else language_code(language),
         task=task,
         prompt=initial_prompt,
+        model=None if model is None else model_named(model),
         formats=None if output_format is None else choices.formats_of(output_format),
         output_dir=None if output_dir is None else str(output_dir.absolute()),
         highlight_words=None if highlight_words is None else highlight_words == "True",
     )
-    wishes = {name: wish for name, wish in (("STENO_MODEL", model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish}
+    settings = {
+        name: wish for name, wish in (("STENO_MODEL", options.model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish
+    }
     try:
-        with _some_daemon(wishes) as (daemon, is_private):
+        with _some_daemon(settings) as (daemon, is_private):
             codes = _transcribe(daemon, is_private, files, options, verbose == "True", json, require_words)
     except KeyboardInterrupt:
         raise typer.Exit(exit_codes.INTERRUPTED) from None
@@ -117,13 +120,13 @@ def transcribe(
 
 @contextmanager
 def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[Daemon, bool]]":
-    """The owner's daemon if it answers and has what is wished for, else a private one; and whether it is private."""
+    """The owner's daemon if it answers and can do as wished, else a private one; and whether it is private."""
     from client.private_daemon import private_daemon
     from client.refusals import NoDaemon
 
     with here.daemon() as running:
         try:
-            fits = has_wished(running.status(), wishes)
+            fits = can_do(running.status(), wishes)
         except NoDaemon:
             fits = False
         if fits:
@@ -133,11 +136,10 @@ def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[Daemon, bool]]":
         yield daemon, True
 
 
-def has_wished(status: "StatusView", wishes: Mapping[str, str]) -> bool:
-    """Whether a daemon's workers have loaded the models wished for; no wish is always met."""
-    loaded = {worker.role: worker.model for worker in status.workers}
-    roles: dict[str, choices.Role] = {"STENO_MODEL": "transcriber", "STENO_ALIGNMENT_MODEL": "aligner"}
-    return all(loaded.get(roles[name]) == wish for name, wish in wishes.items())
+def can_do(status: "StatusView", wishes: Mapping[str, str]) -> bool:
+    """Whether a daemon does for one job what is wished for: any transcriber's model, but only its own aligner's."""
+    aligner = next((worker.model for worker in status.workers if worker.role == "aligner"), None)
+    return wishes.get("STENO_ALIGNMENT_MODEL") in (None, aligner)
 
 
 def _transcribe(

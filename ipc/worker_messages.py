@@ -5,6 +5,7 @@ Runs in: supervisor and worker.
 One request is in progress at a time. A request is answered by any number of `Progress`, `LanguageFound` and
 `SegmentsTranscribed`, and then by exactly one final reply: `AudioDecoded`, `TranscriptionFinished`,
 `WordsAligned` or `RequestFailed`. A worker that ends before the final reply has died, whatever its exit code.
+`Rested` follows, and belongs to no request.
 """
 
 from typing import Annotated, Literal
@@ -125,6 +126,8 @@ class Ready(Value):
     load_seconds: float
     versions: dict[str, str] = Field(default_factory=dict)
     """Package → version of what does the work."""
+    footprint_bytes: int = 0
+    """The worker's memory with the model in it and nothing done yet."""
 
 
 class LoadFailed(Value):
@@ -147,6 +150,14 @@ class Progress(Value):
     """Seconds of audio behind us in this phase."""
     footprint_bytes: int = 0
     """The worker's memory as psutil measures it."""
+
+
+class Rested(Value):
+    """Caches are given back. Comes some time after each final reply, when the next request may already be sent."""
+
+    kind: Literal["rested"] = "rested"
+    footprint_bytes: int
+    """What the worker costs while it waits."""
 
 
 class AudioDecoded(Value):
@@ -208,7 +219,7 @@ class RequestFailed(Value):
 Request = Decode | Transcribe | Align
 ToWorker = Request | Cancel | Stop
 FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | RequestFailed
-FromWorker = Ready | LoadFailed | Progress | LanguageFound | SegmentsTranscribed | FinalReply
+FromWorker = Ready | LoadFailed | Rested | Progress | LanguageFound | SegmentsTranscribed | FinalReply
 
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")])
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])

@@ -73,6 +73,10 @@ class Alignment:
 
         Raises JobMustWait, and nothing that the recording or the aligner could cause.
         """
+        with self._keeper.in_hand():
+            await self._run(news, is_over)
+
+    async def _run(self, news: asyncio.Event, is_over: asyncio.Event) -> None:
         while True:
             news.clear()
             over = is_over.is_set()

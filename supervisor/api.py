@@ -115,6 +115,10 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
     async def restart(role: Role) -> WorkerView:
         return await desk.restart(role)
 
+    @app.post("/v1/workers/{role}/unload")
+    async def unload(role: Role) -> WorkerView:
+        return await desk.unload(role)
+
     @app.post("/v1/queue/pause")
     async def pause() -> QueueView:
         return await desk.pause()

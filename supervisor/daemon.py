@@ -34,6 +34,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
+from supervisor.model_folders import model_folders
 from supervisor.reload import Reload, Use
 from supervisor.result_files import OutputRefused, remove_leftovers
 from supervisor.self_examination import SelfExamination
@@ -108,7 +109,14 @@ class Daemon:
 
         def keeper(*candidates: WorkerSetup | None) -> WorkerKeeper:
             engines = [setup for setup in candidates if setup is not None]
-            return WorkerKeeper(engines, settings, places.state / "crashes", spawner, worker_changed)
+            return WorkerKeeper(
+                engines,
+                settings,
+                places.state / "crashes",
+                spawner,
+                worker_changed,
+                model_folders=model_folders(os.environ, places.models),
+            )
 
         transcriber = keeper(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else keeper(setups.aligner)

@@ -28,8 +28,11 @@ async def decode(
     job_id: int,
     step: Step,
     engine: str | None = None,
+    model: str | None = None,
 ) -> float:
     """Seconds of audio in the recording. PCM that is already there is not made again.
+
+    `engine` and `model` are those wanted next: any can decode, and a change of model between the two costs a load.
 
     Raises JobFailed, JobMustWait, and what the keeper raises.
     """
@@ -38,7 +41,7 @@ async def decode(
     )
     seconds = 0.0
     async with keeper.request(
-        request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job_id, engine=engine
+        request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job_id, engine=engine, model=model
     ) as replies:
         async for reply in replies:
             match reply:

@@ -1,4 +1,4 @@
-"""One engine of a role: its deaths that count, and whether it may be tried.
+"""One engine of a role with one model: its deaths that count, and whether it may be tried.
 
 Runs in: supervisor.
 """
@@ -12,6 +12,14 @@ from supervisor.restart_policy import deaths_that_count, delay_before_restart
 
 BROKEN = "broken"
 """The code of an engine that died too often; any other is the engine's own for why it did not load."""
+NEEDS_MODEL = "needs_model"
+"""The engine's own code for a model that is known and not on this machine: it may come."""
+MODEL_LOOK_SECONDS = 8.0
+"""For so long it is not asked again whether a missing model is there: somebody who has just fetched it watches the
+clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
+GUEST_PROBE_SECONDS = 600.0
+"""How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
+costs the worker the model that is warm in it."""
 
 
 class WorkerUnavailable(Exception):
@@ -27,15 +35,19 @@ class WorkerUnavailable(Exception):
 
 @dataclass(slots=True, eq=False)
 class EngineTally:
-    """What the keeper remembers of an engine from one process to the next."""
+    """What the keeper remembers of an engine with its model from one process to the next."""
 
     setup: WorkerSetup
+    is_guest: bool = False
+    """True: the model is a job's own choice, and nobody but such jobs misses it."""
     deaths: tuple[float, ...] = ()
     """Monotonic seconds of those that count."""
     refusal: WorkerUnavailable | None = None
     """Why it is broken; None: it is not."""
     probe_at: float = 0.0
     """From this moment on a broken engine may be tried once."""
+    look_at: float = 0.0
+    """From this moment on one without its model may be tried for somebody who waits."""
     ready: Ready | None = None
     """What it said when it was last ready."""
 
@@ -53,13 +65,20 @@ class EngineTally:
                     f"tried again every {settings.probe_seconds:g} s, or now: steno restart {self.setup.role}",
                 ),
                 now,
-                settings,
+                settings.probe_seconds,
             )
         return delay
 
-    def note_refusal(self, refused: LoadFailed, now: float, settings: RestartSettings) -> None:
-        """It is well but cannot load: starting it over and over would not help."""
-        self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, settings)
+    def note_refusal(self, refused: LoadFailed, now: float, settings: RestartSettings) -> bool:
+        """It is well but cannot load: starting it over and over would not help. Whether that is news."""
+        is_news = self.refusal is None or self.refusal.message != refused.message
+        rest_seconds = settings.probe_seconds
+        if self.is_guest:
+            # Any other refusal fails the job at once, and is remembered only for those in line behind it.
+            rest_seconds = GUEST_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
+        self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, rest_seconds)
+        self.look_at = now + MODEL_LOOK_SECONDS
+        return is_news
 
     def note_ready(self, ready: Ready) -> None:
         """It can be used; its deaths stay counted until it has been calm."""
@@ -71,6 +90,15 @@ class EngineTally:
         self.deaths = ()
         self.refusal = None
 
-    def _break(self, refusal: WorkerUnavailable, now: float, settings: RestartSettings) -> None:
+    @property
+    def lacks_model(self) -> bool:
+        """Whether it would work if only its model were there."""
+        return self.refusal is not None and self.refusal.code == NEEDS_MODEL
+
+    def loads(self, model: str) -> bool:
+        """Whether this is what a job means that wants `model`, by the setting or by what was loaded for it."""
+        return model == self.setup.model or (self.ready is not None and model == self.ready.model)
+
+    def _break(self, refusal: WorkerUnavailable, now: float, rest_seconds: float) -> None:
         self.refusal = refusal
-        self.probe_at = now + settings.probe_seconds
+        self.probe_at = now + rest_seconds

@@ -165,11 +165,16 @@ class FrontDesk:
         return await self._examination.findings()
 
     async def restart(self, role: Role) -> WorkerView:
-        """A fresh worker, its deaths forgotten."""
-        keeper = self._transcriber if role == "transcriber" else self._aligner
-        if keeper is None:
-            raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
+        """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
+        keeper = self._keeper(role)
         await keeper.restart()
+        self._dispatcher.try_at_once()
+        return keeper.view
+
+    async def unload(self, role: Role) -> WorkerView:
+        """The worker's memory is given back, after the request it holds; the next job starts it again."""
+        keeper = self._keeper(role)
+        await keeper.unload()
         return keeper.view
 
     async def pause(self) -> QueueView:
@@ -209,6 +214,12 @@ class FrontDesk:
         self._watch_folders.remove(Path(path))
 
     # ---------------------------------------------------------------------------------------------------------
+
+    def _keeper(self, role: Role) -> WorkerKeeper:
+        keeper = self._transcriber if role == "transcriber" else self._aligner
+        if keeper is None:
+            raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
+        return keeper
 
     async def _find(self, job_id: int) -> Job:
         try:

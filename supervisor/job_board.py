@@ -3,7 +3,7 @@
 Runs in: supervisor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
@@ -24,6 +24,8 @@ class JobBoard:
         self._running: dict[int, RunningView] = {}
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
+        self.why_model_is_missing: Mapping[str | None, str] = {}
+        """The same for jobs that want this model; None: for those that name none."""
 
     @property
     def running(self) -> list[RunningView]:
@@ -36,7 +38,7 @@ class JobBoard:
 
     def view(self, job: Job) -> JobView:
         """The job as clients see it."""
-        return job_view(job, self.why_waiting)
+        return job_view(job, self.why_waiting or self.why_model_is_missing.get(job.options.model))
 
     def tell(self, job: Job) -> JobView:
         """Everyone who listens hears how the job stands."""

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import psutil
 import structlog
 
 from config.settings import Settings
@@ -16,10 +15,10 @@ from ipc.api_messages import JobStatus
 from supervisor.job import FINISHED, Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_ending import CANCELLED, ending_of
+from supervisor.job_obstacles import PAUSED, disk_obstacle, transcriber_obstacles
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
 from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed
-from supervisor.status_report import ABLE
 from supervisor.upgrades import Upgrades
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -31,7 +30,6 @@ IsAway = Callable[[str], Awaitable[bool]]
 JOBS_AT_ONCE = 2
 """One at the transcriber, and one whose last words are still being timed or written."""
 PRUNE_SECONDS = 6 * 3600.0
-PAUSED = "the queue is paused; `steno resume` lets it go on"
 
 
 class JobDispatcher:
@@ -77,6 +75,13 @@ class JobDispatcher:
         self._woken.set()
         if self._upgrades is not None:
             self._upgrades.wake()
+
+    def try_at_once(self) -> None:
+        """Whatever a job had to wait for a moment ago may be mended: it is not kept waiting longer."""
+        self._set_back.clear()
+        if self._upgrades is not None:
+            self._upgrades.try_at_once()
+        self.wake()
 
     async def set_paused(self, paused: bool) -> None:
         """Whether waiting jobs stay where they are. Raises JobQueueBroken."""
@@ -127,43 +132,35 @@ class JobDispatcher:
             self._set_back = {job_id: until for job_id, until in self._set_back.items() if until > now}
             look_again = bool(self._set_back)
             job, why = None, None
+            obstacles = transcriber_obstacles(self._transcriber)
+            floor_mb = self._settings.media.free_disk_floor_mb
             try:
                 if await self._queue.is_paused():
                     why = PAUSED
-                elif (why := self._transcriber_obstacle()) is not None:
+                elif (why := obstacles.of_all) is not None:
                     pass
-                elif (why := await asyncio.to_thread(self._disk_obstacle)) is not None:
+                elif (why := await asyncio.to_thread(disk_obstacle, self._spool, floor_mb)) is not None:
                     look_again = True
                 else:
-                    job = await self._queue.claim_next(skip=frozenset(self._set_back))
+                    look_again |= await self._look_for_models()
+                    job = await self._queue.claim_next(frozenset(self._set_back), frozenset(obstacles.of_models))
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
                 why, look_again = f"{broken.message}; {broken.hint}", True
             self._board.why_waiting = why
+            self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
                 return job
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
                     await self._woken.wait()
 
-    def _transcriber_obstacle(self) -> str | None:
-        keeper = self._transcriber
-        view = keeper.view
-        fallback = keeper.fallback_engine
-        stands_in = fallback is not None and keeper.is_worn_out() and keeper.refusal(fallback) is None
-        if view.state in ABLE or stands_in:
-            return None
-        return f"the transcriber is {view.state.replace('_', ' ')}" + (f": {view.note}" if view.note else "")
-
-    def _disk_obstacle(self) -> str | None:
-        floor_mb = self._settings.media.free_disk_floor_mb
-        try:
-            free_mb = psutil.disk_usage(str(self._spool)).free // 1_000_000
-        except OSError as error:
-            return f"{self._spool} cannot be looked at: {error.strerror}; restart the daemon once it is there again"
-        if free_mb >= floor_mb:
-            return None
-        return f"only {free_mb} MB are free where {self._spool} is; media.free_disk_floor_mb keeps {floor_mb} MB"
+    async def _look_for_models(self) -> bool:
+        """Whether jobs wait while a model is missing: then somebody has to look now and then whether it came."""
+        if not self._transcriber.offer.lacks_model or not (await self._queue.counts())["waiting"]:
+            return False
+        self._transcriber.offer.look_again()
+        return True
 
     async def _prune_now_and_then(self) -> None:
         while True:

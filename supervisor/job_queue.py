@@ -112,12 +112,13 @@ class JobQueue:
         facts = (path, str(identity.inode), identity.size, identity.mtime_ns)
         return bool(await self._database.rows(question, *facts))
 
-    async def claim_next(self, skip: Collection[int] = ()) -> Job | None:
+    async def claim_next(self, skip: Collection[int] = (), missing_models: Collection[str | None] = ()) -> Job | None:
         """The oldest waiting job, now transcribing; jobs on probation after all others. None: nothing, or paused.
 
-        `skip` are jobs that wait for something else just now.
+        `skip` are jobs that wait for something else just now. `missing_models` cannot be had just now, as jobs name
+        them; None stands for jobs that name none.
         """
-        return await self._database.write(lambda connection: claim_oldest(connection, skip))
+        return await self._database.write(lambda connection: claim_oldest(connection, skip, missing_models))
 
     async def retry(self, job_id: int) -> Job:
         """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""

@@ -128,16 +128,22 @@ def remember_file(
     return known is None
 
 
-def claim_oldest(connection: sqlite3.Connection, skip: Collection[int]) -> Job | None:
-    """The waiting job that is next, not one of `skip`, now transcribing. None while paused."""
+def claim_oldest(
+    connection: sqlite3.Connection, skip: Collection[int], missing_models: Collection[str | None]
+) -> Job | None:
+    """The waiting job that is next, now transcribing, not one of `skip` and wanting none of `missing_models`.
+
+    None while paused.
+    """
     claimed = connection.execute(
         """UPDATE jobs SET status = 'transcribing', claims = claims + 1, note = NULL
         WHERE NOT (SELECT is_on FROM switches WHERE name = 'paused') AND id = (
             SELECT id FROM jobs INDEXED BY jobs_in_line
             WHERE status = 'waiting' AND id NOT IN (SELECT value FROM json_each(?))
+            AND coalesce(json_extract(options, '$.model'), '') NOT IN (SELECT value FROM json_each(?))
             ORDER BY (transcriber_crashes >= 2), id LIMIT 1
         ) RETURNING *""",
-        (json.dumps(list(skip)),),
+        (json.dumps(list(skip)), json.dumps([model or "" for model in missing_models])),
     ).fetchall()
     return job_from(claimed[0]) if claimed else None
 

@@ -20,6 +20,8 @@ class JobWishes:
     """None: found by listening."""
     task: Task
     prompt: str | None
+    model: str | None
+    """What the transcriber is to load for this job; None: as the settings say."""
     formats: tuple[Format, ...]
     folder: Path | None
     """Where the files go; None: beside the recording."""
@@ -40,6 +42,7 @@ def wishes_of(options: JobOptions, settings: Settings) -> JobWishes:
         language=options.language or settings.language,
         task=options.task or settings.task,
         prompt=settings.prompt if options.prompt is None else options.prompt,
+        model=options.model,
         formats=options.formats or output.formats,
         folder=Path(options.output_dir) if options.output_dir is not None else _expanded(output.folder),
         if_exists=options.if_exists or output.if_exists,

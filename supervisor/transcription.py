@@ -24,6 +24,7 @@ from ipc.worker_messages import (
 from supervisor.crash_policy import next_transcription
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step, decode, raise_refusal
+from supervisor.engine_tally import BROKEN, NEEDS_MODEL
 from supervisor.job import Job
 from supervisor.job_queue import JobChanges, JobQueue
 from supervisor.job_wishes import JobWishes
@@ -61,9 +62,14 @@ class Transcription:
         """Set when the PCM is there, and after every batch of segments that is safe in the database."""
         self._step = step
         self._tell = tell
+        self._stand_in_refused = False
 
     async def run(self) -> Job:
         """Until every segment is stored; the job as it is then. Raises JobFailed and JobMustWait."""
+        with self._keeper.in_hand():
+            return await self._run()
+
+    async def _run(self) -> Job:
         while not self._job.transcribed_whole:
             self._job = await self._queue.get(self._job.id)
             engine = self._engine()
@@ -74,9 +80,14 @@ class Transcription:
             except WorkerUnavailable as unavailable:
                 if unavailable.code == "stopping":
                     raise JobMustWait(STOPPED) from unavailable
+                if engine is not None and not self._keeper.is_worn_out(self._wishes.model):
+                    # The last try is better spent on the engine that crashed than on none at all.
+                    log.warning("job_found_no_stand_in", job=self._job.id, engine=engine, code=unavailable.code)
+                    self._stand_in_refused = True
+                    continue
                 # Became broken under our hands: the fallback may still do it.
                 if engine == self._engine():
-                    raise JobMustWait(f"{unavailable.message}; {unavailable.hint}") from unavailable
+                    raise self._setback(engine, unavailable) from unavailable
             except JobFailed:
                 await self._record_attempt(engine, "failed")
                 raise
@@ -85,16 +96,30 @@ class Transcription:
     def _engine(self) -> str | None:
         """None: the primary engine."""
         fallback = self._keeper.fallback_engine
-        if fallback is None:
+        if fallback is None or self._stand_in_refused:
             return None
         crashes = self._job.transcriber_crashes
         worn_out = 0 < self._settings.crashes.transcriber_crashes_allowed <= crashes
-        return fallback if worn_out or self._keeper.is_worn_out() else None
+        return fallback if worn_out or self._keeper.is_worn_out(self._wishes.model) else None
+
+    def _setback(self, engine: str | None, why: WorkerUnavailable) -> JobFailed | JobMustWait:
+        """What the settings say will be mended, a missing model may come; any other model of its own fails a job."""
+        its_own = engine is None and self._keeper.offer.is_own_choice(self._wishes.model)
+        if its_own and why.code not in (BROKEN, NEEDS_MODEL):
+            return JobFailed(JobError(code=why.code, message=why.message, hint=why.hint))
+        return JobMustWait(f"{why.message}: {why.hint}")
 
     async def _attempt(self, engine: str | None) -> None:
         job = self._job
         audio_seconds = await decode(
-            self._keeper, job.path, self._pcm, self._settings, job_id=job.id, step=self._step, engine=engine
+            self._keeper,
+            job.path,
+            self._pcm,
+            self._settings,
+            job_id=job.id,
+            step=self._step,
+            engine=engine,
+            model=self._wishes.model,
         )
         language = job.language or self._wishes.language
         job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language)
@@ -115,7 +140,11 @@ class Transcription:
         deadlines = self._settings.deadlines
         deadline_seconds = max(deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds)
         async with self._keeper.request(
-            request, deadline_seconds=deadline_seconds, during_job=job.id, engine=engine
+            request,
+            deadline_seconds=deadline_seconds,
+            during_job=job.id,
+            engine=engine,
+            model=self._wishes.model,
         ) as replies:
             async for reply in replies:
                 match reply:

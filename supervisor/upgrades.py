@@ -35,13 +35,17 @@ class Upgrades:
         """A worker changed its state, or a job is done."""
         self._woken.set()
 
+    def try_at_once(self) -> None:
+        """What put jobs off may be mended."""
+        self._put_off.clear()
+
     async def run(self) -> None:
         """Until cancelled. Nothing that happens to a job, nor to the database, raises here."""
         while True:
             self._woken.clear()
             try:
                 await self._upgrade_all()
-                look_again = bool(self._put_off)
+                look_again = bool(self._put_off) or await self._look_for_model()
             except JobQueueBroken as broken:
                 log.warning("upgrades_put_off", code=broken.code, error=broken.message)
                 look_again = True
@@ -50,6 +54,13 @@ class Upgrades:
                     await self._woken.wait()
             except TimeoutError:
                 pass
+
+    async def _look_for_model(self) -> bool:
+        """Whether jobs wait for an aligner without a model: then somebody has to look whether it came."""
+        if not self._aligner.offer.lacks_model or not await self._queue.jobs_to_upgrade(limit=1):
+            return False
+        self._aligner.offer.look_again()
+        return True
 
     async def _upgrade_all(self) -> None:
         """Every turn takes a job off the list or puts it off: this comes to an end."""

@@ -8,11 +8,13 @@ Runs in: supervisor.
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
+import psutil
 import structlog
 
 from config.settings import Settings
@@ -20,10 +22,14 @@ from ipc.status_views import WorkerView
 from ipc.worker_messages import Request, Role, WorkerSetup
 from supervisor.death import Death, Verdict
 from supervisor.engine_tally import BROKEN, EngineTally, WorkerUnavailable
+from supervisor.keep_alive import keep_alive_seconds
+from supervisor.memory_limit import Growth, memory_limit_bytes
+from supervisor.patience import within
 from supervisor.spawner import Spawner
 from supervisor.worker_life import WorkerLife
-from supervisor.worker_lifecycle import GivenBack, Taken, Wanted
+from supervisor.worker_lifecycle import GivenBack, Taken, UnloadWanted, Wanted
 from supervisor.worker_machine import WorkerMachine
+from supervisor.worker_offer import WorkerOffer
 from supervisor.worker_process import WorkerGone, WorkerProcess
 from supervisor.worker_replies import Replies
 
@@ -31,7 +37,8 @@ __all__ = ["Death", "Replies", "WorkerDied", "WorkerKeeper", "WorkerUnavailable"
 
 log = structlog.get_logger()
 
-BYTES_PER_MB = 1_000_000
+REST_SECONDS = 5.0
+"""For a worker to give its caches back after a request. One that takes longer shows it at the next request."""
 
 
 class WorkerDied(Exception):
@@ -43,7 +50,7 @@ class WorkerDied(Exception):
 
 
 class WorkerKeeper:
-    """One worker of one role: at most one process at any time, with the primary engine or its fallback in it."""
+    """One worker of one role: at most one process at any time, with one engine and one model in it."""
 
     def __init__(
         self,
@@ -53,15 +60,21 @@ class WorkerKeeper:
         spawner: Spawner,
         on_change: Callable[[WorkerView], None],
         *,
+        model_folders: Sequence[Path] = (),
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`setups`: the primary engine, then perhaps the fallback. `on_change` is told of every change of state."""
+        """`setups`: the primary engine, then perhaps the fallback. `on_change` is told of every change of state.
+
+        `model_folders` are where a missing model may appear.
+        """
         self._machine = WorkerMachine(setups, settings, crash_folder, spawner, on_change, jitter)
+        self._machine.on_rested = self._replace_if_outgrown
         self._settings = settings
+        self.offer = WorkerOffer(self._machine, model_folders, lambda: on_change(self.view))
         self._turn = asyncio.Lock()
         self._request_ids = itertools.count(1)
-        self._replace_for: str | None = None
-        """Why the worker is to be replaced once the present request is over."""
+        self._asked_for: Literal["restart", "unload"] | None = None
+        """What is to become of the worker once the present request is over."""
 
     # --- what others ask of it -------------------------------------------------------------------------------
 
@@ -71,31 +84,30 @@ class WorkerKeeper:
 
     @property
     def primary_engine(self) -> str:
-        return self._machine.engines[0].setup.engine
+        return self._machine.tallies.primary.setup.engine
 
     @property
     def fallback_engine(self) -> str | None:
-        return self._machine.engines[1].setup.engine if len(self._machine.engines) > 1 else None
+        fallback = self._machine.tallies.fallback
+        return None if fallback is None else fallback.setup.engine
 
     @property
     def view(self) -> WorkerView:
         """The worker as it is now, with the engine that runs or is about to."""
         return self._machine.view
 
-    def refusal(self, engine: str | None = None) -> WorkerUnavailable | None:
+    def refusal(self, engine: str | None = None, model: str | None = None) -> WorkerUnavailable | None:
         """Why a request for this engine (None: the primary) would be refused at once; None: it would not be.
 
-        An engine that is not in the worker may be asked for again once it has rested for `probe_seconds`; that
-        request is its probe.
+        `model` is a job's own choice; None: as the settings say. What is not in the worker may be asked for again
+        once it has rested; that request is its probe.
         """
-        tally = self._tally(engine)
-        if tally is self._machine.engine:
-            return tally.refusal if self._machine.state in ("broken", "probing") else None
-        return tally.refusal if asyncio.get_running_loop().time() < tally.probe_at else None
+        tally = self._machine.tallies.find(engine, model)
+        return None if tally is None else self.offer.refusal(tally)
 
-    def is_worn_out(self) -> bool:
+    def is_worn_out(self, model: str | None = None) -> bool:
         """Whether the primary engine rests because it died too often, not for want of a model."""
-        refusal = self.refusal()
+        refusal = self.refusal(None, model)
         return refusal is not None and refusal.code == BROKEN
 
     async def run(self) -> None:
@@ -104,6 +116,7 @@ class WorkerKeeper:
 
     async def stop(self) -> None:
         """End the worker, within `stop_seconds` and a little; requests in hand and in line get WorkerUnavailable."""
+        self.offer.close()
         await self._machine.stop()
 
     async def restart(self) -> None:
@@ -112,12 +125,39 @@ class WorkerKeeper:
         A busy worker is replaced when its request is over, so that nobody pays for the asking; one that hangs falls
         to its own deadlines.
         """
-        for engine in self._machine.engines:
-            engine.forget()
+        for tally in self._machine.tallies:
+            tally.forget()
         if self._machine.state == "busy":
-            self._replace_for = "restart asked for"
+            self._asked_for = "restart"
             return
-        self._machine.replace("restart asked for", self._machine.engines[0])
+        self._machine.replace("restart asked for", self._machine.tallies.primary)
+
+    async def unload(self) -> None:
+        """End the process, after the request that it holds; the next request starts another. No fault, no death."""
+        if self._machine.state == "busy":
+            self._asked_for = "unload"
+            return
+        self._machine.happen(UnloadWanted())
+
+    def use(self, settings: Settings) -> None:
+        """Settings that hold from now on: of `workers`, `restarts` and `deadlines` all that is not told at birth."""
+        self._settings = settings
+        self._machine.use(settings)
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """Around all requests of one job: in between the worker is neither unloaded nor replaced for its size.
+
+        Keeps nobody else from the worker, and does not start it.
+        """
+        self._machine.in_hand += 1
+        self._machine.mind_idleness()
+        try:
+            yield
+        finally:
+            self._machine.in_hand -= 1
+            self._machine.mind_idleness(from_now=True)
+            self._replace_if_outgrown()
 
     async def wait_until_available(self) -> None:
         """Returns when a request would be served: ready, busy, or unloaded and only waiting to be asked."""
@@ -125,18 +165,25 @@ class WorkerKeeper:
 
     @asynccontextmanager
     async def request(
-        self, request: Request, *, deadline_seconds: float, during_job: int | None = None, engine: str | None = None
+        self,
+        request: Request,
+        *,
+        deadline_seconds: float,
+        during_job: int | None = None,
+        engine: str | None = None,
+        model: str | None = None,
     ) -> AsyncIterator[Replies]:
         """`async with keeper.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
 
-        Waits for its turn, first come first served, and for the worker. `engine` None is the primary; another
-        engine's name puts that engine into the worker, where it stays until somebody asks for a different one.
+        Waits for its turn, first come first served, and for the worker. `engine` None is the primary, `model` None
+        that of the settings; another engine or model is put into the worker, where it stays until somebody asks for
+        a different one. A job's own model is the primary's: the fallback loads it only where it is `starter`.
         Leaving before the final reply cancels the request, and replaces a worker that does not take notice within
         `cancel_seconds`. Raises WorkerDied and WorkerUnavailable, on entry and while iterating.
         """
         async with self._turn:
-            life, process = await self._borrow(self._tally(engine))
-            life.during_job = during_job
+            life, process = await self._borrow(self._machine.tallies.of(engine, model), during_job)
+            life.during_job = life.last_job = during_job
 
             async def lost(verdict: Verdict | None) -> NoReturn:
                 await self._lose(life, verdict)
@@ -155,22 +202,25 @@ class WorkerKeeper:
 
     # --- lending ---------------------------------------------------------------------------------------------
 
-    def _tally(self, engine: str | None) -> EngineTally:
-        if engine is None:
-            return self._machine.engines[0]
-        return next(tally for tally in self._machine.engines if tally.setup.engine == engine)
-
-    async def _borrow(self, wanted: EngineTally) -> tuple[WorkerLife, WorkerProcess]:
+    async def _borrow(self, wanted: EngineTally, during_job: int | None) -> tuple[WorkerLife, WorkerProcess]:
         while True:
             if self._machine.stopping:
                 raise WorkerUnavailable("stopping", f"the {self.role} is stopping", "start the daemon again")
-            if (refusal := self.refusal(wanted.setup.engine)) is not None:
+            if (refusal := self.offer.refusal(wanted)) is not None:
                 raise refusal
             if wanted is not self._machine.engine:
-                self._machine.replace(f"{wanted.setup.engine} wanted", wanted)
+                if wanted.is_guest:
+                    # Should it be missing, a change from now on is a sign that it came.
+                    self.offer.look_at_disk()
+                self._machine.replace("another engine or model wanted", wanted)
             elif self._machine.state == "ready" and (life := self._machine.life) and (process := life.process):
+                if not process.rested.is_set():
+                    await _rest_of(process)
+                    continue
+                if life.last_job not in (None, during_job) and during_job is not None:
+                    self._replace_if_outgrown(between_jobs=True)
                 # Dead already, though its end is not yet dealt with: not to be charged to the next in line.
-                if not process.gone.is_set():
+                if self._machine.state == "ready" and not process.gone.is_set():
                     self._machine.happen(Taken())
                     return life, process
             elif self._machine.state in ("unloading", "unloaded"):
@@ -201,13 +251,36 @@ class WorkerKeeper:
     def _take_back(self, life: WorkerLife, *, deaf: bool) -> None:
         life.during_job = None
         life.requests_finished += 0 if deaf else 1
-        limit_bytes = self._settings.workers.memory_limit_mb * BYTES_PER_MB
-        footprint_bytes = life.process.footprint_bytes if life.process is not None else None
-        reason, self._replace_for = self._replace_for, None
+        asked_for, self._asked_for = self._asked_for, None
         self._machine.happen(GivenBack())
         if deaf:
             self._machine.replace("cancel not answered", self._machine.engine)
-        elif reason is not None:
-            self._machine.replace(reason, self._machine.engines[0])
-        elif limit_bytes and (footprint_bytes or 0) > limit_bytes:
-            self._machine.replace("memory limit", self._machine.engine)
+        elif asked_for == "restart":
+            self._machine.replace("restart asked for", self._machine.tallies.primary)
+        elif asked_for == "unload":
+            self._machine.happen(UnloadWanted())
+        else:
+            self._replace_if_outgrown()
+
+    # --- its size --------------------------------------------------------------------------------------------
+
+    def _replace_if_outgrown(self, *, between_jobs: bool = False) -> None:
+        """Between jobs only: when none holds on to it, or when it goes from one to the next."""
+        machine, workers = self._machine, self._settings.workers
+        free = between_jobs or (machine.in_hand == 0 and keep_alive_seconds(self.role, workers) != 0)
+        process = machine.life.process if machine.life is not None and machine.state == "ready" else None
+        if not free or process is None or not process.rested.is_set():
+            return
+        when_ready_bytes = process.footprint_when_ready_bytes
+        limit_bytes = memory_limit_bytes(workers.memory_limit_mb, psutil.virtual_memory().total, when_ready_bytes)
+        growth = Growth(process.footprint_bytes or 0, when_ready_bytes, limit_bytes)
+        if growth.is_too_much and machine.life is not None and machine.life.requests_finished:
+            log.warning("worker_outgrew_its_limit", role=self.role, pid=process.pid, **asdict(growth))
+            machine.replace("memory limit", machine.engine, f"replaced: {growth}")
+
+
+async def _rest_of(process: WorkerProcess) -> None:
+    try:
+        await within(REST_SECONDS, process.rested.wait)
+    except TimeoutError:
+        process.rested.set()

@@ -35,6 +35,8 @@ class WorkerLife:
         """None until it is spawned, and where that failed."""
         self.during_job: int | None = None
         """The job for which it has been lent."""
+        self.last_job: int | None = None
+        """The job for which it was lent last."""
         self.requests_finished = 0
         self.born_at = asyncio.get_running_loop().time()
         """Monotonic seconds."""

@@ -3,9 +3,11 @@
 Runs in: supervisor.
 
     stopped ─ Wanted → starting ─ BecameReady → ready ⇄ busy
+    stopped ─ NotWantedYet → unloaded
     any of them ─ Died(delay) → backing_off ─ DelayOver → starting
                   Died(None), or RefusedToLoad → broken ─ ProbeDue → probing → ready | broken
-    ready ─ IdleTooLong → unloading → unloaded ─ Wanted → starting
+    starting ─ TurnedAway → unloaded
+    ready ─ UnloadWanted → unloading → unloaded ─ Wanted → starting
     a live worker ─ ReplacementWanted → replacing ─ Ended → starting
     anything ─ StopWanted → stopping → stopped
 
@@ -54,6 +56,11 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class NotWantedYet:
+    """It may wait until somebody asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class BecameReady:
     """The worker said Ready."""
 
@@ -61,6 +68,11 @@ class BecameReady:
 @dataclass(frozen=True, slots=True)
 class RefusedToLoad:
     """The worker is well but has no engine, and has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The same, but only a job's own choice was not to be had: another engine may start at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +109,8 @@ class ProbeDue:
 
 
 @dataclass(frozen=True, slots=True)
-class IdleTooLong:
-    """No request for so long that the memory is worth more."""
+class UnloadWanted:
+    """No request for so long that the memory is worth more, or its owner says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +125,17 @@ class StopWanted:
 
 Event = (
     Wanted
+    | NotWantedYet
     | BecameReady
     | RefusedToLoad
+    | TurnedAway
     | Taken
     | GivenBack
     | Died
     | Ended
     | DelayOver
     | ProbeDue
-    | IdleTooLong
+    | UnloadWanted
     | ReplacementWanted
     | StopWanted
 )
@@ -151,7 +165,7 @@ class ProbeLater:
 
 @dataclass(frozen=True, slots=True)
 class UnloadLater:
-    """`IdleTooLong` after the time a worker may idle, unless the state changes before."""
+    """`UnloadWanted` after the time a worker may idle, unless the state changes before."""
 
 
 Effect = Spawn | EndProcess | RestartLater | ProbeLater | UnloadLater
@@ -166,10 +180,14 @@ def step(state: State, event: Event) -> Step:
             if state in ("stopped", "unloaded"):
                 return "starting", (Spawn(),)
             return ("replacing", ()) if state == "unloading" else stay
+        case NotWantedYet():
+            return ("unloaded", ()) if state == "stopped" else stay
         case BecameReady():
             return ("ready", (UnloadLater(),)) if state in ("starting", "probing") else stay
         case RefusedToLoad():
             return ("broken", (ProbeLater(),)) if state in ("starting", "probing") else stay
+        case TurnedAway():
+            return ("unloaded", ()) if state in ("starting", "probing") else stay
         case Taken():
             return ("busy", ()) if state == "ready" else stay
         case GivenBack():
@@ -182,8 +200,8 @@ def step(state: State, event: Event) -> Step:
             return ("starting", (Spawn(),)) if state == "backing_off" else stay
         case ProbeDue():
             return ("probing", (Spawn(),)) if state == "broken" else stay
-        case IdleTooLong():
-            return ("unloading", (EndProcess(),)) if state == "ready" else stay
+        case UnloadWanted():
+            return _unloaded(state)
         case ReplacementWanted():
             return _replaced(state)
         case StopWanted():
@@ -230,6 +248,20 @@ def _replaced(state: State) -> Step:
         case "backing_off" | "broken" | "unloaded":
             return "starting", (Spawn(),)
         case "replacing" | "stopping" | "stopped":
+            return state, ()
+        case _:
+            assert_never(state)
+
+
+def _unloaded(state: State) -> Step:
+    match state:
+        case "starting" | "ready":
+            return "unloading", (EndProcess(),)
+        case "replacing":
+            return "unloading", ()
+        case "backing_off":
+            return "unloaded", ()
+        case "probing" | "busy" | "broken" | "unloading" | "unloaded" | "stopping" | "stopped":
             return state, ()
         case _:
             assert_never(state)

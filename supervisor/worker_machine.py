@@ -17,7 +17,9 @@ from config.settings import Settings
 from ipc.status_views import LastDeath, WorkerView
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.death import Death
+from supervisor.engine_tallies import EngineTallies
 from supervisor.engine_tally import EngineTally
+from supervisor.keep_alive import keep_alive_seconds, seconds_until_unload
 from supervisor.restart_policy import is_calm
 from supervisor.spawner import Spawner
 from supervisor.worker_life import WorkerLife
@@ -30,7 +32,7 @@ from supervisor.worker_lifecycle import (
     Ended,
     EndProcess,
     Event,
-    IdleTooLong,
+    NotWantedYet,
     ProbeDue,
     ProbeLater,
     RefusedToLoad,
@@ -39,7 +41,9 @@ from supervisor.worker_lifecycle import (
     Spawn,
     State,
     StopWanted,
+    TurnedAway,
     UnloadLater,
+    UnloadWanted,
     Wanted,
     step,
 )
@@ -59,14 +63,18 @@ class WorkerMachine:
         on_change: Callable[[WorkerView], None],
         jitter: Callable[[], float],
     ) -> None:
-        self.engines = [EngineTally(setup) for setup in setups]
-        self.engine = self.engines[0]
+        self.tallies = EngineTallies(setups)
+        self.engine = self.tallies.primary
         """The one that runs, or runs next."""
         self.state: State = "stopped"
         self.stopping = False
         self.life: WorkerLife | None = None
         """None while there is no process."""
         self.role = self.engine.setup.role
+        self.in_hand = 0
+        """How many jobs hold on to the worker; while there are any it is not idle, even between two requests."""
+        self.on_rested: Callable[[], None] = lambda: None
+        """Called when the worker has told what it costs after a request."""
         self._settings = settings
         self._crash_folder = crash_folder
         self._spawner = spawner
@@ -77,7 +85,10 @@ class WorkerMachine:
         self._tasks: asyncio.TaskGroup | None = None
         self._last_death: LastDeath | None = None
         self._note: str | None = None
+        self._why_replaced: str | None = None
+        """For people, for as long as nothing else happens to the worker."""
         self._restarts = 0
+        self._idle_since = 0.0
 
     @property
     def view(self) -> WorkerView:
@@ -103,7 +114,8 @@ class WorkerMachine:
             return
         self._crash_folder.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as self._tasks:
-            self.happen(Wanted())
+            # One that ends with each job is not started before the first.
+            self.happen(NotWantedYet() if self._keep_alive == 0 else Wanted())
             try:
                 await self.reach("stopped")
             finally:
@@ -124,12 +136,30 @@ class WorkerMachine:
         """The next change of state."""
         await self._changed.wait()
 
-    def replace(self, reason: str, engine: EngineTally) -> None:
-        """A fresh process with this engine, as soon as the present one has left."""
-        log.info("worker_replaced", role=self.role, engine=engine.setup.engine, reason=reason)
+    def replace(self, reason: str, engine: EngineTally, note: str | None = None) -> None:
+        """A fresh process with this engine, as soon as the present one has left; `note` tells people why."""
+        log.info(
+            "worker_replaced", role=self.role, engine=engine.setup.engine, model=engine.setup.model, reason=reason
+        )
         self.engine = engine
-        self._note = None
+        self._note = self._why_replaced = note
         self.happen(ReplacementWanted())
+
+    def use(self, settings: Settings) -> None:
+        """These hold from now on, for a worker that is already idle too; what it was told at birth stays."""
+        self._settings = settings
+        self.mind_idleness()
+
+    def mind_idleness(self, *, from_now: bool = False) -> None:
+        """Set the clock of a worker without work, or take it away from one that a job holds on to."""
+        now = asyncio.get_running_loop().time()
+        if from_now:
+            self._idle_since = now
+        if self.state != "ready":
+            return
+        self._stop_timer()
+        if not self.in_hand and (left := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
+            self._after(left, UnloadWanted())
 
     def happen(self, event: Event) -> None:
         """One transition with all its effects. Timers belong to a state and go with it."""
@@ -137,9 +167,7 @@ class WorkerMachine:
         self.state, effects = step(before, event)
         if self.state == before:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         for effect in effects:
             self._perform(effect)
         self._changed.set()
@@ -162,18 +190,25 @@ class WorkerMachine:
             case ProbeLater():
                 self._after(self._settings.restarts.probe_seconds, ProbeDue())
             case UnloadLater():
-                if self._settings.workers.keep_alive >= 0:
-                    self._after(self._settings.workers.keep_alive, IdleTooLong())
+                self.mind_idleness(from_now=True)
             case _:
                 assert_never(effect)
+
+    @property
+    def _keep_alive(self) -> float | None:
+        return keep_alive_seconds(self.role, self._settings.workers)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _after(self, seconds: float, event: Event) -> None:
         def due() -> None:
             if isinstance(event, ProbeDue):
                 # Both engines may be broken: the one that has rested longest is next.
-                self.engine = min(
-                    (tally for tally in self.engines if tally.refusal), key=lambda tally: tally.probe_at
-                )
+                broken = (tally for tally in self.tallies.residents if tally.refusal)
+                self.engine = min(broken, key=lambda tally: tally.probe_at, default=self.engine)
             self.happen(event)
 
         self._timer = asyncio.get_running_loop().call_later(seconds, due)
@@ -183,8 +218,16 @@ class WorkerMachine:
 
         def became_ready(ready: Ready) -> None:
             engine.note_ready(ready)
-            self._note = None
-            log.info("worker_ready", role=self.role, engine=ready.engine, load_seconds=round(ready.load_seconds, 3))
+            self._note = self._why_replaced
+            if life.process is not None:
+                life.process.on_rested = self.on_rested
+            log.info(
+                "worker_ready",
+                role=self.role,
+                engine=ready.engine,
+                model=ready.model,
+                load_seconds=round(ready.load_seconds, 3),
+            )
             self.happen(BecameReady())
 
         end: LoadFailed | Death | None = None
@@ -205,16 +248,24 @@ class WorkerMachine:
             case None:
                 self.happen(Ended())
             case LoadFailed():
-                engine.note_refusal(end, now, restarts)
-                log.error(
-                    "worker_broken", role=self.role, engine=engine.setup.engine, code=end.code, reason=end.message
-                )
-                self.happen(RefusedToLoad())
+                if engine.note_refusal(end, now, restarts):
+                    log.error(
+                        "model_not_loaded" if engine.is_guest else "worker_broken",
+                        role=self.role,
+                        engine=engine.setup.engine,
+                        model=engine.setup.model,
+                        code=end.code,
+                        reason=end.message,
+                    )
+                goes_home = self._goes_home_from(engine)
+                self.happen(TurnedAway() if goes_home else RefusedToLoad())
+                if goes_home and self._keep_alive != 0:
+                    self.happen(Wanted())
             case Death():
                 calm = is_calm(now - life.born_at, life.requests_finished, restarts)
                 delay_seconds = engine.note_death(end, now, self._jitter(), restarts, calm=calm)
                 self._last_death = end.view
-                self._note = f"restarting after: {end.reason}"
+                self._note, self._why_replaced = f"restarting after: {end.reason}", None
                 self._restarts += 1
                 log.warning(
                     "worker_died",
@@ -229,6 +280,16 @@ class WorkerMachine:
                 )
                 if delay_seconds is None:
                     log.error("worker_broken", role=self.role, engine=engine.setup.engine, deaths=len(engine.deaths))
+                    if self._goes_home_from(engine):
+                        delay_seconds = 0.0
                 self.happen(Died(delay_seconds))
             case _:
                 assert_never(end)
+
+    def _goes_home_from(self, engine: EngineTally) -> bool:
+        """Whether what the settings say can take over from an engine that is broken: it is what runs next."""
+        primary = self.tallies.primary
+        if engine is primary:
+            return False
+        self.engine = primary
+        return primary.refusal is None

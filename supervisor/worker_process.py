@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -30,6 +31,7 @@ from ipc.worker_messages import (
     Progress,
     Ready,
     RequestFailed,
+    Rested,
     Stop,
     ToWorker,
     Transcribe,
@@ -77,6 +79,11 @@ class WorkerProcess:
         self.holds_request = False
         """From the sending of a request to the arrival of its final reply."""
         self.footprint_bytes: int | None = None
+        self.footprint_when_ready_bytes = 0
+        """With the model in it, before it had done anything."""
+        self.rested = asyncio.Event()
+        """It has said what it costs since the last request; not so while it works or gives caches back."""
+        self.on_rested: Callable[[], None] = lambda: None
         self.gone = asyncio.Event()
         """The pipe or the process has ended: `see_off` is due."""
         self.fault: BadFrame | None = None
@@ -125,6 +132,7 @@ class WorkerProcess:
                 pass
             case Decode() | Transcribe() | Align():
                 self.holds_request = True
+                self.rested.clear()
                 # What it begins with, should it die before it can say so.
                 self.phase = FIRST_PHASE[message.kind]
             case _:
@@ -235,8 +243,18 @@ class WorkerProcess:
             case AudioDecoded() | TranscriptionFinished() | WordsAligned() | RequestFailed():
                 self.holds_request = False
                 self.phase = None
-            case Ready():
+            case Ready(footprint_bytes=footprint_bytes):
                 self.phase = None
+                self.footprint_bytes = self.footprint_when_ready_bytes = footprint_bytes
+                self.rested.set()
+            case Rested(footprint_bytes=footprint_bytes):
+                # For us and not for who asked: the next may have sent a request already.
+                self.footprint_bytes = footprint_bytes
+                self._line.took_one()
+                if not self.holds_request:
+                    self.rested.set()
+                    self.on_rested()
+                return
             case _:
                 pass
         self._frames.append(frame)
@@ -252,6 +270,7 @@ class WorkerProcess:
         self._news.set()
         if self._stream_over.is_set() or self._exited.is_set():
             self.gone.set()
+            self.rested.set()
 
 
 def _undo_start(process: SpawnProcess) -> None:

@@ -15,6 +15,7 @@ from ipc.worker_messages import (
     Ready,
     Request,
     RequestFailed,
+    Rested,
     TranscriptionFinished,
     WordsAligned,
 )
@@ -84,7 +85,7 @@ class Replies(AsyncIterator[FromWorker]):
         return True
 
     async def _checked(self, reply: FromWorker) -> FromWorker:
-        if isinstance(reply, Ready | LoadFailed) or reply.request_id != self._request_id:
+        if isinstance(reply, Ready | LoadFailed | Rested) or reply.request_id != self._request_id:
             await self._lost(Verdict("crashed", f"said {reply.kind} out of turn"))
         self._note_final(reply)
         return reply

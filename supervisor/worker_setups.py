@@ -45,8 +45,7 @@ def worker_setups(
     )
     fallback = None
     if choice.fallback is not None and choice.fallback_path is not None:
-        # `starter` exists for every engine; any other name belongs to the engine it was chosen for.
-        model = settings.fallback_model or ("starter" if settings.model == "starter" else None)
+        model = model_of_stand_in(settings.fallback_model, settings.model)
         fallback = transcriber.model_copy(
             update={"engine": choice.fallback, "engine_path": choice.fallback_path, "model": model}
         )
@@ -64,3 +63,11 @@ def worker_setups(
             }
         )
     return WorkerSetups(transcriber, fallback, aligner)
+
+
+def model_of_stand_in(own: str | None, wanted: str | None) -> str | None:
+    """What the fallback engine loads where `wanted` was meant for the primary; None: its default.
+
+    `starter` exists for every engine; any other name belongs to the engine it was chosen for.
+    """
+    return own or ("starter" if wanted == "starter" else None)

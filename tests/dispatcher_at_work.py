@@ -58,13 +58,17 @@ class Desk:
         self.bus = EventBus()
         self.board = JobBoard(self.bus)
         self.runner = cast(Any, Runner(queue))
-        self.worker = cast(Any, SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None))
+        self.offer = SimpleNamespace(refusals=dict, lacks_model=False)
+        self.worker = cast(
+            Any,
+            SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None, offer=self.offer),
+        )
         self.upgrades = Upgrades(queue, self.runner, self.worker, self.board)
         self.dispatcher = JobDispatcher(queue, self.runner, self.worker, self.upgrades, self.board, Settings(), spool)
 
-    async def add(self) -> int:
+    async def add(self, model: str | None = None) -> int:
         identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
-        job = await self.queue.add("/x/a.mp3", JobOptions(), identity)
+        job = await self.queue.add("/x/a.mp3", JobOptions(model=model), identity)
         self.dispatcher.wake()
         return job.id
 

@@ -52,12 +52,24 @@ def request_for(role: Role, pcm: Path) -> Request:
 
 @asynccontextmanager
 async def kept(
-    setups: Sequence[WorkerSetup], folder: Path, settings: Settings = BRIEF, views: list[WorkerView] | None = None
+    setups: Sequence[WorkerSetup],
+    folder: Path,
+    settings: Settings = BRIEF,
+    views: list[WorkerView] | None = None,
+    model_folders: Sequence[Path] = (),
 ) -> AsyncIterator[WorkerKeeper]:
     """The keeper, running; stopped at the end, whatever happened."""
     spawner = Spawner()
     told: list[WorkerView] = [] if views is None else views
-    keeper = WorkerKeeper(setups, settings, folder / "crashes", spawner, told.append, jitter=lambda: 0.0)
+    keeper = WorkerKeeper(
+        setups,
+        settings,
+        folder / "crashes",
+        spawner,
+        told.append,
+        model_folders=model_folders,
+        jitter=lambda: 0.0,
+    )
     running = asyncio.create_task(keeper.run())
     try:
         yield keeper
@@ -70,8 +82,15 @@ async def kept(
 
 
 async def ask(
-    keeper: WorkerKeeper, request: Request, *, during_job: int | None = 7, engine: str | None = None
+    keeper: WorkerKeeper,
+    request: Request,
+    *,
+    during_job: int | None = 7,
+    engine: str | None = None,
+    model: str | None = None,
 ) -> list[FromWorker]:
     """All replies to a request."""
-    async with keeper.request(request, deadline_seconds=20.0, during_job=during_job, engine=engine) as replies:
+    async with keeper.request(
+        request, deadline_seconds=20.0, during_job=during_job, engine=engine, model=model
+    ) as replies:
         return [reply async for reply in replies]

@@ -70,6 +70,8 @@ class DeskInMemory:
         self.asked.append(role)
         raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND")
 
+    unload = restart
+
     async def pause(self) -> QueueView:
         self.bus.publish(QueuePaused(paused=True))
         return QUEUE.model_copy(update={"paused": True})

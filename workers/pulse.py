@@ -47,6 +47,11 @@ class Pulse:
         self._phase: Phase = "loading"
         self._stepped_at = 0.0
 
+    @property
+    def footprint_bytes(self) -> int:
+        """What the worker's process costs now."""
+        return footprint_bytes(self._process)
+
     def begin(self, request_id: int | None) -> None:
         """What follows is done for this request; None: for nobody, while loading."""
         self._request_id = request_id
@@ -99,7 +104,7 @@ class Pulse:
                 request_id=self._request_id,
                 phase=self._phase,
                 done_seconds=done_seconds,
-                footprint_bytes=footprint_bytes(self._process),
+                footprint_bytes=self.footprint_bytes,
             )
         )
         self._stepped_at = time.monotonic()

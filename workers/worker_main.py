@@ -33,6 +33,7 @@ from ipc.worker_messages import (
     Ready,
     Request,
     RequestFailed,
+    Rested,
     Stop,
     Transcribe,
     WorkerSetup,
@@ -91,7 +92,7 @@ def _live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         pulse.send(_answer(request, engine, setup, pulse))
         if not isinstance(request, Decode):
             _let_rest(engine, pulse)
-        pulse.rest()
+        pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
 
 
 def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:
@@ -147,6 +148,7 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
             device=loaded.device,
             load_seconds=time.monotonic() - started,
             versions=loaded.versions,
+            footprint_bytes=pulse.footprint_bytes,
         )
     )
     return engine

@@ -88,6 +88,8 @@ async def test_a_folder_is_taken_off_by_its_path(daemon: RunningApi) -> None:
         ("GET", "/v1/jobs/1/transcript?format=exe", None, (422, "bad_request"), "format"),
         ("POST", "/v1/workers/cook/restart", None, (422, "bad_request"), "role"),
         ("POST", "/v1/workers/aligner/restart", None, (409, "no_aligner"), "aligner"),
+        ("POST", "/v1/workers/cook/unload", None, (422, "bad_request"), "role"),
+        ("POST", "/v1/workers/aligner/unload", None, (409, "no_aligner"), "aligner"),
         ("POST", "/v1/jobs", b"{", (400, "bad_request"), "character"),
         ("POST", "/v1/jobs", b"", (422, "bad_request"), "required"),
         ("POST", "/v1/jobs", b"\xff\xfe", (400, "bad_request"), "JSON"),

@@ -182,6 +182,7 @@ async def test_reading_verbs_speak_json_and_plain(api: RunningApi, typed: Typed)
     assert "paused" in (await typed("pause"))[1]
     role: Role = "aligner"
     assert (await typed("restart", role))[0] == 2
+    assert (await typed("unload", role))[0] == 2
     assert api.desk.asked[-1] == role
 
 

@@ -5,7 +5,7 @@ Runs in: the test process.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +36,7 @@ class Keeper:
     """Answers each request by the next of `answers`, the last of them for ever; an exception is raised."""
 
     primary_engine = "fake"
+    in_hand = staticmethod(nullcontext)
     view = SimpleNamespace(engine="fake", model="m", device="cpu")
 
     def __init__(self, *answers: object) -> None:

@@ -20,6 +20,7 @@ from ipc.api_messages import JobError
 from ipc.events import JobChanged
 from supervisor import job_database
 from supervisor.api import create_app
+from supervisor.engine_tally import WorkerUnavailable
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait
@@ -155,6 +156,49 @@ async def test_a_job_that_must_wait_blocks_no_other_and_is_tried_again_later(des
         await desk.becomes(first, "done")
         await desk.becomes(second, "done")
         assert tries == [first, second, first, first]
+
+
+async def test_a_missing_model_keeps_only_those_waiting_who_want_it_and_tells_each_of_them(desk: Desk) -> None:
+    missing = {"large": WorkerUnavailable("needs_model", "needs model large", "pull it")}
+    looks: list[int] = []
+    desk.offer.refusals, desk.offer.lacks_model = lambda: missing, True
+    desk.offer.look_again = lambda: looks.append(1)
+    large, also_large = await desk.add("large"), await desk.add("large")
+    small = await desk.add("small")
+    async with at_work(desk):
+        await desk.becomes(small, "done")
+        await eventually_async(lambda: len(looks) > 2, what="as long as jobs wait, somebody looks")
+        notes = [desk.board.view(await desk.queue.get(job_id)).note for job_id in (large, also_large, small)]
+        assert notes == ["needs model large: pull it", "needs model large: pull it", None]
+        missing.clear()
+        desk.dispatcher.wake()
+        await desk.becomes(also_large, "done")
+        assert desk.runner.started == [small, large, also_large]
+        so_far = len(looks)
+        desk.dispatcher.wake()
+        await desk.becomes(await desk.add(), "done")
+        assert len(looks) <= so_far + 1, "nobody looks for what nobody waits for"
+
+
+async def test_what_was_set_back_is_tried_at_once_when_somebody_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.job_dispatcher.LOOK_AGAIN_SECONDS", 60.0)
+    tries: list[int] = []
+
+    async def not_at_first(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        tries.append(job.id)
+        if len(tries) == 1:
+            raise JobMustWait("needs model large")
+        done: Job = await desk.runner.done(job, transcriber_is_free)
+        return done
+
+    desk.runner.way = not_at_first
+    async with at_work(desk):
+        job_id = await desk.add()
+        await eventually_async(lambda: desk.dispatcher._set_back)
+        desk.dispatcher.try_at_once()
+        await desk.becomes(job_id, "done")
 
 
 async def test_a_full_disk_under_the_database_makes_jobs_wait_and_says_so(

@@ -114,6 +114,22 @@ async def test_jobs_to_skip_keep_their_place(queue: JobQueue) -> None:
     assert await queue.claim_next() is not None
 
 
+async def test_jobs_whose_model_is_missing_keep_their_place_and_hold_up_no_other(queue: JobQueue) -> None:
+    wishes = [JobOptions(model="large"), JobOptions(), JobOptions(model="small"), JobOptions(model="large")]
+    jobs = [await queue.add(f"/x/{n}.mp3", options, identity(n)) for n, options in enumerate(wishes)]
+    large, plain, small, second_large = (job.id for job in jobs)
+
+    async def next_without(*missing: str | None) -> int | None:
+        claimed = await queue.claim_next(missing_models=missing)
+        return None if claimed is None else claimed.id
+
+    assert await next_without("large", None) == small
+    assert await next_without("large") == plain
+    assert await next_without("large") is None
+    assert (await queue.get(large)).claims == 0
+    assert [await next_without(None), await next_without(None)] == [large, second_large]
+
+
 async def test_a_job_on_probation_waits_behind_all_others(queue: JobQueue) -> None:
     suspect = await queue.add("/x/suspect.mp3", OPTIONS, identity())
     await queue.claim_next()

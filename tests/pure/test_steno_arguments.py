@@ -16,13 +16,15 @@ from client import choices, exit_codes, steno
 from client.languages import CODE_OF, language_code
 from client.log_story import LogStory, line_in_words
 from client.model_shelf import KNOWN
-from client.transcribe_verb import has_wished
+from client.transcribe_verb import can_do
 from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
-VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo health"
+VERBS = (
+    "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor"
+)
 FAMILIES = {
     "watch": "list add remove",
     "config": "show check edit reload",
@@ -88,6 +90,7 @@ def test_the_known_models_are_those_the_workers_know() -> None:
         ["wait", "0"],
         ["wait", "seven"],
         ["restart", "cook"],
+        ["unload", "cook"],
         ["jobs", "--status", "gone"],
         ["jobs", "--limit", "0"],
         ["status", "--watch", "--json"],
@@ -144,11 +147,11 @@ def test_of_many_jobs_the_worst_counts() -> None:
     assert exit_codes.worst([3, 0]) == 3
 
 
-def test_a_daemon_fits_when_it_has_the_models_wished_for() -> None:
+def test_a_daemon_takes_a_job_with_any_model_but_only_with_the_aligner_it_has() -> None:
     worker = WorkerView(
-        role="transcriber",
-        engine="mlx",
-        model="turbo",
+        role="aligner",
+        engine="whisperx",
+        model="starter",
         device=None,
         state="ready",
         pid=1,
@@ -161,10 +164,10 @@ def test_a_daemon_fits_when_it_has_the_models_wished_for() -> None:
         queue=QueueView(waiting=0, running=0, done=0, failed=0, paused=False),
         watches=(),
     )
-    assert has_wished(status, {})
-    assert has_wished(status, {"STENO_MODEL": "turbo"})
-    assert not has_wished(status, {"STENO_MODEL": "small"})
-    assert not has_wished(status, {"STENO_MODEL": "turbo", "STENO_ALIGNMENT_MODEL": "x"})
+    assert can_do(status, {})
+    assert can_do(status, {"STENO_MODEL": "small"})
+    assert can_do(status, {"STENO_MODEL": "small", "STENO_ALIGNMENT_MODEL": "starter"})
+    assert not can_do(status, {"STENO_ALIGNMENT_MODEL": "x"})
 
 
 def test_config_show_names_the_origin_and_a_mistake_is_a_sentence(

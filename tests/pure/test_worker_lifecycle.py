@@ -19,7 +19,7 @@ from supervisor.worker_lifecycle import (
     EndProcess,
     Event,
     GivenBack,
-    IdleTooLong,
+    NotWantedYet,
     ProbeDue,
     ProbeLater,
     RefusedToLoad,
@@ -29,7 +29,9 @@ from supervisor.worker_lifecycle import (
     State,
     StopWanted,
     Taken,
+    TurnedAway,
     UnloadLater,
+    UnloadWanted,
     Wanted,
     step,
 )
@@ -77,16 +79,25 @@ def test_a_replacement_starts_only_when_the_old_process_has_left() -> None:
 
 
 def test_an_idle_worker_is_unloaded_and_comes_back_when_wanted() -> None:
-    state, done = walk(IdleTooLong(), Ended(), Wanted(), start="ready")
+    state, done = walk(UnloadWanted(), Ended(), Wanted(), start="ready")
     assert (state, done) == ("starting", [EndProcess(), Spawn()])
 
 
 def test_one_wanted_while_it_unloads_comes_back_once_it_has() -> None:
-    assert walk(IdleTooLong(), Wanted(), Ended(), start="ready") == ("starting", [EndProcess(), Spawn()])
+    assert walk(UnloadWanted(), Wanted(), Ended(), start="ready") == ("starting", [EndProcess(), Spawn()])
 
 
-def test_a_busy_worker_is_not_unloaded() -> None:
-    assert step("busy", IdleTooLong()) == ("busy", ())
+def test_a_busy_worker_is_not_unloaded_and_one_that_still_loads_is() -> None:
+    assert step("busy", UnloadWanted()) == ("busy", ())
+    assert walk(UnloadWanted(), Ended(), start="starting") == ("unloaded", [EndProcess()])
+
+
+def test_one_that_is_not_wanted_yet_starts_when_it_is() -> None:
+    assert walk(NotWantedYet(), Wanted()) == ("starting", [Spawn()])
+
+
+def test_a_model_that_only_a_job_wanted_leaves_the_worker_unloaded_and_not_broken() -> None:
+    assert walk(Wanted(), TurnedAway()) == ("unloaded", [Spawn()])
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -101,11 +112,12 @@ def test_every_state_has_a_name_for_people(state: State) -> None:
 
 WISHES: list[Event] = [
     Wanted(),
+    NotWantedYet(),
     Taken(),
     GivenBack(),
     DelayOver(),
     ProbeDue(),
-    IdleTooLong(),
+    UnloadWanted(),
     ReplacementWanted(),
     StopWanted(),
 ]
@@ -143,11 +155,11 @@ class OneProcess(RuleBasedStateMachine):
         self.happen(Died(delay))
 
     @precondition(lambda self: self.state in ("starting", "probing"))
-    @rule(ready=any_.booleans())
-    def it_has_loaded_or_not(self, ready: bool) -> None:
-        if not ready:
+    @rule(what=any_.sampled_from([BecameReady(), RefusedToLoad(), TurnedAway()]))
+    def it_has_loaded_or_not(self, what: Event) -> None:
+        if not isinstance(what, BecameReady):
             self.processes = 0
-        self.happen(BecameReady() if ready else RefusedToLoad())
+        self.happen(what)
 
     @precondition(lambda self: self.leaving)
     @rule()

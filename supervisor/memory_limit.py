@@ -1,0 +1,38 @@
+"""When a worker has grown too large to be kept: pure.
+
+Runs in: supervisor.
+"""
+
+from dataclasses import dataclass
+
+BYTES_PER_MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a worker costs now, what it cost when it was ready, and what it may cost, in bytes."""
+
+    now_bytes: int
+    when_ready_bytes: int
+    limit_bytes: int
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.now_bytes > self.limit_bytes
+
+    def __str__(self) -> str:
+        """`it had grown from 1,620 MB to 5,210 MB; the limit is 4,000 MB`."""
+        sizes = (self.when_ready_bytes, self.now_bytes, self.limit_bytes)
+        before, now, limit = (f"{size / BYTES_PER_MB:,.0f} MB" for size in sizes)
+        return f"it had grown from {before} to {now}; the limit is {limit}"
+
+
+def memory_limit_bytes(limit_mb: int, machine_bytes: int, when_ready_bytes: int) -> int:
+    """The footprint beyond which a worker is replaced between jobs.
+
+    `limit_mb` 0: half of the machine, or twice what the worker cost when it was ready, whichever is more. A model
+    that takes more than a quarter of the machine is its owner's choice, and must not be reloaded after every job.
+    """
+    if limit_mb:
+        return limit_mb * BYTES_PER_MB
+    return max(machine_bytes // 2, 2 * when_ready_bytes)

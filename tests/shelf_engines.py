@@ -1,0 +1,58 @@
+"""Engines with models that are there or not, and one that grows: for the real worker shell.
+
+Runs in: worker. Named by import path, `shelf_engines:ShelfTranscriber`.
+
+A model is a file in the folder for models. `unknown…` and `damaged…` never load; no name at all always does.
+"""
+
+from pathlib import Path
+
+from fake_engines import EchoAligner, EchoTranscriber, segfault
+
+from ipc.worker_messages import WorkerSetup
+from workers.engine import Downloading, EngineRefusal, Loaded
+
+GROWTH_BYTES = 150_000_000
+
+
+def find_on_shelf(setup: WorkerSetup) -> None:
+    name = setup.model or ""
+    if name.startswith("unknown"):
+        raise EngineRefusal("unknown_model", f"there is no model {name!r}", "did you mean small?")
+    if name.startswith("damaged"):
+        raise EngineRefusal("model_damaged", f"{name} is not whole", "fetch it again")
+    if name and not (Path(setup.models_folder) / name).exists():
+        raise EngineRefusal("needs_model", f"needs model {name}", f"run `steno models pull {name}`")
+
+
+class ShelfTranscriber(EchoTranscriber):
+    """Says that it is `setup.model`, if that stands on the shelf."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        find_on_shelf(setup)
+        return super().load(setup, downloading)
+
+
+class ShelfAligner(EchoAligner):
+    """The same for words."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        find_on_shelf(setup)
+        return super().load(setup, downloading)
+
+
+class GrowingAligner(EchoAligner):
+    """Keeps 150 MB more after its first segment, like a library that leaks."""
+
+    def work(self) -> None:
+        super().work()
+        self.leak = b"x" * GROWTH_BYTES
+
+
+class FussyTranscriber(EchoTranscriber):
+    """SIGSEGV while it loads the model `deadly`."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        if setup.model == "deadly":
+            segfault()
+        return super().load(setup, downloading)
