@@ -24,6 +24,7 @@ from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
 from supervisor.crash_reports import CrashReports
+from supervisor.errands import Errands
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk
 from supervisor.intake import Intake
@@ -31,6 +32,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
+from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.result_files import OutputRefused, remove_leftovers
 from supervisor.spawner import Spawner
 from supervisor.upgrades import Upgrades
@@ -85,6 +87,7 @@ class Daemon:
 
         transcriber = keeper(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else keeper(setups.aligner)
+        recordings = RecordingsInHand()
         runner = JobRunner(
             queue,
             transcriber,
@@ -93,6 +96,7 @@ class Daemon:
             places.spool,
             CrashReports(places.logs / "crashes"),
             board.tell,
+            recordings,
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
         dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool)
@@ -108,6 +112,9 @@ class Daemon:
             created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
+        entries = {str(entry.path): entry for entry in settings.watch}
+        errands = Errands(queue, board, recordings, settings, entries.get)
+        queue.aftermath = errands
         desk = FrontDesk(queue, dispatcher, board, transcriber, aligner, watch_folders, bus, version("stenod"))
         listener = bind(places.socket)
         log.info(
@@ -121,12 +128,14 @@ class Daemon:
         async with asyncio.TaskGroup() as parts:
             kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
+            running_errands = parts.create_task(errands.run(), name="errands")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             serving = parts.create_task(serve(create_app(desk), listener, stop=self._stop), name="socket")
             await self._stop.wait()
             log.info("daemon_stopping")
             bus.close()
             watching.cancel()
+            running_errands.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(keeper.stop() for keeper in keepers))
             dispatching.cancel()
