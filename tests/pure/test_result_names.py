@@ -82,7 +82,9 @@ def test_whatever_a_recording_is_called_its_results_have_a_name_that_fits_and_sh
     assert len(f"{chosen}.json".encode()) <= 255
 
 
-@pytest.mark.parametrize("template", ["", "{date}", "notes", "{stem", "{stem!r}", "{stem:9}", "{0}", "{stem}/x", "{x}{stem}"])
+@pytest.mark.parametrize(
+    "template", ["", "{date}", "notes", "{stem", "{stem!r}", "{stem:9}", "{0}", "{stem}/x", "{x}{stem}"]
+)
 def test_a_template_that_names_no_file_is_refused_in_words(template: str) -> None:
     with pytest.raises(ValueError, match=r"\w+"):
         name_template(template)
