@@ -27,11 +27,13 @@ Work = Callable[[Errand], Awaitable[Again | None]]
 class ErrandLine:
     """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
 
-    def __init__(self, kind: Kind, at_once: int, rows: ErrandRows, work: Work) -> None:
+    def __init__(self, kind: Kind, at_once: int, rows: ErrandRows, work: Work, one_less: Callable[[], None]) -> None:
+        """`one_less` is called after each errand: others, of whatever kind, may have waited for it."""
         self._kind: Kind = kind
         self._at_once = at_once
         self._rows = rows
         self._work = work
+        self._one_less = one_less
         self._woken = asyncio.Event()
         self._in_hand: set[int] = set()
 
@@ -53,7 +55,7 @@ class ErrandLine:
     def _is_over(self, errand: Errand, free: asyncio.Semaphore) -> None:
         self._in_hand.discard(errand.id)
         free.release()
-        self.wake()
+        self._one_less()
 
     async def _next(self) -> Errand:
         while True:

@@ -56,8 +56,8 @@ class Errands:
         self._entry_for = entry_for
         self._stopping = threading.Event()
         self._lines = (
-            ErrandLine("move_recording", MOVES_AT_ONCE, queue.errands, self._move_recording),
-            ErrandLine("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook),
+            ErrandLine("move_recording", MOVES_AT_ONCE, queue.errands, self._move_recording, self.wake),
+            ErrandLine("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook, self.wake),
         )
 
     def use(self, settings: Settings) -> None:

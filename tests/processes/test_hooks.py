@@ -84,8 +84,8 @@ async def test_one_that_is_deaf_is_killed(tmp_path: Path) -> None:
 
 async def test_fifty_megabytes_of_noise_cost_neither_memory_nor_time(tmp_path: Path) -> None:
     before = psutil.Process().memory_info().rss
-    noise = "head -c 50000000 /dev/zero | tr '\\0' x\nhead -c 50000000 /dev/zero | tr '\\0' y >&2\necho the end >&2\nexit 3"
-    end = await ran(script(tmp_path, noise))
+    much = "head -c 50000000 /dev/zero | tr '\\0' y"
+    end = await ran(script(tmp_path, f"{much}\n{much} >&2\necho the end >&2\nexit 3"))
     assert (end.why, end.exit_code) == ("it exited with 3", 3)
     assert end.said.endswith("yyy" + "the end") and len(end.said) <= 1000
     assert psutil.Process().memory_info().rss - before < 20_000_000

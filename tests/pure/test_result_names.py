@@ -3,6 +3,7 @@
 Runs in: the test process.
 """
 
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -57,8 +58,6 @@ def test_a_language_that_nobody_heard_is_und() -> None:
 
 
 def test_a_moved_recording_keeps_the_name_it_came_with() -> None:
-    from dataclasses import replace
-
     moved = replace(job_for("/x/failed/a (2).m4a"), taken_from="/x/in/a.m4a")
     assert name_of("{folder} {stem}", moved) == "in a"
 
