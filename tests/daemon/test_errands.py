@@ -6,8 +6,7 @@ Runs in: the test process.
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,12 @@ from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
 from recordings import noise, tone, wav
 
-ENTRY = """
+FOLDERS = """
 [[watch]]
-path = "{inbox}"
+path = "HOME/Transcribe"
 done = "done"
 failed = "failed"
 """
-
-
-@contextmanager
-def a_daemon_with_folders(**environment: str) -> Iterator[DaemonUnderTest]:
-    with a_daemon(FAKE_CHUNK_SECONDS="1", **environment) as daemon:
-        daemon.stop()
-        (daemon.home / "config.toml").write_text(ENTRY.format(inbox=daemon.inbox))
-        daemon.start()
-        yield daemon
 
 
 def database(daemon: DaemonUnderTest) -> sqlite3.Connection:
@@ -73,7 +63,7 @@ def calls(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_recording_goes_to_done_and_the_next_of_its_name_harms_nothing_of_the_first(tmp_path: Path) -> None:
-    with a_daemon_with_folders(STENO_HOOKS_ON_DONE=hook(tmp_path, "exit 0")) as daemon:
+    with a_daemon(FOLDERS, FAKE_CHUNK_SECONDS="1", STENO_HOOKS_ON_DONE=hook(tmp_path, "exit 0")) as daemon:
         first, done = dropped(daemon), daemon.inbox / "done"
         sound = first.read_bytes()
         job = at(daemon, brought(daemon, first), done / "a.wav")
@@ -92,37 +82,31 @@ def test_a_recording_goes_to_done_and_the_next_of_its_name_harms_nothing_of_the_
         assert (done / "a.wav").read_bytes() == sound
 
 
-def test_a_kill_between_done_and_the_move_loses_neither(tmp_path: Path) -> None:
-    with a_daemon_with_folders() as daemon:
-        source, done = dropped(daemon), daemon.inbox / "done"
+def test_a_kill_before_a_move_or_between_it_and_its_record_loses_neither() -> None:
+    with a_daemon(FOLDERS, FAKE_CHUNK_SECONDS="1") as daemon:
+        done = daemon.inbox / "done"
+        done.parent.mkdir(exist_ok=True)
         done.write_text("in the way")
-        job = daemon.finished(brought(daemon, source))
-        assert job["status"] == "done" and source.exists()
-        daemon.kill()
-        done.unlink()
-        daemon.start()
-        at(daemon, job["id"], done / "a.wav")
-        assert not source.exists()
-
-
-def test_a_kill_after_the_move_and_before_it_was_noted_down_finds_it_again(tmp_path: Path) -> None:
-    with a_daemon_with_folders() as daemon:
-        source, done = dropped(daemon), daemon.inbox / "done"
-        done.write_text("in the way")
-        job = daemon.finished(brought(daemon, source))
+        sources = [dropped(daemon, "a.wav"), dropped(daemon, "b.wav", 880.0)]
+        jobs = [daemon.finished(brought(daemon, source))["id"] for source in sources]
+        assert all(source.exists() for source in sources)
         daemon.kill()
         done.unlink()
         done.mkdir()
-        source.rename(done / "a.wav")
+        sources[1].rename(done / "b.wav")
         daemon.start()
-        at(daemon, job["id"], done / "a.wav")
-        assert [path.name for path in done.iterdir()] == ["a.wav"]
+        at(daemon, jobs[0], done / "a.wav")
+        at(daemon, jobs[1], done / "b.wav")
+        assert sorted(path.name for path in done.iterdir()) == ["a.wav", "b.wav"]
+        assert not any(source.exists() for source in sources)
 
 
 def test_a_failed_recording_goes_to_failed_is_retried_from_there_and_goes_on_to_done(tmp_path: Path) -> None:
     crashes = tmp_path / "crashes"
     crashes.write_text("3")
-    with a_daemon_with_folders(
+    with a_daemon(
+        FOLDERS,
+        FAKE_CHUNK_SECONDS="1",
         WHISPER_BACKEND="fake_engines:CrashTimesTranscriber",
         FAKE_CRASHES=str(crashes),
         STENO_HOOKS_ON_FAILED=hook(tmp_path, "exit 0"),
@@ -142,7 +126,9 @@ def test_a_failed_recording_goes_to_failed_is_retried_from_there_and_goes_on_to_
 def test_a_recording_without_its_words_goes_to_done_and_gets_them_there(tmp_path: Path) -> None:
     crashes = tmp_path / "crashes"
     crashes.write_text("1000")
-    with a_daemon_with_folders(
+    with a_daemon(
+        FOLDERS,
+        FAKE_CHUNK_SECONDS="1",
         ALIGNMENT_BACKEND="fake_engines:CrashTimesAligner",
         FAKE_CRASHES=str(crashes),
         STENO_RESTARTS_DEATHS_ALLOWED="1",
@@ -188,19 +174,18 @@ def test_hooks_that_hang_delay_no_job_and_no_stop_and_run_again_after_the_next_s
         eventually(lambda: [call["job"]["id"] for call in calls(tmp_path)].count(jobs[0]) == 2)
 
 
-def test_a_template_that_names_no_file_is_refused_over_the_socket_too() -> None:
-    with a_daemon() as daemon:
-        recording = wav(daemon.home / "a.wav", noise(1.0))
+def test_names_and_words_are_as_the_submit_says_and_times_belong_to_the_new_words() -> None:
+    with a_daemon(FAKE_CHUNK_SECONDS="1") as daemon:
+        recording = wav(daemon.home / "a.wav", noise(6.0))
         answer = daemon.post("/v1/jobs", {"path": str(recording), "options": {"output_name": "{nonsense}"}})
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_name_template")
         assert "stem" in answer.json()["hint"]
 
-
-def test_words_are_replaced_before_they_are_timed() -> None:
-    with a_daemon(FAKE_CHUNK_SECONDS="1") as daemon:
-        recording = wav(daemon.home / "a.wav", noise(6.0))
-        plain = daemon.transcript(daemon.finished(daemon.submit(recording)))
-        words = {word: f"{word}ish" for word in set(plain["text"].split())}
-        job = daemon.finished(daemon.submit(recording, replacements=words, if_exists="suffix"))
+        plain = daemon.transcript(daemon.finished(daemon.submit(recording)))["text"].split()
+        instead = {word: f"{word}ish" for word in plain}
+        job = daemon.finished(daemon.submit(recording, replacements=instead, output_name="{name}.{language}"))
+        assert Path(job["outputs"]["srt"]).name == "a.wav.en.srt"
         assert job["timing"] == "word"
-        assert daemon.transcript(job)["text"] == " ".join(f"{word}ish" for word in plain["text"].split())
+        transcript = daemon.transcript(job)
+        assert [word["word"] for word in transcript["word_segments"]] == [f"{word}ish" for word in plain]
+        assert transcript["text"] == " ".join(f"{word}ish" for word in plain)
