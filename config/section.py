@@ -70,10 +70,11 @@ def _argv(written: object) -> object:
     """A command as people write it becomes words as a process gets them. No shell reads it."""
     if isinstance(written, str):
         try:
-            return tuple(shlex.split(written))
+            written = tuple(shlex.split(written))
         except ValueError as unclosed:
             raise ValueError(f"{unclosed}: write the command as a list of words") from unclosed
-    return written
+    # An empty word is how the environment, where empty means unset, says none.
+    return () if written in ([""], ("",)) else written
 
 
 Command = Annotated[tuple[str, ...], BeforeValidator(_argv)]

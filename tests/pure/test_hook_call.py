@@ -4,10 +4,14 @@ Runs in: the test process.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client.private_daemon import NO_HOOKS
+from config.places import find_places
+from config.sources import load
 from ipc.api_messages import JobError, JobView
 from supervisor.errand_rows import Event
 from supervisor.hook_call import HookCall, hook_call, notification, path_of
@@ -90,3 +94,12 @@ def test_a_notification_says_what_happened(event: Event, sentence: str) -> None:
     error = JobError(code="empty_file", message="the file is empty", hint="")
     update = {"path": "/in/a.m4a", "error": error, "degraded_reason": "aligner_crashed", "timing": "mixed"}
     assert notification(event, JOB.model_copy(update=update), "darwin")[-1] == sentence
+
+
+def test_a_command_is_split_into_words_and_an_empty_word_is_none(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[hooks]\non_done = "say \'it is done\'"\non_failed = ["notify"]\n')
+    places = find_places({"STENO_HOME": str(tmp_path)})
+    hooks = load(places, {}).settings.hooks
+    assert (hooks.on_done, hooks.on_failed) == (("say", "it is done"), ("notify",))
+    hooks = load(places, NO_HOOKS).settings.hooks
+    assert (hooks.on_done, hooks.on_failed, hooks.on_degraded) == ((), (), ()), "as a private daemon has it"

@@ -9,7 +9,9 @@ from datetime import UTC, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from typer.testing import CliRunner
 
+from client import exit_codes, steno
 from config.section import NAME_FIELDS, name_template
 from ipc.api_messages import JobOptions
 from supervisor.job import FileIdentity, Job
@@ -87,3 +89,9 @@ def test_whatever_a_recording_is_called_its_results_have_a_name_that_fits_and_sh
 def test_a_template_that_names_no_file_is_refused_in_words(template: str) -> None:
     with pytest.raises(ValueError, match=r"\w+"):
         name_template(template)
+
+
+def test_a_template_is_checked_before_anything_is_handed_over() -> None:
+    refused = CliRunner().invoke(steno.app, ["submit", "--name", "{nonsense}", "talk.m4a"])
+    assert refused.exit_code == exit_codes.USAGE
+    assert "--name" in refused.output and "allowed in braces is stem" in refused.output

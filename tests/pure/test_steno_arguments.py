@@ -204,9 +204,3 @@ def test_the_log_is_followed_through_half_lines_and_a_rotation_for_one_job(tmp_p
     file.write_text('{"event": "e", "job_id": 7}\n')
     assert json.loads(next(coming))["event"] == "e"
     coming.close()  # type: ignore[attr-defined]
-
-
-def test_a_name_template_is_checked_before_anything_is_handed_over() -> None:
-    code, page = typed("submit", "--name", "{nonsense}", "talk.m4a")
-    assert code == exit_codes.USAGE
-    assert "--name" in page and "allowed in braces is stem" in page
