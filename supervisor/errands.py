@@ -33,6 +33,8 @@ HOOKS_AT_ONCE = 2
 MOVES_AT_ONCE = 2
 SLOW_MOVE_SECONDS = 60.0
 """A move that takes longer, to a disk far away or dead, holds up the job's hooks no more."""
+GIVE_UP_SECONDS = 1.0
+"""For a copy that is stopped half-way to take that away."""
 
 EntryFor = Callable[[str], WatchEntry | None]
 """The watched folder of this path as it is now. A plain look-up: the database's thread asks, too."""
@@ -76,12 +78,9 @@ class Errands:
 
     async def run(self) -> None:
         """Until cancelled: running hooks are ended, copies given up; both begin anew at the next start."""
-        try:
-            async with asyncio.TaskGroup() as lines:
-                for line in self._lines:
-                    lines.create_task(line.run())
-        finally:
-            self._stopping.set()
+        async with asyncio.TaskGroup() as lines:
+            for line in self._lines:
+                lines.create_task(line.run())
 
     def _entry(self, job: Job) -> WatchEntry | None:
         return None if job.watch is None else self._entry_for(job.watch)
@@ -154,11 +153,15 @@ class Errands:
     async def _move(self, errand: Errand, job: Job, folder: Path, later: Again) -> Again | None:
         source = Path(job.path)
         moving = on_disk(lambda: move_recording(source, job.identity, folder, job.id, self._stopping.is_set))
+        # Seen by somebody, also when we stop and nobody waits any more.
+        moving.add_done_callback(lambda over: over.cancelled() or over.exception())
         try:
             await asyncio.wait({moving}, timeout=SLOW_MOVE_SECONDS)
             if not moving.done():
                 await self._let_hooks_pass(errand, later)
-            moved = await moving
+            # Not `await moving`: a stop must not cancel what still has half a copy to take away.
+            await asyncio.wait({moving})
+            moved = moving.result()
         except MovePutOff as put_off:
             log.warning(
                 "recording_not_moved_yet",
@@ -169,6 +172,10 @@ class Errands:
                 next_try_seconds=later[1],
             )
             return later
+        finally:
+            if not moving.done():
+                self._stopping.set()
+                await asyncio.wait({moving}, timeout=GIVE_UP_SECONDS)
         if moved is None:
             log.info("recording_not_moved", job=job.id, path=job.path, why="it changed or is gone")
             return None

@@ -140,7 +140,7 @@ async def test_a_stop_of_the_daemon_ends_it_in_time(tmp_path: Path) -> None:
     running.cancel()
     await asyncio.wait([running])
     assert running.cancelled() and time.monotonic() - began < 4
-    assert not psutil.pid_exists(int(pid_file.read_text()))
+    await eventually_async(lambda: not psutil.pid_exists(int(pid_file.read_text())), 5)
 
 
 async def test_no_descriptor_is_left() -> None:

@@ -4,6 +4,8 @@ Runs in: the test process. No hook is started.
 """
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_database import JobQueueBroken
 from supervisor.job_queue import JobQueue
 from supervisor.recordings_in_hand import RecordingsInHand
+from supervisor.source_mover import MovePutOff
 
 
 class OneHook:
@@ -213,3 +216,28 @@ async def test_a_retry_takes_the_recording_where_it_was_moved_to(queue: JobQueue
     claimed = await queue.retry(job.id)
     assert claimed.path == str(tmp_path / "failed" / "a.m4a")
     assert claimed.first_path == str(source)
+
+
+async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
+    queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, half = tmp_path / "a.m4a", tmp_path / "half"
+    source.write_bytes(b"sound")
+    began = threading.Event()
+
+    def endless(*_: object, **__: object) -> None:
+        is_stopping = _[-1]
+        assert callable(is_stopping)
+        half.write_text("")
+        began.set()
+        while not is_stopping():
+            time.sleep(0.01)
+        half.unlink()
+        raise MovePutOff("the daemon stops", "later")
+
+    monkeypatch.setattr("supervisor.errands.move_recording", endless)
+    errands = errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, done=Path("done")))
+    await finish(queue, str(source), read_identity(source))
+    async with running(errands):
+        await eventually_async(began.is_set)
+    assert not half.exists() and source.exists() and await left(queue) == 1
