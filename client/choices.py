@@ -27,3 +27,10 @@ def formats_of(text: str) -> tuple[str, ...]:
     if not wanted:
         raise ValueError(f"name a format: {', '.join(FORMATS)} or all")
     return wanted
+
+
+def name_template(text: str) -> str:
+    """The template, if it is one. Raises ValueError that says what may be in it."""
+    from config.section import name_template as checked
+
+    return checked(text)

@@ -77,6 +77,14 @@ def submit(
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-o", help="Where they go, instead of beside the recording.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
+            callback=checked(choices.name_template),
+        ),
+    ] = None,
     if_exists: Annotated[
         choices.IfExists | None,
         typer.Option(help="renew replaces only what stenod wrote for this recording and nobody changed."),
@@ -99,6 +107,7 @@ def submit(
         model=None if model is None else model_named(model),
         formats=None if formats is None else choices.formats_of(formats),
         output_dir=None if output_dir is None else str(output_dir.absolute()),
+        output_name=name,
         if_exists=if_exists,
         highlight_words=highlight_words,
     )

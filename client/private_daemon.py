@@ -26,6 +26,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 12.0
 """The supervisor promises to be gone in ten."""
 BETWEEN_TRIES_SECONDS = 0.05
+NO_HOOKS = dict.fromkeys(("STENO_HOOKS_ON_DONE", "STENO_HOOKS_ON_FAILED", "STENO_HOOKS_ON_DEGRADED"), "''")
+"""Whoever waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
 SHORT_PLACE = "/tmp"
 """macOS's own temporary folders are too deep for a socket's path."""
 
@@ -74,7 +76,7 @@ def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
         _furnish(home, owner)
         places = find_places({"STENO_HOME": str(home)})
         inbox = str(home / "Transcribe")
-        environment = {**os.environ, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
+        environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
         with (home / "stderr").open("wb") as complaints, _ended_by_signals():
             process = subprocess.Popen(
                 here.SUPERVISOR,

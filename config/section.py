@@ -70,10 +70,11 @@ def _argv(written: object) -> object:
     """A command as people write it becomes words as a process gets them. No shell reads it."""
     if isinstance(written, str):
         try:
-            return tuple(shlex.split(written))
+            written = tuple(shlex.split(written))
         except ValueError as unclosed:
             raise ValueError(f"{unclosed}: write the command as a list of words") from unclosed
-    return written
+    # An empty word is how the environment, where empty means unset, says none.
+    return () if written in ([""], ("",)) else written
 
 
 Command = Annotated[tuple[str, ...], BeforeValidator(_argv)]
@@ -94,7 +95,8 @@ NAME_FIELDS = ("stem", "name", "folder", "language", "date", "time")
 language heard, and the day (2026-11-22) and time (21.36.05) it was last changed."""
 
 
-def _template(written: str) -> str:
+def name_template(written: str) -> str:
+    """The template, if it is one. Raises ValueError that says what may be in it."""
     try:
         fields = [field for _, field, form, conversion in string.Formatter().parse(written) if field is not None]
         plain = all(not form and not conversion for _, _, form, conversion in string.Formatter().parse(written))
@@ -109,5 +111,5 @@ def _template(written: str) -> str:
     return written
 
 
-NameTemplate = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_template)]
+NameTemplate = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(name_template)]
 """The name of a recording's files without their extension, `{stem}` if nothing else is wanted."""

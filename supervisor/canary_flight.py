@@ -61,7 +61,8 @@ class CanaryFlight:
         healthy = False
         try:
             await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-            await self._through_workers()
+            with self.transcriber.in_hand():  # or keep_alive = 0 would end it between the two requests
+                await self._through_workers()
             healthy, detail = True, self._praise()
         except Fallen as fallen:
             detail = str(fallen)

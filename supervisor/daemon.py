@@ -27,6 +27,7 @@ from supervisor.api_server import serve
 from supervisor.api_socket import bind
 from supervisor.canary import Canary
 from supervisor.crash_reports import CrashReports
+from supervisor.errands import Errands
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk
 from supervisor.intake import Intake
@@ -35,6 +36,7 @@ from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.model_folders import model_folders
+from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
 from supervisor.result_files import OutputRefused, remove_leftovers
 from supervisor.self_examination import SelfExamination
@@ -120,6 +122,7 @@ class Daemon:
 
         transcriber = keeper(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else keeper(setups.aligner)
+        recordings = RecordingsInHand()
         runner = JobRunner(
             queue,
             transcriber,
@@ -128,6 +131,7 @@ class Daemon:
             places.spool,
             CrashReports(places.logs / "crashes"),
             board.tell,
+            recordings,
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
 
@@ -146,8 +150,11 @@ class Daemon:
             created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
+        errands = Errands(queue, board, recordings, settings, watch_folders.entry)
+        queue.aftermath = errands
         examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)
         canary = Canary(transcriber, aligner, settings, places.spool)
+        keepers = [transcriber] if aligner is None else [transcriber, aligner]
         told_of_settings: list[Use] = [
             lambda now: set_level(now.logs.level),
             runner.use,
@@ -155,6 +162,8 @@ class Daemon:
             canary.use,
             wakefulness.use,
             watch_folders.use,
+            errands.use,
+            *(keeper.use for keeper in keepers),
         ]
         reload = Reload(settings, self._read, told_of_settings)
         desk = FrontDesk(
@@ -178,10 +187,10 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
         )
-        keepers = [transcriber] if aligner is None else [transcriber, aligner]
         async with asyncio.TaskGroup() as parts:
             kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
+            running_errands = parts.create_task(errands.run(), name="errands")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
@@ -189,7 +198,7 @@ class Daemon:
             await self._stop.wait()
             log.info("daemon_stopping")
             bus.close()
-            for leaving in (watching, staying_awake, reloading):
+            for leaving in (watching, running_errands, staying_awake, reloading):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(keeper.stop() for keeper in keepers))

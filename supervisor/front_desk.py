@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from config.section import NAME_FIELDS, name_template
 from config.sources import ConfigError
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
@@ -31,6 +32,8 @@ from supervisor.transcript_rules import assemble
 from supervisor.watch_entries import EntryRefused, entry_of
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
+
+NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
 
 
 class Refused(Exception):
@@ -82,6 +85,8 @@ class FrontDesk:
         _refuse_relative(wanted.path)
         if wanted.options.output_dir is not None:
             _refuse_relative(wanted.options.output_dir)
+        if wanted.options.output_name is not None:
+            _refuse_bad_template(wanted.options.output_name)
         try:
             identity = await asyncio.to_thread(look_at, Path(wanted.path))
             job = await self._queue.add(wanted.path, wanted.options, identity)
@@ -248,3 +253,10 @@ def _refuse_relative(path: str) -> None:
     """The daemon's working folder is not the client's."""
     if not Path(path).is_absolute():
         raise Refused(400, "path_not_absolute", f"{path!r} is not an absolute path", "give the full path")
+
+
+def _refuse_bad_template(template: str) -> None:
+    try:
+        name_template(template)
+    except ValueError as wrong:
+        raise Refused(422, "bad_name_template", f"{template!r} names no files: {wrong}", NAME_HINT) from wrong

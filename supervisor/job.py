@@ -38,6 +38,10 @@ class FileIdentity:
     sha256: str | None = None
     """Of the whole content; None while nobody has read it."""
 
+    def looks_like(self, other: "FileIdentity") -> bool:
+        """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
@@ -85,6 +89,13 @@ class Job:
     """EngineUsed as JSON: who timed them."""
     watch: str | None = None
     """The watched folder that brought it; None: it was handed over."""
+    taken_from: str | None = None
+    """Where the recording was before we moved it to its watched folder's `done` or `failed`; None: it never was."""
+
+    @property
+    def first_path(self) -> str:
+        """Where the recording was when it was taken: its results are named after that, and lie there."""
+        return self.taken_from or self.path
 
     @property
     def is_finished(self) -> bool:

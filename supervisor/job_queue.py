@@ -20,6 +20,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment
 from supervisor import segment_rows
+from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
 from supervisor.job_rows import (
@@ -33,6 +34,7 @@ from supervisor.job_rows import (
     requeue_orphans,
     update_job,
 )
+from supervisor.output_ledger import OutputLedger
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
 
@@ -54,6 +56,10 @@ class JobQueue:
         self._database = database
         self._settings = settings
         self._now = now
+        self.errands = ErrandRows(database, now)
+        self.outputs = OutputLedger(database)
+        self.aftermath: Aftermath | None = None
+        """Asked at every end of a job; None: nothing follows."""
 
     @classmethod
     async def open(cls, database: Path, settings: QueueSettings, now: Callable[[], float] = time.time) -> Self:
@@ -153,18 +159,37 @@ class JobQueue:
     # --- on the way --------------------------------------------------------------------------------------------
 
     async def move(self, job_id: int, to: JobStatus, **changes: Unpack[JobChanges]) -> Job:
-        """Another state, and fields with it; an old note goes. Raises NoSuchJob, MoveNotAllowed."""
+        """Another state, and fields with it; an old note goes. Raises NoSuchJob, MoveNotAllowed.
+
+        With an end is stored what is to follow it; going back to waiting takes that back.
+        """
 
         def work(connection: sqlite3.Connection) -> Job:
             check_move(fetch_job(connection, job_id), to)
             finished_at = self._now() if to in FINISHED else None
-            return update_job(connection, job_id, {"note": None, **changes, "status": to, "finished_at": finished_at})
+            fields = {"note": None, **changes, "status": to, "finished_at": finished_at}
+            job = update_job(connection, job_id, fields)
+            if to == "done" or to == "failed":
+                self._let_follow(connection, job, to)
+            elif to == "waiting":
+                withdraw_errands(connection, job_id)
+            return job
 
-        return await self._database.write(work)
+        return await self._ending(work)
 
     async def change(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
         """Fields without a move. Raises NoSuchJob."""
         return await self._database.write(lambda connection: update_job(connection, job_id, changes))
+
+    async def finish_upgrade(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """Fields of a job that was done before and has its words now, and what is to follow. Raises NoSuchJob."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            job = update_job(connection, job_id, changes)
+            self._let_follow(connection, job, "upgraded")
+            return job
+
+        return await self._ending(work)
 
     async def add_attempt(self, job_id: int, attempt: Attempt, **changes: Unpack[JobChanges]) -> Job:
         """One more line in the job's story, and fields with it. Raises NoSuchJob."""
@@ -238,18 +263,6 @@ class JobQueue:
         (row,) = await self._database.rows("SELECT count(*) FROM segments WHERE job_id = ?", job_id)
         return int(row[0])
 
-    async def files_written_for(self, path: str) -> dict[str, str]:
-        """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""
-        question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
-        return {row["path"]: row["sha256"] for row in await self._database.rows(question, path)}
-
-    async def names_reserved_by_others(self, path: str) -> frozenset[str]:
-        """Output paths that jobs of other recordings have chosen and not yet written."""
-        question = (
-            "SELECT path FROM output_files INDEXED BY output_files_reserved WHERE sha256 IS NULL AND recording <> ?"
-        )
-        return frozenset(name for (name,) in await self._database.rows(question, path))
-
     # --- the whole queue ---------------------------------------------------------------------------------------
 
     async def set_paused(self, paused: bool) -> None:
@@ -267,6 +280,16 @@ class JobQueue:
     async def write_nothing(self) -> None:
         """An empty transaction of the writing kind. Raises JobQueueBroken where there can be no other."""
         await self._database.write(lambda connection: None)
+
+    def _let_follow(self, connection: sqlite3.Connection, job: Job, event: Event) -> None:
+        if self.aftermath is not None:
+            write_errands(connection, job.id, self.aftermath.after(job, event), self._now())
+
+    async def _ending(self, work: Callable[[sqlite3.Connection], Job]) -> Job:
+        job = await self._database.write(work)
+        if self.aftermath is not None and job.is_finished:
+            self.aftermath.wake()
+        return job
 
     def _refuse_when_full(self, connection: sqlite3.Connection) -> None:
         (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()

@@ -41,6 +41,7 @@ class JobChanges(TypedDict, total=False):
     error: JobError | None
     transcribed_by: str | None
     aligned_by: str | None
+    taken_from: str | None
 
 
 class NoSuchJob(Exception):

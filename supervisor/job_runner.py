@@ -11,19 +11,18 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Format, JobError
-from ipc.transcript import Transcript
+from ipc.api_messages import JobError
 from supervisor.alignment import Alignment
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
 from supervisor.file_identity import FileRefused, look_at, read_identity
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import JobWishes, wishes_of
-from supervisor.result_files import OutputRefused, plan, unchanged, write
-from supervisor.result_formats import render
-from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
-from supervisor.transcript_rules import assemble
+from supervisor.recordings_in_hand import RecordingsInHand
+from supervisor.result_files import OutputRefused
+from supervisor.result_writer import ResultWriter
+from supervisor.setbacks import JobFailed, JobSuperseded, setback_of
 from supervisor.transcription import Transcription
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -45,6 +44,7 @@ class JobRunner:
         spool: Path,
         reports: CrashReports,
         tell: Tell,
+        recordings: RecordingsInHand,
     ) -> None:
         self._queue = queue
         self._transcriber = transcriber
@@ -53,8 +53,8 @@ class JobRunner:
         self._spool = spool
         self._reports = reports
         self._tell = tell
-        self._naming = asyncio.Lock()
-        """Held from choosing names to reserving them: two jobs at once must not choose the same."""
+        self._recordings = recordings
+        self._results = ResultWriter(queue)
 
     def use(self, settings: Settings) -> None:
         """These settings hold from the next step on that asks for them; a job in hand keeps what it was told."""
@@ -62,21 +62,26 @@ class JobRunner:
 
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
-        job = await self._same_recording(job)
-        wishes = wishes_of(job.options, self._settings)
-        if wishes.if_exists == "skip" and not job.outputs and await self._plan(job, wishes) is None:
-            return await self._skip(job)
-        pcm = await asyncio.to_thread(self._prepare_spool, job.id)
-        job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
-        return await self._write(job, wishes)
+        async with self._recordings.of(job.id):
+            job = await self._same_recording(await self._queue.get(job.id))
+            wishes = wishes_of(job.options, self._settings)
+            if await self._results.would_be_skipped(job, wishes):
+                return await self._skip(job)
+            pcm = await asyncio.to_thread(self._prepare_spool, job.id)
+            job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
+            return await self._write(job, wishes)
 
     async def upgrade(self, job: Job, step: Step) -> Job:
         """Words for a job that was done without, from its stored text; its files are replaced in place.
 
         Files that somebody changed since are left alone, and so is everything if the recording changed.
         """
+        async with self._recordings.of(job.id):
+            return await self._upgrade(await self._queue.get(job.id), step)
+
+    async def _upgrade(self, job: Job, step: Step) -> Job:
         try:
-            same = _same_content(job.identity, await asyncio.to_thread(look_at, Path(job.path)))
+            same = job.identity.looks_like(await asyncio.to_thread(look_at, Path(job.path)))
         except FileRefused:
             same = False
         if not same:
@@ -151,62 +156,21 @@ class JobRunner:
         )
 
     async def _write(self, job: Job, wishes: JobWishes) -> Job:
-        async with self._naming:
-            planned = await self._plan(job, wishes)
-            if planned is None:  # the files appeared while we worked, and the job is told to leave them
-                return await self._skip(job)
-            reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
-            job = await self._queue.move(job.id, "writing", outputs=reserved)
-        self._tell(job)
-        transcript = assemble(job, await self._queue.segments(job.id))
-        outputs = await self._write_files(job, transcript, planned, wishes)
+        result = await self._results.write(job, wishes, self._tell)
+        if result is None:
+            return await self._skip(job)
+        job, transcript = result
         # Before `done`: from then on the job may be upgraded, and has a spool again.
         await asyncio.to_thread(self.clear_spool, job.id)
         return await self._queue.move(
-            job.id, "done", outputs=outputs, timing=transcript.timing, language=transcript.language
+            job.id, "done", outputs=job.outputs, timing=transcript.timing, language=transcript.language
         )
 
     async def _replace_files(self, job: Job, reason: str | None) -> Job:
         job = await self._queue.get(job.id)
-        wishes = wishes_of(job.options, self._settings)
-        transcript = assemble(job, await self._queue.segments(job.id))
-        ours = {
-            format: Path(written.path)
-            for format, written in job.outputs.items()
-            if written.sha256 is not None and await asyncio.to_thread(unchanged, Path(written.path), written.sha256)
-        }
-        outputs = await self._write_files(job, transcript, ours, wishes)
-        return await self._queue.change(
-            job.id, outputs={**job.outputs, **outputs}, timing=transcript.timing, degraded_reason=reason
-        )
-
-    async def _write_files(
-        self, job: Job, transcript: Transcript, planned: dict[Format, Path], wishes: JobWishes
-    ) -> dict[Format, WrittenFile]:
-        """JSON last: where it stands, the others stand too."""
-        outputs: dict[Format, WrittenFile] = {}
-        for format in sorted(planned, key=lambda format: format == "json"):
-            path = planned[format]
-            text = await asyncio.to_thread(
-                render,
-                transcript,
-                format,
-                recording_name=Path(job.path).name,
-                highlight_words=wishes.highlight_words,
-            )
-            try:
-                outputs[format] = WrittenFile(str(path), await asyncio.to_thread(write, path, text, job.id))
-            except OutputRefused as refused:
-                raise _setback(refused) from refused
-        return outputs
-
-    async def _plan(self, job: Job, wishes: JobWishes) -> dict[Format, Path] | None:
-        ours = await self._queue.files_written_for(job.path)
-        taken = await self._queue.names_reserved_by_others(job.path)
-        try:
-            return await asyncio.to_thread(plan, job, wishes.formats, wishes.folder, wishes.if_exists, ours, taken)
-        except OutputRefused as refused:
-            raise _setback(refused) from refused
+        job, transcript = await self._results.replace(job, wishes_of(job.options, self._settings))
+        finish = self._queue.change if transcript.timing == "segment" else self._queue.finish_upgrade
+        return await finish(job.id, outputs=job.outputs, timing=transcript.timing, degraded_reason=reason)
 
     async def _skip(self, job: Job) -> Job:
         await asyncio.to_thread(self.clear_spool, job.id)
@@ -220,13 +184,13 @@ class JobRunner:
         path, taken = Path(job.path), job.identity
         try:
             now = await asyncio.to_thread(look_at, path)
-            if not _same_content(taken, now) and taken.sha256 is not None:
+            if not taken.looks_like(now) and taken.sha256 is not None:
                 now = await asyncio.to_thread(read_identity, path)
         except FileRefused as refused:
             if job.transcribed_whole:
                 return job  # all that is missing can be had without the recording, words perhaps not
             raise JobFailed(_refusal_error(refused)) from refused
-        if _same_content(taken, now):
+        if taken.looks_like(now):
             return job
         if taken.sha256 is not None:
             if now.sha256 == taken.sha256:  # touched, or replaced by a copy of itself
@@ -243,20 +207,9 @@ class JobRunner:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise _setback(OutputRefused.of(folder, error)) from error
+            raise setback_of(OutputRefused.of(folder, error)) from error
         return folder / "audio.s16"
 
 
-def _same_content(taken: FileIdentity, now: FileIdentity) -> bool:
-    """Size and time say so; the hash is not read again for every job."""
-    return (taken.size, taken.mtime_ns, taken.inode) == (now.size, now.mtime_ns, now.inode)
-
-
-def _refusal_error(refused: FileRefused | OutputRefused) -> JobError:
+def _refusal_error(refused: FileRefused) -> JobError:
     return JobError(code=refused.code, message=refused.message, hint=refused.hint)
-
-
-def _setback(refused: OutputRefused) -> JobFailed | JobMustWait:
-    if refused.code == "disk_full":
-        return JobMustWait(f"{refused.message}; {refused.hint}")
-    return JobFailed(_refusal_error(refused))

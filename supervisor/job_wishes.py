@@ -3,6 +3,7 @@
 Runs in: supervisor.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class JobWishes:
     """Where the files go; None: beside the recording."""
     if_exists: IfExists
     highlight_words: bool
+    name: str
+    """The template of the files' names."""
+    replacements: Mapping[str, str]
+    """Written words → words to write instead."""
 
     @property
     def wants_words(self) -> bool:
@@ -47,6 +52,8 @@ def wishes_of(options: JobOptions, settings: Settings) -> JobWishes:
         folder=Path(options.output_dir) if options.output_dir is not None else _expanded(output.folder),
         if_exists=options.if_exists or output.if_exists,
         highlight_words=output.highlight_words if options.highlight_words is None else options.highlight_words,
+        name=options.output_name or output.name,
+        replacements=settings.replacements | (options.replacements or {}),
     )
 
 

@@ -9,15 +9,15 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, assert_never, get_args
 
 from ipc.api_messages import Format, IfExists
 from supervisor.job import Job
+from supervisor.result_names import name_of
 
-LONGEST_NAME_BYTES = 255
-LONGEST_EXTENSION_BYTES = len(".json")
 SUFFIXES_TRIED = 10_000
 
 
@@ -62,26 +62,28 @@ def plan(
     folder: Path | None,
     if_exists: IfExists,
     ours: Mapping[str, str],
-    reserved: Collection[str] = frozenset(),
+    others: Mapping[str, str | None] = MappingProxyType({}),
+    template: str = "{stem}",
 ) -> dict[Format, Path] | None:
     """Where each format goes, in the order to write them: json last, the mark of a whole set. None: nothing to do.
 
-    `folder` None is beside the recording; a missing one is created if its parent exists. `ours` is path → sha256 of
-    what was written for this recording before, `reserved` what jobs of other recordings are about to write. Names
-    this job already has are kept. All formats share one stem. Raises OutputRefused.
+    `folder` None is where the recording was taken; a missing one is created if its parent exists. `ours` is path →
+    sha256 of what was written for this recording before, `others` path → another recording whose file this is as
+    long as that is there, or None: promised to another. Names this job already has are kept. All formats share one
+    stem. Raises OutputRefused.
     """
     wanted = sorted(formats, key=lambda format: format == "json")
     if job.outputs:
         stem = Path(next(iter(job.outputs.values())).path).with_suffix("")
         paths = {format: _named(stem, format) for format in wanted}
         return {f: path for f, path in paths.items() if f in job.outputs or _may_write(path, if_exists, ours)}
-    recording = Path(job.path)
-    home = recording.parent if folder is None else _made(folder)
+    home = home_of(job, folder) if folder is None else made(folder)
+    recordings = {job.path, job.first_path}
     for attempt in range(1, SUFFIXES_TRIED):
-        name = stem_of(recording, "" if attempt == 1 else f" ({attempt})")
+        name = name_of(template, job, "" if attempt == 1 else f" ({attempt})")
         paths = {format: _named(home / name, format) for format in wanted}
-        # Whatever the policy: a recording is never overwritten by its own transcript, nor a name promised to another.
-        if any(path == recording or str(path) in reserved for path in paths.values()):
+        # Whatever the policy: a recording is never overwritten by its own transcript, nor another one's transcript.
+        if any(str(path) in recordings or _is_anothers(path, others) for path in paths.values()):
             continue
         free = {format: path for format, path in paths.items() if _may_write(path, if_exists, ours)}
         if if_exists == "skip":
@@ -89,21 +91,13 @@ def plan(
         if len(free) == len(paths):
             return free
     raise OutputRefused(
-        "names_exhausted", f"{home} holds {SUFFIXES_TRIED} results of {recording.name}", "clear the folder up"
+        "names_exhausted", f"{home} holds {SUFFIXES_TRIED} results of {Path(job.path).name}", "clear the folder up"
     )
 
 
-def stem_of(recording: Path, suffix: str) -> str:
-    """The recording's stem as a name of ours: no control characters, short enough for every extension.
-
-    A stem that is too long ends in a hash of the whole, so that two long names stay two.
-    """
-    stem = "".join(sign if sign.isprintable() else "_" for sign in recording.stem)
-    room = LONGEST_NAME_BYTES - LONGEST_EXTENSION_BYTES - len(suffix.encode())
-    if len(stem.encode()) > room:
-        mark = "~" + hashlib.sha256(recording.name.encode()).hexdigest()[:8]
-        stem = stem.encode()[: room - len(mark)].decode(errors="ignore") + mark
-    return stem + suffix
+def home_of(job: Job, folder: Path | None) -> Path:
+    """The folder of the job's results: the one asked for, or where the recording was taken."""
+    return Path(job.first_path).parent if folder is None else folder
 
 
 def write(path: Path, text: str, job_id: int, *, private: bool = False) -> str:
@@ -121,13 +115,13 @@ def write(path: Path, text: str, job_id: int, *, private: bool = False) -> str:
             with os.fdopen(os.open(unfinished, flags, 0o600 if private else 0o666), "wb") as file:
                 file.write(content)
                 file.flush()
-                _sync(file.fileno())
+                sync(file.fileno())
             unfinished.replace(path)
         except BaseException:
             # An fsync that failed has lost data for good; trying it again would only pretend (fsyncgate).
             unfinished.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputRefused.of(path, error) from error
     return hashlib.sha256(content).hexdigest()
@@ -157,6 +151,13 @@ def _named(stem: Path, format: Format) -> Path:
     return stem.with_name(f"{stem.name}.{format}")
 
 
+def _is_anothers(path: Path, others: Mapping[str, str | None]) -> bool:
+    if str(path) not in others:
+        return False
+    recording = others[str(path)]
+    return recording is None or os.path.lexists(recording)
+
+
 def _may_write(path: Path, if_exists: IfExists, ours: Mapping[str, str]) -> bool:
     match if_exists:
         case "overwrite":
@@ -170,8 +171,11 @@ def _may_write(path: Path, if_exists: IfExists, ours: Mapping[str, str]) -> bool
             assert_never(if_exists)
 
 
-def _made(folder: Path) -> Path:
-    # Only the last step is made: with its parents, an unplugged disk's mount point would silently become a folder.
+def made(folder: Path) -> Path:
+    """The folder, there. Raises OutputRefused.
+
+    Only the last step is made: with its parents, an unplugged disk's mount point would silently become a folder.
+    """
     try:
         folder.mkdir(exist_ok=True)
     except FileExistsError as error:
@@ -188,7 +192,8 @@ def _unfinished(folder: Path, job_id: int, extension: str) -> Path:
     return folder / f".stenod-{job_id}-{extension}.tmp"
 
 
-def _sync(descriptor: int) -> None:
+def sync(descriptor: int) -> None:
+    """Returns when the file's content is on the disk."""
     # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
     if sys.platform == "darwin":
         try:
@@ -200,10 +205,10 @@ def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """So that the rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _sync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 from ipc.api_messages import JobError
+from supervisor.result_files import OutputRefused
 
 LOOK_AGAIN_SECONDS = 10.0
 """Nothing tells us when a disk has room again, or whatever made a job wait has passed: look this often."""
@@ -28,6 +29,13 @@ class JobMustWait(Exception):
         super().__init__(note)
         self.note = note
         """Why, in words, for `steno show`."""
+
+
+def setback_of(refused: OutputRefused) -> JobFailed | JobMustWait:
+    """What it means for a job that a file of it cannot be written: room will come, all else wants a person."""
+    if refused.code == "disk_full":
+        return JobMustWait(f"{refused.message}; {refused.hint}")
+    return JobFailed(JobError(code=refused.code, message=refused.message, hint=refused.hint))
 
 
 class JobSuperseded(Exception):

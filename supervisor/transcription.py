@@ -28,6 +28,7 @@ from supervisor.engine_tally import BROKEN, NEEDS_MODEL
 from supervisor.job import Job
 from supervisor.job_queue import JobChanges, JobQueue
 from supervisor.job_wishes import JobWishes
+from supervisor.replacements import rewritten
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
@@ -153,7 +154,9 @@ class Transcription:
                     case LanguageFound(language=found, probability=probability):
                         await self._queue.change(job.id, language=found, language_probability=probability)
                     case SegmentsTranscribed(segments=heard, done_seconds=done_seconds):
-                        await self._queue.store_segments(job.id, heard, done_seconds)
+                        await self._queue.store_segments(
+                            job.id, rewritten(heard, self._wishes.replacements), done_seconds
+                        )
                         self._step("transcribing", done_seconds)
                         self._news.set()
                     case RequestFailed() as refused:

@@ -145,10 +145,14 @@ class DaemonUnderTest:
 
 
 @contextmanager
-def a_daemon(**environment: str) -> Iterator[DaemonUnderTest]:
-    """A running daemon with fake engines unless told otherwise; afterwards no child, socket or temp file is left."""
+def a_daemon(config: str = "", **environment: str) -> Iterator[DaemonUnderTest]:
+    """A running daemon with fake engines unless told otherwise; afterwards no child, socket or temp file is left.
+
+    `config` is its config.toml, HOME in it the daemon's own home.
+    """
     # Not pytest's tmp_path: a socket's path has 103 bytes at most.
     home = Path(tempfile.mkdtemp(prefix="steno-test-", dir="/tmp"))
+    (home / "config.toml").write_text(config.replace("HOME", str(home)))
     daemon = DaemonUnderTest(home, {**FAKES, **environment})
     try:
         daemon.start()

@@ -294,27 +294,29 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     assert [job.id for job in await queue.list()] == [waiting.id]
     assert await queue.segments(old.id) == []
     assert await queue.add_from_watch("/w/b.mp3", OPTIONS, identity(5, sha256="aa")) is None
-    assert await queue.files_written_for("/w/a.mp3") == {"/w/a.srt": "cc"}
-    assert await queue.names_reserved_by_others("/x/any.mp3") == frozenset()
+    assert await queue.outputs.written_for("/w/a.mp3") == {"/w/a.srt": "cc"}
+    assert await queue.outputs.of_others("/x/any.mp3", "/w/") == {"/w/a.srt": "/w/a.mp3"}
     await queue.close()
 
 
 async def test_files_are_known_as_ours_until_another_recording_takes_the_name(queue: JobQueue) -> None:
     first = await queue.add("/x/a.mp3", OPTIONS, identity())
     await queue.change(first.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.files_written_for("/x/a.mp3") == {}
-    assert await queue.names_reserved_by_others("/x/a.wav") == {"/x/a.srt"}
-    assert await queue.names_reserved_by_others("/x/a.mp3") == frozenset()
+    assert await queue.outputs.written_for("/x/a.mp3") == {}
+    assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": None}, "promised"
+    assert await queue.outputs.of_others("/x/a.wav", "/x/b") == {}
+    assert await queue.outputs.of_others("/x/a.mp3", "/x/a") == {}
     await queue.change(first.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256="aa")})
-    assert await queue.files_written_for("/x/a.mp3") == {"/x/a.srt": "aa"}
+    assert await queue.outputs.written_for("/x/a.mp3") == {"/x/a.srt": "aa"}
+    assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": "/x/a.mp3"}
 
     again = await queue.add("/x/a.mp3", OPTIONS, identity())
     await queue.change(again.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.files_written_for("/x/a.mp3") == {"/x/a.srt": "aa"}, "still what the first job wrote"
+    assert await queue.outputs.written_for("/x/a.mp3") == {"/x/a.srt": "aa"}, "still what the first job wrote"
 
     other = await queue.add("/x/a.wav", OPTIONS, identity())
     await queue.change(other.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.files_written_for("/x/a.mp3") == await queue.files_written_for("/x/a.wav") == {}
+    assert await queue.outputs.written_for("/x/a.mp3") == await queue.outputs.written_for("/x/a.wav") == {}
 
 
 async def test_jobs_to_upgrade_are_the_done_ones_without_an_aligner_oldest_first(queue: JobQueue) -> None:

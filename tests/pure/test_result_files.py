@@ -77,13 +77,33 @@ def test_our_own_files_are_renewed_until_somebody_edits_one(tmp_path: Path, talk
 def test_two_recordings_of_one_name_never_share_a_file(tmp_path: Path, talk: Job) -> None:
     first = plan(talk, FORMATS, None, "renew", {})
     assert first is not None
-    promised = {str(path) for path in first.values()}
+    promised = dict.fromkeys(str(path) for path in first.values())
     other = job_for(tmp_path / "talk.wav")
     expected = ["talk (2).srt", "talk (2).txt", "talk (2).json"]
     assert names(plan(other, FORMATS, None, "renew", {}, promised)) == expected
     for path in first.values():
         write(path, "of talk.mp3", 7)
     assert names(plan(other, FORMATS, None, "renew", {})) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("template", ["{stem}", "{date} {stem}", "{folder}-{stem}.{language}"])
+def test_two_recordings_share_no_file_under_any_policy_or_template_while_both_are_there(
+    tmp_path: Path, talk: Job, policy: IfExists, template: str
+) -> None:
+    Path(talk.path).write_bytes(b"mp3")
+    first = plan(talk, FORMATS, None, policy, {}, {}, template)
+    assert first is not None
+    for name, path in first.items():
+        write(path, f"{name} of talk.mp3", 7)
+    theirs = {str(path): talk.path for path in first.values()}
+    wav = job_for(tmp_path / "talk.wav")
+    second = plan(wav, FORMATS, None, policy, {}, theirs, template)
+    assert second is not None and not set(second.values()) & set(first.values())
+    assert all(" (2)." in path.name for path in second.values())
+    # The mp3 was only an older form of the wav, and its owner took it away.
+    Path(talk.path).unlink()
+    assert (plan(wav, FORMATS, None, "overwrite", {}, theirs, template)) == first
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -124,7 +144,7 @@ def test_the_longest_names_still_fit_and_stay_different(tmp_path: Path, stem: st
 
 
 @pytest.mark.parametrize(
-    ("recording", "expected"), [("a\nb\x1b.mp3", "a_b_.srt"), ("-rf.mp3", "-rf.srt"), (".hidden", ".hidden.srt")]
+    ("recording", "expected"), [("a\nb\x1b.mp3", "a_b_.srt"), ("-rf.mp3", "-rf.srt"), (".hidden", "hidden.srt")]
 )
 def test_control_characters_do_not_reach_our_names(tmp_path: Path, recording: str, expected: str) -> None:
     assert names(plan(job_for(tmp_path / recording), ("srt",), None, "renew", {})) == [expected]
@@ -206,7 +226,7 @@ def test_a_disk_that_fails_while_flushing_leaves_the_old_file_and_no_litter(
     def no_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(result_files, "_sync", no_space)
+    monkeypatch.setattr(result_files, "sync", no_space)
     with pytest.raises(OutputRefused) as refused:
         write(path, "new", 7)
     assert refused.value.code == "disk_full"

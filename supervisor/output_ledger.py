@@ -1,0 +1,32 @@
+"""Whose file is whose: every name stenod chose or wrote, and the recording it is for.
+
+Runs in: supervisor.
+"""
+
+from supervisor.job_database import JobDatabase
+
+LAST_SIGN = "\U0010ffff"
+"""No file's name goes on with this one."""
+
+
+class OutputLedger:
+    """Questions to the table of output files, which grows with every job's outputs. Each may raise JobQueueBroken."""
+
+    def __init__(self, database: JobDatabase) -> None:
+        self._database = database
+
+    async def written_for(self, recording: str) -> dict[str, str]:
+        """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""
+        question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
+        return {row["path"]: row["sha256"] for row in await self._database.rows(question, recording)}
+
+    async def of_others(self, recording: str, prefix: str) -> dict[str, str | None]:
+        """Output paths that begin so and are other recordings' → that recording, or None: chosen, not yet written."""
+        rows = await self._database.rows(
+            """SELECT path, CASE WHEN sha256 IS NULL THEN NULL ELSE recording END AS owner FROM output_files
+            WHERE path >= ? AND path < ? AND recording <> ?""",
+            prefix,
+            prefix + LAST_SIGN,
+            recording,
+        )
+        return {row["path"]: row["owner"] for row in rows}
