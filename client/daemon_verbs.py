@@ -94,7 +94,7 @@ def resume(json: Json = False) -> None:
 @watch_app.command("list", epilog="Example:\n\n  steno watch list --json")
 def watch_list(json: Json = False) -> None:
     """Show the watched folders and what still grows in them."""
-    from client.status_page import watches_table
+    from client.watches_view import watches_table
 
     with here.daemon() as daemon:
         found = daemon.watches()

@@ -144,7 +144,7 @@ def jobs(
 @app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno show 12")
 def show(id: Annotated[int, typer.Argument(metavar="ID")], json: Json = False) -> None:
     """Tell a job's story, crash by crash."""
-    from client.views import job_story
+    from client.job_story import job_story
 
     with here.daemon() as daemon:
         job = daemon.job(id)

@@ -26,6 +26,9 @@ from supervisor.transcript_rules import assemble
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
 
+NEXT_UP = 10
+"""As many waiting jobs as the status page shows."""
+
 
 class Refused(Exception):
     """The request is bad, or asks for what is not there."""
@@ -134,6 +137,7 @@ class FrontDesk:
             await self._queue_view(),
             self._watch_folders.views,
             self._board.running,
+            [self._board.view(job) for job in await self._queue.next_up(NEXT_UP)],
         )
 
     async def health(self) -> HealthView:

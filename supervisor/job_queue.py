@@ -197,6 +197,11 @@ class JobQueue:
             )
         return [job_from(row) for row in rows]
 
+    async def next_up(self, limit: int) -> Sequence[Job]:
+        """The first waiting jobs, in the order in which they will be claimed."""
+        question = "SELECT * FROM jobs WHERE status = 'waiting' ORDER BY (transcriber_crashes >= 2), id LIMIT ?"
+        return [job_from(row) for row in await self._database.rows(question, limit)]
+
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""
         rows = await self._database.rows(
