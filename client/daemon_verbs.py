@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from client import choices, here, terminal
+from client import choices, completion, here, terminal
 from client.jobs_verbs import Json
 
 app = typer.Typer()
@@ -120,7 +120,9 @@ def watch_add(
 
 
 @watch_app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
-def watch_remove(folder: Folder) -> None:
+def watch_remove(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
+) -> None:
     """Stop watching a folder; its jobs go on."""
     path = str(_absolute(folder))
     with here.daemon() as daemon:
@@ -139,17 +141,28 @@ def _absolute(folder: Path) -> Path:
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
-    job: Annotated[int | None, typer.Option("--job", metavar="ID", help="Only what concerns this job.")] = None,
+    job: Annotated[
+        int | None,
+        typer.Option("--job", metavar="ID", help="Only what concerns this job.", autocompletion=completion.jobs),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the file.")] = False,
 ) -> None:
     """Print the daemon's own story."""
-    from client.log_story import LogStory, line_in_words
+    from client.log_line import day_of, line_in_words
+    from client.log_story import LogStory
     from client.refusals import Refusal
 
     story = LogStory(here.places().log_file, job)
+    day = ""
     try:
         for line in chain(story.last(lines), story.follow() if follow else ()):
-            terminal.print_line(line if json else line_in_words(line), keep="\n\t")
+            if json:
+                terminal.print_line(line, keep="\t")
+                continue
+            if (day_now := day_of(line) or day) != day:
+                day = day_now
+                terminal.print_text(f"— {day} —", "dim")
+            terminal.print_text(line_in_words(line))
     except FileNotFoundError as missing:
         raise Refusal(
             "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"

@@ -69,6 +69,7 @@ class JobBoard:
             resumed_at_seconds=job.transcribed_seconds,
             transcribed_seconds=job.transcribed_seconds,
             text_was_there=job.transcribed_whole,
+            wants_words=job.options.workflow != "transcribe",
         )
         self.tell(job)
 

@@ -16,7 +16,7 @@ REMEMBERED_SECONDS = 120.0
 DECODED_SHARE, LISTENED_SHARE, WRITING_SHARE = 0.02, 0.05, 0.99
 """Where decoding and the first look for speech end, and where writing begins, as shares of a job's work."""
 TIMING_WORDS_SHARE = 0.2
-"""Of what lies between, where an aligner is at it too."""
+"""Of what lies between, where words are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ class Pace:
     """Only words were left to be timed when this way began."""
     text_is_whole: bool = False
     """Nothing is left to be transcribed."""
+    wants_words: bool = True
+    """An aligner is at it too, or will be."""
     transcribing: Track = Track()
     aligning: Track = Track()
     decoded_seconds: float = 0.0
@@ -161,9 +163,8 @@ class Pace:
         words = of_whole(self.aligned_seconds)
         if self.text_was_there:
             work = words
-        elif self.aligning.marks or self.text_is_whole:
-            text = 1.0 if self.text_is_whole else of_whole(self.transcribed_seconds)
-            work = (1 - TIMING_WORDS_SHARE) * text + TIMING_WORDS_SHARE * words
         else:
-            work = of_whole(self.transcribed_seconds)
+            text = 1.0 if self.text_is_whole else of_whole(self.transcribed_seconds)
+            share_of_words = TIMING_WORDS_SHARE if self.wants_words else 0.0
+            work = (1 - share_of_words) * text + share_of_words * words
         return prepared + (WRITING_SHARE - LISTENED_SHARE) * work
