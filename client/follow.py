@@ -20,9 +20,15 @@ Heard = Callable[[Event], None]
 
 
 def follow(
-    daemon: Daemon, job_ids: Iterable[int], heard: Heard, patience_seconds: float = PATIENCE_SECONDS
+    daemon: Daemon,
+    job_ids: Iterable[int],
+    heard: Heard,
+    patience_seconds: float = PATIENCE_SECONDS,
+    lost: Callable[[NoDaemon], None] = lambda gone: None,
 ) -> Iterator[JobView]:
     """Each job once it is finished, in the order in which they finish. `heard` gets every event on the way.
+
+    `lost` is told, again and again, that the daemon is away; the next event says that it is back.
 
     Raises Refusal for a job that does not exist, NoDaemon when the daemon is away for longer than its patience.
     """
@@ -38,9 +44,10 @@ def follow(
                     yield event.job
                     if not pending:
                         return
-        except NoDaemon:
+        except NoDaemon as gone:
             if last_seen is None or time.monotonic() - last_seen > patience_seconds:
                 raise
+            lost(gone)
         # Nothing wakes us when a socket appears; a stream that ended has its daemon stopping.
         time.sleep(BETWEEN_TRIES_SECONDS)
 

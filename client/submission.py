@@ -65,7 +65,7 @@ def see_through(
                 bars(event)
                 also_heard(event)
 
-            for job in follow(daemon, job_ids, heard):
+            for job in follow(daemon, job_ids, heard, lost=bars.lost):
                 left.pop(job.id, None)
                 with bars.aside():
                     finished(job)

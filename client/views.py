@@ -7,10 +7,11 @@ import posixpath
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +40,9 @@ STYLES = {
     "needs_permission": "red",
 }
 LEFT_TO_RIGHT_MARK = "\u200e"
-LONGEST_NAME_CELLS = 40
+SHORTEST_NAME_CELLS, LONGEST_NAME_CELLS = 12, 40
+FIGURES_CELLS = 44
+"""What the other columns of the table of jobs need, but for the last."""
 
 
 # --- small things ------------------------------------------------------------------------------------------------
@@ -109,7 +112,7 @@ def state_text(state: str) -> Text:
 
 def plain_table(*columns: str) -> Table:
     """A table with a line under its head, numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(
             column,
@@ -124,21 +127,30 @@ def plain_table(*columns: str) -> Table:
 
 
 def jobs_table(jobs: Sequence[JobView], now: datetime) -> RenderableType:
-    """Newest first, one line a job."""
-    if not jobs:
-        return Text("no jobs", "dim")
-    table = plain_table("id", "status", "recording", "length", "since", "result")
-    for job in jobs:
-        since = job.finished_at or job.created_at
-        table.add_row(
-            str(job.id),
-            state_text(job.status),
-            short_name(job.path),
-            clock(job.audio_seconds),
-            ago(since, now),
-            result_text(job),
-        )
-    return table
+    """Newest first, one line a job where there is room for it."""
+    return _JobsTable(jobs, now) if jobs else Text("no jobs", "dim")
+
+
+class _JobsTable:
+    """Names get half of what the figures leave, and are cut rather than wrapped."""
+
+    def __init__(self, jobs: Sequence[JobView], now: datetime) -> None:
+        self._jobs = jobs
+        self._now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        name_cells = max((options.max_width - FIGURES_CELLS) // 2, SHORTEST_NAME_CELLS)
+        table = plain_table("id", "status", "recording", "length", "since", "result")
+        for job in self._jobs:
+            table.add_row(
+                str(job.id),
+                state_text(job.status),
+                Text(short_name(job.path, min(name_cells, LONGEST_NAME_CELLS)), no_wrap=True),
+                clock(job.audio_seconds),
+                ago(job.finished_at or job.created_at, self._now),
+                result_text(job),
+            )
+        yield table
 
 
 def result_text(job: JobView) -> Text:
@@ -152,6 +164,15 @@ def result_text(job: JobView) -> Text:
             return Text(without_path(job.error.message, job.path), "red")
         case _:
             return Text(visible(job.note or ""), "dim")
+
+
+def files_written(job: JobView) -> str:
+    """`talk.srt, .json`, with the folder where it is not the recording's."""
+    paths = [PurePosixPath(path) for path in job.outputs.values()]
+    first = paths[0]
+    beside = first.parent == PurePosixPath(job.path).parent
+    others = [path.suffix if path.with_suffix("") == first.with_suffix("") else str(path) for path in paths[1:]]
+    return visible(", ".join([first.name if beside else str(first), *others]))
 
 
 def without_path(message: str, path: str) -> str:
@@ -175,7 +196,7 @@ def job_line(job: JobView) -> Text:
     match job.status:
         case "done":
             line.append(f"  {clock(job.audio_seconds)}, ").append_text(result_text(job))
-            line.append("  → " + ", ".join(visible(path) for path in job.outputs.values()) if job.outputs else "")
+            line.append(f"  → {files_written(job)}" if job.outputs else "")
         case "failed" if job.error is not None:
             line.append(f"  {without_path(job.error.message, job.path)}\n       {visible(job.error.hint)}")
         case _:
