@@ -10,7 +10,7 @@ from client.connection import Daemon
 from client.progress_bars import FINISHED
 from client.refusals import NoDaemon
 from ipc.api_messages import JobView
-from ipc.events import Event, JobChanged
+from ipc.events import Event, JobChanged, JobProgressed
 
 PATIENCE_SECONDS = 60.0
 """How long a daemon that was there may be away: a service manager brings it back within ten."""
@@ -57,4 +57,6 @@ def _since_now(daemon: Daemon, job_ids: list[int]) -> Iterator[Event]:
     with daemon.events() as events:
         for job_id in job_ids:
             yield JobChanged(job=daemon.job(job_id))
+        # The next step may be half a minute away.
+        yield from (JobProgressed(running=job) for job in daemon.status().running if job.id in job_ids)
         yield from events

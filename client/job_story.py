@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +27,7 @@ def job_story(job: JobView, now: datetime, zone: tzinfo | None = None) -> Render
     """Everything about one job. Times of day are of `zone`, the machine's own if None."""
     parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _told(job, now, zone)]
     if steps := list(what_to_do(job)):
-        parts += [Text(), Text("what to do", "bold"), *(Text(f"  {step}") for step in steps)]
+        parts += [Text(), Text("what to do", "bold"), *(Padding(step, (0, 0, 0, 2)) for step in steps)]
     return Group(*parts)
 
 
@@ -108,8 +109,10 @@ def attempt_words(attempt: Attempt, again: bool = False) -> str:
 
 
 def _is_again(attempts: Sequence[Attempt], position: int) -> bool:
-    one = attempts[position]
-    return any(before.role == one.role and before.outcome == one.outcome for before in attempts[:position])
+    def who_and_how(attempt: Attempt) -> tuple[str, ...]:
+        return attempt.role, attempt.engine, attempt.outcome
+
+    return who_and_how(attempts[position]) in map(who_and_how, attempts[:position])
 
 
 def consequence(job: JobView, position: int) -> str:

@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import bisect
 import threading
 import time
 from collections.abc import Iterator
@@ -116,33 +117,44 @@ class LivePage:
 def fitting(status: StatusView, now: datetime, console: Console, lines_taken: int = 0) -> RenderableType:
     """The page, its lists cut so that it never scrolls: the queue first, then folders, then the workers' past."""
     height = console.size.height - lines_taken
-    page: RenderableType = Text()
-    for room in _less_and_less(status, airy=height >= AIRY_LINES):
-        page = Group(status_page(status, now, room), *([Text()] if room.airy else []), Text(FOOTER, "dim"))
-        lines = len(console.render_lines(page, pad=False))
-        if lines <= height:
-            break
-    return page
+
+    def page(room: Room) -> RenderableType:
+        return Group(status_page(status, now, room), *([Text()] if room.airy else []), Text(FOOTER, "dim"))
+
+    def fits(room: Room) -> bool:
+        return len(console.render_lines(page(room), pad=False)) <= height
+
+    rooms = list(_less_and_less(status, height))
+    if fits(rooms[0]):
+        return page(rooms[0])
+    # Each needs fewer lines than the one before: a handful of tries finds the first that fits.
+    first_to_fit = bisect.bisect_left(rooms, True, lo=1, key=fits)
+    return page(rooms[min(first_to_fit, len(rooms) - 1)])
 
 
-def _less_and_less(status: StatusView, *, airy: bool) -> Iterator[Room]:
-    """From a page with everything down to one that is hardly any."""
-    room = Room(waiting=len(status.next_up), watches=len(status.watches), running=len(status.running), airy=airy)
+def _less_and_less(status: StatusView, height: int) -> Iterator[Room]:
+    """From a page with everything down to one that is hardly any; no list has more entries than there are lines."""
+    watches = min(len(status.watches), height)
+    room = Room(waiting=len(status.next_up), watches=watches, running=len(status.running), airy=height >= AIRY_LINES)
     yield room
     for left in range(len(status.next_up) - 1, 2, -1):
         room = replace(room, waiting=left)
         yield room
-    for left in _fewer(len(status.watches), 3):
+    for left in _fewer(watches, 3):
         room = replace(room, watches=left)
         yield room
     room = replace(room, airy=False)
     yield room
     room = replace(room, waiting=min(len(status.next_up), 1), deaths=False)
     yield room
-    for left in _fewer(min(len(status.watches), 3), 0):
+    for left in _fewer(min(watches, 3), 0):
         room = replace(room, watches=left)
         yield room
-    yield replace(room, waiting=0)
+    room = replace(room, waiting=0)
+    yield room
+    for left in _fewer(len(status.running), 0):
+        room = replace(room, running=left)
+        yield room
 
 
 def _fewer(many: int, least: int) -> Iterator[int]:
