@@ -6,6 +6,7 @@ Runs in: the user's shell, at every TAB: it asks the socket without any library 
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ HARMLESS = frozenset(" .,-_+@=/~%")
 
 Offer = tuple[str, str]
 """What is offered, and what the shell says about it where it can."""
+Offers = Callable[[str], list[Offer]]
+"""What has been typed so far → what it may become."""
 
 
 def script(shell: str) -> str:

@@ -195,7 +195,8 @@ def job_line(job: JobView) -> Text:
     line = Text.assemble((job.status, STYLES[job.status]), " ", base_name(job.path))
     match job.status:
         case "done":
-            line.append(f"  {clock(job.audio_seconds)}, ").append_text(result_text(job))
+            length = "" if job.audio_seconds is None else f"{clock(job.audio_seconds)}, "
+            line.append(f"  {length}").append_text(result_text(job))
             line.append(f"  → {files_written(job)}" if job.outputs else "")
         case "failed" if job.error is not None:
             line.append(f"  {without_path(job.error.message, job.path)}\n       {visible(job.error.hint)}")
