@@ -73,8 +73,7 @@ class ProgressBars:
                 if job.status in FINISHED or job.status == "waiting":
                     self._running.pop(job.id, None)
                 elif (known := self._running.get(job.id)) is not None:
-                    update = {"status": job.status, "audio_seconds": job.audio_seconds}
-                    self._running[job.id] = (known[0].model_copy(update=update), known[1])
+                    self._running[job.id] = (_at_status(known[0], job), known[1])
             case JobProgressed(running=running) if running.id in self._jobs:
                 self._running[running.id] = (running, self._clock())
             case _:
@@ -149,6 +148,13 @@ class ProgressBars:
 
 def _is_running(job: JobView | None) -> TypeGuard[JobView]:
     return job is not None and job.status != "waiting" and job.status not in FINISHED
+
+
+def _at_status(running: RunningView, job: JobView) -> RunningView:
+    """What was known of its way before its status changed is no more true of what it does now, but for its share."""
+    if running.status == job.status:
+        return running
+    return running.model_copy(update={"status": job.status, "phase": None, "speed": None, "eta_seconds": None})
 
 
 def _beginning(job: JobView) -> Row:

@@ -48,9 +48,11 @@ class JobBoard:
     def tell(self, job: Job) -> JobView:
         """Everyone who listens hears how the job stands."""
         if (running := self._running.get(job.id)) is not None:
-            update = {"status": job.status, "audio_seconds": job.audio_seconds}
+            pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
+            update: dict[str, object] = {"status": job.status, "audio_seconds": job.audio_seconds}
+            if job.status == "aligning" and running.status != "aligning":
+                update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
             self._running[job.id] = running.model_copy(update=update)
-            self._paces[job.id] = _at_status(self._paces[job.id], job)
         view = self.view(job)
         self._bus.publish(JobChanged(job=view))
         return view

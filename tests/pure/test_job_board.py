@@ -63,6 +63,7 @@ def test_a_job_is_followed_from_its_first_step_to_its_last() -> None:
     assert (view.eta_seconds or 0) - (later.eta_seconds or 0) == 3.0
     share = view.share or 0.0
     board.tell(a_job("aligning", audio_seconds=600.0))
+    assert seen()[:2] == ("aligning", 240.0)
     step("aligning", 400.0)
     step("aligning", 0.0)  # the next request begins
     assert seen()[:2] == ("aligning", 400.0)

@@ -46,6 +46,10 @@ def test_one_file_has_one_bar_whose_time_runs_down_between_two_steps() -> None:
     assert drawn(bars) == "talk.flac ━━━━━━━━━━━━  50% transcribing · 4.2× · 3 min left"
     clock.now = 60.0
     assert drawn(bars).endswith("2 min left")
+    bars(JobChanged(job=job(status="transcribing", audio_seconds=100)))
+    assert drawn(bars).endswith("2 min left")
+    bars(JobChanged(job=job(status="aligning")))
+    assert drawn(bars) == "talk.flac ━━━━━━━━━━━━  50% timing words"
     bars.lost(NoDaemon("no daemon answers at /run"))
     assert drawn(bars).endswith("no daemon answers at /run; waiting for it")
     bars(JobChanged(job=job(status="done")))
