@@ -3,7 +3,7 @@
 Runs in: supervisor.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from ipc.worker_messages import Phase
@@ -85,11 +85,11 @@ class Pace:
     """An aligner is at it too, or will be."""
     transcribing: Track = Track()
     aligning: Track = Track()
-    decoded_seconds: float = 0.0
     listened_seconds: float = 0.0
     transcribed_seconds: float = 0.0
     aligned_seconds: float = 0.0
-    _share: float = field(default=0.0, repr=False)
+    share: float = 0.0
+    """How much of the job's work is behind it, 0 to 1. Never goes back."""
 
     def stepped(self, phase: Phase, done_seconds: float, audio_seconds: float | None, now: float) -> "Pace":
         """The pace after a worker's step; `audio_seconds`: the recording's length, None before it is decoded."""
@@ -98,7 +98,7 @@ class Pace:
                 return self
             case "decoding":
                 # Whoever decodes is at his first step: what a dead one did, and how fast, says nothing about him.
-                pace = replace(self, decoded_seconds=done_seconds, transcribing=Track())
+                pace = replace(self, transcribing=Track())
             case "speech" | "language":
                 track = self.transcribing if self.transcribing.marks else Track().reached(done_seconds, now)
                 listened = max(self.listened_seconds, done_seconds)
@@ -115,7 +115,7 @@ class Pace:
                 )
             case _:
                 assert_never(phase)
-        return replace(pace, _share=max(self._share, pace._share_now(audio_seconds)))
+        return replace(pace, share=max(self.share, pace._share_now(audio_seconds)))
 
     def _aligning_reached(self, done_seconds: float, now: float) -> Track:
         if done_seconds == 0.0 and self.resumed_at_seconds:
@@ -124,7 +124,7 @@ class Pace:
 
     def writing(self) -> "Pace":
         """The files are being written."""
-        return replace(self, text_is_whole=True, _share=max(self._share, WRITING_SHARE))
+        return replace(self, text_is_whole=True, share=max(self.share, WRITING_SHARE))
 
     # --- figures ---------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class Pace:
 
     def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
         """How long until the job is done; None where that cannot be said honestly."""
-        if audio_seconds is None or self._share >= WRITING_SHARE:
+        if audio_seconds is None or self.share >= WRITING_SHARE:
             return None
         words = self.aligning.seconds_left(audio_seconds, now)
         if self._only_words:
@@ -145,11 +145,6 @@ class Pace:
     @property
     def _only_words(self) -> bool:
         return self.text_was_there or self.text_is_whole
-
-    @property
-    def share(self) -> float:
-        """How much of the job's work is behind it, 0 to 1. Never goes back."""
-        return self._share
 
     def _share_now(self, audio_seconds: float | None) -> float:
         if not audio_seconds:
