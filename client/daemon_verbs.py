@@ -35,7 +35,7 @@ def serve() -> None:
 )
 def status(
     json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until q or Ctrl-C.")] = False,
 ) -> None:
     """Show workers, queue, running jobs and watched folders."""
     if watch and json:
