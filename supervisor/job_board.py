@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 class JobBoard:
     """What the database does not know: how far the running jobs are, and why no waiting one is started."""
 
-    def __init__(self, bus: EventBus, clock: Clock = time.monotonic) -> None:
+    def __init__(self, bus: EventBus, *, clock: Clock = time.monotonic) -> None:
         self._bus = bus
         self._clock = clock
         self._running: dict[int, RunningView] = {}

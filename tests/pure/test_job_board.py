@@ -35,7 +35,7 @@ def a_job(status: JobStatus = "transcribing", **facts: float) -> Job:
 
 def test_a_job_is_followed_from_its_first_step_to_its_last() -> None:
     clock = Turned()
-    board = JobBoard(EventBus(), clock)
+    board = JobBoard(EventBus(), clock=clock)
     board.begin(a_job())
     step = board.stepper(7)
 
