@@ -10,6 +10,7 @@ Task = Literal["transcribe", "translate"]
 Workflow = Literal["transcribe", "subtitle"]
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
+Shell = Literal["bash", "zsh", "fish"]
 TrueOrFalse = Literal["True", "False"]
 """How whisper's own command spells a switch."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from client import choices, here, terminal
+from client import choices, completion, here, terminal
 from client.jobs_verbs import Json
 
 app = typer.Typer()
@@ -31,7 +31,7 @@ def serve() -> None:
 )
 def status(
     json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until q or Ctrl-C.")] = False,
 ) -> None:
     """Show workers, queue, running jobs and watched folders."""
     if watch and json:
@@ -99,17 +99,28 @@ def resume(json: Json = False) -> None:
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
-    job: Annotated[int | None, typer.Option("--job", metavar="ID", help="Only what concerns this job.")] = None,
+    job: Annotated[
+        int | None,
+        typer.Option("--job", metavar="ID", help="Only what concerns this job.", autocompletion=completion.jobs),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the file.")] = False,
 ) -> None:
     """Print the daemon's own story."""
-    from client.log_story import LogStory, line_in_words
+    from client.log_line import day_of, line_in_words
+    from client.log_story import LogStory
     from client.refusals import Refusal
 
     story = LogStory(here.places().log_file, job)
+    day = ""
     try:
         for line in chain(story.last(lines), story.follow() if follow else ()):
-            terminal.print_line(line if json else line_in_words(line), keep="\n\t")
+            if json:
+                terminal.print_line(line, keep="\t")
+                continue
+            if (day_now := day_of(line) or day) != day:
+                day = day_now
+                terminal.print_text(f"— {day} —", "dim")
+            terminal.print_text(line_in_words(line))
     except FileNotFoundError as missing:
         raise Refusal(
             "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"

@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from client.connection import Daemon
-from client.follow import ProgressBars, follow
+from client.follow import follow
+from client.progress_bars import ProgressBars
+from client.reasons import phase_words
 from client.refusals import NoDaemon, Refusal
-from client.views import phase_words
 from ipc.api_messages import JobOptions, JobView
 from ipc.events import Event, JobChanged, JobProgressed, WorkerChanged
 from ipc.worker_messages import Role

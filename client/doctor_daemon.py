@@ -12,7 +12,8 @@ import psutil
 
 from client.connection import Daemon
 from client.doctor_folders import is_stale
-from client.log_story import LogStory, facts_of, line_in_words
+from client.log_line import facts_of, line_in_words
+from client.log_story import LogStory
 from client.refusals import NoDaemon, Refusal
 from client.views import clock
 from config.places import Places
@@ -117,7 +118,7 @@ def _last_words(places: Places) -> tuple[str | None, bool]:
     # Only what the last life said: an old fault explains nothing.
     began = max((at for at, line in enumerate(lines) if facts_of(line).get("event") == "database_opened"), default=0)
     grave = [line for line in lines[began:] if facts_of(line).get("level") in GRAVE]
-    told = line_in_words((grave or lines)[-1]).partition("\n")[0]
+    told = line_in_words((grave or lines)[-1]).plain.partition("\n")[0]
     return shorten(told, LONGEST_WORDS, placeholder=" …"), facts_of(lines[-1]).get("event") == "daemon_stopped"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client import choices, exit_codes, here, terminal
+from client import choices, completion, exit_codes, here, terminal
 from client.languages import language_code
 
 if TYPE_CHECKING:
@@ -20,7 +20,15 @@ app = typer.Typer()
 PANEL = "Recordings"
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
-Ids = Annotated[list[int], typer.Argument(metavar="ID…", help="Job numbers, as `steno jobs` shows them.", min=1)]
+IDS_HELP = "Job numbers, as `steno jobs` shows them."
+Ids = Annotated[
+    list[int],
+    typer.Argument(metavar="ID…", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
+]
+RetryableIds = Annotated[
+    list[int],
+    typer.Argument(metavar="ID…", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
+]
 RequireWords = Annotated[
     bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
 ]
@@ -56,7 +64,10 @@ def submit(
     language: Annotated[
         str | None,
         typer.Option(
-            metavar="xx", help="What is spoken: a code or an English name.", callback=checked(language_code)
+            metavar="xx",
+            help="What is spoken: a code or an English name.",
+            callback=checked(language_code),
+            autocompletion=completion.languages,
         ),
     ] = None,
     task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
@@ -72,6 +83,7 @@ def submit(
             metavar="json,srt,…",
             help="Which files are written.",
             callback=checked(choices.formats_of),
+            autocompletion=completion.formats,
         ),
     ] = None,
     output_dir: Annotated[
@@ -155,9 +167,11 @@ def jobs(
 
 
 @app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno show 12")
-def show(id: Annotated[int, typer.Argument(metavar="ID")], json: Json = False) -> None:
+def show(
+    id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
+) -> None:
     """Tell a job's story, crash by crash."""
-    from client.views import job_story
+    from client.job_story import job_story
 
     with here.daemon() as daemon:
         job = daemon.job(id)
@@ -175,7 +189,7 @@ def cancel(ids: Ids, json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno retry 12")
-def retry(ids: Ids, json: Json = False) -> None:
+def retry(ids: RetryableIds, json: Json = False) -> None:
     """Let failed or cancelled jobs wait again, their crashes forgiven."""
     with here.daemon() as daemon:
         leave_with([_each(ids, daemon.retry, "waits again", json)])

@@ -1,39 +1,50 @@
-"""The daemon's log as a person reads it: the last lines, the lines to come, one job's lines.
+"""The daemon's log as it is asked for: the last lines, the lines to come, one job's lines, through all its files.
 
 Runs in: the user's shell.
 """
 
-import json
+import os
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
-from io import TextIOWrapper
+from io import BufferedReader
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from client.log_line import facts_of
+
 LONGEST_REST_SECONDS = 5.0
 """File events may be lost (network folders); the file is looked at this often anyway."""
-HEAD = ("timestamp", "level", "event")
+JOB_FIELDS = ("job", "job_id", "during_job")
+"""How lines name the job that they are about."""
 
 
 class LogStory:
-    """The log file, filtered for one job if asked. Survives rotation while it follows."""
+    """The log, filtered for one job if asked: `stenod.log`, and before it `stenod.log.1`, `stenod.log.2` …"""
 
     def __init__(self, file: Path, job_id: int | None = None) -> None:
         self.file = file
         self._job_id = job_id
-        self._place = 0
-        self._inode = 0
+        self._open: BufferedReader | None = None
+        """The file that is being followed, under whatever name it has by now."""
 
     def last(self, count: int) -> list[str]:
-        """The last lines that concern us. Raises FileNotFoundError."""
-        return list(deque(self._new_lines(), maxlen=count))
+        """The last lines that concern us, however many files they stand in. Raises FileNotFoundError."""
+        self._open = self.file.open("rb")
+        lines = deque(self._whole_lines(self._open), maxlen=count)
+        for older in self._older_files():
+            if len(lines) >= count:
+                break
+            with older.open("rb") as stream:
+                before = deque(self._whole_lines(stream), maxlen=count - len(lines))
+            lines.extendleft(reversed(before))
+        return list(lines)
 
     def follow(self) -> Iterator[str]:
-        """The lines written after `last`, for ever."""
+        """The lines written after `last`, for ever; a file that is turned over is read to its end first."""
         written = threading.Event()
 
         class Ears(FileSystemEventHandler):
@@ -46,60 +57,55 @@ class LogStory:
         try:
             while True:
                 written.clear()
-                with suppress(FileNotFoundError):  # between two files of a rotation
-                    yield from self._new_lines()
+                yield from self._news()
                 written.wait(LONGEST_REST_SECONDS)
         finally:
             observer.stop()
             observer.join()
 
-    def _new_lines(self) -> Iterator[str]:
-        with self.file.open(encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-            self._find_place(stream)
-            while line := stream.readline():
-                if not line.endswith("\n"):
-                    return  # half a line: its writer is at it, and we come back
-                self._place = stream.tell()
-                if self._concerns_us(line):
-                    yield line.rstrip("\n")
+    def _news(self) -> Iterator[str]:
+        if self._open is not None:
+            if os.fstat(self._open.fileno()).st_size < self._open.tell():
+                self._open.seek(0)  # somebody emptied it
+            yield from self._whole_lines(self._open)
+        if (turned_over := self._turned_over()) is not None:
+            # Once more: what was written between the last look and the turn.
+            if self._open is not None:
+                yield from self._whole_lines(self._open)
+                self._open.close()
+            self._open = turned_over
+            yield from self._whole_lines(turned_over)
 
-    def _find_place(self, stream: TextIOWrapper) -> None:
-        found = self.file.stat()
-        if found.st_ino != self._inode or found.st_size < self._place:
-            self._inode, self._place = found.st_ino, 0
-        stream.seek(self._place)
+    def _turned_over(self) -> BufferedReader | None:
+        """The new file under the name of the one we follow; None: it is the same, or there is none yet."""
+        try:
+            if self._open is not None and os.path.samestat(os.fstat(self._open.fileno()), self.file.stat()):
+                return None
+            return self.file.open("rb")
+        except FileNotFoundError:
+            return None
 
-    def _concerns_us(self, line: str) -> bool:
+    def _older_files(self) -> list[Path]:
+        """Newest first."""
+        numbered = {
+            int(found[1]): file
+            for file in self.file.parent.glob(f"{self.file.name}.*")
+            if (found := re.fullmatch(r"\.(\d+)", file.name[len(self.file.name) :]))
+        }
+        return [numbered[number] for number in sorted(numbered)]
+
+    def _whole_lines(self, stream: BufferedReader) -> Iterator[str]:
+        while line := stream.readline():
+            if not line.endswith(b"\n"):
+                stream.seek(-len(line), os.SEEK_CUR)
+                return  # half a line: its writer is at it, and we come back
+            if self._concerns_us(line):
+                yield line.decode("utf-8", "backslashreplace").rstrip("\n")
+
+    def _concerns_us(self, line: bytes) -> bool:
         if self._job_id is None:
             return True
-        facts = facts_of(line)
-        return self._job_id in (facts.get("job"), facts.get("job_id"), facts.get("during_job"))
-
-
-def facts_of(line: str) -> dict[str, object]:
-    """A JSON line's fields; {} for a line that is none."""
-    try:
-        facts = json.loads(line)
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def line_in_words(line: str) -> str:
-    """`18:40:11 warning worker_died  worker=aligner cause=SIGSEGV`; a line that is no JSON stays as it is."""
-    facts = facts_of(line)
-    if "event" not in facts:
-        return line
-    time = str(facts.get("timestamp", ""))[11:19]
-    told = " ".join(f"{name}={_short(fact)}" for name, fact in facts.items() if name not in (*HEAD, "exception"))
-    head = f"{time} {facts.get('level', '')!s:<8}{facts['event']}"
-    trace = f"\n{facts['exception']}" if "exception" in facts else ""
-    return f"{head}  {told}{trace}" if told or trace else head
-
-
-def _short(fact: object) -> str:
-    return (
-        fact
-        if isinstance(fact, str) and fact.isprintable() and fact and " " not in fact
-        else json.dumps(fact, ensure_ascii=False)
-    )
+        if str(self._job_id).encode() not in line:
+            return False  # most lines, and not one of them has to be understood
+        facts = facts_of(line.decode("utf-8", "backslashreplace"))
+        return any(facts.get(field) == self._job_id for field in JOB_FIELDS)

@@ -12,6 +12,7 @@ import sys
 import typer
 
 from client import (
+    completion_verb,
     config_verbs,
     daemon_verbs,
     exit_codes,
@@ -45,6 +46,7 @@ app.add_typer(service_verbs.app, name="service", rich_help_panel=MACHINE)
 app.add_typer(doctor_app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(config_verbs.models_app, name="models", rich_help_panel=MACHINE)
+app.add_typer(completion_verb.app)
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from client import exit_codes, terminal
 from client.connection import Daemon
-from client.follow import ProgressBars, follow
+from client.follow import follow
 from client.model_shelf import KNOWN
+from client.progress_bars import ProgressBars
 from client.refusals import Refusal
 from client.views import job_line
 from ipc.api_messages import JobOptions, JobView
@@ -72,9 +73,10 @@ def see_through(
                 bars(event)
                 also_heard(event)
 
-            for job in follow(daemon, job_ids, heard):
+            for job in follow(daemon, job_ids, heard, lost=bars.lost):
                 left.pop(job.id, None)
-                finished(job)
+                with bars.aside():
+                    finished(job)
                 code = exit_codes.of_job(job, require_words)
                 if require_words and code == exit_codes.DONE and lacks_words(daemon, job):
                     code = exit_codes.DEGRADED

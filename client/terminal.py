@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 COLUMNS_OF_A_PIPE = 160
 """A table in a file or a pipe is cut here, not at a terminal's 80."""
@@ -65,6 +66,17 @@ def show(renderable: "RenderableType") -> None:
 def print_line(text: str, keep: str = "") -> None:
     """One line on stdout, whole at any width; control characters are escaped but for those in `keep`."""
     print(visible(text, keep), flush=True)
+
+
+def print_text(text: "Text | str", style: str = "") -> None:
+    """A text with its colours on stdout, whole at any width; control characters are escaped but for line ends."""
+    from rich.text import Text
+
+    whole = Text(text, style) if isinstance(text, str) else text
+    safe = Text(style=whole.style)
+    for piece in whole.render(out()):
+        safe.append(visible(piece.text, keep="\n\t"), piece.style)
+    out().print(safe, soft_wrap=True)
 
 
 def print_json(*values: "BaseModel") -> None:

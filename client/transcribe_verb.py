@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client import choices, exit_codes, here, terminal
+from client import choices, completion, exit_codes, here, terminal
 from client.jobs_verbs import Json, RequireWords, checked, leave_with
 from client.languages import language_code
 
@@ -39,10 +39,17 @@ NO_EFFECT = "No effect here: accepted because whisper's command has it."
 )
 def transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings: audio or video.")],
-    model: Annotated[str | None, typer.Option(help="A name, a hub id, a folder or `starter`.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name, a hub id, a folder or `starter`.", autocompletion=completion.models),
+    ] = None,
     language: Annotated[
         str | None,
-        typer.Option(help="A code or an English name; found by listening.", callback=checked(language_code)),
+        typer.Option(
+            help="A code or an English name; found by listening.",
+            callback=checked(language_code),
+            autocompletion=completion.languages,
+        ),
     ] = None,
     task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
     initial_prompt: Annotated[
@@ -58,6 +65,7 @@ def transcribe(
             metavar="txt,srt,…|all",
             help="Which files are written.",
             callback=checked(choices.formats_of),
+            autocompletion=completion.formats,
         ),
     ] = None,
     output_dir: Annotated[

@@ -1,19 +1,23 @@
-"""Tables and stories: values in, rich renderables out. Knows no terminal, no clock and no daemon.
+"""Tables: values in, rich renderables out. Knows no terminal, no clock and no daemon.
 
 Runs in: the user's shell.
 """
 
 import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from client.reasons import degraded_words
 from client.terminal import visible
-from ipc.api_messages import Attempt, JobView
+from ipc.api_messages import JobView
 
 STYLES = {
     "ready": "green",
@@ -35,24 +39,10 @@ STYLES = {
     "offline": "red",
     "needs_permission": "red",
 }
-PHASES = {
-    "loading": "loading the model",
-    "downloading": "downloading the model",
-    "decoding": "reading the recording",
-    "speech": "looking for speech",
-    "language": "finding the language",
-    "transcribing": "transcribing",
-    "aligning": "timing words",
-    "writing": "writing files",
-    "waiting": "waiting",
-}
-DEGRADED = {
-    "aligner_crashed": "the aligner crashed on some of it",
-    "aligner_unavailable": "the aligner was not there; its words come when it is back",
-    "aligner_timeout": "the aligner took too long",
-    "alignment_text_mismatch": "the aligner changed the text and was overruled",
-    "alignment_failed": "the aligner found no believable times",
-}
+LEFT_TO_RIGHT_MARK = "\u200e"
+SHORTEST_NAME_CELLS, LONGEST_NAME_CELLS = 12, 40
+FIGURES_CELLS = 44
+"""What the other columns of the table of jobs need, but for the last."""
 
 
 # --- small things ------------------------------------------------------------------------------------------------
@@ -60,7 +50,25 @@ DEGRADED = {
 
 def base_name(path: str) -> str:
     """The file's name, safe to show."""
-    return visible(posixpath.basename(path) or path)
+    name = visible(posixpath.basename(path) or path)
+    # On a terminal that turns Arabic and Hebrew around, figures to the right of such a name would be drawn into it.
+    return name + LEFT_TO_RIGHT_MARK if any(unicodedata.bidirectional(one) in ("R", "AL") for one in name) else name
+
+
+def cut_in_middle(text: str, cells: int) -> str:
+    """At most so many cells wide: `long interv…mayor.m4a`. The end of a name tells as much as its beginning."""
+    if cell_len(text) <= cells:
+        return text
+    tail_cells = max((cells - 1) * 2 // 5, 0)
+    tail = text
+    while cell_len(tail) > tail_cells:
+        tail = tail[1:]
+    return set_cell_size(text, max(cells - 1 - cell_len(tail), 0)).rstrip() + "…" + tail
+
+
+def short_name(path: str, cells: int = LONGEST_NAME_CELLS) -> str:
+    """The file's name, safe to show and not too long."""
+    return cut_in_middle(base_name(path), cells)
 
 
 def clock(seconds: float | None) -> str:
@@ -86,16 +94,15 @@ def gigabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
 
 
-def phase_words(status: str, phase: str | None) -> str:
-    """What is being done, in words."""
-    return PHASES.get(phase or status) or visible(phase or status)
+def counted(number: int, thing: str) -> str:
+    """`1 restart`, `2 restarts`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def degraded_words(reason: str) -> str:
-    """A `degraded_reason` in words."""
-    if reason.startswith("no_alignment_model:"):
-        return f"no alignment model for {reason.partition(':')[2]}"
-    return DEGRADED.get(reason, reason.replace("_", " "))
+def few_of(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 12 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def state_text(state: str) -> Text:
@@ -105,7 +112,7 @@ def state_text(state: str) -> Text:
 
 def plain_table(*columns: str) -> Table:
     """A table with a line under its head, numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(
             column,
@@ -120,33 +127,57 @@ def plain_table(*columns: str) -> Table:
 
 
 def jobs_table(jobs: Sequence[JobView], now: datetime) -> RenderableType:
-    """Newest first, one line a job."""
-    if not jobs:
-        return Text("no jobs", "dim")
-    table = plain_table("id", "status", "recording", "length", "result", "since")
-    for job in jobs:
-        since = job.finished_at or job.created_at
-        table.add_row(
-            str(job.id),
-            state_text(job.status),
-            base_name(job.path),
-            clock(job.audio_seconds),
-            _result(job),
-            ago(since, now),
-        )
-    return table
+    """Newest first, one line a job where there is room for it."""
+    return _JobsTable(jobs, now) if jobs else Text("no jobs", "dim")
 
 
-def _result(job: JobView) -> Text:
+class _JobsTable:
+    """Names get half of what the figures leave, and are cut rather than wrapped."""
+
+    def __init__(self, jobs: Sequence[JobView], now: datetime) -> None:
+        self._jobs = jobs
+        self._now = now
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        name_cells = max((options.max_width - FIGURES_CELLS) // 2, SHORTEST_NAME_CELLS)
+        table = plain_table("id", "status", "recording", "length", "since", "result")
+        for job in self._jobs:
+            table.add_row(
+                str(job.id),
+                state_text(job.status),
+                Text(short_name(job.path, min(name_cells, LONGEST_NAME_CELLS)), no_wrap=True),
+                clock(job.audio_seconds),
+                ago(job.finished_at or job.created_at, self._now),
+                result_text(job),
+            )
+        yield table
+
+
+def result_text(job: JobView) -> Text:
+    """What came of a job, or why it waits, in a few words."""
     match job.status:
         case "done" if job.degraded_reason not in (None, "alignment_off"):
             return Text(f"{_timing(job)}: {degraded_words(job.degraded_reason or '')}", "yellow")
         case "done":
-            return Text(_timing(job))
+            return Text(_timing(job) if job.timing is not None else visible(job.note or ""))
         case "failed" if job.error is not None:
-            return Text(visible(job.error.message), "red")
+            return Text(without_path(job.error.message, job.path), "red")
         case _:
             return Text(visible(job.note or ""), "dim")
+
+
+def files_written(job: JobView) -> str:
+    """`talk.srt, .json`, with the folder where it is not the recording's."""
+    paths = [PurePosixPath(path) for path in job.outputs.values()]
+    first = paths[0]
+    beside = first.parent == PurePosixPath(job.path).parent
+    others = [path.suffix if path.with_suffix("") == first.with_suffix("") else str(path) for path in paths[1:]]
+    return visible(", ".join([first.name if beside else str(first), *others]))
+
+
+def without_path(message: str, path: str) -> str:
+    """Beside the recording's name its path says nothing new, and takes all the room."""
+    return visible(message.replace(path, "it", 1) if message.startswith(f"{path} ") else message)
 
 
 def _timing(job: JobView) -> str:
@@ -164,51 +195,14 @@ def job_line(job: JobView) -> Text:
     line = Text.assemble((job.status, STYLES[job.status]), " ", base_name(job.path))
     match job.status:
         case "done":
-            line.append(f"  {clock(job.audio_seconds)}, ").append_text(_result(job))
-            line.append("  → " + ", ".join(visible(path) for path in job.outputs.values()) if job.outputs else "")
+            length = "" if job.audio_seconds is None else f"{clock(job.audio_seconds)}, "
+            line.append(f"  {length}").append_text(result_text(job))
+            line.append(f"  → {files_written(job)}" if job.outputs else "")
         case "failed" if job.error is not None:
-            line.append(f"  {visible(job.error.message)}\n       {visible(job.error.hint)}")
+            line.append(f"  {without_path(job.error.message, job.path)}\n       {visible(job.error.hint)}")
         case _:
             line.append(f"  {visible(job.note)}" if job.note else "")
     return line
-
-
-def job_story(job: JobView, now: datetime) -> RenderableType:
-    """Everything about one job, crash by crash."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    facts.add_row("recording", visible(job.path))
-    facts.add_row("status", Text.assemble(state_text(job.status), f"  {visible(job.note)}" if job.note else ""))
-    facts.add_row("handed over", ago(job.created_at, now))
-    if job.audio_seconds is not None:
-        facts.add_row("length", clock(job.audio_seconds))
-    if job.language is not None:
-        facts.add_row("language", visible(job.language))
-    if job.status == "done":
-        facts.add_row("result", _result(job))
-    for format, path in job.outputs.items():
-        facts.add_row(format, visible(path))
-    if job.error is not None:
-        facts.add_row("error", Text(f"{visible(job.error.message)} ({visible(job.error.code)})", "red"))
-        facts.add_row("what to do", visible(job.error.hint))
-    story = [Text(f"{number}. {attempt_words(attempt)}") for number, attempt in enumerate(job.attempts, 1)]
-    return Group(Text(f"job {job.id}", "bold"), facts, *([Text(), *story] if story else []))
-
-
-def attempt_words(attempt: Attempt) -> str:
-    """One attempt as a sentence: who had the job in hand, and how that ended."""
-    who = f"the {attempt.role} ({visible(attempt.engine)})"
-    during = f" while {phase_words(attempt.phase, None)}" if attempt.phase else ""
-    match attempt.outcome:
-        case "done":
-            return f"{who} did its part"
-        case "crashed":
-            return f"{who} died{f' of {visible(attempt.signal)}' if attempt.signal else ''}{during}"
-        case "timeout":
-            return f"{who} made no progress{during} and was replaced"
-        case "failed":
-            return f"{who} could not do it{during}"
 
 
 # --- this machine ------------------------------------------------------------------------------------------------

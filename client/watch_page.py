@@ -10,17 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from client.terminal import visible
-from client.views import base_name, state_text
+from client.views import few_of, short_name, state_text
+from client.watches_view import passed_over
 from ipc.api_messages import JobOptions
-from ipc.status_views import PassedOverView, WatchView
-
-WHY_PASSED = {
-    "name_is_not_utf8": "not valid UTF-8, rename",
-    "only_in_icloud": "only in iCloud, download in Finder",
-    "folder_cannot_be_read": "cannot be read",
-}
-MOST_NAMED = 5
-"""Of files that are listed; the others are counted."""
+from ipc.status_views import WatchView
 
 
 def watch_page(watches: Sequence[WatchView]) -> RenderableType:
@@ -60,8 +53,9 @@ def _facts(watch: WatchView) -> Iterator[tuple[str, str]]:
     if not watch.permanent:
         yield "since", "`steno watch add`"
     if watch.growing:
-        yield "growing", _named([base_name(path) for path in watch.growing])
-    yield from _passed_facts(watch.passed)
+        yield "growing", few_of([short_name(path) for path in watch.growing])
+    for line in passed_over(watch.passed):
+        yield "passed over", line
 
 
 def _option_facts(options: JobOptions) -> Iterator[tuple[str, str]]:
@@ -87,15 +81,3 @@ def _option_facts(options: JobOptions) -> Iterator[tuple[str, str]]:
         yield "if it exists", options.if_exists
     if options.highlight_words is not None:
         yield "VTT", "marks each word" if options.highlight_words else "does not mark words"
-
-
-def _passed_facts(passed: Sequence[PassedOverView]) -> Iterator[tuple[str, str]]:
-    for why, words in WHY_PASSED.items():
-        names = [base_name(one.path) for one in passed if one.why == why]
-        if names:
-            yield "passed over", f"{_named(names)}: {words}"
-
-
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

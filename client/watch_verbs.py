@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from client import choices, here, terminal
+from client import choices, completion, here, terminal
 from client.jobs_verbs import Json, checked
 from client.languages import language_code
 
@@ -203,7 +203,9 @@ def watch_add(
 
 
 @app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
-def watch_remove(folder: Folder) -> None:
+def watch_remove(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
+) -> None:
     """Stop watching a folder; its jobs go on."""
     path = str(_absolute(folder))
     with here.daemon() as daemon:

@@ -58,6 +58,10 @@ class Attempt(Value):
     """`SIGSEGV` and its kin when the worker died of one."""
     phase: str | None = None
     """What it was doing when it died."""
+    done_seconds: float | None = None
+    """How much of the recording was safely transcribed by then; None: older than this field."""
+    at: str | None = None
+    """When it ended; UTC, ISO 8601."""
 
 
 class JobError(Value):

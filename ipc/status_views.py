@@ -5,7 +5,7 @@ Runs in: supervisor and the user's shell.
 
 from typing import Literal
 
-from ipc.api_messages import JobOptions, JobStatus
+from ipc.api_messages import JobOptions, JobStatus, JobView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
 
@@ -54,7 +54,9 @@ class RunningView(Value):
     speed: float | None = None
     """Seconds of audio for each second of work, as seen so far; None while there is nothing to judge by."""
     eta_seconds: float | None = None
-    """How long this phase will still take; None: not known."""
+    """How long the job will still take; None: not known."""
+    share: float | None = None
+    """How much of the job's work is behind it, 0 to 1; never goes back. None: not known."""
 
 
 class PassedOverView(Value):
@@ -113,6 +115,8 @@ class StatusView(Value):
     queue: QueueView
     watches: tuple[WatchView, ...]
     running: tuple[RunningView, ...] = ()
+    next_up: tuple[JobView, ...] = ()
+    """The waiting jobs whose turn comes next, oldest first; a few of them."""
 
 
 class CanaryView(Value):

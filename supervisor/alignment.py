@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from supervisor.decoding import Step, decode
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
+from supervisor.status_report import iso_time
 from supervisor.transcript_rules import with_words
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
@@ -201,5 +203,6 @@ class Alignment:
             outcome=outcome,
             signal=None if death is None else death.signal,
             phase=None if death is None else death.phase,
+            at=iso_time(time.time() if death is None else death.at),
         )
         await self._queue.add_attempt(self._job_id, attempt, aligner_crashes=self._deaths)

@@ -34,6 +34,8 @@ from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
 
 NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
+NEXT_UP = 10
+"""As many waiting jobs as the status page shows."""
 
 
 class Refused(Exception):
@@ -151,6 +153,7 @@ class FrontDesk:
             await self._queue_view(),
             self._watch_folders.views,
             self._board.running,
+            [self._board.view(job) for job in await self._queue.next_up(NEXT_UP)],
         )
 
     async def health(self, fresh: bool) -> HealthView:

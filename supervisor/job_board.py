@@ -3,7 +3,9 @@
 Runs in: supervisor.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
@@ -11,17 +13,29 @@ from ipc.status_views import RunningView
 from ipc.worker_messages import Phase
 from supervisor.event_bus import EventBus
 from supervisor.job import Job
+from supervisor.pace import Pace
 from supervisor.status_report import job_view
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
 
 
 class JobBoard:
     """What the database does not know: how far the running jobs are, and why no waiting one is started."""
 
-    def __init__(self, bus: EventBus, on_running: Callable[[bool], None] = lambda jobs_run: None) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        on_running: Callable[[bool], None] = lambda jobs_run: None,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
         """`on_running` is told whether any job runs, after each begin and each end."""
         self._bus = bus
         self._on_running = on_running
+        self._clock = clock
         self._running: dict[int, RunningView] = {}
+        self._paces: dict[int, Pace] = {}
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
         self.why_model_is_missing: Mapping[str | None, str] = {}
@@ -30,11 +44,12 @@ class JobBoard:
     @property
     def running(self) -> list[RunningView]:
         """How far every running job is, oldest first."""
-        return [self._running[job_id] for job_id in sorted(self._running)]
+        return [self._judged(self._running[job_id]) for job_id in sorted(self._running)]
 
     def running_view(self, job_id: int) -> RunningView | None:
         """How far this job is; None: it is not on its way."""
-        return self._running.get(job_id)
+        view = self._running.get(job_id)
+        return None if view is None else self._judged(view)
 
     def view(self, job: Job) -> JobView:
         """The job as clients see it."""
@@ -43,7 +58,10 @@ class JobBoard:
     def tell(self, job: Job) -> JobView:
         """Everyone who listens hears how the job stands."""
         if (running := self._running.get(job.id)) is not None:
-            update = {"status": job.status, "audio_seconds": job.audio_seconds}
+            pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
+            update: dict[str, object] = {"status": job.status, "audio_seconds": job.audio_seconds}
+            if job.status == "aligning" and running.status != "aligning":
+                update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
             self._running[job.id] = running.model_copy(update=update)
         view = self.view(job)
         self._bus.publish(JobChanged(job=view))
@@ -59,12 +77,19 @@ class JobBoard:
             done_seconds=round(job.transcribed_seconds, 2),
             audio_seconds=job.audio_seconds,
         )
+        self._paces[job.id] = Pace(
+            resumed_at_seconds=job.transcribed_seconds,
+            transcribed_seconds=job.transcribed_seconds,
+            text_was_there=job.transcribed_whole,
+            wants_words=job.options.workflow != "transcribe",
+        )
         self.tell(job)
         self._on_running(True)
 
     def end(self, job_id: int) -> None:
         """The job's way is over, however it ended. Harmless twice."""
         self._running.pop(job_id, None)
+        self._paces.pop(job_id, None)
         self._on_running(bool(self._running))
 
     def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
@@ -72,10 +97,43 @@ class JobBoard:
 
         def step(phase: Phase, done_seconds: float) -> None:
             view = self._running.get(job_id)
-            if view is None or (phase == "aligning" and view.status == "transcribing"):
+            if view is None:
+                return
+            self._paces[job_id] = self._paces[job_id].stepped(phase, done_seconds, view.audio_seconds, self._clock())
+            if phase == "aligning" and view.status == "transcribing":
                 return  # two workers are at it; the one that is behind the other is the job's progress
-            view = view.model_copy(update={"phase": phase, "done_seconds": round(done_seconds, 2)})
+            view = view.model_copy(update=_further(view, phase, done_seconds))
             self._running[job_id] = view
-            self._bus.publish(JobProgressed(running=view))
+            self._bus.publish(JobProgressed(running=self._judged(view)))
 
         return step
+
+    def _judged(self, view: RunningView) -> RunningView:
+        pace, now = self._paces[view.id], self._clock()
+        speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
+        figures = {
+            "speed": None if speed is None else round(speed, 2),
+            "eta_seconds": None if left is None else round(left, 1),
+            "share": round(pace.share, 4) if view.audio_seconds else None,
+        }
+        return view.model_copy(update=figures)
+
+
+def _at_status(pace: Pace, job: Job) -> Pace:
+    match job.status:
+        case "aligning":
+            return replace(pace, text_is_whole=True)
+        case "writing":
+            return pace.writing()
+        case _:
+            return pace
+
+
+def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, object]:
+    """What is shown moves forward only, but for a phase that begins anew."""
+    if view.phase == "transcribing" and phase in ("speech", "language"):
+        # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
+        return {}
+    if view.phase == phase and phase != "decoding":
+        done_seconds = max(done_seconds, view.done_seconds)
+    return {"phase": phase, "done_seconds": round(done_seconds, 2)}

@@ -232,6 +232,11 @@ class JobQueue:
             )
         return [job_from(row) for row in rows]
 
+    async def next_up(self, limit: int) -> Sequence[Job]:
+        """The first waiting jobs, in the order in which they will be claimed."""
+        question = "SELECT * FROM jobs WHERE status = 'waiting' ORDER BY (transcriber_crashes >= 2), id LIMIT ?"
+        return [job_from(row) for row in await self._database.rows(question, limit)]
+
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""
         rows = await self._database.rows(
@@ -267,11 +272,8 @@ class JobQueue:
 
     async def set_paused(self, paused: bool) -> None:
         """Whether `claim_next` gives nothing; kept across restarts."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE switches SET is_on = ? WHERE name = 'paused'", (paused,))
-
-        await self._database.write(work)
+        change = "UPDATE switches SET is_on = ? WHERE name = 'paused'"
+        await self._database.write(lambda connection: connection.execute(change, (paused,)))
 
     async def is_paused(self) -> bool:
         (row,) = await self._database.rows("SELECT is_on FROM switches WHERE name = 'paused'")

@@ -66,10 +66,16 @@ def status_view(
     queue: QueueView,
     watches: Iterable[WatchView],
     running: Iterable[RunningView],
+    next_up: Iterable[JobView] = (),
 ) -> StatusView:
     """The whole page."""
     return StatusView(
-        daemon=daemon, workers=tuple(workers), queue=queue, watches=tuple(watches), running=tuple(running)
+        daemon=daemon,
+        workers=tuple(workers),
+        queue=queue,
+        watches=tuple(watches),
+        running=tuple(running),
+        next_up=tuple(next_up),
     )
 
 

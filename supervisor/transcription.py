@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, Unpack
@@ -30,6 +31,7 @@ from supervisor.job_queue import JobChanges, JobQueue
 from supervisor.job_wishes import JobWishes
 from supervisor.replacements import rewritten
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
+from supervisor.status_report import iso_time
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
 log = structlog.get_logger()
@@ -183,6 +185,8 @@ class Transcription:
             outcome=outcome,
             signal=None if death is None else death.signal,
             phase=None if death is None else death.phase,
+            done_seconds=round((await self._queue.get(self._job.id)).transcribed_seconds, 2),
+            at=iso_time(time.time() if death is None else death.at),
         )
         self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
         self._tell(self._job)

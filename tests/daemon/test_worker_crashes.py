@@ -34,6 +34,8 @@ def test_a_segfault_costs_one_attempt_and_the_job_finishes_from_where_it_was() -
         story = [(attempt["role"], attempt["outcome"], attempt["signal"]) for attempt in job["attempts"]]
         assert story[0] == ("transcriber", "crashed", "SIGSEGV")
         assert ("transcriber", "done", None) in story
+        assert 15 <= job["attempts"][0]["done_seconds"] < job["audio_seconds"]
+        assert job["created_at"] < job["attempts"][0]["at"] < job["finished_at"]
         assert daemon.transcript(job)["text"] == daemon.transcript(undisturbed)["text"]
         resumed = [line for line in daemon.log.read_text().splitlines() if "transcription_resumed" in line]
         assert resumed, "stored segments are not transcribed again"

@@ -135,6 +135,8 @@ async def test_a_job_on_probation_waits_behind_all_others(queue: JobQueue) -> No
     await queue.claim_next()
     await queue.move(suspect.id, "waiting", transcriber_crashes=2)
     other = await queue.add("/x/other.mp3", OPTIONS, identity())
+    assert [job.id for job in await queue.next_up(limit=10)] == [other.id, suspect.id]
+    assert [job.id for job in await queue.next_up(limit=1)] == [other.id]
     claimed = [await queue.claim_next(), await queue.claim_next()]
     assert [job and job.id for job in claimed] == [other.id, suspect.id]
 

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from client import choices, exit_codes, steno
 from client.languages import CODE_OF, language_code
-from client.log_story import LogStory, line_in_words
 from client.model_shelf import KNOWN
 from client.transcribe_verb import can_do
 from ipc import api_messages, worker_messages
@@ -23,7 +22,8 @@ from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 from workers.models import HUB_IDS
 
 VERBS = (
-    "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor"
+    "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor "
+    "completion"
 )
 FAMILIES = {
     "watch": "list add remove",
@@ -185,30 +185,3 @@ def test_config_show_names_the_origin_and_a_mistake_is_a_sentence(
         steno.main()
     assert left.value.code == exit_codes.USAGE
     assert "STENO_TASK" in capsys.readouterr().err
-
-
-# --- logs --------------------------------------------------------------------------------------------------------
-
-
-def test_a_log_line_reads_like_a_sentence_and_anything_else_stays_as_it_is() -> None:
-    line = json.dumps(
-        {"role": "aligner", "why": "no model", "event": "worker_died", "level": "warning", "timestamp": CREATED}
-    )
-    assert line_in_words(line) == '03:04:05 warning worker_died  role=aligner why="no model"'
-    assert line_in_words("Fatal Python error: Segmentation fault") == "Fatal Python error: Segmentation fault"
-    assert line_in_words("[1]") == "[1]"
-
-
-def test_the_log_is_followed_through_half_lines_and_a_rotation_for_one_job(tmp_path: Path) -> None:
-    file = tmp_path / "stenod.log"
-    file.write_text('{"event": "a", "job": 7}\n{"event": "b", "job": 8}\n{"event": "c", "during_job": 7}\n{"ev')
-    story = LogStory(file, job_id=7)
-    assert [json.loads(line)["event"] for line in story.last(10)] == ["a", "c"]
-    with file.open("a") as log:
-        log.write('ent": "d", "job": 7}\n')
-    coming = story.follow()
-    assert json.loads(next(coming))["event"] == "d"
-    file.rename(tmp_path / "stenod.log.1")
-    file.write_text('{"event": "e", "job_id": 7}\n')
-    assert json.loads(next(coming))["event"] == "e"
-    coming.close()  # type: ignore[attr-defined]

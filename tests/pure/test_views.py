@@ -3,137 +3,32 @@
 Runs in: the test process.
 """
 
-import io
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from drawn_views import CREATED, EVIL, NOW, drawn, job, status, worker
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
 
-from client import views
-from client.status_page import status_page, workers_view
-from client.terminal import visible
-from ipc.api_messages import Attempt, JobError, JobStatus, JobView
-from ipc.status_views import (
-    DaemonView,
-    LastDeath,
-    QueueView,
-    RunningView,
-    StatusView,
-    WatchView,
-    WorkerState,
-    WorkerView,
-)
+from client import reasons, views
+from client.job_story import job_story
+from client.progress_bars import ProgressBars
+from client.status_page import status_page
+from client.terminal import err, visible
+from ipc.api_messages import Attempt, JobError, JobOptions, JobStatus
+from ipc.events import JobChanged, JobProgressed
+from ipc.status_views import LastDeath, PassedOverView, RunningView, WatchView
 from ipc.worker_messages import Phase
-
-CREATED = "2026-01-02T03:04:05.000+00:00"
-NOW = datetime.fromisoformat(CREATED) + timedelta(minutes=55)
-QUEUE = QueueView(waiting=12, running=1, done=431, failed=1, paused=False)
-DAEMON = DaemonView(pid=4711, version="0.1.0", uptime_seconds=98_765.2)
-HALF_WAY = RunningView(
-    id=7, path="/a/b.wav", status="aligning", phase="aligning", done_seconds=900, audio_seconds=3600
-)
-EVIL = "/x/\x1b]0;owned\x07\n[red]\u202egnp.exe"
-
-
-def drawn(view: RenderableType, width: int = 80) -> str:
-    """The view as plain text on a terminal of this width, without the padding to the right."""
-    page = io.StringIO()
-    Console(file=page, width=width, markup=False, highlight=False, emoji=False, color_system=None).print(view)
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
-
-
-def job(**facts: object) -> JobView:
-    return JobView.model_validate({"id": 8, "path": "/a/talk.flac", "status": "done", "created_at": CREATED} | facts)
-
-
-def worker(**facts: object) -> WorkerView:
-    known = {"role": "aligner", "engine": "whisperx", "model": None, "device": None, "state": "ready", "pid": None}
-    return WorkerView.model_validate(known | {"restarts": 0, "last_death": None} | facts)
-
-
-def status(**facts: object) -> StatusView:
-    return StatusView.model_validate({"daemon": DAEMON, "workers": (), "queue": QUEUE, "watches": ()} | facts)
-
-
-def test_the_status_page_tells_who_works_on_what_and_why_not() -> None:
-    death = LastDeath(
-        signal="SIGSEGV", exit_code=-11, reason="segmentation fault while transcribing", during_job=3, at=CREATED
-    )
-    page = drawn(
-        status_page(
-            status(
-                queue=QUEUE.model_copy(update={"paused": True}),
-                workers=(
-                    worker(
-                        role="transcriber", engine="mlx", model="turbo", device="metal", state="busy", pid=4712
-                    ).model_copy(update={"restarts": 1, "last_death": death, "footprint_bytes": 2_310_000_000}),
-                    worker(state="broken", restarts=6, note="needs model small"),
-                ),
-                running=(
-                    RunningView(
-                        id=7,
-                        path="/a/b.wav",
-                        status="aligning",
-                        phase="aligning",
-                        done_seconds=900,
-                        audio_seconds=3600,
-                    ),
-                ),
-                watches=(WatchView(path="/in", state="offline", recursive=True, growing=("/in/long.m4a",)),),
-            ),
-            NOW,
-        )
-    )
-    for fact in (
-        "stenod 0.1.0 · pid 4711 · up 27:26:05",
-        "12 waiting · 1 running · 431 done · 1 failed · paused",
-        "transcriber  busy    mlx turbo on metal · pid 4712 · 2.3 GB · 1 restart\n",
-        "died 55 min ago: segmentation fault while transcribing",
-        "aligner      broken  whisperx · 6 restarts\n",
-        "needs model small",
-        "━━━━━━━━━━━━━━━━  25% of 1:00:00   timing words",
-        "growing: long.m4a",
-    ):
-        assert fact in page
-
-
-def test_a_jobs_story_is_told_crash_by_crash() -> None:
-    attempts = (
-        Attempt(role="transcriber", engine="mlx", outcome="crashed", signal="SIGSEGV", phase="transcribing"),
-        Attempt(role="transcriber", engine="mlx", outcome="crashed"),
-        Attempt(role="transcriber", engine="whisperx", outcome="done"),
-        Attempt(role="aligner", engine="whisperx", outcome="timeout", phase="aligning"),
-        Attempt(role="aligner", engine="whisperx", outcome="failed", phase="loading"),
-    )
-    degraded = job(
-        attempts=attempts, timing="mixed", degraded_reason="aligner_timeout", outputs={"srt": "/a/talk.srt"}
-    )
-    page = drawn(views.job_story(degraded, NOW))
-    assert page.endswith(
-        "1. the transcriber (mlx) died of SIGSEGV while transcribing\n"
-        "2. the transcriber (mlx) died\n"
-        "3. the transcriber (whisperx) did its part\n"
-        "4. the aligner (whisperx) made no progress while timing words and was replaced\n"
-        "5. the aligner (whisperx) could not do it while loading the model"
-    )
-    assert "some words timed: the aligner took too long" in page
-    assert "/a/talk.srt" in page
 
 
 def test_a_failure_says_what_to_do() -> None:
     failed = job(status="failed", error=JobError(code="not_media", message="no audio in it", hint="play it"))
-    for view in (views.job_line(failed), views.job_story(failed, NOW)):
+    for view in (views.job_line(failed), job_story(failed, NOW)):
         assert "no audio in it" in drawn(view)
         assert "play it" in drawn(view)
-
-
-@pytest.mark.parametrize("state", get_args(WorkerState))
-def test_every_worker_state_has_a_style_and_shows(state: WorkerState) -> None:
-    assert state in views.STYLES
-    assert state.replace("_", " ") in drawn(workers_view([worker(state=state)], NOW))
 
 
 @pytest.mark.parametrize("state", get_args(JobStatus))
@@ -144,29 +39,91 @@ def test_every_job_status_has_a_style_and_shows(state: JobStatus) -> None:
 
 
 def test_every_phase_has_words() -> None:
-    assert set(get_args(Phase)) <= set(views.PHASES)
+    assert set(get_args(Phase)) <= set(reasons.PHASES)
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_a_name_cannot_take_over_the_terminal(width: int) -> None:
     running = RunningView(id=1, path=EVIL, status="waiting", phase=EVIL, done_seconds=1, audio_seconds=None)
-    evil_job = job(path=EVIL, note=EVIL, outputs={"json": EVIL}, attempts=(), error=None, language=EVIL)
+    evil_job = job(path=EVIL, note=EVIL, outputs={"json": EVIL}, attempts=(), error=None, language=EVIL, watch=EVIL)
     failed = job(status="failed", path=EVIL, error=JobError(code=EVIL, message=EVIL, hint=EVIL))
+    waiting = job(status="waiting", path=EVIL, note=EVIL)
     attempt = Attempt(role="aligner", engine=EVIL, outcome="crashed", signal=EVIL, phase=EVIL)
+    degraded = job(attempts=(attempt, attempt), degraded_reason=f"no_alignment_model:{EVIL}")
     death = LastDeath(signal=EVIL, exit_code=1, reason=EVIL, during_job=None, at=CREATED)
-    evil_worker = worker(engine=EVIL, model=EVIL, device=EVIL, note=EVIL, last_death=death)
-    watch = WatchView(path=EVIL, state="watching", recursive=False, growing=(EVIL,))
+    evil_worker = worker(engine=EVIL, model=EVIL, device=EVIL, note="x", last_death=death)
+    watch = WatchView(
+        path=EVIL,
+        state="watching",
+        recursive=False,
+        growing=(EVIL,),
+        note=EVIL,
+        passed=(PassedOverView(path=EVIL, why="only_in_icloud"),),
+        include=(EVIL,),
+        exclude=(EVIL,),
+        done=EVIL,
+        failed=EVIL,
+        options=JobOptions(model=EVIL, output_dir=EVIL, output_name=EVIL, prompt=EVIL),
+    )
+    bars = ProgressBars(err(), [8, 1])
+    for event in (JobChanged(job=waiting), JobProgressed(running=running)):
+        bars(event)
     everything = [
-        status_page(status(workers=(evil_worker,), running=(running,), watches=(watch,)), NOW),
+        status_page(
+            status(workers=(evil_worker,), running=(running,), watches=(watch,), next_up=(waiting, waiting)), NOW
+        ),
         views.jobs_table([evil_job, failed], NOW),
-        *(view for one in (evil_job, failed) for view in (views.job_line(one), views.job_story(one, NOW))),
-        views.job_story(job(attempts=(attempt,)), NOW),
+        *(view for one in (evil_job, failed, waiting) for view in (views.job_line(one), job_story(one, NOW))),
+        job_story(degraded, NOW),
         views.settings_table({"prompt": EVIL}, {"prompt": EVIL}),
+        bars,
     ]
     for view in everything:
         page = drawn(view, width)
         assert not set(page) & set("\x1b\x07\u202e")
-        assert max(map(len, page.splitlines())) <= width
+        assert max(map(cell_len, page.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_names_of_every_script_leave_the_table_straight(width: int) -> None:
+    names = [
+        "talk.flac",
+        "日本語の録音ファイル名はとても長いことがある.flac",
+        "🎤🎧🎼 band.wav",
+        "שלום עולם 2024.m4a",
+        "تسجيل.mp3",
+    ]
+    table = drawn(views.jobs_table([job(path=f"/a/{name}", timing="word") for name in names], NOW), width)
+    rows = table.splitlines()[2:]
+    assert len({cell_len(row[: row.index("55 min ago")]) for row in rows if "55 min ago" in row}) == 1
+    assert len([row for row in rows if "55 min ago" in row]) == len(names)
+    # What follows a name that is read from the right stays where it is, on terminals that turn such names around.
+    assert ".m4a\u200e" in table and ".mp3\u200e" in table
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60), st.integers(3, 40))
+def test_a_name_is_cut_in_its_middle_to_what_there_is_room_for(name: str, cells: int) -> None:
+    shown = views.cut_in_middle(visible(name), cells)
+    assert cell_len(shown) <= cells
+    if cell_len(visible(name)) <= cells:
+        assert shown == visible(name)
+    else:
+        assert "…" in shown
+
+
+def test_the_end_of_a_name_tells_as_much_as_its_beginning() -> None:
+    assert views.cut_in_middle("interview with the mayor, part 2.m4a", 24) == "interview with…art 2.m4a"
+    assert views.few_of(["a", "b", "c"]) == "a, b, c"
+    assert views.few_of(list("abcde"), 2) == "a, b and 3 more"
+
+
+def test_files_beside_the_recording_are_told_without_the_folder() -> None:
+    beside = job(path="/a/talk.flac", outputs={"srt": "/a/talk.srt", "json": "/a/talk.json"}, timing="word")
+    assert drawn(views.job_line(beside)).endswith("words timed  → talk.srt, .json")
+    elsewhere = beside.model_copy(update={"outputs": {"srt": "/out/talk (2).srt", "json": "/out/talk.json"}})
+    assert views.files_written(elsewhere) == "/out/talk (2).srt, /out/talk.json"
+    assert str(PurePosixPath("/out")) in drawn(views.job_line(elsewhere), width=200)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=30))

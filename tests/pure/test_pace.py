@@ -1,0 +1,134 @@
+"""How fast a job is and how long it still takes, with a clock that the test turns.
+
+Runs in: the test process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipc.worker_messages import Phase
+from supervisor.pace import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Pace, Track
+
+HOUR = 3600.0
+NEW = Pace()
+Step = tuple[float, Phase, float]
+"""When, what, how far."""
+
+
+def after(steps: Sequence[Step], pace: Pace = NEW, audio_seconds: float | None = HOUR) -> Pace:
+    for now, phase, done_seconds in steps:
+        pace = pace.stepped(phase, done_seconds, audio_seconds, now)
+    return pace
+
+
+def batches(
+    count: int, seconds: float = 5.0, audio: float = 100.0, start: float = 0.0, at: float = 0.0
+) -> list[Step]:
+    """Steps of a worker whose batches take so long each and hold so much audio."""
+    steps: list[Step] = [(at, "speech", start)]
+    for number in range(count):
+        began, place = at + number * seconds, start + number * audio
+        steps += [(began, "transcribing", place + 1.0), (began + seconds, "transcribing", place + audio)]
+    return steps
+
+
+def test_nothing_is_said_before_there_is_something_to_judge_by() -> None:
+    for pace in (Pace(), after([(0.0, "decoding", 900.0)]), after(batches(1)), after(batches(3, seconds=0.1))):
+        assert pace.speed(now=0.5) is None
+        assert pace.seconds_left(HOUR, now=0.5) is None
+    unknown_length = after(batches(4), audio_seconds=None)
+    assert unknown_length.seconds_left(None, now=20.0) is None
+    assert unknown_length.share == 0.0
+
+
+def test_speed_and_time_left_are_what_was_seen() -> None:
+    pace = after(batches(4))
+    assert pace.speed(now=20.0) == pytest.approx(20.0)
+    assert pace.seconds_left(HOUR, now=20.0) == pytest.approx(3200 / 20)
+    # Within a batch the time left runs down; once the batch is overdue, it is slow, and the figures say so.
+    assert pace.seconds_left(HOUR, now=24.0) == pytest.approx(3200 / 20 - 4)
+    assert (pace.speed(now=125.0) or 0) == pytest.approx(400 / 120)
+    assert (pace.seconds_left(HOUR, now=125.0) or 0) > 900
+
+
+def test_what_a_resumed_job_had_already_is_no_speed_of_its_own() -> None:
+    resumed = Pace(resumed_at_seconds=1800.0, transcribed_seconds=1800.0)
+    pace = after(batches(4, start=1800.0, at=50.0), resumed)
+    assert pace.speed(now=70.0) == pytest.approx(20.0)
+    assert pace.seconds_left(HOUR, now=70.0) == pytest.approx(1400 / 20)
+    assert pace.share > 0.4
+    # Where its words are is not known from a request that merely begins.
+    words = after([(70.0, "aligning", 0.0), (71.0, "aligning", 1700.0), (75.0, "aligning", 1710.0)], pace)
+    assert words.aligning.marks[0].done_seconds == 1700.0
+
+
+def test_a_fresh_worker_is_judged_by_its_own_work() -> None:
+    dead = after(batches(4))
+    fresh = after([(60.0, "decoding", 0.0), *batches(3, seconds=50.0, start=400.0, at=61.0)], dead)
+    assert fresh.speed(now=211.0) == pytest.approx(2.0, rel=0.01)
+    assert fresh.share >= dead.share
+
+
+def test_the_slower_of_two_workers_decides() -> None:
+    words: list[Step] = [(float(at), "aligning", at * 4.0) for at in range(21)]
+    pace = after(words, after(batches(4)))
+    assert pace.speed(now=20.0) == pytest.approx(20.0)
+    assert pace.seconds_left(HOUR, now=20.0) == pytest.approx((HOUR - 80) / 4)
+    alone = replace(pace, text_is_whole=True)
+    assert alone.speed(now=20.0) == pytest.approx(4.0)
+    assert alone.writing().seconds_left(HOUR, now=20.0) is None
+    assert alone.writing().share == pytest.approx(0.99)
+
+
+def test_the_last_minutes_count_and_not_the_first_ones() -> None:
+    slow = batches(20, seconds=20.0)
+    quick = batches(40, at=400.0, start=2000.0)[1:]
+    pace = after([*slow, *quick], audio_seconds=10 * HOUR)
+    assert pace.speed(now=600.0) == pytest.approx(20.0, rel=0.01)
+    assert len(pace.transcribing.marks) < 60
+
+
+def test_one_batch_longer_than_the_memory_leaves_something_to_judge_by() -> None:
+    track = Track()
+    for number in range(6):
+        track = track.reached(100.0 * number, now=number * 2 * REMEMBERED_SECONDS)
+    assert track.speed(now=10 * REMEMBERED_SECONDS) == pytest.approx(100 / (2 * REMEMBERED_SECONDS))
+
+
+def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
+    upgrade = Pace(resumed_at_seconds=HOUR, transcribed_seconds=HOUR, text_was_there=True)
+    assert upgrade.share == 0.0
+    half = after([(float(at), "aligning", at * 180.0) for at in range(11)], upgrade)
+    assert half.share == pytest.approx(0.5, abs=0.05)
+    assert half.speed(now=10.0) == pytest.approx(180.0)
+    without_words = after(batches(18), Pace(wants_words=False))
+    assert without_words.share == pytest.approx(0.5, abs=0.03)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["loading", "decoding", "speech", "language", "transcribing", "aligning"]),
+            st.floats(0.0, 2 * HOUR),
+            st.floats(0.0, 100.0),
+        ),
+        max_size=60,
+    ),
+    st.floats(0.0, HOUR),
+)
+def test_figures_are_never_absurd_and_the_share_never_goes_back(
+    steps: list[tuple[Phase, float, float]], resumed_at: float
+) -> None:
+    pace, now, before = Pace(resumed_at_seconds=resumed_at, transcribed_seconds=resumed_at), 0.0, 0.0
+    for phase, done_seconds, later in steps:
+        now += later
+        pace = pace.stepped(phase, done_seconds, HOUR, now)
+        assert before <= pace.share <= 1.0
+        before = pace.share
+        speed, left = pace.speed(now), pace.seconds_left(HOUR, now)
+        assert speed is None or 0 < speed <= 2 * HOUR / JUDGED_AFTER_SECONDS
+        assert left is None or left >= 0
