@@ -3,6 +3,7 @@
 Runs in: worker.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,7 +15,7 @@ ANSWER_SECONDS = 10.0
 """How long the hub may take to say what a model consists of."""
 LOOK_SECONDS = 1.0
 """How often a download in progress is looked at."""
-BLOB_NAMED_BY_HASH = re.compile(r"[0-9a-f]{64}")
+HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class HubUnreachable(Exception):
@@ -73,9 +74,26 @@ def bytes_in(folder: Path) -> int:
 
 
 def check_blobs(folder: Path, step: Callable[[], None]) -> None:
-    """Large files lie in the cache under their own sha256. Removes one that lies and raises HubUnreachable."""
-    for file in folder.iterdir():
-        blob = file.resolve()
-        if BLOB_NAMED_BY_HASH.fullmatch(blob.name) and sha256_of(blob, step) != blob.name:
-            blob.unlink()
-            raise HubUnreachable(f"{file.name} arrived damaged")
+    """Removes a file that is not what its name in the cache says, and raises HubUnreachable."""
+    if damaged := damaged_file(folder, step):
+        damaged.resolve().unlink()
+        raise HubUnreachable(f"{damaged.name} arrived damaged")
+
+
+def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:
+    """The first file of a snapshot whose content does not fit the hash it is filed under; reads all of it."""
+    return next((file for file in sorted(folder.iterdir()) if not is_as_filed(file.resolve(), step)), None)
+
+
+def is_as_filed(blob: Path, step: Callable[[], None]) -> bool:
+    """Whether a blob's content has the hash that is its name: sha256 for large files, git's own for small ones."""
+    match len(blob.name) if HASH.fullmatch(blob.name) else 0:
+        case 64:
+            return sha256_of(blob, step) == blob.name
+        case 40:
+            # Some mirrors file small things under the plain sha1 of the content, without git's header.
+            content = blob.read_bytes()
+            header = f"blob {len(content)}\0".encode()
+            return blob.name in (hashlib.sha1(header + content).hexdigest(), hashlib.sha1(content).hexdigest())
+        case _:
+            return True
