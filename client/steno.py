@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from client import config_verbs, daemon_verbs, exit_codes, jobs_verbs, terminal, transcribe_verb
+from client import config_verbs, daemon_verbs, exit_codes, jobs_verbs, models_verbs, terminal, transcribe_verb
 from client.refusals import NoDaemon, Refusal
 
 MACHINE = "This machine"
@@ -26,7 +26,7 @@ app.add_typer(transcribe_verb.app)
 app.add_typer(daemon_verbs.app)
 app.add_typer(daemon_verbs.watch_app, name="watch", rich_help_panel=daemon_verbs.PANEL)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
-app.add_typer(config_verbs.models_app, name="models", rich_help_panel=MACHINE)
+app.add_typer(models_verbs.app, name="models", rich_help_panel=MACHINE)
 
 
 def main() -> None:

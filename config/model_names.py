@@ -55,6 +55,9 @@ HUB_IDS: Mapping[ModelEngine, Mapping[str, str]] = {
     },
 }
 
+SHORT_NAMES = tuple(dict.fromkeys(name for names in HUB_IDS.values() for name in names))
+"""All that stand for a hub id; which one depends on the engine."""
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 """`owner/name`."""
 

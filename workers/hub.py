@@ -15,6 +15,8 @@ ANSWER_SECONDS = 10.0
 """How long the hub may take to say what a model consists of."""
 LOOK_SECONDS = 1.0
 """How often a download in progress is looked at."""
+PIECE_BYTES = 1024 * 1024
+"""Written at once; an interruption costs no more."""
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -39,11 +41,11 @@ def download_snapshot(hub_id: str, wanted: Sequence[str], downloading: Callable[
     Raises HubUnreachable.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from requests.exceptions import RequestException
 
-    blobs = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "blobs"
+    plain_downloads()
+    blobs = cache_folder(hub_id) / "blobs"
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub") as pool:
         fetching = pool.submit(
             snapshot_download, hub_id, allow_patterns=list(wanted), etag_timeout=ANSWER_SECONDS, max_workers=2
@@ -86,14 +88,37 @@ def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:
 
 
 def is_as_filed(blob: Path, step: Callable[[], None]) -> bool:
-    """Whether a blob's content has the hash that is its name: sha256 for large files, git's own for small ones."""
-    match len(blob.name) if HASH.fullmatch(blob.name) else 0:
+    """Whether a blob's content has the hash that is its name; what is not named by a hash is believed."""
+    return has_hash(blob, blob.name, step)
+
+
+def has_hash(file: Path, expected: str, step: Callable[[], None]) -> bool:
+    """`expected` as the hub gives it: sha256 for large files, git's own sha1 for small ones."""
+    match len(expected) if HASH.fullmatch(expected) else 0:
         case 64:
-            return sha256_of(blob, step) == blob.name
+            return sha256_of(file, step) == expected
         case 40:
             # Some mirrors file small things under the plain sha1 of the content, without git's header.
-            content = blob.read_bytes()
+            content = file.read_bytes()
             header = f"blob {len(content)}\0".encode()
-            return blob.name in (hashlib.sha1(header + content).hexdigest(), hashlib.sha1(content).hexdigest())
+            return expected in (hashlib.sha1(header + content).hexdigest(), hashlib.sha1(content).hexdigest())
         case _:
             return True
+
+
+def cache_folder(hub_id: str) -> Path:
+    """Where the shared cache keeps this repository, there or not."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+
+
+def plain_downloads() -> None:
+    """Plain HTTP, written down in small pieces: it goes on where it stopped, and grows on the disk as it comes.
+
+    Hugging Face's other protocol, xet, begins again after an interruption and shows its bytes late.
+    """
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_XET = True
+    constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES

@@ -109,8 +109,7 @@ def _no_aligner(language: str) -> Finding:
 def _punkt(choice: EngineChoice, models: Path) -> Finding:
     wrong = punkt_data.what_is_wrong_with(punkt_data.PACKAGED, "en")
     if wrong is None:
-        fetched = [name for name in punkt_data.PUNKT_NAMES if name != "en" and punkt_data.is_there(models, name)]
-        languages = ", ".join(["en", *fetched])
+        languages = ", ".join(punkt_data.languages_here(models))
         return Finding(check="punkt", state="ok", what=f"NLTK's punkt data is here and readable: {languages}")
     is_used = choice.aligner is not None and choice.aligner != "mlx"
     return Finding(

@@ -14,11 +14,10 @@ from config.models_needed import ModelNeeded
 from workers import alignment_models, models
 from workers.engine import EngineRefusal
 from workers.hub import cached_snapshot, damaged_file
+from workers.model_kind import Kind
 from workers.starter import find_starter
 from workers.torch_bundles import bundle_file, what_is_torn_in_bundle
 
-Kind = Literal["whisper", "wav2vec2"]
-"""What it is: a transcriber's model (and the mlx aligner's), or WhisperX's kind of aligner."""
 Place = Literal["starter", "hub", "bundle", "folder"]
 Condition = Literal["whole", "missing", "damaged"]
 
@@ -44,6 +43,13 @@ class OnDisk:
     why: str = ""
     """What is missing or damaged, in words."""
     hint: str = ""
+
+
+def name_of(source: ModelSource) -> str:
+    """What a person calls it: the short name where there is one."""
+    if source.place == "hub" and source.kind == "whisper":
+        return next((name for name, hub_id in HUB_IDS[source.engine].items() if hub_id == source.id), source.id)
+    return source.id
 
 
 def source_of(needed: ModelNeeded) -> ModelSource:

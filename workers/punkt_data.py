@@ -46,6 +46,13 @@ def what_is_wrong_with(data: Path, language: str) -> str | None:
     return None
 
 
-def is_there(models: Path, language: str) -> bool:
-    """Whether NLTK would find the language in one of the two folders."""
-    return any(what_is_wrong_with(data, language) is None for data in (PACKAGED, fetched_folder(models)))
+def folder_of(models: Path, language: str) -> Path | None:
+    """Where NLTK would find the language; None: in neither of the two folders."""
+    return next(
+        (data for data in (PACKAGED, fetched_folder(models)) if what_is_wrong_with(data, language) is None), None
+    )
+
+
+def languages_here(models: Path) -> tuple[str, ...]:
+    """All whose data can be read."""
+    return tuple(language for language in PUNKT_NAMES if folder_of(models, language) is not None)

@@ -15,15 +15,13 @@ from typer.testing import CliRunner
 from client import choices, exit_codes, steno
 from client.languages import CODE_OF, language_code
 from client.log_story import LogStory, line_in_words
-from client.model_shelf import KNOWN
 from client.transcribe_verb import has_wished
 from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
-from workers.models import HUB_IDS
 
 VERBS = "submit wait jobs show cancel retry transcribe serve status restart pause resume logs demo"
-FAMILIES = {"watch": "list add remove", "config": "show", "models": "list"}
+FAMILIES = {"watch": "list add remove", "config": "show", "models": "list pull remove"}
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
     (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()
 ]
@@ -62,10 +60,6 @@ def test_the_choices_are_those_of_the_messages() -> None:
     for name in ("Role", "Task"):
         assert get_args(getattr(choices, name)) == get_args(getattr(worker_messages, name))
     assert get_args(api_messages.Format) == choices.FORMATS
-
-
-def test_the_known_models_are_those_the_workers_know() -> None:
-    assert set(KNOWN) == {name for names in HUB_IDS.values() for name in names}
 
 
 @pytest.mark.parametrize(
