@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from client.terminal import visible
@@ -43,7 +44,7 @@ def shelf_table(shelf: ShelfView) -> RenderableType:
     if any(model.used_as and model.state != "whole" for model in shelf.models):
         lines.append(Text("`steno models pull` fetches what the settings need"))
     lines.append(Text(f"{gigabytes(shelf.free_bytes)} free at {visible(shelf.hub_cache)}", "dim"))
-    return Group(*lines, *_names(shelf))
+    return Group(*lines, _names(shelf))
 
 
 def _title(model: ShelfModel) -> Text:
@@ -62,14 +63,18 @@ def _state(model: ShelfModel) -> str:
     return "unfinished" if model.state == "missing" and model.size_bytes else model.state
 
 
-def _names(shelf: ShelfView) -> list[RenderableType]:
+def _names(shelf: ShelfView) -> RenderableType:
     common = set.intersection(*map(set, shelf.names.values())) if shelf.names else set()
     every = next(iter(shelf.names.values()), ())
-    told = [Text(f"names: {', '.join(name for name in every if name in common)}", "dim")]
-    for engine, names in shelf.names.items():
-        if alone := [name for name in names if name not in common]:
-            told.append(Text(f"       {engine} alone: {', '.join(alone)}", "dim"))
-    return [*told, Text("       or a hub id, a folder, `starter`", "dim")]
+    names = Table.grid(padding=(0, 1))
+    names.add_column(no_wrap=True, style="dim")
+    names.add_column(style="dim")
+    names.add_row("names:", ", ".join(name for name in every if name in common))
+    for engine, known in shelf.names.items():
+        if alone := [name for name in known if name not in common]:
+            names.add_row("", f"{', '.join(alone)} ({engine} alone)")
+    names.add_row("", "or a hub id, a folder, starter")
+    return names
 
 
 def here_line(model: ModelHere) -> Text:

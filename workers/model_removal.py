@@ -28,7 +28,7 @@ def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Rem
     ]
     gone = [one for one in meant if one.size_bytes > 0]
     if not gone:
-        near = get_close_matches(name, [one.name for one in shelf.models if one.size_bytes], n=2, cutoff=0.5)
+        near = get_close_matches(name, {one.name for one in shelf.models if one.size_bytes}, n=2, cutoff=0.5)
         raise EngineRefusal(
             "not_here",
             f"there is no model {name} on this machine",

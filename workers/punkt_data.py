@@ -7,6 +7,7 @@ that call `whisperx.align`, which would otherwise go to the network in the middl
 """
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from workers.alignment_models import STARTER_FOLDER
@@ -27,9 +28,10 @@ def fetched_folder(models: Path) -> Path:
     return models / "nltk_data"
 
 
-def nltk_data_path(models: Path) -> str:
-    """What NLTK_DATA has to be for a worker to find all of it."""
-    return os.pathsep.join((str(PACKAGED), str(fetched_folder(models))))
+def offer_punkt_data(models: Path, environment: MutableMapping[str, str]) -> None:
+    """NLTK finds all of it from now on, after what the owner has set; it reads NLTK_DATA when it is imported."""
+    folders = (environment.get("NLTK_DATA"), str(PACKAGED), str(fetched_folder(models)))
+    environment["NLTK_DATA"] = os.pathsep.join(folder for folder in folders if folder)
 
 
 def what_is_wrong_with(data: Path, language: str) -> str | None:
