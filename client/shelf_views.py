@@ -23,6 +23,7 @@ from client.terminal import visible
 from client.views import gigabytes, plain_table
 from ipc.shelf_messages import FileProgress, ModelHere, Removal, ShelfModel, ShelfView
 
+LONGEST_DESCRIPTION = 32
 STYLES = {"whole": "green", "missing": "yellow", "damaged": "bold red"}
 
 
@@ -123,12 +124,14 @@ class FetchBars:
         stage = (file.phase, file.file)
         task, before = self._tasks.get(file.model, (None, None))
         if task is None:
-            task = self._progress.add_task(file.model, total=None)
+            task = self._progress.add_task(_description(file), total=None)
         if stage != before:
             # What was here before is no speed.
-            self._progress.reset(task, total=file.total_bytes, completed=file.done_bytes)
+            self._progress.reset(
+                task, total=file.total_bytes, completed=file.done_bytes, description=_description(file)
+            )
             self._tasks[file.model] = (task, stage)
-        self._progress.update(task, completed=file.done_bytes, total=file.total_bytes, description=_description(file))
+        self._progress.update(task, completed=file.done_bytes, total=file.total_bytes)
 
     def ends(self, model: str) -> None:
         if known := self._tasks.pop(model, None):
@@ -136,5 +139,7 @@ class FetchBars:
 
 
 def _description(file: FileProgress) -> str:
+    """`small  model.bin`, short enough to leave room for a bar on 80 columns."""
     doing = "checking " if file.phase == "checking" else ""
-    return f"{visible(file.model)}  {doing}{visible(file.file)}".rstrip()
+    told = f"{visible(file.model.rpartition('/')[2])}  {doing}{visible(file.file)}".rstrip()
+    return told if len(told) <= LONGEST_DESCRIPTION else f"{told[: LONGEST_DESCRIPTION - 1]}…"

@@ -118,8 +118,8 @@ class Puller:
             except EngineRefusal as refusal:
                 self.say(
                     Note(
-                        text=f"NLTK's punkt data for {', '.join(missing)} could not be fetched ({refusal.message}). "
-                        "stenod does without: only an engine of your own that calls whisperx.align wants it"
+                        text=f"NLTK's punkt data for {', '.join(missing)} could not be fetched ({refusal.code}). "
+                        "stenod does without it: only an engine of your own that calls whisperx.align wants it"
                     )
                 )
         for language in known:
