@@ -13,7 +13,7 @@ from client.refusals import Refusal
 
 PROGRAM = (sys.executable, "-P", "-m", "workers.shelf_main")
 """Its own process: the hub's library and all that reads models stay out of the command."""
-ANSWERED = (0, 1)
+ANSWERED = (0, 3)
 """Exit codes with which it has said all there is: done, and something refused."""
 BAD_SETTINGS = 78
 STOP_SECONDS = 5.0

@@ -23,7 +23,8 @@ from client.terminal import visible
 from client.views import gigabytes, plain_table
 from ipc.shelf_messages import FileProgress, ModelHere, Removal, ShelfModel, ShelfView
 
-LONGEST_DESCRIPTION = 32
+LONGEST_DESCRIPTION = 36
+SHORTEST_NAME = 10
 STYLES = {"whole": "green", "missing": "yellow", "damaged": "bold red"}
 
 
@@ -124,7 +125,7 @@ class FetchBars:
         stage = (file.phase, file.file)
         task, before = self._tasks.get(file.model, (None, None))
         if task is None:
-            task = self._progress.add_task(_description(file), total=None)
+            task = self._progress.add_task(_description(file), total=file.total_bytes, completed=file.done_bytes)
         if stage != before:
             # What was here before is no speed.
             self._progress.reset(
@@ -140,6 +141,7 @@ class FetchBars:
 
 def _description(file: FileProgress) -> str:
     """`small  model.bin`, short enough to leave room for a bar on 80 columns."""
-    doing = "checking " if file.phase == "checking" else ""
-    told = f"{visible(file.model.rpartition('/')[2])}  {doing}{visible(file.file)}".rstrip()
-    return told if len(told) <= LONGEST_DESCRIPTION else f"{told[: LONGEST_DESCRIPTION - 1]}…"
+    doing = f"{'checking ' if file.phase == 'checking' else ''}{visible(file.file)}".rstrip()
+    model = visible(file.model.rpartition("/")[2])
+    room = max(LONGEST_DESCRIPTION - len(doing) - 2, SHORTEST_NAME)
+    return f"{model if len(model) <= room else model[: room - 1] + '…'}  {doing}"

@@ -16,7 +16,7 @@ from workers import hub_download, punkt_data
 from workers.arrival import Progressed
 from workers.engine import EngineRefusal
 from workers.file_download import fetch_file
-from workers.hub import cached_snapshot
+from workers.hub import bytes_in, cache_folder, cached_snapshot
 from workers.model_kind import NotAModel, files_to_fetch, kind_of
 from workers.model_source import ModelSource, OnDisk, look_at
 from workers.model_wishes import Wish
@@ -54,7 +54,7 @@ class Puller:
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
         if is_open and (folder := cached_snapshot(source.id, ())) is not None:
             source = of_its_kind(source, {file.name for file in folder.iterdir()}, model_type_in(folder))
-        found = look_at(source, self._beat(name), deep=True)
+        found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
         if found.condition == "whole":
             return _here(name, found, 0)
         match source.place:
@@ -96,7 +96,7 @@ class Puller:
         file = bundle_file(source.id)
 
         def what_is_wrong(part: Path) -> str | None:
-            return what_is_torn_in_bundle(part, self._beat(name), deep=True)
+            return what_is_torn_in_bundle(part, self._beat(name, part.stat().st_size), deep=True)
 
         return fetch_file(
             self.bundle_address + file.name,
@@ -150,11 +150,28 @@ class Puller:
 
         return progressed
 
-    def _beat(self, model: str) -> Callable[[], None]:
+    def _beat(self, model: str, total_bytes: int | None) -> Callable[[], None]:
         """A step for those who only say that they go on reading."""
+        most = total_bytes or 0
         pieces = itertools.count(1)
         checked = self._progressed(model, "checking")
-        return lambda: checked("", next(pieces) * PIECE_BYTES, None)
+        return lambda: checked("", min(next(pieces) * PIECE_BYTES, most), most)
+
+
+def bytes_here(source: ModelSource) -> int:
+    """What of the model is on this machine, whole or not."""
+    match source.place:
+        case "hub":
+            return bytes_in(cache_folder(source.id) / "blobs")
+        case "bundle":
+            file = bundle_file(source.id)
+            return size_of(file) if file.is_file() else 0
+        case "folder":
+            return size_of(Path(source.id))
+        case "starter":
+            return 0
+        case _:
+            assert_never(source.place)
 
 
 def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | None) -> ModelSource:

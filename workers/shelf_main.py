@@ -4,8 +4,8 @@ Runs in: worker (a short-lived one, started by the `steno` command).
 
 Speaks JSON lines on stdout, each as soon as it is known: `check` an `ipc.status_views.Finding` for each model the
 present settings need and one about punkt; `list` one `ipc.shelf_messages.ShelfView`; `pull` and `remove` the other
-shelf messages. Exit code 0 when it could answer, whatever the answer; 1 if something was refused; 78 if the settings
-cannot be used.
+shelf messages. Exit code 0 when it could answer, whatever the answer; 3 if something was refused; 78 if the settings
+cannot be used; 1 with a traceback where this program is at fault.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from ipc.transcript import Value
 from workers.engine import EngineRefusal
 
 BYTES_PER_MB = 1_000_000
+REFUSED = 3
 INTERRUPTED = 130
 
 
@@ -115,7 +116,7 @@ def pull(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, mo
         refused |= not puller.pull(wish)
     if languages:
         puller.pull_punkt(languages)
-    return 1 if refused else os.EX_OK
+    return REFUSED if refused else os.EX_OK
 
 
 def remove(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
@@ -128,7 +129,7 @@ def remove(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, 
         say(model_removal.remove(plan) if asked.yes else plan)
     except EngineRefusal as refusal:
         say(refusal_of(name, refusal))
-        return 1
+        return REFUSED
     return os.EX_OK
 
 

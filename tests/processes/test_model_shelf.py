@@ -189,7 +189,7 @@ def test_a_line_that_breaks_is_opened_again_and_a_file_that_arrives_damaged_is_f
 
     hub.corrupts["vocabulary.txt"] = 2
     shelf.blob(TINY, "vocabulary.txt").unlink()
-    refused = shelf.says(*PULL_TINY, code=1)[-1]
+    refused = shelf.says(*PULL_TINY, code=3)[-1]
     assert isinstance(refused, ShelfRefusal)
     assert (refused.code, "vocabulary.txt" in refused.message) == ("model_damaged", True)
 
@@ -228,17 +228,17 @@ def test_a_hub_that_is_away_or_has_no_such_model_and_a_full_disk_are_refusals_th
     shelf: Shelf, hub: FakeHub
 ) -> None:
     hub.repositories["some/notes"] = {"README.md": b"#"}
-    refused = shelf.says("pull", "nobody/nothing", "some/notes", "tyni", code=1)
+    refused = shelf.says("pull", "nobody/nothing", "some/notes", "tyni", code=3)
     assert {one.name: one.code for one in refused if isinstance(one, ShelfRefusal)} == {
         "nobody/nothing": "no_such_model",
         "some/notes": "not_a_model",
         "tyni": "unknown_model",
     }
     shelf.environment["STENO_MEDIA_FREE_DISK_FLOOR_MB"] = "1000000000"
-    assert shelf.says(*PULL_TINY, code=1)[-1].code == "disk_full"
+    assert shelf.says(*PULL_TINY, code=3)[-1].code == "disk_full"
     assert hub.gets("model.bin") == []
     shelf.environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
-    away = shelf.says(*PULL_TINY, code=1)[-1]
+    away = shelf.says(*PULL_TINY, code=3)[-1]
     assert away.code == "hub_unreachable"
     assert "HF_ENDPOINT" in away.hint and str(shelf.hub_cache) in away.hint
 

@@ -61,7 +61,7 @@ def test_a_bar_shows_file_bytes_and_what_is_left_on_one_line(columns: int) -> No
             )
         terminal.print(here_line(ModelHere(name="tiny", path="/t", size_bytes=75_000_000, fetched_bytes=0)))
     page = screen.getvalue()
-    assert "wav2vec2-large-xlsr-53-dutch  m…" in page
+    assert "wav2vec2-large-x…  model.safetensors" in page
     assert "0.6/1.3 GB" in page
     assert "tiny  75 MB, already here" in page
 
