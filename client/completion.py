@@ -124,6 +124,6 @@ def languages(incomplete: str) -> list[Offer]:
 
 def models(incomplete: str) -> list[str]:
     """Names that stand for a hub id, and `starter`."""
-    from client.model_shelf import KNOWN
+    from config.model_names import SHORT_NAMES
 
-    return [name for name in ("starter", *KNOWN) if name.startswith(incomplete)]
+    return [name for name in ("starter", *SHORT_NAMES) if name.startswith(incomplete)]

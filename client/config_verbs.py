@@ -1,4 +1,4 @@
-"""The verbs about this machine: config show, check, edit and reload; models.
+"""The verbs about the settings: config show, check, edit and reload.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ipc.status_views import ReloadView
 
 app = typer.Typer(no_args_is_help=True, help="What is set, and who said so.")
-models_app = typer.Typer(invoke_without_command=True, help="Models: names stenod knows, and what is on disk.")
 
 
 @app.command("show", epilog="Examples:\n\n  steno config show\n\n  steno config show --changed")
@@ -179,22 +178,3 @@ def _at(written: dict[str, object], key: str) -> object:
 def _in_toml(value: object) -> str:
     """As it would stand in config.toml; JSON spells these values alike."""
     return "(unset)" if value is None else json_format.dumps(value, ensure_ascii=False)
-
-
-@models_app.callback(epilog="Examples:\n\n  steno models\n\n  steno models list --json")
-def models(context: typer.Context, json: Json = False) -> None:
-    """Models: the names stenod knows, and what is on disk."""
-    if context.invoked_subcommand is None:
-        models_list(json)
-
-
-@models_app.command("list", epilog="Example:\n\n  steno models list --json")
-def models_list(json: Json = False) -> None:
-    """Show the names stenod knows and what is on disk."""
-    from client.model_shelf import look_at_shelf, shelf_view
-
-    shelf = look_at_shelf(here.places().models)
-    if json:
-        terminal.print_json(shelf)
-    else:
-        terminal.show(shelf_view(shelf))

@@ -18,6 +18,7 @@ from client import (
     exit_codes,
     health_verb,
     jobs_verbs,
+    models_verbs,
     service_verbs,
     terminal,
     transcribe_verb,
@@ -45,7 +46,7 @@ app.add_typer(watch_verbs.app, name="watch", rich_help_panel=daemon_verbs.PANEL)
 app.add_typer(service_verbs.app, name="service", rich_help_panel=MACHINE)
 app.add_typer(doctor_app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
-app.add_typer(config_verbs.models_app, name="models", rich_help_panel=MACHINE)
+app.add_typer(models_verbs.app, name="models", rich_help_panel=MACHINE)
 app.add_typer(completion_verb.app)
 
 

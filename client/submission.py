@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from client import exit_codes, terminal
 from client.connection import Daemon
 from client.follow import follow
-from client.model_shelf import KNOWN
 from client.progress_bars import ProgressBars
 from client.refusals import Refusal
 from client.views import job_line
+from config.model_names import SHORT_NAMES
 from ipc.api_messages import JobOptions, JobView
 from ipc.events import Event
 from ipc.transcript import Transcript
@@ -35,7 +35,7 @@ def options_of(**given: object) -> JobOptions:
 def model_named(name: str) -> str:
     """As the daemon understands it: a folder that lies here becomes a full path, for a daemon starts elsewhere."""
     folder = Path(name).expanduser().absolute()
-    return str(folder) if name not in (*KNOWN, "starter") and folder.is_dir() else name
+    return str(folder) if name not in (*SHORT_NAMES, "starter") and folder.is_dir() else name
 
 
 def hand_over(

@@ -5,9 +5,9 @@ Runs in: supervisor.
 
 from collections.abc import Iterator, Sequence
 
+from config.models_needed import model_of_stand_in
 from ipc.worker_messages import WorkerSetup
 from supervisor.engine_tally import EngineTally
-from supervisor.worker_setups import model_of_stand_in
 
 MOST_GUESTS = 16
 """Models of jobs' own choice that are remembered. To forget one costs a failed start that could have been spared."""

@@ -6,6 +6,7 @@ Runs in: supervisor.
 from dataclasses import dataclass
 
 from config.engines import EngineChoice
+from config.models_needed import alignment_model, fallback_model
 from config.places import Places
 from config.settings import Settings
 from ipc.worker_messages import WorkerSetup
@@ -45,14 +46,13 @@ def worker_setups(
     )
     fallback = None
     if choice.fallback is not None and choice.fallback_path is not None:
-        model = model_of_stand_in(settings.fallback_model, settings.model)
+        model = fallback_model(settings)
         fallback = transcriber.model_copy(
             update={"engine": choice.fallback, "engine_path": choice.fallback_path, "model": model}
         )
     aligner = None
     if choice.aligner is not None and choice.aligner_path is not None:
-        # The mlx aligner listens with the transcriber's own kind of model; whisperx has one for each language.
-        model = settings.alignment_model or (settings.model if choice.aligner == "mlx" else None)
+        model = alignment_model(settings, choice.aligner)
         aligner = transcriber.model_copy(
             update={
                 "role": "aligner",
@@ -63,11 +63,3 @@ def worker_setups(
             }
         )
     return WorkerSetups(transcriber, fallback, aligner)
-
-
-def model_of_stand_in(own: str | None, wanted: str | None) -> str | None:
-    """What the fallback engine loads where `wanted` was meant for the primary; None: its default.
-
-    `starter` exists for every engine; any other name belongs to the engine it was chosen for.
-    """
-    return own or ("starter" if wanted == "starter" else None)

@@ -3,6 +3,7 @@
 Runs in: worker.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,7 +15,9 @@ ANSWER_SECONDS = 10.0
 """How long the hub may take to say what a model consists of."""
 LOOK_SECONDS = 1.0
 """How often a download in progress is looked at."""
-BLOB_NAMED_BY_HASH = re.compile(r"[0-9a-f]{64}")
+PIECE_BYTES = 1024 * 1024
+"""Written at once; an interruption costs no more."""
+HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class HubUnreachable(Exception):
@@ -38,11 +41,11 @@ def download_snapshot(hub_id: str, wanted: Sequence[str], downloading: Callable[
     Raises HubUnreachable.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from requests.exceptions import RequestException
 
-    blobs = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "blobs"
+    plain_downloads()
+    blobs = cache_folder(hub_id) / "blobs"
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub") as pool:
         fetching = pool.submit(
             snapshot_download, hub_id, allow_patterns=list(wanted), etag_timeout=ANSWER_SECONDS, max_workers=2
@@ -73,9 +76,49 @@ def bytes_in(folder: Path) -> int:
 
 
 def check_blobs(folder: Path, step: Callable[[], None]) -> None:
-    """Large files lie in the cache under their own sha256. Removes one that lies and raises HubUnreachable."""
-    for file in folder.iterdir():
-        blob = file.resolve()
-        if BLOB_NAMED_BY_HASH.fullmatch(blob.name) and sha256_of(blob, step) != blob.name:
-            blob.unlink()
-            raise HubUnreachable(f"{file.name} arrived damaged")
+    """Removes a file that is not what its name in the cache says, and raises HubUnreachable."""
+    if damaged := damaged_file(folder, step):
+        damaged.resolve().unlink()
+        raise HubUnreachable(f"{damaged.name} arrived damaged")
+
+
+def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:
+    """The first file of a snapshot whose content does not fit the hash it is filed under; reads all of it."""
+    return next((file for file in sorted(folder.iterdir()) if not is_as_filed(file.resolve(), step)), None)
+
+
+def is_as_filed(blob: Path, step: Callable[[], None]) -> bool:
+    """Whether a blob's content has the hash that is its name; what is not named by a hash is believed."""
+    return has_hash(blob, blob.name, step)
+
+
+def has_hash(file: Path, expected: str, step: Callable[[], None]) -> bool:
+    """`expected` as the hub gives it: sha256 for large files, git's own sha1 for small ones."""
+    match len(expected) if HASH.fullmatch(expected) else 0:
+        case 64:
+            return sha256_of(file, step) == expected
+        case 40:
+            # Some mirrors file small things under the plain sha1 of the content, without git's header.
+            content = file.read_bytes()
+            header = f"blob {len(content)}\0".encode()
+            return expected in (hashlib.sha1(header + content).hexdigest(), hashlib.sha1(content).hexdigest())
+        case _:
+            return True
+
+
+def cache_folder(hub_id: str) -> Path:
+    """Where the shared cache keeps this repository, there or not."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+
+
+def plain_downloads() -> None:
+    """Plain HTTP, written down in small pieces: it goes on where it stopped, and grows on the disk as it comes.
+
+    Hugging Face's other protocol, xet, begins again after an interruption and shows its bytes late.
+    """
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_XET = True
+    constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES

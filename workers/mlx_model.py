@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from config.model_names import DEFAULT_MODEL
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, EngineRefusal, Loaded
-from workers.models import DEFAULT_MODEL, find_model
+from workers.models import find_model
 
 WINDOW_SECONDS = 30
 WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE

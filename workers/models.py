@@ -3,69 +3,19 @@
 Runs in: worker. Nothing here asks the network unless the model is missing and the owner allows it.
 """
 
-import re
 import sys
 import zipfile
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
+from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
 from workers.ctranslate2_weights import NotCTranslate2, read_variables
 from workers.engine import EngineRefusal
 from workers.hub import HubUnreachable, cached_snapshot, download_snapshot
 from workers.mlx_conversion import converted_folder
 from workers.starter import find_starter
 
-ModelEngine = Literal["mlx", "whisperx"]
-
-DEFAULT_MODEL: dict[ModelEngine, str] = {"mlx": "large-v3-turbo", "whisperx": "small"}
-
-HUB_IDS: dict[ModelEngine, dict[str, str]] = {
-    # https://huggingface.co/collections/mlx-community/whisper
-    "mlx": {
-        "tiny": "mlx-community/whisper-tiny-mlx",
-        "tiny.en": "mlx-community/whisper-tiny.en-mlx",
-        "base": "mlx-community/whisper-base-mlx",
-        "base.en": "mlx-community/whisper-base.en-mlx",
-        "small": "mlx-community/whisper-small-mlx",
-        "small.en": "mlx-community/whisper-small.en-mlx",
-        "medium": "mlx-community/whisper-medium-mlx",
-        "medium.en": "mlx-community/whisper-medium.en-mlx",
-        "large": "mlx-community/whisper-large-v3-mlx",
-        "large-v2": "mlx-community/whisper-large-v2-mlx",
-        "large-v3": "mlx-community/whisper-large-v3-mlx",
-        "large-v3-turbo": "mlx-community/whisper-large-v3-turbo",
-        "turbo": "mlx-community/whisper-large-v3-turbo",
-        "distil-small.en": "mlx-community/distil-whisper-small.en",
-        "distil-medium.en": "mlx-community/distil-whisper-medium.en",
-        "distil-large-v3": "mlx-community/distil-whisper-large-v3",
-    },
-    # as in faster_whisper.utils
-    "whisperx": {
-        "tiny": "Systran/faster-whisper-tiny",
-        "tiny.en": "Systran/faster-whisper-tiny.en",
-        "base": "Systran/faster-whisper-base",
-        "base.en": "Systran/faster-whisper-base.en",
-        "small": "Systran/faster-whisper-small",
-        "small.en": "Systran/faster-whisper-small.en",
-        "medium": "Systran/faster-whisper-medium",
-        "medium.en": "Systran/faster-whisper-medium.en",
-        "large": "Systran/faster-whisper-large-v3",
-        "large-v1": "Systran/faster-whisper-large-v1",
-        "large-v2": "Systran/faster-whisper-large-v2",
-        "large-v3": "Systran/faster-whisper-large-v3",
-        "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-        "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-        "distil-small.en": "Systran/faster-distil-whisper-small.en",
-        "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
-        "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
-        "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
-        "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
-    },
-}
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
 MLX_FILES = ("config.json", *MLX_WEIGHTS)
 CTRANSLATE2_FILES = (

@@ -12,12 +12,10 @@ import os
 import pickle
 import warnings
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +32,8 @@ from workers.alignment_models import (
     no_alignment_model,
 )
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
-from workers.hub import LOOK_SECONDS, bytes_in
 from workers.rough_words import Letter, mend, positions_of, rough_word
+from workers.torch_bundles import BUNDLE_ADDRESS, bundle_file, checkpoints_folder, what_is_torn_in_bundle
 from workers.word_times import WITHOUT_SPACES, split_words
 
 log = structlog.get_logger()
@@ -47,7 +45,6 @@ LONGEST_SECONDS = 45.0
 SHORTEST_SAMPLES = 400
 """The first window of wav2vec2."""
 MOST_LIKELY_LANGUAGE = "en"
-BUNDLE_ADDRESS = "https://download.pytorch.org/torchaudio/models/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,38 +149,30 @@ class WhisperxAligner:
             with redirect_stdout(StringIO()):
                 network, about = self.whisperx.load_align_model(language, "cpu", str(found.folder or found.name))
         except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            raise damaged(found.folder or self._checkpoints(), str(error)) from error
+            raise damaged(found.folder or checkpoints_folder(), str(error)) from error
         letters: dict[str, int] = about["dictionary"]
         blank = next((letters[name] for name in ("[pad]", "<pad>") if name in letters), 0)
         return Opened(found, network.eval(), letters, blank, is_bundle=found.folder is None)
 
-    def _checkpoints(self) -> Path:
-        return Path(self.torch.hub.get_dir()) / "checkpoints"
-
     def _fetch_bundle(self, name: str) -> None:
         """Makes sure that torchaudio finds a bundle's weights on disk. Raises EngineRefusal `needs_model`."""
-        from torchaudio import pipelines  # type: ignore[import-untyped]
-
-        # The file's name is not public; without it a missing model shows only by a download.
-        file = self._checkpoints() / getattr(pipelines, name)._path
+        file = bundle_file(name)
         if file.is_file():
             return
         if not self.setup.allow_download:
             raise needs_model(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="bundle") as pool:
-            fetching = pool.submit(
-                self.torch.hub.download_url_to_file, BUNDLE_ADDRESS + file.name, str(file), progress=False
-            )
-            here = -1
-            while not wait([fetching], timeout=LOOK_SECONDS).done:
-                if (now := bytes_in(file.parent)) != here:
-                    here = now
-                    self.downloading()
+        from workers.file_download import fetch_file
+
         try:
-            fetching.result()
-        except OSError as error:
-            raise needs_model(name, f": {error}") from error
+            fetch_file(
+                BUNDLE_ADDRESS + file.name,
+                file,
+                0,
+                lambda name, done, total: self.downloading(),
+                lambda part: what_is_torn_in_bundle(part, self.downloading, deep=True),
+            )
+        except EngineRefusal as refusal:
+            raise needs_model(name, f": {refusal.message}") from refusal
 
     def _letter_scores(self, model: Opened, audio: Audio) -> Any:
         """Log probability of each letter in each frame, a tensor (frames, letters)."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
-from workers.models import DEFAULT_MODEL, find_model
+from workers.models import find_model
 
 SLOT_SECONDS = 30
 """What Whisper hears at once; a batch is laid out with each chunk at the start of a slot of its own."""
@@ -29,9 +30,6 @@ window."""
 LEAST_LOGPROB = -1.0
 MOST_COMPRESSION = 2.4
 MOST_NO_SPEECH = 0.6
-
-MODELS_WITHOUT_TRANSLATION = ("turbo", "distil")
-"""Trained without translation, which they answer with a transcription: https://github.com/openai/whisper/discussions/2363"""
 
 
 class WhisperxTranscriber:
@@ -69,7 +67,7 @@ class WhisperxTranscriber:
     def check(self, language: str | None, task: Task) -> None:
         spoken = self.model.supported_languages
         if task == "translate" and (
-            spoken == ["en"] or any(kind in Path(self.name).name for kind in MODELS_WITHOUT_TRANSLATION)
+            spoken == ["en"] or any(kind in Path(self.name).name for kind in WITHOUT_TRANSLATION)
         ):
             raise EngineRefusal(
                 "cannot_translate",

@@ -78,10 +78,12 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
 
 def _live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     from config.logs import start_logging
+    from workers.punkt_data import offer_punkt_data
 
     file = Path(setup.log_file) if setup.log_file else None
     start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
+    offer_punkt_data(Path(setup.models_folder), os.environ)
     pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()

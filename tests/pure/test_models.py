@@ -8,9 +8,10 @@ import pytest
 from ctranslate2_model import model_bin, tiny_whisper
 from safetensors.numpy import load_file, save_file
 
+from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
 from workers import models, starter
 from workers.engine import EngineRefusal
-from workers.models import DEFAULT_MODEL, HUB_IDS, ModelEngine, find_model
+from workers.models import find_model
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_a_misspelt_name_is_met_with_its_neighbours(tmp_path: Path) -> None:
 
 def test_every_name_leads_to_one_repository() -> None:
     for table in HUB_IDS.values():
-        assert all(models.HUB_ID.fullmatch(hub_id) for hub_id in table.values())
+        assert all(HUB_ID.fullmatch(hub_id) for hub_id in table.values())
     assert set(DEFAULT_MODEL.values()) <= HUB_IDS["mlx"].keys() & HUB_IDS["whisperx"].keys()
 
 

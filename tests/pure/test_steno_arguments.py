@@ -14,12 +14,10 @@ from typer.testing import CliRunner
 
 from client import choices, exit_codes, steno
 from client.languages import CODE_OF, language_code
-from client.model_shelf import KNOWN
 from client.transcribe_verb import can_do
 from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
-from workers.models import HUB_IDS
 
 VERBS = (
     "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor "
@@ -28,7 +26,7 @@ VERBS = (
 FAMILIES = {
     "watch": "list add remove",
     "config": "show check edit reload",
-    "models": "list",
+    "models": "list pull remove",
     "service": "install uninstall status restart",
 }
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
@@ -69,10 +67,6 @@ def test_the_choices_are_those_of_the_messages() -> None:
     for name in ("Role", "Task"):
         assert get_args(getattr(choices, name)) == get_args(getattr(worker_messages, name))
     assert get_args(api_messages.Format) == choices.FORMATS
-
-
-def test_the_known_models_are_those_the_workers_know() -> None:
-    assert set(KNOWN) == {name for names in HUB_IDS.values() for name in names}
 
 
 @pytest.mark.parametrize(

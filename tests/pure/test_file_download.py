@@ -1,0 +1,105 @@
+"""Files that come from no hub: torchaudio's bundles and NLTK's punkt data, over a line that breaks."""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fake_hub import FakeHub, a_hub
+
+from config.model_names import ALIGNMENT_BUNDLES, BUNDLE_FILES
+from ipc.shelf_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
+from workers import arrival, punkt_data
+from workers.model_pull import Puller
+from workers.model_source import alignment_source
+from workers.model_wishes import Wish
+from workers.torch_bundles import bundle_file, checkpoints_folder
+
+GERMAN = ALIGNMENT_BUNDLES["de"]
+FILE = BUNDLE_FILES[GERMAN]
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    held = BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+BUNDLE = zipped({"archive/data/0": os.urandom(2_000_000), "archive/version": b"3\n"})
+PUNKT = zipped({f"punkt_tab/german/{table}": b"usw\n" for table in punkt_data.TABLES} | {"../outside": b"no"})
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(arrival, "PAUSE_SECONDS", 0.0)
+    with a_hub() as running:
+        running.files = {FILE: BUNDLE, "punkt_tab.zip": PUNKT}
+        yield running
+
+
+def said_by_pull(hub: FakeHub, folder: Path) -> list[ShelfMessage]:
+    said: list[ShelfMessage] = []
+    puller = Puller(said.append, folder, 0, f"{hub.address}/files/", f"{hub.address}/files/punkt_tab.zip")
+    puller.pull(Wish(GERMAN, alignment_source(GERMAN)))
+    puller.pull_punkt(("en", "de", "hy"))
+    return said
+
+
+def test_a_bundle_comes_through_a_breaking_line_to_where_torch_looks(hub: FakeHub, tmp_path: Path) -> None:
+    hub.breaks_at[FILE] = [1_000_000, 500_000]
+    said = said_by_pull(hub, tmp_path)
+    first, second, third = hub.gets(FILE)
+    assert first == "" and second != third
+    assert all(wanted.startswith("bytes=") for wanted in (second, third))
+    assert bundle_file(GERMAN).read_bytes() == BUNDLE
+    assert [file.name for file in checkpoints_folder().iterdir()] == [FILE]
+    here = [one for one in said if isinstance(one, ModelHere)]
+    assert here[0].fetched_bytes == len(BUNDLE)
+    assert any(isinstance(one, FileProgress) and one.total_bytes == len(BUNDLE) for one in said)
+    assert [one.name for one in here[1:]] == ["punkt (en)", "punkt (de)"]
+    assert punkt_data.what_is_wrong_with(punkt_data.fetched_folder(tmp_path), "de") is None
+    assert not (tmp_path / "nltk_data" / "outside").exists()
+
+
+def test_a_damaged_bundle_is_noticed_and_replaced_and_one_that_stays_damaged_is_refused(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    middle = len(BUNDLE) // 2
+    file = bundle_file(GERMAN)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(BUNDLE[:middle] + bytes([BUNDLE[middle] ^ 1]) + BUNDLE[middle + 1 :])
+    said_by_pull(hub, tmp_path)
+    assert file.read_bytes() == BUNDLE
+    file.unlink()
+    hub.files[FILE] = BUNDLE[:-100]
+    refused = [one for one in said_by_pull(hub, tmp_path) if isinstance(one, ShelfRefusal)]
+    assert [one.code for one in refused] == ["model_damaged"]
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_server_that_is_away_is_a_refusal_for_a_model_and_a_note_for_what_nobody_needs(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    hub.files.clear()
+    said = said_by_pull(hub, tmp_path)
+    [refused] = [one for one in said if isinstance(one, ShelfRefusal)]
+    assert (refused.code, str(bundle_file(GERMAN)) in refused.hint) == ("server_unreachable", True)
+    assert any(isinstance(one, Note) and "does without" in one.text for one in said)
+    assert [one.name for one in said if isinstance(one, ModelHere)] == ["punkt (en)"]
+
+
+def test_nltk_reads_the_punkt_data_that_comes_along_as_whisperx_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"NLTK_DATA": "/the/owners"}
+    punkt_data.offer_punkt_data(Path("/models"), environment)
+    folders = environment["NLTK_DATA"].split(os.pathsep)
+    assert folders[:2] == ["/the/owners", str(punkt_data.PACKAGED)]
+    import nltk.data
+
+    monkeypatch.setattr(nltk.data, "path", folders)
+    sentences = nltk.data.load("tokenizers/punkt_tab/english.pickle").tokenize("Dr. No is here. He waits.")
+    assert sentences == ["Dr. No is here.", "He waits."]
