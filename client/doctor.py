@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ from client import (
     doctor_settings,
     doctor_watches,
     doctor_workers,
+    here,
 )
 from client.connection import Daemon
 from client.doctor_look import LOOK_SECONDS, Look, Looked, Tell, answer_within, side_by_side
@@ -59,7 +60,8 @@ class Doctor:
 
     def _looks(self) -> list[Look]:
         """What there is to look at, with a daemon or without. Raises RuntimeError where there is no home at all."""
-        places = find_places(dict(self.environment))
+        # The daemon of a service may have its socket elsewhere than this shell would.
+        places = replace(find_places(dict(self.environment)), runtime=here.socket().parent)
         contact = doctor_daemon.meet(places)
         environment = contact.environment if contact.status is not None else self.environment
         reading = doctor_settings.read_settings(places, environment)
@@ -104,10 +106,9 @@ class Doctor:
 
     def _without_daemon(self, contact: doctor_daemon.Contact, reading: doctor_settings.Reading) -> Iterator[Look]:
         if contact.absence is not None:
-            service = doctor_service.look_around(Path.home(), contact.environment, None)
-            absence = list(doctor_daemon.absence_findings(contact.absence, service is not None))
+            absence = list(doctor_daemon.absence_findings(contact.absence, doctor_service.is_installed()))
             yield Look("Daemon", "daemon", lambda: absence)
-            yield Look("Daemon", "service", partial(doctor_service.service_findings, service, None))
+            yield Look("Daemon", "service", partial(doctor_service.look_at_service, None))
         if reading.loaded is not None:
             for folder, is_made_at_start in doctor_watches.watched(reading.loaded):
                 look = partial(doctor_watches.shell_view, folder, is_made_at_start)
@@ -123,8 +124,7 @@ class Doctor:
     ) -> Iterator[Look]:
         choice, health = reading.choice, HealthSettings() if reading.settings is None else reading.settings.health
         yield Look("Daemon", "daemon", partial(doctor_daemon.status_findings, status, own_version()))
-        service = doctor_service.look_around(Path.home(), environment, status.daemon.pid)
-        yield Look("Daemon", "service", partial(doctor_service.service_findings, service, status.daemon.pid))
+        yield Look("Daemon", "service", partial(doctor_service.look_at_service, status.daemon.pid))
         workers = [
             *doctor_workers.worker_findings(status.workers, choice, str(places.logs / "crashes"), datetime.now(UTC)),
             *doctor_workers.device_findings(status.workers, sys.platform, platform.machine()),

@@ -3,16 +3,14 @@
 Runs in: the user's shell.
 """
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from client.refusals import Refusal
+from client.service_here import find_installed_service
 from ipc.status_views import Finding
-
-LABEL = "dev.stenod"
-"""Of the job that launchd knows; what else macOS puts into XPC_SERVICE_NAME names a terminal."""
-DEFINITIONS = ("Library/LaunchAgents/dev.stenod*.plist", ".config/systemd/user/stenod*.service")
-"""What `steno service install` leaves in a home."""
+from launchd.refusal import ServiceRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +22,45 @@ class Service:
     is_loaded: bool
     """Whether the manager has it in hand, and has not given it up."""
     is_current: bool
-    """Whether `steno service install` would write the same again."""
+    """Whether it starts this installation's Python."""
     pid: int | None
     """Of the daemon that the manager started; None: it runs none."""
     last_exit: str | None = None
     """How that daemon ended last, in the manager's words."""
 
 
-def look_around(home: Path, environment: Mapping[str, str], daemon_pid: int | None) -> Service | None:
-    """The service as it shows without asking its manager; None: none is installed.
+def is_installed() -> bool:
+    """Whether a definition for this home lies where a service manager looks."""
+    try:
+        return find_installed_service(sys.platform, is_system=False, user=None).definition_file.exists()
+    except Refusal:
+        return False
 
-    `environment`: of the daemon that runs, `daemon_pid`.
-    """
-    found = next((file for pattern in DEFINITIONS for file in home.glob(pattern)), None)
-    if found is None:
+
+def look_at_service(daemon_pid: int | None) -> Iterator[Finding]:
+    """What the manager itself says; `daemon_pid`: of the daemon that answers, None: none does."""
+    try:
+        service = _ask_manager() if is_installed() else None
+    except (Refusal, ServiceRefused) as silent:
+        yield Finding(
+            check="service",
+            state="warning",
+            what=f"the service is installed, and its manager cannot be asked: {silent.message}",
+            why="whether the daemon comes back after a crash or a restart of the machine is not known",
+            remedy=silent.hint,
+        )
+    else:
+        yield from service_findings(service, daemon_pid)
+
+
+def _ask_manager() -> Service | None:
+    manager = find_installed_service(sys.platform, is_system=False, user=None)
+    state = manager.look()
+    if state.definition is None:
         return None
-    started_it = daemon_pid is not None and is_started_by_manager(environment, daemon_pid)
-    return Service(found.stem, is_loaded=True, is_current=True, pid=daemon_pid if started_it else None)
-
-
-def is_started_by_manager(environment: Mapping[str, str], pid: int) -> bool:
-    """Whether launchd or systemd started the process `pid` with this environment."""
-    # INVOCATION_ID is inherited by whatever a service starts; SYSTEMD_EXEC_PID names the one that systemd started.
-    return environment.get("XPC_SERVICE_NAME", "").startswith(LABEL) or (
-        environment.get("SYSTEMD_EXEC_PID") == str(pid)
-    )
+    # Not word for word: a definition carries the variables of the shell that installed it, and this is another one.
+    starts_us = str(manager.installation.interpreter) in state.definition
+    return Service(manager.name, state.is_loaded, starts_us, state.pid, state.last_exit)
 
 
 def service_findings(service: Service | None, daemon_pid: int | None) -> Iterator[Finding]:
@@ -87,8 +99,8 @@ def service_findings(service: Service | None, daemon_pid: int | None) -> Iterato
         yield Finding(
             check="service",
             state="warning",
-            what=f"the service {service.name} is not as `steno service install` would write it now",
-            why="after an upgrade or a move it may start another Python, or with other settings",
+            what=f"the service {service.name} starts the Python of another installation",
+            why="after an upgrade or a move it runs what was there before, or nothing",
             remedy="steno service install",
         )
     else:
