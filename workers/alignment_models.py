@@ -126,7 +126,7 @@ def needs_model(name: str, why: str = "") -> EngineRefusal:
     return EngineRefusal(
         "needs_model",
         f"needs alignment model {name}{why}",
-        "allow downloads once, name a folder, or use the alignment model `starter` (English)",
+        f"run `steno models pull {name}`, name a folder, or use the alignment model `starter` (English)",
     )
 
 
@@ -135,7 +135,7 @@ def no_alignment_model(language: str, why: str) -> EngineRefusal:
     return EngineRefusal(
         f"no_alignment_model:{language}",
         f"words of the language {language!r} cannot be timed: {why}",
-        "set an alignment model for this language, or allow downloads",
+        f"run `steno models pull --lang {language}`, or set an alignment model for this language",
     )
 
 
