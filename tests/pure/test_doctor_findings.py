@@ -26,6 +26,7 @@ from client import (
 )
 from client.doctor_look import Look, Looked, side_by_side
 from client.doctor_page import doctor_page
+from client.service_here import find_service
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
@@ -209,7 +210,7 @@ def test_the_canary_tells_its_real_time_factor() -> None:
     assert found(detail="the transcriber is busy").state == "ok"
 
 
-def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning(tmp_path: Path) -> None:
+def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning() -> None:
     def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> list[FindingState]:
         service = doctor_service.Service("dev.stenod", loaded, current, pid, "exit code 78")
         return states(doctor_service.service_findings(service, daemon))
@@ -220,19 +221,24 @@ def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning(t
     assert told(None, 8, loaded=False) == told(None, None) == ["broken"]
     assert states(doctor_service.service_findings(None, 7)) == ["ok"]
     assert not list(doctor_service.service_findings(None, None))
-    assert doctor_service.look_around(tmp_path, {}, 7) is None
-    unit = tmp_path / ".config" / "systemd" / "user" / "stenod.service"
+
+
+def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is_fine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("STENO_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert not doctor_service.is_installed()
+    assert not list(doctor_service.look_at_service(None))
+    unit = find_service("linux", is_system=False).definition_file
     unit.parent.mkdir(parents=True)
-    unit.touch()
-    for environment, pid in (
-        ({"SYSTEMD_EXEC_PID": "7"}, 7),
-        ({"SYSTEMD_EXEC_PID": "8"}, None),
-        ({"XPC_SERVICE_NAME": "dev.stenod"}, 7),
-        ({"XPC_SERVICE_NAME": "application.com.apple.Terminal"}, None),
-    ):
-        found = doctor_service.look_around(tmp_path, environment, 7)
-        assert found is not None
-        assert found.pid == pid
+    unit.write_text("[Service]\n", encoding="utf-8")
+    assert doctor_service.is_installed()
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no systemctl
+    found = only(doctor_service.look_at_service(None), "warning")
+    assert "cannot be asked" in found.what
+    assert found.remedy
 
 
 @dataclass(frozen=True)
