@@ -116,6 +116,11 @@ TABLES = frozenset({"replacements"})
 SECTIONS = frozenset(key.partition(".")[0] for key in KEYS if "." in key)
 NAMES: Mapping[str, str] = BROUGHT_ALONG | {f"STENO_{key.replace('.', '_').upper()}": key for key in KEYS}
 """Environment name → dotted key; ours come last and so win over the names brought along."""
+RENAMED: Mapping[str, str] = {
+    "STENO_WATCH_FOLDERS": "STENO_WATCH",
+    "STENO_WATCH_RECURSIVE": "`recursive` of each [[watch]] in config.toml",
+}
+"""What meant something once, and is near to the wrong name now → what it is today."""
 
 
 def _ours(environment: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
@@ -211,4 +216,7 @@ def _doubts(environment: Mapping[str, str], place: str) -> Iterator[str]:
             if place != "environment":
                 yield f"{place}: STENO_HOME has no effect here, it must be known before this file is found"
         elif name.startswith("STENO_") and name not in NAMES:
-            yield f"{place}: {name} means nothing to stenod{nearest(name, NAMES)}"
+            meant = RENAMED.get(name)
+            yield f"{place}: {name} means nothing to stenod" + (
+                f"; it is {meant} now" if meant else nearest(name, NAMES)
+            )

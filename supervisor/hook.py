@@ -156,6 +156,8 @@ def _never_began(call: HookCall, error: OSError) -> HookEnd:
     match error.errno:
         case errno.ENOENT:
             hint = f"give its whole path, or put it into one of {call.environment['PATH']}"
+            if "/" in program:
+                hint = "correct its path in the settings, or the #! in its first line"
             if program == "notify-send":
                 hint = "install it (Debian, Ubuntu: apt install libnotify-bin), or set a command of your own"
             return HookEnd(f"there is no program {program}, or none that its first line names", hint=hint)

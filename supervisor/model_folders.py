@@ -22,6 +22,11 @@ def model_folders(environment: Mapping[str, str], models: Path) -> tuple[Path, .
     return (models, Path(hub).expanduser(), torch_home / "hub" / "checkpoints")
 
 
+def folders_named(models: Sequence[str]) -> tuple[Path, ...]:
+    """Those of the models that are folders of their owner's."""
+    return tuple(folder for model in models if (folder := Path(model).expanduser()).is_absolute())
+
+
 def models_seen(folders: Sequence[Path]) -> ModelsSeen:
     """Everything that stands in these folders now, and in the snapshots of those that are a hub's cache.
 

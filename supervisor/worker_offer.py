@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from supervisor.engine_tally import BROKEN, MODEL_LOOK_SECONDS, NEEDS_MODEL, EngineTally, WorkerUnavailable
-from supervisor.model_folders import ModelsSeen, models_seen
+from supervisor.model_folders import ModelsSeen, folders_named, models_seen
 from supervisor.worker_lifecycle import ProbeDue
 from supervisor.worker_machine import WorkerMachine
 
@@ -84,7 +84,8 @@ class WorkerOffer:
             self._looking.cancel()
 
     async def _compare_models(self) -> None:
-        seen = await asyncio.to_thread(models_seen, self._model_folders)
+        named = [model for tally in self._missed() if (model := tally.setup.model) is not None]
+        seen = await asyncio.to_thread(models_seen, (*self._model_folders, *folders_named(named)))
         before, self._seen = self._seen, seen
         if before in (None, seen):
             return

@@ -80,6 +80,10 @@ def find_alignment_model(
         return AlignmentModel(folder.absolute().name, folder.absolute(), languages)
     if HUB_ID.fullmatch(name):
         return AlignmentModel(name, find_on_hub(name, allow_download, downloading), languages)
+    if folder.is_absolute():
+        raise EngineRefusal(
+            "needs_model", f"needs alignment model {name}, a folder", "put it there, mount its disk, or name another"
+        )
     raise EngineRefusal(
         "unknown_model",
         f"there is no alignment model or folder {name!r}",

@@ -50,6 +50,11 @@ def find_model(
         found, label = folder.absolute(), folder.absolute().name
     elif HUB_ID.fullmatch(name):
         found, label = find_on_hub(name, name, engine, allow_download, downloading), name.replace("/", "--")
+    elif folder.is_absolute():
+        # A disk that is not mounted: what waits for its return must not fail for it.
+        raise EngineRefusal(
+            "needs_model", f"needs model {name}, a folder", "put it there, mount its disk, or name another model"
+        )
     else:
         raise unknown_model(name, engine)
     check_files(found, engine)

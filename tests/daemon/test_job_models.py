@@ -49,6 +49,16 @@ def test_each_job_gets_its_model_and_one_that_cannot_be_had_holds_up_no_other() 
         assert [model_of(daemon, job_id) for job_id in missing] == ["large", "large"]
 
 
+def test_a_folder_that_holds_a_model_may_come_later_too() -> None:
+    with a_daemon(**SHELF) as daemon:
+        elsewhere = daemon.home / "disk" / "whisper"
+        waiting = daemon.submit(recording(daemon, "memo.flac"), model=str(elsewhere))
+        eventually(lambda: f"needs model {elsewhere}" in (daemon.job(waiting)["note"] or ""))
+        elsewhere.mkdir(parents=True)
+        (elsewhere / "model.bin").touch()
+        assert model_of(daemon, waiting) == str(elsewhere)
+
+
 def test_the_settings_own_missing_model_is_noticed_soon_and_at_once_after_a_restart() -> None:
     with a_daemon(
         **SHELF, ALIGNMENT_BACKEND="shelf_engines:ShelfAligner", STENO_MODEL="small", STENO_ALIGNMENT_MODEL="words"

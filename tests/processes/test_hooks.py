@@ -115,9 +115,13 @@ async def test_a_failure_is_told_in_words(tmp_path: Path, body: str, why: str, e
 
 
 async def test_one_that_is_not_there_or_no_program_says_what_to_do(tmp_path: Path) -> None:
-    for argv in ([tmp_path / "missing"], ["no-such-program-anywhere"]):
-        end = await ran(*argv)
-        assert end.why is not None and "there is no program" in end.why and end.hint
+    for program, hint in (
+        (tmp_path / "missing", "correct its path"),
+        ("no-such-program-anywhere", "give its whole path"),
+    ):
+        end = await ran(program)
+        assert end.why is not None and "there is no program" in end.why
+        assert end.hint is not None and end.hint.startswith(hint)
     hook = script(tmp_path, "exit 0")
     hook.chmod(stat.S_IRUSR)
     if os.geteuid() != 0 or not os.access(hook, os.X_OK):

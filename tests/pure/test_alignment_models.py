@@ -71,6 +71,12 @@ def test_a_model_of_the_hub_that_is_not_here_is_asked_for_and_a_misspelt_one_is_
         find("someone/dutch")
     assert refused.value.code == "needs_model"
     with pytest.raises(EngineRefusal) as refused:
+        find("/Volumes/nas/dutch")
+    assert (refused.value.code, refused.value.message) == (
+        "needs_model",
+        "needs alignment model /Volumes/nas/dutch, a folder",
+    )
+    with pytest.raises(EngineRefusal) as refused:
         find("no such model")
     assert refused.value.code == "unknown_model"
 

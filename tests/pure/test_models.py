@@ -44,6 +44,13 @@ def test_a_misspelt_name_is_met_with_its_neighbours(tmp_path: Path) -> None:
     assert "large-v3-turbo" in refused.value.hint
 
 
+@pytest.mark.parametrize("name", ["/Volumes/nas/whisper", "~/no/such/whisper"])
+def test_a_folder_that_is_not_there_is_missed_like_a_model_that_was_never_fetched(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineRefusal) as refused:
+        find(name, "whisperx", tmp_path)
+    assert (refused.value.code, refused.value.message) == ("needs_model", f"needs model {name}, a folder")
+
+
 def test_every_name_leads_to_one_repository() -> None:
     for table in HUB_IDS.values():
         assert all(HUB_ID.fullmatch(hub_id) for hub_id in table.values())

@@ -233,6 +233,11 @@ def test_a_flag_for_no_setting_is_refused_too(places: Places) -> None:
     assert "flag: there is no setting model.name" in refusal(places, {}, {"model.name": "x"})
 
 
+def test_a_name_of_an_older_stenod_leads_to_todays(places: Places) -> None:
+    loaded = load(places, {"STENO_WATCH_FOLDERS": "/recordings"})
+    assert loaded.doubts == ("environment: STENO_WATCH_FOLDERS means nothing to stenod; it is STENO_WATCH now",)
+
+
 def test_a_name_that_looks_like_ours_is_doubted_and_not_refused(places: Places, tmp_path: Path) -> None:
     (tmp_path / ".env.pipeline").write_text("STENO_HOME=/elsewhere\nOPENAI_API_KEY=x\n")
     loaded = load(places, {"STENO_HOME": str(tmp_path), "STENO_MODLE": "x", "PATH": "/bin"})
