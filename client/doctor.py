@@ -61,7 +61,7 @@ class Doctor:
     def _looks(self) -> list[Look]:
         """What there is to look at, with a daemon or without. Raises RuntimeError where there is no home at all."""
         # The daemon of a service may have its socket elsewhere than this shell would.
-        places = replace(find_places(dict(self.environment)), runtime=here.socket().parent)
+        places = replace(find_places(dict(self.environment)), runtime=here.socket(self.environment).parent)
         contact = doctor_daemon.meet(places)
         environment = contact.environment if contact.status is not None else self.environment
         reading = doctor_settings.read_settings(places, environment)
@@ -86,7 +86,10 @@ class Doctor:
         yield Look("Settings", "config", partial(doctor_settings.settings_findings, reading, places))
 
         def folders() -> Iterator[Finding]:
-            yield doctor_folders.home_finding(environment, places, uid)
+            home = doctor_folders.home_finding(environment, places, uid)
+            yield home
+            if home.state == "broken":
+                return
             yield from doctor_folders.session_findings(environment)
             yield from doctor_folders.socket_path_findings(places.socket)
             yield from doctor_folders.folder_findings(places, uid, daemon_tries=status is not None)
