@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import errno
 import os
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from client.refusals import Refusal
 
@@ -23,7 +25,8 @@ class ConfigDraft:
 
     def __init__(self, config_file: Path, template: Path) -> None:
         """`template` is what the owner of no file begins with."""
-        self.target = config_file.resolve()  # a link into a folder of dotfiles stays one
+        # A link into a folder of dotfiles stays one; realpath, because resolve raises at a link that leads to itself.
+        self.target = Path(os.path.realpath(config_file))
         self.file = self.target.with_name(f"{self.target.stem}.draft.toml")
         self._before = self._text_of_target()
         self._template = template
@@ -77,6 +80,20 @@ class ConfigDraft:
             return self.target.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            what = f"{self.target} cannot be read: {error.strerror}"
+            raise Refusal("config_unreadable", what, mend_file(error)) from error
+
+
+def mend_file(unreadable: OSError) -> str:
+    """What makes room for a file of settings that an editor can open, or gives access to the one that is there."""
+    file = Path(str(unreadable.filename))
+    if unreadable.errno in (errno.EISDIR, errno.ELOOP):
+        return f"mv {quote(str(file))} {quote(f'{file}.old')}"
+    if unreadable.errno in (errno.EACCES, errno.EPERM):
+        closed = not os.access(file.parent, os.R_OK | os.X_OK)
+        return f"chmod u+rwx {quote(str(file.parent))}" if closed else f"chmod u+rw {quote(str(file))}"
+    return f"look at it: ls -ld {quote(str(file.parent))} {quote(str(file))}"
 
 
 def editor_of(environment: Mapping[str, str]) -> list[str]:

@@ -157,24 +157,40 @@ class Daemon:
             raise _refusal(answer)
         return understand(answer.content)
 
+    def _nobody(self) -> NoDaemon:
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:
+            return NoDaemon(
+                f"no daemon can answer at {self.socket}: a socket's path has {LONGEST_SOCKET_PATH_BYTES} bytes "
+                "at most",
+                "choose a shorter STENO_HOME",
+            )
+        if (hidden := why_hidden(self.socket)) is not None:
+            return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` tells what is in the way")
+        return NoDaemon(f"no daemon answers at {self.socket}")
+
     @contextmanager
     def _lost_if_broken(self) -> Iterator[None]:
         try:
             yield
         except httpx.ConnectError as nobody:
-            if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:
-                raise NoDaemon(
-                    f"no daemon can answer at {self.socket}: a socket's path has {LONGEST_SOCKET_PATH_BYTES} bytes "
-                    "at most",
-                    "choose a shorter STENO_HOME",
-                ) from nobody
-            raise NoDaemon(f"no daemon answers at {self.socket}") from nobody
+            raise self._nobody() from nobody
         except httpx.TimeoutException as silent:
             raise NoDaemon(
                 "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"
             ) from silent
         except (httpx.TransportError, SSEError) as broken:
             raise NoDaemon("the daemon went away in the middle of an answer", "`steno logs` may say why") from broken
+
+
+def why_hidden(socket: Path) -> str | None:
+    """Why nobody can tell whether there is a socket; None: it can be seen that there is one, or none."""
+    try:
+        socket.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 Asked = TypeVar("Asked", bound=BaseModel)

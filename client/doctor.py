@@ -86,7 +86,10 @@ class Doctor:
         yield Look("Settings", "config", partial(doctor_settings.settings_findings, reading, places))
 
         def folders() -> Iterator[Finding]:
-            yield doctor_folders.home_finding(environment, places, uid)
+            home = doctor_folders.home_finding(environment, places, uid)
+            yield home
+            if home.state == "broken":
+                return
             yield from doctor_folders.session_findings(environment)
             yield from doctor_folders.socket_path_findings(places.socket)
             yield from doctor_folders.folder_findings(places, uid, daemon_tries=status is not None)

@@ -10,7 +10,7 @@ from textwrap import shorten
 
 import psutil
 
-from client.connection import Daemon
+from client.connection import Daemon, why_hidden
 from client.doctor_folders import is_stale
 from client.log_line import facts_of, line_in_words
 from client.log_story import LogStory
@@ -35,6 +35,8 @@ class Absence:
     socket: str
     refusal: str
     """What the connection met."""
+    hidden: str | None
+    """Why it cannot be seen whether there is a socket; None: it can."""
     is_stale: bool
     """A socket lies there and nobody listens."""
     last_pid: int | None
@@ -82,6 +84,7 @@ def _absence(places: Places, refusal: str) -> Absence:
     return Absence(
         socket=str(places.socket),
         refusal=refusal,
+        hidden=why_hidden(places.socket),
         is_stale=is_stale(places.socket),
         last_pid=pid,
         is_alive=pid is not None and _is_supervisor(pid),
@@ -128,6 +131,15 @@ def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
         "steno service restart" if has_service else "`steno serve` starts it here, `steno service install` for good"
     )
     said = f"; the log ends: {absence.last_words}" if absence.last_words else ""
+    if absence.hidden is not None:
+        yield Finding(
+            check="daemon",
+            state="broken",
+            what=f"{absence.socket} cannot be reached: {absence.hidden}",
+            why="no command gets through to the daemon, whether one runs or not",
+            remedy="mend the folders that are broken above, then `steno doctor` again",
+        )
+        return
     if absence.is_alive:
         yield Finding(
             check="daemon",

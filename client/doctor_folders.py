@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
+from client.doctor_look import along
 from config.places import LONGEST_SOCKET_PATH_BYTES, Places
 from ipc.status_views import Finding
 
@@ -34,9 +35,23 @@ def home_finding(environment: Mapping[str, str], places: Places, uid: int) -> Fi
             why="settings, queue and models have no place to be",
             remedy="export HOME=/your/folder, or set STENO_HOME",
         )
-    if home.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(home.stat().st_mode)
+    except FileNotFoundError:
+        is_folder = None
+    except OSError as error:
+        return _unreachable("home", home, error)
+    if is_folder and not os.access(home, os.R_OK | os.X_OK):
+        return Finding(
+            check="home",
+            state="broken",
+            what=f"{name} is {home}, which you may not enter (mode {stat.S_IMODE(home.stat().st_mode):04o})",
+            why="settings, queue, socket and models are in there; nothing more can be said about them",
+            remedy=f"chmod u+rwx {quote(str(home))}",
+        )
+    if is_folder:
         return Finding(check="home", state="ok", what=f"{name} is {home}; settings in {places.config_file}")
-    if moved and not home.exists() and home.parent.is_dir():
+    if moved and is_folder is None and home.parent.is_dir():
         return Finding(check="home", state="ok", what=f"{name} is {home}; the daemon makes it when it starts")
     return Finding(
         check="home",
@@ -207,7 +222,7 @@ def _unreachable(check: str, place: Path, error: OSError) -> Finding:
         state="broken",
         what=f"{place} cannot be looked at: {error.strerror}",
         why="the daemon fares no better",
-        remedy=f"look along its path: ls -ld {quote(str(place.parent))} {quote(str(place))}",
+        remedy=f"look along its path: {along(place)}",
     )
 
 

@@ -35,10 +35,11 @@ class Disk:
 
 
 def find_disks(folders: Mapping[str, Path]) -> list[Disk]:
-    """The file systems under these folders, each once; a folder that is not there yet counts by its parent."""
+    """The file systems under these folders, each once; one that cannot be seen counts by its parent."""
     found: dict[int, Disk] = {}
     for name, folder in folders.items():
-        place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+        # Not Path.is_dir, which raises below a folder that may not be entered.
+        place = next(parent for parent in (folder, *folder.parents) if os.path.isdir(parent))  # noqa: PTH112
         device = place.stat().st_dev
         holds = (*found[device].holds, name) if device in found else (name,)
         facts = os.statvfs(place)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 from client.refusals import NoDaemon, Refusal
@@ -77,11 +79,21 @@ def _findings(look: Look, future: Future[tuple[Finding, ...]]) -> tuple[Finding,
     except (NoDaemon, Refusal) as refused:
         why = "the daemon was there a moment ago"
         return (Finding(check=look.check, state="broken", what=refused.message, why=why, remedy=refused.hint),)
+    except OSError as error:
+        what = f"{error.filename or look.check.replace('_', ' ')} cannot be looked at: {error.strerror or error}"
+        why = "what cannot be looked at may not work either"
+        remedy = f"look along its path: {along(Path(error.filename))}" if error.filename else "steno logs"
+        return (Finding(check=look.check, state="broken", what=what, why=why, remedy=remedy),)
     except Exception as fault:  # noqa: BLE001
         # Task boundary: a look that fails in a way nobody thought of is a finding, and the others go on.
         what = f"{look.check.replace('_', ' ')}: could not be examined: {type(fault).__name__}: {fault}"
         why = "what cannot be looked at may not work either"
         return (Finding(check=look.check, state="broken", what=what, why=why, remedy="steno logs"),)
+
+
+def along(place: Path) -> str:
+    """The command that shows who may enter the folder, and whose the thing in it is."""
+    return f"ls -ld {quote(str(place.parent))} {quote(str(place))}"
 
 
 def _in_thread(work: Callable[[], Answer]) -> Future[Answer]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from client.config_draft import mend_file
 from config.engines import EngineChoice, resolve_engines
 from config.places import Places
 from config.settings import Settings
@@ -25,6 +26,8 @@ class Reading:
     choice: EngineChoice | None
     wrong: str | None
     """Why they cannot be used; None: they can."""
+    remedy: str = REMEDY
+    """The command that mends that."""
 
     @property
     def settings(self) -> Settings | None:
@@ -38,7 +41,9 @@ def read_settings(places: Places, environment: Mapping[str, str]) -> Reading:
         loaded = load(places, environment)
         return Reading(loaded, resolve_engines(loaded.settings, sys.platform, platform.machine()), None)
     except ConfigError as wrong:
-        return Reading(loaded, None, str(wrong))
+        unreadable = wrong.__cause__
+        remedy = mend_file(unreadable) if isinstance(unreadable, OSError) else REMEDY
+        return Reading(loaded, None, str(wrong), remedy)
 
 
 def settings_findings(reading: Reading, places: Places) -> Iterator[Finding]:
@@ -49,7 +54,7 @@ def settings_findings(reading: Reading, places: Places) -> Iterator[Finding]:
             state="broken",
             what=reading.wrong,
             why="the daemon does not start with it; one that runs keeps what it read at its start",
-            remedy=REMEDY,
+            remedy=reading.remedy,
         )
     else:
         yield Finding(check="config", state="ok", what=_sources(places))
@@ -65,5 +70,5 @@ def settings_findings(reading: Reading, places: Places) -> Iterator[Finding]:
 
 def _sources(places: Places) -> str:
     env_file = places.config_file.with_name(".env.pipeline")
-    read = [str(file) for file in (places.config_file, env_file) if file.exists()]
+    read = [str(file) for file in (places.config_file, env_file) if file.is_file()]
     return f"settings read from {' and '.join(read)}" if read else f"all defaults: there is no {places.config_file}"

@@ -42,8 +42,9 @@ def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
     facts = f"{worker.role}: {name}" + (f" on {worker.device}" if worker.device else "")
     facts += f", {gigabytes(worker.footprint_bytes)}" if worker.footprint_bytes else ""
     death = worker.last_death
-    died = f", died {ago(death.at, now)}: {death.reason}" if death is not None else ""
     note = f": {worker.note}" if worker.note else ""
+    died = f", died {ago(death.at, now)}" if death is not None else ""
+    died += f": {death.reason}" if death is not None and death.reason not in note else ""
     match worker.state:
         case "ready" | "busy":
             return Finding(check=worker.role, state="ok", what=f"{facts}, {worker.state}{died}")
@@ -72,7 +73,9 @@ def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
 def _remedy(worker: WorkerView) -> str:
     if (missing := NEEDS_MODEL.search(worker.note or "")) is not None:
         return f"steno models pull {missing[1]}"
-    return f"steno restart {worker.role}" + ("; `steno logs` tells how it died" if worker.last_death else "")
+    if worker.last_death is None and worker.note:
+        return f"do that, then `steno restart {worker.role}`"
+    return f"steno restart {worker.role}; `steno logs` tells how it died"
 
 
 def _cost(worker: WorkerView) -> str:
@@ -138,7 +141,8 @@ def canary_finding(health: HealthView) -> Finding:
             state="broken",
             what=f"a short recording did not come through: {canary.detail}",
             why="a recording handed over now would fare no better",
-            remedy="steno restart transcriber; steno restart aligner; then `steno logs` if it fails again",
+            remedy="mend first what else is broken here; if nothing is: steno restart transcriber; "
+            "steno restart aligner; and `steno logs` if it fails again",
         )
     return _healthy_canary(canary)
 

@@ -60,6 +60,9 @@ def main() -> None:
     except Refusal as refusal:
         terminal.say_error(refusal.message, refusal.hint)
         sys.exit(exit_codes.USAGE)
+    except PermissionError as refused:
+        terminal.say_error(f"{refused.filename}: {refused.strerror}", "`steno doctor` tells what is in the way")
+        sys.exit(exit_codes.USAGE)
 
 
 if __name__ == "__main__":

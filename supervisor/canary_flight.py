@@ -30,6 +30,8 @@ from supervisor.worker_keeper import WorkerDied, WorkerKeeper, WorkerUnavailable
 CLIP = Path(__file__).with_name("canary.flac")
 CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."
 CLIP_SECONDS = 3.8
+MOST_WORDS = 4 * len(CLIP_TEXT.split())
+"""Nobody speaks so fast: a model that hears more repeats itself."""
 LONGEST_SECONDS = 60.0
 """A decoder that finds so much in the clip is wrong."""
 
@@ -97,6 +99,10 @@ class CanaryFlight:
                 self.segments.extend(reply.segments)
         if not self._words:
             raise Fallen("the transcriber heard no word in a clip that is full of them: its model may be damaged")
+        if len(self._words) > MOST_WORDS:
+            raise Fallen(
+                f"the transcriber heard {len(self._words)} words in {CLIP_SECONDS:g} s: its model may be damaged"
+            )
         if self.aligner is not None:
             align = Align(request_id=0, pcm_path=pcm, language=self.language, segments=tuple(self.segments))
             replies, self.align_seconds = await self._ask(self.aligner, align, due)

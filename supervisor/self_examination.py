@@ -75,12 +75,15 @@ class SelfExamination:
         file = self._places.database
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                is_there = await on_disk(file.exists)
+                is_there = await on_disk(partial(_is_there, file))
                 await self._write_nothing()
         except TimeoutError:
             return _broken("queue_file", f"{file} did not answer for {ANSWER_SECONDS:g} s", "`steno service restart`")
         except JobQueueBroken as broken:
             return _broken("queue_file", broken.message, broken.hint)
+        except OSError as error:
+            what = f"the daemon cannot look at {file}: {error.strerror}"
+            return _broken("queue_file", what, _remedy(error, file.parent))
         if not is_there:
             return _broken(
                 "queue_file",
@@ -100,6 +103,15 @@ class SelfExamination:
             what = f"the daemon cannot write to {folder}: {error.strerror}"
             return _broken(check, what, _remedy(error, folder))
         return Finding(check=check, state="ok", what=f"the daemon can write to {folder}")
+
+
+def _is_there(file: Path) -> bool:
+    """Raises OSError where nobody can tell: Path.exists would sometimes, and sometimes call that gone."""
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _write_a_little(folder: Path, is_made_later: bool) -> None:

@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
@@ -172,6 +173,14 @@ class EchoTranscriber(_Fake):
             self.work()
             heard.append([Heard(chunk.start, chunk.end, text_of(chunk.audio), -0.1, 0.01)])
         return heard
+
+
+class BabblingTranscriber(EchoTranscriber):
+    """Says everything fifty times, as a model with a damaged weight does."""
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        heard = super().transcribe(chunks, wanted)
+        return [[replace(one, text=f"{one.text} " * 50) for one in chunk] for chunk in heard]
 
 
 class EchoAligner(_Fake):

@@ -5,6 +5,7 @@ Runs in: worker (a short-lived one, started by the `steno` command).
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 from typing import assert_never
 
 from config.engines import EngineChoice
@@ -13,6 +14,7 @@ from config.models_needed import ModelNeeded, models_needed, spoken_languages
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers import punkt_data
+from workers.alignment_models import STARTER_FOLDER
 from workers.engine import EngineRefusal
 from workers.model_source import ModelSource, OnDisk, look_at, source_of
 
@@ -73,6 +75,8 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
                 check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=mend
             )
         case "damaged":
+            # A worker that has it loaded goes on with it, or was refused and tries again only after a while.
+            mend += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
             return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=mend)
         case _:
             assert_never(found.condition)
@@ -91,9 +95,15 @@ def remedy(needed: ModelNeeded, source: ModelSource, found: OnDisk) -> str:
         case "hub" | "bundle":
             return f"steno models pull {needed.name}"
         case "starter" if source.kind == "wav2vec2":
-            return "get this folder again from where stenod came from: git checkout -- workers/starter_aligner"
+            return _get_again(STARTER_FOLDER)
         case _:
             return found.hint
+
+
+def _get_again(ours: Path) -> str:
+    """The command for a folder that came along with the code."""
+    command = f"git -C {quote(str(ours.parent))} checkout -- {quote(ours.name)}"
+    return f"get it again from where stenod came from: {command}"
 
 
 def _no_aligner(language: str) -> Finding:
@@ -117,5 +127,5 @@ def _punkt(choice: EngineChoice, models: Path) -> Finding:
         state="broken" if is_used else "warning",
         what=f"the punkt data that comes with stenod cannot be read: {wrong}",
         why="this installation is not whole; whatever calls whisperx.align would go to the network for it",
-        remedy="get it again from where stenod came from: git checkout -- workers/starter_aligner/nltk_data",
+        remedy=_get_again(punkt_data.PACKAGED),
     )

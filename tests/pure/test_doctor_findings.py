@@ -154,7 +154,8 @@ def test_a_home_that_is_no_folder_is_broken(tmp_path: Path) -> None:
 
 def absence(**facts: object) -> doctor_daemon.Absence:
     known: dict[str, object] = {"socket": "/s", "refusal": "no", "is_stale": False, "last_pid": 7, "is_alive": False}
-    return doctor_daemon.Absence(**(known | {"ended_in_order": False, "last_words": None} | facts))  # type: ignore[arg-type]
+    known |= {"hidden": None, "ended_in_order": False, "last_words": None}
+    return doctor_daemon.Absence(**(known | facts))  # type: ignore[arg-type]
 
 
 def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart() -> None:
@@ -172,6 +173,10 @@ def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart
     assert "none ever ran" in told(last_pid=None)[0][1]
     (service,) = doctor_daemon.absence_findings(absence(), has_service=True)
     assert service.remedy == "steno service restart"
+    hidden = only(
+        doctor_daemon.absence_findings(absence(hidden="Permission denied", last_pid=None), has_service=False)
+    )
+    assert "cannot be reached: Permission denied" in hidden.what
 
 
 def test_a_broken_worker_tells_how_it_died_and_what_brings_it_back() -> None:
@@ -183,6 +188,9 @@ def test_a_broken_worker_tells_how_it_died_and_what_brings_it_back() -> None:
     assert "segmentation fault while aligning" in found.what
     assert "/logs/crashes" in found.why
     assert found.remedy.startswith("steno restart aligner")
+    refused = worker(state="broken", note="model.bin has another sha256: install it again")
+    told = only(doctor_workers.worker_findings([refused], CHOICE, "/", NOW))
+    assert told.remedy == "do that, then `steno restart aligner`"
     hungry = worker(state="broken", note="needs model small: run `steno models pull small`")
     assert only(doctor_workers.worker_findings([hungry], CHOICE, "/", NOW)).remedy == "steno models pull small"
 

