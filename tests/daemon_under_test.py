@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 from eventually import eventually
+from no_leftovers import lives
 from recordings import MEMO, TALK
 
 __all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
@@ -161,7 +162,7 @@ def a_daemon(config: str = "", **environment: str) -> Iterator[DaemonUnderTest]:
         if daemon.process.poll() is None:
             children = daemon.children()
             assert daemon.stop() == 0, daemon.log.read_text()
-            eventually(lambda: not [child for child in children if child.is_running()], 2, "no child is left")
+            eventually(lambda: not [child for child in children if lives(child)], 2, "no child is left")
         assert not daemon.socket.exists()
         assert not list((home / "spool").iterdir())
         assert not list(home.rglob(".stenod-*"))

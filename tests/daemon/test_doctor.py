@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
+from no_leftovers import lives
 
 from client.doctor import Doctor
 from client.doctor_installation import ROOT
@@ -150,7 +151,7 @@ def test_broken_workers_are_named_with_their_remedies_and_so_is_the_daemons_own_
         dead = broken(examined(running.environment))
         running.socket.unlink()
         gone = broken(examined(running.environment))
-        eventually(lambda: not [worker for worker in workers if worker.is_running()], 5, "the workers leave")
+        eventually(lambda: not [worker for worker in workers if lives(worker)], 5, "the workers leave")
     assert ill.keys() == {"transcriber", "aligner"}
     assert "needs model small" in ill["transcriber"].what
     assert ill["transcriber"].remedy == "steno models pull small"
