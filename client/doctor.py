@@ -61,7 +61,7 @@ class Doctor:
     def _looks(self) -> list[Look]:
         """What there is to look at, with a daemon or without. Raises RuntimeError where there is no home at all."""
         # The daemon of a service may have its socket elsewhere than this shell would.
-        places = replace(find_places(dict(self.environment)), runtime=here.socket().parent)
+        places = replace(find_places(dict(self.environment)), runtime=here.socket(self.environment).parent)
         contact = doctor_daemon.meet(places)
         environment = contact.environment if contact.status is not None else self.environment
         reading = doctor_settings.read_settings(places, environment)

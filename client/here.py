@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from client.refusals import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from client.connection import Daemon
@@ -31,13 +32,15 @@ def daemon() -> "Daemon":
     return Daemon(socket())
 
 
-def socket() -> "Path":
-    """Where the daemon listens. On Linux one that systemd started at boot has no XDG_RUNTIME_DIR, and this shell may
-    lack the one that its daemon has: the first place where there is a socket."""
+def socket(environment: "Mapping[str, str] | None" = None) -> "Path":
+    """Where the daemon of this environment listens; unless given, it is ours. On Linux one that systemd started at
+    boot has no XDG_RUNTIME_DIR, and a shell may lack the one that its daemon has: the first place where there is a
+    socket."""
     from config.places import find_places
 
-    own = places().socket
-    without = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    asked = os.environ if environment is None else environment
+    own = find_places(dict(asked)).socket
+    without = {name: value for name, value in asked.items() if name != "XDG_RUNTIME_DIR"}
     of_session = {**without, "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
     others = (find_places(without).socket, find_places(of_session).socket)
     return next((one for one in (own, *others) if one.exists()), own)

@@ -73,7 +73,7 @@ def test_a_healthy_home_is_called_that_within_ten_seconds(daemon: DaemonUnderTes
     assert checks >= {"python", "packages", "sqlite", "config", "disk", "daemon", "transcriber", "aligner"}
     assert checks >= {"watch_folder", "queue_file", "spool_folder", "socket_folder", "state_folder"}
     (canary,) = [one for one in told["findings"] if one["check"] == "canary"]
-    assert (canary["state"], "× real time" in canary["what"]) == ("ok", True)
+    assert (canary["state"], "× real time): " in canary["what"]) == ("ok", True)
 
 
 def test_the_daemons_own_environment_decides_and_not_the_shells(daemon: DaemonUnderTest) -> None:
