@@ -31,8 +31,8 @@ MACHINE = "This machine"
 
 app = typer.Typer(
     help="Recordings in, words with times out, and no crash costs a recording.",
-    epilog="STENO_HOME=DIR moves everything under DIR. Exit codes: 0 done · 2 usage · 3 degraded under "
-    "--require-words · 4 failed · 5 cancelled · 69 no daemon",
+    epilog="STENO_HOME=DIR moves everything under DIR. Exit codes: 0 done · 1 not healthy · 2 usage · 3 degraded "
+    "under --require-words · 4 failed · 5 cancelled · 69 no daemon",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
