@@ -166,8 +166,8 @@ def test_a_missing_model_makes_jobs_wait_and_says_which() -> None:
 
 def test_killing_the_supervisor_again_and_again_loses_nothing_and_does_nothing_twice() -> None:
     with a_daemon(**SLOW_CHUNKS) as daemon:
-        jobs = [daemon.submit(recording(daemon, MEMO, f"{number}.flac")) for number in range(6)]
-        for _ in range(5):
+        jobs = [daemon.submit(recording(daemon, MEMO, f"{number}.flac")) for number in range(4)]
+        for _ in range(3):
             eventually(lambda: daemon.get("/v1/status")["running"])
             workers = daemon.children()
             daemon.kill()
