@@ -137,6 +137,7 @@ def watch_add(
     name: Annotated[
         str | None,
         typer.Option(
+            metavar="TEMPLATE",
             help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
             rich_help_panel=RESULTS,
         ),
