@@ -13,8 +13,8 @@ app = typer.Typer()
 @app.command(
     "completion",
     rich_help_panel="This machine",
-    epilog='Examples:\n\n  eval "$(steno completion bash)"      in ~/.bashrc\n\n'
-    '  eval "$(steno completion zsh)"       in ~/.zshrc, after compinit\n\n'
+    epilog='\nExamples:\n  eval "$(steno completion bash)"      in ~/.bashrc\n'
+    '  eval "$(steno completion zsh)"       in ~/.zshrc, after compinit\n'
     "  steno completion fish | source       in ~/.config/fish/config.fish",
 )
 def show_completion(shell: choices.Shell) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What is set, and who said so.")
 
 
-@app.command("show", epilog="Examples:\n\n  steno config show\n\n  steno config show --changed")
+@app.command("show", epilog="\nExamples:\n  steno config show\n  steno config show --changed")
 def config_show(
     json: Json = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default.")] = False,
@@ -41,12 +41,14 @@ def config_show(
         told = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
         print(json_format.dumps(told))
         return
+    if "watch" in values:
+        values["watch"] = [entry.model_dump(mode="json", exclude_defaults=True) for entry in loaded.settings.watch]
     terminal.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
     for doubt in loaded.doubts:
         terminal.say(doubt)
 
 
-@app.command("check", epilog="Examples:\n\n  steno config check\n\n  steno config check ./config.toml")
+@app.command("check", epilog="\nExamples:\n  steno config check\n  steno config check ./config.toml")
 def config_check(
     file: Annotated[Path | None, typer.Argument(help="Instead of config.toml.", exists=True, dir_okay=False)] = None,
     json: Json = False,
@@ -71,7 +73,7 @@ def config_check(
     raise typer.Exit(exit_codes.USAGE if mistakes else exit_codes.DONE)
 
 
-@app.command("edit", epilog="Examples:\n\n  steno config edit\n\n  EDITOR='code --wait' steno config edit")
+@app.command("edit", epilog="\nExamples:\n  steno config edit\n  EDITOR='code --wait' steno config edit")
 def config_edit() -> None:
     """Open config.toml in your editor; what cannot be used never takes its place."""
     import config
@@ -100,7 +102,7 @@ def config_edit() -> None:
         terminal.print_line("no daemon runs; it holds from its next start on")
 
 
-@app.command("reload", epilog="Example:\n\n  steno config reload")
+@app.command("reload", epilog="\nExample:\n  steno config reload")
 def config_reload(json: Json = False) -> None:
     """Let the running daemon read its settings again, as SIGHUP does."""
     found = _reloaded()

@@ -19,16 +19,14 @@ PANEL = "The daemon"
 
 @app.command(
     rich_help_panel=PANEL,
-    epilog="Examples:\n\n  steno serve\n\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
+    epilog="\nExamples:\n  steno serve\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
 )
 def serve() -> None:
     """Run the daemon here, in the foreground, until Ctrl-C."""
     here.become(*here.SUPERVISOR)
 
 
-@app.command(
-    rich_help_panel=PANEL, epilog="Examples:\n\n  steno status\n\n  steno status --json | jq '.workers[].pid'"
-)
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno status\n  steno status --json | jq '.workers[].pid'")
 def status(
     json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until q or Ctrl-C.")] = False,
@@ -51,7 +49,7 @@ def status(
     terminal.show(status_page(found, datetime.now(UTC)))
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno restart aligner")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno restart aligner")
 def restart(role: choices.Role, json: Json = False) -> None:
     """Replace a worker by a fresh one, its deaths forgotten."""
     with here.daemon() as daemon:
@@ -62,7 +60,7 @@ def restart(role: choices.Role, json: Json = False) -> None:
         terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno unload transcriber")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno unload transcriber")
 def unload(role: choices.Role, json: Json = False) -> None:
     """Give a worker's memory back, after what it has in hand; the next job starts it again."""
     with here.daemon() as daemon:
@@ -73,7 +71,7 @@ def unload(role: choices.Role, json: Json = False) -> None:
         terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno pause && make-music; steno resume")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno pause && make-music; steno resume")
 def pause(json: Json = False) -> None:
     """Start no further job; running ones finish. Survives a restart of the daemon."""
     with here.daemon() as daemon:
@@ -84,7 +82,7 @@ def pause(json: Json = False) -> None:
         terminal.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno resume")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno resume")
 def resume(json: Json = False) -> None:
     """Start jobs again after `pause`."""
     with here.daemon() as daemon:
@@ -95,7 +93,7 @@ def resume(json: Json = False) -> None:
         terminal.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
 
 
-@app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno logs -f\n\n  steno logs --job 12 --json")
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno logs -f\n  steno logs --job 12 --json")
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
@@ -129,7 +127,7 @@ def logs(
         return
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno demo")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno demo")
 def demo() -> None:
     """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
     here.become(sys.executable, "-P", "-m", "client.demo")

@@ -22,7 +22,7 @@ app = typer.Typer()
 
 @app.command(
     rich_help_panel="This machine",
-    epilog="Examples:\n\n  steno doctor\n\n  steno doctor -v\n\n"
+    epilog="\nExamples:\n  steno doctor\n  steno doctor -v\n"
     "  steno doctor --json | jq '.findings[] | select(.state == \"broken\")'\n\n"
     "Exit codes: 0 nothing is broken · 1 something is",
 )

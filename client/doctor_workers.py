@@ -149,12 +149,12 @@ def canary_finding(health: HealthView) -> Finding:
 
 def _healthy_canary(canary: CanaryView) -> Finding:
     factor = canary.real_time_factor
-    if factor is None:
+    if not factor:
         return Finding(check="canary", state="ok", what=canary.detail)
     took_seconds = factor * canary.audio_seconds
-    what = (
-        f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({factor:.2f} × real time): {canary.detail}"
-    )
+    speed = f"{1 / factor:.0f}" if factor <= 0.1 else f"{1 / factor:.2g}"
+    took = f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({speed}× real time)"
+    what = f"{took}: {canary.detail}"
     if took_seconds <= WINDOW_SECONDS:
         return Finding(check="canary", state="ok", what=what)
     return Finding(

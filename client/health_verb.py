@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno health\n\n  steno health --fresh || steno logs")
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno health\n  steno health --fresh || steno logs")
 def health(
     json: Json = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="A new proof; wakes workers that rest.")] = False,

@@ -23,11 +23,11 @@ Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.
 IDS_HELP = "Job numbers, as `steno jobs` shows them."
 Ids = Annotated[
     list[int],
-    typer.Argument(metavar="ID…", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
+    typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
 ]
 RetryableIds = Annotated[
     list[int],
-    typer.Argument(metavar="ID…", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
+    typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
 ]
 RequireWords = Annotated[
     bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
@@ -50,12 +50,12 @@ def checked(understand: Callable[[str], object]) -> Callable[[str | None], str |
 
 @app.command(
     rich_help_panel=PANEL,
-    epilog="Examples:\n\n  steno submit talk.m4a\n\n  steno submit *.wav --wait -f srt,json\n\n"
+    epilog="\nExamples:\n  steno submit talk.m4a\n  steno submit *.wav --wait -f srt,json\n"
     "  steno submit interview.mp3 --wait --json --language de --require-words\n\n"
     "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled · 69 no daemon",
 )
 def submit(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings: audio or video.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
     wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
     json: Json = False,
     workflow: Annotated[
@@ -99,7 +99,11 @@ def submit(
     ] = None,
     if_exists: Annotated[
         choices.IfExists | None,
-        typer.Option(help="renew replaces only what stenod wrote for this recording and nobody changed."),
+        typer.Option(
+            metavar="POLICY",
+            help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
+            "nobody changed.",
+        ),
     ] = None,
     highlight_words: Annotated[
         bool | None, typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.")
@@ -140,7 +144,7 @@ def submit(
     leave_with(codes)
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno wait 12 13 && open talk.srt")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno wait 12 13 && open talk.srt")
 def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
     """Return when these jobs are finished; exit codes as for submit --wait."""
     from client.submission import see_through, show_finished
@@ -149,9 +153,15 @@ def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> N
         leave_with([see_through(daemon, ids, require_words=require_words, finished=show_finished(json))])
 
 
-@app.command(rich_help_panel=PANEL, epilog="Examples:\n\n  steno jobs\n\n  steno jobs --status failed --json")
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno jobs\n  steno jobs --status failed --json")
 def jobs(
-    status: Annotated[choices.JobStatus | None, typer.Option(help="Only these.")] = None,
+    status: Annotated[
+        choices.JobStatus | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only these: waiting, transcribing, aligning, writing, done, failed or cancelled.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 30,
     json: Json = False,
 ) -> None:
@@ -166,7 +176,7 @@ def jobs(
         terminal.show(jobs_table(found, datetime.now(UTC)))
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno show 12")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno show 12")
 def show(
     id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
 ) -> None:
@@ -181,14 +191,14 @@ def show(
         terminal.show(job_story(job, datetime.now(UTC)))
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno cancel 12 13")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")
 def cancel(ids: Ids, json: Json = False) -> None:
     """End jobs that wait or run."""
     with here.daemon() as daemon:
         leave_with([_each(ids, daemon.cancel, "cancelled", json)])
 
 
-@app.command(rich_help_panel=PANEL, epilog="Example:\n\n  steno retry 12")
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
 def retry(ids: RetryableIds, json: Json = False) -> None:
     """Let failed or cancelled jobs wait again, their crashes forgiven."""
     with here.daemon() as daemon:

@@ -27,14 +27,14 @@ MISTAKEN = frozenset({"unknown_model", "no_such_model", "not_a_model", "not_here
 app = typer.Typer(invoke_without_command=True, help="Models: what is here, what is needed, fetch and remove.")
 
 
-@app.callback(epilog="Examples:\n\n  steno models\n\n  steno models pull --lang en,de\n\n  steno models list --json")
+@app.callback(epilog="\nExamples:\n  steno models\n  steno models pull --lang en,de\n  steno models list --json")
 def models(context: typer.Context, json: Json = False) -> None:
     """Models: what is on this machine, and what the settings need."""
     if context.invoked_subcommand is None:
         models_list(json)
 
 
-@app.command("list", epilog="Example:\n\n  steno models list --json")
+@app.command("list", epilog="\nExample:\n  steno models list --json")
 def models_list(json: Json = False) -> None:
     """Show the models that are here, those the settings need, and the names stenod knows."""
     from client.shelf_process import shelf_lines
@@ -52,14 +52,14 @@ def models_list(json: Json = False) -> None:
 
 @app.command(
     "pull",
-    epilog="Examples:\n\n  steno models pull\n\n  steno models pull large-v3-turbo\n\n"
+    epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
     "  steno models pull --lang en,de\n\n"
     "Once interrupted, the same command goes on. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
 )
 def models_pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME…]", help="Names or hub ids; none: all that the settings need."),
+        typer.Argument(metavar="NAME", help="Names or hub ids; none: all that the settings need."),
     ] = None,
     lang: Annotated[
         str | None,
@@ -130,7 +130,7 @@ def _exit_code(refused: "tuple[ShelfRefusal, ...]") -> int:
     )
 
 
-@app.command("remove", epilog="Examples:\n\n  steno models remove medium\n\n  steno models remove medium --yes")
+@app.command("remove", epilog="\nExamples:\n  steno models remove medium\n  steno models remove medium --yes")
 def models_remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `steno models list` shows it.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -34,7 +34,7 @@ Print = Annotated[bool, typer.Option("--print", help="Do nothing; print what wou
 
 
 @app.command(
-    epilog="Examples:\n\n  steno service install\n\n  steno service install --print\n\n"
+    epilog="\nExamples:\n  steno service install\n  steno service install --print\n"
     "  sudo .venv/bin/steno service install --system"
 )
 def install(
@@ -77,7 +77,7 @@ def install(
         )
 
 
-@app.command(epilog="Examples:\n\n  steno service uninstall\n\n  steno service uninstall --print")
+@app.command(epilog="\nExamples:\n  steno service uninstall\n  steno service uninstall --print")
 def uninstall(system: System = False, user: User = None, show_only: Print = False) -> None:
     """Stop the daemon and start it no more. Settings, jobs, models and transcripts stay."""
     from client import service_here
@@ -103,7 +103,7 @@ def uninstall(system: System = False, user: User = None, show_only: Print = Fals
     )
 
 
-@app.command(epilog="Examples:\n\n  steno service status\n\n  steno service status --json | jq .pid")
+@app.command(epilog="\nExamples:\n  steno service status\n  steno service status --json | jq .pid")
 def status(system: System = False, user: User = None, json: Json = False) -> None:
     """Show what the service manager knows of the daemon. Exit code 69 unless it runs and answers."""
     from client import service_here
@@ -136,7 +136,7 @@ def status(system: System = False, user: User = None, json: Json = False) -> Non
         raise typer.Exit(exit_codes.NO_DAEMON)
 
 
-@app.command(epilog="Examples:\n\n  steno service restart\n\n  steno service restart --print")
+@app.command(epilog="\nExamples:\n  steno service restart\n  steno service restart --print")
 def restart(system: System = False, user: User = None, show_only: Print = False) -> None:
     """Stop the daemon in order and start it again; jobs go on where they were."""
     from client import service_here

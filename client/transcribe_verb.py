@@ -32,13 +32,13 @@ NO_EFFECT = "No effect here: accepted because whisper's command has it."
 
 @app.command(
     rich_help_panel="Recordings",
-    epilog="Examples:\n\n  steno transcribe talk.m4a\n\n"
-    "  steno transcribe a.wav b.wav --model small --language English --output_format srt -o subtitles\n\n"
+    epilog="\nExamples:\n  steno transcribe talk.m4a\n"
+    "  steno transcribe a.wav b.wav --model small --language English --output_format srt -o subtitles\n"
     "  steno transcribe talk.m4a --no_align --verbose False\n\n"
     "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled",
 )
 def transcribe(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings: audio or video.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
     model: Annotated[
         str | None,
         typer.Option(help="A name, a hub id, a folder or `starter`.", autocompletion=completion.models),

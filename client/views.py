@@ -117,7 +117,7 @@ def plain_table(*columns: str) -> Table:
         table.add_column(
             column,
             justify="right" if column in ("id", "length", "size") else "left",
-            no_wrap=column in ("id", "status", "length", "progress", "since", "state", "size"),
+            no_wrap=column in ("id", "status", "length", "progress", "since", "state", "size", "setting"),
             overflow="fold",
         )
     return table

@@ -34,7 +34,7 @@ def replacements_checked(pairs: list[str] | None) -> list[str] | None:
     return pairs
 
 
-@app.command("list", epilog="Example:\n\n  steno watch list --json")
+@app.command("list", epilog="\nExample:\n  steno watch list --json")
 def watch_list(json: Json = False) -> None:
     """Show the watched folders, how each is treated and what still grows in it."""
     with here.daemon() as daemon:
@@ -49,8 +49,8 @@ def watch_list(json: Json = False) -> None:
 
 @app.command(
     "add",
-    epilog="Examples:\n\n  steno watch add ~/Recordings --recursive\n\n"
-    '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n\n'
+    epilog="\nExamples:\n  steno watch add ~/Recordings --recursive\n"
+    '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n'
     '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
     "A folder that is watched already is watched like this from now on.",
 )
@@ -137,6 +137,7 @@ def watch_add(
     name: Annotated[
         str | None,
         typer.Option(
+            metavar="TEMPLATE",
             help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
             rich_help_panel=RESULTS,
         ),
@@ -144,7 +145,9 @@ def watch_add(
     if_exists: Annotated[
         choices.IfExists | None,
         typer.Option(
-            help="renew replaces only what stenod wrote for this recording and nobody changed.",
+            metavar="POLICY",
+            help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
+            "nobody changed.",
             rich_help_panel=RESULTS,
         ),
     ] = None,
@@ -202,7 +205,7 @@ def watch_add(
     terminal.show(watch_page([found]))
 
 
-@app.command("remove", epilog="Example:\n\n  steno watch remove ~/Recordings")
+@app.command("remove", epilog="\nExample:\n  steno watch remove ~/Recordings")
 def watch_remove(
     folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
 ) -> None:

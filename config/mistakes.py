@@ -90,18 +90,18 @@ def bad_values(invalid: ValidationError, whole: object, origin_of: Callable[[Pat
     for error in invalid.errors(include_url=False):
         path = _path(error, whole)
         if error["type"] == "extra_forbidden":
-            known = [dotted((*path[:-1], name)) for name in WatchEntry.model_fields]
-            yield unknown_key(origin_of(path), path, known)
+            near = nearest(str(path[-1]), WatchEntry.model_fields, within=f"{dotted(path[:-1])}.")
+            yield Mistake(origin_of(path), path, f"there is no setting {dotted(path)}{near}")
         else:
             allowed.setdefault(path, []).append(_allowed(error))
     for path, ways in allowed.items():
         yield Mistake(origin_of(path), path, f"{dotted(path)}{_shown(whole, path)}: {' or '.join(ways)}")
 
 
-def nearest(written: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` where a known name is near enough, else nothing."""
+def nearest(written: str, known: Iterable[str], *, within: str = "") -> str:
+    """`; did you mean …?` where a known name is near enough, else nothing. `within` stands before both."""
     near = get_close_matches(written, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {within}{near[0]}?" if near else ""
 
 
 def _path(error: ErrorDetails, whole: object) -> Path:
@@ -141,7 +141,7 @@ def _allowed(error: ErrorDetails) -> str:
         case "string_pattern_mismatch", _ if limits["pattern"] == ENGINE_PATH:
             return "the import path of your own engine, package.module:Class"
         case "string_pattern_mismatch", _:
-            return f"a code like en or de, {limits['pattern']}"
+            return "a code of two or three letters, like en or de"
         case "missing", _:
             return "this must be given"
         case _:

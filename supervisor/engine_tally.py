@@ -62,7 +62,7 @@ class EngineTally:
                 WorkerUnavailable(
                     BROKEN,
                     f"the {self.setup.role} ({self.setup.engine}) keeps dying; last: {death.reason}",
-                    f"tried again every {settings.probe_seconds:g} s, or now: steno restart {self.setup.role}",
+                    f"tried again every {settings.probe_seconds:g} s, or now: `steno restart {self.setup.role}`",
                 ),
                 now,
                 settings.probe_seconds,

@@ -210,13 +210,14 @@ class Transcription:
         except OSError as error:
             log.warning("crash_report_not_written", job=self._job.id, error=error.strerror)
         log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=report)
+        seconds = self._job.transcribed_seconds
+        place = f"{seconds:.0f} s" if seconds else "the beginning"
         code = "transcriber_timeout" if death.cause == "timeout" else "transcriber_crashed"
         raise JobFailed(
             JobError(
                 code=code,
                 message=f"the transcriber died {crashes} times on this recording, at last: {death.reason}",
-                hint=f"`steno retry {self._job.id}` tries again from {self._job.transcribed_seconds:.0f} s; "
-                f"the traceback is in {report}",
+                hint=f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
             ),
             quarantined=True,
         )

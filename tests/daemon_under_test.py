@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 from eventually import eventually
+from no_leftovers import lives
 from recordings import MEMO, TALK
 
 __all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
@@ -144,14 +145,6 @@ class DaemonUnderTest:
         self.process.wait(timeout=10)
 
 
-def is_alive(process: psutil.Process) -> bool:
-    """Not when it only waits for init to reap it, which takes its time in some containers."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 @contextmanager
 def a_daemon(config: str = "", **environment: str) -> Iterator[DaemonUnderTest]:
     """A running daemon with fake engines unless told otherwise; afterwards no child, socket or temp file is left.
@@ -169,7 +162,7 @@ def a_daemon(config: str = "", **environment: str) -> Iterator[DaemonUnderTest]:
         if daemon.process.poll() is None:
             children = daemon.children()
             assert daemon.stop() == 0, daemon.log.read_text()
-            eventually(lambda: not any(map(is_alive, children)), 2, "no child is left")
+            eventually(lambda: not any(map(lives, children)), 2, "no child is left")
         assert not daemon.socket.exists()
         assert not list((home / "spool").iterdir())
         assert not list(home.rglob(".stenod-*"))

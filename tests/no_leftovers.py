@@ -20,6 +20,14 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if child.pid != tracker]
 
 
+def lives(process: psutil.Process) -> bool:
+    """False for a zombie too: an orphan is for init to reap, whenever that finds the time."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def open_descriptors() -> int:
     return psutil.Process().num_fds()
 

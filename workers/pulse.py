@@ -8,16 +8,16 @@ who may be stopped or asleep without any fault of ours.
 """
 
 import faulthandler
-import os
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import psutil
 
 from ipc.pipe import PipeClosed, send
 from ipc.worker_messages import FromWorker, Phase, Progress
+from workers.parent_watch import leave
 
 BETWEEN_STEPS_SECONDS = 0.3
 """Steps closer together than this are one: a report and a re-armed watchdog cost a tenth of a millisecond each."""
@@ -125,10 +125,3 @@ def footprint_bytes(process: psutil.Process) -> int:
         return int(process.memory_full_info().uss)
     else:  # noqa: RET505  without it, mypy finds one of the two unreachable on each platform
         return int(process.memory_info().rss)
-
-
-def leave(exit_code: int = 0) -> NoReturn:
-    """End the process without Python's shutdown, in which MLX has been seen to crash (ml-explore/mlx#4347)."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)

@@ -1,50 +1,22 @@
-"""The loop every child runs: load the engine, say so, answer requests until told to leave.
+"""What the supervisor spawns: a child that cannot outlive it, from the first moment, and then the worker's loop.
 
-Runs in: worker. Imported by the supervisor too, as what it spawns, so nothing heavy is imported up here.
+Runs in: worker. Imported by the supervisor too, as what it spawns.
 
-The engine lives on the main thread from load to end: MLX's streams belong to the thread that made them, and signals
-are dealt with there. A side thread listens to the pipe and never touches a model library.
+Python imports this file before any call of ours runs in the child, so it imports next to nothing: a supervisor that
+is killed before `end_with_parent` was called leaves the child behind, and on a busy machine the loop's imports take
+seconds.
 """
 
 import faulthandler
-import importlib
 import multiprocessing
 import os
-import queue
 import resource
 import signal
-import threading
-import time
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, assert_never
 
-import structlog
-
-from ipc.pipe import BadFrame, PipeClosed, receive
-from ipc.worker_messages import (
-    TO_WORKER,
-    Align,
-    Cancel,
-    Decode,
-    FinalReply,
-    LoadFailed,
-    Ready,
-    Request,
-    RequestFailed,
-    Rested,
-    Stop,
-    Transcribe,
-    WorkerSetup,
-)
-from workers.parent_watch import end_with_parent
-from workers.pulse import Cancelled, Pulse, leave
-
-if TYPE_CHECKING:
-    from workers.engine import Loaded
-
-log = structlog.get_logger()
+from workers.parent_watch import end_with_parent, leave
 
 TELL_WHERE = signal.SIGUSR1
 """The supervisor sends this before it kills a worker that hangs: every thread's traceback goes to the crash file."""
@@ -53,12 +25,11 @@ NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "
 """Libraries read these when they are imported. ONNX Runtime, which finds the speech, reports to its makers by
 default, and keeps a device id in the user's cache folder for it."""
 
-MESSAGE_LETTERS = 200
-"""As much as is passed on of what a library says; some quote their whole input."""
-
 
 def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None:
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
+    if parent := multiprocessing.parent_process():
+        end_with_parent(parent.pid or 0)
     os.environ.update(NO_TELEMETRY)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
@@ -67,136 +38,11 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.
         try:
-            if parent := multiprocessing.parent_process():
-                end_with_parent(parent.pid or 0)
-            _live(WorkerSetup.model_validate_json(setup_json), connection, crash)
+            from ipc.worker_messages import WorkerSetup
+            from workers.worker_loop import live
+
+            live(WorkerSetup.model_validate_json(setup_json), connection, crash)
         except BaseException:  # noqa: BLE001  the process ends here, and the crash file is the last to hear why
             traceback.print_exc(file=crash)
             crash.flush()
             leave(1)
-
-
-def _live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
-    from config.logs import start_logging
-    from workers.punkt_data import offer_punkt_data
-
-    file = Path(setup.log_file) if setup.log_file else None
-    start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
-    structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
-    offer_punkt_data(Path(setup.models_folder), os.environ)
-    pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
-    requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
-    engine = _load(setup, pulse)
-    while True:
-        request = requests.get()
-        pulse.begin(request.request_id)
-        pulse.send(_answer(request, engine, setup, pulse))
-        if not isinstance(request, Decode):
-            _let_rest(engine, pulse)
-        pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
-
-
-def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:
-    """Side thread: what the supervisor says. Its death is heard here too, as the end of the pipe."""
-    while True:
-        try:
-            message = receive(connection, TO_WORKER)
-        except PipeClosed:
-            leave()
-        except BadFrame:
-            log.exception("supervisor_not_understood")
-            leave(1)
-        match message:
-            case Stop():
-                leave()
-            case Cancel():
-                pulse.cancel(message.request_id)
-            case Decode() | Transcribe() | Align():
-                requests.put(message)
-            case _:
-                assert_never(message)
-
-
-def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
-    """The engine, loaded and announced. Says why not, and leaves, if there is none to be had."""
-    started = time.monotonic()
-    pulse.enter("loading")
-    from workers.engine import EngineRefusal
-
-    try:
-        module, _, name = setup.engine_path.partition(":")
-        engine = getattr(importlib.import_module(module), name)()
-        loaded: Loaded = engine.load(setup, pulse.downloading)
-    except EngineRefusal as refusal:
-        pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
-        leave()
-    except MemoryError:
-        raise
-    except Exception as error:  # An engine's own failure comes out the same every time: say it, do not loop over it.
-        log.exception("engine_not_loaded")
-        pulse.send(
-            LoadFailed(
-                code="engine_error",
-                message=f"{setup.engine} could not be loaded: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
-                hint="the daemon's log has the traceback",
-            )
-        )
-        leave()
-    pulse.send(
-        Ready(
-            engine=setup.engine,
-            model=loaded.model,
-            device=loaded.device,
-            load_seconds=time.monotonic() - started,
-            versions=loaded.versions,
-            footprint_bytes=pulse.footprint_bytes,
-        )
-    )
-    return engine
-
-
-def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse) -> FinalReply:
-    """The final reply to a request, whatever happens short of the worker's death."""
-    from workers import worker_requests
-    from workers.engine import EngineRefusal
-
-    try:
-        match request:
-            case Decode():
-                return worker_requests.decode(request, pulse)
-            case Transcribe() if setup.role == "transcriber":
-                return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, pulse)
-            case Align() if setup.role == "aligner":
-                return worker_requests.align(request, engine, pulse)
-            case Transcribe() | Align():
-                raise EngineRefusal("wrong_role", f"a worker that is {setup.role} cannot {request.kind}", "a bug")
-            case _:
-                assert_never(request)
-    except Cancelled:
-        return _failed(request, "cancelled", "cancelled", "")
-    except EngineRefusal as refusal:
-        return _failed(request, refusal.code, refusal.message, refusal.hint)
-    except MemoryError:
-        raise  # A process short of memory is not worth saving: the supervisor has a fresh one in a second.
-    except Exception as error:  # The boundary of one request: whatever an engine raises, the worker is well.
-        log.exception("request_failed", request=request.kind)
-        return _failed(
-            request,
-            "engine_error",
-            f"{setup.engine} failed: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
-            "the daemon's log has the traceback; `steno retry` tries again",
-        )
-
-
-def _failed(request: Request, code: str, message: str, hint: str) -> RequestFailed:
-    return RequestFailed(request_id=request.request_id, code=code, message=message, hint=hint)
-
-
-def _let_rest(engine: Any, pulse: Pulse) -> None:
-    """Caches are given back after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
-    pulse.arm()
-    try:
-        engine.rest()
-    except Exception:  # A courtesy between requests; the next one will show whether the engine is well.
-        log.exception("rest_failed")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
+from no_leftovers import lives
 from recordings import MEMO, TALK, noise, wav
 
 SLOW_WORDS = {"FAKE_CHUNK_SECONDS": "1", "STENO_ALIGNMENT_MODEL": "pace=0.15"}
@@ -144,7 +145,7 @@ def test_a_stop_takes_less_than_ten_seconds_and_leaves_a_waiting_job(state: str)
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == shown)
         children = daemon.children()
         assert daemon.stop() == 0
-        eventually(lambda: not [child for child in children if child.is_running()], 2, "no child is left")
+        eventually(lambda: not [child for child in children if lives(child)], 2, "no child is left")
         with closing(sqlite3.connect(daemon.home / "state" / "jobs.sqlite3")) as database:
             assert database.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone() == ("waiting",)
         shutil.rmtree(daemon.home / "spool" / str(job_id), ignore_errors=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from daemon_under_test import MEMO, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
+from no_leftovers import lives
 
 SLOW_CHUNKS = {"FAKE_CHUNK_SECONDS": "5", "STENO_MODEL": "pace=0.3"}
 """talk.flac becomes ten chunks, and something is always in the middle."""
@@ -165,12 +166,12 @@ def test_a_missing_model_makes_jobs_wait_and_says_which() -> None:
 
 def test_killing_the_supervisor_again_and_again_loses_nothing_and_does_nothing_twice() -> None:
     with a_daemon(**SLOW_CHUNKS) as daemon:
-        jobs = [daemon.submit(recording(daemon, MEMO, f"{number}.flac")) for number in range(6)]
-        for _ in range(5):
+        jobs = [daemon.submit(recording(daemon, MEMO, f"{number}.flac")) for number in range(4)]
+        for _ in range(3):
             eventually(lambda: daemon.get("/v1/status")["running"])
             workers = daemon.children()
             daemon.kill()
-            eventually(lambda workers=workers: not any(worker.is_running() for worker in workers), 2)
+            eventually(lambda workers=workers: not any(lives(worker) for worker in workers), 2)
             daemon.start()
         finished = [daemon.finished(job_id) for job_id in jobs]
         assert {job["status"] for job in finished} == {"done"}
@@ -198,6 +199,6 @@ def test_asked_twice_the_daemon_leaves_at_once() -> None:
         os.kill(daemon.pid, signal.SIGTERM)
         assert daemon.process is not None
         daemon.process.wait(timeout=5)
-        eventually(lambda: not any(child.is_running() for child in children), 2)
+        eventually(lambda: not any(lives(child) for child in children), 2)
         daemon.start()
         assert daemon.finished(1)["status"] == "done"

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from eventually import eventually
+from no_leftovers import lives
 
 GONE_SECONDS = 2.0
 
@@ -54,5 +55,5 @@ def test_workers_are_gone_two_seconds_after_their_supervisor(fake: str, three_ch
         finally:
             supervisor.kill()
         killed_at = time.monotonic()
-        eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, GONE_SECONDS)
+        eventually(lambda: not lives(worker), GONE_SECONDS)
         assert time.monotonic() - killed_at < GONE_SECONDS

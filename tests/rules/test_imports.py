@@ -139,3 +139,15 @@ def test_the_supervisor_loads_no_model_library() -> None:
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert not MODEL_LIBRARIES & {module.split(".")[0] for module in answer.stdout.split()}
+
+
+def test_a_worker_watches_its_parent_before_anything_that_takes_time_is_imported() -> None:
+    show = "import sys, workers.worker_main; print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-P", "-c", show], cwd="/", capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(answer.stdout.split())
+    assert {module for module in loaded if module.split(".")[0] in ROOMS} == {
+        *("workers", "workers.worker_main", "workers.parent_watch"),
+    }
+    assert not {"pydantic", "structlog", "psutil", "asyncio"} & loaded
