@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from client import choices, completion, exit_codes, here, terminal
+from client import recording_flags as flags
 from client.languages import language_code
 
 if TYPE_CHECKING:
@@ -34,20 +35,6 @@ RequireWords = Annotated[
 ]
 
 
-def checked(understand: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A check for a flag's text by a function that raises ValueError; the text itself goes on."""
-
-    def check(text: str | None) -> str | None:
-        if text is not None:
-            try:
-                understand(text)
-            except ValueError as wrong:
-                raise typer.BadParameter(str(wrong)) from wrong
-        return text
-
-    return check
-
-
 @app.command(
     rich_help_panel=PANEL,
     epilog="\nExamples:\n  steno submit talk.m4a\n  steno submit *.wav --wait -f srt,json\n"
@@ -58,56 +45,17 @@ def submit(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
     wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
     json: Json = False,
-    workflow: Annotated[
-        choices.Workflow | None, typer.Option(help="subtitle wants words with times, transcribe does without.")
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="xx",
-            help="What is spoken: a code or an English name.",
-            callback=checked(language_code),
-            autocompletion=completion.languages,
-        ),
-    ] = None,
-    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Names and spellings the model should know.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="What transcribes these: a name, a hub id, a folder or `starter`.")
-    ] = None,
-    formats: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="json,srt,…",
-            help="Which files are written.",
-            callback=checked(choices.formats_of),
-            autocompletion=completion.formats,
-        ),
-    ] = None,
-    output_dir: Annotated[
-        Path | None, typer.Option("--output-dir", "-o", help="Where they go, instead of beside the recording.")
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEMPLATE",
-            help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
-            callback=checked(choices.name_template),
-        ),
-    ] = None,
-    if_exists: Annotated[
-        choices.IfExists | None,
-        typer.Option(
-            metavar="POLICY",
-            help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
-            "nobody changed.",
-        ),
-    ] = None,
-    highlight_words: Annotated[
-        bool | None, typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.")
-    ] = None,
+    language: flags.Language = None,
+    task: flags.Task = None,
+    workflow: flags.Workflow = None,
+    prompt: flags.Prompt = None,
+    replace: flags.Replace = None,
+    model: flags.Model = None,
+    formats: flags.Formats = None,
+    output_dir: flags.OutputDir = None,
+    name: flags.Name = None,
+    if_exists: flags.IfExists = None,
+    highlight_words: flags.HighlightWords = None,
     require_words: RequireWords = False,
 ) -> None:
     """Hand recordings over to the daemon; prints the number of each job."""
@@ -122,8 +70,9 @@ def submit(
         prompt=prompt,
         model=None if model is None else model_named(model),
         formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else str(output_dir.absolute()),
+        output_dir=None if output_dir is None else str(Path(output_dir).absolute()),
         output_name=name,
+        replacements=flags.replacements_of(replace),
         if_exists=if_exists,
         highlight_words=highlight_words,
     )

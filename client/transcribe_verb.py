@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from client import choices, completion, exit_codes, here, terminal
-from client.jobs_verbs import Json, RequireWords, checked, leave_with
+from client.jobs_verbs import Json, RequireWords, leave_with
 from client.languages import language_code
+from client.recording_flags import checked
 
 if TYPE_CHECKING:
     from client.connection import Daemon

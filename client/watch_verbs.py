@@ -10,28 +10,14 @@ from typing import Annotated
 import typer
 
 from client import choices, completion, here, terminal
-from client.jobs_verbs import Json, checked
+from client import recording_flags as flags
+from client.jobs_verbs import Json
 from client.languages import language_code
 
 app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
-NAMES, RESULTS, AFTERWARDS = "Which recordings", "How they are transcribed and written", "What becomes of them"
+NAMES, AFTERWARDS = "Which recordings", "What becomes of them"
 Folder = Annotated[Path, typer.Argument(metavar="DIR")]
 Patterns = list[str] | None
-
-
-def replacement(text: str) -> tuple[str, str]:
-    """`Kate=Käthe` → what the model writes, and what to write instead. Raises ValueError."""
-    wrong, sign, right = text.partition("=")
-    if not sign or not wrong.strip():
-        raise ValueError(f'{text!r}: write it as "wrong=right"')
-    return wrong.strip(), right.strip()
-
-
-def replacements_checked(pairs: list[str] | None) -> list[str] | None:
-    """For typer: the same, of every pair."""
-    for pair in pairs or ():
-        checked(replacement)(pair)
-    return pairs
 
 
 @app.command("list", epilog="\nExample:\n  steno watch list --json")
@@ -79,82 +65,17 @@ def watch_add(
             rich_help_panel=NAMES,
         ),
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="xx",
-            help="What is spoken: a code or an English name.",
-            callback=checked(language_code),
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    task: Annotated[
-        choices.Task | None, typer.Option(help="translate writes English.", rich_help_panel=RESULTS)
-    ] = None,
-    workflow: Annotated[
-        choices.Workflow | None,
-        typer.Option(
-            help="subtitle wants words with times, transcribe does without.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    prompt: Annotated[
-        str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=RESULTS)
-    ] = None,
-    replace: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WRONG=RIGHT",
-            help="Write something else than the model does; may be repeated.",
-            callback=replacements_checked,
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A name, a hub id, a folder or starter.", rich_help_panel=RESULTS)
-    ] = None,
-    formats: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="json,srt,…",
-            help="Which files are written.",
-            callback=checked(choices.formats_of),
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    output_dir: Annotated[
-        str | None,
-        typer.Option(
-            "--output-dir",
-            "-o",
-            metavar="DIR",
-            help="Where they go, instead of beside the recording.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEMPLATE",
-            help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    if_exists: Annotated[
-        choices.IfExists | None,
-        typer.Option(
-            metavar="POLICY",
-            help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
-            "nobody changed.",
-            rich_help_panel=RESULTS,
-        ),
-    ] = None,
-    highlight_words: Annotated[
-        bool | None,
-        typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.", rich_help_panel=RESULTS),
-    ] = None,
+    language: flags.Language = None,
+    task: flags.Task = None,
+    workflow: flags.Workflow = None,
+    prompt: flags.Prompt = None,
+    replace: flags.Replace = None,
+    model: flags.Model = None,
+    formats: flags.Formats = None,
+    output_dir: flags.OutputDir = None,
+    name: flags.Name = None,
+    if_exists: flags.IfExists = None,
+    highlight_words: flags.HighlightWords = None,
     done: Annotated[
         str | None,
         typer.Option(
@@ -183,7 +104,7 @@ def watch_add(
         if_exists=if_exists,
         highlight_words=highlight_words,
         model=model,
-        replacements=dict(map(replacement, replace)) if replace else None,
+        replacements=flags.replacements_of(replace),
         output_name=name,
     )
     with here.daemon() as daemon:
