@@ -201,9 +201,10 @@ def test_one_changed_byte_on_the_disk_is_found_and_mended_by_its_remedy(shelf: S
     content[-1] ^= 1
     blob.write_bytes(content)
     damaged = shelf.findings()["transcriber_model"]
-    assert (damaged.state, damaged.remedy) == ("broken", "steno models pull tiny")
+    assert (damaged.state, damaged.remedy) == ("broken", "steno models pull tiny; then `steno restart transcriber`")
     hub.asked.clear()
-    mended = shelf.says(*damaged.remedy.split()[2:])[-1]
+    command, _, _ = damaged.remedy.partition(";")
+    mended = shelf.says(*command.split()[2:])[-1]
     assert isinstance(mended, ModelHere)
     assert mended.fetched_bytes == len(content)
     assert (hub.gets("model.bin"), hub.gets("config.json")) == ([""], [])
