@@ -6,12 +6,15 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 import sys
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from client import choices, completion, here, terminal
 from client.jobs_verbs import Json
+
+if TYPE_CHECKING:
+    from ipc.status_views import WorkerView
 
 app = typer.Typer()
 PANEL = "The daemon"
@@ -53,19 +56,18 @@ def status(
 def restart(role: choices.Role, json: Json = False) -> None:
     """Replace a worker by a fresh one, its deaths forgotten."""
     with here.daemon() as daemon:
-        worker = daemon.restart(role)
-    if json:
-        terminal.print_json(worker)
-    else:
-        terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+        _tell(daemon.restart(role), json)
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno unload transcriber")
 def unload(role: choices.Role, json: Json = False) -> None:
     """Give a worker's memory back, after what it has in hand; the next job starts it again."""
     with here.daemon() as daemon:
-        worker = daemon.unload(role)
-    if json:
+        _tell(daemon.unload(role), json)
+
+
+def _tell(worker: "WorkerView", as_json: bool) -> None:
+    if as_json:
         terminal.print_json(worker)
     else:
         terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")

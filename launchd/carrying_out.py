@@ -20,6 +20,7 @@ from launchd.service_manager import ServiceManager
 from launchd.steps import Await, MakeFolder, RemoveFile, Run, Step, WriteFile
 
 BETWEEN_LOOKS_SECONDS = 0.2
+"""No service manager tells when it is done; it can only be asked again."""
 
 
 def carry_out(steps: Iterable[Step], manager: ServiceManager) -> None:

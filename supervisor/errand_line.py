@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -50,9 +51,9 @@ class ErrandLine:
                 errand = await self._next()
                 self._in_hand.add(errand.id)
                 task = tasks.create_task(self._see_through(errand), name=f"{errand.kind} of job {errand.job_id}")
-                task.add_done_callback(lambda _, errand=errand: self._is_over(errand, free))  # type: ignore[misc]
+                task.add_done_callback(partial(self._is_over, errand, free))
 
-    def _is_over(self, errand: Errand, free: asyncio.Semaphore) -> None:
+    def _is_over(self, errand: Errand, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
         self._in_hand.discard(errand.id)
         free.release()
         self._one_less()
