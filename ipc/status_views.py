@@ -40,6 +40,8 @@ class WorkerView(Value):
     note: str | None = None
     """Why it is not ready, in words: `needs model small: run …`."""
     footprint_bytes: int | None = None
+    load_seconds: float | None = None
+    """How long it took from its first own line of code until its model was warm; None: not loaded."""
 
 
 class RunningView(Value):
@@ -97,6 +99,21 @@ class QueueView(Value):
     done: int
     failed: int
     paused: bool
+    eta_seconds: float | None = None
+    """How long all of it will take; None: not known."""
+
+
+class SpeedView(Value):
+    """How fast one model was on this machine, measured over its jobs and kept across restarts."""
+
+    role: Role
+    engine: str
+    model: str
+    device: str
+    speed: float
+    """Seconds of audio for each second of work."""
+    audio_seconds: float
+    """How much audio that was measured on; the older, the less it counts."""
 
 
 class DaemonView(Value):
@@ -117,6 +134,7 @@ class StatusView(Value):
     running: tuple[RunningView, ...] = ()
     next_up: tuple[JobView, ...] = ()
     """The waiting jobs whose turn comes next, oldest first; a few of them."""
+    speeds: tuple[SpeedView, ...] = ()
 
 
 class CanaryView(Value):

@@ -65,6 +65,10 @@ class Heard:
     no_speech_prob: float | None = None
 
 
+def nobody_listens() -> None:
+    """For callers that need no sign of life."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How chunks are to be transcribed."""
@@ -72,6 +76,8 @@ class Wanted:
     language: str
     task: Task = "transcribe"
     prompt: str | None = None
+    alive: Callable[[], None] = nobody_listens
+    """A sign of life, as often as the engine likes within a batch: cheap, and what it raises passes through."""
 
 
 Downloading = Callable[[], None]

@@ -5,6 +5,7 @@ Runs in: worker.
 Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
 """
 
+import functools
 import itertools
 import math
 import time
@@ -60,7 +61,8 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)
             began = time.monotonic()
-            heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt))
+            alive = functools.partial(pulse.step, batch[0].start)
+            heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt, alive))
             pace = pace.after(len(batch), time.monotonic() - began)
             segments = _number(batch, heard, segment_id)
             segment_id += len(segments)
