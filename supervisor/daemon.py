@@ -35,6 +35,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
+from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
@@ -100,7 +101,7 @@ class Daemon:
             settings,
             self._choice,
             places,
-            cores=os.cpu_count() or 1,
+            cores=cores_of_this_machine(),
             log_json=self._log_json,
             log_quiet=self._log_quiet,
         )

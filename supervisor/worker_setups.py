@@ -10,6 +10,7 @@ from config.models_needed import alignment_model, fallback_model
 from config.places import Places
 from config.settings import Settings
 from ipc.worker_messages import WorkerSetup
+from supervisor.machine_cores import Cores, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +23,18 @@ class WorkerSetups:
 
 
 def worker_setups(
-    settings: Settings, choice: EngineChoice, places: Places, *, cores: int, log_json: bool, log_quiet: bool = False
+    settings: Settings, choice: EngineChoice, places: Places, *, cores: Cores, log_json: bool, log_quiet: bool = False
 ) -> WorkerSetups:
-    """Both workers share the machine evenly unless `workers.threads` says otherwise."""
-    threads = settings.workers.threads or max(1, cores // 2)
+    """The workers share the cores as suits their engines, unless `workers.threads` says otherwise."""
+    told, has_aligner = settings.workers.threads, choice.aligner is not None
+    shares = share(cores, choice.transcriber, has_aligner=has_aligner)
     transcriber = WorkerSetup(
         role="transcriber",
         engine=choice.transcriber,
         engine_path=choice.transcriber_path,
         model=settings.model,
         language=settings.language,
-        threads=threads,
+        threads=told or shares.transcriber,
         batch_size=settings.workers.batch_size,
         models_folder=str(places.models),
         allow_download=settings.allow_download,
@@ -46,9 +48,14 @@ def worker_setups(
     )
     fallback = None
     if choice.fallback is not None and choice.fallback_path is not None:
-        model = fallback_model(settings)
+        stand_in = share(cores, choice.fallback, has_aligner=has_aligner)
         fallback = transcriber.model_copy(
-            update={"engine": choice.fallback, "engine_path": choice.fallback_path, "model": model}
+            update={
+                "engine": choice.fallback,
+                "engine_path": choice.fallback_path,
+                "model": fallback_model(settings),
+                "threads": told or stand_in.transcriber,
+            }
         )
     aligner = None
     if choice.aligner is not None and choice.aligner_path is not None:
@@ -60,6 +67,7 @@ def worker_setups(
                 "engine_path": choice.aligner_path,
                 "model": model,
                 "batch_size": 0,
+                "threads": told or shares.aligner,
             }
         )
     return WorkerSetups(transcriber, fallback, aligner)

@@ -1,17 +1,30 @@
 """Settings and machine → what each worker is told."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from config.engines import resolve_engines
 from config.places import find_places
 from config.settings import Settings, WorkerSettings
+from supervisor.machine_cores import Cores, cores_of_this_machine, usable_cores
 from supervisor.worker_setups import WorkerSetups, worker_setups
 
+MAC = Cores("darwin", usable=10, performance=8)
 
-def setups(cores: int = 8, **chosen: object) -> WorkerSetups:
+
+def setups(cores: Cores = MAC, machine: str = "arm64", **chosen: object) -> WorkerSetups:
     settings = Settings.model_validate(chosen)
     places = find_places({"STENO_HOME": "/x"}, "linux")
-    return worker_setups(settings, resolve_engines(settings, "darwin", "arm64"), places, cores=cores, log_json=True)
+    choice = resolve_engines(settings, cores.platform, machine)
+    return worker_setups(settings, choice, places, cores=cores, log_json=True)
+
+
+def threads_of(made: WorkerSetups) -> tuple[int, int | None, int | None]:
+    """Of the transcriber, its stand-in and the aligner."""
+    others = (None if setup is None else setup.threads for setup in (made.fallback, made.aligner))
+    return (made.transcriber.threads, *others)  # type: ignore[return-value]
 
 
 def test_the_starter_is_the_starter_for_the_fallback_too() -> None:
@@ -36,10 +49,55 @@ def test_no_aligner_is_made_where_none_is_wanted() -> None:
     assert setups(alignment_backend="none").aligner is None
 
 
-def test_the_workers_share_the_cores_unless_told_otherwise() -> None:
-    assert setups(cores=8).transcriber.threads == 4
-    assert setups(cores=1).transcriber.threads == 1
-    assert setups(workers=WorkerSettings(threads=3)).transcriber.threads == 3
+@pytest.mark.parametrize(
+    ("cores", "machine", "chosen", "threads"),
+    [
+        # Apple silicon: transcriber on the GPU, the fast cores for the aligner; a stand-in has to share with it.
+        (MAC, "arm64", {}, (1, 6, 8)),
+        (Cores("darwin", usable=8), "arm64", {}, (1, 6, 8)),
+        (MAC, "arm64", {"alignment_backend": "none"}, (1, 8, None)),
+        (MAC, "arm64", {"whisper_backend": "whisperx"}, (6, None, 2)),
+        (Cores("darwin", usable=4), "x86_64", {}, (3, None, 1)),
+        # The processor alone: transcription takes longer, and gets more.
+        *((Cores("linux", usable), "x86_64", {}, threads) for usable, threads in (
+            (1, (1, None, 1)),
+            (2, (1, None, 1)),
+            (3, (2, None, 1)),
+            (4, (3, None, 1)),
+            (8, (6, None, 2)),
+            (16, (11, None, 5)),
+        )),
+        (Cores("linux", 8), "x86_64", {"whisper_backend": "mlx"}, (6, 6, 2)),
+        (Cores("linux", 8), "x86_64", {"alignment_backend": "none"}, (8, None, None)),
+        # Told is told.
+        (MAC, "arm64", {"workers": WorkerSettings(threads=3)}, (3, 3, 3)),
+    ],
+)  # fmt: skip
+def test_the_workers_share_the_machine_unless_told_otherwise(
+    cores: Cores, machine: str, chosen: dict[str, object], threads: tuple[int, int | None, int | None]
+) -> None:
+    assert threads_of(setups(cores, machine, **chosen)) == threads
+
+
+@pytest.mark.parametrize(
+    ("allowed", "physical", "quota", "usable"),
+    [
+        (8, 4, "max 100000", 4),
+        (2, 8, "", 2),
+        (16, None, "250000 100000", 2),
+        (16, 8, "50000 100000", 1),
+        (4, 4, "-1 100000", 4),
+        (4, 4, "nobody knows", 4),
+    ],
+)
+def test_no_more_cores_are_used_than_the_system_lets_us_have(
+    allowed: int, physical: int | None, quota: str, usable: int
+) -> None:
+    assert usable_cores("linux", allowed=allowed, physical=physical, quota=quota).usable == usable
+
+
+def test_this_machine_has_a_core_for_us() -> None:
+    assert 1 <= cores_of_this_machine().usable <= (os.cpu_count() or 1)
 
 
 def test_models_are_kept_under_the_home_that_was_asked_for() -> None:
