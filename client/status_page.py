@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from client.progress_line import ProgressLine
+from client.progress_line import ProgressLine, roughly
 from client.terminal import visible
 from client.views import ago, clock, counted, cut_in_middle, gigabytes, short_name, state_text
 from client.watches_view import watches_table
@@ -60,6 +60,9 @@ def _head(status: StatusView) -> Text:
 def _counts(queue: QueueView) -> Text:
     counts = Text(f"{queue.waiting} waiting · {queue.running} running · {queue.done} done · ")
     counts.append(f"{queue.failed} failed", "red" if queue.failed else "")
+    if queue.eta_seconds is not None and queue.waiting:
+        # With nothing in line it would be said twice: the running jobs tell it themselves.
+        counts.append(f" · all done in {roughly(queue.eta_seconds)}")
     if queue.paused:
         counts.append(" · paused, `steno resume` goes on", "yellow")
     return counts

@@ -37,6 +37,7 @@ from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
+from supervisor.outlook import Outlook
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
 from supervisor.result_files import OutputRefused, remove_leftovers
@@ -123,6 +124,8 @@ class Daemon:
 
         transcriber = keeper(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else keeper(setups.aligner)
+        outlook = Outlook(queue, transcriber, aligner, settings)
+        board.foresight = outlook
         recordings = RecordingsInHand()
         runner = JobRunner(
             queue,
@@ -159,6 +162,7 @@ class Daemon:
         told_of_settings: list[Use] = [
             lambda now: set_level(now.logs.level),
             runner.use,
+            outlook.use,
             dispatcher.use,
             canary.use,
             wakefulness.use,
@@ -179,6 +183,7 @@ class Daemon:
             canary,
             reload,
             examination,
+            outlook,
         )
         listener = bind(places.socket)
         log.info(

@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from config.settings import RestartSettings
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
@@ -31,6 +32,16 @@ class WorkerUnavailable(Exception):
         """`broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged` …"""
         self.message = message
         self.hint = hint
+
+
+class EngineName(NamedTuple):
+    """An engine as results and speeds name it."""
+
+    engine: str
+    model: str | None
+    """None: the engine's default, which was never loaded yet."""
+    device: str | None
+    """None: it was never loaded yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +100,13 @@ class EngineTally:
         """As if it had never died."""
         self.deaths = ()
         self.refusal = None
+
+    @property
+    def name(self) -> EngineName:
+        """As it called itself when it was last ready; before that, as the settings do."""
+        if self.ready is None:
+            return EngineName(self.setup.engine, self.setup.model, None)
+        return EngineName(self.setup.engine, self.ready.model, self.ready.device)
 
     @property
     def lacks_model(self) -> bool:

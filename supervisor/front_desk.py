@@ -24,6 +24,7 @@ from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
+from supervisor.outlook import Outlook
 from supervisor.reload import Reload
 from supervisor.result_formats import render
 from supervisor.self_examination import SelfExamination
@@ -66,6 +67,7 @@ class FrontDesk:
         canary: Canary,
         reload: Reload,
         examination: SelfExamination,
+        outlook: Outlook,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -78,6 +80,7 @@ class FrontDesk:
         self._canary = canary
         self._reload = reload
         self._examination = examination
+        self._outlook = outlook
         self._started_at = time.monotonic()
 
     # --- jobs ------------------------------------------------------------------------------------------------
@@ -154,6 +157,7 @@ class FrontDesk:
             self._watch_folders.views,
             self._board.running,
             [self._board.view(job) for job in await self._queue.next_up(NEXT_UP)],
+            self._queue.speeds.views,
         )
 
     async def health(self, fresh: bool) -> HealthView:
@@ -244,7 +248,11 @@ class FrontDesk:
             ) from None
 
     async def _queue_view(self) -> QueueView:
-        return queue_view(await self._queue.counts(), await self._queue.is_paused())
+        counts, paused = await self._queue.counts(), await self._queue.is_paused()
+        eta_seconds = None
+        if not paused and self._board.why_waiting is None:
+            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, counts["waiting"])
+        return queue_view(counts, paused, eta_seconds)
 
     async def _set_paused(self, paused: bool) -> QueueView:
         await self._dispatcher.set_paused(paused)

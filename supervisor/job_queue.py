@@ -19,7 +19,7 @@ import structlog
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment
-from supervisor import segment_rows
+from supervisor import segment_rows, speeds_rows, waiting_rows
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
@@ -28,6 +28,7 @@ from supervisor.job_rows import (
     NoSuchJob,
     claim_oldest,
     fetch_job,
+    forget_finished,
     insert_job,
     job_from,
     remember_file,
@@ -35,6 +36,8 @@ from supervisor.job_rows import (
     update_job,
 )
 from supervisor.output_ledger import OutputLedger
+from supervisor.speeds import Speeds
+from supervisor.waiting_rows import WaitingWork
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
 
@@ -58,6 +61,7 @@ class JobQueue:
         self._now = now
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
+        self.speeds = Speeds(now)
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -66,6 +70,7 @@ class JobQueue:
         """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken."""
         queue = cls(await JobDatabase.open(database), settings, now)
         requeued = await queue._database.write(requeue_orphans)
+        queue.speeds.know(await queue._database.read(speeds_rows.load))
         log.info("queue_opened", requeued=requeued)
         return queue
 
@@ -142,17 +147,8 @@ class JobQueue:
     async def prune(self) -> int:
         """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many."""
         before = self._now() - self._settings.keep_finished_days * SECONDS_PER_DAY
-
-        def work(connection: sqlite3.Connection) -> int:
-            old = connection.execute(
-                "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, PRUNED_AT_ONCE)
-            ).fetchall()
-            connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
-            connection.executemany("DELETE FROM jobs WHERE id = ?", old)
-            return len(old)
-
         pruned = 0
-        while batch := await self._database.write(work):
+        while batch := await self._database.write(lambda db: forget_finished(db, before, PRUNED_AT_ONCE)):
             pruned += batch
         return pruned
 
@@ -161,14 +157,16 @@ class JobQueue:
     async def move(self, job_id: int, to: JobStatus, **changes: Unpack[JobChanges]) -> Job:
         """Another state, and fields with it; an old note goes. Raises NoSuchJob, MoveNotAllowed.
 
-        With an end is stored what is to follow it; going back to waiting takes that back.
+        With an end is stored what is to follow it, and what was learned; going back to waiting withdraws the former.
         """
+        learned = self.speeds.unwritten() if to in FINISHED else ()
 
         def work(connection: sqlite3.Connection) -> Job:
             check_move(fetch_job(connection, job_id), to)
             finished_at = self._now() if to in FINISHED else None
             fields = {"note": None, **changes, "status": to, "finished_at": finished_at}
             job = update_job(connection, job_id, fields)
+            speeds_rows.store(connection, learned)
             if to == "done" or to == "failed":
                 self._let_follow(connection, job, to)
             elif to == "waiting":
@@ -224,18 +222,18 @@ class JobQueue:
 
     async def list(self, status: JobStatus | None = None, limit: int = 50) -> list[Job]:
         """Newest first."""
-        if status is None:
-            rows = await self._database.rows("SELECT * FROM jobs ORDER BY id DESC LIMIT ?", limit)
-        else:
-            rows = await self._database.rows(
-                "SELECT * FROM jobs WHERE status = ? ORDER BY id DESC LIMIT ?", status, limit
-            )
-        return [job_from(row) for row in rows]
+        chosen, facts = ("", ()) if status is None else ("WHERE status = ?", (status,))
+        question = f"SELECT * FROM jobs {chosen} ORDER BY id DESC LIMIT ?"
+        return [job_from(row) for row in await self._database.rows(question, *facts, limit)]
 
     async def next_up(self, limit: int) -> Sequence[Job]:
         """The first waiting jobs, in the order in which they will be claimed."""
         question = "SELECT * FROM jobs WHERE status = 'waiting' ORDER BY (transcriber_crashes >= 2), id LIMIT ?"
         return [job_from(row) for row in await self._database.rows(question, limit)]
+
+    async def waiting_work(self, most: int) -> Sequence[WaitingWork]:
+        """What the waiting jobs need, of so many of them at most, evenly chosen."""
+        return await self._database.read(lambda connection: waiting_rows.sample(connection, most))
 
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""

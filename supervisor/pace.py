@@ -4,88 +4,62 @@ Runs in: supervisor.
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ipc.worker_messages import Phase
+from supervisor.track import NOT_BEGUN, Track
 
-JUDGED_AFTER_SECONDS, JUDGED_AFTER_STEPS = 2.0, 4
-"""Whoever has been seen at work for less is not judged. A batch is two steps, and the first is a small one."""
-REMEMBERED_SECONDS = 120.0
-"""An average over so long: several batches, and short enough to notice that the machine has other work now."""
-
-DECODED_SHARE, LISTENED_SHARE, WRITING_SHARE = 0.02, 0.05, 0.99
-"""Where decoding and the first look for speech end, and where writing begins, as shares of a job's work."""
-TIMING_WORDS_SHARE = 0.2
-"""Of what lies between, where words are wanted."""
+WRITING_SHARE = 0.99
+"""Where writing begins, as a share of a job's work."""
+LAST_BATCH_SECONDS = 30.0
+"""So much of the end, or the whole of a short recording, is aligned when all of it is transcribed: a chunk."""
+USUAL_DECODING, USUAL_TRANSCRIBING, ALIGNING_IS_FASTER = 400.0, 10.0, 4.0
+"""Seconds of audio a second where nothing is known. Good enough for a share of the work, not for telling a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Somebody had got so far at that moment."""
+class Expected:
+    """What is known of a job before it begins; speeds in seconds of audio for each second of work."""
 
-    at: float
-    """Monotonic seconds."""
-    done_seconds: float
+    wants_words: bool = True
+    """An aligner will be at it too."""
+    audio_seconds: float | None = None
+    """Its length, or a guess; None: not known."""
+    decoding: float | None = None
+    transcribing: float | None = None
+    aligning: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One worker's way through the recording. Work comes in batches, so it is silent for a while and then leaps."""
+class Left(NamedTuple):
+    """Seconds until each worker is free, and until the job is done."""
 
-    marks: tuple[Mark, ...] = ()
-    """Oldest first; the first is where its way began, or what is left of it after `REMEMBERED_SECONDS`."""
-    longest_silence_seconds: float = 0.0
-    steps: int = 0
+    transcriber: float
+    aligner: float
+    job: float
 
-    def reached(self, done_seconds: float, now: float) -> "Track":
-        """A step. One that leads back, as when a batch is repeated, is no news."""
-        if not self.marks:
-            return replace(self, marks=(Mark(now, done_seconds),))
-        last = self.marks[-1]
-        if done_seconds <= last.done_seconds:
-            return self
-        kept = [mark for mark in self.marks if now - mark.at <= REMEMBERED_SECONDS]
-        # The newest of those that are too old: a single batch may take longer than we remember.
-        start = self.marks[max(len(self.marks) - len(kept) - 1, 0) :]
-        longest = max(self.longest_silence_seconds, now - last.at)
-        return Track((*start, Mark(now, done_seconds)), longest, self.steps + 1)
 
-    def speed(self, now: float) -> float | None:
-        """Seconds of audio a second; None while there is nothing to judge by.
+class Measured(NamedTuple):
+    """What one stage of a job took."""
 
-        A silence that is longer than any before counts as time in which nothing was done.
-        """
-        if self.steps < JUDGED_AFTER_STEPS:
-            return None
-        first, last = self.marks[0], self.marks[-1]
-        took = last.at - first.at + max(now - last.at - self.longest_silence_seconds, 0.0)
-        return (last.done_seconds - first.done_seconds) / took if took >= JUDGED_AFTER_SECONDS else None
-
-    def seconds_left(self, until_seconds: float, now: float) -> float | None:
-        """How long until it has got there."""
-        speed = self.speed(now)
-        if speed is None:
-            return None
-        last = self.marks[-1]
-        under_way = min(now - last.at, self.longest_silence_seconds)
-        return max((until_seconds - last.done_seconds) / speed - under_way, 0.0)
+    audio_seconds: float
+    work_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """A job's pace. Two workers are at it: the one that is behind the other decides when it is done."""
 
+    expected: Expected = Expected()
     resumed_at_seconds: float = 0.0
     """Transcribed before this way began: part of the job, and no part of its speed."""
     text_was_there: bool = False
     """Only words were left to be timed when this way began."""
     text_is_whole: bool = False
     """Nothing is left to be transcribed."""
-    wants_words: bool = True
-    """An aligner is at it too, or will be."""
-    transcribing: Track = Track()
-    aligning: Track = Track()
-    listened_seconds: float = 0.0
+    decoding: Track = NOT_BEGUN
+    transcribing: Track = NOT_BEGUN
+    aligning: Track = NOT_BEGUN
+    is_decoded: bool = False
     transcribed_seconds: float = 0.0
     aligned_seconds: float = 0.0
     share: float = 0.0
@@ -98,29 +72,43 @@ class Pace:
                 return self
             case "decoding":
                 # Whoever decodes is at his first step: what a dead one did, and how fast, says nothing about him.
-                pace = replace(self, transcribing=Track())
+                track = NOT_BEGUN if self.is_decoded else self.decoding
+                pace = replace(
+                    self, is_decoded=False, decoding=track.reached(done_seconds, now), transcribing=NOT_BEGUN
+                )
             case "speech" | "language":
-                track = self.transcribing if self.transcribing.marks else Track().reached(done_seconds, now)
-                listened = max(self.listened_seconds, done_seconds)
-                pace = replace(self, listened_seconds=listened, transcribing=track)
+                pace = self._decoded(audio_seconds, now)
+                if not pace.transcribing.marks:
+                    pace = replace(pace, transcribing=NOT_BEGUN.reached(done_seconds, now))
             case "transcribing":
                 furthest = max(self.transcribed_seconds, self.resumed_at_seconds, done_seconds)
                 track = self.transcribing.reached(done_seconds, now)
-                pace = replace(self, transcribed_seconds=furthest, transcribing=track)
+                pace = replace(self, is_decoded=True, transcribed_seconds=furthest, transcribing=track)
             case "aligning":
                 pace = replace(
                     self,
+                    is_decoded=True,
                     aligned_seconds=max(self.aligned_seconds, done_seconds),
                     aligning=self._aligning_reached(done_seconds, now),
                 )
             case _:
                 assert_never(phase)
-        return replace(pace, share=max(self.share, pace._share_now(audio_seconds)))
+        return replace(pace, share=max(self.share, pace._share_now(audio_seconds, now)))
+
+    def _decoded(self, audio_seconds: float | None, now: float) -> "Pace":
+        if self.is_decoded:
+            return self
+        return replace(self, is_decoded=True, decoding=self.decoding.reached(audio_seconds or 0.0, now))
 
     def _aligning_reached(self, done_seconds: float, now: float) -> Track:
-        if done_seconds == 0.0 and self.resumed_at_seconds:
-            return self.aligning  # a request begins; where in the recording its words lie, the next step says
-        return self.aligning.reached(done_seconds, now)
+        if done_seconds > 0.0 or not (self.aligning.marks or self.resumed_at_seconds):
+            return self.aligning.reached(done_seconds, now)
+        # A request begins; where in a resumed recording its words lie, the next step says.
+        return self.aligning.back_at_work(now)
+
+    def transcribed(self) -> "Pace":
+        """Only words are missing."""
+        return replace(self, text_is_whole=True)
 
     def writing(self) -> "Pace":
         """The files are being written."""
@@ -129,37 +117,98 @@ class Pace:
     # --- figures ---------------------------------------------------------------------------------------------
 
     def speed(self, now: float) -> float | None:
-        """Seconds of audio for each second of work; None while there is nothing to judge by."""
+        """Seconds of audio for each second of work, seen in this job; None while there is nothing to judge by."""
         return (self.aligning if self._only_words else self.transcribing).speed(now)
 
-    def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
-        """How long until the job is done; None where that cannot be said honestly."""
-        if audio_seconds is None or self.share >= WRITING_SHARE:
+    def left(self, audio_seconds: float | None, now: float) -> Left | None:
+        """How long it will all take; None where that cannot be said honestly."""
+        audio_seconds = audio_seconds or self.expected.audio_seconds
+        if audio_seconds is None:
             return None
-        words = self.aligning.seconds_left(audio_seconds, now)
-        if self._only_words:
-            return words
-        text = self.transcribing.seconds_left(audio_seconds, now)
-        return None if text is None else max(text, words or 0.0)
+        if self.share >= WRITING_SHARE:
+            return Left(0.0, 0.0, 0.0)
+        expected = self.expected
+        transcribing = self.transcribing.speed(now, expected.transcribing)
+        aligning = self._aligning_speed(now) if expected.wants_words else None
+        if (aligning if self._only_words else transcribing) is None:
+            return None
+        return self._left(audio_seconds, now, expected.decoding, transcribing, aligning)
+
+    def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
+        """How long until the job is done; None where that cannot be said honestly, or is a moment."""
+        left = self.left(audio_seconds, now)
+        return None if left is None or self.share >= WRITING_SHARE else left.job
+
+    def measured(self, audio_seconds: float) -> tuple[Measured | None, Measured | None, Measured | None]:
+        """What decoding, transcribing and aligning took, once the job is through them; None: not seen whole."""
+        return (
+            # Without a step on the way it was over at once, or its result lay there already: nothing to learn from.
+            _measured(self.decoding, audio_seconds) if self.decoding.steps > 1 else None,
+            None if self.text_was_there else _measured(self.transcribing, audio_seconds),
+            _measured(self.aligning, audio_seconds) if self.expected.wants_words else None,
+        )
+
+    def _aligning_speed(self, now: float) -> float | None:
+        """An aligner that is close behind the transcriber waits for it: that is no slowness of its own."""
+        behind_seconds = self.transcribed_seconds - self.aligned_seconds
+        if self.aligning.marks and not self._only_words and behind_seconds < LAST_BATCH_SECONDS:
+            now = self.aligning.marks[-1].at
+        return self.aligning.speed(now, self.expected.aligning)
 
     @property
     def _only_words(self) -> bool:
         return self.text_was_there or self.text_is_whole
 
-    def _share_now(self, audio_seconds: float | None) -> float:
+    def _left(
+        self,
+        audio_seconds: float,
+        now: float,
+        decoding: float | None,
+        transcribing: float | None,
+        aligning: float | None,
+    ) -> Left:
+        """With these speeds; what has none takes no time."""
+
+        def time_for(rest_seconds: float, speed: float | None) -> float:
+            return max(rest_seconds, 0.0) / speed if speed else 0.0
+
+        known = self.expected
+        decoded_seconds = self.decoding.marks[-1].done_seconds if self.decoding.marks else 0.0
+        decode = 0.0 if self.is_decoded else time_for(audio_seconds - decoded_seconds, decoding)
+        words_rest = audio_seconds - self.aligned_seconds
+        words = time_for(words_rest, aligning) - self.aligning.under_way_seconds(now, known.aligning)
+        if self._only_words:
+            words = max(words, 0.0)
+            return Left(0.0, decode + words, decode + words)
+        heard_seconds = max(self.transcribed_seconds, self.resumed_at_seconds)
+        text = time_for(audio_seconds - heard_seconds, transcribing)
+        text = max(text - self.transcribing.under_way_seconds(now, known.transcribing), 0.0)
+        last_batch = time_for(min(words_rest, LAST_BATCH_SECONDS), aligning)
+        whole = decode + max(text + last_batch, words)
+        return Left(decode + text, whole, whole)
+
+    def _share_now(self, audio_seconds: float | None, now: float) -> float:
+        """Time spent, of time spent and to come, at the speeds that are known or usual."""
+        audio_seconds = audio_seconds or self.expected.audio_seconds
         if not audio_seconds:
             return 0.0
+        known = self.expected
+        transcribing = self.transcribing.speed(now, known.transcribing)
+        aligning = self._aligning_speed(now)
+        transcribing = transcribing or (aligning or 0.0) / ALIGNING_IS_FASTER or USUAL_TRANSCRIBING
+        aligning = (aligning or transcribing * ALIGNING_IS_FASTER) if known.wants_words else None
+        speeds = (known.decoding or USUAL_DECODING, transcribing, aligning)
+        # Audio that was decoded before this way began is no part of it.
+        start = Pace(known, 0.0, self.text_was_there, is_decoded=self.is_decoded and not self.decoding.marks)
+        whole = start._left(audio_seconds, now, *speeds).job
+        if self._only_words and aligning is None:
+            return WRITING_SHARE
+        left = self._left(audio_seconds, now, *speeds).job
+        return WRITING_SHARE * max(1.0 - left / whole, 0.0)
 
-        def of_whole(done_seconds: float) -> float:
-            return min(done_seconds / audio_seconds, 1.0)
 
-        listened = of_whole(self.listened_seconds)
-        prepared = DECODED_SHARE + (LISTENED_SHARE - DECODED_SHARE) * listened
-        words = of_whole(self.aligned_seconds)
-        if self.text_was_there:
-            work = words
-        else:
-            text = 1.0 if self.text_is_whole else of_whole(self.transcribed_seconds)
-            share_of_words = TIMING_WORDS_SHARE if self.wants_words else 0.0
-            work = (1 - share_of_words) * text + share_of_words * words
-        return prepared + (WRITING_SHARE - LISTENED_SHARE) * work
+def _measured(track: Track, audio_seconds: float) -> Measured | None:
+    done_seconds = audio_seconds - track.began_at_seconds
+    if not track.steps or track.worked_seconds <= 0.0 or done_seconds <= 0.0:
+        return None
+    return Measured(done_seconds, track.worked_seconds)

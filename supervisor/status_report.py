@@ -13,6 +13,7 @@ from ipc.status_views import (
     HealthView,
     QueueView,
     RunningView,
+    SpeedView,
     StatusView,
     WatchView,
     WorkerState,
@@ -49,14 +50,15 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
     )
 
 
-def queue_view(counts: Mapping[JobStatus, int], paused: bool) -> QueueView:
-    """How much is to do."""
+def queue_view(counts: Mapping[JobStatus, int], paused: bool, eta_seconds: float | None = None) -> QueueView:
+    """How much is to do, and how long it will take; None: not known."""
     return QueueView(
         waiting=counts.get("waiting", 0),
         running=sum(counts.get(status, 0) for status in RUNNING),
         done=counts.get("done", 0),
         failed=counts.get("failed", 0),
         paused=paused,
+        eta_seconds=None if eta_seconds is None else round(eta_seconds, 1),
     )
 
 
@@ -67,6 +69,7 @@ def status_view(
     watches: Iterable[WatchView],
     running: Iterable[RunningView],
     next_up: Iterable[JobView] = (),
+    speeds: Iterable[SpeedView] = (),
 ) -> StatusView:
     """The whole page."""
     return StatusView(
@@ -76,6 +79,7 @@ def status_view(
         watches=tuple(watches),
         running=tuple(running),
         next_up=tuple(next_up),
+        speeds=tuple(speeds),
     )
 
 

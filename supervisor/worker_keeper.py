@@ -21,7 +21,7 @@ from config.settings import Settings
 from ipc.status_views import WorkerView
 from ipc.worker_messages import Request, Role, WorkerSetup
 from supervisor.death import Death, Verdict
-from supervisor.engine_tally import BROKEN, EngineTally, WorkerUnavailable
+from supervisor.engine_tally import BROKEN, EngineName, EngineTally, WorkerUnavailable
 from supervisor.keep_alive import keep_alive_seconds
 from supervisor.memory_limit import Growth, memory_limit_bytes
 from supervisor.patience import within
@@ -104,6 +104,17 @@ class WorkerKeeper:
         """
         tally = self._machine.tallies.find(engine, model)
         return None if tally is None else self.offer.refusal(tally)
+
+    @property
+    def in_use(self) -> EngineName:
+        """What is in the worker now."""
+        return self._machine.engine.name
+
+    def would_use(self, model: str | None = None) -> EngineName:
+        """What would serve a job that names this model; None: none."""
+        stand_in = self.fallback_engine if self.is_worn_out(model) else None
+        tally = self._machine.tallies.find(stand_in, model)
+        return EngineName(self.primary_engine, model, None) if tally is None else tally.name
 
     def is_worn_out(self, model: str | None = None) -> bool:
         """Whether the primary engine rests because it died too often, not for want of a model."""

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.worker_messages import Phase
-from supervisor.pace import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Pace, Track
+from supervisor.pace import Expected, Pace
+from supervisor.track import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Track
 
 HOUR = 3600.0
 NEW = Pace()
@@ -105,7 +106,7 @@ def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
     half = after([(float(at), "aligning", at * 180.0) for at in range(11)], upgrade)
     assert half.share == pytest.approx(0.5, abs=0.05)
     assert half.speed(now=10.0) == pytest.approx(180.0)
-    without_words = after(batches(18), Pace(wants_words=False))
+    without_words = after(batches(18), Pace(Expected(wants_words=False)))
     assert without_words.share == pytest.approx(0.5, abs=0.03)
 
 
