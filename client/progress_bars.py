@@ -15,17 +15,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from client.progress_line import NARROW_BAR, WIDE_BAR, WIDE_COLUMNS, bar, progress_words
+from client.progress_line import NARROW_BAR, WIDE_BAR, WIDE_COLUMNS, bar, progress_words, roughly
 from client.reasons import phase_words
 from client.refusals import NoDaemon
 from client.terminal import visible
 from client.views import STYLES, base_name, cut_in_middle
 from ipc.api_messages import JobView
 from ipc.events import Event, JobChanged, JobProgressed
-from ipc.status_views import RunningView
+from ipc.status_views import QueueView, RunningView
 
 FINISHED = {"done", "failed", "cancelled"}
 DRAWN_A_SECOND = 4
+BETWEEN_LOOKS_SECONDS = 2.0
+"""So often the daemon is asked, at most, how long its whole queue will take."""
 ITS_TURN = "its turn comes"
 Row = tuple[str, float | None, Text]
 """Name, share of the work that is done, figures."""
@@ -34,8 +36,18 @@ Row = tuple[str, float | None, Text]
 class ProgressBars:
     """A bar for each running job of ours and, for many files, one for all of them. Pass it to `follow` as `heard`."""
 
-    def __init__(self, console: Console, job_ids: Iterable[int], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        job_ids: Iterable[int],
+        clock: Callable[[], float] = time.monotonic,
+        ask_queue: Callable[[], QueueView] | None = None,
+    ) -> None:
+        """`ask_queue` tells how the whole queue stands; it is asked now and then where there are several jobs."""
         self._clock = clock
+        self._ask_queue = ask_queue
+        self._queue: tuple[QueueView, float] | None = None
+        """How the queue stood, and when that was (monotonic)."""
         self._jobs: dict[int, JobView | None] = dict.fromkeys(job_ids)
         """None: not heard of yet."""
         self._running: dict[int, tuple[RunningView, float]] = {}
@@ -78,6 +90,7 @@ class ProgressBars:
                 self._running[running.id] = (running, self._clock())
             case _:
                 pass
+        self._look_at_queue()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """A line for each job on its way, then one for all, then why nothing moves."""
@@ -127,6 +140,12 @@ class ProgressBars:
         if self._live is not None:
             self._live.stop()
 
+    def _look_at_queue(self) -> None:
+        if self._ask_queue is None or len(self._jobs) < 2 or not self._console.is_terminal:
+            return
+        if self._queue is None or self._clock() - self._queue[1] >= BETWEEN_LOOKS_SECONDS:
+            self._queue = (self._ask_queue(), self._clock())
+
     def _row(self, running: RunningView, heard_at: float) -> Row:
         if running.eta_seconds is not None:
             left = max(running.eta_seconds - (self._clock() - heard_at), 0.0)
@@ -143,7 +162,16 @@ class ProgressBars:
         told = Text(f"{finished} of {len(self._jobs)}")
         told.append(f" · {failed} failed" if failed else "", STYLES["failed"])
         told.append(f" · {waiting} waiting" if waiting else "")
+        told.append(self._time_left(len(self._jobs) - finished) if waiting else "")
         return "all files", (finished + under_way) / len(self._jobs), told
+
+    def _time_left(self, ours: int) -> str:
+        """For the whole queue: which of it comes before the last of ours, nobody says."""
+        if self._queue is None or (seconds := self._queue[0].eta_seconds) is None:
+            return ""
+        queue, asked_at = self._queue
+        left = roughly(max(seconds - (self._clock() - asked_at), 0.0))
+        return f" · {left} left" if queue.waiting + queue.running <= ours else f" · {left} with all others"
 
 
 def _is_running(job: JobView | None) -> TypeGuard[JobView]:

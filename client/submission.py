@@ -67,7 +67,7 @@ def see_through(
     left = dict.fromkeys(job_ids)
     codes = []
     try:
-        with ProgressBars(terminal.err(), job_ids) as bars:
+        with ProgressBars(terminal.err(), job_ids, ask_queue=lambda: daemon.status().queue) as bars:
 
             def heard(event: Event) -> None:
                 bars(event)
