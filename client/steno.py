@@ -12,6 +12,7 @@ import sys
 import typer
 
 from client import (
+    bench_verb,
     completion_verb,
     config_verbs,
     daemon_verbs,
@@ -45,6 +46,7 @@ app.add_typer(daemon_verbs.app)
 app.add_typer(health_verb.app)
 app.add_typer(service_verbs.app, name="service", rich_help_panel=MACHINE)
 app.add_typer(doctor_app)
+app.add_typer(bench_verb.app)
 app.add_typer(config_verbs.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(models_verbs.app, name="models", rich_help_panel=MACHINE)
 app.add_typer(completion_verb.app)

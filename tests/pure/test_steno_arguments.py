@@ -21,7 +21,7 @@ from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
 VERBS = (
     "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor "
-    "completion"
+    "bench completion"
 )
 FAMILIES = {
     "watch": "list add remove",
