@@ -111,6 +111,7 @@ def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
 
 
 @given(
+    st.sampled_from([Expected(), Expected(True, 1800.0, 300.0, 15.0, 2.0), Expected(False, None, None, 9.0)]),
     st.lists(
         st.tuples(
             st.sampled_from(["loading", "decoding", "speech", "language", "transcribing", "aligning"]),
@@ -122,9 +123,9 @@ def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
     st.floats(0.0, HOUR),
 )
 def test_figures_are_never_absurd_and_the_share_never_goes_back(
-    steps: list[tuple[Phase, float, float]], resumed_at: float
+    expected: Expected, steps: list[tuple[Phase, float, float]], resumed_at: float
 ) -> None:
-    pace, now, before = Pace(resumed_at_seconds=resumed_at, transcribed_seconds=resumed_at), 0.0, 0.0
+    pace, now, before = Pace(expected, resumed_at_seconds=resumed_at, transcribed_seconds=resumed_at), 0.0, 0.0
     for phase, done_seconds, later in steps:
         now += later
         pace = pace.stepped(phase, done_seconds, HOUR, now)
@@ -133,3 +134,81 @@ def test_figures_are_never_absurd_and_the_share_never_goes_back(
         speed, left = pace.speed(now), pace.seconds_left(HOUR, now)
         assert speed is None or 0 < speed <= 2 * HOUR / JUDGED_AFTER_SECONDS
         assert left is None or left >= 0
+
+
+# --- with what is known from earlier jobs --------------------------------------------------------------------------
+
+KNOWN = Expected(audio_seconds=HOUR, decoding=360.0, transcribing=20.0, aligning=60.0)
+
+
+def test_a_known_machine_gives_a_time_from_the_first_second() -> None:
+    new = Pace(KNOWN)
+    # Decoding, transcribing, and the last words; the aligner is otherwise hidden behind the transcriber.
+    assert new.seconds_left(None, now=0.0) == pytest.approx(10 + 180 + 0.5)
+    assert Pace(replace(KNOWN, audio_seconds=None)).seconds_left(None, now=0.0) is None
+    slow_words = Pace(replace(KNOWN, aligning=10.0))
+    assert slow_words.seconds_left(None, now=0.0) == pytest.approx(10 + 360)
+    memo = Pace(replace(KNOWN, audio_seconds=12.0))
+    # One chunk: there is nothing to hide behind.
+    assert memo.seconds_left(12.0, now=0.0) == pytest.approx(12 / 360 + 12 / 20 + 12 / 60)
+    decoding = after([(0.0, "decoding", 0.0), (5.0, "decoding", 1800.0)], new, audio_seconds=None)
+    assert decoding.seconds_left(None, now=5.0) == pytest.approx(5 + 180 + 0.5)
+    assert decoding.share == pytest.approx(0.99 * 5 / 190.5)
+    words_only = Pace(KNOWN, text_was_there=True, resumed_at_seconds=HOUR, is_decoded=True)
+    assert words_only.seconds_left(HOUR, now=0.0) == pytest.approx(60)
+
+
+def test_what_is_seen_outweighs_what_was_known_before_long() -> None:
+    first = after([(0.0, "speech", 0.0)], Pace(KNOWN, is_decoded=True))
+    # A first batch may be long: its time runs down, and only after a while is the machine thought slow.
+    assert first.seconds_left(HOUR, now=0.0) == pytest.approx(180.5)
+    assert first.seconds_left(HOUR, now=10.0) == pytest.approx(170.5)
+    assert (first.seconds_left(HOUR, now=60.0) or 0) > 600
+    slower = after(batches(24, audio=50.0), Pace(KNOWN, is_decoded=True))
+    left = slower.seconds_left(HOUR, now=120.0) or 0.0
+    assert left == pytest.approx(2400 / 10, rel=0.12)
+    assert slower.speed(now=120.0) == pytest.approx(10.0), "what is shown was seen in this job"
+
+
+def test_an_aligner_that_waits_for_text_is_not_slow() -> None:
+    pace = Pace(KNOWN, is_decoded=True)
+    at = 0.0
+    for number in range(10):
+        place = 300.0 * number
+        pace = after([(at, "speech", place), (at + 15, "transcribing", place + 300)], pace)
+        pace = after([(at + 15, "aligning", 0.0), (at + 20, "aligning", place + 299)], pace)
+        at += 15
+    # It is at work for five seconds of every fifteen.
+    measured = pace.measured(3000.0)
+    assert measured[1] is not None and measured[1].work_seconds == pytest.approx(150)
+    assert measured[2] is not None and measured[2].work_seconds == pytest.approx(50, rel=0.05)
+    whole = pace.transcribed()
+    assert whole.seconds_left(HOUR, now=155.0) == pytest.approx(601 / 60, rel=0.05)
+
+
+def test_the_bar_ends_where_the_files_are_written_with_words_and_without() -> None:
+    for expected in (KNOWN, replace(KNOWN, aligning=5.0), Expected(), Expected(wants_words=False)):
+        pace = after([(0.0, "decoding", 0.0), (10.0, "speech", 0.0)], Pace(expected))
+        shares = [pace.share]
+        for place in range(0, 3600, 300):
+            at = 10.0 + place / 20
+            pace = after([(at, "transcribing", place + 1.0), (at + 15, "transcribing", place + 300.0)], pace)
+            if expected.wants_words:
+                pace = after([(at + 15, "aligning", 0.0), (at + 20, "aligning", place + 290.0)], pace)
+            shares.append(pace.share)
+        assert shares == sorted(shares)
+        assert pace.share >= 0.97
+        # Evenly: what takes long has much of the bar.
+        assert max(later - before for before, later in zip(shares, shares[1:], strict=False)) < 0.15
+
+
+def test_only_what_was_seen_whole_is_measured() -> None:
+    seen = after([(0.0, "decoding", 0.0), (4.0, "decoding", 1800.0), (9.0, "speech", 0.0), *batches(36, at=9.0)[1:]])
+    decoded, transcribed, aligned = seen.measured(HOUR)
+    assert decoded is not None and decoded.audio_seconds / decoded.work_seconds == pytest.approx(400)
+    assert transcribed is not None and transcribed == (HOUR, pytest.approx(180))
+    assert aligned is None
+    there_already = after([(0.0, "decoding", 0.0), (0.1, "speech", 1800.0)], Pace(resumed_at_seconds=1800.0))
+    assert there_already.measured(HOUR) == (None, None, None)
+    resumed = after(batches(18, start=1800.0), Pace(resumed_at_seconds=1800.0))
+    assert resumed.measured(HOUR)[1] == (1800.0, pytest.approx(90))
