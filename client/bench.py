@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from client.connection import Daemon
 from client.reasons import degraded_words
@@ -112,10 +112,10 @@ class Bench:
                 words, note = [], f"words were not timed: {degraded_words(job.degraded_reason)}"
         transcriber = self._workers["transcriber"]
         return Figures(
-            model=transcriber.model or model,
+            model=_shown(transcriber.model or model),
             engine=transcriber.engine,
             device=transcriber.device or "",
-            aligner=None if aligner is None else f"{aligner.engine} {aligner.model or ''}".strip(),
+            aligner=None if aligner is None else f"{aligner.engine} {_shown(aligner.model or '')}".strip(),
             audio_seconds=job.audio_seconds or 0.0,
             load_seconds=transcriber.load_seconds,
             aligner_load_seconds=None if aligner is None else aligner.load_seconds,
@@ -189,6 +189,11 @@ class Bench:
         worker = self._workers.get("transcriber")
         why = worker.note if worker is not None and worker.note else "the transcriber does not work"
         return Refusal("no_transcriber", why, "")
+
+
+def _shown(model: str) -> str:
+    """A folder by its own name: the table is shown around, and whose machine this is, is nobody's business."""
+    return PurePath(model).name if model.startswith("/") else model
 
 
 def _took(seconds: list[float]) -> Took:

@@ -3,7 +3,7 @@
 Runs in: the user's shell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -29,6 +29,7 @@ class BenchView(Value):
     """What else had the machine; None: nothing of ours."""
 
 
+NARROWEST_COLUMNS = 80
 Row = tuple[str, float | None, float | None, str]
 """What, seconds, seconds of audio they were for (None: of no length), remark."""
 
@@ -41,7 +42,9 @@ def bench_page(view: BenchView) -> RenderableType:
         grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("", "seconds", "× real time", "RTF", "", style="bold")
-    for figures in view.models:
+    for number, figures in enumerate(view.models):
+        if number:
+            grid.add_row()
         grid.add_row(Text(visible(figures.model), "bold"), "", "", "", Text(f"{figures.engine} on {figures.device}"))
         for what, seconds, audio_seconds, remark in rows(figures):
             grid.add_row(f"  {what}", *figures_of(seconds, audio_seconds), Text(visible(remark), "dim"))
@@ -74,9 +77,12 @@ def head(view: BenchView) -> Iterator[str]:
     fast = "" if machine.fast_cores is None else f" ({machine.fast_cores} fast)"
     memory = f"{machine.memory_bytes / 2**30:.0f} GB"
     yield f"{visible(machine.chip)}, {machine.cores} cores{fast}, {memory} · {visible(machine.system)}"
-    yield ", ".join(f"{name} {version}" for name, version in {**machine.versions, "Python": machine.python}.items())
+    yield from _packed(
+        f"{name} {version}" for name, version in {**machine.versions, "Python": machine.python}.items()
+    )
     length = f" ({clock(view.models[0].audio_seconds)})" if view.models else ""
-    yield f"{visible(view.recording)}{length}; medians of {view.runs} runs with warm workers"
+    runs = "one run" if view.runs == 1 else f"medians of {view.runs} runs"
+    yield f"{visible(view.recording)}{length}; {runs} with warm workers"
 
 
 def foot(view: BenchView) -> Iterator[str]:
@@ -101,8 +107,8 @@ def rows(figures: Figures) -> Iterator[Row]:
     if figures.alignment is not None:
         yield "alignment", figures.alignment.seconds, audio_seconds, _range(figures.alignment)
         yield "end to end", whole.seconds, audio_seconds, _range(whole)
-    memory = [f"{role} {gigabytes(size)}" for role, size in figures.memory_bytes.items()]
-    yield "memory", None, None, ", ".join(memory)
+    for role, size in figures.memory_bytes.items():
+        yield f"{role}'s memory", None, None, gigabytes(size)
 
 
 def figures_of(seconds: float | None, audio_seconds: float | None) -> tuple[str, str, str]:
@@ -112,11 +118,25 @@ def figures_of(seconds: float | None, audio_seconds: float | None) -> tuple[str,
     return (_seconds(seconds), _speed(audio_seconds / seconds), f"{seconds / audio_seconds:.3f}")
 
 
+def _packed(items: Iterable[str]) -> Iterator[str]:
+    """As many in a line as it takes: none is torn at its end."""
+    line = ""
+    for item in items:
+        longer = f"{line}, {item}" if line else item
+        if len(longer) >= NARROWEST_COLUMNS:
+            yield f"{line},"
+            longer = item
+        line = longer
+    yield line
+
+
 def _with_speed(took: Took, audio_seconds: float) -> str:
     return f"{_seconds(took.seconds)} s, {_speed(audio_seconds / took.seconds)}" if took.seconds else "–"
 
 
 def _range(took: Took) -> str:
+    if took.fastest_seconds == took.slowest_seconds:
+        return ""
     return f"{_seconds(took.fastest_seconds)} to {_seconds(took.slowest_seconds)}"
 
 

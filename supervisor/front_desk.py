@@ -250,7 +250,8 @@ class FrontDesk:
     async def _queue_view(self) -> QueueView:
         counts, paused = await self._queue.counts(), await self._queue.is_paused()
         eta_seconds = None
-        if not paused and self._board.why_waiting is None:
+        # A worker that starts is a matter of seconds; for how long anything else holds them up, nobody knows.
+        if not paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
             eta_seconds = await self._outlook.queue_seconds(self._board.running_left, counts["waiting"])
         return queue_view(counts, paused, eta_seconds)
 

@@ -5,6 +5,7 @@ Runs in: the test process.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -199,7 +200,7 @@ def test_the_bar_ends_where_the_files_are_written_with_words_and_without() -> No
         assert shares == sorted(shares)
         assert pace.share >= 0.97
         # Evenly: what takes long has much of the bar.
-        assert max(later - before for before, later in zip(shares, shares[1:], strict=False)) < 0.15
+        assert max(later - before for before, later in pairwise(shares)) < 0.15
 
 
 def test_only_what_was_seen_whole_is_measured() -> None:
