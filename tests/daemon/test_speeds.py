@@ -75,24 +75,25 @@ def a_bench(home: Path, *words: str, **environment: str) -> Iterator[subprocess.
         asked.wait()
 
 
-def homes() -> set[Path]:
-    return set(Path("/tmp").glob("steno-????????"))
+def private_homes(owner: Path) -> list[Path]:
+    """Those of daemons that were started for one command with this owner's models."""
+    links = Path("/tmp").glob("steno-????????/models")
+    return [link.parent for link in links if link.is_symlink() and link.readlink() == owner / "models"]
 
 
 def test_bench_measures_each_model_and_leaves_nothing_with_its_owner(tmp_path: Path) -> None:
-    before = homes()
     with a_bench(tmp_path, "--runs", "2", "--json", "--recording", str(MEMO), "--model", "pace=0.05") as asked:
         answer, talk = asked.communicate(timeout=90)
     assert asked.returncode == 0, talk
     (figures,) = json.loads(answer)["models"]
     assert (figures["model"], figures["engine"]) == ("pace=0.05", "fake_engines:EchoTranscriber")
     assert figures["transcription"]["seconds"] >= 7 * 0.05
-    assert figures["transcription"]["seconds"] <= figures["end_to_end"]["slowest_seconds"]
+    assert figures["end_to_end"]["seconds"] >= 7 * 0.05
     assert figures["alignment"]["seconds"] > 0
     assert set(figures["memory_bytes"]) == {"transcriber", "aligner"}
     assert figures["load_seconds"] is not None
     assert not list(MEMO.parent.glob("memo*.json")), "results are nobody's"
-    assert not (tmp_path / "state").exists() and homes() == before
+    assert not (tmp_path / "state").exists() and not private_homes(tmp_path)
 
 
 def test_a_model_that_is_not_there_is_told_and_nothing_is_fetched(tmp_path: Path) -> None:
@@ -104,15 +105,14 @@ def test_a_model_that_is_not_there_is_told_and_nothing_is_fetched(tmp_path: Path
 
 
 def test_ctrl_c_ends_a_bench_with_all_it_started(tmp_path: Path) -> None:
-    before = homes()
     with a_bench(tmp_path, "--recording", str(MEMO)) as asked:
         assert asked.stderr is not None
         for line in asked.stderr:
             if "run 1" in line:
                 break
-        assert len(homes() - before) == 1
+        assert len(private_homes(tmp_path)) == 1
         asked.send_signal(signal.SIGINT)
         page, _ = asked.communicate(timeout=20)
     assert asked.returncode == 130
     assert page == ""
-    assert homes() == before
+    assert not private_homes(tmp_path)

@@ -5,13 +5,13 @@ Runs in: the test process.
 
 import io
 
-from drawn_views import drawn, job
+from drawn_views import QUEUE, drawn, job
 from rich.console import Console
 
 from client.progress_bars import ProgressBars
 from client.refusals import NoDaemon
 from ipc.events import JobChanged, JobProgressed
-from ipc.status_views import RunningView
+from ipc.status_views import QueueView, RunningView
 
 
 class Turned:
@@ -72,6 +72,32 @@ def test_fifty_files_have_bars_for_those_that_run_and_one_for_all() -> None:
         "all files                  ━━━━━━━━━━━━  22% 10 of 50 · 1 failed · 38 waiting",
     ]
     assert max(map(len, drawn(bars, width=60).splitlines())) <= 60
+
+
+def test_many_files_tell_how_long_the_queue_takes_and_whether_it_is_theirs_alone() -> None:
+    clock, asked = Turned(), []
+    queue = QUEUE.model_copy(update={"waiting": 2, "running": 1, "eta_seconds": 600.0})
+
+    def ask() -> QueueView:
+        asked.append(clock.now)
+        return queue
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    bars = ProgressBars(console, range(3), clock, ask)
+    for number in range(3):
+        bars(JobChanged(job=job(id=number, path=f"/a/{number}.wav", status="waiting" if number else "transcribing")))
+    bars(moved(0, "/a/0.wav", share=0.4))
+    assert drawn(bars).splitlines()[-1].endswith("0 of 3 · 2 waiting · 10 min left")
+    clock.now = 120.0
+    assert drawn(bars).splitlines()[-1].endswith("8 min left"), "it runs down by itself"
+    assert len(asked) == 1, "and the daemon is not asked at every event"
+    queue = queue.model_copy(update={"waiting": 9})
+    bars(moved(0, "/a/0.wav", share=0.5))
+    assert drawn(bars).splitlines()[-1].endswith("2 waiting · 10 min with all others")
+    queue = queue.model_copy(update={"eta_seconds": None})
+    clock.now = 240.0
+    bars(moved(0, "/a/0.wav", share=0.6))
+    assert drawn(bars).splitlines()[-1].endswith("2 waiting")
 
 
 def test_where_there_is_no_terminal_nothing_is_drawn() -> None:

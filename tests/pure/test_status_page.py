@@ -97,6 +97,14 @@ def test_an_idle_daemon_needs_few_lines_and_says_what_to_do_next() -> None:
     assert "None" not in page and "waiting\n" not in page
 
 
+def test_the_end_of_the_queue_is_told_where_it_is_known_and_something_waits() -> None:
+    known = QUEUE.model_copy(update={"eta_seconds": 5400.0})
+    assert "1 failed · all done in 1 h 30 min" in drawn(status_page(status(queue=known), NOW))
+    assert "all done" not in drawn(status_page(status(queue=QUEUE), NOW))
+    alone = known.model_copy(update={"waiting": 0})
+    assert "all done" not in drawn(status_page(status(queue=alone), NOW)), "the running job says it"
+
+
 def test_a_pause_is_said_once_and_with_the_way_out() -> None:
     paused = QUEUE.model_copy(update={"paused": True, "running": 0, "waiting": 2})
     why = "the queue is paused; `steno resume` lets it go on"
