@@ -24,6 +24,7 @@ from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
+from supervisor.line_rows import QueueState
 from supervisor.outlook import Outlook
 from supervisor.reload import Reload
 from supervisor.result_formats import render
@@ -99,7 +100,7 @@ class FrontDesk:
             raise Refused(400, no.code, no.message, no.hint) from no
         except QueueFull as no:
             raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
-        self._dispatcher.wake()
+        self._dispatcher.job_added()
         return self._board.tell(job)
 
     async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
@@ -141,22 +142,23 @@ class FrontDesk:
             job = await self._queue.retry(job_id)
         except MoveNotAllowed as no:
             raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
-        self._dispatcher.wake()
+        self._dispatcher.job_added()
         return self._board.tell(job)
 
     # --- the daemon ------------------------------------------------------------------------------------------
 
     async def status(self) -> StatusView:
         """The whole page."""
+        queue = await self._queue.state(self._dispatcher.turns.now, NEXT_UP)
         return status_view(
             DaemonView(
                 pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
             [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
-            await self._queue_view(),
+            await self._queue_view(queue),
             self._watch_folders.views,
             self._board.running,
-            [self._board.view(job) for job in await self._queue.next_up(NEXT_UP)],
+            [self._board.view(job) for job in queue.next_up],
             self._queue.speeds.views,
         )
 
@@ -247,18 +249,17 @@ class FrontDesk:
                 400, "folder_unreachable", f"{path!r} does not answer", "see that its disk is there and try again"
             ) from None
 
-    async def _queue_view(self) -> QueueView:
-        counts, paused = await self._queue.counts(), await self._queue.is_paused()
+    async def _queue_view(self, queue: QueueState) -> QueueView:
         eta_seconds = None
         # A worker that starts is a matter of seconds; for how long anything else holds them up, nobody knows.
-        if not paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
-            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, counts["waiting"])
-        return queue_view(counts, paused, eta_seconds)
+        if not queue.paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
+            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, queue.counts["waiting"])
+        return queue_view(queue.counts, queue.paused, eta_seconds)
 
     async def _set_paused(self, paused: bool) -> QueueView:
         await self._dispatcher.set_paused(paused)
         self._bus.publish(QueuePaused(paused=paused))
-        return await self._queue_view()
+        return await self._queue_view(await self._queue.state())
 
 
 def _refuse_relative(path: str) -> None:

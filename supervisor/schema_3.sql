@@ -1,4 +1,5 @@
--- From version 2 to version 3: how fast this machine is, and how much sound there is in a file.
+-- From version 2 to version 3: how fast this machine is, how much sound there is in a file, who is next for each
+-- model.
 
 -- Sums in which older jobs count less and less. Written with the end of a job.
 CREATE TABLE speeds (
@@ -21,3 +22,9 @@ CREATE TABLE sizes (
     bytes REAL NOT NULL,
     measured_at REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- The oldest waiting job of a model is found in one step, as is the next model that any waits for. Jobs on probation
+-- (two dead transcribers) stand behind all others.
+DROP INDEX jobs_in_line;
+CREATE INDEX jobs_by_model ON jobs ((transcriber_crashes >= 2), coalesce(json_extract(options, '$.model'), ''), id)
+    WHERE status = 'waiting';

@@ -196,7 +196,7 @@ async def test_what_was_set_back_is_tried_at_once_when_somebody_says_so(
     desk.runner.way = not_at_first
     async with at_work(desk):
         job_id = await desk.add()
-        await eventually_async(lambda: desk.dispatcher._set_back)
+        await eventually_async(lambda: desk.dispatcher.turns.now.set_back)
         desk.dispatcher.try_at_once()
         await desk.becomes(job_id, "done")
 
