@@ -172,13 +172,3 @@ def _remember_outputs(connection: sqlite3.Connection, job: Job) -> None:
         """,
         [(written.path, job.path, job.id, written.sha256) for written in job.outputs.values()],
     )
-
-
-def forget_finished(connection: sqlite3.Connection, before: float, most: int) -> int:
-    """How many jobs that finished before this moment are gone now, with all that belongs to them, oldest first."""
-    old = connection.execute(
-        "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, most)
-    ).fetchall()
-    connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
-    connection.executemany("DELETE FROM jobs WHERE id = ?", old)
-    return len(old)
