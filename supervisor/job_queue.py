@@ -35,6 +35,7 @@ from supervisor.job_rows import (
     update_job,
 )
 from supervisor.output_ledger import OutputLedger
+from supervisor.stored_segments import SegmentCopies
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
 
@@ -58,6 +59,7 @@ class JobQueue:
         self._now = now
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
+        self.copies = SegmentCopies(database)
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -257,10 +259,8 @@ class JobQueue:
         """How many jobs are in each state; all states are there."""
         return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
 
-    async def segments(
-        self, job_id: int, unaligned_only: bool = False, limit: int | None = None
-    ) -> Sequence[Segment]:
-        """What was heard so far, in order; the first `limit` of it."""
+    async def segments(self, job_id: int, unaligned_only: bool = False, limit: int = -1) -> Sequence[Segment]:
+        """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
         return await self._database.read(lambda db: segment_rows.load(db, job_id, unaligned_only, limit))
 
     async def count_segments(self, job_id: int) -> int:
