@@ -2,3 +2,5 @@
 
 Runs in: supervisor. Never imports a model library.
 """
+
+import config.lean_structlog  # noqa: F401 - before the first module that logs

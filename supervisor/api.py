@@ -80,7 +80,7 @@ def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
 
     @app.get("/v1/jobs/{job_id}/transcript")
     async def transcript(job_id: JobId, format: Format = "json") -> Response:
-        return Response(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
+        return StreamingResponse(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
 
     @app.post("/v1/jobs/{job_id}/cancel")
     async def cancel(job_id: JobId) -> JobView:

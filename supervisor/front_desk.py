@@ -6,7 +6,7 @@ Runs in: supervisor.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
+from supervisor.job_transcript import transcript_of
 from supervisor.line_rows import QueueState
 from supervisor.outlook import Outlook
 from supervisor.reload import Reload
 from supervisor.result_formats import render
 from supervisor.self_examination import SelfExamination
 from supervisor.status_report import health_view, queue_view, status_view
-from supervisor.transcript_rules import assemble
 from supervisor.watch_entries import EntryRefused, entry_of
 from supervisor.watch_folder import WatchFolders
 from supervisor.worker_keeper import WorkerKeeper
@@ -111,8 +111,11 @@ class FrontDesk:
         """One job."""
         return self._board.view(await self._find(job_id))
 
-    async def transcript(self, job_id: int, format: Format) -> str:
-        """The transcript as stored, in any format, whatever files were written. Of a finished job only."""
+    async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
+        """The transcript as stored, in any format, whatever files were written. Of a finished job only.
+
+        In blocks, made as they are asked for: ask for them in a thread.
+        """
         job = await self._find(job_id)
         if job.status != "done":
             raise Refused(
@@ -121,11 +124,14 @@ class FrontDesk:
         if not job.transcribed_whole:
             # Done by leaving what was there: an empty transcript would say that nobody speaks.
             raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
-        segments = await self._queue.segments(job_id)
-        transcript = assemble(job, segments)
-        return await asyncio.to_thread(
-            render, transcript, format, recording_name=Path(job.path).name, highlight_words=False
-        )
+        stored = await self._queue.copies.of(job_id)
+
+        def blocks() -> Iterator[bytes]:
+            with stored:
+                transcript = transcript_of(job, stored)
+                yield from render(transcript, format, recording_name=Path(job.path).name, highlight_words=False)
+
+        return blocks()
 
     async def cancel(self, job_id: int) -> JobView:
         """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""

@@ -92,6 +92,11 @@ class JobDatabase:
         log.info("database_opened", path=str(path), sqlite_version=sqlite3.sqlite_version)
         return cls(path, connection, thread)
 
+    @property
+    def folder(self) -> Path:
+        """Where the file is; nobody else may look into it."""
+        return self._path.parent
+
     async def read(self, work: Work[Answer]) -> Answer:
         """The answer of `work`, all of it from one state of the database."""
         loop = asyncio.get_running_loop()

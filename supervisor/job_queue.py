@@ -38,6 +38,7 @@ from supervisor.job_rows import (
 from supervisor.line_rows import QueueState
 from supervisor.output_ledger import OutputLedger
 from supervisor.speeds import Speeds
+from supervisor.stored_segments import SegmentCopies
 from supervisor.waiting_rows import WaitingWork
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
@@ -65,6 +66,7 @@ class JobQueue:
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
         self.speeds = Speeds(now)
+        self.copies = SegmentCopies(database)
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -256,10 +258,8 @@ class JobQueue:
         """How many jobs are in each state; all states are there."""
         return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
 
-    async def segments(
-        self, job_id: int, unaligned_only: bool = False, limit: int | None = None
-    ) -> Sequence[Segment]:
-        """What was heard so far, in order; the first `limit` of it."""
+    async def segments(self, job_id: int, unaligned_only: bool = False, limit: int = -1) -> Sequence[Segment]:
+        """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
         return await self._database.read(lambda db: segment_rows.load(db, job_id, unaligned_only, limit))
 
     async def count_segments(self, job_id: int) -> int:

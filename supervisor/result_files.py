@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self, assert_never, get_args
@@ -100,20 +100,24 @@ def home_of(job: Job, folder: Path | None) -> Path:
     return Path(job.first_path).parent if folder is None else folder
 
 
-def write(path: Path, text: str, job_id: int, *, private: bool = False) -> str:
+def write(path: Path, content: Iterable[bytes], job_id: int, *, private: bool = False) -> str:
     """Replaces or creates the file; when it returns, the content is on the disk. The content's sha256.
+
+    The content comes in blocks, written as they come; whatever its iterator raises leaves the old file.
 
     A crash at any point leaves the old file or the new one, and at most a temp file that the next write of this job
     replaces. `private` is for our own folders (0600); elsewhere the umask decides. Raises OutputRefused.
     """
-    content = text.encode()
+    sha256 = hashlib.sha256()
     unfinished = _unfinished(path.parent, job_id, path.suffix.removeprefix("."))
     try:
         unfinished.unlink(missing_ok=True)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(unfinished, flags, 0o600 if private else 0o666), "wb") as file:
-                file.write(content)
+                for block in content:
+                    sha256.update(block)
+                    file.write(block)
                 file.flush()
                 sync(file.fileno())
             unfinished.replace(path)
@@ -124,7 +128,7 @@ def write(path: Path, text: str, job_id: int, *, private: bool = False) -> str:
         sync_folder(path.parent)
     except OSError as error:
         raise OutputRefused.of(path, error) from error
-    return hashlib.sha256(content).hexdigest()
+    return sha256.hexdigest()
 
 
 def unchanged(path: Path, sha256: str) -> bool:

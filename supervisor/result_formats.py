@@ -1,33 +1,34 @@
-"""A transcript as the text of a file: json, srt, vtt, txt, tsv, md. Pure.
+"""A transcript as the content of a file: json, srt, vtt, txt, tsv, md. Pure.
 
 Runs in: supervisor.
+
+Each format is a generator that holds a segment or a paragraph at a time: a day of speech renders in the memory of a
+minute. What a file says before its segments, json above all, is found by reading them once more.
 
 What was said in a recording is hostile until proven otherwise: it may hold markup, arrows, blank lines and control
 characters. Each format gets it escaped by its own rules; json alone carries it as it is.
 """
 
-import csv
-import io
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any, assert_never
+from typing import assert_never
 
 import srt  # type: ignore[import-untyped]  # https://github.com/cdown/srt ships no types
 import webvtt
 import yaml
 
 from ipc.api_messages import Format
-from ipc.transcript import Segment, Transcript
+from ipc.transcript import Segment
+from supervisor.job_transcript import JobTranscript
+from supervisor.result_json import json_pieces
 from supervisor.subtitle_cues import Cue, Piece, cues_of
 
 PARAGRAPH_PAUSE_SECONDS = 2.0
 LONGEST_PARAGRAPH_SECONDS = 60.0
-
-IN_ONE_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+BLOCK_CHARACTERS = 32 * 1024
 
 INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """C0 and C1 control characters: nobody says them, terminals obey them."""
@@ -39,17 +40,23 @@ MARKDOWN_ACTIVE = re.compile(r"([\\`*_\[\]<>&~|$#@]|:(?=//)|(?<=\bwww)\.)")
 SPREADSHEET_FORMULA = ("=", "+", "-", "@")
 
 
-def render(transcript: Transcript, format: Format, *, recording_name: str, highlight_words: bool) -> str:
-    """The whole content of the file. `highlight_words` marks each spoken word in vtt, and means nothing elsewhere."""
+def render(
+    transcript: JobTranscript, format: Format, *, recording_name: str, highlight_words: bool
+) -> Iterator[bytes]:
+    """The content of the file, in blocks. `highlight_words` marks each spoken word in vtt, and nothing elsewhere."""
+    return _in_blocks(_pieces(transcript, format, recording_name, highlight_words))
+
+
+def _pieces(transcript: JobTranscript, format: Format, recording_name: str, highlight_words: bool) -> Iterator[str]:
     match format:
         case "json":
-            return _json(transcript)
+            return json_pieces(transcript)
         case "srt":
             return _srt(transcript)
         case "vtt":
             return _vtt(transcript, highlight_words)
         case "txt":
-            return "".join(f"{plain(segment.text)}\n" for segment in transcript.segments)
+            return (f"{plain(segment.text)}\n" for segment in transcript.segments())
         case "tsv":
             return _tsv(transcript)
         case "md":
@@ -58,51 +65,23 @@ def render(transcript: Transcript, format: Format, *, recording_name: str, highl
             assert_never(format)
 
 
+def _in_blocks(pieces: Iterable[str]) -> Iterator[bytes]:
+    """UTF-8, in pieces that are worth a system call."""
+    block: list[str] = []
+    characters = 0
+    for piece in pieces:
+        block.append(piece)
+        characters += len(piece)
+        if characters >= BLOCK_CHARACTERS:
+            yield "".join(block).encode()
+            block, characters = [], 0
+    if block:
+        yield "".join(block).encode()
+
+
 def plain(text: str) -> str:
     """In one line, without control characters."""
     return INVISIBLE.sub("", " ".join(text.split()))
-
-
-# --- json ------------------------------------------------------------------------------------------------------
-
-
-def _json(transcript: Transcript) -> str:
-    content = transcript.model_dump(mode="json")
-    for segment in content["segments"]:
-        if segment["repeats"] is None:
-            del segment["repeats"]
-        segment["words"] = [_word(word) for word in segment["words"]]
-    content["word_segments"] = [_word(word) for word in content["word_segments"]]
-    return _laid_out(_rounded(content), "") + "\n"
-
-
-def _word(word: dict[str, Any]) -> dict[str, Any]:
-    return word if word["interpolated"] else {key: word[key] for key in word if key != "interpolated"}
-
-
-def _rounded(value: Any) -> Any:
-    """Times to the millisecond, scores to match: floats as a person would write them. Order is kept by rounding."""
-    match value:
-        case float():
-            return round(value, 3)
-        case dict():
-            return {key: _rounded(item) for key, item in value.items()}
-        case list():
-            return [_rounded(item) for item in value]
-        case _:
-            return value
-
-
-def _laid_out(value: Any, indent: str) -> str:
-    """JSON with one line for every word and other flat thing, so that a person can read it and `git diff` too."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if not any(isinstance(item, (dict, list)) for item in items):
-        return IN_ONE_LINE.encode(value)
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        lines = [f"{deeper}{IN_ONE_LINE.encode(key)}: {_laid_out(item, deeper)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    return "[\n" + ",\n".join(deeper + _laid_out(item, deeper) for item in value) + f"\n{indent}]"
 
 
 # --- subtitles -------------------------------------------------------------------------------------------------
@@ -123,20 +102,20 @@ def _cue_text(cue: Cue, shown: Callable[[Piece | str], str]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _srt(transcript: Transcript) -> str:
+def _srt(transcript: JobTranscript) -> Iterator[str]:
     def shown(piece: Piece | str) -> str:
         return plain(piece if isinstance(piece, str) else piece.text).translate(SRT_LOOKALIKES)
 
-    subtitles = []
-    for index, cue in enumerate(cues_of(transcript), start=1):
+    for index, cue in enumerate(cues_of(transcript.segments()), start=1):
         start, end = (timedelta(milliseconds=at) for at in _milliseconds(cue))
-        subtitles.append(srt.Subtitle(index=index, start=start, end=end, content=_cue_text(cue, shown)))
-    return str(srt.compose(subtitles, reindex=False))
+        yield srt.Subtitle(index=index, start=start, end=end, content=_cue_text(cue, shown)).to_srt()
 
 
-def _vtt(transcript: Transcript, highlight_words: bool) -> str:
-    captions = []
-    for cue in cues_of(transcript):
+def _vtt(transcript: JobTranscript, highlight_words: bool) -> Iterator[str]:
+    head = webvtt.WebVTT().content
+    yield head
+    for cue in cues_of(transcript.segments()):
+        captions = []
         states = _word_by_word(cue) if highlight_words and cue.lines else [(*_milliseconds(cue), None)]
         for start, end, spoken in states:
 
@@ -145,7 +124,8 @@ def _vtt(transcript: Transcript, highlight_words: bool) -> str:
                 return f"<u>{text}</u>" if piece is spoken else text
 
             captions.append(webvtt.Caption(_timestamp(start), _timestamp(end), _cue_text(cue, shown)))
-    return f"{webvtt.WebVTT(captions=captions).content}\n"
+        yield webvtt.WebVTT(captions=captions).content.removeprefix(head)
+    yield "\n"
 
 
 @lru_cache(maxsize=1024)  # with words highlighted, each stands in a dozen cues
@@ -181,20 +161,16 @@ def _clock(seconds: int) -> str:
 # --- tables and prose ------------------------------------------------------------------------------------------
 
 
-def _tsv(transcript: Transcript) -> str:
-    """As OpenAI's whisper writes it: milliseconds, tabs, no quotes."""
-    table = io.StringIO()
-    writer = csv.writer(table, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
-    writer.writerow(("start", "end", "text"))
-    for segment in transcript.segments:
+def _tsv(transcript: JobTranscript) -> Iterator[str]:
+    """As OpenAI's whisper writes it: milliseconds, tabs, no quotes; a plain text holds nothing that needs them."""
+    yield "start\tend\ttext\n"
+    for segment in transcript.segments():
         text = plain(segment.text)
-        if text.startswith(SPREADSHEET_FORMULA):
-            text = f"'{text}"
-        writer.writerow((round(segment.start * 1000), round(segment.end * 1000), text))
-    return table.getvalue()
+        quote = "'" if text.startswith(SPREADSHEET_FORMULA) else ""
+        yield f"{round(segment.start * 1000)}\t{round(segment.end * 1000)}\t{quote}{text}\n"
 
 
-def _markdown(transcript: Transcript, recording_name: str) -> str:
+def _markdown(transcript: JobTranscript, recording_name: str) -> Iterator[str]:
     title = plain(PurePath(recording_name).stem)
     engines = transcript.engine
     facts: Mapping[str, object] = {
@@ -208,22 +184,22 @@ def _markdown(transcript: Transcript, recording_name: str) -> str:
     }
     known = {name: fact for name, fact in facts.items() if fact is not None}
     matter = yaml.safe_dump(known, allow_unicode=True, sort_keys=False, width=10_000)
-    paragraphs = [
-        f"**{_clock(int(paragraph[0].start))}** {_unmarked(' '.join(plain(segment.text) for segment in paragraph))}\n"
-        for paragraph in _paragraphs(transcript)
-    ]
-    body = paragraphs or ["*Nobody speaks in this recording.*\n"]
-    return "\n".join([f"---\n{matter}---\n", f"# {_unmarked(title)}\n", *body])
+    yield f"---\n{matter}---\n\n# {_unmarked(title)}\n"
+    for paragraph in _paragraphs(transcript.segments()):
+        text = _unmarked(" ".join(plain(segment.text) for segment in paragraph))
+        yield f"\n**{_clock(int(paragraph[0].start))}** {text}\n"
+    if transcript.no_speech:
+        yield "\n*Nobody speaks in this recording.*\n"
 
 
 def _unmarked(text: str) -> str:
     return MARKDOWN_ACTIVE.sub(r"\\\1", text)
 
 
-def _paragraphs(transcript: Transcript) -> Iterator[list[Segment]]:
+def _paragraphs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
     """Segments that belong together: no long pause between them, and not too much at once."""
     paragraph: list[Segment] = []
-    for segment in transcript.segments:
+    for segment in segments:
         if paragraph and (
             segment.start - paragraph[-1].end >= PARAGRAPH_PAUSE_SECONDS
             or segment.end - paragraph[0].start > LONGEST_PARAGRAPH_SECONDS

@@ -5,20 +5,19 @@ Runs in: supervisor.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipc.api_messages import Format
-from ipc.transcript import Transcript
 from supervisor.job import Job, WrittenFile
 from supervisor.job_queue import JobQueue
+from supervisor.job_transcript import JobTranscript, transcript_of
 from supervisor.job_wishes import JobWishes
 from supervisor.result_files import OutputRefused, home_of, plan, unchanged, write
 from supervisor.result_formats import render
 from supervisor.result_names import name_of, needs_language
 from supervisor.setbacks import setback_of
-from supervisor.transcript_rules import assemble
 
 TELLING_SIGNS = 40
 """By so much of a name are those files of other recordings found that could be in its way."""
@@ -43,8 +42,11 @@ class ResultWriter:
 
     async def write(
         self, job: Job, wishes: JobWishes, tell: Callable[[Job], object]
-    ) -> tuple[Job, Transcript] | None:
-        """The job with its files, and what is in them; it is `writing`. None: the files appeared while we worked."""
+    ) -> tuple[Job, JobTranscript] | None:
+        """The job with its files, and the facts of what is in them. None: the files appeared while we worked.
+
+        The job is `writing`; the segments are closed by the end.
+        """
         async with self._naming:
             planned = await self._plan(job, wishes)
             if planned is None:
@@ -52,20 +54,23 @@ class ResultWriter:
             reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
             job = await self._queue.move(job.id, "writing", outputs=reserved)
         tell(job)
-        transcript = assemble(job, await self._queue.segments(job.id))
-        outputs = await _write_all(job, await _texts(job, transcript, planned, wishes), planned)
+        with await self._queue.copies.of(job.id) as stored:
+            transcript = await asyncio.to_thread(transcript_of, job, stored)
+            outputs = await _write_all(job, _Content(job, transcript, wishes), planned)
         return replace(job, outputs=outputs), transcript
 
-    async def replace(self, job: Job, wishes: JobWishes) -> tuple[Job, Transcript]:
+    async def replace(self, job: Job, wishes: JobWishes) -> tuple[Job, JobTranscript]:
         """The same for a job that was done before; files that somebody changed since are left as they are."""
-        transcript = assemble(job, await self._queue.segments(job.id))
-        texts = await _texts(job, transcript, job.outputs, wishes)
-        ours = {
-            format: Path(written.path)
-            for format, written in job.outputs.items()
-            if await asyncio.to_thread(_is_ours, written, texts[format])
-        }
-        return replace(job, outputs={**job.outputs, **await _write_all(job, texts, ours)}), transcript
+        with await self._queue.copies.of(job.id) as stored:
+            transcript = await asyncio.to_thread(transcript_of, job, stored)
+            content = _Content(job, transcript, wishes)
+            ours = {
+                format: Path(written.path)
+                for format, written in job.outputs.items()
+                if await asyncio.to_thread(_is_ours, written, content, format)
+            }
+            outputs = await _write_all(job, content, ours)
+        return replace(job, outputs={**job.outputs, **outputs}), transcript
 
     async def _plan(self, job: Job, wishes: JobWishes) -> dict[Format, Path] | None:
         near = home_of(job, wishes.folder) / name_of(wishes.name, job)[:TELLING_SIGNS]
@@ -79,31 +84,36 @@ class ResultWriter:
             raise setback_of(refused) from refused
 
 
-async def _texts(job: Job, transcript: Transcript, formats: Iterable[Format], wishes: JobWishes) -> dict[Format, str]:
-    recording_name = Path(job.first_path).name
-    return {
-        format: await asyncio.to_thread(
-            render, transcript, format, recording_name=recording_name, highlight_words=wishes.highlight_words
-        )
-        for format in formats
-    }
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What the job's files are to hold."""
+
+    job: Job
+    transcript: JobTranscript
+    wishes: JobWishes
+
+    def of(self, format: Format) -> Iterator[bytes]:
+        name = Path(self.job.first_path).name
+        return render(self.transcript, format, recording_name=name, highlight_words=self.wishes.highlight_words)
 
 
-async def _write_all(
-    job: Job, texts: Mapping[Format, str], planned: Mapping[Format, Path]
-) -> dict[Format, WrittenFile]:
+async def _write_all(job: Job, content: _Content, planned: Mapping[Format, Path]) -> dict[Format, WrittenFile]:
     """JSON last: where it stands, the others stand too."""
     outputs: dict[Format, WrittenFile] = {}
     for format in sorted(planned, key=lambda format: format == "json"):
         path = planned[format]
         try:
-            outputs[format] = WrittenFile(str(path), await asyncio.to_thread(write, path, texts[format], job.id))
+            outputs[format] = WrittenFile(str(path), await asyncio.to_thread(write, path, content.of(format), job.id))
         except OutputRefused as refused:
             raise setback_of(refused) from refused
     return outputs
 
 
-def _is_ours(written: WrittenFile, text: str) -> bool:
+def _is_ours(written: WrittenFile, content: _Content, format: Format) -> bool:
     """Whether nobody changed the file, or it is what an upgrade that was killed had already made of it."""
-    hashes = [written.sha256, hashlib.sha256(text.encode()).hexdigest()]
-    return any(sha256 is not None and unchanged(Path(written.path), sha256) for sha256 in hashes)
+    if written.sha256 is not None and unchanged(Path(written.path), written.sha256):
+        return True
+    made = hashlib.sha256()
+    for block in content.of(format):
+        made.update(block)
+    return unchanged(Path(written.path), made.hexdigest())

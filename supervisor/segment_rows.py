@@ -5,6 +5,7 @@ Runs in: supervisor.
 
 import sqlite3
 from collections.abc import Sequence
+from typing import IO
 
 from ipc.transcript import Segment
 from supervisor.job_rows import NoSuchJob
@@ -33,14 +34,18 @@ def store_final(connection: sqlite3.Connection, job_id: int, segments: Sequence[
     )
 
 
-def load(
-    connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limit: int | None = None
-) -> list[Segment]:
-    """In the order of their ids, at most `limit`."""
+def load(connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limit: int) -> list[Segment]:
+    """In the order of their ids, at most `limit`; -1: all."""
     chosen = "INDEXED BY segments_to_align WHERE aligned = 0 AND" if unaligned_only else "WHERE"
     question = f"SELECT content FROM segments {chosen} job_id = ? ORDER BY id LIMIT ?"
-    rows = connection.execute(question, (job_id, -1 if limit is None else limit)).fetchall()
+    rows = connection.execute(question, (job_id, limit)).fetchall()
     return [Segment.model_validate_json(content) for (content,) in rows]
+
+
+def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> None:
+    """Every segment as a line of JSON, in the order of their ids. Raises OSError."""
+    question = "SELECT content FROM segments WHERE job_id = ? ORDER BY id"
+    file.writelines(content.encode() + b"\n" for (content,) in connection.execute(question, (job_id,)))
 
 
 def reopen(connection: sqlite3.Connection, job_id: int) -> None:

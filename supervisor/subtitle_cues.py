@@ -4,10 +4,10 @@ Runs in: supervisor.
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ipc.transcript import Segment, Transcript, Word
+from ipc.transcript import Segment, Word
 
 LINE_COLUMNS = 42
 """What broadcasters allow a line; a Chinese or Japanese character takes two columns."""
@@ -42,9 +42,9 @@ class Cue:
     """The segment's text where there are no lines."""
 
 
-def cues_of(transcript: Transcript) -> Iterator[Cue]:
+def cues_of(segments: Iterable[Segment]) -> Iterator[Cue]:
     """One or more cues a segment, in order. A segment without word times is one cue, however long."""
-    for segment in transcript.segments:
+    for segment in segments:
         if not segment.words:
             yield Cue(start=segment.start, end=segment.end, text=segment.text)
             continue

@@ -4,18 +4,19 @@ Runs in: supervisor.
 """
 
 import math
+import re
 import unicodedata
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
 
-from ipc.transcript import EnginesUsed, EngineUsed, Segment, Transcript, TranscriptTiming, Word
-from supervisor.job import Job
+from ipc.transcript import Segment, Word
 
 SLACK_SECONDS = 0.2
 """Aligners round and shift by a frame or two; a word this far out of order or out of its segment is pushed back,
 a word further out makes all times of its segment unbelievable."""
 REPEATS_TO_FOLD = 3
 """Whisper fills noise with one sentence over and over; people say the same thing twice."""
+NOT_SPOKEN = re.compile(r"[\W_]+")
 
 
 def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment, str | None]:
@@ -35,50 +36,31 @@ def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment,
     return segment.model_copy(update={"timing": "word", "words": repaired}), None
 
 
-def fold_repeats(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+def fold_repeats(segments: Iterable[Segment]) -> Iterator[Segment]:
     """Three or more segments of one text in a row become the first of them, flagged; ids count from 0 again."""
-    folded: list[Segment] = []
-    for _, run in groupby(segments, key=lambda segment: _spoken(segment.text)):
-        alike = tuple(run)
-        heard = sum(segment.repeats or 1 for segment in alike)
-        if len(alike) >= REPEATS_TO_FOLD:
-            alike = (alike[0].model_copy(update={"repeats": heard}),)
-        folded.extend(alike)
-    return tuple(segment.model_copy(update={"id": position}) for position, segment in enumerate(folded))
+    for position, segment in enumerate(_folded(segments)):
+        yield segment if segment.id == position else segment.model_copy(update={"id": position})
 
 
-def timing_of(segments: Sequence[Segment]) -> TranscriptTiming:
-    """`word` if every segment has its words, `segment` if none has, else `mixed`."""
-    kinds = {segment.timing for segment in segments}
-    if kinds == {"word"}:
-        return "word"
-    return "mixed" if "word" in kinds else "segment"
-
-
-def joined(texts: Sequence[str]) -> str:
-    """Texts in a row, with a space between them where their script uses spaces."""
-    whole: list[str] = []
+def joined(texts: Iterable[str]) -> Iterator[str]:
+    """Pieces of the texts in a row, with a space between them where their script uses spaces."""
+    before: str | None = None
     for text in texts:
-        if whole and not (_runs_on(whole[-1][-1:]) and _runs_on(text[:1])):
-            whole.append(" ")
-        whole.append(text)
-    return "".join(whole)
+        if before is not None and not (_runs_on(before[-1:]) and _runs_on(text[:1])):
+            yield " "
+        yield text
+        before = text
 
 
-def assemble(job: Job, segments: Sequence[Segment]) -> Transcript:
-    """The transcript of a job as its segments stand, echoes folded."""
-    segments = fold_repeats(segments)
-    return Transcript(
-        text=joined([segment.text for segment in segments]),
-        language=job.language if segments else None,
-        language_probability=job.language_probability if segments else None,
-        duration=job.audio_seconds if job.audio_seconds is not None else max((s.end for s in segments), default=0.0),
-        timing=timing_of(segments),
-        no_speech=not segments,
-        segments=segments,
-        word_segments=tuple(word for segment in segments for word in segment.words),
-        engine=EnginesUsed(transcriber=_engine(job.transcribed_by), aligner=_engine(job.aligned_by)),
-    )
+def _folded(segments: Iterable[Segment]) -> Iterator[Segment]:
+    for _, run in groupby(segments, key=lambda segment: _spoken(segment.text)):
+        alike = tuple(islice(run, REPEATS_TO_FOLD))
+        if len(alike) < REPEATS_TO_FOLD:
+            yield from alike
+        else:
+            # Hours of one sentence are counted, not kept.
+            heard = sum(segment.repeats or 1 for segment in chain(alike, run))
+            yield alike[0].model_copy(update={"repeats": heard})
 
 
 def _in_order(segment: Segment, words: Sequence[Word]) -> tuple[Word, ...] | None:
@@ -106,8 +88,7 @@ def _bare(text: str) -> str:
 
 def _spoken(text: str) -> str:
     """Without case, punctuation and space; where nothing is left (`…`, `♪`), the signs themselves."""
-    letters = "".join(sign for sign in text.casefold() if sign.isalnum())
-    return letters or _bare(text)
+    return NOT_SPOKEN.sub("", text.casefold()) or _bare(text)
 
 
 def _runs_on(sign: str) -> bool:
@@ -118,7 +99,3 @@ def _runs_on(sign: str) -> bool:
         and unicodedata.east_asian_width(sign) in ("W", "F")
         and not unicodedata.name(sign, "").startswith("HANGUL")
     )
-
-
-def _engine(as_json: str | None) -> EngineUsed | None:
-    return None if as_json is None else EngineUsed.model_validate_json(as_json)

@@ -4,7 +4,7 @@ Runs in: the test process.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -55,8 +55,8 @@ class DeskInMemory:
             raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them")
         return self.list[job_id]
 
-    async def transcript(self, job_id: int, format: Format) -> str:
-        return f"{job_id} as {format}: Grüße"
+    async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
+        return iter([f"{job_id} as {format}: ".encode(), "Grüße".encode()])
 
     async def status(self) -> StatusView:
         return StatusView(

@@ -68,7 +68,7 @@ def test_skip_has_nothing_to_do_once_all_are_there(tmp_path: Path, talk: Job) ->
 def test_our_own_files_are_renewed_until_somebody_edits_one(tmp_path: Path, talk: Job) -> None:
     planned = plan(talk, FORMATS, None, "renew", {})
     assert planned is not None
-    ours = {str(path): write(path, f"text of {name}", 7) for name, path in planned.items()}
+    ours = {str(path): write(path, [f"text of {name}".encode()], 7) for name, path in planned.items()}
     assert plan(talk, FORMATS, None, "renew", ours) == planned
     (tmp_path / "talk.srt").write_text("corrected by hand")
     assert names(plan(talk, FORMATS, None, "renew", ours)) == ["talk (2).srt", "talk (2).txt", "talk (2).json"]
@@ -82,7 +82,7 @@ def test_two_recordings_of_one_name_never_share_a_file(tmp_path: Path, talk: Job
     expected = ["talk (2).srt", "talk (2).txt", "talk (2).json"]
     assert names(plan(other, FORMATS, None, "renew", {}, promised)) == expected
     for path in first.values():
-        write(path, "of talk.mp3", 7)
+        write(path, [b"of talk.mp3"], 7)
     assert names(plan(other, FORMATS, None, "renew", {})) == expected
 
 
@@ -95,7 +95,7 @@ def test_two_recordings_share_no_file_under_any_policy_or_template_while_both_ar
     first = plan(talk, FORMATS, None, policy, {}, {}, template)
     assert first is not None
     for name, path in first.items():
-        write(path, f"{name} of talk.mp3", 7)
+        write(path, [f"{name} of talk.mp3".encode()], 7)
     theirs = {str(path): talk.path for path in first.values()}
     wav = job_for(tmp_path / "talk.wav")
     second = plan(wav, FORMATS, None, policy, {}, theirs, template)
@@ -138,7 +138,7 @@ def test_the_longest_names_still_fit_and_stay_different(tmp_path: Path, stem: st
             assert planned is not None
             for path in planned.values():
                 assert len(path.name.encode()) <= 255
-                write(path, "text", 7)
+                write(path, [b"text"], 7)
                 chosen.add(path)
     assert len(chosen) == 2 * (taken + 1) * len(FORMATS)
 
@@ -169,7 +169,7 @@ def test_a_file_where_the_folder_should_be_is_named_as_such(tmp_path: Path, talk
 def test_a_file_is_replaced_whole_and_its_hash_told(tmp_path: Path) -> None:
     path = tmp_path / "talk.srt"
     path.write_text("old")
-    sha256 = write(path, "neu\nü", 7)
+    sha256 = write(path, [b"neu\n", "ü".encode()], 7)
     assert path.read_bytes() == "neu\nü".encode()
     assert sha256 == hashlib.sha256("neu\nü".encode()).hexdigest()
     assert unchanged(path, sha256)
@@ -183,7 +183,7 @@ def test_what_a_crash_left_is_replaced_and_can_be_cleared_away(tmp_path: Path) -
     (tmp_path / ".stenod-7-srt.tmp").write_text("half a")
     (tmp_path / ".stenod-7-json.tmp").write_text("half a")
     (tmp_path / ".stenod-77-json.tmp").write_text("another job's")
-    write(tmp_path / "talk.srt", "whole", 7)
+    write(tmp_path / "talk.srt", [b"whole"], 7)
     remove_leftovers(tmp_path, 7)
     remove_leftovers(tmp_path / "gone", 7)
     assert sorted(file.name for file in tmp_path.iterdir()) == [".stenod-77-json.tmp", "talk.srt"]
@@ -194,7 +194,7 @@ def test_links_are_replaced_and_never_written_through(tmp_path: Path) -> None:
     precious.write_text("precious")
     (tmp_path / "talk.srt").symlink_to(precious)
     (tmp_path / ".stenod-7-srt.tmp").symlink_to(precious)
-    sha256 = write(tmp_path / "talk.srt", "text", 7)
+    sha256 = write(tmp_path / "talk.srt", [b"text"], 7)
     assert precious.read_text() == "precious"
     assert not (tmp_path / "talk.srt").is_symlink()
     (tmp_path / "link.srt").symlink_to(tmp_path / "talk.srt")
@@ -209,8 +209,8 @@ def test_a_named_pipe_in_the_way_blocks_nobody(tmp_path: Path) -> None:
 def test_the_folder_decides_who_may_read_unless_it_is_ours(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        write(tmp_path / "theirs.txt", "text", 7)
-        write(tmp_path / "ours.txt", "text", 7, private=True)
+        write(tmp_path / "theirs.txt", [b"text"], 7)
+        write(tmp_path / "ours.txt", [b"text"], 7, private=True)
     finally:
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("theirs.txt", "ours.txt")]
@@ -228,7 +228,7 @@ def test_a_disk_that_fails_while_flushing_leaves_the_old_file_and_no_litter(
 
     monkeypatch.setattr(result_files, "sync", no_space)
     with pytest.raises(OutputRefused) as refused:
-        write(path, "new", 7)
+        write(path, [b"new"], 7)
     assert refused.value.code == "disk_full"
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
@@ -237,8 +237,8 @@ def test_a_disk_that_fails_while_flushing_leaves_the_old_file_and_no_litter(
 def test_a_folder_in_the_way_or_gone_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "talk.srt").mkdir()
     with pytest.raises(OutputRefused) as in_the_way:
-        write(tmp_path / "talk.srt", "text", 7)
+        write(tmp_path / "talk.srt", [b"text"], 7)
     with pytest.raises(OutputRefused) as gone:
-        write(tmp_path / "gone" / "talk.srt", "text", 7)
+        write(tmp_path / "gone" / "talk.srt", [b"text"], 7)
     assert (in_the_way.value.code, gone.value.code) == ("name_is_a_folder", "folder_missing")
     assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from ipc.api_messages import Format
 from ipc.transcript import EnginesUsed, EngineUsed, Segment, Transcript, Word
+from supervisor.job_transcript import JobTranscript
 from supervisor.result_formats import plain, render
 from supervisor.subtitle_cues import LINE_COLUMNS, LONGEST_CUE_SECONDS
-from supervisor.transcript_rules import joined, timing_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -61,7 +61,7 @@ TEXT = st.lists(st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=12), min
 
 
 @st.composite
-def transcripts(draw: st.DrawFn) -> Transcript:
+def transcripts(draw: st.DrawFn) -> JobTranscript:
     segments: list[Segment] = []
     at = 0.0
     for text in draw(st.lists(TEXT.map(str.strip).filter(bool), max_size=5)):
@@ -81,15 +81,14 @@ def transcripts(draw: st.DrawFn) -> Transcript:
     return transcript_of(*segments)
 
 
-def transcript_of(*segments: Segment) -> Transcript:
-    return Transcript(
-        text=joined([segment.text for segment in segments]),
+def transcript_of(*segments: Segment) -> JobTranscript:
+    return JobTranscript(
+        segments,
         language="en",
+        language_probability=None,
         duration=4321.5,
-        timing=timing_of(segments),
+        timing="mixed",
         no_speech=not segments,
-        segments=segments,
-        word_segments=tuple(word for segment in segments for word in segment.words),
         engine=EnginesUsed(transcriber=EngineUsed(engine="mlx", model="tiny.en", device="cpu")),
     )
 
@@ -100,8 +99,11 @@ def spoken_at(*words: tuple[str, float, float], text: str = "") -> Segment:
     return Segment(id=0, start=timed[0].start, end=timed[-1].end, text=text, timing="word", words=timed)
 
 
-def shown(transcript: Transcript, format: Format, highlight_words: bool = False) -> str:
-    return render(transcript, format, recording_name="talk.mp3", highlight_words=highlight_words)
+def shown(
+    transcript: JobTranscript, format: Format, highlight_words: bool = False, recording_name: str = "talk.mp3"
+) -> str:
+    blocks = render(transcript, format, recording_name=recording_name, highlight_words=highlight_words)
+    return b"".join(blocks).decode()
 
 
 def letters(text: str) -> str:
@@ -110,12 +112,14 @@ def letters(text: str) -> str:
 
 @settings(max_examples=40)
 @given(transcripts())
-def test_json_holds_everything_as_it_was_said(transcript: Transcript) -> None:
+def test_json_holds_everything_as_it_was_said(transcript: JobTranscript) -> None:
     text = shown(transcript, "json")
     content = json.loads(text)
-    assert content["text"] == transcript.text
-    assert [segment["text"] for segment in content["segments"]] == [segment.text for segment in transcript.segments]
-    assert [word["word"] for word in content["word_segments"]] == [word.word for word in transcript.word_segments]
+    read = Transcript.model_validate(content)
+    assert read.text == "".join(transcript.text())
+    assert [segment.text for segment in read.segments] == [segment.text for segment in transcript.segments()]
+    assert [word.word for word in read.word_segments] == [word.word for word in transcript.words()]
+    assert read.word_segments == tuple(word for segment in read.segments for word in segment.words)
     for segment in content["segments"]:
         times = [segment["start"], *(t for word in segment["words"] for t in (word["start"], word["end"]))]
         assert [*times, segment["end"]] == sorted([*times, segment["end"]])
@@ -153,10 +157,10 @@ def test_json_has_the_promised_names_and_only_says_interpolated_where_it_is() ->
 
 @settings(max_examples=40)
 @given(transcripts())
-def test_srt_reads_back_with_every_letter_and_no_markup(transcript: Transcript) -> None:
+def test_srt_reads_back_with_every_letter_and_no_markup(transcript: JobTranscript) -> None:
     cues = list(srt.parse(shown(transcript, "srt")))
     assert letters("".join(cue.content for cue in cues)) == letters(
-        "".join(plain(s.text) for s in transcript.segments)
+        "".join(plain(s.text) for s in transcript.segments())
     )
     assert [cue.index for cue in cues] == list(range(1, len(cues) + 1))
     assert all(cue.start < cue.end for cue in cues)
@@ -165,7 +169,7 @@ def test_srt_reads_back_with_every_letter_and_no_markup(transcript: Transcript) 
 
 @settings(max_examples=40)
 @given(transcripts(), st.booleans())
-def test_vtt_reads_back_without_a_live_tag(transcript: Transcript, highlight_words: bool) -> None:
+def test_vtt_reads_back_without_a_live_tag(transcript: JobTranscript, highlight_words: bool) -> None:
     text = shown(transcript, "vtt", highlight_words)
     read = webvtt.WebVTT.from_string(text, strict=True)
     assert text.startswith("WEBVTT\n")
@@ -177,25 +181,25 @@ def test_vtt_reads_back_without_a_live_tag(transcript: Transcript, highlight_wor
         heard = "".join(cue.raw_text for cue in read.captions)
         for escaped, sign in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
             heard = heard.replace(escaped, sign)
-        assert letters(heard) == letters("".join(plain(segment.text) for segment in transcript.segments))
+        assert letters(heard) == letters("".join(plain(segment.text) for segment in transcript.segments()))
 
 
 @settings(max_examples=40)
 @given(transcripts())
-def test_txt_and_tsv_have_a_line_for_each_segment(transcript: Transcript) -> None:
-    texts = [plain(segment.text) for segment in transcript.segments]
+def test_txt_and_tsv_have_a_line_for_each_segment(transcript: JobTranscript) -> None:
+    texts = [plain(segment.text) for segment in transcript.segments()]
     assert shown(transcript, "txt").splitlines() == texts
     header, *rows = csv.reader(io.StringIO(shown(transcript, "tsv")), delimiter="\t", quoting=csv.QUOTE_NONE)
     assert header == ["start", "end", "text"]
     assert [row[2].removeprefix("'") for row in rows] == [text.removeprefix("'") for text in texts]
     assert not any(row[2].startswith(("=", "+", "-", "@")) for row in rows)
-    assert [int(row[0]) for row in rows] == [round(segment.start * 1000) for segment in transcript.segments]
+    assert [int(row[0]) for row in rows] == [round(segment.start * 1000) for segment in transcript.segments()]
 
 
 @settings(max_examples=40)
 @given(transcripts(), TEXT)
-def test_markdown_front_matter_is_yaml_and_the_rest_is_text(transcript: Transcript, name: str) -> None:
-    text = render(transcript, "md", recording_name=f"{name}.mp3", highlight_words=False)
+def test_markdown_front_matter_is_yaml_and_the_rest_is_text(transcript: JobTranscript, name: str) -> None:
+    text = shown(transcript, "md", recording_name=f"{name}.mp3")
     _, matter, body = re.split(r"^---\n", text, maxsplit=2, flags=re.MULTILINE)
     facts = yaml.safe_load(matter)
     assert facts["source"] == f"{name}.mp3"
@@ -203,7 +207,7 @@ def test_markdown_front_matter_is_yaml_and_the_rest_is_text(transcript: Transcri
     assert not re.search(r"(?<!\\)(\\\\)*[<>`_\[\]&]", body)
     assert not re.search(r"https?://", body)
     if not transcript.no_speech:
-        texts = [PurePath(f"{name}.mp3").stem, *(segment.text for segment in transcript.segments)]
+        texts = [PurePath(f"{name}.mp3").stem, *(segment.text for segment in transcript.segments())]
         untimed = re.sub(r"^\*\*[\d:]+\*\* ", "", body, flags=re.MULTILINE)
         assert letters(untimed) == letters("".join(plain(text) for text in texts))
 

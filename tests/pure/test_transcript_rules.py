@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed, Segment, Word
 from supervisor.job import FileIdentity, Job
-from supervisor.transcript_rules import SLACK_SECONDS, assemble, fold_repeats, joined, timing_of, with_words
+from supervisor.job_transcript import transcript_of
+from supervisor.transcript_rules import SLACK_SECONDS, fold_repeats, joined, with_words
 
 SEGMENT = Segment(id=4, start=10.0, end=14.0, text="nobody was hurt", avg_logprob=-0.2)
 
@@ -105,7 +106,7 @@ def test_whatever_an_aligner_says_the_text_stands_and_times_rise_inside_the_segm
 
 
 def test_three_of_the_same_in_a_row_become_one_and_say_so() -> None:
-    folded = fold_repeats(segments_saying("Hello.", "Thank you.", "thank you", "Thank, you!", "Bye.", "Bye."))
+    folded = list(fold_repeats(segments_saying("Hello.", "Thank you.", "thank you", "Thank, you!", "Bye.", "Bye.")))
     assert [(segment.id, segment.text, segment.repeats) for segment in folded] == [
         (0, "Hello.", None),
         (1, "Thank you.", 3),
@@ -121,42 +122,43 @@ def test_signs_without_letters_are_the_same_only_if_they_are_the_same_signs() ->
 
 @given(st.lists(st.sampled_from(["a", "A.", "b"]), max_size=30).map(lambda texts: segments_saying(*texts)))
 def test_folding_counts_everything_and_folding_again_changes_nothing(segments: list[Segment]) -> None:
-    folded = fold_repeats(segments)
+    folded = list(fold_repeats(segments))
     assert sum(segment.repeats or 1 for segment in folded) == len(segments)
     assert [segment.id for segment in folded] == list(range(len(folded)))
-    assert fold_repeats(folded) == folded
+    assert list(fold_repeats(folded)) == folded
 
 
 def test_timing_is_true_to_the_content() -> None:
     timed, _ = with_words(SEGMENT, said(("nobody", 10, 11), ("was", 11, 12), ("hurt", 12, 13)))
-    assert timing_of([]) == "segment"
-    assert timing_of([SEGMENT]) == "segment"
-    assert timing_of([timed]) == "word"
-    assert timing_of([timed, SEGMENT]) == "mixed"
+    assert transcript_of(job(), []).timing == "segment"
+    assert transcript_of(job(), [SEGMENT]).timing == "segment"
+    assert transcript_of(job(), [timed]).timing == "word"
+    assert transcript_of(job(), [timed, SEGMENT]).timing == "mixed"
 
 
 def test_texts_are_joined_as_their_script_does_it() -> None:
-    assert joined(["Hello.", "World."]) == "Hello. World."
-    assert joined(["你好。", "世界"]) == "你好。世界"
-    assert joined(["こんにちは", "Tokyo", "へ"]) == "こんにちは Tokyo へ"
-    assert joined(["안녕하세요", "세계"]) == "안녕하세요 세계"
-    assert joined([]) == ""
+    assert "".join(joined(["Hello.", "World."])) == "Hello. World."
+    assert "".join(joined(["你好。", "世界"])) == "你好。世界"
+    assert "".join(joined(["こんにちは", "Tokyo", "へ"])) == "こんにちは Tokyo へ"
+    assert "".join(joined(["안녕하세요", "세계"])) == "안녕하세요 세계"
+    assert "".join(joined([])) == ""
 
 
 def test_a_transcript_says_who_heard_and_who_timed_it() -> None:
     timed, _ = with_words(SEGMENT, said(("nobody", 10, 11), ("was", 11, 12), ("hurt", 12, 13)))
     mlx = EngineUsed(engine="mlx", model="tiny.en", device="cpu")
-    transcript = assemble(
+    transcript = transcript_of(
         job(language="en", language_probability=0.9, audio_seconds=20.0, transcribed_by=mlx.model_dump_json()),
         [timed, Segment(id=1, start=15, end=16, text="bye")],
     )
-    assert (transcript.text, transcript.language, transcript.duration) == ("nobody was hurt bye", "en", 20.0)
+    assert "".join(transcript.text()) == "nobody was hurt bye"
+    assert (transcript.language, transcript.duration) == ("en", 20.0)
     assert (transcript.timing, transcript.no_speech) == ("mixed", False)
-    assert transcript.word_segments == timed.words
+    assert tuple(transcript.words()) == timed.words
     assert (transcript.engine.transcriber, transcript.engine.aligner) == (mlx, None)
 
 
 def test_silence_is_an_empty_transcript_that_says_nobody_speaks() -> None:
-    transcript = assemble(job(language="en", audio_seconds=3.0), [])
-    assert (transcript.text, transcript.language, transcript.no_speech) == ("", None, True)
+    transcript = transcript_of(job(language="en", audio_seconds=3.0), [])
+    assert ("".join(transcript.text()), transcript.language, transcript.no_speech) == ("", None, True)
     assert (transcript.timing, transcript.duration) == ("segment", 3.0)
