@@ -1,26 +1,28 @@
-"""When each word of a known text is said: WhisperX's forced alignment. The only file that names whisperx and torch.
+"""When each word of a known text is said: WhisperX's forced alignment.
 
 Runs in: worker.
 
-Of WhisperX we take the models, the trellis and the way through it (`whisperx.alignment`), letter by letter; words are
-cut from our own text. Its `align()` on top of them splits sentences with NLTK, which it would download, and regroups
-them with pandas, where text can get lost.
+Of WhisperX we take the models, the scores of their letters and the way through them, letter by letter; words are cut
+from our own text. Its `align()` splits sentences with NLTK, which it would download, and regroups them with pandas,
+where text can get lost; its imports take three times as long as torch's. Tests hold words and times against it.
 """
 
-import logging
 import os
 import pickle
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 
+from config.model_names import ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
 from workers.alignment_models import (
@@ -31,9 +33,12 @@ from workers.alignment_models import (
     needs_model,
     no_alignment_model,
 )
+from workers.alignment_weights import blank_of, read_bundle, read_folder
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
+from workers.letter_path import Scores, find_letters
+from workers.network_precision import network_of
 from workers.rough_words import Letter, mend, positions_of, rough_word
-from workers.torch_bundles import BUNDLE_ADDRESS, bundle_file, checkpoints_folder, what_is_torn_in_bundle
+from workers.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
 from workers.word_times import WITHOUT_SPACES, split_words
 
 log = structlog.get_logger()
@@ -52,12 +57,11 @@ class Opened:
     """A model in memory."""
 
     found: AlignmentModel
-    network: Any
-    """Samples (1, n) → scores of each letter in each frame (1, frames, letters)."""
-    letters: dict[str, int]
+    network: Callable[[Any], Any]
+    """Samples (n,) → log probability of each letter in each frame (frames, letters), tensors."""
+    letters: Mapping[str, int]
     """Letter → column; a space is `|`."""
     blank: int
-    is_bundle: bool
 
 
 class WhisperxAligner:
@@ -65,21 +69,18 @@ class WhisperxAligner:
     (https://github.com/pytorch/pytorch/issues/92222). Fails as `workers.engine.Aligner` says."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
-        """Seconds for the import alone. Warms the model of `setup.language`; a missing default is no failure yet."""
+        """Warms the model of `setup.language`; a missing default is no failure yet."""
         self.setup = setup
         self.downloading = downloading
         self.in_memory: OrderedDict[str, Opened] = OrderedDict()
         be_quiet_and_offline(setup.allow_download)
 
         import torch
-        from whisperx import alignment
 
-        logging.getLogger("whisperx").setLevel(logging.ERROR)
         if setup.threads > 0:
             torch.set_num_threads(setup.threads)
         self.torch: Any = torch
-        self.whisperx: Any = alignment
-        self.defaults = DefaultModels(alignment.DEFAULT_ALIGN_MODELS_TORCH, alignment.DEFAULT_ALIGN_MODELS_HF)
+        self.defaults = DefaultModels(ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS)
         name = self._warm(setup.language or MOST_LIKELY_LANGUAGE)
         return Loaded(
             model=name, device="cpu", versions={package: version(package) for package in ("whisperx", "torch")}
@@ -143,16 +144,16 @@ class WhisperxAligner:
     def _open(self, found: AlignmentModel) -> Opened:
         if found.folder is None:
             self._fetch_bundle(found.name)
-        language = next(iter(found.languages or {MOST_LIKELY_LANGUAGE}))
+        where = found.folder or bundle_file(found.name)
         try:
-            # It prints its errors, and a worker's standard output is nobody's.
-            with redirect_stdout(StringIO()):
-                network, about = self.whisperx.load_align_model(language, "cpu", str(found.folder or found.name))
-        except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            raise damaged(found.folder or checkpoints_folder(), str(error)) from error
-        letters: dict[str, int] = about["dictionary"]
-        blank = next((letters[name] for name in ("[pad]", "<pad>") if name in letters), 0)
-        return Opened(found, network.eval(), letters, blank, is_bundle=found.folder is None)
+            model = read_folder(where) if found.folder is not None else read_bundle(found.name, where)
+            if model is None:
+                return open_as_whisperx(found, where)
+            return Opened(found, network_of(model, found.name), model.letters, model.blank)
+        except KeyError as error:
+            raise damaged(where, f"it lacks {error}") from error
+        except (OSError, EOFError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+            raise damaged(where, str(error)) from error
 
     def _fetch_bundle(self, name: str) -> None:
         """Makes sure that torchaudio finds a bundle's weights on disk. Raises EngineRefusal `needs_model`."""
@@ -174,13 +175,10 @@ class WhisperxAligner:
         except EngineRefusal as refusal:
             raise needs_model(name, f": {refusal.message}") from refusal
 
-    def _letter_scores(self, model: Opened, audio: Audio) -> Any:
-        """Log probability of each letter in each frame, a tensor (frames, letters)."""
+    def _letter_scores(self, model: Opened, audio: Audio) -> Scores:
         samples = np.pad(audio, (0, max(SHORTEST_SAMPLES - len(audio), 0)))
-        with self.torch.inference_mode():
-            answer = model.network(self.torch.from_numpy(samples).unsqueeze(0))
-            scores = answer[0] if model.is_bundle else answer.logits
-            return self.torch.log_softmax(scores, dim=-1)[0]
+        scores: Scores = model.network(self.torch.from_numpy(samples)).numpy()
+        return scores
 
     def _time_letters(self, model: Opened, segment: Segment, audio: Audio, language: str) -> dict[int, Letter]:
         """Position in the text → when that character is heard; empty if no way leads through the sound.
@@ -188,32 +186,41 @@ class WhisperxAligner:
         The same as `whisperx.alignment.align` does: a character without a letter of its own matches whatever is said.
         """
         positions, symbols = spoken_symbols(segment.text, language)
-        columns = [model.letters.get(symbol, model.blank) for symbol in symbols]
         scores = self._letter_scores(model, audio)
-        frames, width = scores.shape
-        if not columns or len(columns) > frames:
-            return {}
-        with self.torch.inference_mode():
-            heard = self.torch.arange(width) != model.blank
-            anything = scores[:, heard].max(dim=1, keepdim=True).values
-            scores = self.torch.cat([scores, anything], dim=1)
-            tokens = [width if column == model.blank else column for column in columns]
-            trellis = self.whisperx.get_trellis(scores, self.torch.tensor(tokens), model.blank)
-            path = self.whisperx.backtrack(trellis, scores, tokens, model.blank)
-        if path is None:
+        frames, unknown = scores.shape
+        columns = [model.letters.get(symbol, unknown) for symbol in symbols]
+        anything = np.delete(scores, model.blank, axis=1).max(axis=1, keepdims=True)
+        heard = find_letters(np.concatenate([scores, anything], axis=1), columns, model.blank)
+        if heard is None:
             return {}
         frame_seconds = len(audio) / SAMPLE_RATE / frames
+        starts = segment.start + heard.first_frames * frame_seconds
+        ends = segment.start + heard.end_frames * frame_seconds
         return {
-            position: Letter(
-                start=segment.start + found.start * frame_seconds,
-                end=segment.start + found.end * frame_seconds,
-                score=found.score,
-                known=token != width,
-            )
-            for position, token, found in zip(
-                positions, tokens, self.whisperx.merge_repeats(path, symbols), strict=True
+            position: Letter(start, end, score, known=column not in (unknown, model.blank))
+            for position, column, start, end, score in zip(
+                positions, columns, starts.tolist(), ends.tolist(), heard.scores.tolist(), strict=True
             )
         }
+
+
+def open_as_whisperx(found: AlignmentModel, folder: Path) -> Opened:
+    """What `workers.letter_network` does not compute (adapters, other activations), with all the imports it takes."""
+    import torch
+    from whisperx.alignment import load_align_model
+
+    language = next(iter(found.languages or {MOST_LIKELY_LANGUAGE}))
+    # It prints its errors, and a worker's standard output is nobody's.
+    with redirect_stdout(StringIO()):
+        network, about = load_align_model(language, "cpu", str(folder))
+    network.eval()
+    log.info("alignment_model_opened_as_whisperx", model=found.name)
+
+    def scores(samples: Any) -> Any:
+        with torch.inference_mode():
+            return torch.log_softmax(network(samples.unsqueeze(0)).logits[0], dim=-1)
+
+    return Opened(found, scores, about["dictionary"], blank_of(about["dictionary"]))
 
 
 def spoken_symbols(text: str, language: str) -> tuple[list[int], list[str]]:

@@ -13,6 +13,7 @@ from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
+from workers.alignment_models import STARTER_FOLDER
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
 from workers.whisperx_aligner import WhisperxAligner
 from workers.whisperx_transcriber import WhisperxTranscriber
@@ -159,13 +160,9 @@ def test_the_letters_times_are_those_of_whisperx_itself_less_the_starters_bias(
     audio = recording("memo")
     text = "Note to self, the ferry leaves at 9.30 on Thursday morning."
     segment = Segment(id=0, start=0.0, end=5.6, text=text)
-    model = aligner.in_memory["starter"]
+    network, about = alignment.load_align_model("en", "cpu", str(STARTER_FOLDER))
     theirs = alignment.align(
-        [{"start": 0.0, "end": 5.6, "text": text}],
-        model.network,
-        {"language": "en", "dictionary": model.letters, "type": "huggingface"},
-        sound_of(segment, audio),
-        "cpu",
+        [{"start": 0.0, "end": 5.6, "text": text}], network, about, sound_of(segment, audio), "cpu"
     )["word_segments"]
     ours = aligner.align(sound_of(segment, audio), segment, "en")
     assert [word.end for word in ours] == pytest.approx([word["end"] for word in theirs], abs=0.002)

@@ -1,0 +1,74 @@
+"""Rows times a matrix, in the precision that a processor is quick at.
+
+Runs in: worker. Imports torch when a matrix is made.
+
+Which of these may be used is for `workers.network_precision` to find out.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+Matrix = Callable[[Any], Any]
+"""Rows (n, in) → rows (n, out), float32 tensors."""
+MatrixKind = Callable[[Any, Any], Matrix]
+"""Weight (out, in) and bias (out,) or None, float32 tensors → the matrix."""
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+WEIGHT_STEPS = 63
+"""Of the 127 that eight bits offer: AVX2 sums two products up in sixteen bits, and more than this would overflow."""
+FEW_INPUTS = 64
+"""A matrix this narrow is no work, and what it multiplies is often the bare sound."""
+
+
+def exact(weight: Any, bias: Any) -> Matrix:
+    """Full precision. Holds on to what it is given."""
+    from torch.nn.functional import linear
+
+    return partial(linear, weight=weight, bias=bias)
+
+
+def sixteen_bit(weight: Any, bias: Any) -> Matrix:
+    """bfloat16 in, float32 out. Without instructions of its own for it a processor is twenty times slower at this."""
+    import torch
+    from torch.nn.functional import linear
+
+    if weight.shape[1] <= FEW_INPUTS:
+        return exact(weight.clone(), bias)
+    short = weight.to(torch.bfloat16)
+    short_bias = None if bias is None else bias.to(torch.bfloat16)
+    return lambda rows: linear(rows.to(torch.bfloat16), short, short_bias).to(torch.float32)
+
+
+def eight_bit(weight: Any, bias: Any) -> Matrix:
+    """int8, a scale for each row of the weight, and for what comes in a scale found each time."""
+    import torch
+
+    if weight.shape[1] <= FEW_INPUTS:
+        return exact(weight.clone(), bias)
+    steps = weight.abs().amax(dim=1).clamp_min(1e-12) / WEIGHT_STEPS
+    whole = (weight / steps[:, None]).round_().to(torch.int8)
+    zeros = torch.zeros(len(steps), dtype=torch.long)
+    quantized = torch._make_per_channel_quantized_tensor(whole, steps.double(), zeros, 0)
+    torch.backends.quantized.engine = "onednn"
+    packed = torch.ops.quantized.linear_prepack(quantized, bias)
+    return lambda rows: torch.ops.quantized.linear_dynamic(rows, packed, False)
+
+
+def reduced_kinds(cpu_flags: frozenset[str], quantized_engines: list[str]) -> dict[str, MatrixKind]:
+    """Name → what this processor could be quicker with, the most exact first."""
+    if cpu_flags & {"avx512_bf16", "amx_bf16"}:
+        return {"bfloat16": sixteen_bit}
+    if cpu_flags & {"avx2", "avx512_vnni", "avx_vnni"} and "onednn" in quantized_engines:
+        return {"int8": eight_bit}
+    return {}
+
+
+def flags_of_cpu(listing: Path = CPU_FLAGS) -> frozenset[str]:
+    """What the processor can do, in Linux's words; nothing elsewhere: Apple's is quickest at full precision."""
+    try:
+        lines = listing.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
