@@ -2,8 +2,8 @@
 
 Runs in: worker.
 
-For some engines a batch is one call into native code, silent until it returns. On a slow machine a large model can sit
-longer over four chunks than the supervisor waits for a sign of life, and would be killed for being slow.
+For some engines a batch is one call into native code, silent until it returns. On a slow machine a large model can
+sit longer over four chunks than the supervisor waits for a sign of life, and would be killed for being slow.
 """
 
 from dataclasses import dataclass

@@ -104,9 +104,7 @@ class Decoding:
         step = choose(self.rules.first(decoder.logits(state[:, -1])), temperature, 0)
         return self.rules.nothing_said(len(rows)).then(step[0], self.rules.first_time), step
 
-    def go_on(
-        self, decoder: DecoderRows, said: Said, temperature: float, n: int
-    ) -> tuple[Said, tuple[Any, Any]]:
+    def go_on(self, decoder: DecoderRows, said: Said, temperature: float, n: int) -> tuple[Said, tuple[Any, Any]]:
         """Token number `n` of every row and its logarithmic probability."""
         state = decoder.read(said.last[:, None])
         step = choose(self.rules.further(decoder.logits(state[:, -1]), said), temperature, n)
