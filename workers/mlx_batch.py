@@ -9,8 +9,8 @@ MOST_CHUNKS = 16
 """A GPU is busy with fewer; more would only put off the moment at which their text is there."""
 MEMORY_SHARE = 0.5
 """Of what MLX may have; the aligner and the owner's own programs live in the rest."""
-WINDOWS_AT_WORK = 2
-"""What the encoder needs beside the rows: the widest layer's input and output for what it encodes at once."""
+ENCODED_TOGETHER = 4
+"""Chunks that a GPU encodes at once; on a CPU together is no faster, and one by one there are more signs of life."""
 
 
 class Dimensions(Protocol):
@@ -35,6 +35,7 @@ def bytes_a_chunk(dimensions: Dimensions, number_bytes: int) -> int:
 
 def chunks_that_fit(memory_bytes: int, weights_bytes: int, dimensions: Dimensions, number_bytes: int) -> int:
     """Chunks for one batch, at least one."""
-    encoder_at_work = WINDOWS_AT_WORK * dimensions.n_audio_ctx * 8 * dimensions.n_audio_state * number_bytes
+    widest_layer = 2 * dimensions.n_audio_ctx * 4 * dimensions.n_audio_state * number_bytes
+    encoder_at_work = ENCODED_TOGETHER * widest_layer
     left = memory_bytes * MEMORY_SHARE - weights_bytes - encoder_at_work
     return max(1, min(MOST_CHUNKS, int(left // bytes_a_chunk(dimensions, number_bytes))))

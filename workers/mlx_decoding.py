@@ -68,6 +68,8 @@ class Decoding:
         """(rows, 1500, state) → one text a row, at most so many tokens long."""
         import mlx.core as mx
 
+        # The last token chosen is not read, so the context may be one shorter than what is said in it.
+        longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
         rows = [Row() for _ in range(encoded.shape[0])]
         decoder = DecoderRows.listening(self.network, encoded)
         said, step = self.begin(decoder, rows, temperature)

@@ -13,6 +13,7 @@ import numpy as np
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
+from workers.mlx_batch import ENCODED_TOGETHER
 from workers.mlx_decoding import Decoded, Decoding
 from workers.mlx_model import MlxModel, give_caches_back, load_mlx_model
 from workers.mlx_network import encode
@@ -25,8 +26,6 @@ REPETITIVE_RATIO = 2.4
 """Text that zlib shrinks further than this is a loop."""
 DOUBTFUL_LOGPROB = -1.0
 SILENT_PROBABILITY = 0.6
-ENCODED_TOGETHER = 4
-"""Chunks that a GPU encodes at once; on a CPU together is no faster, and one by one there are more signs of life."""
 
 
 @dataclass(frozen=True, slots=True)

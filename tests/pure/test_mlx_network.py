@@ -106,6 +106,12 @@ def test_what_is_said_ends_at_the_limit_and_a_cancel_ends_it_at_once(decoding: D
         replace(decoding, alive=cancel_at_the_third).run(encoded, 0.0, LONGEST)
 
 
+def test_what_is_said_fits_into_the_context_behind_a_long_prompt(decoding: Decoding, encoded: Any) -> None:
+    prompted = replace(decoding, prompt=tuple(range(150)))
+    [one] = prompted.run(encoded[:1], 0.0, 2 * LONGEST)
+    assert len(one.tokens) == 200 - len(prompted.opening) + 1
+
+
 def test_of_a_long_prompt_the_end_is_read(decoding: Decoding) -> None:
     def opening(prompt: Sequence[int]) -> list[int]:
         return replace(decoding, prompt=tuple(prompt)).opening
