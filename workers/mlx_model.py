@@ -19,6 +19,7 @@ from ipc.worker_messages import WorkerSetup
 from workers.bare_package import import_bare
 from workers.engine import SAMPLE_RATE, Audio, EngineRefusal, Loaded
 from workers.mlx_batch import chunks_that_fit
+from workers.mlx_network import is_on_cpu
 from workers.models import MLX_WEIGHTS, find_model
 
 WINDOW_SECONDS = 30
@@ -128,7 +129,7 @@ def find_device() -> str:
     """What MLX counts on: `metal`, `cuda` or `cpu`."""
     import mlx.core as mx
 
-    if mx.default_device().type == mx.cpu:
+    if is_on_cpu():
         return "cpu"
     return "metal" if mx.metal.is_available() else "cuda"
 

@@ -21,7 +21,7 @@ def encode(network: Any, mels: Any, alive: Callable[[], None]) -> Any:
     from mlx import nn
 
     encoder = network.encoder
-    x = nn.gelu(encoder.conv2(nn.gelu(encoder.conv1(mels)))) + encoder._positional_embedding
+    x = nn.gelu(convolve(encoder.conv2, nn.gelu(convolve(encoder.conv1, mels)))) + encoder._positional_embedding
     for block in encoder.blocks:
         normed = block.attn_ln(x)
         keys, values = keys_and_values(block.attn, normed)
@@ -99,11 +99,29 @@ class DecoderRows:
         return room
 
 
+def convolve(convolution: Any, x: Any) -> Any:
+    """A convolution over three frames; on the CPU as one multiplication, which takes half the time there."""
+    import mlx.core as mx
+
+    if not is_on_cpu():
+        return convolution(x)
+    frames, kernel = x.shape[1], convolution.weight
+    padded = mx.pad(x, [(0, 0), (1, 1), (0, 0)])
+    beside = mx.concatenate([padded[:, n : n + frames : convolution.stride] for n in range(3)], axis=2)
+    return beside @ mx.contiguous(kernel.reshape(len(kernel), -1).T) + convolution.bias
+
+
+def is_on_cpu() -> bool:
+    import mlx.core as mx
+
+    return bool(mx.default_device().type == mx.cpu)
+
+
 def keys_and_values(attention: Any, x: Any) -> tuple[Any, Any]:
     import mlx.core as mx
 
     keys, values = split_heads(attention.key(x), attention.n_head), split_heads(attention.value(x), attention.n_head)
-    if mx.default_device().type == mx.cpu:
+    if is_on_cpu():
         # Turned as the weights are, see `turn_weights`: the same numbers, multiplied twice as fast.
         return mx.contiguous(keys.swapaxes(2, 3)).swapaxes(2, 3), mx.contiguous(values)
     return mx.contiguous(keys), mx.contiguous(values)
