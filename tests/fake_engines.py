@@ -131,6 +131,7 @@ class _Fake:
     """What both roles share: telling from `setup.model` what to do, and doing it when the time comes."""
 
     batch_size = 1
+    shows_life = False
     misbehave: Callable[[], object] | None = None
     on_load = False
 

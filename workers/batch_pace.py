@@ -2,29 +2,36 @@
 
 Runs in: worker.
 
-A batch is one call into native code, silent until it returns. On a slow machine a large model can sit longer over
-four chunks than the supervisor waits for a sign of life, and would be killed for being slow.
+For some engines a batch is one call into native code, silent until it returns. On a slow machine a large model can
+sit longer over four chunks than the supervisor waits for a sign of life, and would be killed for being slow.
 """
 
 from dataclasses import dataclass
 
-LONGEST_STEP_SECONDS = 20.0
-"""What a batch should take at most: a sixth of the default deadline for progress."""
+LONGEST_SILENCE_SECONDS = 20.0
+"""What a batch should take at most if the engine is silent over it: a sixth of the default deadline for progress."""
+LONGEST_BATCH_SECONDS = 120.0
+"""And if it is not: so much work is done again after a crash, and so long the percent of a job stands still."""
+SHORT_RECORDING_SECONDS = 300.0
+"""Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPace:
     """What was seen of the engine's speed in this process."""
 
+    shows_life: bool = False
+    """Whether the engine is heard from within a batch."""
     seconds_a_chunk: float | None = None
     """None: it has not been tried yet."""
 
-    def size(self, most: int) -> int:
-        """Chunks for the next batch: one to find out, then as many as fit into a step."""
+    def size(self, most: int, audio_left_seconds: float) -> int:
+        """Chunks for the next batch: one to find out, then as many as fit into the time."""
         if self.seconds_a_chunk is None:
-            return 1
-        return max(1, min(most, int(LONGEST_STEP_SECONDS / max(self.seconds_a_chunk, 1e-3))))
+            return most if self.shows_life and audio_left_seconds <= SHORT_RECORDING_SECONDS else 1
+        longest_seconds = LONGEST_BATCH_SECONDS if self.shows_life else LONGEST_SILENCE_SECONDS
+        return max(1, min(most, int(longest_seconds / max(self.seconds_a_chunk, 1e-3))))
 
     def after(self, chunks: int, seconds: float) -> "BatchPace":
         """The pace once a batch has taken so long. The slowest counts: a chunk that is heard again takes longer."""
-        return BatchPace(max(seconds / chunks, self.seconds_a_chunk or 0.0))
+        return BatchPace(self.shows_life, max(seconds / chunks, self.seconds_a_chunk or 0.0))

@@ -89,6 +89,8 @@ class Transcriber(Protocol):
 
     batch_size: int
     """How many chunks `transcribe` likes to have at once."""
+    shows_life: bool
+    """Whether `transcribe` calls `wanted.alive` so often within a batch that a batch of any size is no silence."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""

@@ -13,7 +13,11 @@ import numpy as np
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
+from workers.mlx_batch import ENCODED_TOGETHER
+from workers.mlx_decoding import Decoded, Decoding
 from workers.mlx_model import MlxModel, give_caches_back, load_mlx_model
+from workers.mlx_network import encode
+from workers.mlx_token_rules import token_rules
 from workers.timestamp_tokens import Reading, read_timestamps
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -22,7 +26,6 @@ REPETITIVE_RATIO = 2.4
 """Text that zlib shrinks further than this is a loop."""
 DOUBTFUL_LOGPROB = -1.0
 SILENT_PROBABILITY = 0.6
-BATCH_ON_METAL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +42,23 @@ class MlxTranscriber:
     """Transcriber on mlx-whisper: chunks in batches, greedy first, each chunk on its own (no previous text)."""
 
     batch_size = 1
-    """On the CPU a batch is no faster than its parts, and a crash would cost all of them."""
+    shows_life = True
     model: MlxModel
+    known: tuple[Audio, Any] | None = None
+    """The audio whose language was asked for, and what the encoder made of it: it comes again as the first chunk."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         self.model = load_mlx_model(setup, downloading)
-        self.batch_size = setup.batch_size or (BATCH_ON_METAL if self.model.device == "metal" else 1)
+        self.batch_size = setup.batch_size or self.model.chunks_at_once()
         self.warm_up()
         return self.model.loaded()
 
     def warm_up(self) -> None:
-        """One token of silence: kernels are compiled and weights are in memory before the first job."""
-        silence = self.model.mel(np.zeros(SAMPLE_RATE, np.float32))
-        self.decode([silence], Wanted("en"), temperature=0.0, longest_tokens=1)
+        """One token of silence, so that a GPU's kernels are there before the first job. A CPU has none to compile."""
+        self.model.tokenizer("en")
+        if self.model.device != "cpu":
+            silence = Stretch(0, 0.0, np.zeros(SAMPLE_RATE, np.float32))
+            self.decode(self.encode([silence], Wanted("en")), Wanted("en"), temperature=0.0, longest_tokens=1)
 
     def check(self, language: str | None, task: Task) -> None:
         if language is not None and not self.model.knows(language):
@@ -72,7 +79,9 @@ class MlxTranscriber:
             return "en", 1.0
         from mlx_whisper.decoding import detect_language
 
-        _, probabilities = detect_language(self.model.network, self.model.mel(audio))
+        [encoded] = self.encode([Stretch(0, 0.0, audio)], Wanted("en"))
+        self.known = audio, encoded
+        _, probabilities = detect_language(self.model.network, encoded)
         language = max(probabilities, key=probabilities.__getitem__)
         return language, float(probabilities[language])
 
@@ -95,44 +104,50 @@ class MlxTranscriber:
         return [widen(stretches, chunk) for stretches, chunk in zip(heard, chunks, strict=True)]
 
     def rest(self) -> None:
+        self.known = None
         give_caches_back()
 
-    def decode_with_fallback(self, stretches: Sequence[Stretch], wanted: Wanted) -> list[Any]:
-        """A DecodingResult each; those that fail are tried again, together, at rising temperatures."""
-        import mlx.core as mx
-
-        results = self.decode([self.model.mel(stretch.audio) for stretch in stretches], wanted, temperature=0.0)
+    def decode_with_fallback(self, stretches: Sequence[Stretch], wanted: Wanted) -> list[Decoded]:
+        """Those that fail are tried again, together, at rising temperatures."""
+        encoded = self.encode(stretches, wanted)
+        results = self.decode(encoded, wanted, temperature=0.0)
         for temperature in TEMPERATURES:
             failed = [n for n, result in enumerate(results) if has_failed(result)]
             if not failed:
                 break
-            mx.random.seed(0)  # the same recording gives the same transcript
-            again = self.decode([results[n].audio_features for n in failed], wanted, temperature=temperature)
+            again = self.decode([encoded[n] for n in failed], wanted, temperature)
             for n, result in zip(failed, again, strict=True):
                 results[n] = result
         return results
 
-    def decode(
-        self, inputs: Sequence[Any], wanted: Wanted, temperature: float, longest_tokens: int | None = None
-    ) -> list[Any]:
-        """Mel spectrograms or encoded audio → DecodingResults. At most half the decoder's context of text."""
+    def encode(self, stretches: Sequence[Stretch], wanted: Wanted) -> list[Any]:
+        """What the decoder listens to, (1500, state) each."""
         import mlx.core as mx
-        from mlx_whisper.decoding import DecodingOptions, decode
 
-        options = DecodingOptions(
-            task=wanted.task,
-            language=wanted.language,
-            temperature=temperature,
-            prompt=self.model.tokenizer(wanted.language).encode(f" {wanted.prompt.strip()}", disallowed_special=())
-            if wanted.prompt
-            else None,
-            sample_len=longest_tokens,
-            fp16=self.model.half,
-        )
-        results: list[Any] = decode(self.model.network, mx.stack(list(inputs)), options)
-        return results
+        known, self.known = self.known, None
+        encoded: list[Any] = [known[1]] if known and known[0] is stretches[0].audio else []
+        together = 1 if self.model.device == "cpu" else ENCODED_TOGETHER
+        while group := stretches[len(encoded) : len(encoded) + together]:
+            mels = mx.stack([self.model.mel(stretch.audio) for stretch in group])
+            rows = encode(self.model.network, mels, wanted.alive)
+            mx.eval(rows)
+            encoded += [rows[n] for n in range(len(group))]
+        return encoded
 
-    def read(self, stretch: Stretch, result: Any, wanted: Wanted) -> Reading:
+    def decode(
+        self, encoded: Sequence[Any], wanted: Wanted, temperature: float, longest_tokens: int | None = None
+    ) -> list[Decoded]:
+        """At most half the decoder's context of text for each."""
+        import mlx.core as mx
+
+        tokenizer = self.model.tokenizer(wanted.language, wanted.task)
+        network = self.model.network
+        prompt = tokenizer.encode(f" {wanted.prompt.strip()}", disallowed_special=()) if wanted.prompt else ()
+        rules = token_rules(tokenizer, network.dims.n_vocab)
+        decoding = Decoding(network, tokenizer, rules, tuple(prompt), wanted.alive)
+        return decoding.run(mx.stack(list(encoded)), temperature, longest_tokens or network.dims.n_text_ctx // 2)
+
+    def read(self, stretch: Stretch, result: Decoded, wanted: Wanted) -> Reading:
         tokenizer = self.model.tokenizer(wanted.language)
         return read_timestamps(
             result.tokens,
@@ -143,16 +158,16 @@ class MlxTranscriber:
         )
 
 
-def has_failed(result: Any) -> bool:
+def has_failed(result: Decoded) -> bool:
     repetitive = result.compression_ratio > REPETITIVE_RATIO
     return repetitive or (result.avg_logprob < DOUBTFUL_LOGPROB and not is_silence(result))
 
 
-def is_silence(result: Any) -> bool:
-    return bool(result.no_speech_prob > SILENT_PROBABILITY and result.avg_logprob < DOUBTFUL_LOGPROB)
+def is_silence(result: Decoded) -> bool:
+    return result.no_speech_prob > SILENT_PROBABILITY and result.avg_logprob < DOUBTFUL_LOGPROB
 
 
-def place(reading: Reading, stretch: Stretch, result: Any) -> list[Heard]:
+def place(reading: Reading, stretch: Stretch, result: Decoded) -> list[Heard]:
     """The reading's times from the start of the recording."""
     end = stretch.start + len(stretch.audio) / SAMPLE_RATE
     return [

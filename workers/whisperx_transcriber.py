@@ -36,6 +36,7 @@ class WhisperxTranscriber:
     """faster-whisper in int8 on the CPU and float16 on CUDA. Fails as `workers.engine.Transcriber` says."""
 
     batch_size = CHUNKS_A_BATCH_ON_CPU
+    shows_life = False
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """Opens the model's folder; nothing is fetched but by `find_model`. Half a second for the starter."""

@@ -44,7 +44,7 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
 
-    The first batch is one chunk: it tells the engine's pace, and the aligner has something to do at once.
+    The first batch of a long recording is one chunk: it tells the engine's pace, and the aligner has something to do.
     """
     from workers import speech
 
@@ -53,10 +53,11 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
-    pace = BatchPace()
+    pace = BatchPace(engine.shows_life)
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
-        while batch := list(itertools.islice(chunks, pace.size(batch_size))):
+        left_seconds = pcm.seconds - request.start_at_seconds
+        while batch := list(itertools.islice(chunks, pace.size(batch_size, left_seconds))):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)

@@ -30,7 +30,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def transcriber(models_folder: Path) -> MlxTranscriber:
     engine = MlxTranscriber()
     loaded = engine.load(setup("transcriber", models_folder), lambda: None)
-    assert (loaded.model, loaded.device in {"cpu", "metal"}) == ("starter", True)
+    assert (loaded.model, loaded.device in {"cpu", "metal", "cuda"}) == ("starter", True)
     return engine
 
 
@@ -53,7 +53,10 @@ def memo() -> Audio:
 
 @pytest.fixture(scope="module")
 def heard(transcriber: MlxTranscriber, memo: Audio) -> list[Heard]:
-    [stretches] = transcriber.transcribe([Chunk(100.0, memo)], Wanted("en"))
+    signs: list[str] = []
+    [stretches] = transcriber.transcribe([Chunk(100.0, memo)], Wanted("en", alive=lambda: signs.append("alive")))
+    layers = transcriber.model.network.dims.n_audio_layer
+    assert len(signs) > layers + len(" ".join(stretch.text for stretch in stretches).split())
     return stretches
 
 

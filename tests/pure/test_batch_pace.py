@@ -3,28 +3,36 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.batch_pace import LONGEST_STEP_SECONDS, BatchPace
+from workers.batch_pace import LONGEST_BATCH_SECONDS, LONGEST_SILENCE_SECONDS, BatchPace
+
+HOUR = 3600.0
 
 
 def test_the_first_batch_is_one_chunk_and_a_fast_engine_then_gets_all_it_likes() -> None:
-    pace = BatchPace()
-    assert pace.size(16) == 1
-    assert pace.after(1, 0.5).size(16) == 16
+    for pace in (BatchPace(), BatchPace(shows_life=True)):
+        assert pace.size(16, HOUR) == 1
+        assert pace.after(1, 0.5).size(16, HOUR) == 16
 
 
-def test_an_engine_that_needs_half_a_minute_a_chunk_gets_one_at_a_time() -> None:
-    assert BatchPace().after(1, 30.0).size(16) == 1
+def test_an_engine_that_shows_life_gets_a_short_recording_at_once() -> None:
+    assert BatchPace(shows_life=True).size(16, 120.0) == 16
+    assert BatchPace().size(16, 120.0) == 1
+
+
+def test_an_engine_that_needs_half_a_minute_a_chunk_gets_one_at_a_time_unless_it_shows_life() -> None:
+    assert BatchPace().after(1, 30.0).size(16, HOUR) == 1
+    assert BatchPace(shows_life=True).after(1, 30.0).size(16, HOUR) == 4
 
 
 def test_one_slow_batch_is_remembered() -> None:
-    assert BatchPace().after(1, 9.0).after(2, 2.0).size(16) == 2
+    assert BatchPace().after(1, 9.0).after(2, 2.0).size(16, HOUR) == 2
 
 
-@given(st.integers(1, 64), st.floats(0, 1000), st.integers(1, 64))
-def test_a_batch_is_at_least_one_chunk_and_is_expected_to_fit_into_a_step(
-    chunks: int, seconds: float, most: int
+@given(st.booleans(), st.integers(1, 64), st.floats(0, 1000), st.integers(1, 64))
+def test_a_batch_is_at_least_one_chunk_and_is_expected_to_fit_into_its_time(
+    shows_life: bool, chunks: int, seconds: float, most: int
 ) -> None:
-    pace = BatchPace().after(chunks, seconds)
-    size = pace.size(most)
+    size = BatchPace(shows_life).after(chunks, seconds).size(most, HOUR)
+    longest_seconds = LONGEST_BATCH_SECONDS if shows_life else LONGEST_SILENCE_SECONDS
     assert 1 <= size <= most
-    assert size == 1 or size * seconds / chunks <= LONGEST_STEP_SECONDS * 1.001
+    assert size == 1 or size * seconds / chunks <= longest_seconds * 1.001
