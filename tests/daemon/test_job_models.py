@@ -39,10 +39,11 @@ def test_each_job_gets_its_model_and_one_that_cannot_be_had_holds_up_no_other() 
             job = daemon.finished(job_id)
             assert (job["status"], job["error"]["code"], job["attempts"]) == ("failed", code, [])
         assert daemon.job(unknown)["error"]["hint"] == "did you mean small?"
-        for job_id in missing:
-            job = daemon.job(job_id)
-            assert (job["status"], job["note"]) == ("waiting", "needs model large: run `steno models pull large`")
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
+        needed = ("waiting", "needs model large: run `steno models pull large`")
+        eventually(
+            lambda: {(daemon.job(job_id)["status"], daemon.job(job_id)["note"]) for job_id in missing} == {needed}
+        )
         worker = daemon.worker("transcriber")
         assert (worker["model"], worker["restarts"], worker["last_death"]) == ("fake", 0, None)
         assert daemon.get("/v1/health")["healthy"]

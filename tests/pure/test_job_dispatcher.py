@@ -302,11 +302,11 @@ async def test_a_full_disk_is_told_to_whoever_asks_for_a_change() -> None:
 
 
 async def test_a_model_is_preferred_only_for_so_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.offer.loaded_names = desk.offer.own_names
-    job = await desk.queue.get(await desk.add())
-    assert desk.dispatcher.turns.now.oldest_decides, "nobody was served yet"
-    desk.dispatcher.turns.claimed(job, desk.dispatcher.turns.now)
-    assert not desk.dispatcher.turns.now.oldest_decides
+    turns, job = desk.dispatcher.turns, await desk.queue.get(await desk.add())
+    turns.claimed(job, turns.now)
+    assert not turns.now.oldest_decides
     monkeypatch.setattr("supervisor.job_turns.LONGEST_SERVED_SECONDS", 0.0)
-    desk.dispatcher.turns.claimed(job, desk.dispatcher.turns.now)
-    assert desk.dispatcher.turns.now.oldest_decides, "one more of the same does not begin anew"
+    turns.claimed(job, turns.now)
+    assert turns.now.oldest_decides, "one more of the same does not begin anew"
+    turns.nobody_claimed()
+    assert not turns.now.oldest_decides, "nor does anybody wait for one who rests"
