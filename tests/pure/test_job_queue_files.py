@@ -57,6 +57,18 @@ async def test_every_checkpoint_is_flushed_as_deep_as_the_system_can(tmp_path: P
     await queue.close()
 
 
+async def test_a_database_too_large_to_be_checked_in_time_is_opened_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "jobs.sqlite3"
+    await made(place)
+    monkeypatch.setattr("supervisor.job_database.LONGEST_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("supervisor.job_database.CHECK_STEPS", 1)
+    queue = await JobQueue.open(place, QueueSettings())
+    assert (await queue.counts())["waiting"] == 3
+    await queue.close()
+
+
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "jobs.sqlite3"
     await made(place)

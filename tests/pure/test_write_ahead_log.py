@@ -4,6 +4,7 @@ Runs in: the test process.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,10 +30,10 @@ class Disk:
         self.error: OSError | None = None
         self.begun: list[int] = []
         """How long the log was at the beginning of each sync."""
-        monkeypatch.setattr(write_ahead_log.os, "fdatasync", self.sync, raising=False)
+        monkeypatch.setattr(os, "fdatasync", self.sync, raising=False)
 
     def sync(self, descriptor: int) -> None:
-        self.begun.append(write_ahead_log.os.fstat(descriptor).st_size)
+        self.begun.append(os.fstat(descriptor).st_size)
         assert self.ready.wait(10)
         if self.error is not None:
             raise self.error
