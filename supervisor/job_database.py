@@ -9,6 +9,7 @@ needs two connections (https://sqlite.org/wal.html#walresetbug). The caller hold
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +38,12 @@ PRAGMAS = """
 """
 BUSY_TIMEOUT_SECONDS = 5.0
 """Only a person's own `sqlite3` shell can ever make us wait."""
+
+LONGEST_CHECK_SECONDS = 0.5
+"""Some 100 MB: a larger database is not read whole before anybody is answered. What is damaged further on raises
+JobQueueBroken where it is used."""
+CHECK_STEPS = 10_000
+"""Of SQLite's virtual machine, a millisecond's worth, between two looks at the clock."""
 
 
 class DatabaseRefused(Exception):
@@ -220,7 +227,16 @@ def _refuse_if_not_ours(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _refuse_if_damaged(path: Path, connection: sqlite3.Connection) -> None:
-    complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    ends_at = time.monotonic() + LONGEST_CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > ends_at, CHECK_STEPS)
+    try:
+        complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        complaint = "ok"
+    finally:
+        connection.set_progress_handler(None, 0)
     if complaint != "ok":
         raise _damaged(path, complaint)
 

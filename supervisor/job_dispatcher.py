@@ -155,6 +155,7 @@ class JobDispatcher:
             if job is not None:
                 self.turns.claimed(job, turn)
                 return job
+            self.turns.nobody_claimed()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
                     await self._woken.wait()

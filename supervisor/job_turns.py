@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 import asyncio
+import math
 from collections.abc import Iterable
 
 from supervisor.job import Job
@@ -20,8 +21,8 @@ class JobTurns:
         self._set_back: dict[int, float] = {}
         """Job → loop time before which it is not started again, because it had to wait a moment ago."""
         self._served: frozenset[Model] = frozenset()
-        self._served_since = 0.0
-        """Loop time of the first claim in a row for the model with these names."""
+        self._served_since = math.inf
+        """Loop time of the first claim in a row for the model with these names; infinite: there was none."""
 
     @property
     def now(self) -> Turn:
@@ -40,6 +41,10 @@ class JobTurns:
         if job.options.model not in self._served:
             self._served = turn.names_of(job.options.model)
             self._served_since = asyncio.get_running_loop().time()
+
+    def nobody_claimed(self) -> None:
+        """No job could start: nobody is kept waiting by whoever is served."""
+        self._served, self._served_since = frozenset(), math.inf
 
     def set_back(self, job_ids: Iterable[int], seconds: float) -> None:
         """They are not started for so long."""

@@ -4,6 +4,7 @@ Runs in: the benchmark. `PYTHONPATH=tests python -m benchmarks.crowded_queue`
 """
 
 import json
+import os
 import shutil
 import socket
 import sys
@@ -22,6 +23,8 @@ from eventually import eventually
 JOBS = 10_000
 STATUS_ASKED = 1_000
 IDLE_SECONDS = 60.0
+SUBMIT_BYTES = 20_480
+"""Five pages of the database."""
 BUSY_JOBS = 40
 """Recordings in front of the crowd, for both workers to be busy with until all is measured."""
 BUSY = {
@@ -59,6 +62,8 @@ class Latencies:
 class CrowdedQueue:
     """What was measured: the medians of several runs."""
 
+    disk: Latencies
+    """What a submit cannot do without: as many bytes appended to a file and synced, by us."""
     submit: Latencies
     submit_each_on_its_own: Latencies
     """With a new connection for every request."""
@@ -109,6 +114,7 @@ def measure(home: Path, runs: int = 5) -> CrowdedQueue:
         found.append(_measured_once(place))
         shutil.rmtree(place)
     return CrowdedQueue(
+        disk=_middle([one.disk for one in found]),
         submit=_middle([one.submit for one in found]),
         submit_each_on_its_own=_middle([one.submit_each_on_its_own for one in found]),
         status=_middle([one.status for one in found]),
@@ -133,6 +139,7 @@ def _measured_once(home: Path) -> CrowdedQueue:
         submit = _latencies(daemon, JOBS, lambda number: kept.ask("POST", "/v1/jobs", {"path": str(crowd[number])}))
         status = _latencies(daemon, STATUS_ASKED, lambda number: kept.ask("GET", "/v1/status"))
         kept.close()
+        disk = _of_disk(daemon, home / "synced")
         alone = _latencies(daemon, STATUS_ASKED, lambda number: _submit_alone(daemon, crowd[number]))
         daemon.post("/v1/queue/pause")
     started = []
@@ -140,7 +147,7 @@ def _measured_once(home: Path) -> CrowdedQueue:
         for role in ("transcriber", "aligner"):
             daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready")
         idle_share = _idle_share(daemon)
-    return CrowdedQueue(submit, alone, status, started[0], idle_share)
+    return CrowdedQueue(disk, submit, alone, status, started[0], idle_share)
 
 
 @contextmanager
@@ -159,6 +166,16 @@ def _submit_alone(daemon: DaemonUnderTest, recording: Path) -> None:
     client = RawClient(daemon.socket)
     client.ask("POST", "/v1/jobs", {"path": str(recording)})
     client.close()
+
+
+def _of_disk(daemon: DaemonUnderTest, file: Path) -> Latencies:
+    with file.open("wb", buffering=0) as written:
+
+        def append(number: int) -> None:
+            written.write(bytes(SUBMIT_BYTES))
+            os.fsync(written.fileno())
+
+        return _latencies(daemon, STATUS_ASKED, append)
 
 
 def _latencies(daemon: DaemonUnderTest, count: int, ask: Callable[[int], object]) -> Latencies:
@@ -202,6 +219,7 @@ def main() -> None:
     finally:
         shutil.rmtree(home)
     print(f"{JOBS} jobs wait, both workers burn a core")
+    print(f"the disk alone            {found.disk}")
     print(f"submit, kept connection   {found.submit}")
     print(f"submit, new connections   {found.submit_each_on_its_own}")
     print(f"status                    {found.status}")

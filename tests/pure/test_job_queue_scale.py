@@ -3,11 +3,14 @@
 Runs in: the test process.
 """
 
+import itertools
 import random
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -19,17 +22,22 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, JobStatus
 from ipc.transcript import Segment
 from supervisor.job import ALLOWED_MOVES, FileIdentity, WrittenFile
+from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOBS = 10_000
 
 
-def fill(connection: sqlite3.Connection) -> None:
+def fill(connection: sqlite3.Connection, jobs: int = JOBS) -> None:
     row = ("/x/a.mp3", "{}", "waiting", '{"device":1,"inode":2,"size":3,"mtime_ns":4}', 0.0)
     connection.executemany(
-        "INSERT INTO jobs (path, options, status, identity, created_at) VALUES (?, ?, ?, ?, ?)", [row] * JOBS
+        "INSERT INTO jobs (path, options, status, identity, created_at) VALUES (?, ?, ?, ?, ?)", [row] * jobs
     )
+
+
+def count_steps(connection: sqlite3.Connection, count: Iterator[int]) -> None:
+    connection.set_progress_handler(lambda: next(count) < 0, 10)
 
 
 async def test_ten_thousand_waiting_jobs_slow_down_neither_claims_nor_a_restart(tmp_path: Path) -> None:
@@ -57,6 +65,25 @@ async def test_ten_thousand_waiting_jobs_slow_down_neither_claims_nor_a_restart(
     await queue.close()
 
 
+async def test_a_claim_takes_as_many_steps_whether_ten_or_ten_thousand_jobs_wait_for_a_missing_model(
+    tmp_path: Path,
+) -> None:
+    steps = []
+    for waiting in (10, JOBS):
+        queue = await JobQueue.open(tmp_path / f"{waiting}.sqlite3", QueueSettings())
+        await queue._database.write(partial(fill, jobs=waiting))
+        wanted = await queue.add("/x/b.mp3", JobOptions(model="small"), IDENTITY)
+        count = itertools.count()
+        await queue._database.read(partial(count_steps, count=count))
+        turn = Turn(missing=frozenset({None}))
+        assert [job.id for job in (await queue.state(turn, 1)).next_up] == [wanted.id]
+        claimed = await queue.claim_next(turn)
+        assert claimed is not None and claimed.id == wanted.id
+        steps.append(next(count))
+        await queue.close()
+    assert steps[0] == steps[1]
+
+
 async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> None:
     queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
     asked: list[str] = []
@@ -64,7 +91,8 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
     job = await queue.add("/x/a.mp3", JobOptions(), IDENTITY)
     await queue.add_from_watch("/x/b.mp3", JobOptions(), replace(IDENTITY, sha256="aa"))
     await queue.was_seen("/x/b.mp3", IDENTITY)
-    await queue.claim_next()
+    await queue.claim_next(Turn(missing=frozenset({"large"}), set_back=frozenset({7})))
+    await queue.state(next_up=10)
     await queue.store_segments(job.id, [Segment(id=0, start=0, end=1, text="a")], 1.0)
     await queue.segments(job.id)
     await queue.segments(job.id, unaligned_only=True)
@@ -89,7 +117,13 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
         for sql, plan in plans
         for row in plan
         if "TEMP B-TREE" in row["detail"]
-        or ("SCAN" in row["detail"] and "USING" not in row["detail"] and "VIRTUAL TABLE" not in row["detail"])
+        # The counts are seven rows, one for each state.
+        or (
+            "job_counts" not in row["detail"]
+            and "SCAN" in row["detail"]
+            and "USING" not in row["detail"]
+            and "VIRTUAL TABLE" not in row["detail"]
+        )
     ]
     assert slow == []
 
