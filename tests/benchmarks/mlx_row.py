@@ -16,7 +16,7 @@ from workers.models import find_model
 TITLE = "The mlx engine beside `mlx_whisper.transcribe`"
 SECONDS = 120.0
 OURS, THEIRS, AS_IT_COMES = "mlx engine", "mlx_whisper", "mlx_whisper, its default settings"
-NO_GPU = " The demand for a GPU with MLX (≥ 4 × faster) could not be measured on this machine."
+NO_GPU = " The demand for a GPU with MLX (≥ 4 × faster) could not be measured here."
 INDEPENDENT = {"condition_on_previous_text": False}
 """Windows that do not lean on the text before them, as ours do not."""
 
@@ -39,7 +39,7 @@ def mlx(course: Course) -> Section:
     return Section(
         title=TITLE,
         setting=f"{recording.seconds / 60:.0f} minutes of speech, each side in a process of its own, from the "
-        "file to the text; tiny.en, converted once, language given, float32 on MLX's CPU backend and float16 on Metal. "
+        "file to the text; tiny.en, converted once, language given, float32 on MLX's CPU backend, float16 on Metal. "
         "mlx_whisper with `condition_on_previous_text=False`, as stenod decodes, and once as it comes. A step is one "
         "call of the decoder, however large its batch.",
         series=(
