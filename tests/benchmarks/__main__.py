@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import aligner_row, batched_row, lengths_row, memo_row, mlx_row, overlap_row
+from benchmarks import aligner_row, batched_row, daemon_rows, lengths_row, memo_row, mlx_row, overlap_row
 from benchmarks.contestant import PEERS, ROOT
 from benchmarks.course import Course
 from benchmarks.figures import Failure, Outcome, Section
@@ -40,7 +40,10 @@ def rows(course: Course) -> dict[str, tuple[str, Row]]:
         "3": (overlap_row.TITLE, lambda: overlap_row.overlap(course)),
         "4": (aligner_row.TITLE, lambda: aligner_row.aligner(course)),
         "5": (mlx_row.TITLE, lambda: mlx_row.mlx(course)),
+        "6": (daemon_rows.SUPERVISION_TITLE, lambda: daemon_rows.supervised(course)),
         "7": (lengths_row.MEMORY_TITLE, lambda: lengths_row.memory(lengths)),
+        "8": (daemon_rows.QUEUE_TITLE, lambda: daemon_rows.crowded(course)),
+        "9": (daemon_rows.RESTART_TITLE, lambda: daemon_rows.restarted(course)),
         "10": (batched_row.TITLE, lambda: batched_row.batched(course)),
         "growth": (lengths_row.GROWTH_TITLE, lambda: lengths_row.growth(lengths)),
     }

@@ -12,6 +12,13 @@ from benchmarks.figures import Demand, Failure, Machine, Outcome, Section, Serie
 QUIET_SHARE = 0.05
 """More than this in somebody else's hands, and a figure is not to be trusted."""
 MEGABYTE = 1_000_000
+LIMITS = (
+    "The speech is two synthetic voices in a loop, each time with another speed, loudness and pause, in light noise. "
+    "Word error rates compare the two sides; a recording from life is harder for both.",
+    "The models are the smallest there are. With a large one the network takes nearly all of the time on both sides, "
+    "and what stenod saves around it weighs less.",
+    "Nothing here was measured on a Mac, on Metal or on another GPU, unless the machine above has one.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ def _lines(machine: Machine, occasion: Occasion, outcomes: Sequence[Outcome]) ->
         yield f"## {outcome.row} · {outcome.result.title}"
         yield ""
         yield from _outcome(outcome)
+    yield ""
+    yield "## What this does not show"
+    yield ""
+    for limit in LIMITS:
+        yield f"- {limit}"
 
 
 def _machine(machine: Machine, occasion: Occasion) -> Iterable[str]:
