@@ -38,7 +38,7 @@ def mlx(course: Course) -> Section:
     }
     return Section(
         title=TITLE,
-        setting=f"{recording.seconds / 60:.0f} minutes of speech, each side in a process of its own, from the "
+        setting=f"{recording.seconds:.0f} s of speech, each side in a process of its own, from the "
         "file to the text; tiny.en, converted once, language given, float32 on MLX's CPU backend, float16 on Metal. "
         "mlx_whisper with `condition_on_previous_text=False`, as stenod decodes, and once as it comes. A step is one "
         "call of the decoder, however large its batch.",

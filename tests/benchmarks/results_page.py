@@ -139,9 +139,13 @@ def _measured(series: Series) -> tuple[str, ...]:
 
 
 def _judged(demand: Demand) -> tuple[str, str, str]:
+    limit, figure = number(demand.limit, demand.unit), number(demand.figure, demand.unit)
+    if figure == limit and demand.figure != demand.limit:
+        # Rounded it would seem to keep, or to break, what it does not.
+        figure = f"{demand.figure:.6g} {demand.unit}"
     return (
-        f"{demand.bound} {number(demand.limit, demand.unit)}",
-        number(demand.figure, demand.unit),
+        f"{demand.bound} {limit}",
+        figure,
         "held" if demand.held else "**missed**",
     )
 
@@ -158,9 +162,9 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterable[str]
 
 
 def number(value: float, unit: str) -> str:
-    """Three digits that mean something: `12.3 s`, `0.041 s`, `311 MB`, `1.08 ×`."""
+    """The digits that mean something: `12.3 s`, `0.041 s`, `311 MB`, `1.08 ×`; what is only counted is whole."""
     if unit == "B":
         value, unit = value / MEGABYTE, "MB"
     size = abs(value)
-    digits = 0 if size >= 100 or value == 0 else 1 if size >= 10 else 2 if size >= 0.1 else 3
+    digits = 0 if size >= 100 or value == 0 or not unit else 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:,.{digits}f}{'' if unit == '%' else ' '}{unit}".rstrip()

@@ -92,7 +92,11 @@ def test_the_page_tells_medians_spreads_ratios_and_what_did_not_hold() -> None:
         "A race",
         "One lap.",
         (Series("we", "s", (3.0, 1.0, 2.0)), Series("they, once", "s", (5.0,))),
-        (Demand("times faster", 2.5, "≥", 2, "×"), Demand("falls", 3, "≤", 0, "")),
+        (
+            Demand("times faster", 2.5, "≥", 2, "×"),
+            Demand("falls", 3, "≤", 0, ""),
+            Demand("just too slow", 1.999, "≥", 2, "×"),
+        ),
         (Table(("lap", "time"), (("1", "2 s"),)),),
         ("It rained.",),
     )
@@ -104,7 +108,8 @@ def test_the_page_tells_medians_spreads_ratios_and_what_did_not_hold() -> None:
         "| we | 2.00 s | 1.00 s – 3.00 s | 3 |",
         "| they, once | 5.00 s |  | 1 |",
         "| 1 | times faster | ≥ 2.00 × | 2.50 × | held |",
-        "| falls | ≤ 0 | 3.00 | **missed** |",
+        "| falls | ≤ 0 | 3 | **missed** |",
+        "| just too slow | ≥ 2.00 × | 1.999 × | **missed** |",
         "| 1 | 2 s |",
         "It rained.",
     ):
