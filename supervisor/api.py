@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Query, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
@@ -49,6 +49,7 @@ def create_app(desk: FrontDesk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.stop = asyncio.Event()
@@ -220,6 +221,16 @@ async def story_of_a_job(now: JobChanged, events: Story) -> Story:
             yield event
             if isinstance(event, JobChanged) and event.job.status in FINISHED:
                 return
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raises Refused for a query that the endpoint would not read: `?staus=done` must not list everything."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            asked = f"{request.method} {request.url.path}"
+            takes = ", ".join(known) or "none"
+            raise Refused(422, "unknown_parameter", f"{asked} has no parameter {name!r}", f"it takes {takes}")
 
 
 def refuse_unusable_text(asked: Value) -> None:

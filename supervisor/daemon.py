@@ -5,6 +5,7 @@ Runs in: supervisor.
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -187,14 +188,18 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
         )
+        app = create_app(desk)
+        # All that was imported stays; a full collection that went through it would hold up every client for 50 ms.
+        gc.freeze()
         async with asyncio.TaskGroup() as parts:
+            # First of all: to answer needs no worker, and their start takes every core there is.
+            serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
             kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
             running_errands = parts.create_task(errands.run(), name="errands")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
-            serving = parts.create_task(serve(create_app(desk), listener, stop=self._stop), name="socket")
             await self._stop.wait()
             log.info("daemon_stopping")
             bus.close()

@@ -96,7 +96,7 @@ class FrontDesk:
             raise Refused(400, no.code, no.message, no.hint) from no
         except QueueFull as no:
             raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
-        self._dispatcher.wake()
+        self._dispatcher.job_added()
         return self._board.tell(job)
 
     async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
@@ -138,22 +138,23 @@ class FrontDesk:
             job = await self._queue.retry(job_id)
         except MoveNotAllowed as no:
             raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
-        self._dispatcher.wake()
+        self._dispatcher.job_added()
         return self._board.tell(job)
 
     # --- the daemon ------------------------------------------------------------------------------------------
 
     async def status(self) -> StatusView:
         """The whole page."""
+        queue = await self._queue.state(self._dispatcher.turns.now, NEXT_UP)
         return status_view(
             DaemonView(
                 pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
             [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
-            await self._queue_view(),
+            queue_view(queue.counts, queue.paused),
             self._watch_folders.views,
             self._board.running,
-            [self._board.view(job) for job in await self._queue.next_up(NEXT_UP)],
+            [self._board.view(job) for job in queue.next_up],
         )
 
     async def health(self, fresh: bool) -> HealthView:
@@ -244,7 +245,8 @@ class FrontDesk:
             ) from None
 
     async def _queue_view(self) -> QueueView:
-        return queue_view(await self._queue.counts(), await self._queue.is_paused())
+        queue = await self._queue.state()
+        return queue_view(queue.counts, queue.paused)
 
     async def _set_paused(self, paused: bool) -> QueueView:
         await self._dispatcher.set_paused(paused)

@@ -45,4 +45,4 @@ class Intake:
             return
         log.info("file_taken", path=str(path), job=job.id)
         self._board.tell(job)
-        self._dispatcher.wake()
+        self._dispatcher.job_added()

@@ -18,6 +18,7 @@ from supervisor.job_ending import CANCELLED, ending_of
 from supervisor.job_obstacles import PAUSED, disk_obstacle, transcriber_obstacles
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
+from supervisor.job_turns import JobTurns
 from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed
 from supervisor.upgrades import Upgrades
 from supervisor.worker_keeper import WorkerKeeper
@@ -33,7 +34,7 @@ PRUNE_SECONDS = 6 * 3600.0
 
 
 class JobDispatcher:
-    """Runs jobs oldest first, the next one at the transcriber while the last is still at the aligner."""
+    """Runs jobs in turn, the next one at the transcriber while the last is still at the aligner."""
 
     def __init__(
         self,
@@ -60,8 +61,7 @@ class JobDispatcher:
         self._in_flight = asyncio.Semaphore(JOBS_AT_ONCE)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._to_cancel: set[int] = set()
-        self._set_back: dict[int, float] = {}
-        """Job → loop time before which it is not started again, because it had to wait a moment ago."""
+        self.turns = JobTurns(transcriber)
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -71,14 +71,18 @@ class JobDispatcher:
         self.wake()
 
     def wake(self) -> None:
-        """Something changed that may let a job start: a new job, a worker's state, the queue's pause."""
-        self._woken.set()
+        """Something changed that may let a job start, or be upgraded: a worker's state, the queue's pause."""
+        self.job_added()
         if self._upgrades is not None:
             self._upgrades.wake()
 
+    def job_added(self) -> None:
+        """One more job waits; there is nothing in that for upgrades."""
+        self._woken.set()
+
     def try_at_once(self) -> None:
         """Whatever a job had to wait for a moment ago may be mended: it is not kept waiting longer."""
-        self._set_back.clear()
+        self.turns.forget_setbacks()
         if self._upgrades is not None:
             self._upgrades.try_at_once()
         self.wake()
@@ -128,9 +132,8 @@ class JobDispatcher:
     async def _next_job(self) -> Job:
         while True:
             self._woken.clear()
-            now = asyncio.get_running_loop().time()
-            self._set_back = {job_id: until for job_id, until in self._set_back.items() if until > now}
-            look_again = bool(self._set_back)
+            turn = self.turns.now
+            look_again = bool(turn.set_back)
             job, why = None, None
             obstacles = transcriber_obstacles(self._transcriber)
             floor_mb = self._settings.media.free_disk_floor_mb
@@ -143,14 +146,16 @@ class JobDispatcher:
                     look_again = True
                 else:
                     look_again |= await self._look_for_models()
-                    job = await self._queue.claim_next(frozenset(self._set_back), frozenset(obstacles.of_models))
+                    job = await self._queue.claim_next(turn)
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
                 why, look_again = f"{broken.message}; {broken.hint}", True
             self._board.why_waiting = why
             self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
+                self.turns.claimed(job, turn)
                 return job
+            self.turns.nobody_claimed()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
                     await self._woken.wait()
@@ -232,7 +237,7 @@ class JobDispatcher:
                 status, changes = "waiting", {"note": f"{job.watch} is not there now, and with it the recording"}
         self._board.end(job.id)
         if status == "waiting":
-            self._set_back[job.id] = asyncio.get_running_loop().time() + LOOK_AGAIN_SECONDS
+            self.turns.set_back([job.id], LOOK_AGAIN_SECONDS)
         if status in FINISHED:
             # Before the end is known to anybody: a retry would find its spool taken away.
             await asyncio.to_thread(self._runner.clear_spool, job.id)
@@ -242,8 +247,7 @@ class JobDispatcher:
         """Whether what failed may be mended by the return of a disk; all that wait for it are then set back."""
         if job.watch is None or self._is_away is None or not await self._is_away(job.watch):
             return False
-        until = asyncio.get_running_loop().time() + FOLDER_AWAY_SECONDS
-        self._set_back |= dict.fromkeys(await self._queue.waiting_from(job.watch), until)
+        self.turns.set_back(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
         return True
 
     async def _record(self, job_id: int, status: JobStatus, changes: JobChanges) -> Job:

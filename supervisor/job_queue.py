@@ -19,21 +19,23 @@ import structlog
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment
-from supervisor import segment_rows
+from supervisor import line_rows, segment_rows
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
+from supervisor.job_line import Turn
 from supervisor.job_rows import (
     JobChanges,
     NoSuchJob,
-    claim_oldest,
     fetch_job,
+    forget_finished,
     insert_job,
     job_from,
     remember_file,
     requeue_orphans,
     update_job,
 )
+from supervisor.line_rows import QueueState
 from supervisor.output_ledger import OutputLedger
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
@@ -41,6 +43,8 @@ __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuc
 log = structlog.get_logger()
 
 SECONDS_PER_DAY = 86_400.0
+OLDEST_FIRST = Turn()
+"""No model is loaded, none is missing."""
 PRUNED_AT_ONCE = 200
 """Jobs forgotten in one transaction: claims must not wait behind a year's worth."""
 
@@ -118,13 +122,12 @@ class JobQueue:
         facts = (path, str(identity.inode), identity.size, identity.mtime_ns)
         return bool(await self._database.rows(question, *facts))
 
-    async def claim_next(self, skip: Collection[int] = (), missing_models: Collection[str | None] = ()) -> Job | None:
-        """The oldest waiting job, now transcribing; jobs on probation after all others. None: nothing, or paused.
+    async def claim_next(self, turn: Turn = OLDEST_FIRST) -> Job | None:
+        """The waiting job whose turn it is, now transcribing; those on probation after all others.
 
-        `skip` are jobs that wait for something else just now. `missing_models` cannot be had just now, as jobs name
-        them; None stands for jobs that name none.
+        None: none can start, or the queue is paused.
         """
-        return await self._database.write(lambda connection: claim_oldest(connection, skip, missing_models))
+        return await self._database.write(lambda connection: line_rows.claim_next(connection, turn))
 
     async def retry(self, job_id: int) -> Job:
         """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
@@ -143,16 +146,8 @@ class JobQueue:
         """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many."""
         before = self._now() - self._settings.keep_finished_days * SECONDS_PER_DAY
 
-        def work(connection: sqlite3.Connection) -> int:
-            old = connection.execute(
-                "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, PRUNED_AT_ONCE)
-            ).fetchall()
-            connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
-            connection.executemany("DELETE FROM jobs WHERE id = ?", old)
-            return len(old)
-
         pruned = 0
-        while batch := await self._database.write(work):
+        while batch := await self._database.write(lambda db: forget_finished(db, before, PRUNED_AT_ONCE)):
             pruned += batch
         return pruned
 
@@ -232,10 +227,9 @@ class JobQueue:
             )
         return [job_from(row) for row in rows]
 
-    async def next_up(self, limit: int) -> Sequence[Job]:
-        """The first waiting jobs, in the order in which they will be claimed."""
-        question = "SELECT * FROM jobs WHERE status = 'waiting' ORDER BY (transcriber_crashes >= 2), id LIMIT ?"
-        return [job_from(row) for row in await self._database.rows(question, limit)]
+    async def state(self, turn: Turn = OLDEST_FIRST, next_up: int = 0) -> QueueState:
+        """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""
+        return await self._database.read(lambda connection: line_rows.queue_state(connection, turn, next_up))
 
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""
@@ -276,8 +270,7 @@ class JobQueue:
         await self._database.write(lambda connection: connection.execute(change, (paused,)))
 
     async def is_paused(self) -> bool:
-        (row,) = await self._database.rows("SELECT is_on FROM switches WHERE name = 'paused'")
-        return bool(row["is_on"])
+        return await self._database.read(line_rows.is_paused)
 
     async def write_nothing(self) -> None:
         """An empty transaction of the writing kind. Raises JobQueueBroken where there can be no other."""

@@ -3,9 +3,8 @@
 Runs in: supervisor.
 """
 
-import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 from pydantic import TypeAdapter
@@ -104,7 +103,7 @@ def insert_job(
         (path, options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity), created_at, watch),
     )
     assert added.lastrowid is not None
-    return fetch_job(connection, added.lastrowid)
+    return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch)
 
 
 def remember_file(
@@ -129,32 +128,22 @@ def remember_file(
     return known is None
 
 
-def claim_oldest(
-    connection: sqlite3.Connection, skip: Collection[int], missing_models: Collection[str | None]
-) -> Job | None:
-    """The waiting job that is next, now transcribing, not one of `skip` and wanting none of `missing_models`.
-
-    None while paused.
-    """
-    claimed = connection.execute(
-        """UPDATE jobs SET status = 'transcribing', claims = claims + 1, note = NULL
-        WHERE NOT (SELECT is_on FROM switches WHERE name = 'paused') AND id = (
-            SELECT id FROM jobs INDEXED BY jobs_in_line
-            WHERE status = 'waiting' AND id NOT IN (SELECT value FROM json_each(?))
-            AND coalesce(json_extract(options, '$.model'), '') NOT IN (SELECT value FROM json_each(?))
-            ORDER BY (transcriber_crashes >= 2), id LIMIT 1
-        ) RETURNING *""",
-        (json.dumps(list(skip)), json.dumps([model or "" for model in missing_models])),
-    ).fetchall()
-    return job_from(claimed[0]) if claimed else None
-
-
 def requeue_orphans(connection: sqlite3.Connection) -> int:
     """Every running job waits again; nobody can be running it. How many they were."""
     return connection.execute(
         """UPDATE jobs SET status = 'waiting', note = 'the daemon stopped while it ran'
         WHERE status IN ('transcribing', 'aligning', 'writing')"""
     ).rowcount
+
+
+def forget_finished(connection: sqlite3.Connection, before: float, limit: int) -> int:
+    """Forgets jobs that were over before this, with their segments, and names they only reserved. How many."""
+    old = connection.execute(
+        "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
+    ).fetchall()
+    connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
+    connection.executemany("DELETE FROM jobs WHERE id = ?", old)
+    return len(old)
 
 
 def update_job(connection: sqlite3.Connection, job_id: int, fields: Mapping[str, object]) -> Job:

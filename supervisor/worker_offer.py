@@ -55,6 +55,20 @@ class WorkerOffer:
         return model is not None and not self._machine.tallies.primary.loads(model)
 
     @property
+    def own_names(self) -> frozenset[str | None]:
+        """All that jobs may call the model of the settings; None: those that name none."""
+        primary = self._machine.tallies.primary
+        return frozenset({None, primary.setup.model, primary.ready.model if primary.ready is not None else None})
+
+    @property
+    def loaded_names(self) -> frozenset[str | None]:
+        """All that jobs may call the model that is in the worker, with the primary's engine; empty: none is."""
+        engine, primary = self._machine.engine, self._machine.tallies.primary
+        if self._machine.life is None or engine.setup.engine != primary.setup.engine:
+            return frozenset()
+        return self.own_names if engine is primary else frozenset({engine.setup.model})
+
+    @property
     def lacks_model(self) -> bool:
         """Whether something that was asked for has no model: who waits for it should `look_again`."""
         return any(tally.lacks_model for tally in self._machine.tallies)

@@ -58,7 +58,9 @@ class Desk:
         self.bus = EventBus()
         self.board = JobBoard(self.bus)
         self.runner = cast(Any, Runner(queue))
-        self.offer = SimpleNamespace(refusals=dict, lacks_model=False)
+        self.offer = SimpleNamespace(
+            refusals=dict, lacks_model=False, own_names=frozenset({None}), loaded_names=frozenset()
+        )
         self.worker = cast(
             Any,
             SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None, offer=self.offer),

@@ -85,6 +85,8 @@ async def test_a_folder_is_taken_off_by_its_path(daemon: RunningApi) -> None:
         ("GET", "/v1/jobs/" + "9" * 5000, None, (422, "bad_request"), "job_id"),
         ("GET", "/v1/jobs?limit=0", None, (422, "bad_request"), "limit"),
         ("GET", "/v1/jobs?status=gone", None, (422, "bad_request"), "status"),
+        ("GET", "/v1/jobs?staus=done", None, (422, "unknown_parameter"), "staus"),
+        ("POST", "/v1/queue/pause?for=1h", None, (422, "unknown_parameter"), "for"),
         ("GET", "/v1/jobs/1/transcript?format=exe", None, (422, "bad_request"), "format"),
         ("POST", "/v1/workers/cook/restart", None, (422, "bad_request"), "role"),
         ("POST", "/v1/workers/aligner/restart", None, (409, "no_aligner"), "aligner"),
@@ -131,6 +133,11 @@ async def test_every_refusal_is_a_problem_that_names_what_was_wrong(
     assert problem(answer) == expected
     assert told in answer.json()["detail"]
     assert daemon.desk.asked in ([], ["aligner"])
+
+
+async def test_a_parameter_that_nobody_reads_is_refused_with_those_that_are(daemon: RunningApi) -> None:
+    assert (await daemon.client.get("/v1/jobs?staus=done")).json()["hint"] == "it takes status, limit"
+    assert (await daemon.client.get("/v1/status?verbose=1")).json()["hint"] == "it takes none"
 
 
 async def test_a_form_is_told_to_come_as_json(daemon: RunningApi) -> None:

@@ -1,5 +1,6 @@
 """Jobs that name their own model, models that are missing, and workers that are put away: the whole daemon."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -38,15 +39,33 @@ def test_each_job_gets_its_model_and_one_that_cannot_be_had_holds_up_no_other() 
             job = daemon.finished(job_id)
             assert (job["status"], job["error"]["code"], job["attempts"]) == ("failed", code, [])
         assert daemon.job(unknown)["error"]["hint"] == "did you mean small?"
-        for job_id in missing:
-            job = daemon.job(job_id)
-            assert (job["status"], job["note"]) == ("waiting", "needs model large: run `steno models pull large`")
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
+        needed = ("waiting", "needs model large: run `steno models pull large`")
+        eventually(
+            lambda: {(daemon.job(job_id)["status"], daemon.job(job_id)["note"]) for job_id in missing} == {needed}
+        )
         worker = daemon.worker("transcriber")
         assert (worker["model"], worker["restarts"], worker["last_death"]) == ("fake", 0, None)
         assert daemon.get("/v1/health")["healthy"]
         put_on_shelf(daemon, "large")
         assert [model_of(daemon, job_id) for job_id in missing] == ["large", "large"]
+
+
+def test_jobs_for_two_models_in_mixed_order_exchange_the_model_once_and_the_status_says_who_is_next() -> None:
+    with a_daemon(**SHELF) as daemon:
+        put_on_shelf(daemon, "small")
+        daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
+        daemon.post("/v1/queue/pause")
+        models = [None, "small"] * 5
+        jobs = [daemon.submit(recording(daemon, f"{n}.flac"), model=model) for n, model in enumerate(models)]
+        expected = jobs[0::2] + jobs[1::2]
+        assert [job["id"] for job in daemon.get("/v1/status")["next_up"]] == expected
+        daemon.post("/v1/queue/resume")
+        assert [model_of(daemon, job_id) for job_id in jobs] == ["fake", "small"] * 5
+        log = daemon.log.read_text()
+        started = [json.loads(line)["job"] for line in log.splitlines() if '"job_started"' in line]
+        assert started == expected
+        assert log.count('"another engine or model wanted"') == 1
 
 
 def test_a_folder_that_holds_a_model_may_come_later_too() -> None:

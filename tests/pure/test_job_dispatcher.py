@@ -196,7 +196,7 @@ async def test_what_was_set_back_is_tried_at_once_when_somebody_says_so(
     desk.runner.way = not_at_first
     async with at_work(desk):
         job_id = await desk.add()
-        await eventually_async(lambda: desk.dispatcher._set_back)
+        await eventually_async(lambda: desk.dispatcher.turns.now.set_back)
         desk.dispatcher.try_at_once()
         await desk.becomes(job_id, "done")
 
@@ -299,3 +299,14 @@ async def test_a_full_disk_is_told_to_whoever_asks_for_a_change() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://steno") as client:
         answer = await client.post("/v1/jobs/1/retry")
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+
+
+async def test_a_model_is_preferred_only_for_so_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, job = desk.dispatcher.turns, await desk.queue.get(await desk.add())
+    turns.claimed(job, turns.now)
+    assert not turns.now.oldest_decides
+    monkeypatch.setattr("supervisor.job_turns.LONGEST_SERVED_SECONDS", 0.0)
+    turns.claimed(job, turns.now)
+    assert turns.now.oldest_decides, "one more of the same does not begin anew"
+    turns.nobody_claimed()
+    assert not turns.now.oldest_decides, "nor does anybody wait for one who rests"

@@ -15,6 +15,7 @@ from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import Segment, Word
 from supervisor import job_queue
 from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
+from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
 
 DAY = 86_400.0
@@ -107,9 +108,9 @@ async def test_a_job_comes_back_from_the_disk_as_it_went_in(queue: JobQueue) -> 
 
 async def test_jobs_to_skip_keep_their_place(queue: JobQueue) -> None:
     first, second = [await queue.add(f"/x/{n}.mp3", OPTIONS, identity(n)) for n in range(2)]
-    claimed = await queue.claim_next(skip={first.id})
+    claimed = await queue.claim_next(Turn(set_back=frozenset({first.id})))
     assert claimed is not None and claimed.id == second.id
-    assert await queue.claim_next(skip={first.id}) is None
+    assert await queue.claim_next(Turn(set_back=frozenset({first.id}))) is None
     assert (await queue.get(first.id)).claims == 0
     assert await queue.claim_next() is not None
 
@@ -120,7 +121,7 @@ async def test_jobs_whose_model_is_missing_keep_their_place_and_hold_up_no_other
     large, plain, small, second_large = (job.id for job in jobs)
 
     async def next_without(*missing: str | None) -> int | None:
-        claimed = await queue.claim_next(missing_models=missing)
+        claimed = await queue.claim_next(Turn(missing=frozenset(missing)))
         return None if claimed is None else claimed.id
 
     assert await next_without("large", None) == small
@@ -135,8 +136,8 @@ async def test_a_job_on_probation_waits_behind_all_others(queue: JobQueue) -> No
     await queue.claim_next()
     await queue.move(suspect.id, "waiting", transcriber_crashes=2)
     other = await queue.add("/x/other.mp3", OPTIONS, identity())
-    assert [job.id for job in await queue.next_up(limit=10)] == [other.id, suspect.id]
-    assert [job.id for job in await queue.next_up(limit=1)] == [other.id]
+    assert [job.id for job in (await queue.state(next_up=10)).next_up] == [other.id, suspect.id]
+    assert [job.id for job in (await queue.state(next_up=1)).next_up] == [other.id]
     claimed = [await queue.claim_next(), await queue.claim_next()]
     assert [job and job.id for job in claimed] == [other.id, suspect.id]
 
