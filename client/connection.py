@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import urlencode
 
-import httpx
-from httpx_sse import SSEError, connect_sse
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from client import socket_line
 from client.refusals import NoDaemon, Refusal
+from client.socket_line import Answer, LineBroke, LineSilent, NobodyListens
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
 from ipc.events import Event
@@ -32,7 +33,7 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ki
 JOBS = TypeAdapter(list[JobView])
 WATCHES = TypeAdapter(list[WatchView])
 FINDINGS = TypeAdapter(list[Finding])
-Answer = TypeVar("Answer")
+Understood = TypeVar("Understood")
 
 
 class Daemon:
@@ -40,9 +41,7 @@ class Daemon:
 
     def __init__(self, socket: Path, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.socket = socket
-        # There is no TLS on a Unix socket, and to load the certificates would take longer than to ask.
-        transport = httpx.HTTPTransport(uds=str(socket), verify=False)
-        self._http = httpx.Client(transport=transport, base_url="http://steno", timeout=answer_seconds)
+        self._answer_seconds = answer_seconds
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +49,7 @@ class Daemon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        """Each question has a connection of its own, so nothing is left to close."""
 
     # --- jobs ------------------------------------------------------------------------------------------------
 
@@ -83,11 +82,12 @@ class Daemon:
 
     def health(self, *, fresh: bool = False) -> HealthView:
         """Whether a recording would come out; `fresh`: proved now, which may take `health.canary_seconds`."""
+        url = f"/v1/health?fresh={str(fresh).lower()}"
         with self._lost_if_broken():
-            answer = self._http.get("/v1/health", params={"fresh": fresh}, timeout=PROOF_SECONDS)
+            answer = socket_line.ask(self.socket, "GET", url, None, PROOF_SECONDS)
         try:
             # An unhealthy daemon answers 503, for those who look at nothing else.
-            return HealthView.model_validate_json(answer.content)
+            return HealthView.model_validate_json(answer.body)
         except ValidationError:
             raise _refusal(answer) from None
 
@@ -132,12 +132,13 @@ class Daemon:
         The iterator ends with the job, or when the daemon stops.
         """
         url = "/v1/events" if job_id is None else f"/v1/jobs/{job_id}/events"
-        deadlines = httpx.Timeout(ANSWER_SECONDS, read=SILENCE_SECONDS)
-        with self._lost_if_broken(), connect_sse(self._http, "GET", url, timeout=deadlines) as stream:
-            if stream.response.is_error:
-                stream.response.read()
-                raise _refusal(stream.response)
-            yield (EVENT.validate_json(sent.data) for sent in stream.iter_sse())
+        with (
+            self._lost_if_broken(),
+            socket_line.listen(self.socket, url, ANSWER_SECONDS, SILENCE_SECONDS) as heard,
+        ):
+            if isinstance(heard, Answer):
+                raise _refusal(heard)
+            yield map(EVENT.validate_json, heard)
 
     # ---------------------------------------------------------------------------------------------------------
 
@@ -145,17 +146,19 @@ class Daemon:
         self,
         method: str,
         url: str,
-        understand: Callable[[bytes], Answer],
+        understand: Callable[[bytes], Understood],
         asked: BaseModel | None = None,
-        params: dict[str, Any] | None = None,
-    ) -> Answer:
+        params: dict[str, str | int] | None = None,
+    ) -> Understood:
         # None stays out of the request: the daemon's settings speak then, also those a newer daemon knows.
-        body = None if asked is None else asked.model_dump(mode="json", exclude_none=True)
+        body = None if asked is None else asked.model_dump_json(exclude_none=True).encode()
+        if params:
+            url = f"{url}?{urlencode(params)}"
         with self._lost_if_broken():
-            answer = self._http.request(method, url, json=body, params=params)
+            answer = socket_line.ask(self.socket, method, url, body, self._answer_seconds)
         if answer.is_error:
             raise _refusal(answer)
-        return understand(answer.content)
+        return understand(answer.body)
 
     def _nobody(self) -> NoDaemon:
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:
@@ -172,13 +175,13 @@ class Daemon:
     def _lost_if_broken(self) -> Iterator[None]:
         try:
             yield
-        except httpx.ConnectError as nobody:
+        except NobodyListens as nobody:
             raise self._nobody() from nobody
-        except httpx.TimeoutException as silent:
+        except LineSilent as silent:
             raise NoDaemon(
                 "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"
             ) from silent
-        except (httpx.TransportError, SSEError) as broken:
+        except LineBroke as broken:
             raise NoDaemon("the daemon went away in the middle of an answer", "`steno logs` may say why") from broken
 
 
@@ -215,9 +218,9 @@ def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
     )
 
 
-def _refusal(answer: httpx.Response) -> Refusal:
+def _refusal(answer: Answer) -> Refusal:
     try:
-        problem = Problem.model_validate_json(answer.content)
+        problem = Problem.model_validate_json(answer.body)
     except ValidationError:
-        return Refusal("not_understood", f"HTTP {answer.status_code} without a reason", "is this stenod's socket?")
+        return Refusal("not_understood", f"HTTP {answer.status} without a reason", "is this stenod's socket?")
     return Refusal(problem.code, problem.detail, problem.hint)

@@ -17,8 +17,6 @@ NEEDED = (
     "typer",
     "rich",
     "pydantic",
-    "httpx",
-    "httpx_sse",
     "platformdirs",
     "psutil",
     "dotenv",

@@ -59,7 +59,7 @@ def submit(
     require_words: RequireWords = False,
 ) -> None:
     """Hand recordings over to the daemon; prints the number of each job."""
-    from client.submission import hand_over, model_named, options_of, see_through, show_finished
+    from client.submission import hand_over, model_named, options_of
 
     if require_words and workflow == "transcribe":
         raise typer.BadParameter("--require-words contradicts --workflow transcribe")
@@ -88,6 +88,8 @@ def submit(
             elif not wait:
                 terminal.print_line(str(job.id) if len(files) == 1 else f"{job.id}  {path}")
         if wait and job_ids:
+            from client.outcome import see_through, show_finished
+
             waited = see_through(daemon, job_ids, require_words=require_words, finished=show_finished(json))
             codes.append(waited)
     leave_with(codes)
@@ -96,7 +98,7 @@ def submit(
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno wait 12 13 && open talk.srt")
 def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
     """Return when these jobs are finished; exit codes as for submit --wait."""
-    from client.submission import see_through, show_finished
+    from client.outcome import see_through, show_finished
 
     with here.daemon() as daemon:
         leave_with([see_through(daemon, ids, require_words=require_words, finished=show_finished(json))])

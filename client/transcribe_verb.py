@@ -160,8 +160,9 @@ def _transcribe(
     json: bool,
     require_words: bool,
 ) -> list[int]:
+    from client.outcome import see_through, show_finished
     from client.private_daemon import HopeForTranscriber
-    from client.submission import hand_over, see_through, show_finished
+    from client.submission import hand_over
 
     tell = show_finished(json)
 

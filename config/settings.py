@@ -65,7 +65,8 @@ class RestartSettings(Section):
     """How a worker that dies comes back."""
 
     first_delay_seconds: float = Field(default=0.25, ge=0)
-    """Wait before the first restart; doubles with each recent death."""
+    """A worker that dies once is started again at once. Wait after its second recent death; doubles with each further
+    one."""
     longest_delay_seconds: float = Field(default=30.0, ge=0)
     """Where the doubling ends."""
     deaths_allowed: int = Field(default=5, ge=1)

@@ -28,10 +28,13 @@ def is_calm(alive_seconds: float, finished_requests: int, settings: RestartSetti
 def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: RestartSettings) -> float | None:
     """Seconds to wait after the last of `deaths`, those that count; None: too many, let it rest.
 
-    `jitter` from 0 to 1 shortens the wait by up to a quarter.
+    One death is bad luck: it is answered at once. From the second on a reason is more likely than chance, and the
+    wait doubles. `jitter` from 0 to 1 shortens it by up to a quarter.
     """
     if len(deaths) > settings.deaths_allowed:
         return None
+    if len(deaths) <= 1:
+        return 0.0
     # The exponent is bounded: deaths_allowed may be large, and 2.0**1100 is an error.
-    doubled = settings.first_delay_seconds * 2.0 ** min(max(len(deaths) - 1, 0), 64)
+    doubled = settings.first_delay_seconds * 2.0 ** min(len(deaths) - 2, 64)
     return min(doubled, settings.longest_delay_seconds) * (1.0 - JITTER_PART * jitter)

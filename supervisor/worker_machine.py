@@ -106,6 +106,7 @@ class WorkerMachine:
             last_death=self._last_death,
             note=f"{engine.refusal.message}: {engine.refusal.hint}" if engine.refusal is not None else self._note,
             footprint_bytes=process.footprint_bytes if process is not None else None,
+            load_seconds=ready.load_seconds if ready is not None and self.state in ("ready", "busy") else None,
         )
 
     async def run(self) -> None:

@@ -107,6 +107,7 @@ def run_out_of_memory() -> NoReturn:
 
 
 def _pipe() -> Connection:
+    gc.unfreeze()  # what a worker has from its start is on no list
     return next(thing for thing in gc.get_objects() if isinstance(thing, Connection) and not thing.closed)
 
 

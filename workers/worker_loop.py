@@ -6,6 +6,7 @@ The engine lives on the main thread from load to end: MLX's streams belong to th
 are dealt with there. A side thread listens to the pipe and never touches a model library.
 """
 
+import gc
 import importlib
 import os
 import queue
@@ -30,13 +31,13 @@ from ipc.worker_messages import (
     Request,
     RequestFailed,
     Rested,
+    Role,
     Stop,
     Transcribe,
     WorkerSetup,
 )
 from workers.parent_watch import leave
 from workers.pulse import Cancelled, Pulse
-from workers.punkt_data import offer_punkt_data
 
 if TYPE_CHECKING:
     from workers.engine import Loaded
@@ -52,11 +53,18 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     file = Path(setup.log_file) if setup.log_file else None
     start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
-    offer_punkt_data(Path(setup.models_folder), os.environ)
+    if setup.role == "aligner":
+        from workers.punkt_data import offer_punkt_data
+
+        offer_punkt_data(Path(setup.models_folder), os.environ)
     pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
     engine = _load(setup, pulse)
+    _prepare(setup.role, pulse)
+    # What is here now stays: it is never looked through again for what can go.
+    gc.freeze()
+    gc.enable()
     while True:
         request = requests.get()
         pulse.begin(request.request_id)
@@ -123,6 +131,24 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
         )
     )
     return engine
+
+
+def _prepare(role: Role, pulse: Pulse) -> None:
+    """Loads what the first recording would have to wait for, now that nobody does."""
+    if role != "transcriber":
+        return
+    pulse.arm()
+    try:
+        import av  # noqa: F401
+
+        from workers import speech, worker_requests  # noqa: F401
+
+        # Listening to nothing takes all that listening takes.
+        with speech.PcmFile(Path(os.devnull)) as nothing:
+            list(speech.find_chunks(nothing, 0.0))
+    except Exception:  # What is missing is for the first request to say, to somebody.
+        log.warning("not_prepared", exc_info=True)
+    pulse.rest()
 
 
 def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse) -> FinalReply:

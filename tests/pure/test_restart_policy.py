@@ -12,9 +12,14 @@ from supervisor.restart_policy import deaths_that_count, delay_before_restart, i
 USUAL = RestartSettings()
 
 
-def test_each_death_doubles_the_wait_and_the_sixth_gives_up() -> None:
+def test_the_first_death_costs_no_wait_each_further_one_doubles_it_and_the_sixth_gives_up() -> None:
     waits = [delay_before_restart((0.0,) * deaths, 0.0, USUAL) for deaths in range(1, 7)]
-    assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, None]
+    assert waits == [0.0, 0.25, 0.5, 1.0, 2.0, None]
+
+
+def test_a_worker_that_had_been_calm_comes_back_at_once_however_often_it_died_before() -> None:
+    deaths = deaths_that_count((97.0, 98.0, 99.0, 100.0), 101.0, was_calm=True, settings=USUAL)
+    assert delay_before_restart(deaths, 0.0, USUAL) == 0.0
 
 
 def test_the_wait_is_never_longer_than_allowed() -> None:

@@ -1,0 +1,124 @@
+"""One HTTP exchange over the daemon's Unix socket, with the standard library alone.
+
+Runs in: the user's shell. An HTTP library takes longer to load than the daemon takes to answer, by a hundred times.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+
+FIRST_ERROR = 400
+
+
+class NobodyListens(Exception):
+    """No connection: there is no socket, nobody behind it, or the way to it is closed."""
+
+
+class LineBroke(Exception):
+    """The other end went away in the middle of an answer, or does not speak HTTP."""
+
+
+class LineSilent(Exception):
+    """The other end is there and does not say anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole of an answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def is_error(self) -> bool:
+        return self.status >= FIRST_ERROR
+
+
+def ask(path: Path, method: str, url: str, body: bytes | None, patience_seconds: float) -> Answer:
+    """Raises NobodyListens, LineBroke, and LineSilent after `patience_seconds`."""
+    with closing(_SocketConnection(path, patience_seconds)) as connection, _trouble_named():
+        return _whole(_answered(connection, method, url, body))
+
+
+@contextmanager
+def listen(
+    path: Path, url: str, patience_seconds: float, silence_seconds: float
+) -> Iterator[Answer | Iterator[bytes]]:
+    """What a stream of server-sent events says, event by event; or the answer that refuses it. Raises as `ask`.
+
+    The stream ends when the other end closes it, and is given up after `silence_seconds`, heartbeats counted.
+    """
+    with closing(_SocketConnection(path, patience_seconds)) as connection:
+        with _trouble_named():
+            connection.connect()
+            line = connection.sock
+            response = _answered(connection, "GET", url, None)
+            refusal = _whole(response) if response.status >= FIRST_ERROR else None
+        with closing(response):
+            line.settimeout(silence_seconds)
+            yield events_in(_lines(response)) if refusal is None else refusal
+
+
+def events_in(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The data of each event of a `text/event-stream`; an event that was not finished is none.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+    data: list[bytes] = []
+    for line in lines:
+        field, _, value = line.rstrip(b"\r\n").partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif not field and not value and data:
+            # An empty line ends an event; with a colon it was a comment, which is how a heartbeat looks.
+            yield b"\n".join(data)
+            data = []
+
+
+class _SocketConnection(HTTPConnection):
+    """HTTP to a path instead of a host."""
+
+    def __init__(self, path: Path, patience_seconds: float) -> None:
+        super().__init__("steno", timeout=patience_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(os.fspath(self._path))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NobodyListens(str(error)) from error
+
+
+def _answered(connection: HTTPConnection, method: str, url: str, body: bytes | None) -> HTTPResponse:
+    # A connection for each exchange: an idle one would be closed by the daemon after seconds.
+    connection.request(method, url, body, {"Connection": "close", "Content-Type": "application/json"})
+    return connection.getresponse()
+
+
+def _whole(response: HTTPResponse) -> Answer:
+    with closing(response):
+        return Answer(response.status, response.read())
+
+
+def _lines(response: HTTPResponse) -> Iterator[bytes]:
+    # Around the reading alone: what goes wrong where an event is dealt with is not the line's fault.
+    with _trouble_named():
+        yield from response
+
+
+@contextmanager
+def _trouble_named() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as silent:
+        raise LineSilent(str(silent)) from silent
+    except (HTTPException, OSError) as broken:
+        raise LineBroke(str(broken)) from broken
