@@ -5,17 +5,19 @@ UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 PY := .venv/bin/python
 READY := .venv/.ready
+PEERS := .bench/.ready
 CODE := client config ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint types unit clean
+.PHONY: help setup demo test lint types unit bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
 	@echo "make demo    two crashes, three recordings, no loss: watch it"
 	@echo "make test    style, types and all tests"
+	@echo "make bench   stenod and its peers side by side, into tests/benchmarks/RESULTS.md; ROWS=\"1 4\" RUNS=1 for a look"
 	@echo "make clean   remove what setup built"
 
 setup: $(READY)
@@ -59,5 +61,18 @@ types: $(READY)
 unit: $(READY)
 	$(PY) -m pytest
 
+# What stenod is measured against lives apart; nothing of it enters the product.
+bench-setup: $(PEERS)
+
+$(PEERS): tests/benchmarks/peers.txt | $(UV)
+	$(UV) venv --quiet --clear --python .uv/bin/python .bench
+	$(UV) pip install --quiet --python .bench/bin/python --requirements tests/benchmarks/peers.txt --compile-bytecode
+	@# The peers call a program of this name; the wheel's has its version in it.
+	@ln -s "$$(.bench/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" .bench/bin/ffmpeg
+	@touch $@
+
+bench: $(READY) $(PEERS)
+	@PYTHONPATH=tests $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)"
+
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,85 @@
+"""What all rows run on: the recordings, the number of runs and threads, the models, and the order of turns.
+
+Runs in: the benchmark.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from recordings import MEMO, TALK, voice
+
+from benchmarks.contestant import PEERS, Contestant, environment_of, peers_environment
+from benchmarks.speech_maker import Recording, Voice, record
+from workers.alignment_models import STARTER_FOLDER
+from workers.starter import find_starter
+
+Answer = TypeVar("Answer")
+Say = Callable[[str], None]
+
+LONGEST_REPEATED_SECONDS = 900.0
+"""What is longer is run once: an hour of speech says by itself how much it varies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The same for everybody."""
+
+    folder: Path
+    """Recordings and logs, gone afterwards."""
+    runs: int
+    threads: int
+    """Of each side in all."""
+    say: Say
+    shrink: float = 1.0
+    """How many times shorter recordings are than they should be; 1 but for a quick look."""
+    _made: dict[float, Recording] = field(default_factory=dict)
+
+    @property
+    def whisper(self) -> Path:
+        """The starter as CTranslate2 has it."""
+        return find_starter()
+
+    @property
+    def aligner(self) -> Path:
+        return STARTER_FOLDER
+
+    def speech(self, seconds: float) -> Recording:
+        """So much speech (times `shrink`, if this is only a quick look) with its text, made once."""
+        seconds = max(seconds / self.shrink, 20.0)
+        if seconds not in self._made:
+            voices = [Voice(voice(path), path.with_suffix(".txt").read_text().strip()) for path in (MEMO, TALK)]
+            self._made[seconds] = record(self.folder / f"speech-{seconds:.0f}.wav", voices, seconds)
+        return self._made[seconds]
+
+    def runs_at(self, seconds: float) -> int:
+        return self.runs if seconds <= LONGEST_REPEATED_SECONDS else 1
+
+    def in_turns(self, sides: Mapping[str, Callable[[], Answer]], runs: int | None = None) -> dict[str, list[Answer]]:
+        """Each side once, then each side again: what else the machine does meanwhile falls on all of them."""
+        answers: dict[str, list[Answer]] = {name: [] for name in sides}
+        rounds = self.runs if runs is None else runs
+        for number in range(rounds):
+            for name, turn in sides.items():
+                self.say(f"  run {number + 1} of {rounds}: {name}")
+                answers[name].append(turn())
+        return answers
+
+    def engine(self, name: str, **setup: object) -> Contestant:
+        """One of stenod's engines, loaded, in a process of its own."""
+        return Contestant(
+            *(Path(sys.executable), "engines", name, self._setup(name, setup)), environment_of(self.threads)
+        )
+
+    def peer(self, name: str, **setup: object) -> Contestant:
+        """One of the peers, loaded, in a process of its own."""
+        return Contestant(
+            *(PEERS / "python", "peers", name, self._setup(name, setup)), peers_environment(self.threads)
+        )
+
+    def _setup(self, name: str, setup: dict[str, object]) -> dict[str, object]:
+        log = self.folder / f"{name.replace(' ', '-')}.log"
+        told = {key: str(value) if isinstance(value, Path) else value for key, value in setup.items()}
+        return {"threads": self.threads, "folder": str(self.folder), "log": str(log), **told}

@@ -1,0 +1,155 @@
+"""stenod's engines without the daemon: the very calls a worker makes, in a process of their own.
+
+Runs in: a contestant's process, under the product's Python.
+"""
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import decoder_steps
+from benchmarks.turns import Asked, Loaded, Turn, take_turns
+from ipc.transcript import Segment
+from ipc.worker_messages import (
+    Align,
+    Decode,
+    FromWorker,
+    Phase,
+    SegmentsTranscribed,
+    Transcribe,
+    WorkerSetup,
+)
+from workers.pulse import Pulse
+
+LONGEST_SECONDS = 12 * 3600.0
+BATCH_SEGMENTS = 4
+"""As the supervisor hands them to the aligner."""
+
+
+class Notebook(Pulse):
+    """Writes down what a worker would send. Nobody cancels, and no watchdog is armed."""
+
+    def __init__(self) -> None:
+        self.said: list[FromWorker] = []
+
+    def enter(self, phase: Phase, done_seconds: float = 0.0) -> None:
+        pass
+
+    def step(self, done_seconds: float) -> None:
+        pass
+
+    def send(self, message: FromWorker) -> None:
+        self.said.append(message)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        heard = (message.segments for message in self.said if isinstance(message, SegmentsTranscribed))
+        return tuple(itertools.chain.from_iterable(heard))
+
+
+def whisperx_transcriber(setup: Asked) -> Loaded:
+    from workers.whisperx_transcriber import WhisperxTranscriber
+
+    return _transcriber(WhisperxTranscriber(), setup, [0])
+
+
+def mlx_transcriber(setup: Asked) -> Loaded:
+    from workers.mlx_transcriber import MlxTranscriber
+
+    return _transcriber(MlxTranscriber(), setup, decoder_steps())
+
+
+def whisperx_aligner(setup: Asked) -> Loaded:
+    from workers import worker_requests
+    from workers.whisperx_aligner import WhisperxAligner
+
+    engine = WhisperxAligner()
+    engine.load(_worker_setup("aligner", setup), _no_news)
+
+    def ready(asked: Asked) -> Turn:
+        pcm = _decoded(asked["audio"], setup["folder"])
+        segments = [Segment(id=number, **segment) for number, segment in enumerate(asked["segments"])]
+
+        def turn() -> dict[str, Any]:
+            words = []
+            for batch in _batches(segments, BATCH_SEGMENTS):
+                request = Align(request_id=0, pcm_path=str(pcm), language="en", segments=tuple(batch))
+                aligned = worker_requests.align(request, engine, Notebook()).words
+                words += [word for segment in batch for word in aligned.get(segment.id, ())]
+            return {"words": [word.model_dump() for word in words]}
+
+        return turn
+
+    return ready
+
+
+def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
+    from workers import worker_requests
+
+    device = engine.load(_worker_setup("transcriber", setup), _no_news).device
+
+    def ready(asked: Asked) -> Turn:
+        pcm = Path(setup["folder"]) / f"{os.getpid()}.s16"
+        pcm.unlink(missing_ok=True)
+        before = steps[0]
+
+        def turn() -> dict[str, Any]:
+            notebook = Notebook()
+            decode = Decode(request_id=0, path=asked["audio"], pcm_path=str(pcm), longest_seconds=LONGEST_SECONDS)
+            worker_requests.decode(decode, notebook)
+            request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
+            worker_requests.transcribe(request, engine, engine.batch_size, notebook)
+            engine.rest()
+            segments = notebook.segments
+            return {
+                "text": " ".join(segment.text for segment in segments),
+                "segments": [segment.model_dump(include={"start", "end", "text"}) for segment in segments],
+                "decoder_steps": steps[0] - before,
+                "batch_size": engine.batch_size,
+                "device": device,
+            }
+
+        return turn
+
+    return ready
+
+
+def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:
+    return WorkerSetup(
+        role=role,
+        engine="whisperx",
+        engine_path="",
+        model=setup["model"],
+        language="en",
+        threads=setup["threads"],
+        models_folder=setup["folder"],
+    )
+
+
+def _decoded(audio: str, folder: str) -> Path:
+    """The recording as PCM, once."""
+    from workers import media
+
+    pcm = Path(folder) / f"{Path(audio).stem}-{os.getpid()}.s16"
+    media.decode(Path(audio), pcm, LONGEST_SECONDS, lambda done_seconds: None)
+    return pcm
+
+
+def _batches(segments: Sequence[Segment], size: int) -> list[Sequence[Segment]]:
+    return [segments[first : first + size] for first in range(0, len(segments), size)]
+
+
+def _no_news() -> None:
+    """Nothing is fetched."""
+
+
+if __name__ == "__main__":
+    take_turns(
+        {
+            "whisperx engine": whisperx_transcriber,
+            "mlx engine": mlx_transcriber,
+            "whisperx aligner": whisperx_aligner,
+        }
+    )
