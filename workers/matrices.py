@@ -18,6 +18,8 @@ MatrixKind = Callable[[Any, Any], Matrix]
 CPU_FLAGS = Path("/proc/cpuinfo")
 WEIGHT_STEPS = 63
 """Of the 127 that eight bits offer: AVX2 sums two products up in sixteen bits, and more than this would overflow."""
+SMALLEST = 1e-12
+"""Where all is the same."""
 FEW_INPUTS = 64
 """A matrix this narrow is no work, and what it multiplies is often the bare sound."""
 
@@ -42,18 +44,29 @@ def sixteen_bit(weight: Any, bias: Any) -> Matrix:
 
 
 def eight_bit(weight: Any, bias: Any) -> Matrix:
-    """int8, a scale for each row of the weight, and for what comes in a scale found each time."""
+    """int8, a scale for each row of the weight, and one found each time for each row that comes in.
+
+    PyTorch's own dynamic quantization has one scale for all that comes in: a quiet frame beside a loud one is lost.
+    """
     import torch
 
     if weight.shape[1] <= FEW_INPUTS:
         return exact(weight.clone(), bias)
-    steps = weight.abs().amax(dim=1).clamp_min(1e-12) / WEIGHT_STEPS
-    whole = (weight / steps[:, None]).round_().to(torch.int8)
+    steps = weight.abs().amax(dim=1).clamp_min(SMALLEST) / WEIGHT_STEPS
+    whole = (weight / steps[:, None]).round_()
     zeros = torch.zeros(len(steps), dtype=torch.long)
-    quantized = torch._make_per_channel_quantized_tensor(whole, steps.double(), zeros, 0)
+    quantized = torch._make_per_channel_quantized_tensor(whole.to(torch.int8), steps.double(), zeros, 0)
     torch.backends.quantized.engine = "onednn"
-    packed = torch.ops.quantized.linear_prepack(quantized, bias)
-    return lambda rows: torch.ops.quantized.linear_dynamic(rows, packed, False)
+    packed = torch.ops.quantized.linear_prepack(quantized, None)
+
+    def times(rows: Any) -> Any:
+        largest = torch.maximum(rows.amax(dim=1, keepdim=True), -rows.amin(dim=1, keepdim=True))
+        largest.clamp_min_(SMALLEST)
+        # Every row now reaches as far as the others: the one scale that is found for all of them suits each.
+        products = torch.ops.quantized.linear_dynamic(rows * largest.reciprocal(), packed, False).mul_(largest)
+        return products if bias is None else products.add_(bias)
+
+    return times
 
 
 def reduced_kinds(cpu_flags: frozenset[str], quantized_engines: list[str]) -> dict[str, MatrixKind]:

@@ -77,7 +77,7 @@ class SoundFeatures:
             length, channels = rows.shape
             seen = ((length - layer.kernel) // layer.stride + 1, layer.kernel * channels)
             overlapping = rows.as_strided(seen, (layer.stride * channels, 1))
-            rows = (layer.matrix if place else first)(overlapping.contiguous())
+            rows = (layer.matrix if place else first)(overlapping)
             if layer.norm is not None:
                 rows = layer_norm(rows, rows.shape[1:], *layer.norm, EPSILON)
             rows = gelu(rows)
