@@ -38,6 +38,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.
         try:
+            import config.lean_structlog  # noqa: F401 - before the first module that logs
             from ipc.worker_messages import WorkerSetup
             from workers.worker_loop import live
 
