@@ -2,5 +2,3 @@
 
 Runs in: worker. Model libraries are imported inside the functions that load them.
 """
-
-import config.lean_structlog  # noqa: F401 - before the first module that logs

@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import resource
 import signal
-import sys
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,7 +42,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
         # The loop turns it on once the engine is loaded.
         gc.disable()
         try:
-            _import_structlog_alone()
+            import config.lean_structlog  # noqa: F401 - before the first module that logs
             from ipc.worker_messages import WorkerSetup
             from workers.worker_loop import live
 
@@ -52,17 +51,3 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
             traceback.print_exc(file=crash)
             crash.flush()
             leave(1)
-
-
-def _import_structlog_alone() -> None:
-    """structlog brings rich along, to paint tracebacks. Ours are plain, and rich is a third of structlog's price.
-
-    None in sys.modules is how Python is told that there is no such module. Whoever wants rich later finds it.
-    """
-    if "rich" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    try:
-        import structlog  # noqa: F401
-    finally:
-        del sys.modules["rich"]
