@@ -31,6 +31,9 @@ from workers.pulse import Cancelled, Pulse
 
 log = structlog.get_logger()
 
+LAST_CHUNK_SECONDS = 40.0
+"""Towards the end a batch has one chunk for every so many seconds that are left."""
+
 
 def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
     """The recording as PCM in the spool. Any role can do it."""
@@ -44,7 +47,8 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
 
-    The first batch is one chunk: it tells the engine's pace, and the aligner has something to do at once.
+    The first batch is one chunk: it tells the engine's pace, and the aligner has something to do at once. The last
+    ones are small again: what the aligner has left when the last comes is what the job is kept waiting for.
     """
     from workers import speech
 
@@ -56,7 +60,10 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     pace = BatchPace()
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
-        while batch := list(itertools.islice(chunks, pace.size(batch_size))):
+        heard_until = request.start_at_seconds
+        while batch := list(
+            itertools.islice(chunks, fewer_near_the_end(pace.size(batch_size), pcm.seconds - heard_until))
+        ):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)
@@ -67,10 +74,11 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
             segments = _number(batch, heard, segment_id)
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
+            heard_until = batch[-1].end
             pulse.send(
-                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=batch[-1].end)
+                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=heard_until)
             )
-            pulse.enter("speech", batch[-1].end)
+            pulse.enter("speech", heard_until)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
 
 
@@ -95,6 +103,11 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
             if found:
                 words[segment.id] = tuple(found)
     return WordsAligned(request_id=request.request_id, words=words)
+
+
+def fewer_near_the_end(chunks: int, seconds_left: float) -> int:
+    """How many of the chunks that would make a batch, so much before the end of the recording."""
+    return max(1, min(chunks, int(seconds_left / LAST_CHUNK_SECONDS)))
 
 
 def _find_language(request: Transcribe, engine: Transcriber, first: Chunk, pulse: Pulse) -> str:
