@@ -14,6 +14,8 @@ LONGEST_BATCH_SECONDS = 120.0
 """And if it is not: so much work is done again after a crash, and so long the percent of a job stands still."""
 SHORT_RECORDING_SECONDS = 300.0
 """Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
+LAST_CHUNK_SECONDS = 40.0
+"""Towards the end a batch has one chunk for every so many seconds that are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,15 @@ class BatchPace:
         if self.seconds_a_chunk is None:
             return most if self.shows_life and audio_left_seconds <= SHORT_RECORDING_SECONDS else 1
         longest_seconds = LONGEST_BATCH_SECONDS if self.shows_life else LONGEST_SILENCE_SECONDS
-        return max(1, min(most, int(longest_seconds / max(self.seconds_a_chunk, 1e-3))))
+        size = max(1, min(most, int(longest_seconds / max(self.seconds_a_chunk, 1e-3))))
+        # An engine that decodes in one go gains more from a whole batch than the aligner from an early start.
+        return size if self.shows_life else fewer_near_the_end(size, audio_left_seconds)
 
     def after(self, chunks: int, seconds: float) -> "BatchPace":
         """The pace once a batch has taken so long. The slowest counts: a chunk that is heard again takes longer."""
         return BatchPace(self.shows_life, max(seconds / chunks, self.seconds_a_chunk or 0.0))
+
+
+def fewer_near_the_end(chunks: int, seconds_left: float) -> int:
+    """How many of the chunks that would make a batch, so much before the end of the recording."""
+    return max(1, min(chunks, int(seconds_left / LAST_CHUNK_SECONDS)))

@@ -3,33 +3,34 @@
 Runs in: worker.
 """
 
-import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
+from workers.mel_window import WHOLE_WINDOW, in_windows, window_frames
 from workers.models import find_model
+from workers.whisper_decoding import Decoding, is_doubtful, read_decoding
 
-SLOT_SECONDS = 30
-"""What Whisper hears at once; a batch is laid out with each chunk at the start of a slot of its own."""
+DETECTION_SECONDS = 30
+"""What is listened to for the language."""
 CHUNKS_A_BATCH_ON_CPU = 4
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
-SHORTEST_REST_SECONDS = 1.0
-"""A chunk whose text ends earlier than this before the chunk is heard again: Whisper may leave a rest to the next
-window."""
 
-# When Whisper doubts itself; https://github.com/openai/whisper/blob/main/whisper/transcribe.py
-LEAST_LOGPROB = -1.0
-MOST_COMPRESSION = 2.4
-MOST_NO_SPEECH = 0.6
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A chunk, or the rest of one, that is still to be heard."""
+
+    number: int
+    """Of the chunk in its batch."""
+    sound: Chunk
 
 
 class WhisperxTranscriber:
@@ -44,7 +45,7 @@ class WhisperxTranscriber:
         folder = find_model(setup.model, "whisperx", Path(setup.models_folder), setup.allow_download, downloading)
 
         import ctranslate2
-        from faster_whisper import BatchedInferencePipeline, WhisperModel
+        from faster_whisper import WhisperModel
 
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         try:
@@ -59,7 +60,7 @@ class WhisperxTranscriber:
             raise EngineRefusal(
                 "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
             ) from error
-        self.pipeline: Any = BatchedInferencePipeline(self.model)
+        self.device = device
         if device == "cuda":
             self.batch_size = CHUNKS_A_BATCH_ON_CUDA
         packages = ("faster-whisper", "ctranslate2")
@@ -85,48 +86,65 @@ class WhisperxTranscriber:
     def find_language(self, audio: Audio) -> tuple[str, float]:
         if self.model.supported_languages == ["en"]:
             return "en", 1.0
-        language, probability, _ = self.model.detect_language(audio[: SLOT_SECONDS * SAMPLE_RATE])
+        language, probability, _ = self.model.detect_language(audio[: DETECTION_SECONDS * SAMPLE_RATE])
         return language, float(probability)
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
-        """All chunks in one go; those Whisper doubts, or heard only in part, once more by themselves."""
-        # faster-whisper looks for speech itself when it gets no clips.
-        heard = self._hear_together(chunks, wanted) if chunks else []
-        return [
-            widen(self._hear_alone(chunk, wanted) if is_doubtful(found, chunk) else found, chunk)
-            for chunk, found in zip(chunks, heard, strict=True)
-        ]
+        """All chunks in one go, then the rests of those in which Whisper broke off; what it doubts, by itself."""
+        heard: list[list[Heard]] = [[] for _ in chunks]
+        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+        while todo:
+            rests: list[Stretch] = []
+            decodings = self._hear_together([stretch.sound for stretch in todo], wanted)
+            for stretch, decoding in zip(todo, decodings, strict=True):
+                wanted.alive()
+                if is_doubtful(decoding, stretch.sound):
+                    heard[stretch.number] += self._hear_alone(stretch.sound, wanted)
+                    continue
+                heard[stretch.number] += decoding.heard
+                if decoding.rest is not None:
+                    rests.append(Stretch(stretch.number, decoding.rest))
+            todo = rests  # strictly shorter: a decoding that would not advance has no rest
+        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
 
     def rest(self) -> None:
         """CTranslate2 keeps no cache that grows with the job."""
 
-    def _hear_together(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
-        """One batch without second tries. A chunk that Whisper takes for silence gives an empty list."""
-        slots = np.zeros((len(chunks), SLOT_SECONDS * SAMPLE_RATE), np.float32)
-        for slot, chunk in zip(slots, chunks, strict=True):
-            sound = chunk.audio[: slot.size]
-            slot[: sound.size] = sound
-        clips = [
-            {"start": number * SLOT_SECONDS, "end": number * SLOT_SECONDS + chunk.end - chunk.start}
-            for number, chunk in enumerate(chunks)
-        ]
-        segments, _ = self.pipeline.transcribe(
-            slots.reshape(-1),
-            language=wanted.language,
-            task=wanted.task,
-            beam_size=BEAM_SIZE,
-            initial_prompt=wanted.prompt,
-            without_timestamps=False,
-            clip_timestamps=clips,
-            batch_size=len(chunks),
+    def _hear_together(self, sounds: Sequence[Chunk], wanted: Wanted) -> list[Decoding]:
+        """One batch without second tries, in the shortest window that holds the longest of them."""
+        from faster_whisper.tokenizer import Tokenizer
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        tokenizer = Tokenizer(
+            self.model.hf_tokenizer, self.model.model.is_multilingual, task=wanted.task, language=wanted.language
         )
-        heard: list[list[Heard]] = [[] for _ in chunks]
-        for segment in segments:
-            number = segment.seek // (SLOT_SECONDS * self.model.frames_per_second)
-            found = as_heard(segment, chunks[number].start - number * SLOT_SECONDS)
-            if not is_silence(found):
-                heard[number].append(found)
-        return heard
+        said_before = tokenizer.encode(f" {wanted.prompt.strip()}") if wanted.prompt else []
+        prompt = self.model.get_prompt(tokenizer, said_before)
+        # Its last frame is that of the padding.
+        mels = [self.model.feature_extractor(sound.audio)[:, :-1] for sound in sounds]
+        frames = WHOLE_WINDOW if self.device == "cuda" else window_frames(max(mel.shape[1] for mel in mels))
+        results = self.model.model.generate(
+            self.model.encode(in_windows(mels, frames)),
+            [prompt] * len(sounds),
+            beam_size=BEAM_SIZE,
+            max_length=self.model.max_length,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return [
+            read_decoding(
+                (tokens := result.sequences_ids[0]),
+                sound,
+                tokenizer.timestamp_begin,
+                tokenizer.eot,
+                tokenizer.decode,
+                # The score is a mean over the text; Whisper's own mean counts the end of text too.
+                avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
+                no_speech_prob=result.no_speech_prob,
+            )
+            for sound, result in zip(sounds, results, strict=True)
+        ]
 
     def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:
         """One chunk with all Whisper has against doubt: rising temperatures, windows that start where text ended."""
@@ -150,25 +168,3 @@ def as_heard(segment: Any, offset_seconds: float) -> Heard:
         avg_logprob=float(segment.avg_logprob),
         no_speech_prob=float(segment.no_speech_prob),
     )
-
-
-def is_silence(heard: Heard) -> bool:
-    """Whether Whisper believes that nobody speaks and that its own text is poor."""
-    return (heard.no_speech_prob or 0.0) > MOST_NO_SPEECH and (heard.avg_logprob or 0.0) < LEAST_LOGPROB
-
-
-def is_doubtful(heard: Sequence[Heard], chunk: Chunk) -> bool:
-    """Whether Whisper's own tests fail, or its text ends well before the chunk does. Silence is no doubt."""
-    if not heard:
-        return False
-    return (
-        min(one.avg_logprob or 0.0 for one in heard) < LEAST_LOGPROB
-        or compression("".join(one.text for one in heard)) > MOST_COMPRESSION
-        or chunk.end - heard[-1].end > SHORTEST_REST_SECONDS
-    )
-
-
-def compression(text: str) -> float:
-    """How many times shorter zlib makes a text: what repeats itself shrinks most."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw))

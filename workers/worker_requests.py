@@ -44,7 +44,8 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
 
-    The first batch of a long recording is one chunk: it tells the engine's pace, and the aligner has something to do.
+    The first batch of a long recording is one chunk: it tells the engine's pace, and the aligner has something to do
+    at once. The last ones are small again: what the aligner has left when the last comes keeps the job waiting.
     """
     from workers import speech
 
@@ -53,11 +54,12 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
-    pace = BatchPace(engine.shows_life)
+    # An owner's engine may be older than this attribute.
+    pace = BatchPace(getattr(engine, "shows_life", False))
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
-        left_seconds = pcm.seconds - request.start_at_seconds
-        while batch := list(itertools.islice(chunks, pace.size(batch_size, left_seconds))):
+        heard_until = request.start_at_seconds
+        while batch := list(itertools.islice(chunks, pace.size(batch_size, pcm.seconds - heard_until))):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)
@@ -68,10 +70,11 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
             segments = _number(batch, heard, segment_id)
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
+            heard_until = batch[-1].end
             pulse.send(
-                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=batch[-1].end)
+                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=heard_until)
             )
-            pulse.enter("speech", batch[-1].end)
+            pulse.enter("speech", heard_until)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
 
 
