@@ -278,3 +278,13 @@ async def test_a_row_of_restarts_leaks_no_descriptor(tmp_path: Path) -> None:
         await eventually_async(lambda: keeper.view.restarts >= 14, 120.0)
         # A worker that is just being born or dying holds a few.
         assert open_descriptors() <= before + 5
+
+
+async def test_how_long_the_engine_took_to_load_is_known_while_it_is_there(tmp_path: Path) -> None:
+    async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path) as keeper:
+        assert keeper.view.load_seconds is None
+        await keeper.wait_until_available()
+        loaded_seconds = keeper.view.load_seconds
+        assert loaded_seconds is not None and loaded_seconds > 0
+        await keeper.unload()
+        assert keeper.view.load_seconds is None
