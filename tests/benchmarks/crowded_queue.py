@@ -132,7 +132,7 @@ def _measured_once(home: Path) -> CrowdedQueue:
     daemon = DaemonUnderTest(home, BUSY)
     with _running(daemon):
         for number in range(BUSY_JOBS):
-            daemon.submit(shutil.copy(TALK, recordings / f"talk{number}.flac"))
+            daemon.submit(Path(shutil.copy(TALK, recordings / f"talk{number}.flac")))
         for role in ("transcriber", "aligner"):
             daemon.wait_for_worker(role, lambda worker: worker["state"] == "busy")
         kept = RawClient(daemon.socket)
@@ -142,7 +142,7 @@ def _measured_once(home: Path) -> CrowdedQueue:
         disk = _of_disk(daemon, home / "synced")
         alone = _latencies(daemon, STATUS_ASKED, lambda number: _submit_alone(daemon, crowd[number]))
         daemon.post("/v1/queue/pause")
-    started = []
+    started: list[float] = []
     with _running(daemon, started):
         for role in ("transcriber", "aligner"):
             daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready")
@@ -173,7 +173,7 @@ def _of_disk(daemon: DaemonUnderTest, file: Path) -> Latencies:
 
         def append(number: int) -> None:
             written.write(bytes(SUBMIT_BYTES))
-            os.fsync(written.fileno())
+            getattr(os, "fdatasync", os.fsync)(written.fileno())
 
         return _latencies(daemon, STATUS_ASKED, append)
 
