@@ -11,7 +11,7 @@ from typing import Any
 from workers.matrices import Matrix, MatrixKind, exact
 
 FRAMES_AT_ONCE = 50
-"""A second of the usual networks: its activations stay in the processor's cache, and none of it is memory for long."""
+"""A second of the usual networks: its activations stay in the cache, and none of it is memory for long."""
 EPSILON = 1e-5
 """In every normalization, as in torchaudio."""
 
@@ -37,7 +37,7 @@ class SoundFeatures:
     def __init__(
         self, weights: Mapping[str, Any], strides: tuple[int, ...], channels_normalized: bool, kind: MatrixKind
     ) -> None:
-        """With `channels_normalized` only the first is normalized, over the whole sound; without, all, frame by frame."""
+        """With `channels_normalized` only the first is, over the whole sound; without, each is, frame by frame."""
         self._layers: list[Convolution] = []
         self._over_all: OverAll | None = None
         for place, stride in enumerate(strides):
