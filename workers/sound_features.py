@@ -50,7 +50,7 @@ class SoundFeatures:
             elif place == 0:
                 gain, shift = weights[f"{name}.layer_norm.weight"], weights[f"{name}.layer_norm.bias"]
                 self._over_all = OverAll(rows.double(), gain.double(), shift.double(), stride)
-            self._layers.append(Convolution(weight.shape[2], stride, kind(rows, bias), norm))
+            self._layers.append(Convolution(weight.shape[2], stride, kind(rows, bias, False), norm))
         self.stride = math.prod(strides)
         """Samples from one frame to the next."""
         self.window = 1

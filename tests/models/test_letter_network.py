@@ -187,7 +187,7 @@ def test_reduced_precision_is_taken_only_if_it_is_quicker_and_hears_the_same() -
 
 
 def test_a_network_that_hears_otherwise_is_dropped_for_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    def deaf(weight: Any, bias: Any) -> Callable[[Any], Any]:
+    def deaf(weight: Any, bias: Any, alike: bool) -> Callable[[Any], Any]:
         return exact(torch.zeros_like(weight), bias)
 
     monkeypatch.setattr(network_precision, "LEAST_WEIGHTS", 0)
