@@ -130,7 +130,7 @@ def torchaudio_name(name: str) -> str:
 
 
 def letters_of(vocabulary: Mapping[str, int], folder: Path) -> dict[str, int]:
-    """Symbols in lower case → columns, as `Wav2Vec2CTCTokenizer.get_vocab` has them, with what other files add."""
+    """Symbols in lower case → columns: `Wav2Vec2CTCTokenizer.get_vocab`, with what the other files add."""
     told = read_if_there(folder / "special_tokens_map.json") | read_if_there(folder / "tokenizer_config.json")
     added = dict(read_if_there(folder / "added_tokens.json"))
     for column, token in told.get("added_tokens_decoder", {}).items():

@@ -32,15 +32,15 @@ class Architecture:
 class LetterNetwork:
     """Called with samples (n,), at least `window` of them, it gives scores (frames, letters); float32 tensors.
 
-    `weights`, float32 tensors by torchaudio's names, are taken over by `kind`; the small ones are held on to. Raises
-    KeyError if one is missing, and RuntimeError, then or when called, if shapes do not fit.
+    `weights` are float32 tensors by torchaudio's names: vectors are held on to, matrices become what `kind` makes of
+    them. Raises KeyError if one is missing, and RuntimeError, then or when called, if shapes do not fit.
     """
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, Any], kind: MatrixKind) -> None:
         self._features = SoundFeatures(weights, architecture.strides, architecture.channels_normalized, kind)
         self.window = self._features.window
         self._features_norm = Norm(weights, "encoder.feature_projection.layer_norm")
-        self._projection = matrix(weights, kind, "encoder.feature_projection.projection")
+        self._projection = matrix(weights, kind, "encoder.feature_projection.projection", normalized=True)
         self._positions = PositionConvolution(
             position_weight(weights), weights["encoder.transformer.pos_conv_embed.conv.bias"]
         )
@@ -48,7 +48,7 @@ class LetterNetwork:
         self._normalized_before = architecture.normalized_before
         layers = {name.split(".")[3] for name in weights if name.startswith("encoder.transformer.layers.")}
         self._layers = [Layer(architecture, weights, kind, place) for place in range(len(layers))]
-        self._letters = matrix(weights, kind, "aux")
+        self._letters = matrix(weights, kind, "aux", normalized=True)
 
     def __call__(self, samples: Any) -> Any:
         import torch
@@ -73,10 +73,12 @@ class Layer:
         parts = ("q_proj", "k_proj", "v_proj")
         self._heads = architecture.heads
         self._normalized_before = architecture.normalized_before
-        self._queries_keys_values = matrix(weights, kind, *(f"{name}.attention.{part}" for part in parts))
+        self._queries_keys_values = matrix(
+            weights, kind, *(f"{name}.attention.{part}" for part in parts), normalized=True
+        )
         self._attended = matrix(weights, kind, f"{name}.attention.out_proj")
         self._attention_norm = Norm(weights, f"{name}.layer_norm")
-        self._widened = matrix(weights, kind, f"{name}.feed_forward.intermediate_dense")
+        self._widened = matrix(weights, kind, f"{name}.feed_forward.intermediate_dense", normalized=True)
         self._narrowed = matrix(weights, kind, f"{name}.feed_forward.output_dense")
         self._final_norm = Norm(weights, f"{name}.final_layer_norm")
 
@@ -105,7 +107,7 @@ class Norm:
     """A layer normalization by its name."""
 
     def __init__(self, weights: Mapping[str, Any], name: str) -> None:
-        self._weight, self._bias = weights[f"{name}.weight"].clone(), weights[f"{name}.bias"].clone()
+        self._weight, self._bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
     def __call__(self, rows: Any) -> Any:
         from torch.nn.functional import layer_norm
@@ -113,14 +115,14 @@ class Norm:
         return layer_norm(rows, self._weight.shape, self._weight, self._bias, EPSILON)
 
 
-def matrix(weights: Mapping[str, Any], kind: MatrixKind, *names: str) -> Matrix:
-    """The linear layer of this name; several become one whose outputs stand side by side."""
+def matrix(weights: Mapping[str, Any], kind: MatrixKind, *names: str, normalized: bool = False) -> Matrix:
+    """The linear layer of this name, `normalized` if a Norm precedes it; several become one, outputs side by side."""
     import torch
 
     if len(names) == 1:
-        return kind(weights[f"{names[0]}.weight"], weights[f"{names[0]}.bias"])
-    stacked = (torch.cat([weights[f"{name}.{part}"] for name in names]) for part in ("weight", "bias"))
-    return kind(*stacked)
+        return kind(weights[f"{names[0]}.weight"], weights[f"{names[0]}.bias"], normalized)
+    weight, bias = (torch.cat([weights[f"{name}.{part}"] for name in names]) for part in ("weight", "bias"))
+    return kind(weight, bias, normalized)
 
 
 def position_weight(weights: Mapping[str, Any]) -> Any:

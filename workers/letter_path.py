@@ -54,7 +54,7 @@ def find_letters(scores: Scores, columns: Sequence[int], blank: int) -> HeardLet
 
 
 def trellis(of_letters: Scores, of_blank: Scores) -> Scores:
-    """Score of the best way to each letter by each frame, (frames + 1, letters + 1); before the first in column 0.
+    """Score of the best way to each letter by each frame, (frames + 1, letters + 1); column 0 is before the first.
 
     `of_letters` (frames, letters) and `of_blank` (frames,) are log probabilities.
     """

@@ -12,8 +12,8 @@ from typing import Any
 
 Matrix = Callable[[Any], Any]
 """Rows (n, in) → rows (n, out), float32 tensors."""
-MatrixKind = Callable[[Any, Any], Matrix]
-"""Weight (out, in) and bias (out,) or None, float32 tensors → the matrix."""
+MatrixKind = Callable[[Any, Any, bool], Matrix]
+"""Weight (out, in), bias (out,) or None, and whether all rows to come are about as large → the matrix."""
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 WEIGHT_STEPS = 63
@@ -24,14 +24,14 @@ FEW_INPUTS = 64
 """A matrix this narrow is no work, and what it multiplies is often the bare sound."""
 
 
-def exact(weight: Any, bias: Any) -> Matrix:
+def exact(weight: Any, bias: Any, alike: bool = False) -> Matrix:
     """Full precision. Holds on to what it is given."""
     from torch.nn.functional import linear
 
     return partial(linear, weight=weight, bias=bias)
 
 
-def sixteen_bit(weight: Any, bias: Any) -> Matrix:
+def sixteen_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
     """bfloat16 in, float32 out. Without instructions of its own for it a processor is twenty times slower at this."""
     import torch
     from torch.nn.functional import linear
@@ -43,7 +43,7 @@ def sixteen_bit(weight: Any, bias: Any) -> Matrix:
     return lambda rows: linear(rows.to(torch.bfloat16), short, short_bias).to(torch.float32)
 
 
-def eight_bit(weight: Any, bias: Any) -> Matrix:
+def eight_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
     """int8, a scale for each row of the weight, and one found each time for each row that comes in.
 
     PyTorch's own dynamic quantization has one scale for all that comes in: a quiet frame beside a loud one is lost.
@@ -57,7 +57,9 @@ def eight_bit(weight: Any, bias: Any) -> Matrix:
     zeros = torch.zeros(len(steps), dtype=torch.long)
     quantized = torch._make_per_channel_quantized_tensor(whole.to(torch.int8), steps.double(), zeros, 0)
     torch.backends.quantized.engine = "onednn"
-    packed = torch.ops.quantized.linear_prepack(quantized, None)
+    packed = torch.ops.quantized.linear_prepack(quantized, bias if alike else None)
+    if alike:
+        return lambda rows: torch.ops.quantized.linear_dynamic(rows, packed, False)
 
     def times(rows: Any) -> Any:
         largest = torch.maximum(rows.amax(dim=1, keepdim=True), -rows.amin(dim=1, keepdim=True))

@@ -56,10 +56,12 @@ def network_of(model: LetterModel, name: str) -> LetterNetwork:
 def reduced_network(model: LetterModel, name: str, kinds: Mapping[str, MatrixKind]) -> LetterNetwork | None:
     """The first that is quick and hears the same; None: there is none."""
     full: Trial | None = None
+    # One small tensor that is still a piece of the mapped file keeps all of it mapped.
+    weights = {key: tensor.clone() if tensor.dim() == 1 else tensor for key, tensor in model.weights.items()}
     for precision, kind in kinds.items():
         # The full one reads its weights from the mapped file, and is gone before the first job.
-        full = full or tried(LetterNetwork(model.architecture, model.weights, exact))
-        network = LetterNetwork(model.architecture, model.weights, kind)
+        full = full or tried(LetterNetwork(model.architecture, weights, exact))
+        network = LetterNetwork(model.architecture, weights, kind)
         trial = tried(network)
         chosen = is_as_good(full, trial)
         log.info(

@@ -11,7 +11,7 @@ from typing import Any
 from workers.matrices import Matrix, MatrixKind, exact
 
 FRAMES_AT_ONCE = 50
-"""A second of the usual networks: its activations stay in the processor's cache, and no memory is held for long."""
+"""A second of the usual networks: its activations stay in the cache, and none of it is memory for long."""
 EPSILON = 1e-5
 """In every normalization, as in torchaudio."""
 
@@ -37,7 +37,7 @@ class SoundFeatures:
     def __init__(
         self, weights: Mapping[str, Any], strides: tuple[int, ...], channels_normalized: bool, kind: MatrixKind
     ) -> None:
-        """`channels_normalized`: only the first is normalized, over the whole sound; else all, frame by frame."""
+        """With `channels_normalized` only the first is, over the whole sound; without, each is, frame by frame."""
         self._layers: list[Convolution] = []
         self._over_all: OverAll | None = None
         for place, stride in enumerate(strides):
@@ -50,7 +50,7 @@ class SoundFeatures:
             elif place == 0:
                 gain, shift = weights[f"{name}.layer_norm.weight"], weights[f"{name}.layer_norm.bias"]
                 self._over_all = OverAll(rows.double(), gain.double(), shift.double(), stride)
-            self._layers.append(Convolution(weight.shape[2], stride, kind(rows, bias), norm))
+            self._layers.append(Convolution(weight.shape[2], stride, kind(rows, bias, False), norm))
         self.stride = math.prod(strides)
         """Samples from one frame to the next."""
         self.window = 1

@@ -147,31 +147,34 @@ def test_an_english_only_model_refuses_translation_and_other_languages(transcrib
     assert transcriber.find_language(recording("memo")) == ("en", 1.0)
 
 
-def test_the_letters_times_are_those_of_whisperx_itself_less_the_starters_bias(
+TALK = (
+    (0.5, 3.0, " Welcome back to the workshop."),
+    (3.0, 8.0, " Today, we are going to repair a wooden chair that has lost two of its legs."),
+    (16.0, 19.0, " A good clamp is worth more than a strong hand."),
+    (19.0, 23.7, " Tighten it slowly, and stop when you see a thin line of glue."),
+    (27.0, 49.4, " While it dries, sand the seat along the grain; never across it. It is 9.30 - use a fine paper."),
+)
+
+
+def test_words_and_times_are_those_of_whisperx_itself_less_the_starters_bias(
     aligner: WhisperxAligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from whisperx import alignment
 
-    class OneSentence:
-        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-            return [(0, len(text))]
-
-    monkeypatch.setattr(alignment, "nltk_load", lambda _: OneSentence())
-    audio = recording("memo")
-    text = "Note to self, the ferry leaves at 9.30 on Thursday morning."
-    segment = Segment(id=0, start=0.0, end=5.6, text=text)
+    monkeypatch.setenv("NLTK_DATA", str(STARTER_FOLDER / "nltk_data"))
+    monkeypatch.setattr(alignment.nltk.data, "path", [str(STARTER_FOLDER / "nltk_data")])
+    audio = recording("talk")
     network, about = alignment.load_align_model("en", "cpu", str(STARTER_FOLDER))
-    theirs = alignment.align(
-        [{"start": 0.0, "end": 5.6, "text": text}], network, about, sound_of(segment, audio), "cpu"
-    )["word_segments"]
-    ours = aligner.align(sound_of(segment, audio), segment, "en")
+    told = [{"start": start, "end": end, "text": text} for start, end, text in TALK]
+    theirs = alignment.align(told, network, about, audio, "cpu")["word_segments"]
+    segments = [Segment(id=n, start=start, end=end, text=text) for n, (start, end, text) in enumerate(TALK)]
+    ours = [word for segment in segments for word in aligner.align(sound_of(segment, audio), segment, "en")]
+    assert [word.word for word in ours] == [word["word"] for word in theirs]
     assert [word.end for word in ours] == pytest.approx([word["end"] for word in theirs], abs=0.002)
-    early = [word["start"] - 0.026 for word in theirs]
-    ends = [0.0, *(word.end for word in ours)]
-    assert [word.start for word in ours] == pytest.approx(
-        [max(start, end) for start, end in zip(early, ends, strict=False)], abs=0.002
-    )
-    assert [word.word for word in ours if word.interpolated] == ["9.30"]
+    earliest = [0.0, *(word.end for word in ours)]
+    starts = [max(word["start"] - 0.026, free_from) for word, free_from in zip(theirs, earliest, strict=False)]
+    assert [word.start for word in ours] == pytest.approx(starts, abs=0.002)
+    assert [word.word for word in ours if word.interpolated] == ["9.30", "-"]
 
 
 @pytest.mark.parametrize("text", ["9.30", "$5 ½ 🦊", "42,", "你好", "x" * 60])
