@@ -18,6 +18,8 @@ MatrixKind = Callable[[Any, Any, bool], Matrix]
 CPU_FLAGS = Path("/proc/cpuinfo")
 WEIGHT_STEPS = 63
 """Of the 127 that eight bits offer: AVX2 sums two products up in sixteen bits, and more than this would overflow."""
+INPUT_STEPS, INPUT_SHIFT = 127, 128
+"""To each side of what stands for zero."""
 SMALLEST = 1e-12
 """Where all is the same."""
 FEW_INPUTS = 64
@@ -44,31 +46,39 @@ def sixteen_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
 
 
 def eight_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
-    """int8, a scale for each row of the weight, and one found each time for each row that comes in.
+    """int8, a scale for each row of the weight and, unless they are `alike`, for each row that comes in.
 
     PyTorch's own dynamic quantization has one scale for all that comes in: a quiet frame beside a loud one is lost.
+    It also keeps a second copy of the weight.
     """
     import torch
 
     if weight.shape[1] <= FEW_INPUTS:
         return exact(weight.clone(), bias)
     steps = weight.abs().amax(dim=1).clamp_min(SMALLEST) / WEIGHT_STEPS
-    whole = (weight / steps[:, None]).round_()
-    zeros = torch.zeros(len(steps), dtype=torch.long)
-    quantized = torch._make_per_channel_quantized_tensor(whole.to(torch.int8), steps.double(), zeros, 0)
-    torch.backends.quantized.engine = "onednn"
-    packed = torch.ops.quantized.linear_prepack(quantized, bias if alike else None)
-    if alike:
-        return lambda rows: torch.ops.quantized.linear_dynamic(rows, packed, False)
+    packed = torch.ops.onednn.qlinear_prepack((weight / steps[:, None]).round_().to(torch.int8), None)
+    no_shifts = torch.zeros(len(steps), dtype=torch.long)
 
-    def times(rows: Any) -> Any:
+    def times(rows: Any, step: float, added: Any) -> Any:
+        """`rows` reach no further than INPUT_STEPS times `step` from zero."""
+        quantized = torch.quantize_per_tensor(rows, step, INPUT_SHIFT, torch.quint8)
+        # The bytes as they are: PyTorch's own way to them copies, one by one.
+        whole = torch.empty(0, dtype=torch.uint8)
+        whole.set_(quantized.untyped_storage(), 0, rows.shape, quantized.stride())
+        return torch.ops.onednn.qlinear_pointwise(
+            whole, step, INPUT_SHIFT, packed, steps, no_shifts, added, 1.0, 0, torch.float32, "none", [], "none"
+        )
+
+    def times_alike(rows: Any) -> Any:
+        return times(rows, max(float(rows.amax()), -float(rows.amin()), SMALLEST) / INPUT_STEPS, bias)
+
+    def times_each(rows: Any) -> Any:
         largest = torch.maximum(rows.amax(dim=1, keepdim=True), -rows.amin(dim=1, keepdim=True))
         largest.clamp_min_(SMALLEST)
-        # Every row now reaches as far as the others: the one scale that is found for all of them suits each.
-        products = torch.ops.quantized.linear_dynamic(rows * largest.reciprocal(), packed, False).mul_(largest)
+        products = times(rows * largest.reciprocal(), 1 / INPUT_STEPS, None).mul_(largest)
         return products if bias is None else products.add_(bias)
 
-    return times
+    return times_alike if alike else times_each
 
 
 def reduced_kinds(cpu_flags: frozenset[str], quantized_engines: list[str]) -> dict[str, MatrixKind]:
