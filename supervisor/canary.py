@@ -60,7 +60,7 @@ class Canary:
             views = [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None]
             if not fresh and self._holds(views):
                 return self._last
-            if any(view.state == "busy" for view in views):
+            if any(view.state == "busy" for view in views) or self._transcriber.offer.is_promised:
                 return _busy(views)
             if not fresh and any(view.state != "ready" for view in views):
                 return self._last

@@ -69,6 +69,11 @@ class WorkerOffer:
         return self.own_names if engine is primary else frozenset({engine.setup.model})
 
     @property
+    def is_promised(self) -> bool:
+        """Whether a job has the worker, which is ready: it is between two of that job's requests."""
+        return self._machine.in_hand > 0 and self._machine.state == "ready"
+
+    @property
     def lacks_model(self) -> bool:
         """Whether something that was asked for has no model: who waits for it should `look_again`."""
         return any(tally.lacks_model for tally in self._machine.tallies)
