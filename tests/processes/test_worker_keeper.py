@@ -276,8 +276,8 @@ async def test_a_row_of_restarts_leaks_no_descriptor(tmp_path: Path) -> None:
         await eventually_async(lambda: keeper.view.restarts >= 2, 30.0)
         before = open_descriptors()
         await eventually_async(lambda: keeper.view.restarts >= 14, 120.0)
-        # A worker that is just being born or dying holds a few.
-        assert open_descriptors() <= before + 5
+        # A worker that is just being born or dying holds a few, and there is always one.
+        await eventually_async(lambda: open_descriptors() <= before + 5, 30.0)
 
 
 async def test_how_long_the_engine_took_to_load_is_known_while_it_is_there(tmp_path: Path) -> None:
