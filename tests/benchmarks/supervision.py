@@ -16,10 +16,10 @@ from statistics import median
 
 import numpy as np
 import psutil
-from benchmarks.bare_script import Cost
 from daemon_under_test import STARTERS, TALK, DaemonUnderTest, a_daemon
 from recordings import voice, wav
 
+from benchmarks.bare_script import Cost
 from client.connection import Daemon
 from client.follow import follow
 from config.engines import ALIGNERS, TRANSCRIBERS
