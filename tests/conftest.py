@@ -3,12 +3,16 @@
 Runs in: the test process.
 """
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from no_leftovers import no_leftovers
+
+# A run that a shell started in its background ignores Ctrl-C, and so would every child that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
