@@ -91,7 +91,7 @@ def read_bundle(name: str, file: Path) -> LetterModel:
     What its `get_model` does, without the random numbers: torchaudio keeps these facts in fields of its own.
     """
     import torch
-    from torchaudio import pipelines  # type: ignore[import-untyped]
+    from torchaudio import pipelines
 
     bundle = getattr(pipelines, name)
     about = bundle._params

@@ -79,7 +79,7 @@ class Decoding:
             # The next step is on its way while we look at this one; it is in vain once, at the end.
             if n < longest_tokens:
                 said, step = self.go_on(decoder, said, temperature, n)
-                mx.async_eval(*step)  # type: ignore[no-untyped-call]
+                mx.async_eval(*step)  # type: ignore[no-untyped-call]  # MLX gives it no types
             for row, token, logprob in zip(in_batch, numbers(tokens), numbers(logprobs), strict=True):
                 rows[row].hear(token, logprob, self.rules.end_of_text)
             self.alive()

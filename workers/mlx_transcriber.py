@@ -19,13 +19,10 @@ from workers.mlx_model import MlxModel, give_caches_back, load_mlx_model
 from workers.mlx_network import encode
 from workers.mlx_token_rules import token_rules
 from workers.timestamp_tokens import Reading, read_timestamps
+from workers.whisper_decoding import LEAST_LOGPROB, MOST_COMPRESSION, MOST_NO_SPEECH
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Tried in turn when greedy decoding fails, as in https://arxiv.org/abs/2212.04356 section 4.5."""
-REPETITIVE_RATIO = 2.4
-"""Text that zlib shrinks further than this is a loop."""
-DOUBTFUL_LOGPROB = -1.0
-SILENT_PROBABILITY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +156,12 @@ class MlxTranscriber:
 
 
 def has_failed(result: Decoded) -> bool:
-    repetitive = result.compression_ratio > REPETITIVE_RATIO
-    return repetitive or (result.avg_logprob < DOUBTFUL_LOGPROB and not is_silence(result))
+    repetitive = result.compression_ratio > MOST_COMPRESSION
+    return repetitive or (result.avg_logprob < LEAST_LOGPROB and not is_silence(result))
 
 
 def is_silence(result: Decoded) -> bool:
-    return result.no_speech_prob > SILENT_PROBABILITY and result.avg_logprob < DOUBTFUL_LOGPROB
+    return result.no_speech_prob > MOST_NO_SPEECH and result.avg_logprob < LEAST_LOGPROB
 
 
 def place(reading: Reading, stretch: Stretch, result: Decoded) -> list[Heard]:

@@ -13,6 +13,7 @@ from workers.timestamp_tokens import TOKEN_SECONDS, read_timestamps
 # When Whisper doubts itself; https://github.com/openai/whisper/blob/main/whisper/transcribe.py
 LEAST_LOGPROB = -1.0
 MOST_COMPRESSION = 2.4
+"""Text that zlib shrinks further than this is a loop."""
 MOST_NO_SPEECH = 0.6
 
 MOST_UNHEARD_SECONDS = 1.0

@@ -23,8 +23,8 @@ def setups(cores: Cores = MAC, machine: str = "arm64", **chosen: object) -> Work
 
 def threads_of(made: WorkerSetups) -> tuple[int, int | None, int | None]:
     """Of the transcriber, its stand-in and the aligner."""
-    others = (None if setup is None else setup.threads for setup in (made.fallback, made.aligner))
-    return (made.transcriber.threads, *others)  # type: ignore[return-value]
+    fallback, aligner = made.fallback, made.aligner
+    return made.transcriber.threads, fallback and fallback.threads, aligner and aligner.threads
 
 
 def test_the_starter_is_the_starter_for_the_fallback_too() -> None:
