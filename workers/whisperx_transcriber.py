@@ -13,13 +13,14 @@ from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
+from workers.lanes import lanes_for, share_out
 from workers.mel_window import WHOLE_WINDOW, in_windows, window_frames
 from workers.models import find_model
 from workers.whisper_decoding import Decoding, is_doubtful, read_decoding
 
 DETECTION_SECONDS = 30
 """What is listened to for the language."""
-CHUNKS_A_BATCH_ON_CPU = 4
+CHUNKS_A_LANE = 4
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
 
@@ -36,7 +37,7 @@ class Stretch:
 class WhisperxTranscriber:
     """faster-whisper in int8 on the CPU and float16 on CUDA. Fails as `workers.engine.Transcriber` says."""
 
-    batch_size = CHUNKS_A_BATCH_ON_CPU
+    batch_size = CHUNKS_A_LANE
     shows_life = False
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
@@ -48,12 +49,14 @@ class WhisperxTranscriber:
         from faster_whisper import WhisperModel
 
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        self.lanes = lanes_for(setup.threads, device)
         try:
             self.model: Any = WhisperModel(
                 str(folder),
                 device=device,
                 compute_type="float16" if device == "cuda" else "int8",
-                cpu_threads=setup.threads,
+                cpu_threads=self.lanes.threads,
+                num_workers=self.lanes.count,
                 local_files_only=True,
             )
         except (RuntimeError, ValueError) as error:
@@ -61,8 +64,7 @@ class WhisperxTranscriber:
                 "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
             ) from error
         self.device = device
-        if device == "cuda":
-            self.batch_size = CHUNKS_A_BATCH_ON_CUDA
+        self.batch_size = CHUNKS_A_BATCH_ON_CUDA if device == "cuda" else CHUNKS_A_LANE * self.lanes.count
         packages = ("faster-whisper", "ctranslate2")
         return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
 
@@ -111,7 +113,8 @@ class WhisperxTranscriber:
         """CTranslate2 keeps no cache that grows with the job."""
 
     def _hear_together(self, sounds: Sequence[Chunk], wanted: Wanted) -> list[Decoding]:
-        """One batch without second tries, in the shortest window that holds the longest of them."""
+        """One batch without second tries, each lane's share in the shortest window that holds the longest of it."""
+        import ctranslate2
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import get_suppressed_tokens
 
@@ -122,19 +125,24 @@ class WhisperxTranscriber:
         prompt = self.model.get_prompt(tokenizer, said_before)
         # Its last frame is that of the padding.
         mels = [self.model.feature_extractor(sound.audio)[:, :-1] for sound in sounds]
-        frames = WHOLE_WINDOW if self.device == "cuda" else window_frames(max(mel.shape[1] for mel in mels))
-        results = self.model.model.generate(
-            self.model.encode(in_windows(mels, frames)),
-            [prompt] * len(sounds),
-            beam_size=BEAM_SIZE,
-            max_length=self.model.max_length,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
+        decoded: dict[int, Any] = {}
+        for share in share_out([mel.shape[1] for mel in mels], self.lanes.count):
+            frames = WHOLE_WINDOW if self.device == "cuda" else window_frames(mels[share[0]].shape[1])
+            windows = in_windows([mels[place] for place in share], frames)
+            results = self.model.model.generate(
+                ctranslate2.StorageView.from_array(windows),
+                [prompt] * len(share),
+                asynchronous=True,
+                beam_size=BEAM_SIZE,
+                max_length=self.model.max_length,
+                suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+                return_scores=True,
+                return_no_speech_prob=True,
+            )
+            decoded |= zip(share, results, strict=True)
         return [
             read_decoding(
-                (tokens := result.sequences_ids[0]),
+                (tokens := (result := decoded[place].result()).sequences_ids[0]),
                 sound,
                 tokenizer.timestamp_begin,
                 tokenizer.eot,
@@ -143,7 +151,7 @@ class WhisperxTranscriber:
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech_prob=result.no_speech_prob,
             )
-            for sound, result in zip(sounds, results, strict=True)
+            for place, sound in enumerate(sounds)
         ]
 
     def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:

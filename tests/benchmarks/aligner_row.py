@@ -88,10 +88,6 @@ def _base_size_model(course: Course) -> Path:
     return folder
 
 
-def _unlike(ours: Sequence[Word], theirs: Sequence[Word]) -> int:
-    return word_distance([word["word"] for word in ours], [word["word"] for word in theirs])
-
-
 def _differences_ms(ours: Sequence[Word], theirs: Sequence[Word], edge: str) -> list[float]:
     """Between words in the same place that are the same and that both sides gave a time of their own."""
     return [

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import decoder_steps
 from benchmarks.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
 from ipc.worker_messages import (
@@ -58,7 +57,7 @@ def whisperx_transcriber(setup: Asked) -> Loaded:
 def mlx_transcriber(setup: Asked) -> Loaded:
     from workers.mlx_transcriber import MlxTranscriber
 
-    return _transcriber(MlxTranscriber(), setup, decoder_steps())
+    return _transcriber(MlxTranscriber(), setup, _decoder_steps())
 
 
 def whisperx_aligner(setup: Asked) -> Loaded:
@@ -83,6 +82,21 @@ def whisperx_aligner(setup: Asked) -> Loaded:
         return turn
 
     return ready
+
+
+def _decoder_steps() -> list[int]:
+    """From now on the first element counts how often our decoder is called; one call serves the whole batch."""
+    from workers.mlx_network import DecoderRows
+
+    calls = [0]
+    whole = DecoderRows.read
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        return whole(*args, **kwargs)
+
+    DecoderRows.read = counted  # type: ignore[method-assign]
+    return calls
 
 
 def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
