@@ -12,6 +12,8 @@ LONGEST_SILENCE_SECONDS = 20.0
 """What a batch should take at most if the engine is silent over it: a sixth of the default deadline for progress."""
 LONGEST_BATCH_SECONDS = 120.0
 """And if it is not: so much work is done again after a crash, and so long the percent of a job stands still."""
+REMEMBERED = 0.8
+"""Of a slow batch's pace, with each batch after it: one bad moment does not make all the rest of a job small."""
 SHORT_RECORDING_SECONDS = 300.0
 """Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
 LAST_CHUNK_SECONDS = 40.0
@@ -20,7 +22,7 @@ LAST_CHUNK_SECONDS = 40.0
 
 @dataclass(frozen=True, slots=True)
 class BatchPace:
-    """What was seen of the engine's speed in this process."""
+    """What was seen of the engine's speed in this job."""
 
     shows_life: bool = False
     """Whether the engine is heard from within a batch."""
@@ -37,8 +39,9 @@ class BatchPace:
         return size if self.shows_life else fewer_near_the_end(size, audio_left_seconds)
 
     def after(self, chunks: int, seconds: float) -> "BatchPace":
-        """The pace once a batch has taken so long. The slowest counts: a chunk that is heard again takes longer."""
-        return BatchPace(self.shows_life, max(seconds / chunks, self.seconds_a_chunk or 0.0))
+        """The pace once a batch has taken so long. Slow ones count for longer: a chunk may be heard more than once."""
+        remembered = REMEMBERED * (self.seconds_a_chunk or 0.0)
+        return BatchPace(self.shows_life, max(seconds / chunks, remembered))
 
 
 def fewer_near_the_end(chunks: int, seconds_left: float) -> int:

@@ -22,6 +22,9 @@ from workers.parent_watch import end_with_parent, leave
 TELL_WHERE = signal.SIGUSR1
 """The supervisor sends this before it kills a worker that hangs: every thread's traceback goes to the crash file."""
 
+NICENESS = 10
+"""The supervisor answers first, and so do the owner's own programs: a transcript is not needed this very moment."""
+
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 """Libraries read these when they are imported. ONNX Runtime, which finds the speech, reports to its makers by
 default, and keeps a device id in the user's cache folder for it."""
@@ -32,6 +35,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
     os.environ.update(NO_TELEMETRY)
+    os.nice(NICENESS)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
         faulthandler.register(TELL_WHERE, crash)

@@ -63,11 +63,12 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
 
 def _segments(pcm: speech.PcmFile, transcriber: Any) -> list[Segment]:
     segments: list[Segment] = []
-    chunks, pace = speech.find_chunks(pcm, 0.0), BatchPace()
-    while batch := list(itertools.islice(chunks, pace.size(transcriber.batch_size))):
+    chunks, pace, heard_until = speech.find_chunks(pcm, 0.0), BatchPace(transcriber.shows_life), 0.0
+    while batch := list(itertools.islice(chunks, pace.size(transcriber.batch_size, pcm.seconds - heard_until))):
         began = time.monotonic()
         heard = transcriber.transcribe(batch, Wanted("en"))
         pace = pace.after(len(batch), time.monotonic() - began)
+        heard_until = batch[-1].end
         segments += [
             Segment(id=0, start=stretch.start, end=stretch.end, text=text)
             for stretch in itertools.chain.from_iterable(heard)

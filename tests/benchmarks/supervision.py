@@ -116,7 +116,9 @@ class BareScript:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(f"{recording}\n")
         self.process.stdin.flush()
-        return Cost(**json.loads(self.process.stdout.readline()))
+        answer = self.process.stdout.readline()
+        assert answer, "the bare script died; its traceback is above"
+        return Cost(**json.loads(answer))
 
 
 @contextmanager
@@ -139,11 +141,12 @@ def bare_script(daemon: DaemonUnderTest, roles: tuple[Role, ...], threads: int) 
         env=daemon.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        yield BareScript(process)
-        process.communicate()
+        try:
+            yield BareScript(process)
+        finally:
+            process.communicate()
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from eventually import eventually_async
 from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
@@ -26,6 +27,7 @@ from ipc.worker_messages import (
     WordsAligned,
 )
 from supervisor.worker_keeper import WorkerDied, WorkerKeeper, WorkerUnavailable
+from workers.worker_main import NICENESS
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -288,3 +290,8 @@ async def test_how_long_the_engine_took_to_load_is_known_while_it_is_there(tmp_p
         assert loaded_seconds is not None and loaded_seconds > 0
         await keeper.unload()
         assert keeper.view.load_seconds is None
+
+
+async def test_a_worker_lets_the_supervisor_and_the_owners_programs_go_first(tmp_path: Path) -> None:
+    async with kept([setup_for("transcriber", "Echo", tmp_path)], tmp_path) as keeper:
+        assert psutil.Process(await pid_of(keeper)).nice() == min(os.nice(0) + NICENESS, 19)

@@ -24,8 +24,15 @@ def test_an_engine_that_needs_half_a_minute_a_chunk_gets_one_at_a_time_unless_it
     assert BatchPace(shows_life=True).after(1, 30.0).size(16, HOUR) == 4
 
 
-def test_one_slow_batch_is_remembered() -> None:
-    assert BatchPace().after(1, 9.0).after(2, 2.0).size(16, HOUR) == 2
+def test_one_slow_batch_is_remembered_and_forgotten_in_time() -> None:
+    pace = BatchPace().after(1, 9.0)
+    sizes = []
+    for _ in range(12):
+        pace = pace.after(2, 2.0)
+        sizes.append(pace.size(16, HOUR))
+    assert sizes[0] == 2
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 16
 
 
 @given(st.booleans(), st.integers(1, 64), st.floats(0, 1000), st.integers(1, 64))
