@@ -39,7 +39,7 @@ class BatchPace:
         return size if self.shows_life else fewer_near_the_end(size, audio_left_seconds)
 
     def after(self, chunks: int, seconds: float) -> "BatchPace":
-        """The pace once a batch has taken so long. Slow ones count for longer: a chunk may be heard more than once."""
+        """The pace once a batch has taken so long. Slow ones count for longer: chunks may be heard more than once."""
         remembered = REMEMBERED * (self.seconds_a_chunk or 0.0)
         return BatchPace(self.shows_life, max(seconds / chunks, remembered))
 
