@@ -53,6 +53,11 @@ class Chunk:
     def end(self) -> float:
         return self.start + len(self.audio) / SAMPLE_RATE
 
+    def after(self, seconds: float) -> "Chunk":
+        """What is left of it once so much is heard."""
+        done = int(seconds * SAMPLE_RATE)
+        return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:])
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

@@ -5,7 +5,6 @@ Runs in: worker, on its main thread.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,20 +18,10 @@ from workers.mlx_model import MlxModel, give_caches_back, load_mlx_model
 from workers.mlx_network import encode
 from workers.mlx_token_rules import token_rules
 from workers.timestamp_tokens import Reading, read_timestamps
-from workers.whisper_decoding import LEAST_LOGPROB, MOST_COMPRESSION, MOST_NO_SPEECH
+from workers.whisper_decoding import LEAST_LOGPROB, MOST_COMPRESSION, MOST_NO_SPEECH, Stretch
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Tried in turn when greedy decoding fails, as in https://arxiv.org/abs/2212.04356 section 4.5."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The rest of a chunk that is still to be heard."""
-
-    chunk: int
-    start: float
-    """Seconds from the start of the recording."""
-    audio: Audio
 
 
 class MlxTranscriber:
@@ -54,7 +43,7 @@ class MlxTranscriber:
         """One token of silence, so that a GPU's kernels are there before the first job. A CPU has none to compile."""
         self.model.tokenizer("en")
         if self.model.device != "cpu":
-            silence = Stretch(0, 0.0, np.zeros(SAMPLE_RATE, np.float32))
+            silence = Stretch(0, Chunk(0.0, np.zeros(SAMPLE_RATE, np.float32)))
             self.decode(self.encode([silence], Wanted("en")), Wanted("en"), temperature=0.0, longest_tokens=1)
 
     def check(self, language: str | None, task: Task) -> None:
@@ -76,7 +65,7 @@ class MlxTranscriber:
             return "en", 1.0
         from mlx_whisper.decoding import detect_language
 
-        [encoded] = self.encode([Stretch(0, 0.0, audio)], Wanted("en"))
+        [encoded] = self.encode([Stretch(0, Chunk(0.0, audio))], Wanted("en"))
         self.known = audio, encoded
         _, probabilities = detect_language(self.model.network, encoded)
         language = max(probabilities, key=probabilities.__getitem__)
@@ -84,19 +73,16 @@ class MlxTranscriber:
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
         heard: list[list[Heard]] = [[] for _ in chunks]
-        todo = [Stretch(n, chunk.start, chunk.audio) for n, chunk in enumerate(chunks) if len(chunk.audio)]
+        todo = [Stretch(n, chunk) for n, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
             rest: list[Stretch] = []
             for stretch, result in zip(todo, self.decode_with_fallback(todo, wanted), strict=True):
                 if is_silence(result):
                     continue
                 reading = self.read(stretch, result, wanted)
-                heard[stretch.chunk] += place(reading, stretch, result)
+                heard[stretch.number] += place(reading, stretch, result)
                 if reading.heard_until is not None:
-                    done = int(reading.heard_until * SAMPLE_RATE)
-                    rest.append(
-                        Stretch(stretch.chunk, stretch.start + done / SAMPLE_RATE, stretch.audio[done:]),
-                    )
+                    rest.append(Stretch(stretch.number, stretch.sound.after(reading.heard_until)))
             todo = rest  # strictly shorter: read_timestamps ends a stretch that would not advance
         return [widen(stretches, chunk) for stretches, chunk in zip(heard, chunks, strict=True)]
 
@@ -122,10 +108,10 @@ class MlxTranscriber:
         import mlx.core as mx
 
         known, self.known = self.known, None
-        encoded: list[Any] = [known[1]] if known and known[0] is stretches[0].audio else []
+        encoded: list[Any] = [known[1]] if known and known[0] is stretches[0].sound.audio else []
         together = 1 if self.model.device == "cpu" else ENCODED_TOGETHER
         while group := stretches[len(encoded) : len(encoded) + together]:
-            mels = mx.stack([self.model.mel(stretch.audio) for stretch in group])
+            mels = mx.stack([self.model.mel(stretch.sound.audio) for stretch in group])
             rows = encode(self.model.network, mels, wanted.alive)
             mx.eval(rows)
             encoded += [rows[n] for n in range(len(group))]
@@ -150,7 +136,7 @@ class MlxTranscriber:
             result.tokens,
             tokenizer.timestamp_begin,
             tokenizer.eot,
-            len(stretch.audio) / SAMPLE_RATE,
+            len(stretch.sound.audio) / SAMPLE_RATE,
             tokenizer.decode,
         )
 
@@ -166,11 +152,11 @@ def is_silence(result: Decoded) -> bool:
 
 def place(reading: Reading, stretch: Stretch, result: Decoded) -> list[Heard]:
     """The reading's times from the start of the recording."""
-    end = stretch.start + len(stretch.audio) / SAMPLE_RATE
+    sound = stretch.sound
     return [
         Heard(
-            start=min(stretch.start + start, end),
-            end=min(stretch.start + until, end),
+            start=min(sound.start + start, sound.end),
+            end=min(sound.start + until, sound.end),
             text=text,
             avg_logprob=finite(result.avg_logprob),
             no_speech_prob=finite(result.no_speech_prob),

@@ -24,6 +24,15 @@ circles. Measured: loops run on for 20 s."""
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A chunk, or the rest of one, that is still to be heard."""
+
+    number: int
+    """Of the chunk in its batch."""
+    sound: Chunk
+
+
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """One pass of the decoder over a stretch of sound."""
 
@@ -53,10 +62,7 @@ def read_decoding(
         Heard(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
         for start, end, text in reading.stretches
     )
-    rest = None
-    if reading.heard_until is not None:
-        done = int(reading.heard_until * SAMPLE_RATE)
-        rest = Chunk(sound.start + done / SAMPLE_RATE, sound.audio[done:])
+    rest = None if reading.heard_until is None else sound.after(reading.heard_until)
     last_token = max((token for token in tokens if token >= timestamp_begin), default=timestamp_begin)
     return Decoding(heard, rest, max(0.0, (last_token - timestamp_begin) * TOKEN_SECONDS - seconds))
 

@@ -4,7 +4,6 @@ Runs in: worker.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,13 @@ from workers.heard_bounds import widen
 from workers.lanes import lanes_for, share_out
 from workers.mel_window import WHOLE_WINDOW, in_windows, window_frames
 from workers.models import find_model
-from workers.whisper_decoding import Decoding, is_doubtful, read_decoding
+from workers.whisper_decoding import Decoding, Stretch, is_doubtful, read_decoding
 
 DETECTION_SECONDS = 30
 """What is listened to for the language."""
 CHUNKS_A_LANE = 4
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A chunk, or the rest of one, that is still to be heard."""
-
-    number: int
-    """Of the chunk in its batch."""
-    sound: Chunk
 
 
 class WhisperxTranscriber:
