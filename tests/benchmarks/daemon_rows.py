@@ -15,7 +15,7 @@ from benchmarks.figures import Demand, Section, Series, ratio
 SUPERVISION_TITLE = "What supervision costs"
 QUEUE_TITLE = "10,000 waiting jobs, both workers busy"
 RESTART_TITLE = "From SIGSEGV to ready again"
-SUPERVISED_SECONDS = 600.0
+SUPERVISED_SECONDS = 300.0
 SUBMIT_P99_MS, STATUS_P99_MS, START_SECONDS, IDLE_PERCENT = 10, 20, 2, 0.2
 EXTRA_SECONDS = 0.3
 
@@ -57,7 +57,7 @@ def crowded(course: Course) -> Section:
     return Section(
         title=QUEUE_TITLE,
         setting="Over the socket, one client that waits for each answer, while two workers keep a core busy each; "
-        "then a start with all the jobs in the database, and a minute of rest with the queue paused.",
+        "then a start with all the jobs in the database, and half a minute of rest with the queue paused.",
         series=(
             Series("submit, p50", "ms", tuple(one.submit.p50_ms for one in found)),
             Series("submit, p99", "ms", submit_p99),

@@ -57,7 +57,7 @@ class Lengths:
         runs = course.runs_at(seconds)
         with served_daemon(course.threads) as daemon:
             daemon.transcribe(MEMO)
-            if seconds > ONE_HOUR:
+            if seconds >= ONE_HOUR:
                 passages = course.in_turns({"stenod": lambda: daemon.transcribe(recording.path)}, runs)["stenod"]
                 return Length(recording.text, tuple(passages), daemon.peak_bytes(), ())
             with course.peer("whisperx", model=course.whisper, alignment_model=course.aligner) as whisperx:
@@ -136,7 +136,7 @@ def growth(lengths: Lengths) -> Section:
     """What one minute costs whatever the length, and what grows with it."""
     return Section(
         title=GROWTH_TITLE,
-        setting="As in row 2; 1 h was run once. WhisperX reads the whole recording into memory; it has no spool.",
+        setting="As in row 2; 1 h was run once, by stenod alone. WhisperX keeps the recording in memory.",
         tables=(_growth_table(lengths, (ONE_MINUTE, TEN_MINUTES, ONE_HOUR)),),
     )
 
