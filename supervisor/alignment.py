@@ -12,6 +12,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import Attempt, Outcome
+from ipc.fault_points import reached
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.crash_policy import halves, next_alignment
@@ -178,6 +179,7 @@ class Alignment:
                 await self._degrade(reason)
                 log.warning("segment_kept_its_own_times", job=self._job_id, segment=segment.id, reason=reason)
         await self._queue.store_aligned(self._job_id, final)
+        reached("words_stored")
         self._step("aligning", batch[-1].end)
 
     async def _leave(self, batch: Sequence[Segment], code: str) -> None:

@@ -14,6 +14,7 @@ from config.section import NAME_FIELDS, name_template
 from config.sources import ConfigError
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
+from ipc.fault_points import reached
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.canary import Canary
@@ -96,6 +97,7 @@ class FrontDesk:
         try:
             identity = await asyncio.to_thread(look_at, Path(wanted.path))
             job = await self._queue.add(wanted.path, wanted.options, identity)
+            reached("job_stored")
         except FileRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no
         except QueueFull as no:

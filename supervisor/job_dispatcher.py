@@ -12,6 +12,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import JobStatus
+from ipc.fault_points import reached
 from supervisor.job import FINISHED, Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_ending import CANCELLED, ending_of
@@ -154,6 +155,7 @@ class JobDispatcher:
             self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
                 self.turns.claimed(job, turn)
+                reached("job_claimed")
                 return job
             self.turns.nobody_claimed()
             with contextlib.suppress(TimeoutError):

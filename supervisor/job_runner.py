@@ -12,6 +12,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import JobError
+from ipc.fault_points import reached
 from supervisor.alignment import Alignment
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
@@ -88,6 +89,7 @@ class JobRunner:
             log.info("job_not_upgraded", job=job.id, why="recording_changed")
             return await self._queue.change(job.id, degraded_reason="recording_changed")
         await self._queue.reset_alignment(job.id)
+        reached("upgrade_begun")
         pcm = await asyncio.to_thread(self._prepare_spool, job.id)
         over = asyncio.Event()
         over.set()
@@ -162,9 +164,12 @@ class JobRunner:
         job, transcript = result
         # Before `done`: from then on the job may be upgraded, and has a spool again.
         await asyncio.to_thread(self.clear_spool, job.id)
-        return await self._queue.move(
+        reached("spool_cleared")
+        job = await self._queue.move(
             job.id, "done", outputs=job.outputs, timing=transcript.timing, language=transcript.language
         )
+        reached("job_done")
+        return job
 
     async def _replace_files(self, job: Job, reason: str | None) -> Job:
         job = await self._queue.get(job.id)

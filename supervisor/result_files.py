@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Self, assert_never, get_args
 
 from ipc.api_messages import Format, IfExists
+from ipc.fault_points import reached
 from supervisor.job import Job
 from supervisor.result_names import name_of
 
@@ -115,12 +116,15 @@ def write(path: Path, content: Iterable[bytes], job_id: int, *, private: bool = 
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(unfinished, flags, 0o600 if private else 0o666), "wb") as file:
+                reached("file_begun")
                 for block in content:
                     sha256.update(block)
                     file.write(block)
                 file.flush()
                 sync(file.fileno())
+            reached("file_synced")
             unfinished.replace(path)
+            reached("file_named")
         except BaseException:
             # An fsync that failed has lost data for good; trying it again would only pretend (fsyncgate).
             unfinished.unlink(missing_ok=True)

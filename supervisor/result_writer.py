@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipc.api_messages import Format
+from ipc.fault_points import reached
 from supervisor.job import Job, WrittenFile
 from supervisor.job_queue import JobQueue
 from supervisor.job_transcript import JobTranscript, transcript_of
@@ -53,10 +54,12 @@ class ResultWriter:
                 return None
             reserved = {format: WrittenFile(str(path), None) for format, path in planned.items()}
             job = await self._queue.move(job.id, "writing", outputs=reserved)
+            reached("names_promised")
         tell(job)
         with await self._queue.copies.of(job.id) as stored:
             transcript = await asyncio.to_thread(transcript_of, job, stored)
             outputs = await _write_all(job, _Content(job, transcript, wishes), planned)
+            reached("files_written")
         return replace(job, outputs=outputs), transcript
 
     async def replace(self, job: Job, wishes: JobWishes) -> tuple[Job, JobTranscript]:
@@ -70,6 +73,7 @@ class ResultWriter:
                 if await asyncio.to_thread(_is_ours, written, content, format)
             }
             outputs = await _write_all(job, content, ours)
+            reached("upgrade_files_written")
         return replace(job, outputs={**job.outputs, **outputs}), transcript
 
     async def _plan(self, job: Job, wishes: JobWishes) -> dict[Format, Path] | None:

@@ -13,6 +13,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import Attempt, JobError, Outcome
+from ipc.fault_points import reached
 from ipc.transcript import EngineUsed
 from ipc.worker_messages import (
     LanguageFound,
@@ -159,6 +160,7 @@ class Transcription:
                         await self._queue.store_segments(
                             job.id, rewritten(heard, self._wishes.replacements), done_seconds
                         )
+                        reached("segments_stored")
                         self._step("transcribing", done_seconds)
                         self._news.set()
                     case RequestFailed() as refused:
@@ -172,6 +174,7 @@ class Transcription:
                         await self._record_attempt(
                             engine, "done", transcribed_whole=True, transcribed_by=used.model_dump_json()
                         )
+                        reached("transcription_stored")
                     case _:
                         pass
 
@@ -189,6 +192,7 @@ class Transcription:
             at=iso_time(time.time() if death is None else death.at),
         )
         self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
+        reached("attempt_stored")
         self._tell(self._job)
 
     async def _record_death(self, engine: str | None, death: Death) -> None:

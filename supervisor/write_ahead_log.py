@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ipc.fault_points import reached
 from supervisor.result_files import sync
 
 SYNCS_AT_ONCE = 2
@@ -63,8 +64,10 @@ class WriteAheadLog:
                 told(self.failure)
 
     def _sync(self) -> None:
+        reached("log_written")
         try:
             # Not where it is missing, on macOS; there `sync` also makes the drive empty its cache.
             getattr(os, "fdatasync", sync)(self._descriptor)
         except OSError as error:
             self.failure = error
+        reached("log_synced")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
+from ipc.fault_points import reached
 from workers.engine import EngineRefusal
 from workers.media_container import choose_stream, claimed_seconds, open_container, origin_seconds, reaches
 from workers.pcm_file import pcm_seconds
@@ -47,6 +48,7 @@ def decode(path: Path, pcm_path: Path, longest_seconds: float, step: Callable[[f
         return pcm_seconds(pcm_path)
     step(0.0)
     with open_recording(path) as file:
+        reached("recording_opened")
         return _decode(path, file, pcm_path, longest_seconds, step)
 
 
@@ -56,6 +58,7 @@ def _decode(path: Path, file: FileIO, pcm_path: Path, longest: float, step: Call
         origin, claimed = origin_seconds(container), claimed_seconds(container, stream)
     if claimed > longest + SLACK_SECONDS and reaches(path, file, longest, claimed):
         _refuse_too_long(path, claimed, longest)
+    reached("decoding_begun")
     timeline = Timeline(origin_seconds=origin, claimed_seconds=claimed, longest_seconds=longest)
     with open_container(path, file) as container, pcm_writer(pcm_path, timeline) as writer:
         skipped = _write_all(path, container, choose_stream(path, container), writer, longest, step)

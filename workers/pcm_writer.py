@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ipc.fault_points import reached
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_file import SAMPLE_BYTES
 
@@ -156,9 +157,11 @@ def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
             writer = PcmWriter(descriptor, timeline)
             yield writer
             writer.flush()
+            reached("pcm_written")
         finally:
             os.close(descriptor)
         part.replace(pcm_path)
+        reached("pcm_named")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

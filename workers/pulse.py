@@ -15,6 +15,7 @@ from typing import TextIO
 
 import psutil
 
+from ipc.fault_points import reached
 from ipc.pipe import PipeClosed, send
 from ipc.worker_messages import FromWorker, Phase, Progress
 from workers.parent_watch import leave
@@ -107,6 +108,7 @@ class Pulse:
                 footprint_bytes=self.footprint_bytes,
             )
         )
+        reached("progress_said")
         self._stepped_at = time.monotonic()
         self.arm()
 

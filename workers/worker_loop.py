@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO, assert_never
 import structlog
 
 from config.logs import start_logging
+from ipc.fault_points import reached
 from ipc.pipe import BadFrame, PipeClosed, receive
 from ipc.worker_messages import (
     TO_WORKER,
@@ -65,13 +66,20 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     # What is here now stays: it is never looked through again for what can go.
     gc.freeze()
     gc.enable()
+    reached("worker_prepared")
     while True:
         request = requests.get()
+        reached("request_begun")
         pulse.begin(request.request_id)
-        pulse.send(_answer(request, engine, setup, pulse))
+        answer = _answer(request, engine, setup, pulse)
+        reached("answer_made")
+        pulse.send(answer)
+        reached("answer_said")
         if not isinstance(request, Decode):
             _let_rest(engine, pulse)
+        reached("engine_rested")
         pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
+        reached("rest_said")
 
 
 def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:
@@ -86,10 +94,12 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", puls
             leave(1)
         match message:
             case Stop():
+                reached("stop_heard")
                 leave()
             case Cancel():
                 pulse.cancel(message.request_id)
             case Decode() | Transcribe() | Align():
+                reached("request_heard")
                 requests.put(message)
             case _:
                 assert_never(message)
@@ -104,6 +114,7 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
     try:
         module, _, name = setup.engine_path.partition(":")
         engine = getattr(importlib.import_module(module), name)()
+        reached("engine_chosen")
         loaded: Loaded = engine.load(setup, pulse.downloading)
     except EngineRefusal as refusal:
         pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
@@ -120,6 +131,7 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
             )
         )
         leave()
+    reached("engine_loaded")
     pulse.send(
         Ready(
             engine=setup.engine,
@@ -130,6 +142,7 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
             footprint_bytes=pulse.footprint_bytes,
         )
     )
+    reached("ready_said")
     return engine
 
 

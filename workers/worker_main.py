@@ -17,6 +17,7 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from ipc.fault_points import reached
 from workers.parent_watch import end_with_parent, leave
 
 TELL_WHERE = signal.SIGUSR1
@@ -34,6 +35,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
+    reached("worker_spawned")
     os.environ.update(NO_TELEMETRY)
     os.nice(NICENESS)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
@@ -50,6 +52,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
             from ipc.worker_messages import WorkerSetup
             from workers.worker_loop import live
 
+            reached("worker_imported")
             live(WorkerSetup.model_validate_json(setup_json), connection, crash)
         except BaseException:  # noqa: BLE001  the process ends here, and the crash file is the last to hear why
             traceback.print_exc(file=crash)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from ipc.fault_points import reached
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import (
     Align,
@@ -57,16 +58,19 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     # An owner's engine may be older than this attribute.
     pace = BatchPace(getattr(engine, "shows_life", False))
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        reached("pcm_opened")
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
         heard_until = request.start_at_seconds
         while batch := list(itertools.islice(chunks, pace.size(batch_size, pcm.seconds - heard_until))):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)
+            reached("batch_begun")
             began = time.monotonic()
             alive = functools.partial(pulse.step, batch[0].start)
             heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt, alive))
             pace = pace.after(len(batch), time.monotonic() - began)
+            reached("batch_done")
             segments = _number(batch, heard, segment_id)
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
@@ -74,6 +78,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
             pulse.send(
                 SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=heard_until)
             )
+            reached("batch_said")
             pulse.enter("speech", heard_until)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
 
@@ -87,8 +92,10 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
     engine.check(request.language)
     words: dict[int, tuple[Word, ...]] = {}
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        reached("pcm_opened")
         for segment in request.segments:
             pulse.step(segment.start)
+            reached("segment_begun")
             try:
                 found = engine.align(pcm.audio(segment.start, segment.end), segment, request.language)
             except (EngineRefusal, Cancelled, MemoryError):
@@ -96,6 +103,7 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
             except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.
                 log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
                 continue
+            reached("segment_done")
             if found:
                 words[segment.id] = tuple(found)
     return WordsAligned(request_id=request.request_id, words=words)

@@ -1,0 +1,94 @@
+"""A real daemon with stub engines, whose faults are armed by touching files.
+
+Runs in: the chaos run.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from daemon_under_test import FAKES, DaemonUnderTest
+from eventually import eventually
+from no_leftovers import lives
+
+from chaos.oracle import CHUNK_SECONDS
+from ipc.fault_points import ARMED_BY, FAULTS, SupervisorPoint, WorkerPoint
+
+PATIENT = {
+    # Hundreds of deaths an hour are the point here; how a worker that always dies is rested has rows of its own.
+    "STENO_RESTARTS_DEATHS_ALLOWED": "100000",
+    "STENO_RESTARTS_FIRST_DELAY_SECONDS": "0.01",
+    "STENO_RESTARTS_LONGEST_DELAY_SECONDS": "0.05",
+    "STENO_DEADLINES_PROGRESS_SECONDS": "2",
+    "STENO_DEADLINES_STOP_SECONDS": "0.5",
+    "STENO_OUTPUT_FORMATS": "json,srt",
+    "FAKE_CHUNK_SECONDS": str(CHUNK_SECONDS),
+}
+PROCESSES = {
+    "transcriber": get_args(WorkerPoint),
+    "aligner": get_args(WorkerPoint),
+    "supervisor": get_args(SupervisorPoint),
+}
+
+
+class BrokenDaemon(DaemonUnderTest):
+    """A daemon under test in which every fault point lies ready."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self.traps = home / "traps"
+        self.traps.mkdir(parents=True)
+        armed = [
+            f"{process}.{point}={how}:{self._trap(process, point, how)}"
+            for process, points in PROCESSES.items()
+            for point in points
+            for how in FAULTS
+        ]
+        super().__init__(home, {**FAKES, **PATIENT, ARMED_BY: " ".join(armed), **environment})
+
+    def arm(self, process: str, point: str, how: str) -> Path:
+        """From now on `process` breaks when it gets there, once; the file is gone from then on."""
+        trap = self._trap(process, point, how)
+        trap.touch()
+        return trap
+
+    def disarm(self) -> None:
+        """Takes away what nobody walked into."""
+        for trap in self.traps.iterdir():
+            trap.unlink(missing_ok=True)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All of them, up to what the API lists."""
+        jobs: list[dict[str, Any]] = self.get("/v1/jobs", limit=10_000)
+        return jobs
+
+    def _trap(self, process: str, point: str, how: str) -> Path:
+        return self.traps / f"{process}.{point}.{how}"
+
+
+@contextmanager
+def broken_daemon(home: Path, **environment: str) -> Iterator[BrokenDaemon]:
+    """Running; afterwards stopped, and no child is left."""
+    daemon = BrokenDaemon(home, environment)
+    daemon.start()
+    try:
+        yield daemon
+        daemon.disarm()
+        children = daemon.children()
+        assert daemon.stop() == 0, daemon.log.read_text()[-2000:]
+        eventually(lambda: not any(map(lives, children)), 3, "no child is left")
+    finally:
+        if daemon.process is not None and daemon.process.poll() is None:
+            daemon.kill()
+        shutil.rmtree(home / "traps", ignore_errors=True)
+
+
+def pids_of(daemon: DaemonUnderTest) -> dict[str, int]:
+    """Role → pid of the workers that are there."""
+    workers = daemon.get("/v1/status")["workers"]
+    return {worker["role"]: worker["pid"] for worker in workers if worker["pid"]}
+
+
+def descriptors_of(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
