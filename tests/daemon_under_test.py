@@ -59,13 +59,18 @@ class DaemonUnderTest:
 
     def start(self) -> None:
         """Returns when the socket answers."""
+        self.launch()
+        eventually(self.answers, 30, f"the socket answers; see {self.log}")
+
+    def launch(self) -> None:
+        """Returns at once."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "supervisor"], env=self.environment, cwd="/", stdout=log, stderr=log
             )
-        eventually(self._answers, 30, f"the socket answers; see {self.log}")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """AssertionError if the process has ended."""
         assert self.process is not None and self.process.poll() is None, self.log.read_text()
         try:
             return bool(self.get("/v1/status"))

@@ -9,13 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from daemon_under_test import FAKES, DaemonUnderTest
+from daemon_under_test import DaemonUnderTest
 from eventually import eventually
 from no_leftovers import lives
 
 from chaos.oracle import CHUNK_SECONDS
 from ipc.fault_points import ARMED_BY, FAULTS, SupervisorPoint, WorkerPoint
 
+STUBS = {
+    "WHISPER_BACKEND": "chaos.stub_engines:StubTranscriber",
+    "ALIGNMENT_BACKEND": "chaos.stub_engines:StubAligner",
+    "STENO_WORKERS_FALLBACK": "false",
+}
 PATIENT = {
     # Hundreds of deaths an hour are the point here; how a worker that always dies is rested has rows of its own.
     "STENO_RESTARTS_DEATHS_ALLOWED": "100000",
@@ -45,7 +50,7 @@ class BrokenDaemon(DaemonUnderTest):
             for point in points
             for how in FAULTS
         ]
-        super().__init__(home, {**FAKES, **PATIENT, ARMED_BY: " ".join(armed), **environment})
+        super().__init__(home, {**STUBS, **PATIENT, ARMED_BY: " ".join(armed), **environment})
 
     def arm(self, process: str, point: str, how: str) -> Path:
         """From now on `process` breaks when it gets there, once; the file is gone from then on."""

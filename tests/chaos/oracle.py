@@ -3,7 +3,7 @@
 Runs in: the chaos run.
 
 A recording is made from its number; the stub engine's text is a pure function of its samples
-(`fake_engines.text_of`), and decoding 16 kHz mono WAV changes none of them.
+(`chaos.stub_engines`), and decoding 16 kHz mono WAV changes none of them.
 """
 
 import json
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fake_engines import text_of
 from recordings import Samples, wav
+
+from chaos.stub_engines import text_of
 
 RATE = 16_000
 CHUNK_SECONDS = 0.5

@@ -39,9 +39,11 @@ def _lines(outcomes: Sequence[Outcome], seed: int, share: float, date: datetime,
         yield ""
     yield f"Written by `make chaos`; {date:%Y-%m-%d %H:%M UTC}, {seconds / 60:.0f} minutes, seed {seed}, on"
     yield f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}."
-    yield f"{held} of {len(outcomes)} rows held. A chance is the 95 % upper bound that zero failures in so many trials allow."
+    yield f"{held} of {len(outcomes)} rows held. A chance is the 95 % upper bound that zero failures in so many"
+    yield "trials allow."
     yield ""
-    yield "| row | what is broken | trials | faults | lost | doubled | changed | chance below | back p50 | p95 | p99 | |"
+    heads = ("row", "what is broken", "trials", "faults", "lost", "doubled", "changed", "chance below")
+    yield f"| {' | '.join((*heads, 'back p50', 'p95', 'p99', ''))} |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     yield from map(_row, outcomes)
     for outcome in outcomes:

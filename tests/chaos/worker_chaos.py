@@ -54,7 +54,7 @@ def run(trial: Trial) -> Tally:
             _fault(daemon, how, luck, hit, tally)
         daemon.disarm()
         trial.say(f"  {tally.faults} faults struck; the rest of the jobs")
-        eventually(lambda: _unfinished(daemon) == 0, DRAIN_SECONDS, "all jobs end")
+        eventually(lambda: unfinished(daemon) == 0, DRAIN_SECONDS, "all jobs end")
         examine(daemon, ledger, made, tally)
     p95 = tally.recovery(95)
     tally.expect(p95 is not None and p95 < RECOVERY_P95_SECONDS, f"ready again after {p95} s (p95)")
@@ -108,7 +108,8 @@ def _running(daemon: BrokenDaemon) -> set[int]:
     return {job["id"] for job in daemon.get("/v1/status")["running"]}
 
 
-def _unfinished(daemon: BrokenDaemon) -> int:
+def unfinished(daemon: BrokenDaemon) -> int:
+    """Jobs that wait or run."""
     queue = daemon.get("/v1/status")["queue"]
     return int(queue["waiting"]) + int(queue["running"])
 

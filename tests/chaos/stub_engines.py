@@ -1,0 +1,68 @@
+"""Engines whose answer is a pure function of the sound, so that every result can be checked.
+
+Runs in: worker. Named by import path, `chaos.stub_engines:StubTranscriber`; tests/ is on the path.
+
+Environment:
+  STUB_POISON=FILE   texts, one a line: a chunk or segment that says one of them ends the process by SIGSEGV
+  STUB_DOWN=FILE     while it is there, MoodyAligner cannot be loaded
+  STUB_PACE=S        seconds that each chunk or segment takes
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from fake_engines import WORDS, EchoAligner, EchoTranscriber, segfault
+
+from ipc.transcript import Segment, Word
+from ipc.worker_messages import WorkerSetup
+from workers.engine import Audio, Chunk, Downloading, Heard, Loaded, Wanted
+
+WORDS_A_CHUNK = 8
+"""Of ten each: no two of a run's chunks say the same."""
+
+
+def text_of(audio: Audio) -> str:
+    """Chosen by a digest of the samples as they stood in the file."""
+    samples = np.round(audio * 32768).astype("<i2").tobytes()
+    return " ".join(WORDS[byte % len(WORDS)] for byte in hashlib.sha256(samples).digest()[:WORDS_A_CHUNK])
+
+
+def work_at(text: str) -> None:
+    """What one chunk or segment costs."""
+    time.sleep(float(os.environ.get("STUB_PACE", "0")))
+    poison = os.environ.get("STUB_POISON")
+    if poison is not None and text in Path(poison).read_text().splitlines():
+        segfault()
+
+
+class StubTranscriber(EchoTranscriber):
+    """One segment a chunk."""
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        heard = []
+        for chunk in chunks:
+            text = text_of(chunk.audio)
+            work_at(text)
+            heard.append([Heard(chunk.start, chunk.end, text, -0.1, 0.01)])
+        return heard
+
+
+class StubAligner(EchoAligner):
+    """The segment's words, evenly spread."""
+
+    def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+        work_at(segment.text)
+        return super().align(audio, segment, language)
+
+
+class MoodyAligner(StubAligner):
+    """Dies while loading as long as STUB_DOWN names a file that is there."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        if Path(os.environ["STUB_DOWN"]).exists():
+            segfault()
+        return super().load(setup, downloading)
