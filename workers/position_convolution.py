@@ -24,7 +24,9 @@ class PositionConvolution:
             return
         self._length = 1 << (2 * self._kernel - 1).bit_length()
         # Networks correlate, they do not convolve: hence the conjugate. (frequencies, groups, in, out)
-        spectrum = torch.fft.rfft(weight, n=self._length).conj().unflatten(0, (-1, self._of_group)).permute(3, 0, 2, 1)
+        spectrum = (
+            torch.fft.rfft(weight, n=self._length).conj().unflatten(0, (-1, self._of_group)).permute(3, 0, 2, 1)
+        )
         self._spectrum = torch.cat([spectrum.real, spectrum.imag], dim=3)
 
     def __call__(self, rows: Any) -> Any:
