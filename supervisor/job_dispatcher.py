@@ -5,8 +5,9 @@ Runs in: supervisor.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -256,7 +257,7 @@ class JobDispatcher:
         """Stored, however long a broken database keeps us: meanwhile no other job could do anything either."""
         while True:
             try:
-                return await self._queue.move(job_id, status, **changes)
+                return await to_its_end(self._queue.move(job_id, status, **changes))
             except MoveNotAllowed as overtaken:
                 log.info("job_overtaken", job=job_id, why=str(overtaken))
                 return await self._queue.get(job_id)
@@ -264,6 +265,16 @@ class JobDispatcher:
                 log.error("job_ending_not_stored", job=job_id, status=status, code=broken.code, error=broken.message)
                 self._board.why_waiting = f"{broken.message}; {broken.hint}"
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+async def to_its_end(storing: Coroutine[Any, Any, Job]) -> Job:
+    """A cancel that comes while a job's end is being stored waits for that: a daemon that stops must not undo it."""
+    task = asyncio.ensure_future(storing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _once(act: Callable[[], None]) -> Callable[[], None]:

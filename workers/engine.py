@@ -3,9 +3,9 @@
 Runs in: worker. An engine is a class without arguments, named by import path; it imports its library in `load`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -113,8 +113,15 @@ class Transcriber(Protocol):
         """Between jobs: give caches back."""
 
 
+SideBySide = Callable[..., Iterable[Any]]
+"""Called as `map` is; the answers come in order."""
+
+
 class Aligner(Protocol):
     """Known text + its audio → when each word is said."""
+
+    side_by_side: SideBySide
+    """`map`, or one that calls `align` for several segments at once, each in a thread of its own."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """As for a transcriber."""

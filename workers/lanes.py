@@ -1,4 +1,4 @@
-"""How a batch is shared out to lanes that decode side by side, each on threads of its own. Pure.
+"""How a batch is shared out to lanes that work side by side, each on threads of its own. Pure.
 
 Runs in: worker.
 

@@ -98,9 +98,9 @@ class Layer:
         return self._attended(answer[0].transpose(0, 1).flatten(1))
 
     def _feed_forward(self, rows: Any) -> Any:
-        from torch.nn.functional import gelu
+        import torch
 
-        return self._narrowed(gelu(self._widened(rows)))
+        return self._narrowed(torch.ops.aten.gelu_(self._widened(rows)))
 
 
 class Norm:

@@ -23,9 +23,11 @@ class PositionConvolution:
             self._weight = weight.clone()
             return
         self._length = 1 << (2 * self._kernel - 1).bit_length()
-        # Networks correlate, they do not convolve: hence the conjugate. (frequencies, groups, out, in)
-        spectrum = torch.fft.rfft(weight, n=self._length).conj().unflatten(0, (-1, self._of_group))
-        self._spectrum = spectrum.permute(3, 0, 1, 2).contiguous()
+        # Networks correlate, they do not convolve: hence the conjugate. (frequencies, groups, in, out)
+        spectrum = (
+            torch.fft.rfft(weight, n=self._length).conj().unflatten(0, (-1, self._of_group)).permute(3, 0, 2, 1)
+        )
+        self._spectrum = torch.cat([spectrum.real, spectrum.imag], dim=3)
 
     def __call__(self, rows: Any) -> Any:
         from torch.nn.functional import gelu
@@ -49,8 +51,21 @@ class PositionConvolution:
         blocks = -(-len(rows) // step)
         before = self._kernel // 2
         after = blocks * step + self._kernel - 1 - before - len(rows)
-        padded = pad(rows.T, (before, after)).unfold(1, self._length, step)  # (channels, blocks, length)
-        spectrum = torch.fft.rfft(padded).unflatten(0, (-1, self._of_group)).permute(3, 0, 1, 2)
-        answer = (self._spectrum @ spectrum).permute(1, 2, 3, 0).flatten(0, 1)
-        found = torch.fft.irfft(answer, n=self._length)[:, :, :step]  # what wrapped around is cut off
-        return found.flatten(1)[:, : len(rows)].T
+        stretches = pad(rows, (0, 0, before, after)).unfold(0, self._length, step)  # (blocks, channels, length)
+        spectrum = torch.fft.rfft(stretches).unflatten(1, (-1, self._of_group)).permute(3, 1, 0, 2)
+        answer = self._times_weight(spectrum).permute(2, 1, 3, 0)  # (blocks, groups, out, frequencies)
+        found = torch.fft.irfft(answer, n=self._length)[..., :step]  # what wrapped around is cut off
+        return found.permute(0, 3, 1, 2).reshape(-1, self._channels)[: len(rows)]
+
+    def _times_weight(self, spectrum: Any) -> Any:
+        """Complex (frequencies, groups, blocks, in) → (…, out), by real products: complex ones take twice as long."""
+        import torch
+
+        blocks, out = spectrum.shape[2], self._of_group
+        parts = torch.view_as_real(spectrum).movedim(4, 2).flatten(2, 3)  # the real blocks, then the imaginary ones
+        products = parts @ self._spectrum
+        real, imaginary = products[:, :, :blocks], products[:, :, blocks:]
+        return torch.complex(
+            real[..., :out] - imaginary[..., out:],
+            real[..., out:] + imaginary[..., :out],
+        )

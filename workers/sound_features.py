@@ -70,7 +70,8 @@ class SoundFeatures:
         return torch.cat([self._of_stretch(stretch, first) for stretch in stretches])
 
     def _of_stretch(self, samples: Any, first: Matrix) -> Any:
-        from torch.nn.functional import gelu, layer_norm
+        import torch
+        from torch.nn.functional import layer_norm
 
         rows = samples[:, None]
         for place, layer in enumerate(self._layers):
@@ -80,7 +81,7 @@ class SoundFeatures:
             rows = (layer.matrix if place else first)(overlapping)
             if layer.norm is not None:
                 rows = layer_norm(rows, rows.shape[1:], *layer.norm, EPSILON)
-            rows = gelu(rows)
+            rows = torch.ops.aten.gelu_(rows)
         return rows
 
 

@@ -11,7 +11,8 @@ import os
 import pickle
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -35,6 +36,7 @@ from workers.alignment_models import (
 )
 from workers.alignment_weights import blank_of, read_bundle, read_folder
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
+from workers.lanes import lanes_for
 from workers.letter_path import Scores, find_letters
 from workers.network_precision import network_of
 from workers.rough_words import Letter, mend, positions_of, rough_word
@@ -79,6 +81,9 @@ class WhisperxAligner:
 
         if setup.threads > 0:
             torch.set_num_threads(setup.threads)
+        self.lanes = lanes_for(setup.threads, "cpu")
+        # PyTorch asks in each thread how many more it may use.
+        self.pool = ThreadPoolExecutor(self.lanes.count, "lane", torch.set_num_threads, (self.lanes.threads,))
         self.torch: Any = torch
         self.defaults = DefaultModels(ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS)
         name = self._warm(setup.language or MOST_LIKELY_LANGUAGE)
@@ -100,6 +105,11 @@ class WhisperxAligner:
             for word, places in zip(cut, positions_of(cut, segment.text), strict=True)
         ]
         return mend(words, segment.start, segment.end, model.found.start_bias_seconds)
+
+    def side_by_side(self, work: Callable[..., Any], *many: Sequence[Any]) -> Iterable[Any]:
+        """In lanes; a single segment has the main thread, and with it all threads there are."""
+        alone = self.lanes.count == 1 or len(many[0]) == 1
+        return map(work, *many) if alone else self.pool.map(work, *many)
 
     def rest(self) -> None:
         """PyTorch gives CPU memory back by itself."""

@@ -4,16 +4,20 @@ Runs in: worker.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for, share_out
-from workers.mel_window import WHOLE_WINDOW, in_windows, window_frames
+from workers.mel_window import WHOLE_WINDOW, Mel, in_windows, window_frames
 from workers.models import find_model
 from workers.whisper_decoding import Decoding, Stretch, is_doubtful, read_decoding
 
@@ -54,6 +58,8 @@ class WhisperxTranscriber:
                 "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
             ) from error
         self.device = device
+        # One lane needs no thread; several keep theirs, for each new thread would keep freed memory of its own.
+        self.side_by_side: Any = map if self.lanes.count == 1 else ThreadPoolExecutor(self.lanes.count, "lane").map
         self.batch_size = CHUNKS_A_BATCH_ON_CUDA if device == "cuda" else CHUNKS_A_LANE * self.lanes.count
         packages = ("faster-whisper", "ctranslate2")
         return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
@@ -104,9 +110,7 @@ class WhisperxTranscriber:
 
     def _hear_together(self, sounds: Sequence[Chunk], wanted: Wanted) -> list[Decoding]:
         """One batch without second tries, each lane's share in the shortest window that holds the longest of it."""
-        import ctranslate2
         from faster_whisper.tokenizer import Tokenizer
-        from faster_whisper.transcribe import get_suppressed_tokens
 
         tokenizer = Tokenizer(
             self.model.hf_tokenizer, self.model.model.is_multilingual, task=wanted.task, language=wanted.language
@@ -115,24 +119,15 @@ class WhisperxTranscriber:
         prompt = self.model.get_prompt(tokenizer, said_before)
         # Its last frame is that of the padding.
         mels = [self.model.feature_extractor(sound.audio)[:, :-1] for sound in sounds]
-        decoded: dict[int, Any] = {}
-        for share in share_out([mel.shape[1] for mel in mels], self.lanes.count):
-            frames = WHOLE_WINDOW if self.device == "cuda" else window_frames(mels[share[0]].shape[1])
-            windows = in_windows([mels[place] for place in share], frames)
-            results = self.model.model.generate(
-                ctranslate2.StorageView.from_array(windows),
-                [prompt] * len(share),
-                asynchronous=True,
-                beam_size=BEAM_SIZE,
-                max_length=self.model.max_length,
-                suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
-                return_scores=True,
-                return_no_speech_prob=True,
-            )
-            decoded |= zip(share, results, strict=True)
+        shares = share_out([mel.shape[1] for mel in mels], self.lanes.count)
+        decode = partial(self._decode, prompt=prompt, tokenizer=tokenizer)
+        decoded = self.side_by_side(decode, [[mels[place] for place in share] for share in shares])
+        results: dict[int, Any] = {}
+        for share, of_share in zip(shares, decoded, strict=True):
+            results |= zip(share, of_share, strict=True)
         return [
             read_decoding(
-                (tokens := (result := decoded[place].result()).sequences_ids[0]),
+                (tokens := (result := results[place]).sequences_ids[0]),
                 sound,
                 tokenizer.timestamp_begin,
                 tokenizer.eot,
@@ -143,6 +138,29 @@ class WhisperxTranscriber:
             )
             for place, sound in enumerate(sounds)
         ]
+
+    def _decode(self, mels: Sequence[Mel], prompt: list[int], tokenizer: Any) -> list[Any]:
+        """A lane's share, the longest first → one result of CTranslate2's for each. In a thread of the lane."""
+        import ctranslate2
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        if self.device == "cuda":
+            encoded = self.model.encode(in_windows(mels, WHOLE_WINDOW))
+        else:
+            # One after the other: attention takes 50 MB for a whole window, of the smallest model there is.
+            windows = in_windows(mels, window_frames(mels[0].shape[1]))
+            rows = [np.array(self.model.encode(window[None])) for window in windows]
+            encoded = ctranslate2.StorageView.from_array(np.concatenate(rows))
+        results: list[Any] = self.model.model.generate(
+            encoded,
+            [prompt] * len(mels),
+            beam_size=BEAM_SIZE,
+            max_length=self.model.max_length,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return results
 
     def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:
         """One chunk with all Whisper has against doubt: rising temperatures, windows that start where text ended."""

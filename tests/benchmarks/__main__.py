@@ -65,16 +65,18 @@ def main() -> int:
         if unknown := [row for row in wanted if row not in offered]:
             print(f"bench: there is no row {', '.join(unknown)}; there are {', '.join(offered)}", file=sys.stderr)
             return 2
-        outcomes = [_measured(row, *offered[row]) for row in wanted]
+        machine, outcomes = this_machine(), list[Outcome]()
+        for row in wanted:
+            outcomes.append(_measured(row, *offered[row]))
+            # After each row: a run takes an hour, and what breaks it should not cost what it has found.
+            doubts = _doubts(asked, left_out=[row for row in offered if row not in {one.row for one in outcomes}])
+            minutes = (time.monotonic() - began) / 60
+            occasion = Occasion(date, asked.runs, course.threads, load_average, minutes, doubts)
+            page = results_page(machine, occasion, sorted(outcomes, key=lambda one: list(offered).index(one.row)))
+            file = QUICK_LOOK if doubts else RESULTS
+            file.write_text(page, encoding="utf-8")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    doubts = _doubts(asked, left_out=[row for row in offered if row not in wanted])
-    minutes = (time.monotonic() - began) / 60
-    page = results_page(
-        this_machine(), Occasion(date, asked.runs, course.threads, load_average, minutes, doubts), outcomes
-    )
-    file = QUICK_LOOK if doubts else RESULTS
-    file.write_text(page, encoding="utf-8")
     print(page)
     _say(f"written to {file.relative_to(ROOT)}")
     return 1 if any(isinstance(outcome.result, Failure) for outcome in outcomes) else 0

@@ -35,13 +35,13 @@ def run(trial: Trial) -> Tally:
     for number, one in enumerate(made):
         job = jobs[ids[number]]
         outcomes = Counter(attempt["outcome"] for attempt in job["attempts"] if attempt["role"] == "transcriber")
-        tally.faults += outcomes["crash"]
+        tally.faults += outcomes["crashed"]
         if number in bad:
             tally.expect(
                 job["status"] == "failed" and (job["error"] or {}).get("code") == "transcriber_crashed",
                 f"the poisonous job {job['id']} is {job['status']}: {job['error']}",
             )
-            tally.expect(outcomes["crash"] == CRASHES, f"job {job['id']} cost {outcomes}")
+            tally.expect(outcomes["crashed"] == CRASHES, f"job {job['id']} cost {outcomes}")
             tally.expect(not one.path.with_suffix(".json").exists(), f"job {job['id']} failed and has a transcript")
         elif job["status"] != "done":
             tally.lost += 1

@@ -21,7 +21,15 @@ from workers.alignment_weights import LetterModel, letters_of, read_bundle, read
 from workers.letter_network import LetterNetwork
 from workers.letter_path import find_letters
 from workers.matrices import MatrixKind, eight_bit, exact, sixteen_bit
-from workers.network_precision import Trial, check_sound, is_as_good, probability_moved, same_where_sure
+from workers.network_precision import (
+    TIMED_AT_MOST,
+    Trial,
+    check_sound,
+    is_as_good,
+    probability_moved,
+    same_where_sure,
+    timed_fairly,
+)
 from workers.torch_bundles import bundle_file
 
 pytestmark = pytest.mark.models
@@ -184,6 +192,27 @@ def test_reduced_precision_is_taken_only_if_it_is_quicker_and_hears_the_same() -
     assert not is_as_good(full, Trial(scores, 0.95))
     assert not is_as_good(full, Trial(scores.roll(1, dims=0), 0.5))
     assert not is_as_good(full, Trial(torch.full_like(scores, float("nan")), 0.5))
+
+
+def test_a_slow_moment_does_not_decide_which_precision_is_taken() -> None:
+    same = torch.zeros(1, 2).log_softmax(dim=1)
+    other = torch.tensor([[0.0, -9.0]]).log_softmax(dim=1)
+
+    def verdict(full: list[float], reduced: list[float], heard: torch.Tensor = same) -> tuple[bool, int]:
+        """Whether the reduced one is taken, and how often it was timed."""
+        trials = [
+            iter([Trial(same, seconds) for seconds in full]),
+            iter([Trial(heard, seconds) for seconds in reduced]),
+        ]
+        first = [next(each) for each in trials]
+        best = timed_fairly(*first, *(each.__next__ for each in trials))
+        return is_as_good(*best), len(reduced) - len(list(trials[1]))
+
+    assert verdict([1.0], [0.5]) == (True, 1)
+    assert verdict([1.0, 1.0], [0.9, 0.5]) == (True, 2), "a moment of the reduced one"
+    assert verdict([1.0, 3.0, 1.0], [1.2, 1.2, 0.5]) == (True, 3)
+    assert verdict([1.0] * 9, [0.9] * 9) == (False, TIMED_AT_MOST), "nor is it timed for ever"
+    assert verdict([1.0], [0.9], other) == (False, 1), "what hears otherwise needs no second chance"
 
 
 def test_a_network_that_hears_otherwise_is_dropped_for_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:

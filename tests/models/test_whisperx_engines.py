@@ -223,3 +223,24 @@ def test_a_model_asked_for_by_name_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(EngineRefusal) as refused:
         WhisperxAligner().load(setup("aligner", tmp_path, model=str(tmp_path)), nothing)
     assert refused.value.code == "model_damaged"
+
+
+def test_two_threads_find_the_same_text_and_the_same_words(tmp_path: Path) -> None:
+    found = []
+    for threads in (1, 2):
+        told = setup("transcriber", tmp_path).model_copy(update={"threads": threads})
+        transcriber = WhisperxTranscriber()
+        transcriber.load(told, nothing)
+        told = setup("aligner", tmp_path).model_copy(update={"threads": threads})
+        aligner = WhisperxAligner()
+        aligner.load(told, nothing)
+        chunks = [
+            Chunk(start, recording("talk")[int(start * SAMPLE_RATE) :][: 9 * SAMPLE_RATE]) for start in (0, 20, 40)
+        ]
+        heard = [one for of_chunk in transcriber.transcribe(chunks, Wanted("en")) for one in of_chunk]
+        segments = [Segment(id=n, start=one.start, end=one.end, text=one.text) for n, one in enumerate(heard)]
+        sounds = [sound_of(segment, recording("talk")) for segment in segments]
+        timed = list(aligner.side_by_side(lambda *asked, using=aligner: using.align(*asked, "en"), sounds, segments))
+        found.append([[(word.word, round(word.start, 2), round(word.end, 2)) for word in words] for words in timed])
+    assert len(found[0]) > 3
+    assert found[0] == found[1]

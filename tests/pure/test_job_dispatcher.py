@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -242,6 +243,38 @@ async def test_a_full_disk_in_the_middle_of_a_job_lets_it_go_on_later(desk: Desk
         await eventually_async(lambda: desk.board.why_waiting)
         full_disk.now = False
         assert (await desk.becomes(job_id, "done")).claims == 2
+
+
+async def test_a_stop_does_not_undo_the_end_of_a_job_that_is_just_being_stored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_busy, may_go_on = threading.Event(), threading.Event()
+    real = job_database._transaction
+
+    def slowly(connection: Any, begin: str, work: Any) -> Any:
+        is_busy.set()
+        assert may_go_on.wait(10)
+        return real(connection, begin, work)
+
+    async def must_wait(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        monkeypatch.setattr(job_database, "_transaction", slowly)
+        others.append(asyncio.create_task(desk.queue.counts()))
+        await asyncio.to_thread(is_busy.wait, 10)
+        raise JobMustWait("the daemon stops")
+
+    others: list[asyncio.Task[Any]] = []
+    desk.runner.way = must_wait
+    job_id = await desk.add()
+    dispatching = asyncio.create_task(desk.dispatcher.run())
+    await asyncio.to_thread(is_busy.wait, 10)
+    for _ in range(100):
+        await asyncio.sleep(0)  # the job's end is now in line behind the slow one
+    dispatching.cancel()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    may_go_on.set()
+    await asyncio.wait([dispatching, *others])
+    assert (await desk.queue.get(job_id)).status == "waiting"
 
 
 async def test_waiting_jobs_say_that_the_queue_is_paused_while_one_still_runs(desk: Desk) -> None:
