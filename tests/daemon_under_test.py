@@ -52,6 +52,7 @@ class DaemonUnderTest:
             **QUICK,
             **environment,
         }
+        self.command = [sys.executable, "-P", "-m", "supervisor"]
         self.process: subprocess.Popen[bytes] | None = None
         self.socket = home / "run" / "stenod.sock"
         self.inbox = home / "Transcribe"
@@ -65,9 +66,7 @@ class DaemonUnderTest:
     def launch(self) -> None:
         """Returns at once."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "supervisor"], env=self.environment, cwd="/", stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, env=self.environment, cwd="/", stdout=log, stderr=log)
 
     def answers(self) -> bool:
         """AssertionError if the process has ended."""

@@ -106,20 +106,20 @@ def run_out_of_memory() -> NoReturn:
     raise MemoryError
 
 
-def _pipe() -> Connection:
+def the_pipe() -> Connection:
     gc.unfreeze()  # what a worker has from its start is on no list
     return next(thing for thing in gc.get_objects() if isinstance(thing, Connection) and not thing.closed)
 
 
 def speak_garbage() -> NoReturn:
     """A frame that is not JSON, then silence."""
-    _pipe().send_bytes(b"\x00\xffnot a message")
+    the_pipe().send_bytes(b"\x00\xffnot a message")
     hang_in_python()
 
 
 def tear_a_frame() -> NoReturn:
     """Announce 1 MB, send a little of it, stop for ever."""
-    os.write(_pipe().fileno(), b"\x00\x10\x00\x00" + b"{" * 100)
+    os.write(the_pipe().fileno(), b"\x00\x10\x00\x00" + b"{" * 100)
     os.kill(os.getpid(), signal.SIGSTOP)
     hang_in_python()
 

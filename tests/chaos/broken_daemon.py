@@ -4,7 +4,7 @@ Runs in: the chaos run.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -73,9 +73,12 @@ class BrokenDaemon(DaemonUnderTest):
 
 
 @contextmanager
-def broken_daemon(home: Path, **environment: str) -> Iterator[BrokenDaemon]:
-    """Running; afterwards stopped, and no child is left."""
+def broken_daemon(
+    home: Path, command: Sequence[str] | None = None, **environment: str
+) -> Iterator[BrokenDaemon]:
+    """Running; afterwards stopped, and no child is left. `command` starts it, if not the usual one."""
     daemon = BrokenDaemon(home, environment)
+    daemon.command = list(command or daemon.command)
     daemon.start()
     try:
         yield daemon

@@ -10,12 +10,14 @@ Environment:
 
 import hashlib
 import os
+import signal
+import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from fake_engines import WORDS, EchoAligner, EchoTranscriber, segfault
+from fake_engines import WORDS, EchoAligner, EchoTranscriber, hang_in_python, segfault, the_pipe
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
@@ -59,10 +61,52 @@ class StubAligner(EchoAligner):
         return super().align(audio, segment, language)
 
 
+def is_down() -> bool:
+    """Whether STUB_DOWN names a file that is there."""
+    return Path(os.environ["STUB_DOWN"]).exists()
+
+
 class MoodyAligner(StubAligner):
-    """Dies while loading as long as STUB_DOWN names a file that is there."""
+    """Dies while loading as long as it is down."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
-        if Path(os.environ["STUB_DOWN"]).exists():
+        if is_down():
             segfault()
         return super().load(setup, downloading)
+
+
+class MoodyTranscriber(StubTranscriber):
+    """The same."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        if is_down():
+            segfault()
+        return super().load(setup, downloading)
+
+
+class StuckTranscriber(StubTranscriber):
+    """Never done loading as long as it is down."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        if is_down():
+            hang_in_python()
+        return super().load(setup, downloading)
+
+
+class TearingTranscriber(StubTranscriber):
+    """Announces a frame of 1 MiB, sends as many bytes of it as the file named by its model says, and ends, once."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        self.told = Path(setup.model or "")
+        return super().load(setup.model_copy(update={"model": None}), downloading)
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        if self.told.exists():
+            size, how = self.told.read_text().split()
+            self.told.unlink()
+            frame = struct.pack("!i", 1 << 20) + b" " * int(size)
+            descriptor = the_pipe().fileno()
+            while frame:
+                frame = frame[os.write(descriptor, frame) :]
+            os.kill(os.getpid(), signal.SIGSTOP if how == "stop" else signal.SIGKILL)
+        return super().transcribe(chunks, wanted)

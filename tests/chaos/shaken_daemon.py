@@ -1,0 +1,54 @@
+"""The daemon, in which events of watched folders get lost and doubled and their source dies now and then.
+
+Runs in: supervisor, started as `python -m chaos.shaken_daemon` by row 15. CHAOS_EVENTS is the seed.
+"""
+
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+
+LOST, DOUBLED = 0.3, 0.3
+BETWEEN_DEATHS_SECONDS = 3.0
+
+
+def shake(seed: str) -> None:
+    """Stands between watchdog and us; the product's own code is as it is."""
+    from watchdog.events import FileSystemEvent
+
+    from supervisor.folder_events import FolderEvents
+
+    luck = random.Random(seed)
+    whole, begin = FolderEvents.on_any_event, FolderEvents.__init__
+    all_events: list[FolderEvents] = []
+
+    def on_any_event(self: FolderEvents, event: FileSystemEvent) -> None:
+        drawn = luck.random()
+        for _ in range(0 if drawn < LOST else 2 if drawn < LOST + DOUBLED else 1):
+            whole(self, event)
+
+    def registered(self: FolderEvents, *told: object, **more: object) -> None:
+        begin(self, *told, **more)  # type: ignore[arg-type]
+        all_events.append(self)
+
+    FolderEvents.on_any_event = on_any_event  # type: ignore[method-assign]
+    FolderEvents.__init__ = registered  # type: ignore[assignment,method-assign]
+
+    def kill_observers() -> None:
+        while True:
+            threading.Event().wait(BETWEEN_DEATHS_SECONDS)
+            for events in all_events:
+                if (observer := events._observer) is not None and observer.is_alive():
+                    observer.stop()
+                    with Path(os.environ["CHAOS_DEATHS"]).open("ab") as deaths:
+                        deaths.write(b"x")
+
+    threading.Thread(target=kill_observers, name="killer of observers", daemon=True).start()
+
+
+if __name__ == "__main__":
+    from supervisor.__main__ import main
+
+    shake(os.environ["CHAOS_EVENTS"])
+    sys.exit(main())
