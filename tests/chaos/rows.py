@@ -7,7 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from chaos import aligner_down, kill_points, parent_death, poison, supervisor_kills, twins, worker_chaos
+from chaos import (
+    aligner_down,
+    arrivals,
+    backlog,
+    boot_failures,
+    damaged_databases,
+    full_disks,
+    hangs,
+    kill_points,
+    media_corpus,
+    parent_death,
+    poison,
+    power_cuts,
+    queue_model,
+    real_engines,
+    shutdowns,
+    soak,
+    socket_fuzz,
+    strangers,
+    supervisor_kills,
+    syscall_kills,
+    torn_frames,
+    twins,
+    worker_chaos,
+)
 from chaos.tally import Tally
 from chaos.trial import Trial
 
@@ -29,8 +53,24 @@ ROWS: dict[int, Row] = {
     1: _row(worker_chaos),
     2: _row(kill_points),
     3: _row(supervisor_kills),
+    4: _row(syscall_kills),
+    5: _row(power_cuts),
     6: _row(parent_death),
+    7: _row(torn_frames),
+    8: _row(hangs),
+    9: _row(boot_failures),
     10: _row(poison),
     11: _row(aligner_down),
+    12: _row(full_disks),
+    14: _row(media_corpus),
+    15: _row(arrivals),
+    16: _row(socket_fuzz),
+    17: _row(strangers),
+    18: _row(backlog),
+    19: _row(shutdowns),
+    20: _row(soak),
+    21: _row(queue_model),
+    22: _row(damaged_databases),
+    23: _row(real_engines),
     24: _row(twins),
 }

@@ -1,0 +1,119 @@
+"""Row 5: the power is cut after every write, sync and rename that the daemon made for fifty jobs.
+
+Runs in: the chaos run. strace writes the calls down; the cuts are replayed from its list.
+"""
+
+import asyncio
+import json
+import re
+import shutil
+from pathlib import Path
+
+from chaos.broken_daemon import BrokenDaemon
+from chaos.disk_story import Disk, after_the_cut, apply, read_calls
+from chaos.oracle import Made, complaint, make
+from chaos.tally import Tally
+from chaos.trial import Trial
+from chaos.worker_chaos import DRAIN_SECONDS, unfinished
+from eventually import eventually
+
+from config.settings import QueueSettings
+from supervisor.job import Job
+from supervisor.job_database import DatabaseRefused
+from supervisor.job_queue import JobQueue
+
+TITLE = "Power cuts"
+DEMAND = "2,000 crash states of 50 jobs: no acknowledged job is lost, no partial file has a final name"
+JOBS, STATES = 50, 2_000
+CALLS = "write,pwrite64,ftruncate,fsync,fdatasync,openat,rename,renameat,renameat2,unlink,unlinkat,sendto,sendmsg"
+ACKNOWLEDGED = re.compile(rb'HTTP/1\.1 20[01].*?"id":(\d+),"path":"([^"]+)"', re.DOTALL)
+
+
+def run(trial: Trial) -> Tally:
+    """Every state is opened by the queue's own code."""
+    tally = Tally()
+    if shutil.which("strace") is None:
+        tally.wrong.append("there is no strace on this machine: apt install strace")
+        return tally
+    luck = trial.luck()
+    recordings, listing = trial.folder / "recordings", trial.folder / "calls"
+    recordings.mkdir()
+    made = [make(recordings / f"{n}.wav", luck.randrange(1 << 30), luck.randint(1, 2)) for n in range(trial.number(JOBS, 5))]
+    home = trial.folder / "home"
+    _record(home, listing, made)
+    with listing.open(encoding="utf-8", errors="replace") as lines:
+        calls = list(read_calls(lines))
+    points = sorted(luck.choices(range(1, len(calls) + 1), k=trial.number(STATES)))
+    disk, done, acknowledged = Disk(), 0, dict[int, str]()
+    by_path = {str(one.path): one for one in made}
+    tally.figures["calls in the list"] = f"{len(calls):,}"
+    for point in points:
+        for call in calls[done:point]:
+            apply(disk, call)
+            if call.kind == "say" and (found := ACKNOWLEDGED.search(call.data)):
+                acknowledged[int(found[1])] = found[2].decode()
+        done = point
+        tally.trials += 1
+        tally.faults += 1
+        state = after_the_cut(disk, luck)
+        _examine(trial.folder / "state", home, state, acknowledged, by_path, tally, f"after call {point}")
+    return tally
+
+
+def _record(home: Path, listing: Path, made: list[Made]) -> None:
+    daemon = BrokenDaemon(home, {})
+    options = ["-D", "-f", "--seccomp-bpf", "-qqq", "-y", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(listing)]
+    daemon.command = ["strace", *options, *daemon.command]
+    daemon.start()
+    for one in made:
+        daemon.submit(one.path)
+    eventually(lambda: unfinished(daemon) == 0, DRAIN_SECONDS, "all jobs end")
+    daemon.stop()
+
+
+def _examine(
+    place: Path,
+    home: Path,
+    state: dict[str, bytes],
+    acknowledged: dict[int, str],
+    made: dict[str, Made],
+    tally: Tally,
+    case: str,
+) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    database = place / "jobs.sqlite3"
+    for path, content in state.items():
+        if path.startswith(str(home / "state" / "jobs.sqlite3")) and not path.endswith("-shm"):
+            (place / Path(path).name).write_bytes(content)
+    try:
+        jobs = asyncio.run(_jobs(database)) if database.exists() else []
+    except DatabaseRefused as refused:
+        tally.lost += len(acknowledged)
+        tally.wrong.append(f"{case}: {refused}")
+        return
+    there = {job.id for job in jobs}
+    for job_id in acknowledged.keys() - there:
+        tally.lost += 1
+        tally.wrong.append(f"{case}: job {job_id} was acknowledged and is gone")
+    for job in jobs:
+        if job.status == "done":
+            for written in job.outputs.values():
+                tally.expect(written.path in state, f"{case}: job {job.id} is done and {written.path} is not there")
+    for path, content in state.items():
+        if path.endswith(".json") and str(Path(path).with_suffix(".wav")) in made:
+            try:
+                wrong = complaint(made[str(Path(path).with_suffix(".wav"))], json.loads(content), words=True)
+            except ValueError as error:
+                wrong = f"{Path(path).name} is not whole: {error}"
+            if wrong:
+                tally.changed += 1
+                tally.wrong.append(f"{case}: {wrong}")
+
+
+async def _jobs(database: Path) -> list[Job]:
+    queue = await JobQueue.open(database, QueueSettings())
+    try:
+        return list(await queue.jobs(None, 10_000))
+    finally:
+        await queue.close()
