@@ -18,7 +18,9 @@ from chaos.tally import Tally
 from chaos.trial import Trial
 
 TITLE = "A watched folder"
-DEMAND = "2,000 arrivals, 30 % of events lost, 30 % doubled, the observer killed 20 ×: one job each, never a partial file"
+DEMAND = (
+    "2,000 arrivals, 30 % of events lost, 30 % doubled, the observer killed 20 ×: one job each, never a partial file"
+)
 ARRIVALS = 2_000
 DRAIN_SECONDS = 900.0
 
@@ -55,7 +57,7 @@ def run(trial: Trial) -> Tally:
             tally.faults += 1
         for thread in slow:
             thread.join()
-        eventually(lambda: _taken(daemon.jobs()) >= set(map(str, made)), DRAIN_SECONDS, "every arrival is a finished job")
+        eventually(lambda: _taken(daemon.jobs()) >= set(map(str, made)), DRAIN_SECONDS, "every arrival is done")
         jobs = daemon.jobs()
     tally.figures["deaths of the observer"] = str(deaths.stat().st_size)
     counts = Counter(job["path"] for job in jobs if job["status"] == "done")

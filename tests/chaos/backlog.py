@@ -48,7 +48,11 @@ def run(trial: Trial) -> Tally:
         daemon.stop()
     allowed = SUBMIT_SECONDS * tally.trials / JOBS
     tally.recoveries_seconds.append(started)
-    tally.figures = {"handed over in": f"{submitted:.1f} s", "started in": f"{started:.2f} s", "files": f"{size:,} bytes"}
+    tally.figures = {
+        "handed over in": f"{submitted:.1f} s",
+        "started in": f"{started:.2f} s",
+        "files": f"{size:,} bytes",
+    }
     tally.expect(submitted < max(allowed, 1.0), f"handing over took {submitted:.1f} s")
     tally.expect(started < START_SECONDS, f"the start took {started:.2f} s")
     tally.expect(size < DATABASE_BYTES, f"the database has {size:,} bytes")

@@ -54,7 +54,8 @@ def run(trial: Trial) -> Tally:
             tally.expect(share < MOST_CPU_SHARE, f"{way}: the supervisor took {share:.1%} of a core")
             tally.expect(worker["state"] != "ready", f"{way}: the worker is {worker['state']}")
             job = daemon.job(job_id)
-            tally.expect(job["status"] == "waiting" and job["note"], f"{way}: the job is {job['status']}, {job['note']}")
+            waits = job["status"] == "waiting" and job["note"]
+            tally.expect(waits, f"{way}: the job is {job['status']}, {job['note']}")
             down.unlink()
             cured = time.monotonic()
             job = daemon.finished(job_id, HEAL_SECONDS)

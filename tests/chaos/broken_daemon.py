@@ -31,6 +31,8 @@ PATIENT = {
     "STENO_OUTPUT_FORMATS": "json,srt",
     "FAKE_CHUNK_SECONDS": str(CHUNK_SECONDS),
 }
+STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null")
+"""`-D`: the tracer steps aside, and the daemon stays our own child; what it is to do comes behind."""
 PROCESSES = {
     "transcriber": get_args(WorkerPoint),
     "aligner": get_args(WorkerPoint),
@@ -73,9 +75,7 @@ class BrokenDaemon(DaemonUnderTest):
 
 
 @contextmanager
-def broken_daemon(
-    home: Path, command: Sequence[str] | None = None, **environment: str
-) -> Iterator[BrokenDaemon]:
+def broken_daemon(home: Path, command: Sequence[str] | None = None, **environment: str) -> Iterator[BrokenDaemon]:
     """Running; afterwards stopped, and no child is left. `command` starts it, if not the usual one."""
     daemon = BrokenDaemon(home, environment)
     daemon.command = list(command or daemon.command)

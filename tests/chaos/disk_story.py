@@ -2,8 +2,8 @@
 
 Runs in: the chaos run.
 
-The model is that of ALICE (https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai) for a
-journalling file system: data that was not synced may be there, missing or torn at any sector; names change in order,
+The model is that of ALICE (https://research.cs.wisc.edu/adsl/Publications/alice-osdi14.pdf) for a journalling file
+system: data that was not synced may be there, missing or torn at any sector; names change in order,
 and the last changes may be missing until their folder, or for a new file the file itself, was synced.
 """
 

@@ -13,16 +13,20 @@ from pathlib import Path
 import httpx
 from eventually import eventually
 
-from chaos.broken_daemon import BrokenDaemon, broken_daemon
+from chaos.broken_daemon import STRACE, BrokenDaemon, broken_daemon
 from chaos.oracle import Made, complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 
 TITLE = "Full and failing disks"
-DEMAND = "no space for results, for the queue and the spool, EIO and ENOSPC at the n-th call: no false `done`, and it goes on by itself"
+DEMAND = "no room for results, queue or spool; EIO and ENOSPC at the n-th call: no false `done`, goes on by itself"
 FIRST = 30
 BALLAST_ROUNDS = 5
-CALLS = {"fdatasync,fsync": ("EIO",), "pwrite64,write": ("ENOSPC", "EIO"), "rename,renameat,renameat2": ("EIO", "ENOSPC")}
+CALLS = {
+    "fdatasync,fsync": ("EIO",),
+    "pwrite64,write": ("ENOSPC", "EIO"),
+    "rename,renameat,renameat2": ("EIO", "ENOSPC"),
+}
 HEAL_SECONDS = 90.0
 
 
@@ -30,15 +34,16 @@ def run(trial: Trial) -> Tally:
     """What needs more rights than we have is said, and counts as wrong: a proof with a hole is none."""
     tally = Tally()
     luck = trial.luck()
-    (trial.folder / "recordings").mkdir()
+    place = trial.folder / "recordings"
+    place.mkdir()
     for number in range(trial.number(BALLAST_ROUNDS)):
-        made = [make(trial.folder / "recordings" / f"out{number}-{n}.wav", luck.randrange(1 << 30)) for n in range(3)]
+        made = [make(place / f"out{number}-{n}.wav", luck.randrange(1 << 30)) for n in range(3)]
         _no_room_for_results(trial.folder / f"out{number}", made, tally)
-        made = [make(trial.folder / "recordings" / f"home{number}-{n}.wav", luck.randrange(1 << 30)) for n in range(3)]
+        made = [make(place / f"home{number}-{n}.wav", luck.randrange(1 << 30)) for n in range(3)]
         _no_room_for_the_queue(trial.folder / f"home{number}", made, tally)
     cases = [(calls, error, n) for calls, errors in CALLS.items() for error in errors for n in range(1, FIRST + 1)]
     for calls, error, number in luck.sample(cases, trial.number(len(cases))):
-        made = [make(trial.folder / "recordings" / f"{error}{len(calls)}-{number}-{n}.wav", number + n) for n in range(2)]
+        made = [make(place / f"{error}{len(calls)}-{number}-{n}.wav", number + n) for n in range(2)]
         _failing_call(trial.folder / "failing", f"{calls}:error={error}:when={number}", made, tally)
         shutil.rmtree(trial.folder / "failing")
     return tally
@@ -72,7 +77,8 @@ def _no_room_for_results(place: Path, made: list[Made], tally: Tally) -> None:
         ids = [daemon.submit(one.path, output_dir=str(results)) for one in made]
         for job_id in ids:
             eventually(lambda job_id=job_id: daemon.job(job_id)["note"], 30, "the job says why it waits")
-            tally.expect(daemon.job(job_id)["status"] == "waiting", f"without room the job is {daemon.job(job_id)['status']}")
+            status = daemon.job(job_id)["status"]
+            tally.expect(status == "waiting", f"without room the job is {status}")
         tally.faults += 1
         ballast.unlink()
         _all_done(daemon, ids, made, tally)
@@ -86,9 +92,11 @@ def _no_room_for_the_queue(place: Path, made: list[Made], tally: Tally) -> None:
         for one in made:
             answer = daemon.post("/v1/jobs", {"path": str(one.path)})
             refused += not answer.is_success
-            tally.expect(answer.is_success or answer.json()["code"] == "disk_full", f"refused with {answer.text[:200]}")
+            says_why = answer.is_success or answer.json()["code"] == "disk_full"
+            tally.expect(says_why, f"refused with {answer.text[:200]}")
         ballast.unlink()
-        tally.figures["submits refused while full"] = str(int(tally.figures.get("submits refused while full", "0")) + refused)
+        before = int(tally.figures.get("submits refused while full", "0"))
+        tally.figures["submits refused while full"] = str(before + refused)
         _all_done(daemon, [daemon.submit(one.path) for one in made], made, tally)
 
 
@@ -96,7 +104,7 @@ def _failing_call(place: Path, injection: str, made: list[Made], tally: Tally) -
     """One call fails, once; nobody comes to help."""
     place.mkdir()
     daemon = BrokenDaemon(place / "home", {})
-    daemon.command = ["strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null", "-e", f"inject={injection}", *daemon.command]
+    daemon.command = [*STRACE, "-e", f"inject={injection}", *daemon.command]
     tally.trials += 1
     tally.faults += 1
     daemon.launch()

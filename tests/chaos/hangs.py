@@ -20,7 +20,10 @@ DEMAND = "20 of 20 hangs found; 0 of 1,000 slow jobs killed; after a sleep of 30
 HANGS, SLOW, SLEEP_SECONDS = 20, 1_000, 30.0
 PROGRESS_SECONDS = 2.0
 FOUND_SECONDS = PROGRESS_SECONDS + 2.0
-WAYS = {"in native code": "fake_engines:HangHoldingGilTranscriber", "in Python": "fake_engines:HangForeverTranscriber"}
+WAYS = {
+    "in native code": "fake_engines:HangHoldingGilTranscriber",
+    "in Python": "fake_engines:HangForeverTranscriber",
+}
 
 
 def run(trial: Trial) -> Tally:
@@ -44,7 +47,8 @@ def _hangs(trial: Trial, tally: Tally) -> None:
             for number in range(trial.number(HANGS // len(WAYS))):
                 daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
                 began = time.monotonic()
-                job = daemon.finished(daemon.submit(make(trial.folder / "recordings" / f"{way}{number}.wav", number).path))
+                one = make(trial.folder / "recordings" / f"{way}{number}.wav", number)
+                job = daemon.finished(daemon.submit(one.path))
                 seconds = time.monotonic() - began
                 tally.trials += 1
                 tally.faults += 1

@@ -22,15 +22,27 @@ TITLE = "Odd files"
 DEMAND = "400 files: each a typed result within 10 s, no worker lost, memory below the cap, no connection to anywhere"
 TRUNCATIONS, FLIPS = 20, 120
 LONGEST_SECONDS, GROWTH_BYTES = 10.0, 300_000_000
-FORMATS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libvorbis", "opus": "libopus", "m4a": "aac", "mp4": "aac"}
+FORMATS = {
+    "wav": "pcm_s16le",
+    "flac": "flac",
+    "mp3": "libmp3lame",
+    "ogg": "libvorbis",
+    "opus": "libopus",
+    "m4a": "aac",
+    "mp4": "aac",
+}
 PLAYLISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n",
     "concat": "ffconcat version 1.0\nfile '{target}'\n",
-    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation>'
+    "<BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>",
     "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n{target}\n",
 }
 TARGETS = ("http://127.0.0.1:9/x.ts", "file:///etc/passwd", "tcp://127.0.0.1:9")
-ODD_NAMES = ("new\nline.wav", "-rf.wav", "%s%n.wav", "e\u0301.wav", "é.wav", "a" * 251 + ".wav", " .wav", "'\"$(id)`.wav")
+ODD_NAMES = (
+    *("new\nline.wav", "-rf.wav", "%s%n.wav", "e\u0301.wav", "é.wav"),
+    *("a" * 251 + ".wav", " .wav", "'\"$(id)`.wav"),
+)
 
 
 def run(trial: Trial) -> Tally:
@@ -146,8 +158,7 @@ def gone(place: Path) -> Path:
 
 def picture(place: Path) -> Path:
     """Only a picture track."""
-    made = recordings.encoded(place / "film.mp4", recordings.tone(1.0), "aac", picture=True)
-    return made
+    return recordings.encoded(place / "film.mp4", recordings.tone(1.0), "aac", picture=True)
 
 
 NOT_FILES: tuple[Callable[[Path], Path], ...] = (empty, junk, link, fifo, folder, gone, picture)

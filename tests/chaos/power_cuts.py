@@ -9,14 +9,14 @@ import re
 import shutil
 from pathlib import Path
 
+from eventually import eventually
+
 from chaos.broken_daemon import BrokenDaemon
 from chaos.disk_story import Disk, after_the_cut, apply, read_calls
 from chaos.oracle import Made, complaint, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from chaos.worker_chaos import DRAIN_SECONDS, unfinished
-from eventually import eventually
-
 from config.settings import QueueSettings
 from supervisor.job import Job
 from supervisor.job_database import DatabaseRefused
@@ -38,7 +38,10 @@ def run(trial: Trial) -> Tally:
     luck = trial.luck()
     recordings, listing = trial.folder / "recordings", trial.folder / "calls"
     recordings.mkdir()
-    made = [make(recordings / f"{n}.wav", luck.randrange(1 << 30), luck.randint(1, 2)) for n in range(trial.number(JOBS, 5))]
+    made = [
+        make(recordings / f"{n}.wav", luck.randrange(1 << 30), luck.randint(1, 2))
+        for n in range(trial.number(JOBS, 5))
+    ]
     home = trial.folder / "home"
     _record(home, listing, made)
     with listing.open(encoding="utf-8", errors="replace") as lines:
@@ -62,7 +65,20 @@ def run(trial: Trial) -> Tally:
 
 def _record(home: Path, listing: Path, made: list[Made]) -> None:
     daemon = BrokenDaemon(home, {})
-    options = ["-D", "-f", "--seccomp-bpf", "-qqq", "-y", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(listing)]
+    options = [
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-qqq",
+        "-y",
+        "-xx",
+        "-s",
+        "4000000",
+        "-e",
+        f"trace={CALLS}",
+        "-o",
+        str(listing),
+    ]
     daemon.command = ["strace", *options, *daemon.command]
     daemon.start()
     for one in made:

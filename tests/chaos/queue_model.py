@@ -63,7 +63,8 @@ class QueueStory(RuleBasedStateMachine):
     @precondition(lambda self: any(status == "transcribing" for status, _ in self.model.values()))
     @rule(count=st.integers(1, 3), data=st.data())
     def hear(self, count: int, data: Any) -> None:
-        job_id = data.draw(st.sampled_from([id for id, (status, _) in self.model.items() if status == "transcribing"]))
+        heard_now = [job_id for job_id, (status, _) in self.model.items() if status == "transcribing"]
+        job_id = data.draw(st.sampled_from(heard_now))
         _, stored = self.model[job_id]
         heard = [Segment(id=stored + n, start=stored + n, end=stored + n + 1, text="so") for n in range(count)]
         self._do(self.queue.store_segments(job_id, heard, float(stored + count)))

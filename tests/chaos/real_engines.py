@@ -19,9 +19,17 @@ from chaos.trial import Trial
 from ipc.worker_messages import Role
 
 TITLE = "Real engines"
-DEMAND = "20 SIGSEGV and 20 SIGKILL in mid-transcription and in mid-alignment: the transcript of the undisturbed run; 20 clean exits with code 0"
+DEMAND = (
+    "20 SIGSEGV and 20 SIGKILL in mid-transcription and in mid-alignment: the transcript of the undisturbed run; 20 "
+    "clean exits with code 0"
+)
 KILLS, EXITS = 20, 20
-REAL = {**STARTERS, "WHISPER_BACKEND": "whisperx", "ALIGNMENT_BACKEND": "whisperx", "STENO_RESTARTS_DEATHS_ALLOWED": "1000"}
+REAL = {
+    **STARTERS,
+    "WHISPER_BACKEND": "whisperx",
+    "ALIGNMENT_BACKEND": "whisperx",
+    "STENO_RESTARTS_DEATHS_ALLOWED": "1000",
+}
 LOAD_SECONDS, JOB_SECONDS, EXIT_SECONDS = 120.0, 300.0, 30.0
 ROLES: tuple[Role, ...] = ("transcriber", "aligner")
 
@@ -56,7 +64,13 @@ def run(trial: Trial) -> Tally:
 
 
 def _killed(
-    daemon: DaemonUnderTest, role: Role, how: signal.Signals, case: str, wait: float, undisturbed: list[Any], tally: Tally
+    daemon: DaemonUnderTest,
+    role: Role,
+    how: signal.Signals,
+    case: str,
+    wait: float,
+    undisturbed: list[Any],
+    tally: Tally,
 ) -> None:
     for each in ROLES:
         daemon.wait_for_worker(each, lambda worker: worker["state"] == "ready", LOAD_SECONDS)

@@ -17,7 +17,9 @@ from chaos.tally import Tally
 from chaos.trial import Trial
 
 TITLE = "Asked to leave"
-DEMAND = "idle, at work, loading, twice, while starting, with a worker that ignores SIGTERM: out within 10 s, nothing lost"
+DEMAND = (
+    "idle, at work, loading, twice, while starting, with a worker that ignores SIGTERM: out within 10 s, nothing lost"
+)
 ROUNDS = 8
 LONGEST_SECONDS = 10.0
 MOODS: dict[str, dict[str, str]] = {
@@ -63,8 +65,8 @@ def run(trial: Trial) -> Tally:
             tally.recoveries_seconds.append(seconds)
             tally.expect(seconds < LONGEST_SECONDS, f"{mood}: out after {seconds:.1f} s")
             # A signal that comes before Python has a handler for it ends a program as it ends any.
-            right = {0, 128 + signal.SIGTERM} if mood == "twice" else {0, -signal.SIGTERM} if mood == "starting" else {0}
-            tally.expect(code in right, f"{mood}: exit code {code}")
+            right = {"twice": 128 + signal.SIGTERM, "starting": -signal.SIGTERM}.get(mood, 0)
+            tally.expect(code in (0, right), f"{mood}: exit code {code}")
             eventually(lambda gone=children: not any(map(lives, gone)), 3, f"{mood}: no child is left")
             if job_id is not None:
                 status = _status(daemon, job_id)

@@ -19,7 +19,9 @@ from chaos.tally import Tally
 from chaos.trial import Trial
 
 TITLE = "Malformed requests"
-DEMAND = "20,000 malformed requests and 200 slow clients: no crash, below 20 MB more, a good client's p99 below 100 ms"
+DEMAND = (
+    "20,000 malformed requests and 200 slow clients: no crash, below 20 MB more, a good client's p99 below 100 ms"
+)
 REQUESTS, SLOW_CLIENTS = 20_000, 200
 GROWTH_BYTES, GOOD_P99_SECONDS = 20_000_000, 0.1
 PATIENCE_SECONDS = 2.0
@@ -101,8 +103,20 @@ def _slow_client(path: Path) -> socket.socket:
 
 
 def _posted(body: bytes, length: int | None = None) -> bytes:
-    head = f"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {len(body) if length is None else length}\r\n\r\n"
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        f"content-length: {len(body) if length is None else length}\r\n\r\n"
+    )
     return head.encode() + body
+
+
+def _of_job(job: str) -> bytes:
+    return f"GET /v1/jobs/{job} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode()
+
+
+ODD_JOBS = ("-1", "1e9", "9" * 400, "%00", "..%2f..", "0x1")
+OTHER_PROTOCOLS = (b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-x\r\n")
+SMUGGLED = b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\nzz\r\n"
 
 
 def _wrong_values(luck: random.Random) -> bytes:
@@ -121,7 +135,7 @@ KINDS: dict[str, Garbage] = {
     "NUL": lambda luck: b"GET /v1/jobs/\0 HTTP/1.1\r\n\r\n",
     "wrong length": lambda luck: _posted(b"{}", luck.choice((-1, 0, 1, 10**12))),
     "wrong values": _wrong_values,
-    "odd target": lambda luck: f"GET /v1/jobs/{luck.choice(['-1', '1e9', '9' * 400, '%00', '..%2f..', '0x1'])} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode(),
-    "another protocol": lambda luck: luck.choice((b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-x\r\n")),
-    "smuggling": lambda luck: b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\nzz\r\n",
+    "odd target": lambda luck: _of_job(luck.choice(ODD_JOBS)),
+    "another protocol": lambda luck: luck.choice(OTHER_PROTOCOLS),
+    "smuggling": lambda luck: SMUGGLED,
 }
