@@ -137,9 +137,13 @@ async def _fill(place: Path) -> frozenset[int]:
     for end in ("", "-wal"):
         shutil.copyfile(place / f"live.sqlite3{end}", place / f"jobs.sqlite3{end}")
     await queue.close()
+    _forget_the_live(place)
+    return frozenset(ids)
+
+
+def _forget_the_live(place: Path) -> None:
     for file in place.glob("live*"):
         file.unlink()
-    return frozenset(ids)
 
 
 async def _ids(file: Path) -> frozenset[int]:

@@ -22,7 +22,7 @@ STRINGS = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One that succeeded: `write`, `cut`, `sync`, `create`, `rename`, `unlink`, or `say` for what a client was sent."""
+    """One that succeeded: `write`, `cut`, `sync`, `create`, `rename`, `unlink`, or `say`: what a client was sent."""
 
     kind: str
     path: str = ""
