@@ -6,17 +6,19 @@ UV := .uv/bin/uv
 PY := .venv/bin/python
 READY := .venv/.ready
 PEERS := .bench/.ready
+FUZZERS := .chaos/.ready
 CODE := client config ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint types unit bench bench-setup clean
+.PHONY: help setup demo test lint types unit chaos chaos-setup bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
 	@echo "make demo    two crashes, three recordings, no loss: watch it"
 	@echo "make test    style, types and all tests"
+	@echo "make chaos   everything around stenod broken, into tests/chaos/RESULTS.md; ROWS=\"1 3\" SHARE=0.05 SEED=7 for a look"
 	@echo "make bench   stenod and its peers side by side, into tests/benchmarks/RESULTS.md; ROWS=\"1 4\" RUNS=1 for a look"
 	@echo "make clean   remove what setup built"
 
@@ -61,6 +63,17 @@ types: $(READY)
 unit: $(READY)
 	$(PY) -m pytest
 
+# Row 16 asks a fuzzer of OpenAPI descriptions for its opinion; nothing of it enters the product.
+chaos-setup: $(FUZZERS)
+
+$(FUZZERS): tests/chaos/fuzzers.txt | $(UV)
+	$(UV) venv --quiet --clear --python .uv/bin/python .chaos
+	$(UV) pip install --quiet --python .chaos/bin/python --requirements tests/chaos/fuzzers.txt
+	@touch $@
+
+chaos: $(READY) $(FUZZERS)
+	@PYTHONPATH=tests $(PY) -P -m chaos --rows "$(ROWS)" --share "$(or $(SHARE),1)" $(if $(SEED),--seed "$(SEED)")
+
 # What stenod is measured against lives apart; nothing of it enters the product.
 bench-setup: $(PEERS)
 
@@ -75,4 +88,4 @@ bench: $(READY) $(PEERS)
 	@PYTHONPATH=tests $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)"
 
 clean:
-	rm -rf .venv .uv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .bench .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis
