@@ -86,6 +86,9 @@ def broken_daemon(home: Path, command: Sequence[str] | None = None, **environmen
         children = daemon.children()
         assert daemon.stop() == 0, daemon.log.read_text()[-2000:]
         eventually(lambda: not any(map(lives, children)), 3, "no child is left")
+        assert not daemon.socket.exists(), "a socket is left"
+        left = [*(home / "spool").iterdir(), *home.rglob(".stenod-*")]
+        assert not left, f"temporary files are left: {left}"
     finally:
         if daemon.process is not None and daemon.process.poll() is None:
             daemon.kill()
