@@ -21,7 +21,9 @@ ARMED_BY = "STENOD_FAULTS"
 WorkerPoint = Literal[
     # A worker's life.
     "worker_spawned",
+    "crash_file_opened",
     "worker_imported",
+    "engine_imported",
     "engine_chosen",
     "engine_loaded",
     "ready_said",
@@ -31,6 +33,7 @@ WorkerPoint = Literal[
     "request_heard",
     "request_begun",
     "progress_said",
+    "watchdog_armed",
     "answer_made",
     "answer_said",
     "engine_rested",
@@ -41,6 +44,7 @@ WorkerPoint = Literal[
     "pcm_written",
     "pcm_named",
     # The roles' own work.
+    "engine_checked",
     "pcm_opened",
     "batch_begun",
     "batch_done",

@@ -41,6 +41,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
         faulthandler.register(TELL_WHERE, crash)
+        reached("crash_file_opened")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.
