@@ -72,6 +72,12 @@ SupervisorPoint = Literal[
     "log_synced",
 ]
 FaultPoint = WorkerPoint | SupervisorPoint
+POINTS_OF: Mapping[str, tuple[str, ...]] = {
+    "transcriber": get_args(WorkerPoint),
+    "aligner": get_args(WorkerPoint),
+    "supervisor": get_args(SupervisorPoint),
+}
+"""Process → what it may come by."""
 
 Fault = Callable[[], object]
 
@@ -106,7 +112,7 @@ def armed_points(told: str, process: str) -> dict[str, list[Armed]]:
         place, _, rest = one.partition("=")
         who, _, name = place.partition(".")
         how, _, file = rest.partition(":")
-        if name not in (*get_args(WorkerPoint), *get_args(SupervisorPoint)) or how not in FAULTS or not file:
+        if name not in POINTS_OF.get(who, ()) or how not in FAULTS or not file:
             raise ValueError(f"{ARMED_BY}: {one!r} is not `process.place=how:file`")
         if who == process:
             points.setdefault(name, []).append(Armed(FAULTS[how], Path(file)))

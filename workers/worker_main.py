@@ -17,7 +17,6 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ipc.fault_points import reached
 from workers.parent_watch import end_with_parent, leave
 
 TELL_WHERE = signal.SIGUSR1
@@ -35,6 +34,8 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
+    from ipc.fault_points import reached
+
     reached("worker_spawned")
     os.environ.update(NO_TELEMETRY)
     os.nice(NICENESS)
