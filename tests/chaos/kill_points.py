@@ -30,6 +30,7 @@ AT_BIRTH = (
     *("worker_spawned", "crash_file_opened", "worker_imported", "engine_imported", "engine_chosen"),
     *("engine_loaded", "ready_said", "worker_prepared"),
 )
+SAID_READY = ("ready_said", "worker_prepared")
 AT_THE_END = ("stop_heard",)
 ONCE_ANSWERED = ("answer_said", "engine_rested", "rest_said")
 WHILE_DECODING = ("recording_opened", "decoding_begun", "pcm_written", "pcm_named")
@@ -68,6 +69,8 @@ class Case:
     def charges(self) -> Sequence[int]:
         """How many deaths the job's story may hold: whoever has answered is not judged by how it ends. But one that
         stands still is found out by the next request, and one that has said that it rests may be asked again."""
+        if self.how == "stop" and self.place in SAID_READY:
+            return (1,)
         if self.place in (*AT_BIRTH, *AT_THE_END):
             return (0,)
         if self.place not in ONCE_ANSWERED:
