@@ -21,7 +21,9 @@ ARMED_BY = "STENOD_FAULTS"
 WorkerPoint = Literal[
     # A worker's life.
     "worker_spawned",
+    "crash_file_opened",
     "worker_imported",
+    "engine_imported",
     "engine_chosen",
     "engine_loaded",
     "ready_said",
@@ -31,6 +33,7 @@ WorkerPoint = Literal[
     "request_heard",
     "request_begun",
     "progress_said",
+    "watchdog_armed",
     "answer_made",
     "answer_said",
     "engine_rested",
@@ -41,6 +44,7 @@ WorkerPoint = Literal[
     "pcm_written",
     "pcm_named",
     # The roles' own work.
+    "engine_checked",
     "pcm_opened",
     "batch_begun",
     "batch_done",
@@ -68,6 +72,12 @@ SupervisorPoint = Literal[
     "log_synced",
 ]
 FaultPoint = WorkerPoint | SupervisorPoint
+POINTS_OF: Mapping[str, tuple[str, ...]] = {
+    "transcriber": get_args(WorkerPoint),
+    "aligner": get_args(WorkerPoint),
+    "supervisor": get_args(SupervisorPoint),
+}
+"""Process → what it may come by."""
 
 Fault = Callable[[], object]
 
@@ -102,7 +112,7 @@ def armed_points(told: str, process: str) -> dict[str, list[Armed]]:
         place, _, rest = one.partition("=")
         who, _, name = place.partition(".")
         how, _, file = rest.partition(":")
-        if name not in (*get_args(WorkerPoint), *get_args(SupervisorPoint)) or how not in FAULTS or not file:
+        if name not in POINTS_OF.get(who, ()) or how not in FAULTS or not file:
             raise ValueError(f"{ARMED_BY}: {one!r} is not `process.place=how:file`")
         if who == process:
             points.setdefault(name, []).append(Armed(FAULTS[how], Path(file)))

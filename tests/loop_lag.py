@@ -4,11 +4,15 @@ Runs in: the test process.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 TICK_SECONDS = 0.01
+THREADS = Path("/proc/self/task")
+"""Of this process; each tells in `schedstat` how long it was ready to run and had no core, in nanoseconds."""
 
 
 @dataclass(slots=True)
@@ -16,6 +20,9 @@ class Lag:
     """The worst so far."""
 
     worst_seconds: float = 0.0
+    worst_own_seconds: float = 0.0
+    """Less what a thread of ours spent in line for a core: what is left is our own doing. The same on macOS, which
+    does not tell."""
 
 
 @asynccontextmanager
@@ -25,13 +32,28 @@ async def loop_lag() -> AsyncIterator[Lag]:
 
     async def tick() -> None:
         loop = asyncio.get_running_loop()
+        in_line = _seconds_in_line()
         while True:
             due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
-            lag.worst_seconds = max(lag.worst_seconds, loop.time() - due)
+            late_seconds = loop.time() - due
+            before, in_line = in_line, _seconds_in_line()
+            waited_seconds = sum(seconds - before.get(thread, 0.0) for thread, seconds in in_line.items())
+            lag.worst_seconds = max(lag.worst_seconds, late_seconds)
+            lag.worst_own_seconds = max(lag.worst_own_seconds, late_seconds - waited_seconds)
 
     ticking = asyncio.create_task(tick())
     try:
         yield lag
     finally:
         ticking.cancel()
+
+
+def _seconds_in_line() -> dict[str, float]:
+    """Of every thread: whoever waits for a core may be the one that holds the GIL."""
+    seconds = {}
+    for thread in THREADS.iterdir() if THREADS.exists() else ():
+        # It may have ended between the two looks.
+        with contextlib.suppress(OSError):
+            seconds[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return seconds

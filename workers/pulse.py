@@ -111,6 +111,7 @@ class Pulse:
         reached("progress_said")
         self._stepped_at = time.monotonic()
         self.arm()
+        reached("watchdog_armed")
 
     def _check_cancelled(self) -> None:
         if self._request_id is not None and self._cancelled_id == self._request_id:

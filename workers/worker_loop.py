@@ -113,7 +113,9 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
 
     try:
         module, _, name = setup.engine_path.partition(":")
-        engine = getattr(importlib.import_module(module), name)()
+        imported = importlib.import_module(module)
+        reached("engine_imported")
+        engine = getattr(imported, name)()
         reached("engine_chosen")
         loaded: Loaded = engine.load(setup, pulse.downloading)
     except EngineRefusal as refusal:

@@ -17,7 +17,6 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ipc.fault_points import reached
 from workers.parent_watch import end_with_parent, leave
 
 TELL_WHERE = signal.SIGUSR1
@@ -35,12 +34,15 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
+    from ipc.fault_points import reached
+
     reached("worker_spawned")
     os.environ.update(NO_TELEMETRY)
     os.nice(NICENESS)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
         faulthandler.register(TELL_WHERE, crash)
+        reached("crash_file_opened")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.

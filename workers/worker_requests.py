@@ -52,6 +52,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
 
     pulse.enter("speech", request.start_at_seconds)
     engine.check(request.language, request.task)
+    reached("engine_checked")
     language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
@@ -90,6 +91,7 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
     # Said before the check: for some engines it loads the language's model.
     pulse.enter("aligning")
     engine.check(request.language)
+    reached("engine_checked")
     # The longest first: whoever works side by side is then done at about the same time.
     segments = sorted(request.segments, key=lambda segment: segment.start - segment.end)
     with speech.PcmFile(Path(request.pcm_path)) as pcm:

@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from daemon_under_test import DaemonUnderTest
 from eventually import eventually
 from no_leftovers import lives
 
 from chaos.oracle import CHUNK_SECONDS
-from ipc.fault_points import ARMED_BY, FAULTS, SupervisorPoint, WorkerPoint
+from ipc.fault_points import ARMED_BY, FAULTS, POINTS_OF
 
 STUBS = {
     "WHISPER_BACKEND": "chaos.stub_engines:StubTranscriber",
@@ -33,11 +33,6 @@ PATIENT = {
 }
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null")
 """`-D`: the tracer steps aside, and the daemon stays our own child; what it is to do comes behind."""
-PROCESSES = {
-    "transcriber": get_args(WorkerPoint),
-    "aligner": get_args(WorkerPoint),
-    "supervisor": get_args(SupervisorPoint),
-}
 
 
 class BrokenDaemon(DaemonUnderTest):
@@ -48,7 +43,7 @@ class BrokenDaemon(DaemonUnderTest):
         self.traps.mkdir(parents=True)
         armed = [
             f"{process}.{point}={how}:{self._trap(process, point, how)}"
-            for process, points in PROCESSES.items()
+            for process, points in POINTS_OF.items()
             for point in points
             for how in FAULTS
         ]

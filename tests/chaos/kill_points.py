@@ -5,8 +5,12 @@ Runs in: the chaos run.
 
 import os
 import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from eventually import eventually
 
@@ -15,90 +19,177 @@ from chaos.oracle import Made, complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.fault_points import WorkerPoint
+from ipc.worker_messages import Role
 
 TITLE = "Named places"
 DEMAND = "at least 25 places × {SIGSEGV, SIGKILL, SIGSTOP} × both workers: each ends as the policy says"
-HOWS = ("segv", "kill", "stop")
+HOWS = {"segv": ("crashed", "SIGSEGV"), "kill": ("crashed", "SIGKILL"), "stop": ("timeout", "SIGKILL")}
+"""→ what the job's story says of it, if it was the job's."""
 
-AT_BIRTH = ("worker_spawned", "worker_imported", "engine_chosen", "engine_loaded", "ready_said", "worker_prepared")
+AT_BIRTH = (
+    *("worker_spawned", "crash_file_opened", "worker_imported", "engine_imported", "engine_chosen"),
+    *("engine_loaded", "ready_said", "worker_prepared"),
+)
+SAID_READY = ("ready_said", "worker_prepared")
 AT_THE_END = ("stop_heard",)
+ONCE_ANSWERED = ("answer_said", "engine_rested", "rest_said")
 WHILE_DECODING = ("recording_opened", "decoding_begun", "pcm_written", "pcm_named")
-ONLY_OF = {
+ONLY_OF: dict[Role, tuple[str, ...]] = {
     "transcriber": ("batch_begun", "batch_done", "batch_said"),
     "aligner": ("segment_begun", "segment_done"),
 }
+LEAST_PLACES = 25
 STRICT = {
     "STENO_DEADLINES_BOOT_SECONDS": "6",
-    "STENO_DEADLINES_PROGRESS_SECONDS": "2",
+    "STENO_DEADLINES_PROGRESS_SECONDS": "3",
     "STENO_RESTARTS_PROBE_SECONDS": "0.5",
 }
-END_SECONDS = 60.0
+SIDE_BY_SIDE = 3
+"""Most of it is waiting for deadlines."""
+END_SECONDS = 90.0
 
 
-def places_of(role: str) -> list[str]:
-    """Those that this worker can come by; decoding is the aligner's only when it upgrades a job."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fault at one place of one worker."""
+
+    role: Role
+    place: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.role} at {self.place}, {self.how}"
+
+    @property
+    def upgrades(self) -> bool:
+        """The aligner decodes only when it upgrades a job."""
+        return self.role == "aligner" and self.place in WHILE_DECODING
+
+    @property
+    def charges(self) -> Sequence[int]:
+        """How many deaths the job's story may hold: whoever has answered is not judged by how it ends. But one that
+        stands still is found out by the next request, and one that has said that it rests may be asked again."""
+        if self.how == "stop" and self.place in SAID_READY:
+            return (1,)
+        if self.place in (*AT_BIRTH, *AT_THE_END):
+            return (0,)
+        if self.place not in ONCE_ANSWERED:
+            return (1,)
+        return (0, 1) if self.how == "stop" or self.place == "rest_said" else (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that had a fault."""
+
+    case: Case
+    outcome: Literal["right", "wrong", "changed", "lost"]
+    why: str = ""
+
+
+def places_of(role: Role) -> list[str]:
+    """Those that this worker can come by."""
     others = {place for other, places in ONLY_OF.items() if other != role for place in places}
     return [place for place in get_args(WorkerPoint) if place not in others]
 
 
 def run(trial: Trial) -> Tally:
-    """One place after the other in one daemon, a job for each; of fewer, a random choice."""
+    """A job for each case; of fewer, a random choice."""
     tally = Tally()
-    luck = trial.luck()
-    cases = [(role, place, how) for role in ONLY_OF for place in places_of(role) for how in HOWS]
-    tally.figures["places"] = str(len(get_args(WorkerPoint)))
-    tally.figures["cases there are"] = str(len(cases))
-    tally.trials = trial.number(len(cases))
-    recordings, down = trial.folder / "recordings", trial.folder / "down"
-    recordings.mkdir()
-    environment = {**STUBS, **STRICT, "ALIGNMENT_BACKEND": "chaos.stub_engines:MoodyAligner", "STUB_DOWN": str(down)}
-    with broken_daemon(trial.folder / "home", **environment) as daemon:
-        for number, (role, place, how) in enumerate(luck.sample(cases, tally.trials)):
-            one = make(recordings / f"{number}.wav", luck.randrange(1 << 30))
-            case = f"{role} at {place}, {how}"
-            try:
-                if role == "aligner" and place in WHILE_DECODING:
-                    job = _upgraded(daemon, one, place, how, down)
-                else:
-                    job = _done(daemon, one, role, place, how)
-            except AssertionError as error:
-                tally.lost += 1
-                tally.wrong.append(f"{case}: {error}")
-                daemon.disarm()
-                continue
-            tally.faults += 1
-            if complaint := complaint_about_files(one, job) if job["status"] == "done" else str(job["error"]):
-                tally.changed += 1
-                tally.wrong.append(f"{case}: {complaint}")
-            deaths = [attempt for attempt in job["attempts"] if attempt["outcome"] != "done"]
-            tally.expect(len(deaths) <= 1, f"{case}: charged to the job {len(deaths)} times")
+    cases = [Case(role, place, how) for role in ONLY_OF for place in places_of(role) for how in HOWS]
+    for role in ONLY_OF:
+        tally.figures[f"places of the {role}"] = str(len(places_of(role)))
+        tally.expect(len(places_of(role)) >= LEAST_PLACES, f"the {role} has {len(places_of(role))} places")
+    chosen = trial.luck().sample(cases, trial.number(len(cases)))
+    upgrades = [case for case in chosen if case.upgrades]
+    others = [case for case in chosen if not case.upgrades]
+    lines = [partial(_line, trial, f"line{n}", others[n::SIDE_BY_SIDE], _done) for n in range(SIDE_BY_SIDE)]
+    lines.append(partial(_line, trial, "upgrades", upgrades, _upgraded))
+    with ThreadPoolExecutor(len(lines)) as threads:
+        futures = [threads.submit(line) for line in lines]
+    for end in (end for future in futures for end in future.result()):
+        # A trap that nobody walked into is no trial.
+        struck = end.outcome != "lost"
+        tally.trials += struck
+        tally.faults += struck
+        tally.lost += end.outcome == "lost"
+        tally.changed += end.outcome == "changed"
+        tally.expect(end.outcome == "right", f"{end.case}: {end.why}")
+    tally.figures["cases"] = f"{tally.trials} of {len(cases)} that there are"
     return tally
 
 
-def _done(daemon: BrokenDaemon, one: Made, role: str, place: str, how: str) -> dict[str, Any]:
-    """The job that was there when it happened, finished."""
-    daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready", END_SECONDS)
-    trap = daemon.arm(role, place, how)
-    if place in AT_BIRTH:
-        os.kill(pids_of(daemon)[role], signal.SIGKILL)
+Way = Callable[[BrokenDaemon, Made, Case], dict[str, Any]]
+
+
+def _line(trial: Trial, name: str, cases: Sequence[Case], way: Way) -> list[Ended]:
+    """One case after the other in one daemon."""
+    if not cases:
+        return []
+    luck, recordings = trial.luck(name), trial.folder / f"{name}-recordings"
+    recordings.mkdir()
+    down = recordings / "down"
+    environment = {**STUBS, **STRICT, "ALIGNMENT_BACKEND": "chaos.stub_engines:MoodyAligner", "STUB_DOWN": str(down)}
+    if way is _upgraded:
+        # Every job is to be done without its aligner first.
+        environment["STENO_RESTARTS_DEATHS_ALLOWED"] = "1"
+    with broken_daemon(trial.folder / name, **environment) as daemon:
+        return [
+            _ended(daemon, make(recordings / f"{number}.wav", luck.randrange(1 << 30)), case, way)
+            for number, case in enumerate(cases)
+        ]
+
+
+def _ended(daemon: BrokenDaemon, one: Made, case: Case, way: Way) -> Ended:
+    try:
+        job = way(daemon, one, case)
+    except AssertionError as error:
+        daemon.disarm()
+        return Ended(case, "lost", str(error))
+    if job["status"] != "done":
+        return Ended(case, "lost", str(job["error"]))
+    if complaint := complaint_about_files(one, job):
+        return Ended(case, "changed", complaint)
+    if job["degraded_reason"] is not None:
+        return Ended(case, "wrong", f"degraded: {job['degraded_reason']}")
+    deaths = [(a["role"], a["outcome"], a["signal"]) for a in job["attempts"] if a["outcome"] != "done"]
+    if len(deaths) not in case.charges or set(deaths) - {(case.role, *HOWS[case.how])}:
+        return Ended(case, "wrong", f"the job's story is {job['attempts']}")
+    return Ended(case, "right")
+
+
+def _done(daemon: BrokenDaemon, one: Made, case: Case) -> dict[str, Any]:
+    """The job that was there when it happened, finished; the other worker did not notice."""
+    for role in ONLY_OF:
+        daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready", END_SECONDS)
+    before = pids_of(daemon)
+    trap = daemon.arm(*(case.role, case.place, case.how))
+    if case.place in AT_BIRTH:
+        os.kill(before[case.role], signal.SIGKILL)
         eventually(lambda: not trap.exists(), END_SECONDS, "the next worker walks into it")
-    elif place in AT_THE_END:
-        assert daemon.post(f"/v1/workers/{role}/unload").is_success
+    elif case.place in AT_THE_END:
+        assert daemon.post(f"/v1/workers/{case.role}/unload").is_success
     job = daemon.finished(daemon.submit(one.path), END_SECONDS)
     eventually(lambda: not trap.exists(), END_SECONDS, "it was never struck")
+    daemon.wait_for_worker(
+        case.role, lambda worker: worker["state"] == "ready" and worker["pid"] != before[case.role], END_SECONDS
+    )
+    (other,) = set(ONLY_OF) - {case.role}
+    assert pids_of(daemon)[other] == before[other], f"the {other} died too"
     return job
 
 
-def _upgraded(daemon: BrokenDaemon, one: Made, place: str, how: str, down: Path) -> dict[str, Any]:
+def _upgraded(daemon: BrokenDaemon, one: Made, case: Case) -> dict[str, Any]:
     """A job that was done without words, and has them after all: its aligner had to decode for itself."""
+    down = Path(daemon.environment["STUB_DOWN"])
     down.touch()
-    daemon.wait_for_worker("aligner", lambda worker: bool(worker["pid"]), END_SECONDS)
-    os.kill(pids_of(daemon)["aligner"], signal.SIGKILL)
-    daemon.wait_for_worker("aligner", lambda worker: worker["state"] in ("backing_off", "broken"), END_SECONDS)
+    if (pid := pids_of(daemon).get("aligner")) is not None:
+        os.kill(pid, signal.SIGKILL)
+    daemon.wait_for_worker("aligner", lambda worker: worker["state"] == "broken", END_SECONDS)
     job_id = daemon.submit(one.path)
     job = daemon.finished(job_id, END_SECONDS)
     assert job["timing"] == "segment", job
-    trap = daemon.arm("aligner", place, how)
+    trap = daemon.arm("aligner", case.place, case.how)
     down.unlink()
     eventually(lambda: daemon.job(job_id)["timing"] == "word", END_SECONDS, "it is upgraded")
     assert not trap.exists(), "it was never struck"

@@ -7,7 +7,7 @@ A recording is made from its number; the stub engine's text is a pure function o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ def make(path: Path, number: int, chunks: int = 3) -> Made:
     return Made(path, tuple(text_of(part.astype(np.float32) / 32768) for part in parts))
 
 
-def complaint(made: Made, transcript: Mapping[str, Any], *, words: bool) -> str | None:
-    """What is wrong with a transcript; None: nothing. `words`: each must have its time."""
+def complaint(
+    made: Made, transcript: Mapping[str, Any], *, words: bool, without_words: Collection[str] = ()
+) -> str | None:
+    """What is wrong with a transcript; None: nothing. `words`: each must have its time, but for those of the
+    segments that say one of `without_words`, which must have none."""
     segments = transcript["segments"]
     texts = tuple(segment["text"] for segment in segments)
     if texts != made.texts:
@@ -51,12 +54,14 @@ def complaint(made: Made, transcript: Mapping[str, Any], *, words: bool) -> str 
         return None
     for segment in segments:
         spoken = [word["word"] for word in segment["words"]]
-        if spoken != segment["text"].split():
+        if spoken != ([] if segment["text"] in without_words else segment["text"].split()):
             return f"{made.path.name}, segment {segment['id']}: words {spoken} of {segment['text']!r}"
     return None
 
 
-def complaint_about_files(made: Made, job: Mapping[str, Any], *, words: bool = True) -> str | None:
+def complaint_about_files(
+    made: Made, job: Mapping[str, Any], *, words: bool = True, without_words: Collection[str] = ()
+) -> str | None:
     """The same for a job that says it is done: its files are there, whole and right."""
     outputs = job["outputs"]
     if not outputs:
@@ -68,4 +73,4 @@ def complaint_about_files(made: Made, job: Mapping[str, Any], *, words: bool = T
         transcript = json.loads(Path(outputs["json"]).read_bytes())
     except ValueError as error:
         return f"{outputs['json']} is not whole: {error}"
-    return complaint(made, transcript, words=words)
+    return complaint(made, transcript, words=words, without_words=without_words)

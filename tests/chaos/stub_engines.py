@@ -6,22 +6,33 @@ Environment:
   STUB_POISON=FILE   texts, one a line: a chunk or segment that says one of them ends the process by SIGSEGV
   STUB_DOWN=FILE     while it is there, MoodyAligner cannot be loaded
   STUB_PACE=S        seconds that each chunk or segment takes
+  STUB_HANGS=FILE    a line for every hang: the time of day, in seconds
 """
 
 import hashlib
+import math
 import os
 import signal
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from fake_engines import WORDS, EchoAligner, EchoTranscriber, hang_in_python, segfault, the_pipe
+from fake_engines import (
+    WORDS,
+    EchoAligner,
+    EchoTranscriber,
+    hang_holding_the_gil,
+    hang_in_python,
+    segfault,
+    stop_self,
+    the_pipe,
+)
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
-from workers.engine import Audio, Chunk, Downloading, Heard, Loaded, Wanted
+from workers.engine import Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 
 WORDS_A_CHUNK = 8
 """Of ten each: no two of a run's chunks say the same."""
@@ -61,6 +72,45 @@ class StubAligner(EchoAligner):
         return super().align(audio, segment, language)
 
 
+def is_struck(text: str) -> bool:
+    """Whether a segment is one of those 30 % on which the aligners below fail."""
+    return hashlib.sha256(text.encode()).digest()[0] < 0.3 * 256
+
+
+class DyingAligner(StubAligner):
+    """Dies on some segments, whenever it sees them."""
+
+    def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+        if is_struck(segment.text):
+            segfault()
+        return super().align(audio, segment, language)
+
+
+class NanAligner(StubAligner):
+    """Gives times that are no numbers, as WhisperX does where it finds no path."""
+
+    def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+        words = super().align(audio, segment, language)
+        if not is_struck(segment.text):
+            return words
+        return tuple(Word.model_construct(**word.model_dump() | {"start": math.nan}) for word in words)
+
+
+class ForgetfulAligner(StubAligner):
+    """Drops words."""
+
+    def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+        words = super().align(audio, segment, language)
+        return words[1:] if is_struck(segment.text) else words
+
+
+class ForeignAligner(StubAligner):
+    """Knows no language."""
+
+    def check(self, language: str) -> None:
+        raise EngineRefusal(f"no_alignment_model:{language}", f"nobody can time {language}", "none")
+
+
 def is_down() -> bool:
     """Whether STUB_DOWN names a file that is there."""
     return Path(os.environ["STUB_DOWN"]).exists()
@@ -90,6 +140,43 @@ class StuckTranscriber(StubTranscriber):
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         if is_down():
             hang_in_python()
+        return super().load(setup, downloading)
+
+
+def hang(how: Callable[[], object]) -> None:
+    """Says when it begins."""
+    with Path(os.environ["STUB_HANGS"]).open("a") as hangs:
+        hangs.write(f"{time.time()}\n")
+    how()
+
+
+def _hanging(how: Callable[[], object]) -> tuple[type[StubTranscriber], type[StubAligner]]:
+    """Engines that hang at their first chunk or segment."""
+
+    class HangingTranscriber(StubTranscriber):
+        def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+            hang(how)
+            return super().transcribe(chunks, wanted)
+
+    class HangingAligner(StubAligner):
+        def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
+            hang(how)
+            return super().align(audio, segment, language)
+
+    return HangingTranscriber, HangingAligner
+
+
+NativeHangTranscriber, NativeHangAligner = _hanging(hang_holding_the_gil)
+PythonHangTranscriber, PythonHangAligner = _hanging(hang_in_python)
+StoppedTranscriber, StoppedAligner = _hanging(stop_self)
+
+
+class UnknownModelTranscriber(StubTranscriber):
+    """Refuses its model as long as it is down."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        if is_down():
+            raise EngineRefusal("unknown_model", "there is no such model", "name another in config.toml")
         return super().load(setup, downloading)
 
 
