@@ -50,7 +50,7 @@ def start_logging(
             copies.append(_Copy(file, owns_file))
         except OSError as error:
             unwritable = error  # whether the daemon can do without its folders is not for its log to say
-    stream: TextIO = _Silence() if quiet and copies else sys.stderr
+    stream: TextIO = _Silence() if quiet and copies else _Lossy()
     structlog.configure(
         processors=[*facts, *copies, *line],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -92,6 +92,20 @@ class _Silence(io.StringIO):
 
     def write(self, text: str, /) -> int:
         return len(text)
+
+
+class _Lossy(io.StringIO):
+    """stderr as it is at each moment. Where it cannot be written, as on a full disk, a line is lost and nothing else:
+    no event may end what it tells of."""
+
+    def write(self, text: str, /) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Copy:

@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import sys
+import time
 from dataclasses import replace
 
 import structlog
@@ -21,6 +22,7 @@ from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
+from supervisor.new_start import begin_anew, new_starts_before, pause_before, reap_children
 
 EXIT_ALREADY_RUNNING = 0
 """Whoever starts a second daemon has what they wanted; a service manager must not try again."""
@@ -34,6 +36,9 @@ sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
 def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
+    new_starts = new_starts_before()
+    if new_starts > 0:
+        reap_children()
     asked = _arguments().parse_args()
     if asked.quiet:
         cut_back_stderr()
@@ -64,7 +69,15 @@ def main() -> int:
         log.warning("setting_doubted", doubt=doubt)
     try:
         with DaemonLock.acquire(places.lock):
-            daemon = Daemon(loaded, choice, places, log_json=json_lines, log_quiet=asked.quiet, read=read)
+            daemon = Daemon(
+                loaded,
+                choice,
+                places,
+                log_json=json_lines,
+                log_quiet=asked.quiet,
+                read=read,
+                new_starts=new_starts,
+            )
             asyncio.run(daemon.run())
     except AlreadyRunning as other:
         print(f"stenod: {other}", file=sys.stderr)
@@ -73,14 +86,22 @@ def main() -> int:
         print(f"stenod: {refused}", file=sys.stderr)
         return os.EX_DATAERR
     except JobQueueBroken as broken:
-        print(f"stenod: {broken}; {broken.hint}", file=sys.stderr)
-        return os.EX_IOERR
+        if new_starts == 0:
+            print(f"stenod: {broken}; {broken.hint}", file=sys.stderr)
+            return os.EX_IOERR
+        # Nobody may be there who would start us again: the disk failed under a daemon that ran.
+        pause = pause_before(new_starts, lived_seconds=0.0)
+        log.error("queue_not_opened", code=broken.code, error=broken.message, begins_anew_in_seconds=pause.seconds)
+        time.sleep(pause.seconds)
+        begin_anew(pause.next_start)
     except LockRefused as refused:
         print(f"stenod: {refused}", file=sys.stderr)
         return os.EX_CANTCREAT
     except SocketRefused as refused:
         print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
         return os.EX_CANTCREAT
+    if daemon.next_start is not None:
+        begin_anew(daemon.next_start)
     return os.EX_OK
 
 

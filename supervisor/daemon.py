@@ -10,9 +10,11 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
@@ -38,6 +40,7 @@ from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
+from supervisor.new_start import begin_anew, pause_before
 from supervisor.outlook import Outlook
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
@@ -68,8 +71,10 @@ class Daemon:
         log_json: bool,
         log_quiet: bool,
         read: Callable[[], Loaded],
+        new_starts: int = 0,
     ) -> None:
-        """`read` reads the settings again; it raises ConfigError where they would not do for a start."""
+        """`read` reads the settings again; it raises ConfigError where they would not do for a start. `new_starts` is
+        how often the process had to begin anew until now."""
         self._settings = loaded.settings
         self._origins = loaded.origins
         self._choice = choice
@@ -79,9 +84,13 @@ class Daemon:
         self._read = read
         self._stop = asyncio.Event()
         self._reload_asked = asyncio.Event()
+        self._new_starts = new_starts
+        self._began_at = time.monotonic()
+        self.next_start: int | None = None
+        """After `run`, where the process is to begin anew: the number of that start. None: it is to end."""
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
+        """Until SIGTERM, SIGINT, or a failed sync. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
         settings, places = self._settings, self._places
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
@@ -206,10 +215,11 @@ class Daemon:
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
+            trusting = parts.create_task(self._begin_anew_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
-            log.info("daemon_stopping")
+            log.info("daemon_stopping", begins_anew=self.next_start is not None)
             bus.close()
-            for leaving in (watching, running_errands, staying_awake, reloading):
+            for leaving in (watching, running_errands, staying_awake, reloading, trusting):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(keeper.stop() for keeper in keepers))
@@ -224,15 +234,33 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hung_up, sys.stderr.isatty())
 
     def _asked_to_stop(self, asked: signal.Signals) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() and self.next_start is None:
             # Asked twice: at once. The workers see their pipe close; the database takes any exit.
             log.warning("daemon_left_at_once", signal=asked.name)
             sys.stderr.flush()
             os._exit(128 + asked)
+        self.next_start = None
+        self._end_within(LONGEST_STOP_SECONDS)
+
+    def _end_within(self, seconds: float) -> None:
         # Last of all deadlines: a thread stuck on a dead network disk must not hold up the exit.
-        signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
-        signal.setitimer(signal.ITIMER_REAL, LONGEST_STOP_SECONDS)
+        signal.signal(signal.SIGALRM, lambda number, frame: self._leave())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         self._stop.set()
+
+    def _leave(self) -> NoReturn:
+        if self.next_start is not None:
+            begin_anew(self.next_start)
+        os._exit(0)
+
+    async def _begin_anew_without_trust(self, queue: JobQueue) -> None:
+        """Questions are answered until then; each start of a row leaves the disk alone for longer."""
+        await queue.distrusted.wait()
+        pause = pause_before(self._new_starts, time.monotonic() - self._began_at)
+        log.error("disk_distrusted", database=str(self._places.database), begins_anew_in_seconds=pause.seconds)
+        await asyncio.sleep(pause.seconds)
+        self.next_start = pause.next_start
+        self._end_within(LONGEST_STOP_SECONDS)
 
     def _hung_up(self, had_terminal: bool) -> None:
         """SIGHUP means read the settings again; but to a daemon in a terminal that was closed, it means stop."""

@@ -1,4 +1,4 @@
-"""The queue's file on its own thread: opened, checked, brought to today's schema, one transaction at a time.
+"""The queue's file on its own thread, one transaction at a time.
 
 Runs in: supervisor.
 
@@ -7,9 +7,7 @@ needs two connections (https://sqlite.org/wal.html#walresetbug). The caller hold
 """
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,57 +15,15 @@ from typing import Self, TypeVar
 
 import structlog
 
+from supervisor.database_file import DatabaseRefused, JobQueueBroken, broken, close_unfolded, connect
 from supervisor.write_ahead_log import WriteAheadLog
+
+__all__ = ["DatabaseRefused", "JobDatabase", "JobQueueBroken"]
 
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
-
-APPLICATION_ID = int.from_bytes(b"sten")
-"""Stands in the file's header: this database is ours, and no other program's."""
-SCHEMA_SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql", "schema_3.sql"))
-"""Script n brings version n to n + 1. Scripts that were ever released are never edited."""
-PRAGMAS = """
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;      -- WriteAheadLog does the rest
-    PRAGMA checkpoint_fullfsync = ON; -- macOS: fsync alone leaves data in the drive's cache; elsewhere without effect
-    PRAGMA wal_autocheckpoint = 4000; -- pages: one transaction in hundreds waits for the 20 ms that it takes
-    PRAGMA journal_size_limit = 33554432;
-    PRAGMA foreign_keys = ON;
-"""
-BUSY_TIMEOUT_SECONDS = 5.0
-"""Only a person's own `sqlite3` shell can ever make us wait."""
-
-LONGEST_CHECK_SECONDS = 0.5
-"""Some 100 MB: a larger database is not read whole before anybody is answered. What is damaged further on raises
-JobQueueBroken where it is used."""
-CHECK_STEPS = 10_000
-"""Of SQLite's virtual machine, a millisecond's worth, between two looks at the clock."""
-
-
-class DatabaseRefused(Exception):
-    """The file cannot be used, and was left as it is. The daemon must not start."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(f"{message}; {hint}")
-        self.message = message
-        self.hint = hint
-
-
-class JobQueueBroken(Exception):
-    """A transaction failed and was taken back whole: nothing of it is stored, nothing stored earlier is lost.
-
-    Where the disk itself failed under a sync, nobody can know what of it is stored; from then on every writing
-    transaction fails, until the daemon was started again and has read what is there.
-    """
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        """`disk_full` or `database_failed`."""
-        self.message = message
-        self.hint = hint
 
 
 class NotSynced(Exception):
@@ -85,13 +41,15 @@ class JobDatabase:
         self._connection = connection
         self._thread = thread
         self._log = WriteAheadLog(path)
+        self.distrusted = asyncio.Event()
+        """Set once a sync has failed: nothing can be stored any more before another process opens the file."""
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Creates the file (0600, in a 0700 folder) or opens it. Raises DatabaseRefused."""
+        """Creates or opens the file. Raises DatabaseRefused; JobQueueBroken where the disk is full or fails."""
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="job_database")
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
+            connection = await asyncio.get_running_loop().run_in_executor(thread, connect, path)
         except BaseException:
             thread.shutdown()
             raise
@@ -110,7 +68,7 @@ class JobDatabase:
         try:
             return await loop.run_in_executor(self._thread, _transaction, self._connection, "BEGIN", work)
         except sqlite3.Error as error:
-            raise self._broken(error) from error
+            raise broken(self._path, error) from error
 
     async def rows(self, question: str, *facts: object) -> list[sqlite3.Row]:
         """The answer to one SELECT."""
@@ -122,11 +80,18 @@ class JobDatabase:
         self._thread.submit(self._write, work, answer)
         try:
             return await asyncio.wrap_future(answer)
-        except (sqlite3.Error, NotSynced) as error:
-            raise self._broken(error) from error
+        except NotSynced as error:
+            self.distrusted.set()
+            raise JobQueueBroken(
+                "database_failed",
+                f"{self._path} could not be brought to the disk: {error}",
+                "check the disk; the daemon begins anew by itself and tries again",
+            ) from error
+        except sqlite3.Error as error:
+            raise broken(self._path, error) from error
 
     async def close(self) -> None:
-        """Waits for transactions under way; the write-ahead log is folded into the file."""
+        """Waits for transactions under way; the write-ahead log is folded into the file if it is to be trusted."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
@@ -156,20 +121,12 @@ class JobDatabase:
 
     def _close(self) -> None:
         self._log.close()
-        self._connection.close()
-
-    def _broken(self, error: Exception) -> JobQueueBroken:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return JobQueueBroken(
-                "disk_full",
-                f"the disk is full, {self._path} cannot grow",
-                "free some space; nothing that was acknowledged is lost",
-            )
-        return JobQueueBroken(
-            "database_failed",
-            f"{self._path} could not be read or written: {error}",
-            "check the disk and the folder's permissions, then restart the daemon",
-        )
+        if self._log.failure is None:
+            self._connection.close()
+        else:
+            # SQLite would fold into the file what may not be in the log on the disk: after a power cut in the middle
+            # nobody could mend that.
+            close_unfolded(self._connection)
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, work: Work[Answer]) -> Answer:
@@ -183,79 +140,3 @@ def _transaction(connection: sqlite3.Connection, begin: str, work: Work[Answer])
             connection.execute("ROLLBACK")
         raise
     return answer
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
-        # SQLite gives its -wal and -shm files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise DatabaseRefused(
-            f"{path} cannot be opened: {error.strerror}", "its folder must belong to the user who runs the daemon"
-        ) from error
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    try:
-        _refuse_if_not_ours(path, connection)
-        connection.executescript(PRAGMAS)
-        _refuse_if_damaged(path, connection)
-        _bring_up_to_date(connection)
-    except sqlite3.Error as error:
-        connection.close()
-        raise _damaged(path, str(error)) from error
-    except DatabaseRefused:
-        connection.close()
-        raise
-    return connection
-
-
-def _refuse_if_not_ours(path: Path, connection: sqlite3.Connection) -> None:
-    """Only looks: a refused file keeps every byte."""
-    version = _number(connection, "PRAGMA user_version")
-    if _number(connection, "SELECT count(*) FROM sqlite_schema") == 0:
-        return
-    if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise DatabaseRefused(f"{path} is not a database of stenod", "move it elsewhere")
-    if version > len(SCHEMA_SCRIPTS):
-        raise DatabaseRefused(
-            f"{path} has schema {version}, this stenod knows {len(SCHEMA_SCRIPTS)}",
-            "a newer stenod made it: install that one, or move the file away to start with an empty queue",
-        )
-
-
-def _refuse_if_damaged(path: Path, connection: sqlite3.Connection) -> None:
-    ends_at = time.monotonic() + LONGEST_CHECK_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > ends_at, CHECK_STEPS)
-    try:
-        complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        complaint = "ok"
-    finally:
-        connection.set_progress_handler(None, 0)
-    if complaint != "ok":
-        raise _damaged(path, complaint)
-
-
-def _damaged(path: Path, complaint: str) -> DatabaseRefused:
-    return DatabaseRefused(
-        f"{path} is damaged or cannot be written: {complaint}",
-        "it was left as it is: restore a copy, or move it (with its -wal) away to start with an empty queue",
-    )
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """A power cut in the middle leaves the older version whole: the version moves in the same transaction."""
-    for version in range(_number(connection, "PRAGMA user_version"), len(SCHEMA_SCRIPTS)):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {SCHEMA_SCRIPTS[version].read_text('utf-8')};"
-            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
-        )
-
-
-def _number(connection: sqlite3.Connection, question: str) -> int:
-    return int(connection.execute(question).fetchone()[0])

@@ -35,7 +35,7 @@ from supervisor.job_rows import (
     requeue_orphans,
     update_job,
 )
-from supervisor.line_rows import QueueState
+from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
 from supervisor.speeds import Speeds
 from supervisor.stored_segments import SegmentCopies
@@ -52,10 +52,6 @@ PRUNED_AT_ONCE = 200
 """Jobs forgotten in one transaction: claims must not wait behind a year's worth."""
 
 
-class QueueFull(Exception):
-    """As many jobs wait as the settings allow."""
-
-
 class JobQueue:
     """The jobs, their segments, and what is known about files from earlier jobs."""
 
@@ -67,6 +63,8 @@ class JobQueue:
         self.outputs = OutputLedger(database)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
+        self.distrusted = database.distrusted
+        """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -74,8 +72,12 @@ class JobQueue:
     async def open(cls, database: Path, settings: QueueSettings, now: Callable[[], float] = time.time) -> Self:
         """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken."""
         queue = cls(await JobDatabase.open(database), settings, now)
-        requeued = await queue._database.write(requeue_orphans)
-        queue.speeds.know(await queue._database.read(speeds_rows.load))
+        try:
+            requeued = await queue._database.write(requeue_orphans)
+            queue.speeds.know(await queue._database.read(speeds_rows.load))
+        except BaseException:
+            await queue.close()  # its threads would keep the process from ending
+            raise
         log.info("queue_opened", requeued=requeued)
         return queue
 
@@ -88,7 +90,7 @@ class JobQueue:
         """A new job behind all others. Raises QueueFull."""
 
         def work(connection: sqlite3.Connection) -> Job:
-            self._refuse_when_full(connection)
+            line_rows.refuse_when_full(connection, self._settings.most_waiting)
             return insert_job(connection, path, options, identity, self._now())
 
         return await self._database.write(work)
@@ -108,7 +110,7 @@ class JobQueue:
         """
 
         def work(connection: sqlite3.Connection) -> Job | None:
-            self._refuse_when_full(connection)
+            line_rows.refuse_when_full(connection, self._settings.most_waiting)
             if not remember_file(connection, path, identity, treatment):
                 return None
             return insert_job(connection, path, options, identity, self._now(), watch)
@@ -290,8 +292,3 @@ class JobQueue:
         if self.aftermath is not None and job.is_finished:
             self.aftermath.wake()
         return job
-
-    def _refuse_when_full(self, connection: sqlite3.Connection) -> None:
-        (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
-        if waiting >= self._settings.most_waiting:
-            raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")

@@ -18,6 +18,10 @@ MODEL = "coalesce(json_extract(options, '$.model'), '')"
 WAITING = "FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND (transcriber_crashes >= 2) = ?"
 
 
+class QueueFull(Exception):
+    """As many jobs wait as the settings allow."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueState:
     """The whole queue in a few facts, all of one moment."""
@@ -46,6 +50,13 @@ def claim_next(connection: sqlite3.Connection, turn: Turn) -> Job | None:
             ).fetchall()
             return job_from(claimed[0])
     return None
+
+
+def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
+    """Raises QueueFull where one more may not wait."""
+    (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
+    if waiting >= most_waiting:
+        raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")
 
 
 def queue_state(connection: sqlite3.Connection, turn: Turn, limit: int) -> QueueState:

@@ -20,6 +20,8 @@ from supervisor.result_files import sync
 SYNCS_AT_ONCE = 2
 """A transaction that commits while a sync is under way does not wait for that one's end before its own begins."""
 
+BLOCK_BYTES = 1 << 20
+
 Told = Callable[[OSError | None], None]
 """Hears that all is safe, or why it is not; called in a thread of the log."""
 
@@ -29,14 +31,18 @@ class WriteAheadLog:
 
     def __init__(self, database: Path) -> None:
         """The log's file must be there: SQLite makes it with the first look at the database, and keeps it open."""
-        # No lock of SQLite's is on this file, so closing our descriptor takes none away.
-        self._descriptor = os.open(f"{database}-wal", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # One for each thread: the system tells a failure once to each descriptor that was open. Of two threads on one
+        # only the first would hear of it, and the other call safe what is not.
+        self._descriptors = [_open(database) for _ in range(SYNCS_AT_ONCE)]
         self._waiting: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"job_log_{number}") for number in range(SYNCS_AT_ONCE)
+            threading.Thread(target=self._serve, args=[descriptor], name=f"job_log_{number}")
+            for number, descriptor in enumerate(self._descriptors)
         ]
         self.failure: OSError | None = None
-        """Why a sync failed. For good: the system forgets what it could not write, and the next sync would lie."""
+        """Why a sync failed. For good: the system forgets what it could not write, and the next sync would lie.
+
+        A process that begins anew heals that: `write_anew`."""
         for thread in self._threads:
             thread.start()
 
@@ -50,24 +56,53 @@ class WriteAheadLog:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join()
-        os.close(self._descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
-    def _serve(self) -> None:
+    def _serve(self, descriptor: int) -> None:
         while (first := self._waiting.get()) is not None:
             together = [first]
             with contextlib.suppress(queue.Empty):
                 while (another := self._waiting.get_nowait()) is not None:
                     together.append(another)
                 self._waiting.put(None)  # it was meant for one of us, who finds it next
-            self._sync()
+            self._sync(descriptor)
             for told in together:
                 told(self.failure)
 
-    def _sync(self) -> None:
+    def _sync(self, descriptor: int) -> None:
         reached("log_written")
         try:
-            # Not where it is missing, on macOS; there `sync` also makes the drive empty its cache.
-            getattr(os, "fdatasync", sync)(self._descriptor)
+            _sync_data(descriptor)
         except OSError as error:
             self.failure = error
         reached("log_synced")
+
+
+def write_anew(database: Path) -> None:
+    """The log's own bytes, written once more to where they stand, and synced. Raises OSError.
+
+    What an earlier process could not sync reads as if it were on the disk, and a sync of it does nothing and says
+    yes; whatever is appended would stand behind a hole, and be gone with it after a power cut. Written again, it is
+    for the sync to bring to the disk, or to fail at. The caller has read the log anew by its checksums and keeps
+    others from writing to it. A power cut in the middle finds old bytes or new ones: they are the same.
+    """
+    descriptor = _open(database)
+    try:
+        at = 0
+        while block := os.pread(descriptor, BLOCK_BYTES, at):
+            at += os.pwrite(descriptor, block, at)
+        if at > 0:
+            _sync_data(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(database: Path) -> int:
+    # No lock of SQLite's is on the log, so closing our descriptor takes none away.
+    return os.open(f"{database}-wal", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _sync_data(descriptor: int) -> None:
+    # Not where it is missing, on macOS; there `sync` also makes the drive empty its cache.
+    getattr(os, "fdatasync", sync)(descriptor)

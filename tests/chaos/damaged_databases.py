@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chaos.tally import Tally
 from chaos.trial import Trial
+from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.job import FileIdentity
@@ -28,6 +29,7 @@ HEADER_BYTES = 100
 def run(trial: Trial) -> Tally:
     """A queue with jobs, a copy of it for each case."""
     tally = Tally(trials=trial.number(CASES, least=len(DAMAGES)))
+    set_level("error")
     luck = trial.luck()
     whole = trial.folder / "whole"
     acknowledged = asyncio.run(_fill(whole))
@@ -149,7 +151,7 @@ def _forget_the_live(place: Path) -> None:
 async def _ids(file: Path) -> frozenset[int]:
     queue = await JobQueue.open(file, QueueSettings())
     try:
-        return frozenset(job.id for job in await queue.jobs(None, 10 * JOBS))
+        return frozenset(job.id for job in await queue.list(None, 10 * JOBS))
     finally:
         await queue.close()
 

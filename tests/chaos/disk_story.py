@@ -10,25 +10,30 @@ and the last changes may be missing until their folder, or for a new file the fi
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 SECTOR_BYTES = 512
 
 CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<told>.*)\) += (?P<result>-?\d+)")
 OF_FILE = re.compile(r"^\d+<(?P<path>[^>]*)>")
+SYNC = re.compile(r" *f(data)?sync\(")
 STRINGS = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One that succeeded: `write`, `cut`, `sync`, `create`, `rename`, `unlink`, or `say`: what a client was sent."""
+    """One that succeeded: `write`, `cut`, `sync`, `create`, `rename`, `unlink`, or `say`: what a client was sent.
+
+    `begin` is where a sync began that other threads' calls came into: what they wrote meanwhile it need not cover.
+    """
 
     kind: str
     path: str = ""
     other: str = ""
     offset: int = 0
     data: bytes = b""
+    thread: str = ""
 
 
 @dataclass(slots=True)
@@ -36,7 +41,8 @@ class Unsynced:
     """A file's content on the disk, and what was done to it since it was last synced."""
 
     content: bytearray = field(default_factory=bytearray)
-    since: list[Call] = field(default_factory=list)
+    since: dict[int, Call] = field(default_factory=dict)
+    """By the moment on the disk's clock."""
 
 
 @dataclass(slots=True)
@@ -47,8 +53,12 @@ class Disk:
     """By the name they have for the running system."""
     names: dict[str, str] = field(default_factory=dict)
     """Name on the disk → the file's name for the running system, or where it was when last synced."""
-    renames: list[Call] = field(default_factory=list)
-    """Changes of names that are not on the disk yet, in order."""
+    renames: dict[int, Call] = field(default_factory=dict)
+    """Changes of names that are not on the disk yet, in order, by the moment on the disk's clock."""
+    clock: int = 0
+    """Calls until now."""
+    syncing: dict[str, int] = field(default_factory=dict)
+    """Thread → when the sync began that it waits for."""
 
 
 def read_calls(lines: Iterable[str]) -> Iterator[Call]:
@@ -57,10 +67,14 @@ def read_calls(lines: Iterable[str]) -> Iterator[Call]:
     unfinished: dict[str, str] = {}
     for line in lines:
         whole = _joined(line, unfinished)
+        thread = line.partition(" ")[0]
+        if whole is None and SYNC.match(unfinished.get(thread, "")):
+            yield Call("begin", thread=thread)
         found = CALL.match(whole) if whole else None
         if found is None or int(found["result"]) < 0:
             continue
-        yield from _call(found["name"], found["told"], int(found["result"]), ends)
+        for call in _call(found["name"], found["told"], int(found["result"]), ends):
+            yield replace(call, thread=thread)
 
 
 def _joined(line: str, unfinished: dict[str, str]) -> str | None:
@@ -76,8 +90,8 @@ def _joined(line: str, unfinished: dict[str, str]) -> str | None:
 
 def _call(name: str, told: str, result: int, ends: dict[str, int]) -> Iterator[Call]:
     file = OF_FILE.match(told)
-    path = file["path"] if file else ""
-    data = [bytes.fromhex(text.replace("\\x", "")) for text in STRINGS.findall(told)]
+    path = _plain(file["path"]) if file else ""
+    data = [_bytes(text) for text in STRINGS.findall(told)]
     match name:
         case "write" if path.startswith("/"):
             at = ends.get(path, 0)
@@ -99,54 +113,70 @@ def _call(name: str, told: str, result: int, ends: dict[str, int]) -> Iterator[C
         case "unlink" | "unlinkat":
             yield Call("unlink", data[0].decode())
         case "sendto" | "sendmsg":
-            yield Call("say", data=b"".join(data))
+            yield Call("say", path, data=b"".join(data))
         case _:
             return
+
+
+def _bytes(text: str) -> bytes:
+    """What `-xx` wrote in hexadecimal digits: everything, names of descriptors' files too."""
+    return bytes.fromhex(text.replace("\\x", ""))
+
+
+def _plain(name: str) -> str:
+    return _bytes(name).decode(errors="surrogateescape") if name.startswith("\\x") else name
 
 
 def apply(disk: Disk, call: Call) -> None:
     """One call further."""
+    disk.clock += 1
     match call.kind:
         case "write" | "cut":
-            disk.files.setdefault(call.path, Unsynced()).since.append(call)
+            disk.files.setdefault(call.path, Unsynced()).since[disk.clock] = call
         case "create":
             if call.path not in disk.files:
                 disk.files[call.path] = Unsynced()
-                disk.renames.append(call)
+                disk.renames[disk.clock] = call
         case "rename":
             if call.path in disk.files:
                 disk.files[call.other] = disk.files.pop(call.path)
-            disk.renames.append(call)
+            disk.renames[disk.clock] = call
         case "unlink":
             disk.files.pop(call.path, None)
-            disk.renames.append(call)
+            disk.renames[disk.clock] = call
+        case "begin":
+            disk.syncing[call.thread] = disk.clock
         case "sync":
-            _sync(disk, call.path)
+            _sync(disk, call.path, disk.syncing.pop(call.thread, disk.clock))
         case _:
             return
 
 
-def _sync(disk: Disk, path: str) -> None:
+def _sync(disk: Disk, path: str, since: int) -> None:
+    """What was done before it began."""
     if path in disk.files:
         file = disk.files[path]
-        file.content = bytearray(_with(file.content, file.since))
-        file.since.clear()
+        covered = [at for at in file.since if at <= since]
+        file.content = bytearray(_with(file.content, [file.since.pop(at) for at in covered]))
         # A file that is synced is there under the name it was made with.
-        made = [call for call in disk.renames if call.kind == "create" and call.path == path]
-        for call in made:
-            disk.renames.remove(call)
+        made = [at for at, call in disk.renames.items() if call.kind == "create" and call.path == path]
+        for at in made:
+            del disk.renames[at]
             disk.names[path] = path
         return
-    here = [call for call in disk.renames if str(PurePath(call.other or call.path).parent) == path]
-    for call in here:
-        disk.renames.remove(call)
-        _rename(disk.names, call)
+    here = [
+        at
+        for at, call in disk.renames.items()
+        if at <= since and str(PurePath(call.other or call.path).parent) == path
+    ]
+    for at in here:
+        _rename(disk.names, disk.renames.pop(at))
 
 
 def after_the_cut(disk: Disk, luck: random.Random) -> dict[str, bytes]:
     """Path → content, one of the states that the power may leave."""
     names = dict(disk.names)
-    for call in disk.renames[: luck.randint(0, len(disk.renames))]:
+    for call in list(disk.renames.values())[: luck.randint(0, len(disk.renames))]:
         _rename(names, call)
     whole = luck.random() < 0.3
     contents = {}
@@ -154,7 +184,7 @@ def after_the_cut(disk: Disk, luck: random.Random) -> dict[str, bytes]:
         file = disk.files.get(names[path])
         if file is None:
             continue
-        kept = [call if whole else _torn(call, luck) for call in file.since if whole or luck.random() < 0.5]
+        kept = [call if whole else _torn(call, luck) for call in file.since.values() if whole or luck.random() < 0.5]
         contents[path] = _with(file.content, kept)
     return contents
 

@@ -52,3 +52,19 @@ class Tally:
         if not truth:
             self.wrong.append(otherwise)
         return bool(truth)
+
+    def count(self, figure: str, more: int = 1) -> None:
+        """One more of something that the row tells besides."""
+        self.figures[figure] = str(int(self.figures.get(figure, "0")) + more)
+
+    def add(self, other: "Tally") -> None:
+        """What a part of the row counted. Its figures are all counts."""
+        self.trials += other.trials
+        self.faults += other.faults
+        self.lost += other.lost
+        self.duplicated += other.duplicated
+        self.changed += other.changed
+        self.wrong += other.wrong
+        self.recoveries_seconds += other.recoveries_seconds
+        for figure, count in other.figures.items():
+            self.count(figure, int(count))

@@ -13,7 +13,7 @@ import pytest
 
 from config.settings import HookSettings, QueueSettings, WatchEntry
 from ipc.api_messages import JobOptions
-from supervisor import job_database
+from supervisor import database_file
 from supervisor.aftermath import command_after, errands_after, folder_after, seconds_before_retry
 from supervisor.errand_rows import Event, NewErrand
 from supervisor.job import FileIdentity, Job, WrittenFile
@@ -182,8 +182,8 @@ async def test_a_database_of_the_first_version_goes_on_with_all_its_jobs(
 ) -> None:
     place = tmp_path / "jobs.sqlite3"
     with closing(sqlite3.connect(place)) as old:
-        old.executescript(job_database.SCHEMA_SCRIPTS[0].read_text("utf-8"))
-        old.execute(f"PRAGMA application_id = {job_database.APPLICATION_ID}")
+        old.executescript(database_file.SCHEMA_SCRIPTS[0].read_text("utf-8"))
+        old.execute(f"PRAGMA application_id = {database_file.APPLICATION_ID}")
         old.execute("PRAGMA user_version = 1")
         as_json = '{"device":1,"inode":2,"size":3,"mtime_ns":4,"sha256":"aa"}'
         for status in ("done", "failed", "transcribing", "waiting"):

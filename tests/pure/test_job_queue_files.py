@@ -62,8 +62,8 @@ async def test_a_database_too_large_to_be_checked_in_time_is_opened_all_the_same
 ) -> None:
     place = tmp_path / "jobs.sqlite3"
     await made(place)
-    monkeypatch.setattr("supervisor.job_database.LONGEST_CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("supervisor.job_database.CHECK_STEPS", 1)
+    monkeypatch.setattr("supervisor.database_file.LONGEST_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("supervisor.database_file.CHECK_STEPS", 1)
     queue = await JobQueue.open(place, QueueSettings())
     assert (await queue.counts())["waiting"] == 3
     await queue.close()

@@ -1,5 +1,6 @@
 """What the daemon's own lines look like."""
 
+import contextlib
 import json
 import logging
 import os
@@ -100,3 +101,19 @@ def test_a_stderr_file_that_has_grown_is_emptied_and_then_written_from_its_start
         stderr.seek(0, os.SEEK_END)
         subprocess.run([sys.executable, "-P", "-c", script], stderr=stderr, check=True, timeout=60)
     assert grown.stat().st_size == left + len(b"late")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_line_that_the_full_disk_behind_stderr_does_not_take_is_lost_and_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "stenod.log"
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        start_logging("info", json_lines=True, file=file, owns_file=True)
+        structlog.get_logger().info("job_taken")
+        logging.getLogger("watchdog").warning("queue of %s", 3)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert [json.loads(line)["event"] for line in file.read_text().splitlines()] == ["job_taken", "queue of 3"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
-from supervisor import job_database, speeds_rows
+from supervisor import database_file, speeds_rows
 from supervisor.job import FileIdentity
 from supervisor.job_queue import JobQueue
 from supervisor.pace import Expected, Left
@@ -133,9 +133,9 @@ async def test_the_tables_do_not_grow_with_every_name_there_is(
 async def test_a_database_of_the_second_version_goes_on_with_all_its_jobs_and_learns(tmp_path: Path) -> None:
     place = tmp_path / "jobs.sqlite3"
     with closing(sqlite3.connect(place)) as old:
-        for script in job_database.SCHEMA_SCRIPTS[:2]:
+        for script in database_file.SCHEMA_SCRIPTS[:2]:
             old.executescript(script.read_text("utf-8"))
-        old.execute(f"PRAGMA application_id = {job_database.APPLICATION_ID}")
+        old.execute(f"PRAGMA application_id = {database_file.APPLICATION_ID}")
         old.execute("PRAGMA user_version = 2")
         for status in ("done", "transcribing", "waiting"):
             old.execute(

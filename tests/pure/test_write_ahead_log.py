@@ -30,10 +30,12 @@ class Disk:
         self.error: OSError | None = None
         self.begun: list[int] = []
         """How long the log was at the beginning of each sync."""
+        self.descriptors: set[int] = set()
         monkeypatch.setattr(os, "fdatasync", self.sync, raising=False)
 
     def sync(self, descriptor: int) -> None:
         self.begun.append(os.fstat(descriptor).st_size)
+        self.descriptors.add(descriptor)
         assert self.ready.wait(10)
         if self.error is not None:
             raise self.error
@@ -74,7 +76,7 @@ async def test_many_at_once_share_their_syncs(queue: JobQueue, disk: Disk) -> No
     disk.ready.clear()
     before = len(disk.begun)
     adding = [asyncio.create_task(add(queue)) for _ in range(40)]
-    await eventually_async(lambda: len(disk.begun) - before == write_ahead_log.SYNCS_AT_ONCE)
+    await eventually_async(lambda: len(disk.begun) > before)
     # A question stands behind all of them in the one line.
     assert (await queue.counts())["waiting"] == 40
     disk.ready.set()
@@ -94,7 +96,8 @@ async def test_after_a_failed_sync_nothing_is_acknowledged_until_the_next_start(
     disk.error = OSError(5, "Input/output error")
     with pytest.raises(JobQueueBroken) as broken:
         await add(queue)
-    assert (broken.value.code, "restart the daemon" in broken.value.hint) == ("database_failed", True)
+    assert (broken.value.code, "begins anew by itself" in broken.value.hint) == ("database_failed", True)
+    assert queue.distrusted.is_set()
     disk.error = None
     with pytest.raises(JobQueueBroken, match="Input/output error"):
         await queue.claim_next()
@@ -104,3 +107,90 @@ async def test_after_a_failed_sync_nothing_is_acknowledged_until_the_next_start(
     claimed = await again.claim_next()
     assert claimed is not None and claimed.id == kept
     await again.close()
+
+
+async def test_two_threads_that_sync_both_hear_of_a_failure_that_the_system_tells_once_to_each_descriptor(
+    queue: JobQueue, disk: Disk
+) -> None:
+    before = disk.descriptors.copy()
+    disk.descriptors.clear()
+    disk.ready.clear()
+    first = asyncio.create_task(add(queue))
+    await eventually_async(lambda: len(disk.descriptors) == 1)
+    second = asyncio.create_task(add(queue))
+    await eventually_async(lambda: len(disk.descriptors) == 2)
+    disk.ready.set()
+    await asyncio.gather(first, second)
+    assert len(before | disk.descriptors) == write_ahead_log.SYNCS_AT_ONCE
+
+
+async def test_a_log_whose_sync_failed_is_not_folded_into_the_file_at_the_end(disk: Disk, tmp_path: Path) -> None:
+    file, log = tmp_path / "jobs.sqlite3", tmp_path / "jobs.sqlite3-wal"
+    queue = await JobQueue.open(file, QueueSettings())
+    await add(queue)
+    disk.error = OSError(5, "Input/output error")
+    with pytest.raises(JobQueueBroken):
+        await add(queue)
+    before = file.read_bytes(), log.read_bytes()
+    await queue.close()
+    assert (file.read_bytes(), log.read_bytes()) == before
+
+
+async def test_what_an_earlier_process_could_not_sync_is_written_anew_before_anything_is_built_upon_it(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_queue_left_with_a_failed_sync(disk, tmp_path)
+    log = (tmp_path / "jobs.sqlite3-wal").read_bytes()
+    done: list[tuple[str, bytes]] = []
+    write, sync = os.pwrite, os.fdatasync
+
+    def pwrite(descriptor: int, data: bytes, at: int) -> int:
+        done.append(("written", data))
+        return write(descriptor, data, at)
+
+    def fdatasync(descriptor: int) -> None:
+        done.append(("synced", b""))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "fdatasync", fdatasync, raising=False)
+    queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
+    assert b"".join(data for _, data in done) == log
+    assert [what for what, _ in done][-1] == "synced"
+    assert (await queue.counts())["waiting"] in (1, 2), "what was acknowledged is there, what was not may be"
+    await queue.close()
+
+
+async def test_a_log_that_still_cannot_be_synced_is_not_opened_and_leaves_no_thread_behind(
+    disk: Disk, tmp_path: Path
+) -> None:
+    await a_queue_left_with_a_failed_sync(disk, tmp_path)
+    disk.error = OSError(5, "Input/output error")
+    before = threading.active_count()
+    with pytest.raises(JobQueueBroken, match="Input/output error"):
+        await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
+    await eventually_async(lambda: threading.active_count() == before)
+
+
+async def test_a_queue_whose_orphans_cannot_be_stored_leaves_no_thread_that_keeps_the_process_from_ending(
+    disk: Disk, tmp_path: Path
+) -> None:
+    queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
+    await add(queue)
+    await queue.claim_next()
+    await queue.close()
+    before = threading.active_count()
+    disk.error = OSError(5, "Input/output error")
+    with pytest.raises(JobQueueBroken):
+        await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
+    await eventually_async(lambda: threading.active_count() == before)
+
+
+async def a_queue_left_with_a_failed_sync(disk: Disk, place: Path) -> None:
+    queue = await JobQueue.open(place / "jobs.sqlite3", QueueSettings())
+    await add(queue)
+    disk.error = OSError(5, "Input/output error")
+    with pytest.raises(JobQueueBroken):
+        await add(queue)
+    await queue.close()
+    disk.error = None
