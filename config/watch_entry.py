@@ -14,6 +14,9 @@ from config.section import Command, Folder, InnerFolder, Language, NameTemplate,
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 
+LONGEST_PATH = 4096
+"""Characters. Linux takes so many bytes, macOS fewer; a job's options hold no more."""
+
 
 class WatchEntry(Section):
     """Whatever is unset is as the settings outside say."""
@@ -57,6 +60,13 @@ class WatchEntry(Section):
         for folder in (self.done, self.failed):
             if folder is not None and self.within(folder) == self.path:
                 raise ValueError(f"{self.path}: done and failed must be other folders than the watched one")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> Self:
+        for folder in (self.path, self.output, self.done, self.failed):
+            if folder is not None and len(str(self.within(folder))) > LONGEST_PATH:
+                raise ValueError(f"{str(folder)[:40]}… in {str(self.path)[:40]}… is longer than any path may be")
         return self
 
     def within(self, folder: Path) -> Path:

@@ -3,9 +3,9 @@
 Runs in: supervisor and the user's shell.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from ipc.transcript import TranscriptTiming, Value
 from ipc.worker_messages import Role, Task
@@ -18,6 +18,41 @@ IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
 Outcome = Literal["done", "crashed", "failed", "timeout"]
 
+# Patterns that only describe: what does not fit them is refused by the daemon, in better words than a pattern has.
+Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+"""No path and no argument of a process carries a NUL."""
+AbsolutePath = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^/[^\u0000]*$"})]
+"""The client's working folder is not the daemon's."""
+Replacements = Annotated[
+    dict[str, Text], Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": r"^[^\u0000]*$"}})
+]
+"""Written words → words to write instead."""
+_PLAIN = r"[^{}/\u0000]|\{\{|\}\}"
+NameTemplate = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        json_schema_extra={
+            "pattern": rf"^(?:{_PLAIN}|\{{(?:folder|language|date|time)\}})*"
+            r"\{(?:stem|name)\}"
+            rf"(?:{_PLAIN}|\{{(?:stem|name|folder|language|date|time)\}})*$"
+        },
+    ),
+]
+"""As the setting output.name."""
+NamePattern = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": 1000,
+            "pattern": r"^(?:[^~\u0000][^\u0000]*|~(?:[^/\u0000][^\u0000]*)?)$",
+        }
+    ),
+]
+"""What names look like, relative to the watched folder: `*.m4a`, `meetings/*`."""
+
 
 class JobOptions(Value):
     """How one recording wants to be treated; None everywhere means: as the settings say."""
@@ -26,25 +61,24 @@ class JobOptions(Value):
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """ISO 639-1; `None` with no setting either: found by listening."""
     task: Task | None = None
-    prompt: str | None = Field(default=None, max_length=4000)
+    prompt: Text | None = Field(default=None, max_length=4000)
     formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
-    output_dir: str | None = Field(default=None, min_length=1, max_length=4096)
-    """Absolute; None: beside the recording."""
+    output_dir: Text | None = Field(default=None, min_length=1, max_length=4096)
+    """Absolute, or, for a watched folder, relative to it; None: beside the recording."""
     if_exists: IfExists | None = None
-    highlight_words: bool | None = None
-    model: str | None = Field(default=None, min_length=1, max_length=4096)
+    highlight_words: StrictBool | None = None
+    model: Text | None = Field(default=None, min_length=1, max_length=4096)
     """What the transcriber is to load for it: a name, a hub id, a folder or `starter`."""
-    replacements: dict[str, str] | None = Field(default=None, max_length=10_000)
-    """Written words → words to write instead, on top of those of the settings."""
-    output_name: str | None = Field(default=None, min_length=1, max_length=200)
-    """A name template, as the setting output.name."""
+    replacements: Replacements | None = None
+    """On top of those of the settings."""
+    output_name: NameTemplate | None = None
 
 
 class SubmitFile(Value):
     """The body of `POST /v1/jobs`."""
 
-    path: str = Field(min_length=1, max_length=4096)
-    """Absolute path of a regular file that the daemon may read."""
+    path: AbsolutePath
+    """A regular file that the daemon may read."""
     options: JobOptions = JobOptions()
 
 
@@ -97,13 +131,13 @@ class JobView(Value):
 class AddWatch(Value):
     """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` takes it back. As `[[watch]]` in config.toml."""
 
-    path: str = Field(min_length=1, max_length=4096)
-    recursive: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    polling: bool | None = None
-    done: str | None = Field(default=None, min_length=1, max_length=4096)
-    failed: str | None = Field(default=None, min_length=1, max_length=4096)
+    path: AbsolutePath
+    recursive: StrictBool = False
+    include: tuple[NamePattern, ...] = ()
+    exclude: tuple[NamePattern, ...] = ()
+    polling: StrictBool | None = None
+    done: Text | None = Field(default=None, min_length=1, max_length=4096)
+    failed: Text | None = Field(default=None, min_length=1, max_length=4096)
     options: JobOptions = JobOptions()
 
 

@@ -13,11 +13,12 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.api_messages import AbsolutePath, AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, JobChanged
 from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
+from supervisor.api_description import ANYWHERE, DescribedApi, content_of, refusals
 from supervisor.api_problems import answer_with_problems
 from supervisor.front_desk import FrontDesk, Refused
 from supervisor.job import FINISHED
@@ -34,6 +35,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "tsv": "text/tab-separated-values",
     "md": "text/markdown",
 }
+EVENT_STREAM = "text/event-stream"
 
 JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
 Story = AsyncGenerator[Event | None, None]
@@ -43,13 +45,14 @@ Story = AsyncGenerator[Event | None, None]
 def create_app(desk: FrontDesk) -> FastAPI:
     """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
     # No documentation pages: they would fetch scripts from a CDN.
-    app = FastAPI(
+    app = DescribedApi(
         title="stenod",
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Depends(refuse_unknown_parameters)],
+        responses=refusals(*ANYWHERE),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.stop = asyncio.Event()
@@ -61,7 +64,7 @@ def create_app(desk: FrontDesk) -> FastAPI:
 
 
 def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
-    @app.post("/v1/jobs", status_code=201)
+    @app.post("/v1/jobs", status_code=201, responses=refusals(413))
     async def submit(wanted: SubmitFile) -> JobView:
         refuse_unusable_text(wanted)
         folder = wanted.options.output_dir
@@ -75,19 +78,23 @@ def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
     ) -> list[JobView]:
         return await desk.jobs(status, limit)
 
-    @app.get("/v1/jobs/{job_id}")
+    @app.get("/v1/jobs/{job_id}", responses=refusals(404))
     async def job(job_id: JobId) -> JobView:
         return await desk.job(job_id)
 
-    @app.get("/v1/jobs/{job_id}/transcript")
+    @app.get(
+        "/v1/jobs/{job_id}/transcript",
+        response_class=StreamingResponse,
+        responses=refusals(404, 409) | content_of(*MEDIA_TYPES.values()),
+    )
     async def transcript(job_id: JobId, format: Format = "json") -> Response:
         return StreamingResponse(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
 
-    @app.post("/v1/jobs/{job_id}/cancel")
+    @app.post("/v1/jobs/{job_id}/cancel", responses=refusals(404, 409))
     async def cancel(job_id: JobId) -> JobView:
         return await desk.cancel(job_id)
 
-    @app.post("/v1/jobs/{job_id}/retry")
+    @app.post("/v1/jobs/{job_id}/retry", responses=refusals(404, 409))
     async def retry(job_id: JobId) -> JobView:
         return await desk.retry(job_id)
 
@@ -97,7 +104,7 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
     async def status() -> StatusView:
         return await desk.status()
 
-    @app.get("/v1/health")
+    @app.get("/v1/health", responses={503: refusals(503)[503] | {"model": HealthView}})
     async def health(response: Response, fresh: bool = False) -> HealthView:
         found = await desk.health(fresh)
         # The body says why; the status is for those who only look at that, like `curl --fail`.
@@ -112,11 +119,11 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
     async def examination() -> list[Finding]:
         return await desk.examination()
 
-    @app.post("/v1/workers/{role}/restart")
+    @app.post("/v1/workers/{role}/restart", responses=refusals(409))
     async def restart(role: Role) -> WorkerView:
         return await desk.restart(role)
 
-    @app.post("/v1/workers/{role}/unload")
+    @app.post("/v1/workers/{role}/unload", responses=refusals(409))
     async def unload(role: Role) -> WorkerView:
         return await desk.unload(role)
 
@@ -132,13 +139,13 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
     async def watches() -> list[WatchView]:
         return desk.watches()
 
-    @app.post("/v1/watches", status_code=201)
+    @app.post("/v1/watches", status_code=201, responses=refusals(413))
     async def add_watch(wanted: AddWatch) -> WatchView:
         refuse_unusable_text(wanted)
         return await desk.add_watch(wanted)
 
-    @app.delete("/v1/watches", status_code=204)
-    async def remove_watch(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> None:
+    @app.delete("/v1/watches", status_code=204, responses=refusals(404))
+    async def remove_watch(path: Annotated[AbsolutePath, Query()]) -> None:
         refuse_unusable_text(AddWatch(path=path))
         await desk.remove_watch(path)
 
@@ -154,11 +161,15 @@ def _add_events(app: FastAPI, desk: FrontDesk) -> None:
         async with desk.events(job_id) as events:
             yield events
 
-    @app.get("/v1/events", response_class=StreamingResponse)
+    @app.get("/v1/events", response_class=StreamingResponse, responses=content_of(EVENT_STREAM))
     async def every_event(events: Annotated[AsyncIterator[Event], Depends(of_everything)]) -> StreamingResponse:
         return _stream(live(events, app.state.stop))
 
-    @app.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse)
+    @app.get(
+        "/v1/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses=refusals(404) | content_of(EVENT_STREAM),
+    )
     async def events_of_a_job(
         job_id: JobId, events: Annotated[AsyncIterator[Event], Depends(of_one_job)]
     ) -> StreamingResponse:
@@ -172,7 +183,7 @@ def _stream(events: Story) -> StreamingResponse:
             async for event in events:
                 yield server_sent(event)
 
-    return StreamingResponse(frames(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return StreamingResponse(frames(), media_type=EVENT_STREAM, headers={"cache-control": "no-store"})
 
 
 def server_sent(event: Event | None) -> bytes:
@@ -241,7 +252,9 @@ def refuse_unusable_text(asked: Value) -> None:
 
 
 def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every text with its field's name. The names too: those of replacements are anybody's."""
     for name, content in fields.items():
+        yield prefix.rstrip(".") or "the body", name
         if isinstance(content, dict):
             yield from _texts(content, f"{prefix}{name}.")
         elif isinstance(content, tuple):

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
@@ -76,6 +77,12 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _allowed_methods(request: Request) -> str:
+    """Of all endpoints at this path; Starlette tells those of the first alone."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted(method for route in here for method in route.methods))
+
+
 class RequestBoundary:
     """ASGI middleware: no request is too large, and a mistake with one costs that one, never the daemon."""
 
@@ -130,7 +137,10 @@ def answer_with_problems(app: FastAPI) -> None:
         assert isinstance(fault, HTTPException)
         code, hint = _BY_STATUS.get(fault.status_code, ("bad_request", _ENDPOINTS))
         detail = _encodable(f"{request.method} {request.url.path}: {fault.detail}")
-        return problem_response(Problem(status=fault.status_code, code=code, detail=detail, hint=hint))
+        answer = problem_response(Problem(status=fault.status_code, code=code, detail=detail, hint=hint))
+        if fault.status_code == 405:
+            answer.headers["allow"] = _allowed_methods(request)
+        return answer
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(JobQueueBroken, not_stored)

@@ -3,46 +3,52 @@
 Runs in: the chaos run. The decoder and FFmpeg are real; the engines are stubs.
 """
 
+import json
 import os
 import random
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psutil
-import recordings
-from daemon_under_test import MEMO
+from watchdog.events import FileOpenedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
 
-from chaos.broken_daemon import broken_daemon
+from chaos.broken_daemon import BrokenDaemon, broken_daemon, pids_of
+from chaos.odd_files import DONE, LURE, OddFile, odd_files
+from chaos.oracle import complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 
 TITLE = "Odd files"
 DEMAND = "400 files: each a typed result within 10 s, no worker lost, memory below the cap, no connection to anywhere"
-TRUNCATIONS, FLIPS = 20, 120
 LONGEST_SECONDS, GROWTH_BYTES = 10.0, 300_000_000
-FORMATS = {
-    "wav": "pcm_s16le",
-    "flac": "flac",
-    "mp3": "libmp3lame",
-    "ogg": "libvorbis",
-    "opus": "libopus",
-    "m4a": "aac",
-    "mp4": "aac",
+SWAPS = 16
+ENVIRONMENT = {
+    # The hour of silence is let through, the hundred are not.
+    "STENO_MEDIA_LONGEST_HOURS": "2",
+    "FAKE_CHUNK_SECONDS": "30",
 }
-PLAYLISTS = {
-    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n",
-    "concat": "ffconcat version 1.0\nfile '{target}'\n",
-    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation>'
-    "<BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>",
-    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n{target}\n",
-}
-TARGETS = ("http://127.0.0.1:9/x.ts", "file:///etc/passwd", "tcp://127.0.0.1:9")
-ODD_NAMES = (
-    *("new\nline.wav", "-rf.wav", "%s%n.wav", "e\u0301.wav", "é.wav"),
-    *("a" * 251 + ".wav", " .wav", "'\"$(id)`.wav"),
-)
+TRACED = ("strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-e", "trace=connect", "-o")
+BEREFT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+"""Root may read everything; this root may not, so that a file without permission is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one file."""
+
+    code: str
+    """`done`, or why not."""
+    seconds: float
+    job: Mapping[str, Any] | None
+    explained: bool
+    """A refusal says what happened and what to do."""
 
 
 def run(trial: Trial) -> Tally:
@@ -51,114 +57,140 @@ def run(trial: Trial) -> Tally:
     luck = trial.luck()
     place = trial.folder / "media"
     place.mkdir()
-    files = _corpus(place, luck)
-    chosen = luck.sample(files, trial.number(len(files)))
+    lure = make(trial.folder / LURE, 1 << 20, chunks=1).path
     connections = trial.folder / "connections"
-    traced = ["strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-e", "trace=connect", "-o", str(connections)]
-    if shutil.which("strace") is None:
-        tally.wrong.append("there is no strace on this machine: apt install strace")
-        traced = []
-    with broken_daemon(trial.folder / "home", _command(traced)) as daemon:
+    with broken_daemon(trial.folder / "home", _command(connections, tally), **ENVIRONMENT) as daemon:
         for role in ("transcriber", "aligner"):
             daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready")
-        before = {role: daemon.worker(role)["pid"] for role in ("transcriber", "aligner")}
-        worker = psutil.Process(before["transcriber"])
-        memory = most = worker.memory_info().rss
-        for file in chosen:
-            tally.trials += 1
-            began = time.monotonic()
-            answer = daemon.post("/v1/jobs", {"path": str(file)})
-            if answer.is_success:
-                job = daemon.finished(int(answer.json()["id"]), 60)
-                typed = job["status"] == "done" or (job["error"] and job["error"]["code"] and job["error"]["hint"])
-                tally.expect(typed, f"{file.name!r}: {job['status']}, {job['error']}")
-                tally.expect((job["error"] or {}).get("code") != "internal_error", f"{file.name!r}: {job['error']}")
-            else:
-                tally.expect(answer.json().get("code"), f"{file.name!r}: refused with {answer.text[:200]}")
-            seconds = time.monotonic() - began
-            tally.recoveries_seconds.append(seconds)
-            tally.expect(seconds < LONGEST_SECONDS, f"{file.name!r} took {seconds:.1f} s")
-            if worker.is_running():
-                most = max(most, worker.memory_info().rss)
-        after = {role: daemon.worker(role)["pid"] for role in before}
+        before = pids_of(daemon)
+        memory = {role: _peak_bytes(pid) for role, pid in before.items()}
+        for pid in (daemon.pid, *before.values()):
+            tally.expect(_is_traced(pid), f"strace does not see process {pid}")
+        with _openings_of(lure) as openings:
+            answers = list(_each(trial, daemon, place, tally, luck))
+        tally.expect(not openings, "a playlist's file was opened")
+        answers += _swapped(trial, daemon, place, tally)
+        after = pids_of(daemon)
         tally.expect(after == before, f"a file cost a worker: {before} became {after}")
+        for role, pid in before.items():
+            growth = _peak_bytes(pid) - memory[role] if pid == after.get(role) else 0
+            tally.figures[f"the {role} grew by, at most"] = f"{growth / 1e6:.0f} MB"
+            tally.expect(growth < GROWTH_BYTES, f"the {role} grew by {growth / 1e6:.0f} MB")
     tally.faults = tally.trials
-    tally.figures["the transcriber grew by"] = f"{(most - memory) / 1e6:.0f} MB"
-    tally.expect(most - memory < GROWTH_BYTES, f"the transcriber grew by {(most - memory) / 1e6:.0f} MB")
-    if traced:
-        calls = connections.read_text().splitlines()
-        outside = [line for line in calls if "AF_INET" in line]
-        tally.expect(not outside, f"somebody connected: {outside[:3]}")
+    codes = Counter(answer.code for answer in answers)
+    tally.figures["results"] = ", ".join(f"{code} {count}" for code, count in codes.most_common())
+    tally.figures["the longest took"] = f"{max(answer.seconds for answer in answers):.1f} s"
+    calls = [line for line in connections.read_text().splitlines() if "connect(" in line]
+    outside = [call for call in calls if "AF_UNIX" not in call]
+    tally.expect(not outside, f"somebody connected: {outside[:3]}")
     return tally
 
 
-def _command(traced: list[str]) -> list[str] | None:
-    import sys
-
-    return [*traced, sys.executable, "-P", "-m", "supervisor"] if traced else None
-
-
-def _corpus(place: Path, luck: random.Random) -> list[Path]:
-    files: list[Path] = []
-    sound = recordings.tone(3.0)
-    for suffix, codec in FORMATS.items():
-        whole = recordings.encoded(place / f"whole.{suffix}", sound, codec)
-        content = whole.read_bytes()
-        files.append(whole)
-        for number in range(TRUNCATIONS):
-            files.append(_written(place / f"cut{number}.{suffix}", content[: luck.randrange(1, len(content))]))
-        for number in range(FLIPS // len(FORMATS) + 1):
-            flipped = bytearray(content)
-            for _ in range(luck.choice((1, 8, 64))):
-                flipped[luck.randrange(len(flipped))] ^= 1 << luck.randrange(8)
-            files.append(_written(place / f"flip{number}.{suffix}", bytes(flipped)))
-    for claimed in (0, 1, 0x7FFFFFFF, 0xFFFFFFFF):
-        files.append(recordings.wav(place / f"claims{claimed}.wav", sound, claimed_bytes=claimed))
-    for kind, form in PLAYLISTS.items():
-        for number, target in enumerate(TARGETS):
-            files.append(_written(place / f"{kind}{number}.mp3", form.format(target=target).encode()))
-    files += [recordings.long_silence(place / f"silence{hours}.flac", hours) for hours in (1, 100)]
-    for name in ODD_NAMES:
-        files.append(Path(shutil.copy(MEMO, place / name)))
-    files += [odd(place) for odd in NOT_FILES]
-    return files
+def _command(connections: Path, tally: Tally) -> list[str]:
+    """The daemon, traced, and without root's right to read everything."""
+    command = [*TRACED, str(connections), sys.executable, "-P", "-m", "supervisor"]
+    if shutil.which("strace") is None:
+        tally.wrong.append("there is no strace on this machine: apt install strace")
+        command = command[len(TRACED) + 1 :]
+        connections.touch()
+    return [*BEREFT, *command] if os.geteuid() == 0 else command
 
 
-def _written(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
+def _each(trial: Trial, daemon: BrokenDaemon, place: Path, tally: Tally, luck: random.Random) -> Iterator[Answer]:
+    """Every kind of file, as many of each as the share allows; what came of it."""
+    for kind, files in odd_files().items():
+        for file in luck.sample(files, trial.number(len(files))):
+            path = place / file.name
+            file.make(path, luck)
+            answer = _answer(daemon, path)
+            tally.trials += 1
+            what = f"{kind}: {file.name[:40]!r}"
+            tally.expect(answer.code in file.wanted, f"{what}: {answer.code}, not one of {sorted(file.wanted)}")
+            tally.expect(answer.explained, f"{what}: {answer.code} does not say what to do")
+            tally.expect(answer.seconds < LONGEST_SECONDS, f"{what} took {answer.seconds:.1f} s")
+            if complaint := _complaint(file, path, answer):
+                tally.changed += 1
+                tally.wrong.append(f"{what}: {complaint}")
+            yield answer
 
 
-def empty(place: Path) -> Path:
-    return _written(place / "empty.wav", b"")
+def _complaint(file: OddFile, path: Path, answer: Answer) -> str | None:
+    if answer.code not in DONE or answer.job is None or file.texts_of is None:
+        return None
+    again = make(path.parent / "again", file.texts_of, chunks=1)
+    return complaint_about_files(again, answer.job)
 
 
-def junk(place: Path) -> Path:
-    return _written(place / "junk.mp3", os.urandom(200_000))
+def _answer(daemon: BrokenDaemon, path: Path) -> Answer:
+    """The file handed over, and what the daemon says of it in the end."""
+    began = time.monotonic()
+    with daemon.client() as client:
+        # Escaped: some of these names are not UTF-8.
+        body = json.dumps({"path": str(path)})
+        taken = client.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
+    if not taken.is_success:
+        no = taken.json()
+        return Answer(no["code"], time.monotonic() - began, None, bool(no["detail"] and no["hint"]))
+    return _end_of(daemon, int(taken.json()["id"]), began)
 
 
-def link(place: Path) -> Path:
-    (place / "link.wav").symlink_to(MEMO)
-    return place / "link.wav"
+def _end_of(daemon: BrokenDaemon, job_id: int, began: float) -> Answer:
+    job = daemon.finished(job_id, 3 * LONGEST_SECONDS)
+    error = job["error"] or {}
+    explained = job["status"] == "done" or bool(error.get("message") and error.get("hint"))
+    return Answer(error.get("code", job["status"]), time.monotonic() - began, job, explained)
 
 
-def fifo(place: Path) -> Path:
-    os.mkfifo(place / "fifo.wav")
-    return place / "fifo.wav"
+def _swapped(trial: Trial, daemon: BrokenDaemon, place: Path, tally: Tally) -> Iterator[Answer]:
+    """Taken, and a link to somebody else's recording before it is read."""
+    for number in range(trial.number(SWAPS)):
+        victim = make(place / f"swapped{number}.wav", 2 * number, chunks=1)
+        secret = make(place / f".secret{number}.wav", 2 * number + 1, chunks=1)
+        daemon.post("/v1/queue/pause")
+        job_id = daemon.submit(victim.path)
+        link = place / ".link"
+        link.symlink_to(secret.path)
+        link.replace(victim.path)
+        began = time.monotonic()
+        daemon.post("/v1/queue/resume")
+        answer = _end_of(daemon, job_id, began)
+        tally.trials += 1
+        tally.expect(answer.code == "is_a_symlink", f"a recording that became a link: {answer.code}")
+        yield answer
 
 
-def folder(place: Path) -> Path:
-    (place / "folder.wav").mkdir()
-    return place / "folder.wav"
+@contextmanager
+def _openings_of(file: Path) -> Iterator[list[str]]:
+    """Whoever opens it meanwhile is in the list, whatever became of that."""
+    openings: list[str] = []
+
+    class Openings(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            if event.src_path == str(file):
+                openings.append(event.event_type)
+
+    observer = Observer()
+    observer.schedule(Openings(), str(file.parent), event_filter=[FileOpenedEvent])
+    observer.start()
+    try:
+        yield openings
+    finally:
+        observer.stop()
+        observer.join()
 
 
-def gone(place: Path) -> Path:
-    return place / "gone.wav"
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0])
+    raise LookupError(field)
 
 
-def picture(place: Path) -> Path:
-    """Only a picture track."""
-    return recordings.encoded(place / "film.mp4", recordings.tone(1.0), "aac", picture=True)
+def _peak_bytes(pid: int) -> int:
+    """The most memory it ever had resident, by the kernel's own count."""
+    return _status(pid, "VmHWM") * 1024
 
 
-NOT_FILES: tuple[Callable[[Path], Path], ...] = (empty, junk, link, fifo, folder, gone, picture)
+def _is_traced(pid: int) -> bool:
+    return _status(pid, "TracerPid") != 0

@@ -91,6 +91,15 @@ def test_what_no_folder_can_be_is_refused_with_the_field(wrong: dict[str, object
     assert refused.value.hint
 
 
+@pytest.mark.parametrize("field", ["done", "failed", "output"])
+def test_a_folder_that_is_too_long_inside_the_watched_one_does_not_poison_its_jobs(field: str) -> None:
+    """Each of the two fits; a job with both in one path could be stored and never be read again."""
+    with pytest.raises(ValidationError, match="longer than any path"):
+        WatchEntry.model_validate({"path": "/rec", field: "a" * 4096})
+    longest = WatchEntry.model_validate({"path": "/rec", field: "a" * (4096 - len("/rec/"))})
+    assert JobOptions.model_validate_json(options_of(longest).model_dump_json()) == options_of(longest)
+
+
 def test_a_format_nobody_knows_does_not_even_become_a_request() -> None:
     with pytest.raises(ValidationError):
         AddWatch.model_validate({"path": "/rec", "options": {"formats": ["exe"]}})
