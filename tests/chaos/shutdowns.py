@@ -30,6 +30,7 @@ ROUNDS = 8
 LONGEST_SECONDS = 10.0
 GIVEN_UP_SECONDS = 30.0
 CHILDREN_SECONDS = 3.0
+DEAF_SECONDS = 30.0
 DONE_SECONDS = 60.0
 SIDE_BY_SIDE = 2
 SECOND_SIGNAL_SECONDS, YOUNGEST_SECONDS = 0.2, 1.5
@@ -111,15 +112,8 @@ def _round(mood: Mood, tally: Tally) -> None:
         else:
             daemon.start()
             made = mood.recording()
-            job_id = daemon.submit(made.path)
-            mood.made[job_id] = made
-        match mood.name:
-            case "at work" | "twice" | "deaf worker":
-                daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "busy")
-            case "loading":
-                daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "starting" and worker["pid"])
-            case "idle":
-                daemon.finished(job_id)
+            mood.made[daemon.submit(made.path)] = made
+        _reach(mood, daemon)
         children = daemon.children()
         code, seconds = _leave(daemon, again_after=_pause(mood))
     finally:
@@ -138,6 +132,29 @@ def _round(mood: Mood, tally: Tally) -> None:
         tally.lost += len(mood.made) - found.total()
     if code == 0:
         tally.expect(not daemon.socket.exists(), f"{mood.name}: its socket is still there")
+
+
+def _reach(mood: Mood, daemon: BrokenDaemon) -> None:
+    match mood.name:
+        case "idle":
+            daemon.finished(max(mood.made))
+        case "at work" | "twice":
+            daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "busy")
+        case "loading":
+            daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "starting" and worker["pid"])
+        case "deaf worker":
+            eventually(lambda: _is_deaf(daemon.worker("transcriber")["pid"]), DEAF_SECONDS, "the worker is deaf")
+        case _:
+            return  # it is started, and that is all
+
+
+def _is_deaf(pid: int | None) -> bool:
+    """Whether it ignores SIGTERM, says the kernel."""
+    if pid is None:
+        return False
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (ignored,) = [line.split()[1] for line in lines if line.startswith("SigIgn")]
+    return bool(int(ignored, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _pause(mood: Mood) -> float | None:
