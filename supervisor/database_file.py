@@ -19,8 +19,8 @@ PRAGMAS = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;      -- WriteAheadLog does the rest
     PRAGMA checkpoint_fullfsync = ON; -- macOS: fsync alone leaves data in the drive's cache; elsewhere without effect
-    PRAGMA wal_autocheckpoint = 4000; -- pages: one transaction in hundreds waits for the 20 ms that it takes
-    PRAGMA journal_size_limit = 33554432;
+    PRAGMA wal_autocheckpoint = 1500; -- pages, 6 MB: one transaction in a hundred waits for the 10 ms that it takes
+    PRAGMA journal_size_limit = 8000000;
     PRAGMA foreign_keys = ON;
 """
 BUSY_TIMEOUT_SECONDS = 5.0

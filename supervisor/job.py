@@ -106,3 +106,9 @@ def check_move(job: Job, to: JobStatus) -> None:
     """Raises MoveNotAllowed unless the job may go from where it is to `to`."""
     if to not in ALLOWED_MOVES[job.status]:
         raise MoveNotAllowed(f"job {job.id} is {job.status}; it cannot become {to}")
+
+
+def check_retry(job: Job) -> None:
+    """Raises MoveNotAllowed unless it is over without a result: a second run of one that runs would be a twin."""
+    if job.status not in FINISHED or "waiting" not in ALLOWED_MOVES[job.status]:
+        raise MoveNotAllowed(f"job {job.id} is {job.status}; only failed and cancelled jobs can be tried again")

@@ -29,6 +29,7 @@ from supervisor.job_rows import (
     NoSuchJob,
     fetch_job,
     forget_finished,
+    forgive_job,
     insert_job,
     job_from,
     remember_file,
@@ -139,16 +140,12 @@ class JobQueue:
 
     async def retry(self, job_id: int) -> Job:
         """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
-        return await self.move(
-            job_id,
-            "waiting",
-            transcriber_crashes=0,
-            aligner_crashes=0,
-            quarantined=False,
-            error=None,
-            degraded_reason=None,
-            timing=None,
-        )
+
+        def work(connection: sqlite3.Connection) -> Job:
+            withdraw_errands(connection, job_id)
+            return forgive_job(connection, job_id)
+
+        return await self._database.write(work)
 
     async def prune(self) -> int:
         """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import TranscriptTiming
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.job import FileIdentity, Job, WrittenFile, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
@@ -66,6 +66,18 @@ ENCODERS: Mapping[str, Callable[[object], object]] = {
     "error": _error_as_json,
 }
 """Fields that are JSON in their column; all others are stored as they are."""
+FORGIVEN: Mapping[str, object] = {
+    "status": "waiting",
+    "finished_at": None,
+    "note": None,
+    "error": None,
+    "quarantined": False,
+    "transcriber_crashes": 0,
+    "aligner_crashes": 0,
+    "degraded_reason": None,
+    "timing": None,
+}
+"""What a retry makes of a job; what was heard stays."""
 
 
 def job_from(row: sqlite3.Row) -> Job:
@@ -134,6 +146,12 @@ def requeue_orphans(connection: sqlite3.Connection) -> int:
         """UPDATE jobs SET status = 'waiting', note = 'the daemon stopped while it ran'
         WHERE status IN ('transcribing', 'aligning', 'writing')"""
     ).rowcount
+
+
+def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
+    """Failed or cancelled → waiting. Raises NoSuchJob, MoveNotAllowed."""
+    check_retry(fetch_job(connection, job_id))
+    return update_job(connection, job_id, FORGIVEN)
 
 
 def forget_finished(connection: sqlite3.Connection, before: float, limit: int) -> int:

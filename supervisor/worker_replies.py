@@ -67,7 +67,10 @@ class Replies(AsyncIterator[FromWorker]):
             if patience_seconds < self._progress_seconds:
                 await self._lost(Verdict("timeout", f"not done after {self._deadline_seconds:g} s"))
             await self._lost(Verdict("timeout", f"no progress for {self._progress_seconds:g} s"))
-        self._left_seconds = max(0.0, self._left_seconds - (loop.time() - asked_at))
+        waited_seconds = loop.time() - asked_at
+        if waited_seconds <= patience_seconds:
+            self._left_seconds -= waited_seconds
+        # else we were away ourselves, for nobody knows how much of it: that is not the worker's time.
         return await self._checked(reply)
 
     async def give_up(self, cancel_seconds: float) -> bool:

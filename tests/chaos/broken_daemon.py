@@ -40,7 +40,7 @@ class BrokenDaemon(DaemonUnderTest):
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self.traps = home / "traps"
-        self.traps.mkdir(parents=True)
+        self.traps.mkdir(parents=True, exist_ok=True)
         armed = [
             f"{process}.{point}={how}:{self._trap(process, point, how)}"
             for process, points in POINTS_OF.items()

@@ -3,6 +3,7 @@
 Runs in: the chaos run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
 
@@ -68,3 +69,11 @@ class Tally:
         self.recoveries_seconds += other.recoveries_seconds
         for figure, count in other.figures.items():
             self.count(figure, int(count))
+
+
+def slope_of(points: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line through them, by least squares; 0 for a single point."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import QueueSettings
-from ipc.api_messages import Attempt, Format, JobError, JobOptions
+from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
 from ipc.transcript import Segment, Word
 from supervisor import job_queue
 from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
@@ -170,6 +170,17 @@ async def test_finishing_sets_the_time_and_retry_forgives_but_keeps_what_was_hea
     assert await queue.segments(job.id) == [segment(0)]
     with pytest.raises(MoveNotAllowed):
         await queue.retry(job.id)
+
+
+@pytest.mark.parametrize("status", ["transcribing", "aligning", "writing"])
+async def test_a_running_job_is_not_tried_again_so_it_never_has_a_twin(queue: JobQueue, status: JobStatus) -> None:
+    job = await queue.add("/x/a.mp3", OPTIONS, identity())
+    await queue.claim_next()
+    if status != "transcribing":
+        await queue.move(job.id, status)
+    with pytest.raises(MoveNotAllowed, match=f"is {status}; only failed and cancelled jobs can be tried again"):
+        await queue.retry(job.id)
+    assert (await queue.get(job.id)).status == status
 
 
 async def test_a_batch_of_segments_that_comes_twice_is_stored_once(queue: JobQueue) -> None:
