@@ -9,8 +9,7 @@ from chaos.disk_story import Call, Disk, after_the_cut, apply, read_calls
 from chaos.ledger import Ledger
 from chaos.oracle import complaint, complaint_about_files, make
 from chaos.results_page import Outcome, results_page
-from chaos.soak import slope_of
-from chaos.tally import Tally
+from chaos.tally import Tally, slope_of
 from chaos.trial import Trial
 
 
@@ -127,11 +126,21 @@ def test_what_was_not_synced_is_sometimes_there_and_sometimes_not() -> None:
     assert states == {"{}", "{'/d/a': b''}", "{'/d/a': b'hi'}"}
 
 
-def test_a_call_that_another_thread_came_between_is_read_as_one() -> None:
+def test_a_sync_does_not_cover_what_another_thread_wrote_after_it_began() -> None:
     lines = [
+        '1 openat(AT_FDCWD<"/x">, "\\x2f\\x64\\x2f\\x61", O_WRONLY|O_CREAT|O_EXCL, 0600) = 3</d/a>',
         "1 fsync(3</d/a> <unfinished ...>",
-        '2 write(5</d/b>, "\\x68", 1) = 1',
+        '2 write(3</d/a>, "\\x68", 1) = 1',
         "1 <... fsync resumed>) = 0",
-        "2 fsync(5</d/b>) = -1 EIO (Input/output error) (INJECTED)",
+        "2 fsync(3</d/a>) = -1 EIO (Input/output error) (INJECTED)",
     ]
-    assert [(call.kind, call.path) for call in read_calls(lines)] == [("write", "/d/b"), ("sync", "/d/a")]
+    calls = list(read_calls(lines))
+    assert [(call.kind, call.thread) for call in calls] == [
+        *(("create", "1"), ("begin", "1"), ("write", "2"), ("sync", "1")),
+    ]
+    disk = Disk()
+    for call in calls:
+        apply(disk, call)
+    states = [after_the_cut(disk, random.Random(seed)) for seed in range(100)]
+    assert all("/d/a" in state for state in states)
+    assert {state["/d/a"] for state in states} == {b"", b"h"}
