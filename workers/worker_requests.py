@@ -101,7 +101,8 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
     def words_of(sound: Audio, segment: Segment) -> tuple[Word, ...]:
         reached("segment_begun")
         try:
-            return tuple(engine.align(sound, segment, request.language))
+            # Checked here: one made without checks would make the whole answer no message, and cost the worker.
+            return tuple(Word.model_validate(dict(word)) for word in engine.align(sound, segment, request.language))
         except (EngineRefusal, MemoryError):
             raise
         except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.

@@ -5,6 +5,7 @@ Runs in: the chaos run.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from functools import partial
 
 from eventually import eventually
 
-from chaos.broken_daemon import broken_daemon, pids_of
+from chaos.broken_daemon import BrokenDaemon, broken_daemon, pids_of
 from chaos.oracle import complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
@@ -40,8 +41,10 @@ WAYS = {
 """How → whose engine."""
 SLOW_PART = 0.4
 """So much of what a hang may take, each chunk and each segment takes."""
-SLOW_DAEMONS = 6
+SLOW_DAEMONS, SLOW_A_DAEMON = 6, 12
 """Slow work is waiting: many can do it side by side."""
+START_SECONDS = 300.0
+"""For all daemons together: while others start, a worker that is well may wait longer than one that hangs may."""
 
 
 def run(trial: Trial) -> Tally:
@@ -50,11 +53,12 @@ def run(trial: Trial) -> Tally:
     luck = trial.luck()
     hangs = trial.number(HANGS)
     ways = [luck.sample(list(WAYS), len(WAYS))[number % len(WAYS)] for number in range(hangs)]
-    parts = [partial(_asleep, trial)]
-    parts += [partial(_hangs, trial, way, ways.count(way)) for way in sorted(set(ways))]
     slow = trial.number(SLOW)
-    daemons = min(SLOW_DAEMONS, max(1, slow // 20))
-    parts += [partial(_slow, trial, number, range(slow)[number::daemons]) for number in range(daemons)]
+    daemons = min(SLOW_DAEMONS, max(1, slow // SLOW_A_DAEMON))
+    all_ready = threading.Barrier(1 + len(set(ways)) + daemons, timeout=START_SECONDS)
+    parts = [partial(_asleep, trial, all_ready)]
+    parts += [partial(_hangs, trial, all_ready, way, ways.count(way)) for way in sorted(set(ways))]
+    parts += [partial(_slow, trial, all_ready, number, range(slow)[number::daemons]) for number in range(daemons)]
     tally = Tally()
     with ThreadPoolExecutor(len(parts)) as threads:
         for one in threads.map(_run, parts):
@@ -72,7 +76,15 @@ def _run(part: Callable[[], Tally]) -> Tally:
     return part()
 
 
-def _hangs(trial: Trial, way: str, count: int) -> Tally:
+def _ready(daemon: BrokenDaemon, all_ready: threading.Barrier) -> dict[str, int]:
+    """Role → pid of its workers, once those of all daemons are there."""
+    for role in BACKENDS:
+        daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready", START_SECONDS)
+    all_ready.wait()
+    return pids_of(daemon)
+
+
+def _hangs(trial: Trial, all_ready: threading.Barrier, way: str, count: int) -> Tally:
     """From the moment at which the engine says that it hangs to the one that the job's story gives."""
     tally = Tally()
     role, engine = WAYS[way]
@@ -88,8 +100,9 @@ def _hangs(trial: Trial, way: str, count: int) -> Tally:
         STENO_CRASHES_ALIGNER_RESTARTS_ALLOWED="0",
         STENO_DEADLINES_PROGRESS_SECONDS=str(PROGRESS_SECONDS),
     ) as daemon:
+        _ready(daemon, all_ready)
         for number in range(count):
-            daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready")
+            daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready", START_SECONDS)
             one = make(folder / f"{number}.wav", number)
             job = daemon.finished(daemon.submit(one.path))
             began = [float(line) for line in hangs.read_text().splitlines()]
@@ -106,7 +119,7 @@ def _hangs(trial: Trial, way: str, count: int) -> Tally:
     return tally
 
 
-def _slow(trial: Trial, daemon_number: int, numbers: range) -> Tally:
+def _slow(trial: Trial, all_ready: threading.Barrier, daemon_number: int, numbers: range) -> Tally:
     """Jobs each of whose steps takes long, and none too long."""
     tally = Tally()
     folder = trial.folder / f"slow{daemon_number}"
@@ -117,9 +130,7 @@ def _slow(trial: Trial, daemon_number: int, numbers: range) -> Tally:
         STUB_PACE=str(SLOW_PART * PROGRESS_SECONDS),
         STENO_DEADLINES_PROGRESS_SECONDS=str(PROGRESS_SECONDS),
     ) as daemon:
-        for role in BACKENDS:
-            daemon.wait_for_worker(role, lambda worker: worker["state"] == "ready")
-        before = pids_of(daemon)
+        before = _ready(daemon, all_ready)
         ids = [daemon.submit(one.path) for one in made]
         eventually(lambda: unfinished(daemon) == 0, DRAIN_SECONDS, "all slow jobs end")
         tally.expect(pids_of(daemon) == before, f"a slow worker was replaced: {before} became {pids_of(daemon)}")
@@ -134,14 +145,14 @@ def _slow(trial: Trial, daemon_number: int, numbers: range) -> Tally:
     return tally
 
 
-def _asleep(trial: Trial) -> Tally:
+def _asleep(trial: Trial, all_ready: threading.Barrier) -> Tally:
     """The supervisor stands still, as on a machine that sleeps; its workers have said what they had to say."""
     tally = Tally(trials=1, faults=1)
     with broken_daemon(trial.folder / "asleep", STUB_PACE="0.2") as daemon:
         one = make(trial.folder / "recordings" / "asleep.wav", 7, chunks=40)
+        before = _ready(daemon, all_ready)
         job_id = daemon.submit(one.path)
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "busy")
-        before = pids_of(daemon)
         os.kill(daemon.pid, signal.SIGSTOP)
         try:
             time.sleep(max(3 * PROGRESS_SECONDS, SLEEP_SECONDS * trial.share))

@@ -68,6 +68,16 @@ async def test_a_segment_whose_engine_raises_costs_only_its_own_words(three_chun
         assert sorted(final.words) == [0, 2]
 
 
+async def test_words_without_finite_times_cost_their_segment_its_words_and_no_worker(
+    three_chunks: Path, tmp_path: Path
+) -> None:
+    async with kept([setup_for("aligner", "Nan", tmp_path)], tmp_path) as keeper:
+        answer = (await ask(keeper, request_for("aligner", three_chunks)))[-1]
+        assert isinstance(answer, WordsAligned)
+        assert answer.words == {}
+        assert keeper.view.restarts == 0
+
+
 async def test_an_exception_in_an_engine_fails_the_request_and_keeps_the_worker(
     three_chunks: Path, tmp_path: Path
 ) -> None:
