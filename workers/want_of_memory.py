@@ -9,7 +9,8 @@ WORDS = (
     "failed to map segment",  # dlopen, of a library
     "cannot allocate memory",
     "can't allocate memory",  # torch's allocator
-    "can't start new thread",  # no room for its stack
+    "can't start new thread",  # no room for its stack, or one process too many
+    "unable to start watchdog thread",  # the same from faulthandler
     "bad_alloc",
 )
 

@@ -25,6 +25,7 @@ from workers.want_of_memory import is_want_of_memory
         av.error.FFmpegError(errno.ENOMEM, "Cannot allocate memory"),
         ImportError("libx265.so.216: failed to map segment from shared object"),
         RuntimeError("can't start new thread"),
+        RuntimeError("unable to start watchdog thread"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
     ],
     ids=repr,
