@@ -107,6 +107,10 @@ def run_out_of_memory() -> NoReturn:
     raise MemoryError
 
 
+def run_out_of_memory_in_other_words() -> NoReturn:
+    raise RuntimeError("can't start new thread")
+
+
 def the_pipe() -> Connection:
     gc.unfreeze()  # what a worker has from its start is on no list
     return next(thing for thing in gc.get_objects() if isinstance(thing, Connection) and not thing.closed)
@@ -305,6 +309,7 @@ MISBEHAVIOURS: dict[str, Callable[[], object]] = {
     "TearsFrame": tear_a_frame,  # half a frame, then SIGSTOP
     "StopsItself": stop_self,  # SIGSTOP
     "OutOfMemory": run_out_of_memory,  # MemoryError
+    "OutOfMemoryInOtherWords": run_out_of_memory_in_other_words,  # what threading says
 }
 """Each is two engines, `<name>Transcriber` and `<name>Aligner`, that work until the `at`-th chunk or segment."""
 

@@ -16,6 +16,7 @@ from workers.media_container import choose_stream, claimed_seconds, open_contain
 from workers.pcm_file import pcm_seconds
 from workers.pcm_writer import PcmWriter, Timeline, can_be_resampled, pcm_writer
 from workers.recording_file import open_recording, refuse_unreadable
+from workers.want_of_memory import is_want_of_memory
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -103,7 +104,9 @@ def _write_all(
             frames = stream.codec_context.decode(packet)
         except av.error.EOFError:
             continue
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            if is_want_of_memory(error):
+                raise  # what it holds could be heard in another process
             skipped += 1
             continue
         for frame in frames:

@@ -39,6 +39,7 @@ from ipc.worker_messages import (
 )
 from workers.parent_watch import leave
 from workers.pulse import Cancelled, Pulse
+from workers.want_of_memory import is_want_of_memory
 
 if TYPE_CHECKING:
     from workers.engine import Loaded
@@ -121,9 +122,9 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
     except EngineRefusal as refusal:
         pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
         leave()
-    except MemoryError:
-        raise
     except Exception as error:  # An engine's own failure comes out the same every time: say it, do not loop over it.
+        if is_want_of_memory(error):
+            raise
         log.exception("engine_not_loaded")
         pulse.send(
             LoadFailed(
@@ -186,10 +187,12 @@ def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse) -> 
     except Cancelled:
         return _failed(request, "cancelled", "cancelled", "")
     except EngineRefusal as refusal:
+        if is_want_of_memory(refusal):
+            raise
         return _failed(request, refusal.code, refusal.message, refusal.hint)
-    except MemoryError:
-        raise  # A process short of memory is not worth saving: the supervisor has a fresh one in a second.
     except Exception as error:  # The boundary of one request: whatever an engine raises, the worker is well.
+        if is_want_of_memory(error):
+            raise  # A process short of memory is not worth saving: the supervisor has a fresh one in a second.
         log.exception("request_failed", request=request.kind)
         return _failed(
             request,

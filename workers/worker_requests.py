@@ -29,6 +29,7 @@ from ipc.worker_messages import (
 from workers.batch_pace import BatchPace
 from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Heard, Transcriber, Wanted
 from workers.pulse import Pulse
+from workers.want_of_memory import is_want_of_memory
 
 log = structlog.get_logger()
 
@@ -103,9 +104,11 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
         try:
             # Checked here: one made without checks would make the whole answer no message, and cost the worker.
             return tuple(Word.model_validate(dict(word)) for word in engine.align(sound, segment, request.language))
-        except (EngineRefusal, MemoryError):
+        except EngineRefusal:
             raise
         except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.
+            if is_want_of_memory(error):
+                raise
             log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
             return ()
 

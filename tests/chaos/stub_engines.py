@@ -7,10 +7,13 @@ Environment:
   STUB_DOWN=FILE     while it is there, MoodyAligner cannot be loaded
   STUB_PACE=S        seconds that each chunk or segment takes
   STUB_HANGS=FILE    a line for every hang: the time of day, in seconds
+  STUB_HUNGER=FOLDER a file in it called like the worker's role holds a number of bytes, which that worker takes, once
 """
 
+import contextlib
 import hashlib
 import math
+import multiprocessing
 import os
 import signal
 import struct
@@ -50,6 +53,17 @@ def work_at(text: str) -> None:
     poison = os.environ.get("STUB_POISON")
     if poison is not None and text in Path(poison).read_text().splitlines():
         segfault()
+    hunger = os.environ.get("STUB_HUNGER")
+    if hunger is not None:
+        eat(Path(hunger) / multiprocessing.current_process().name.removeprefix("stenod-"))
+
+
+def eat(meal: Path) -> None:
+    """Takes and touches so much memory; whether that ends well or not, the file is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        size = int(meal.read_text())
+        meal.unlink()
+        assert b"\1" * size
 
 
 class StubTranscriber(EchoTranscriber):

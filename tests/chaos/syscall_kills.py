@@ -3,8 +3,12 @@
 Runs in: the chaos run. strace delivers the signal as the system call begins (https://strace.io, `inject`).
 """
 
+import json
+import random
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -12,8 +16,9 @@ from eventually import eventually
 from no_leftovers import lives
 
 from chaos.broken_daemon import STRACE, BrokenDaemon
+from chaos.lanes import LANES, side_by_side
 from chaos.ledger import Ledger
-from chaos.oracle import make
+from chaos.oracle import Made, complaint, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from chaos.worker_chaos import DRAIN_SECONDS, examine, unfinished
@@ -27,68 +32,147 @@ CALLS = {
     "answer": "sendto,sendmsg",
 }
 FIRST = 60
-JOBS_A_RUN = 4
-LIFE_SECONDS = 15.0
-"""A thread that makes no n-th call by then makes none."""
+MOST_AT_ONCE = 8
+"""Jobs that wait or run; a client that hands over more only makes the queue long."""
+JOBS_A_LIFE = 40
+"""A thread that makes no n-th call for these makes none."""
+LIFE_SECONDS = 60.0
+ORPHAN_SECONDS = 10.0
+FORMATS = ("json", "srt", "txt", "vtt", "tsv")
+"""Each is one rename more: a thread gets to its sixtieth in time."""
+
+Case = tuple[str, int]
 
 
 def run(trial: Trial) -> Tally:
-    """A fresh home for each; what the first daemon acknowledged, the second one finishes."""
+    """Each life takes up what the one before was killed at, and is killed in its turn."""
     tally = Tally()
     if shutil.which("strace") is None:
-        tally.wrong.append("there is no strace on this machine: apt install strace")
+        tally.figures["not tried"] = "nothing: there is no strace on this machine (apt install strace)"
         return tally
     luck = trial.luck()
     cases = [(call, number) for call in CALLS for number in range(1, FIRST + 1)]
-    for call, number in luck.sample(cases, trial.number(len(cases))):
-        place = trial.folder / f"{call}{number}"
-        place.mkdir()
-        tally.trials += 1
-        _case(place, call, number, luck.randrange(1 << 30), tally)
-        shutil.rmtree(place)
+    drawn = luck.sample(cases, trial.number(len(cases), least=len(CALLS)))
+    lanes = [
+        partial(_lives, trial.folder / f"lane{n}", drawn[n::LANES], luck.randrange(1 << 30))
+        for n in range(min(LANES, len(drawn)))
+    ]
+    side_by_side(lanes, lambda lane, counts: lane(counts), tally)
     return tally
 
 
-def _case(place: Path, call: str, number: int, seed: int, tally: Tally) -> None:
+def _lives(place: Path, cases: Sequence[Case], seed: int, tally: Tally) -> None:
     recordings = place / "recordings"
-    recordings.mkdir()
-    wanted = [make(recordings / f"{n}.wav", seed + n, chunks=1) for n in range(JOBS_A_RUN)]
-    ledger, made = Ledger(place / "ledger"), {}
-    daemon = BrokenDaemon(place / "home", {})
+    recordings.mkdir(parents=True)
+    client = Client(recordings, Ledger(place / "ledger"), random.Random(seed))
+    daemon = BrokenDaemon(place / "home", {"STENO_OUTPUT_FORMATS": ",".join(FORMATS)})
     usual = daemon.command
-    traced = f"{CALLS[call]}:signal=KILL:when={number}"
-    daemon.command = [*STRACE, "-e", f"inject={traced}", *usual]
-    daemon.launch()
-    assert daemon.process is not None
-    children, todo = [], list(wanted)
-    deadline = time.monotonic() + LIFE_SECONDS
-    while daemon.process.poll() is None and time.monotonic() < deadline:
-        children = daemon.children() or children
-        try:
-            if todo:
-                answer = daemon.post("/v1/jobs", {"path": str(todo[0].path)})
-                if answer.is_success:
-                    ledger.acknowledge(int(answer.json()["id"]), todo[0].path)
-                    made[int(answer.json()["id"])] = todo.pop(0)
-            elif unfinished(daemon) == 0:
-                break
-        except httpx.TransportError:
-            time.sleep(0.05)
-    if daemon.process.poll() is None:
-        daemon.stop()
-    else:
-        tally.faults += 1
-    eventually(lambda: not any(map(lives, children)), 10, "no child outlives its daemon")
+    for call, number in cases:
+        tally.trials += 1
+        daemon.command = [*STRACE, "-e", f"inject={CALLS[call]}:signal=KILL:when={number}", *usual]
+        killed = client.outlive(daemon)
+        tally.faults += killed
+        tally.count(f"killed at {call}" if killed else f"no n-th {call}")
+        for wrong in client.partial_files():
+            tally.changed += 1
+            tally.wrong.append(f"killed at {call} {number}: {wrong}")
     daemon.command = usual
     began = time.monotonic()
     daemon.start()
     tally.recoveries_seconds.append(time.monotonic() - began)
     try:
-        for one in todo:
-            job_id = daemon.submit(one.path)
-            ledger.acknowledge(job_id, one.path)
-            made[job_id] = one
         eventually(lambda: unfinished(daemon) == 0, DRAIN_SECONDS, "all jobs end")
-        examine(daemon, ledger, made, tally)
+        client.make_sure(daemon)
+        eventually(lambda: unfinished(daemon) == 0, DRAIN_SECONDS, "all jobs end")
+        examine(daemon, client.ledger, client.made, tally)
+        for wrong in client.changed_files():
+            tally.changed += 1
+            tally.wrong.append(wrong)
+        tally.count("jobs", len(client.made))
     finally:
         daemon.stop()
+
+
+class Client:
+    """Hands over one new recording after the other, each until the daemon has acknowledged it."""
+
+    def __init__(self, recordings: Path, ledger: Ledger, luck: random.Random) -> None:
+        self.ledger = ledger
+        self.made: dict[int, Made] = {}
+        self._recordings = recordings
+        self._luck = luck
+        self._all: list[Made] = []
+        self._seen: dict[Path, bytes] = {}
+        """Results that had their name when the daemon was killed."""
+
+    def outlive(self, daemon: BrokenDaemon) -> bool:
+        """Starts the daemon and gives it work; whether it was killed. No child of it is left."""
+        daemon.launch()
+        assert daemon.process is not None
+        children, deadline = daemon.children(), time.monotonic() + LIFE_SECONDS
+        last = len(self._all) + JOBS_A_LIFE
+        while daemon.process.poll() is None and time.monotonic() < deadline:
+            children = daemon.children() or children
+            try:
+                self.make_sure(daemon)
+                waiting = unfinished(daemon)
+                if waiting < MOST_AT_ONCE and len(self._all) < last:
+                    self.hand_over(daemon)
+                elif waiting == 0:
+                    break
+                else:
+                    time.sleep(0.02)
+            except httpx.TransportError:
+                time.sleep(0.02)
+        killed = daemon.process.poll() is not None
+        if not killed:
+            daemon.stop()
+        eventually(lambda: not any(map(lives, children)), ORPHAN_SECONDS, "no child outlives its daemon")
+        return killed
+
+    def hand_over(self, daemon: BrokenDaemon) -> None:
+        """A new recording. Raises httpx.TransportError."""
+        number = len(self._all)
+        self._all.append(make(self._recordings / f"{number}.wav", self._luck.randrange(1 << 30), chunks=1))
+        self._post(daemon)
+
+    def make_sure(self, daemon: BrokenDaemon) -> None:
+        """The last one, if its answer never came: nobody but the next daemon knows whether it arrived."""
+        if len(self._all) == len(self.made):
+            return
+        arrived = [job["id"] for job in daemon.get("/v1/jobs", limit=1) if job["path"] == str(self._all[-1].path)]
+        if arrived:
+            self._acknowledged(arrived[0])
+        else:
+            self._post(daemon)
+
+    def _post(self, daemon: BrokenDaemon) -> None:
+        answer = daemon.post("/v1/jobs", {"path": str(self._all[-1].path)})
+        if answer.is_success:
+            self._acknowledged(answer.json()["id"])
+
+    def _acknowledged(self, job_id: int) -> None:
+        self.ledger.acknowledge(job_id, self._all[-1].path)
+        self.made[job_id] = self._all[-1]
+
+    def partial_files(self) -> Iterator[str]:
+        """What is wrong with results that have their name by now."""
+        for one in self._all:
+            new = [file for kind in FORMATS if (file := one.path.with_suffix(f".{kind}")) not in self._seen]
+            self._seen |= {file: file.read_bytes() for file in new if file.exists()}
+            file = one.path.with_suffix(".json")
+            if file not in new or file not in self._seen:
+                continue
+            try:
+                wrong = complaint(one, json.loads(file.read_bytes()), words=True)
+            except ValueError as error:
+                wrong = f"{file.name} has its name and is not whole: {error}"
+            if wrong is not None:
+                yield wrong
+
+    def changed_files(self) -> Iterator[str]:
+        """Those that were not whole when they had their name, or were written again otherwise. Not json: it says when
+        it was written."""
+        for file, content in self._seen.items():
+            if file.suffix != ".json" and file.read_bytes() != content:
+                yield f"{file.name} is not what it was when the daemon was killed"

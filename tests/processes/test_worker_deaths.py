@@ -41,6 +41,7 @@ WAYS = [
     Way("AbortSelf", "SIGABRT", reason="aborted by a library"),
     Way("ExitZero", None, exit_code=0, reason="left without being asked"),
     Way("OutOfMemory", None, exit_code=1, reason="exited with code 1"),
+    Way("OutOfMemoryInOtherWords", None, exit_code=1, reason="exited with code 1"),
     Way("HangForever", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
     Way("HangHoldingGil", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
     Way("IgnoresSigterm", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
