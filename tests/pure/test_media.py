@@ -15,9 +15,9 @@ from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.media import decode
 from workers.pcm_file import PcmFile
 from workers.pcm_writer import Timeline
+from workers.recording_file import Recording
 
 TWELVE_HOURS = 12 * 3600.0
-from workers.recording_file import Recording
 
 
 def decoded(recording: Path, longest_seconds: float = TWELVE_HOURS) -> np.ndarray:
