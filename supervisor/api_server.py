@@ -22,7 +22,7 @@ from supervisor.api_problems import PROBLEM_JSON
 from supervisor.api_socket import peer_may_enter
 
 MOST_CONNECTIONS = 64
-"""Event streams included; the next one is answered 503."""
+"""Event streams included. For the next one the oldest that asks nothing has to go; if all ask, it is answered 503."""
 HEADERS_LIMIT_BYTES = 64 * 1024
 REQUEST_SECONDS = 8.0
 """From a connection, or a request's first byte, to the request's last."""
@@ -41,18 +41,21 @@ class OwnersConnection(H11Protocol):
     """A connection of uvicorn's that asks who is there, and does not wait for ever.
 
     What uvicorn 0.54 lacks and this adds: the peer check, a deadline for the whole request (its own timers start only
-    after the first answer), a limit that counts connections before they have asked anything, problem+json throughout.
+    after the first answer), a limit that counts connections before they have asked anything and that those who never
+    finish asking cannot use up, problem+json throughout.
     """
 
     _late: asyncio.TimerHandle | None = None
     _turned_away = False
+    _waits_since = 0.0
+    """When it connected, or began its newest request; the loop's seconds."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         if not peer_may_enter(transport.get_extra_info("socket")):
             log.warning("peer_refused")
             self._turn_away(Problem(status=403, code="not_yours", detail="this daemon serves its owner", hint="none"))
-        elif len(self.connections) > MOST_CONNECTIONS:
+        elif len(self.connections) > MOST_CONNECTIONS and not self._somebody_made_room():
             log.warning("connection_refused", connections=len(self.connections))
             self._turn_away(
                 Problem(
@@ -81,8 +84,26 @@ class OwnersConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         self._turn_away(Problem(status=400, code="bad_request", detail=msg, hint="speak HTTP/1.1"))
 
+    @property
+    def _is_asking(self) -> bool:
+        """Whether a whole request waits for the end of its answer; an event stream does all its life."""
+        return self._late is None and self.cycle is not None and not self.cycle.response_complete
+
+    def _somebody_made_room(self) -> bool:
+        """Hangs up on the oldest connection that has not asked anything, half requests before idle ones."""
+        others = (cast(OwnersConnection, one) for one in self.connections if one is not self)
+        silent = [one for one in others if not (one._is_asking or one._turned_away)]
+        if not silent:
+            return False
+        oldest = min(silent, key=lambda one: (one._late is None, one._waits_since))
+        log.debug("connection_dropped", connections=len(self.connections))
+        oldest._turned_away = True
+        oldest.transport.abort()
+        return True
+
     def _await_request(self) -> None:
         if self._late is None:
+            self._waits_since = self.loop.time()
             self._late = self.loop.call_later(REQUEST_SECONDS, self._request_is_late)
 
     def _stop_waiting(self) -> None:

@@ -4,7 +4,6 @@ Runs in: worker. A recording may be hostile, cut off or scratched; it costs what
 """
 
 from collections.abc import Callable, Iterator
-from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,7 +14,7 @@ from workers.engine import EngineRefusal
 from workers.media_container import choose_stream, claimed_seconds, open_container, origin_seconds, reaches
 from workers.pcm_file import pcm_seconds
 from workers.pcm_writer import PcmWriter, Timeline, can_be_resampled, pcm_writer
-from workers.recording_file import open_recording, refuse_unreadable
+from workers.recording_file import Recording, open_recording, refuse_changed, refuse_unreadable
 from workers.want_of_memory import is_want_of_memory
 
 if TYPE_CHECKING:
@@ -43,17 +42,22 @@ def decode(path: Path, pcm_path: Path, longest_seconds: float, step: Callable[[f
 
     `step` is told the seconds done, often; what it raises ends the decoding. Nothing unfinished is left behind.
     Raises EngineRefusal: `not_found`, `is_a_symlink`, `not_a_regular_file`, `not_readable`, `empty_file`,
-    `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`.
+    `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`, `changed_while_read`.
     """
     if pcm_path.exists():
         return pcm_seconds(pcm_path)
     step(0.0)
     with open_recording(path) as file:
         reached("recording_opened")
-        return _decode(path, file, pcm_path, longest_seconds, step)
+        try:
+            return _decode(path, file, pcm_path, longest_seconds, step)
+        except EngineRefusal as refusal:
+            if file.has_changed:
+                refuse_changed(path, refusal)
+            raise
 
 
-def _decode(path: Path, file: FileIO, pcm_path: Path, longest: float, step: Callable[[float], None]) -> float:
+def _decode(path: Path, file: Recording, pcm_path: Path, longest: float, step: Callable[[float], None]) -> float:
     with open_container(path, file) as container:
         stream = choose_stream(path, container)
         origin, claimed = origin_seconds(container), claimed_seconds(container, stream)
@@ -70,6 +74,8 @@ def _decode(path: Path, file: FileIO, pcm_path: Path, longest: float, step: Call
                 f"no sound could be decoded from {path}",
                 "play it in another program; if that works, export it from there as WAV or FLAC",
             )
+        if file.has_changed:
+            refuse_changed(path)
     log.info(
         "recording_decoded",
         seconds=round(writer.seconds, 3),

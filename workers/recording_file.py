@@ -21,6 +21,20 @@ class Recording(FileIO):
     An exception would come out as a traceback on stderr, and be taken for a fault of the disk.
     """
 
+    def __init__(self, descriptor: int) -> None:
+        """The caller closes the descriptor."""
+        super().__init__(descriptor, closefd=False)
+        self._as_opened = os.fstat(descriptor)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody wrote to it since it was opened: what was read is no recording that ever was."""
+        try:
+            now = os.fstat(self.fileno())
+        except OSError:
+            return False  # a share that went away; whoever asks has worse to tell
+        return (now.st_size, now.st_mtime_ns) != (self._as_opened.st_size, self._as_opened.st_mtime_ns)
+
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """The new position, or -EINVAL as FFmpeg's own files say it."""
         try:
@@ -32,7 +46,7 @@ class Recording(FileIO):
 
 
 @contextmanager
-def open_recording(path: Path) -> Iterator[FileIO]:
+def open_recording(path: Path) -> Iterator[Recording]:
     """The file itself, held open: whatever its name comes to mean later, this is what is decoded."""
     try:
         # O_NONBLOCK: a FIFO without a writer would hold us here for ever.
@@ -47,7 +61,7 @@ def open_recording(path: Path) -> Iterator[FileIO]:
             raise _not_a_regular_file(path)
         if found.st_size == 0:
             raise EngineRefusal("empty_file", f"{path} is empty", "check that it was copied or recorded to the end")
-        yield Recording(descriptor, closefd=False)
+        yield Recording(descriptor)
     finally:
         os.close(descriptor)
 
@@ -69,6 +83,13 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
                 f"{path} cannot be read: {error.strerror or error}",
                 "give the daemon's user permission to read it (on macOS perhaps Full Disk Access)",
             ) from error
+
+
+def refuse_changed(path: Path, why: Exception | None = None) -> NoReturn:
+    """The recording did not hold still; `why` is what came of reading it nevertheless."""
+    raise EngineRefusal(
+        "changed_while_read", f"{path} changed while it was read", "it is read anew once it holds still"
+    ) from why
 
 
 def _not_a_regular_file(path: Path) -> EngineRefusal:

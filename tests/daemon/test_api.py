@@ -267,6 +267,24 @@ async def test_a_slow_request_is_ended_and_a_crowd_is_turned_away(
     assert b"too_many_connections" in await daemon.say(b"GET /v1/health HTTP/1.1\r\nhost: steno\r\n\r\n")
 
 
+async def test_those_who_never_finish_asking_do_not_keep_out_those_who_do(
+    daemon: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_server, "MOST_CONNECTIONS", 3)
+    async with daemon.client.stream("GET", "/v1/events") as stream:
+        dawdlers = []
+        for _ in range(5):
+            reader, writer = await asyncio.open_unix_connection(str(daemon.path))
+            writer.write(b"GET /v1/health HTTP/1.1\r\nhost: st")
+            dawdlers.append((reader, writer))
+        assert b" 200 " in await daemon.say(b"GET /v1/health HTTP/1.1\r\nhost: s\r\nconnection: close\r\n\r\n")
+        assert await dawdlers[0][0].read() == b"", "the oldest had to go"
+        await daemon.client.post("/v1/queue/pause")
+        assert (await anext(events_of(stream)))["paused"] is True, "who asked for a stream has it"
+        for _, writer in dawdlers:
+            writer.close()
+
+
 async def test_what_is_not_http_and_what_has_endless_headers_get_a_problem_and_no_more(daemon: RunningApi) -> None:
     assert b"application/problem+json" in await daemon.say(b"\x16\x03\x01 hello\r\n\r\n")
     assert b"bad_request" in await daemon.say(b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000)

@@ -4,7 +4,6 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.media import decode
 from workers.pcm_file import PcmFile
 from workers.pcm_writer import Timeline
+from workers.recording_file import Recording
 
 TWELVE_HOURS = 12 * 3600.0
 
@@ -198,16 +198,16 @@ def test_a_flac_header_that_claims_days_does_not_refuse_ten_seconds(tmp_path: Pa
 
 
 def test_a_disk_that_fails_in_the_middle_refuses_rather_than_loses_half(tmp_path: Path) -> None:
-    class FailingFile(FileIO):
+    class FailingFile(Recording):
         def read(self, size: int | None = -1, /) -> bytes:
             if self.tell() > 200_000:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return super().read(size)
 
     @contextmanager
-    def open_failing(path: Path) -> Iterator[FileIO]:
-        with FailingFile(path) as file:
-            yield file
+    def open_failing(path: Path) -> Iterator[Recording]:
+        with path.open("rb") as file:
+            yield FailingFile(file.fileno())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(media, "open_recording", open_failing)

@@ -44,6 +44,27 @@ def test_what_is_no_regular_file_is_refused_for_what_it_is(tmp_path: Path) -> No
     assert refusal(Path("a\0b.wav"), pcm_path).code == "not_found"
 
 
+@pytest.mark.parametrize("keep_bytes", [None, 1000])
+def test_a_recording_that_is_written_to_while_it_is_decoded_is_no_recording(
+    tmp_path: Path, keep_bytes: int | None
+) -> None:
+    """Half of one and half of another would come out as a transcript that nobody ever spoke."""
+    recording = wav(tmp_path / "a.wav", tone(30.0))
+    pcm_path = tmp_path / "audio.s16"
+
+    def write_to_it(done_seconds: float) -> None:
+        if done_seconds > 0:
+            with recording.open("r+b") as file:
+                file.truncate(keep_bytes)
+                file.seek(0, os.SEEK_END)
+                file.write(b"more")
+
+    with pytest.raises(EngineRefusal, match="changed while it was read") as caught:
+        decode(recording, pcm_path, 3600.0, write_to_it)
+    assert caught.value.code == "changed_while_read"
+    assert not list(tmp_path.glob("audio*"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_we_may_not_read_is_refused(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
