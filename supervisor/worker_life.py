@@ -96,6 +96,7 @@ class WorkerLife:
             await self.process.gone.wait()
         exit_status = await self.process.see_off()
         if self._planned:
+            log.info("worker_left", role=self.setup.role, pid=self.process.pid, exit_code=exit_status)
             return None
         return greeting if isinstance(greeting, LoadFailed) else self._died(exit_status, self._verdict)
 

@@ -52,10 +52,11 @@ def run(trial: Trial) -> Tally:
     luck = trial.luck()
     looks: list[Look] = []
     laps = [LAP_JOBS] * (trial.number(JOBS) // LAP_JOBS) or [trial.number(JOBS)]
-    with broken_daemon(trial.folder / "home") as daemon:
+    with broken_daemon(trial.folder / "home", STENO_DEADLINES_PROGRESS_SECONDS="60") as daemon:
         for number, jobs in enumerate(laps):
             _lap(daemon, trial.folder / f"lap{number}", jobs, luck, tally)
             looks.append(_look(daemon, tally.trials))
+            trial.say(f"  {looks[-1]}")
         database = (daemon.home / "state" / "jobs.sqlite3").stat().st_size
     _judge(looks, tally)
     tally.figures["database"] = f"{database / 1e6:.1f} MB"
@@ -103,7 +104,7 @@ def _check(daemon: BrokenDaemon, made: Mapping[int, Made], tally: Tally) -> None
             tally.wrong.append(f"job {job_id} is {job['status']}: {job['error']}")
         elif complaint := complaint_about_files(one, job):
             tally.changed += 1
-            tally.wrong.append(complaint)
+            tally.wrong.append(f"{complaint} ({job['degraded_reason']})")
 
 
 def _until_over(daemon: BrokenDaemon, job_id: int) -> None:

@@ -1,0 +1,66 @@
+"""The real supervisor, in a world without real time, processes and full disks.
+
+Runs in: the virtual day's process.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import ExitStack, suppress
+from typing import Any
+from unittest.mock import patch
+
+from chaos.virtual_day import Clock
+from chaos.virtual_loop import VirtualLoop, threads_counted
+from chaos.virtual_verdict import LOG_BYTES
+from chaos.virtual_workers import in_place_of_processes
+from chaos.virtual_world import Holder, World
+from config import logs
+from supervisor import __main__ as supervisor
+from supervisor import job_database, wakefulness, watched_folder, worker_process
+from supervisor.job_queue import JobQueue
+
+
+def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
+    """From `main` to its exit code."""
+    prune, look, transaction = JobQueue.prune, watched_folder.WatchedFolder._look, job_database._transaction
+
+    async def noted_prune(queue: JobQueue) -> int:
+        world.prunings.append(world.loop.now)
+        return await prune(queue)
+
+    async def noted_look(folder: watched_folder.WatchedFolder, events: Any) -> float:
+        if not folder.polling:
+            world.looks.append(world.loop.now)
+        return await look(folder, events)
+
+    def full_disk(connection: sqlite3.Connection, begin: str, work: Any) -> Any:
+        if world.disk_is_full and "IMMEDIATE" in begin:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return transaction(connection, begin, work)
+
+    async def start_holder(_: wakefulness.Wakefulness) -> Holder:
+        world.holders.append(Holder())
+        return world.holders[-1]
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            clock.loop = loop = VirtualLoop()
+            world.begin(loop)
+            return loop
+
+    for name, stand_in in in_place_of_processes(world.workers).items():
+        patches.enter_context(patch.object(worker_process, name, stand_in))
+    patches.enter_context(patch.object(JobQueue, "prune", noted_prune))
+    patches.enter_context(patch.object(watched_folder.WatchedFolder, "_look", noted_look))
+    patches.enter_context(patch.object(job_database, "_transaction", full_disk))
+    patches.enter_context(patch.object(wakefulness.Wakefulness, "_start", start_holder))
+    patches.enter_context(patch.object(logs, "FILE_BYTES", LOG_BYTES))
+    patches.enter_context(patch.object(sys, "argv", ["stenod"]))
+    patches.enter_context(threads_counted())
+    asyncio.set_event_loop_policy(Policy())
+    with suppress(asyncio.CancelledError):
+        return supervisor.main()
+    return -1
