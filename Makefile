@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 PY := .venv/bin/python
 READY := .venv/.ready
 PEERS := .bench/.ready
-FUZZERS := .chaos/.ready
+TOOLS := .chaos/.ready
 CODE := client config ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
@@ -64,14 +64,14 @@ unit: $(READY)
 	$(PY) -m pytest
 
 # Row 16 asks a fuzzer of OpenAPI descriptions for its opinion; nothing of it enters the product.
-chaos-setup: $(FUZZERS)
+chaos-setup: $(TOOLS)
 
-$(FUZZERS): tests/chaos/fuzzers.txt | $(UV)
+$(TOOLS): tests/chaos/tools.txt | $(UV)
 	$(UV) venv --quiet --clear --python .uv/bin/python .chaos
-	$(UV) pip install --quiet --python .chaos/bin/python --requirements tests/chaos/fuzzers.txt
+	$(UV) pip install --quiet --python .chaos/bin/python --requirements tests/chaos/tools.txt
 	@touch $@
 
-chaos: $(READY) $(FUZZERS)
+chaos: $(READY) $(TOOLS)
 	@PYTHONPATH=tests $(PY) -P -m chaos --rows "$(ROWS)" --share "$(or $(SHARE),1)" $(if $(SEED),--seed "$(SEED)")
 
 # What stenod is measured against lives apart; nothing of it enters the product.

@@ -13,12 +13,14 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaos.results_page import Outcome, results_page
+from chaos.results_page import Outcome, remember, results_page
 from chaos.rows import ROWS
 from chaos.tally import Tally
 from chaos.trial import Trial
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+OUTCOMES = Path(__file__).with_name("outcomes.json")
+"""What RESULTS.md is drawn from: a row that is run again, in full, replaces its own line and no other."""
 QUICK_LOOK = Path(tempfile.gettempdir()) / "stenod-chaos.md"
 
 
@@ -34,13 +36,11 @@ def main() -> int:
         return 2
     seed = secrets.randbelow(1 << 32) if asked.seed is None else asked.seed
     _say(f"seed {seed}")
-    began = time.monotonic()
     outcomes = [_outcome(number, seed, asked.share) for number in wanted]
-    whole = asked.share == 1.0 and wanted == list(ROWS)
-    file = RESULTS if whole else QUICK_LOOK
-    page = results_page(outcomes, seed, asked.share, datetime.now(UTC), time.monotonic() - began)
-    file.write_text(page, encoding="utf-8")
-    print(page)
+    if asked.share < 1.0:
+        QUICK_LOOK.write_text(results_page(outcomes, len(wanted)), encoding="utf-8")
+    file = QUICK_LOOK if asked.share < 1.0 else RESULTS
+    print(file.read_text(encoding="utf-8"))
     _say(f"written to {file}")
     return 0 if all(outcome.tally.holds for outcome in outcomes) else 1
 
@@ -59,7 +59,10 @@ def _outcome(number: int, seed: int, share: float) -> Outcome:
         tally = Tally(wrong=[f"{type(error).__name__}: {error}"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    outcome = Outcome(number, row.title, row.demand, tally, time.monotonic() - began)
+    date = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    outcome = Outcome(number, row.title, row.demand, tally, time.monotonic() - began, seed, share, date)
+    if share == 1.0:
+        RESULTS.write_text(results_page(remember(outcome, OUTCOMES), len(ROWS)), encoding="utf-8")
     _say(f"  {'held' if tally.holds else 'MISSED'} after {outcome.seconds:.0f} s: {tally}")
     return outcome
 

@@ -1,12 +1,14 @@
-"""RESULTS.md: what was broken, how often, and what came of it. Pure but for the name of the machine.
+"""RESULTS.md: what was broken, how often, and what came of it.
 
 Runs in: the chaos run.
 """
 
+import json
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from chaos.tally import Tally
 
@@ -23,24 +25,39 @@ class Outcome:
     demand: str
     tally: Tally
     seconds: float
+    seed: int
+    share: float
+    date: str
+    """UTC, to the minute."""
 
 
-def results_page(outcomes: Sequence[Outcome], seed: int, share: float, date: datetime, seconds: float) -> str:
-    """Markdown."""
-    return "\n".join(_lines(outcomes, seed, share, date, seconds)) + "\n"
+def remember(outcome: Outcome, file: Path) -> list[Outcome]:
+    """All rows that were ever run in full, each as it came out last; written down in `file`."""
+    known: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    outcomes = [
+        Outcome(**{**one, "tally": Tally(**one["tally"])}) for one in known if one["number"] != outcome.number
+    ]
+    outcomes = sorted([*outcomes, outcome], key=lambda one: one.number)
+    file.write_text(json.dumps([asdict(one) for one in outcomes]) + "\n", encoding="utf-8")
+    return outcomes
 
 
-def _lines(outcomes: Sequence[Outcome], seed: int, share: float, date: datetime, seconds: float) -> Iterator[str]:
+def results_page(outcomes: Sequence[Outcome], of: int) -> str:
+    """Markdown. `of`: how many rows there are."""
+    return "\n".join(_lines(outcomes, of)) + "\n"
+
+
+def _lines(outcomes: Sequence[Outcome], of: int) -> Iterator[str]:
     held = sum(outcome.tally.holds for outcome in outcomes)
     yield "# What is lost when everything around stenod breaks"
     yield ""
-    if share != 1.0:
-        yield f"> **Only a look:** {share:.0%} of the plan's numbers."
+    if any(outcome.share < 1.0 for outcome in outcomes):
+        yield f"> **Only a look:** {min(outcome.share for outcome in outcomes):.0%} of the plan's numbers."
         yield ""
-    yield f"Written by `make chaos`; {date:%Y-%m-%d %H:%M UTC}, {seconds / 60:.0f} minutes, seed {seed}, on"
+    minutes = sum(outcome.seconds for outcome in outcomes) / 60
+    yield f"Written by `make chaos`: {held} of {of} rows held, {minutes:.0f} minutes, on"
     yield f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}."
-    yield f"{held} of {len(outcomes)} rows held. A chance is the 95 % upper bound that zero failures in so many"
-    yield "trials allow."
+    yield "A chance is the 95 % upper bound that zero failures in so many trials allow."
     yield ""
     heads = ("row", "what is broken", "trials", "faults", "lost", "doubled", "changed", "chance below")
     yield f"| {' | '.join((*heads, 'back p50', 'p95', 'p99', ''))} |"
@@ -66,7 +83,9 @@ def _section(outcome: Outcome) -> Iterator[str]:
     yield ""
     yield f"## {outcome.number} · {outcome.title}"
     yield ""
-    yield f"{outcome.demand}. {outcome.seconds:.0f} s."
+    yield f"{outcome.demand}."
+    yield ""
+    yield f"{outcome.date} UTC, {outcome.seconds:.0f} s, `make chaos ROWS={outcome.number} SEED={outcome.seed}`."
     tally = outcome.tally
     if tally.figures:
         yield ""

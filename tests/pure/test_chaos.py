@@ -1,14 +1,13 @@
 """The proof's own arithmetic: an oracle that would notice, a ledger that survives, chances that are not flattered."""
 
 import random
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from chaos.disk_story import Call, Disk, after_the_cut, apply, read_calls
 from chaos.ledger import Ledger
 from chaos.oracle import complaint, complaint_about_files, make
-from chaos.results_page import Outcome, results_page
+from chaos.results_page import Outcome, remember, results_page
 from chaos.tally import Tally, slope_of
 from chaos.trial import Trial
 
@@ -74,19 +73,29 @@ def test_one_lost_job_is_enough_to_miss() -> None:
     assert not Tally(trials=5, wrong=["x"]).holds
 
 
+def an_outcome(number: int, tally: Tally, share: float = 1.0) -> Outcome:
+    return Outcome(number, "Good" if tally.holds else "Bad", "nothing", tally, 1.0, 7, share, "2026-01-01 00:00")
+
+
 def test_a_page_of_a_look_says_so_and_a_miss_stands_out() -> None:
-    outcomes = [
-        Outcome(1, "Good", "nothing", Tally(trials=300), 1),
-        Outcome(2, "Bad", "nothing", Tally(trials=300, lost=1, wrong=["job 4 is gone"]), 1),
-    ]
-    date = datetime(2026, 1, 1, tzinfo=UTC)
-    page = results_page(outcomes, 7, 0.05, date, 60)
+    good, bad = Tally(trials=300), Tally(trials=300, lost=1, wrong=["job 4 is gone"])
+    page = results_page([an_outcome(1, good, 0.05), an_outcome(2, bad, 0.05)], 24)
     assert "Only a look" in page
-    assert "seed 7" in page
+    assert "1 of 24 rows held" in page
+    assert "SEED=7" in page
     assert "| 1 | Good | 300 | 0 | 0 | 0 | 0 | 1.00% |" in page
     assert "**missed**" in page
     assert "- job 4 is gone" in page
-    assert "Only a look" not in results_page(outcomes, 7, 1.0, date, 60)
+    assert "Only a look" not in results_page([an_outcome(1, good)], 24)
+
+
+def test_a_row_that_is_run_again_replaces_its_own_line_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "outcomes.json"
+    second = an_outcome(2, Tally(trials=1, recoveries_seconds=[0.5], figures={"a": "b"}))
+    assert remember(second, file) == [second]
+    missed, held = an_outcome(1, Tally(trials=1, lost=1)), an_outcome(1, Tally(trials=1))
+    assert remember(missed, file) == [missed, second]
+    assert remember(held, file) == [held, second]
 
 
 def test_luck_is_the_same_for_the_same_seed_whatever_else_draws(tmp_path: Path) -> None:
