@@ -166,7 +166,7 @@ BRACES = str.maketrans("{}", "()")
 
 def _srt(content: str, said: Sequence[str]) -> str | None:
     cues = srt_cues(content)
-    if live := [cue.text for cue in cues if live_tags(cue.text).tags or "{" in cue.text]:
+    if live := [cue.text for cue in cues if live_tags(cue.text).tags or set("<{") & set(cue.text)]:
         return f"a live tag in {live[0]!r}"
     read = " ".join(cue.text.translate(LOOKALIKES) for cue in cues).split()
     return _control(content) or _cues(cues) or _difference(read, [text.translate(BRACES) for text in said])
