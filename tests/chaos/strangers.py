@@ -3,29 +3,40 @@
 Runs in: the chaos run. What other users may do is only tried where we are root.
 """
 
+import multiprocessing
 import os
 import pickle
 import shutil
-import socket
 import struct
 import subprocess
 import sys
-import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from daemon_under_test import MEMO
 
+from chaos import injections
 from chaos.broken_daemon import broken_daemon
+from chaos.oracle import complaint, make
 from chaos.tally import Tally
 from chaos.trial import Trial
-from ipc.pipe import BadFrame, PipeClosed, receive
+from ipc.pipe import BadFrame, receive
 from ipc.worker_messages import FROM_WORKER
+from supervisor.file_identity import FileRefused, read_identity
+from workers.engine import EngineRefusal
+from workers.recording_file import open_recording
 
 TITLE = "Strangers"
-DEMAND = "another uid is refused; 80 traversals, 10,000 swaps of a symlink, a pickle on the pipe: nothing passes"
-TRAVERSALS, SWAPS = 80, 10_000
-NOBODY = 65534
+DEMAND = (
+    "another uid is refused; 80 traversals, 10,000 swaps of a symlink, 60 injections, pickles on the pipe: "
+    "nothing passes"
+)
+TRAVERSALS, SWAPS, SUBMITTED_SWAPS = 80, 10_000, 200
+SOMEBODY = 54_321
 
 
 def run(trial: Trial) -> Tally:
@@ -33,8 +44,28 @@ def run(trial: Trial) -> Tally:
     tally = Tally()
     _another_user(trial, tally)
     _traversals(trial, tally)
-    _pickles(tally)
+    _swaps(trial, tally)
+    injections.speak(trial, tally)
+    _pickles(trial, tally)
+    tally.faults = tally.trials
     return tally
+
+
+# --- another user ----------------------------------------------------------------------------------------------
+
+ASK = r"""
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+s = socket.socket(socket.AF_UNIX)
+try:
+    s.connect(sys.argv[1])
+    s.sendall(b"GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+except PermissionError:
+    sys.exit("no way in")
+except BrokenPipeError:
+    pass
+print(s.makefile("rb").read())
+"""
 
 
 def _another_user(trial: Trial, tally: Tally) -> None:
@@ -47,99 +78,171 @@ def _another_user(trial: Trial, tally: Tally) -> None:
                 tally.expect(mode == 0o700, f"with umask 0, {folder} has {mode:o}")
             mode = daemon.socket.stat().st_mode & 0o777
             tally.expect(mode == 0o600, f"with umask 0, the socket has {mode:o}")
-            if os.getuid() != 0 or shutil.which("setpriv") is None:
-                tally.figures["another uid"] = "not tried: needs root and setpriv"
+            tally.trials += 5
+            if os.getuid() != 0:
+                tally.figures["another uid"] = "not tried: only root can become somebody else"
                 return
+            for path in (trial.folder, home):
+                path.chmod(0o755)
+            said = _somebody_asks(daemon.socket)
+            tally.expect("no way in" in said, f"another uid came through the folder: {said}")
             # Even where the modes would let it in, the daemon looks at who is there.
-            for path in (trial.folder, home, home / "run", daemon.socket):
+            for path in (home / "run", daemon.socket):
                 path.chmod(0o777)
-            asked = (
-                "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-                r"s.sendall(b'GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');"
-                "print(s.makefile('rb').read()[:20])"
-            )
-            stranger = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-            answer = subprocess.run(
-                [*stranger, sys.executable, "-c", asked, str(daemon.socket)],
-                capture_output=True,
-                text=True,
-                timeout=20,
-            )
-            tally.trials += 1
-            tally.faults += 1
-            tally.expect("200" not in answer.stdout, f"another uid was answered {answer.stdout!r}")
+            said = _somebody_asks(daemon.socket)
+            tally.expect(" 403 " in said and "not_yours" in said, f"another uid was answered {said}")
+            tally.trials += 2
     finally:
         os.umask(before)
 
 
+def _somebody_asks(path: Path) -> str:
+    asking = [sys.executable, "-P", "-c", ASK, str(path), str(SOMEBODY)]
+    asked = subprocess.run(asking, capture_output=True, text=True, timeout=60)
+    return asked.stdout + asked.stderr
+
+
+# --- paths -----------------------------------------------------------------------------------------------------
+
+STEPS = ("..", "../..", "/etc", "%2e%2e", "..\\..", "~", "$HOME", "\0", "{stem}/..", "con", ".", "", "…", "\u2025")
+
+
 def _traversals(trial: Trial, tally: Tally) -> None:
-    """Names of results from templates and options; nothing may appear outside of its folder."""
+    """Names of results, of recordings and of jobs; nothing may appear outside of the recording's folder."""
     luck = trial.luck("traversals")
-    parts = ("..", "../..", "/etc", "%2e%2e", "..\\..", "~", "$HOME", "\0", "{stem}/..", "con", ".", "")
     with broken_daemon(trial.folder / "home2") as daemon:
-        place = trial.folder / "place"
-        place.mkdir()
-        recording = Path(shutil.copy(MEMO, place / "memo.flac"))
-        outside = set(trial.folder.iterdir())
-        for _ in range(trial.number(TRAVERSALS)):
-            name = "/".join(luck.choice(parts) for _ in range(luck.randint(1, 4))) + luck.choice(("", "x", "{stem}"))
+        place = trial.folder / "a" / "b" / "place"
+        place.mkdir(parents=True)
+        around = _everything_around(trial.folder, place)
+        for number in range(trial.number(TRAVERSALS)):
+            steps = [luck.choice(STEPS) for _ in range(luck.randint(1, 4))]
+            glue = luck.choice(("/", "", "/"))
             tally.trials += 1
-            answer = daemon.post("/v1/jobs", {"path": str(recording), "options": {"name": name}})
-            if answer.is_success:
-                daemon.finished(int(answer.json()["id"]))
+            if number % 2:
+                recording = Path(shutil.copy(MEMO, place / f"{number}.flac"))
+                name = glue.join(steps) + luck.choice(("{stem}", "/{stem}", "{name}"))
+            else:
+                # The recording's own name goes into its results' names.
+                recording = Path(
+                    shutil.copy(MEMO, place / f"{''.join(steps).replace('/', '').replace(chr(0), '')}x{number}")
+                )
+                name = "{stem}"
+            answer = daemon.post("/v1/jobs", {"path": str(recording), "options": {"output_name": name}})
             tally.expect(answer.status_code < 500, f"{name!r}: {answer.text[:200]}")
-            tally.expect(set(trial.folder.iterdir()) == outside, f"{name!r} wrote outside of its folder")
-        _swaps(trial, daemon.socket, place, tally)
+            if answer.is_success:
+                job = daemon.finished(int(answer.json()["id"]))
+                outside = [path for path in job["outputs"].values() if Path(path).parent != place]
+                tally.expect(job["status"] == "done", f"{name!r}: {job['status']}, {job['error']}")
+                tally.expect(not outside, f"{name!r} named {outside}")
+            else:
+                tally.expect("/" in name or "\0" in name, f"{name!r} was refused: {answer.text[:200]}")
+            with daemon.client() as client:
+                client.get(f"/v1/jobs/{glue.join(steps)}".replace("\0", "%00"))
+            now = _everything_around(trial.folder, place)
+            tally.expect(now == around, f"{name!r} wrote outside of its folder: {sorted(now - around)[:3]}")
+            around = now
 
 
-def _swaps(trial: Trial, path: Path, place: Path, tally: Tally) -> None:
-    """While it is handed over, a recording becomes a link to what is nobody's business."""
-    secret, victim, over = trial.folder / "secret.wav", place / "victim.wav", threading.Event()
-    secret.write_bytes(MEMO.read_bytes())
+def _everything_around(folder: Path, place: Path) -> set[str]:
+    """But for the recordings' own folder and the daemon's."""
+    own = {str(place), str(folder / "home2"), str(folder / "home")}
+    found: set[str] = set()
+    for inside, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if str(Path(inside, name)) not in own]
+        found.update(str(Path(inside, name)) for name in (*folders, *names))
+    return found
 
-    def swap() -> None:
-        link, file = place / ".link", place / ".file"
-        while not over.is_set():
-            link.symlink_to(secret)
-            link.replace(victim)
-            file.write_bytes(b"RIFF")
-            file.replace(victim)
 
-    swapping = threading.Thread(target=swap, daemon=True)
-    swapping.start()
-    try:
+# --- links that are swapped ------------------------------------------------------------------------------------
+
+
+def _swaps(trial: Trial, tally: Tally) -> None:
+    """A recording becomes a link to what is nobody's business, and itself again, while it is looked at and opened."""
+    place = trial.folder / "swaps"
+    place.mkdir()
+    own, secret = make(place / "own.wav", 1, chunks=1), make(trial.folder / "secret.wav", 2, chunks=1)
+    victim = place / "victim.wav"
+    shutil.copy(own.path, victim)
+    head, digests = own.path.read_bytes(), Counter[str]()
+    came_of = Counter[str]()
+    with _swapping(victim, own.path, secret.path):
         for _ in range(trial.number(SWAPS)):
             tally.trials += 1
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(path))
-                body = b'{"path": "%s"}' % str(victim).encode()
-                client.sendall(
-                    b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
-                    b"content-length: %d\r\n\r\n%s" % (len(body), body)
-                )
-                while client.recv(65_536):
-                    pass
+            try:
+                with open_recording(victim) as file:
+                    tally.expect(file.read() == head, "the worker read through a link")
+                came_of["opened"] += 1
+                digests[str(read_identity(victim).sha256)] += 1
+            except (EngineRefusal, FileRefused) as refused:
+                came_of[refused.code] += 1
+    tally.expect(len(digests) == 1, f"the supervisor read through a link: {digests}")
+    tally.expect(came_of["opened"] and came_of["is_a_symlink"], f"there was no race: {came_of}")
+    with broken_daemon(trial.folder / "home") as daemon:
+        with _swapping(victim, own.path, secret.path):
+            answers = [daemon.post("/v1/jobs", {"path": str(victim)}) for _ in range(trial.number(SUBMITTED_SWAPS))]
+        for answer in answers:
+            tally.trials += 1
+            if not answer.is_success:
+                tally.expect(answer.json()["code"] == "is_a_symlink", f"a swapped recording: {answer.text}")
+                continue
+            job = daemon.finished(int(answer.json()["id"]))
+            came_of[f"job {job['status']}"] += 1
+            if job["status"] == "done":
+                transcript = daemon.get(f"/v1/jobs/{job['id']}/transcript", format="json")
+                tally.expect(complaint(own, transcript, words=True) is None, "a job told what the link led to")
+    tally.figures["swaps"] = ", ".join(f"{code} {count}" for code, count in came_of.most_common())
+
+
+@contextmanager
+def _swapping(victim: Path, own: Path, secret: Path) -> Iterator[None]:
+    context = multiprocessing.get_context("fork")
+    over = context.Event()
+    swapper = context.Process(target=_swap, args=(victim, own, secret, over), daemon=True)
+    swapper.start()
+    try:
+        yield
     finally:
         over.set()
-        swapping.join()
-    tally.expect(not (trial.folder / "secret.json").exists(), "a link was followed")
+        swapper.join()
 
 
-def _pickles(tally: Tally) -> None:
+def _swap(victim: Path, own: Path, secret: Path, over: Event) -> None:
+    link, file = victim.with_name(".link"), victim.with_name(".file")
+    while not over.is_set():
+        link.symlink_to(secret)
+        link.replace(victim)
+        shutil.copy(own, file)
+        file.replace(victim)
+
+
+# --- pickles ---------------------------------------------------------------------------------------------------
+
+
+class Evil:
+    """Unpickled, it runs a command."""
+
+    def __init__(self, touched: Path) -> None:
+        self.touched = touched
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.touched}",)
+
+
+def _pickles(trial: Trial, tally: Tally) -> None:
     """What a worker says is never unpickled."""
-    ours, theirs = Pipe()
-    touched = Path("/tmp/steno-chaos-pickle")
-
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, (f"touch {touched}",)
-
-    for content in (pickle.dumps(Evil()), b"\x80\x05" + os.urandom(50), struct.pack("!i", -1)):
+    touched = trial.folder / "touched"
+    frames = [pickle.dumps(Evil(touched), protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    frames += [b"\x80\x05" + os.urandom(50), b'{"kind": "ready"}', b"null", b"", b"[" * 100_000]
+    raw = [struct.pack("!i", len(frame)) + frame for frame in frames]
+    # Announced lengths: too long, negative, and longer than anything in eight bytes.
+    raw += [struct.pack("!i", (1 << 31) - 1), struct.pack("!i", -2), struct.pack("!iQ", -1, 1 << 62)]
+    for content in raw:
+        ours, theirs = Pipe()
         tally.trials += 1
-        theirs.send_bytes(content)
+        os.write(theirs.fileno(), content)
         try:
             receive(ours, FROM_WORKER)
             tally.wrong.append(f"{content[:20]!r} was taken for a message")
-        except (BadFrame, PipeClosed):
+        except BadFrame:
             pass
     tally.expect(not touched.exists(), "a pickle was run")

@@ -5,6 +5,7 @@ Runs in: worker. Named by import path, `chaos.stub_engines:StubTranscriber`; tes
 Environment:
   STUB_POISON=FILE   texts, one a line: a chunk or segment that says one of them ends the process by SIGSEGV
   STUB_DOWN=FILE     while it is there, MoodyAligner cannot be loaded
+  STUB_SAYS=FILE     what SayingTranscriber says
   STUB_PACE=S        seconds that each chunk or segment takes
   STUB_HANGS=FILE    a line for every hang: the time of day, in seconds
   STUB_HUNGER=FOLDER a file in it called like the worker's role holds a number of bytes, which that worker takes, once
@@ -14,6 +15,7 @@ import contextlib
 import hashlib
 import math
 import multiprocessing
+import json
 import os
 import signal
 import struct
@@ -76,6 +78,15 @@ class StubTranscriber(EchoTranscriber):
             work_at(text)
             heard.append([Heard(chunk.start, chunk.end, text, -0.1, 0.01)])
         return heard
+
+
+class SayingTranscriber(StubTranscriber):
+    """Says what the JSON list in STUB_SAYS has for each chunk, in order."""
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        says = json.loads(Path(os.environ["STUB_SAYS"]).read_text())
+        length = float(os.environ["FAKE_CHUNK_SECONDS"])
+        return [[Heard(one.start, one.end, says[round(one.start / length)], -0.1, 0.01)] for one in chunks]
 
 
 class StubAligner(EchoAligner):
