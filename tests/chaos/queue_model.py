@@ -253,11 +253,11 @@ class QueueStory(RuleBasedStateMachine):
         self.model[job_id].status = "aligning"
 
     @precondition(lambda self: self._in("transcribing"))
-    @rule()
-    def worker_dies(self) -> None:
+    @rule(times=st.integers(1, 2))
+    def worker_dies(self, times: int) -> None:
         """Within the job: it is noted, and the job goes on."""
         (job_id,) = self._in("transcribing")
-        self.model[job_id].crashes += 1
+        self.model[job_id].crashes += times
         attempt = Attempt(role="transcriber", engine="fake", outcome="crashed", at="2026-01-02T03:04:05Z")
         self._do(self.queue.add_attempt(job_id, attempt, transcriber_crashes=self.model[job_id].crashes))
 

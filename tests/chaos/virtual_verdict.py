@@ -11,7 +11,7 @@ from contextlib import closing
 from chaos.tally import slope_of
 from chaos.virtual_world import HOUR, NIGHT_SHARE, World
 
-MOST_WAKE_UPS_OF_A_STILL_HOUR = 800
+MOST_WAKE_UPS_OF_A_STILL_HOUR = 700
 """240 heartbeats, 120 + 60 looks at folders with a pause after each; the rest is the day's own."""
 MOST_WAKE_UPS_OF_A_JOB, MOST_TURNS_OF_A_JOB = 400, 20_000
 MOST_TASKS, MOST_TIMERS = 60, 400
