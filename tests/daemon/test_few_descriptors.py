@@ -47,24 +47,23 @@ def test_a_crowd_that_takes_all_descriptors_neither_floods_the_log_nor_keeps_the
 def test_a_listener_without_descriptors_says_so_once_and_then_that_nobody_is_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with patient_listener.PatientListener(socket.AF_UNIX) as listener:
-        with socket.socket(socket.AF_UNIX) as client:
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            monkeypatch.chdir(tmp_path)
-            listener.bind("s")
-            listener.listen()
-            client.connect("s")
-            os.close(next_one := os.dup(client.fileno()))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
-            try:
-                with pytest.raises(OSError, match="Too many open files"):
-                    listener.accept()
-                with pytest.raises(BlockingIOError):
-                    listener.accept()
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            monkeypatch.setattr(patient_listener, "PATIENCE_SECONDS", 0.0)
-            eventually(lambda: _accepts(listener), 5, "it takes them again")
+    with patient_listener.PatientListener(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        monkeypatch.chdir(tmp_path)
+        listener.bind("s")
+        listener.listen()
+        client.connect("s")
+        os.close(next_one := os.dup(client.fileno()))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                listener.accept()
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        monkeypatch.setattr(patient_listener, "PATIENCE_SECONDS", 0.0)
+        eventually(lambda: _accepts(listener), 5, "it takes them again")
 
 
 def _accepts(listener: socket.socket) -> bool:
