@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.places import LONGEST_SOCKET_PATH_BYTES
+from supervisor.patient_listener import PatientListener
 
 BACKLOG = 64
 PROBE_SECONDS = 1.0
@@ -54,7 +55,7 @@ def bind(path: Path) -> socket.socket:
         )
     _own_folder(path.parent)
     _clear(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = PatientListener(socket.AF_UNIX, socket.SOCK_STREAM)
     # Private from its first moment: a chmod after the bind would leave a gap. The mask is the whole process's, but
     # another thread's file born in this instant only comes out more private.
     mask = os.umask(0o177)

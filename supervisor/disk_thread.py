@@ -7,6 +7,7 @@ of them, and with them everything else that wants one.
 """
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,7 +20,10 @@ Answer = TypeVar("Answer")
 
 
 def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
-    """What `work` returns or raises, once it does. To cancel is to stop waiting: the thread ends by itself."""
+    """What `work` returns or raises, once it does; OSError where there is no thread for it.
+
+    To cancel is to stop waiting: the thread ends by itself.
+    """
     answer: Future[Answer] = Future()
 
     def run() -> None:
@@ -30,5 +34,9 @@ def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
         except BaseException as error:  # noqa: BLE001 - carried to whoever waits, as an executor does
             answer.set_exception(error)
 
-    threading.Thread(target=run, name="disk", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="disk", daemon=True).start()
+    except RuntimeError as none_left:
+        # For whoever waits it is one more thing that a disk may say, and may not say the next time.
+        answer.set_exception(OSError(errno.EAGAIN, str(none_left)))
     return asyncio.wrap_future(answer)

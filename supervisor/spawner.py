@@ -8,6 +8,7 @@ it, alive for the sake of the others it spawned, and a new one takes over.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -47,7 +48,9 @@ class Spawner:
             async with asyncio.timeout(deadline_seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            self._thread = self._hire()
+            # No thread to be had: the calls stand behind this one until one of them finds another.
+            with contextlib.suppress(RuntimeError):
+                self._thread = self._hire()
             self._afterwards(future, undo)
             raise
         except asyncio.CancelledError:

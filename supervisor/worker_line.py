@@ -33,17 +33,21 @@ class WorkerLine:
         heard: Callable[[FromWorker], None],
         ended: Callable[[BadFrame | None], None],
     ) -> None:
-        """`heard` gets each frame in order, `ended` comes last, with what was no message if that was the reason."""
+        """`heard` gets each frame in order, `ended` comes last, with what was no message if that was the reason.
+
+        Raises RuntimeError where no thread is to be had; one that was had ends with the connection.
+        """
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._heard = heard
         self._ended = ended
         self._slots = threading.Semaphore(UNREAD_FRAMES)
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
-        self._threads = 2
+        self._threads = 0
         self._unheard = False
         for work in (self._read, self._write):
             threading.Thread(target=work, name=name, daemon=True).start()
+            self._threads += 1
 
     def send(self, message: ToWorker) -> None:
         """Hand it to the writing thread: never blocks, and says nothing of arrival."""

@@ -93,8 +93,8 @@ class WorkerProcess:
         self._stream_over = asyncio.Event()
         self._exit: asyncio.Task[int | None] | None = None
         self._exited = asyncio.Event()
-        self._loop.add_reader(process.sentinel, self._on_sentinel)
         self._line = WorkerLine(connection, f"worker-{self.pid}", self._frame_came, self._stream_ended)
+        self._loop.add_reader(process.sentinel, self._on_sentinel)
 
     @classmethod
     async def start(
@@ -123,7 +123,12 @@ class WorkerProcess:
             theirs.close()
             if not started:
                 ours.close()
-        return cls(process, ours, spawner)
+        try:
+            return cls(process, ours, spawner)
+        except RuntimeError as error:
+            # No thread for its line: it cannot be heard.
+            await spawner.call(lambda: _undo_start(process), 2 * REAP_SECONDS)
+            raise SpawnFailed(str(error)) from error
 
     def send(self, message: ToWorker) -> None:
         """Hand it to the writing thread: never blocks, and says nothing of arrival."""

@@ -17,7 +17,7 @@ from eventually import eventually
 
 ATTACH_SECONDS = 20.0
 DETACH_SECONDS = 3.0
-"""Then it is killed: it may wait for a thread that an exec has ended under its hands. The kernel lets go anyway."""
+"""Then it is killed: it may wait for a thread that an exec has ended under its hands."""
 GONE_SECONDS = 30.0
 
 

@@ -39,6 +39,8 @@ CALLS = {
 JOBS_A_ROUND = 3
 MOST_JOBS_A_CASE = 12
 """Handed over one by one until something has failed; a thread that gets to no n-th call by then has none."""
+SLOW = {"STENO_DEADLINES_PROGRESS_SECONDS": "30"}
+"""Every call goes through strace; hangs have a row of their own."""
 HEAL_SECONDS = 90.0
 NOTE_SECONDS = 30.0
 STRIKE_SECONDS = 10.0
@@ -115,7 +117,7 @@ def _recordings(place: Path, seed: int, count: int = JOBS_A_ROUND) -> list[Made]
 
 def _no_room_for_results(place: Path, seed: int, tally: Tally) -> None:
     made = _recordings(place / "recordings", seed)
-    with small_disk(place / "results", 2) as results, broken_daemon(place / "home") as daemon:
+    with small_disk(place / "results", 2) as results, broken_daemon(place / "home", **SLOW) as daemon:
         ballast = fill(results)
         ids = [daemon.submit(one.path, output_dir=str(results)) for one in made]
         for job_id in ids:
@@ -131,7 +133,7 @@ def _no_room_for_anything_of_ours(place: Path, seed: int, tally: Tally) -> None:
     made = _recordings(place / "recordings", seed)
     with (
         small_disk(place / "disk", 16) as disk,
-        broken_daemon(disk / "home", STENO_MEDIA_FREE_DISK_FLOOR_MB="1") as daemon,
+        broken_daemon(disk / "home", STENO_MEDIA_FREE_DISK_FLOOR_MB="1", **SLOW) as daemon,
     ):
         ballast = fill(disk)
         tally.faults += 1
@@ -168,7 +170,7 @@ def _room_again(daemon: BrokenDaemon, ballast: Path, ids: Sequence[int], made: S
 def _failing_disk(place: Path, failures: Sequence[Failure], seed: int, tally: Tally) -> None:
     """One daemon for most of them: it has to outlive each."""
     place.mkdir()
-    with broken_daemon(place / "home") as daemon:
+    with broken_daemon(place / "home", **SLOW) as daemon:
         for number, failure in enumerate(failures):
             recordings = place / str(number)
             made = _recordings(recordings, seed + number * 1000, MOST_JOBS_A_CASE)
@@ -202,7 +204,7 @@ def _failing_work(daemon: BrokenDaemon, place: Path, failure: Failure, made: lis
 def _failing_start(place: Path, failure: Failure, made: list[Made], tally: Tally) -> None:
     """The first calls of its life; a start that is refused is one for the service manager, and well the next time."""
     listing, ids = place / "calls", list[int]()
-    daemon = BrokenDaemon(place / "home", {})
+    daemon = BrokenDaemon(place / "home", SLOW)
     usual, daemon.command = daemon.command, under_strace(daemon, failure, listing)
     daemon.launch()
     assert daemon.process is not None

@@ -42,6 +42,8 @@ GROUP_ROOM = 256 * MB
 UID = 54_321
 """Nobody else's: the limit counts all processes of a user."""
 ROLES = ("transcriber", "aligner")
+SLOW = {"STENO_DEADLINES_PROGRESS_SECONDS": "30"}
+"""A large meal takes a while on a busy machine; hangs have a row of their own."""
 
 
 def run(trial: Trial) -> Tally:
@@ -73,7 +75,7 @@ def _descriptors(place: Path, rounds: int, seed: int, tally: Tally) -> None:
     """From the start on there are 40; then a crowd of clients takes the rest, and a worker dies."""
     usual = BrokenDaemon(place / "unused", {}).command
     command = ["prlimit", f"--nofile={DESCRIPTORS}", *usual]
-    with broken_daemon(place / "home", command) as daemon:
+    with broken_daemon(place / "home", command, **SLOW) as daemon:
         for number in range(rounds):
             with ExitStack() as crowd:
                 for _ in range(CROWD):
@@ -104,7 +106,7 @@ def _processes(place: Path, rounds: int, seed: int, tally: Tally) -> None:
     home = place / "home"
     home.mkdir()
     os.chown(home, UID, UID)
-    with broken_daemon(home, [*as_user, *usual]) as daemon:
+    with broken_daemon(home, [*as_user, *usual], **SLOW) as daemon:
         for number in range(rounds):
             _limit(daemon.pid, "nproc", _tasks_of_user(), as_user)
             tally.faults += 1
@@ -120,7 +122,7 @@ def _memory(place: Path, rounds: int, seed: int, tally: Tally) -> None:
     """A worker whose address space ends: MemoryError in the middle of its work."""
     hunger = place / "hunger"
     hunger.mkdir(parents=True)
-    with broken_daemon(place / "home", STUB_HUNGER=str(hunger)) as daemon:
+    with broken_daemon(place / "home", STUB_HUNGER=str(hunger), **SLOW) as daemon:
         for number in range(rounds):
             role = ROLES[number % len(ROLES)]
             worker = _ready(daemon, role)
@@ -136,7 +138,7 @@ def _group_memory(place: Path, rounds: int, seed: int, tally: Tally) -> None:
     """The daemon and its workers share what there is: the kernel ends the greediest, and that is never the daemon."""
     hunger = place / "hunger"
     hunger.mkdir(parents=True)
-    with broken_daemon(place / "home", STUB_HUNGER=str(hunger)) as daemon, control_group(GROUP_ROOM) as group:
+    with broken_daemon(place / "home", STUB_HUNGER=str(hunger), **SLOW) as daemon, control_group(GROUP_ROOM) as group:
         for number in range(rounds):
             role = ROLES[number % len(ROLES)]
             _ready(daemon, role)

@@ -13,9 +13,9 @@ Environment:
 
 import contextlib
 import hashlib
+import json
 import math
 import multiprocessing
-import json
 import os
 import signal
 import struct

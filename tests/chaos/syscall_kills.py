@@ -65,7 +65,9 @@ def _lives(place: Path, cases: Sequence[Case], seed: int, tally: Tally) -> None:
     recordings = place / "recordings"
     recordings.mkdir(parents=True)
     client = Client(recordings, Ledger(place / "ledger"), random.Random(seed))
-    daemon = BrokenDaemon(place / "home", {"STENO_OUTPUT_FORMATS": ",".join(FORMATS)})
+    daemon = BrokenDaemon(
+        place / "home", {"STENO_OUTPUT_FORMATS": ",".join(FORMATS), "STENO_DEADLINES_PROGRESS_SECONDS": "30"}
+    )
     usual = daemon.command
     for call, number in cases:
         tally.trials += 1

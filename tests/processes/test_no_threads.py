@@ -1,0 +1,63 @@
+"""The system allows no more threads: what wanted one fails in words, nothing is left over, and it passes.
+
+Runs in: the test process; the worker is a real child with a fake engine in the real shell.
+"""
+
+import asyncio
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+from kept_worker import ask, kept, request_for, setup_for
+
+from ipc.worker_messages import WordsAligned
+from supervisor.disk_thread import on_disk
+from supervisor.hired_threads import THREADS, hired_threads
+
+START = threading.Thread.start
+
+
+def no_thread(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("had", [0, 1])
+async def test_a_worker_that_gets_no_threads_for_its_line_is_a_failed_start_and_the_next_one_serves(
+    had: int, three_chunks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = had
+
+    def one_too_few(self: threading.Thread) -> None:
+        nonlocal left
+        if self.name.startswith("worker-"):
+            if left == 0:
+                monkeypatch.setattr(threading.Thread, "start", START)
+                no_thread(self)
+            left -= 1
+        START(self)
+
+    monkeypatch.setattr(threading.Thread, "start", one_too_few)
+    async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path) as keeper:
+        await keeper.wait_until_available()
+        assert keeper.view.last_death is not None
+        assert "can't start new thread" in keeper.view.last_death.reason
+        assert isinstance((await ask(keeper, request_for("aligner", three_chunks)))[-1], WordsAligned)
+
+
+async def test_a_look_at_a_disk_without_a_thread_fails_as_disks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(OSError, match="can't start new thread") as refused:
+        await on_disk(lambda: None)
+    assert refused.value.errno == errno.EAGAIN
+
+
+async def test_all_of_asyncios_threads_are_there_before_the_first_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hired_threads() as executor:
+        asyncio.get_running_loop().set_default_executor(executor)
+        waiting = threading.Barrier(THREADS)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            async with asyncio.timeout(10):
+                await asyncio.gather(*(asyncio.to_thread(waiting.wait) for _ in range(THREADS)))
