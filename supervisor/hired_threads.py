@@ -18,7 +18,11 @@ def hired_threads() -> ThreadPoolExecutor:
     """Raises RuntimeError where there cannot be so many."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio")
     all_there = threading.Barrier(THREADS + 1)
-    for _ in range(THREADS):
-        executor.submit(all_there.wait)
-    all_there.wait()
+    try:
+        for _ in range(THREADS):
+            executor.submit(all_there.wait)
+        all_there.wait()
+    except RuntimeError:
+        all_there.abort()  # or those that are there would wait for the others, and nobody could leave
+        raise
     return executor
