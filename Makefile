@@ -60,8 +60,9 @@ lint: $(READY)
 types: $(READY)
 	.venv/bin/mypy
 
+# Two at a time: most of them wait for a process to die or a deadline to pass.
 unit: $(READY)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # Row 16 asks a fuzzer of OpenAPI descriptions for its opinion; nothing of it enters the product.
 chaos-setup: $(TOOLS)
