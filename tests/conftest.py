@@ -16,23 +16,23 @@ from no_leftovers import no_leftovers
 # A run that a shell started in its background ignores Ctrl-C, and so would every child that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-CHAOS_SEED = pytest.StashKey[int]()
 SEED_TOLD_BY = "STENOD_CHAOS_SEED"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[CHAOS_SEED] = int(os.environ.get(SEED_TOLD_BY) or secrets.randbelow(1 << 32))
+def pytest_configure() -> None:
+    # In the environment, for the processes that xdist starts.
+    os.environ.setdefault(SEED_TOLD_BY, str(secrets.randbelow(1 << 32)))
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header() -> str:
     """Printed first: a run that dies half-way can still be repeated."""
-    return f"chaos: {SEED_TOLD_BY}={config.stash[CHAOS_SEED]}"
+    return f"chaos: {SEED_TOLD_BY}={os.environ[SEED_TOLD_BY]}"
 
 
 @pytest.fixture
-def chaos_seed(pytestconfig: pytest.Config) -> int:
+def chaos_seed() -> int:
     """All luck of the proof in small comes from it."""
-    return pytestconfig.stash[CHAOS_SEED]
+    return int(os.environ[SEED_TOLD_BY])
 
 
 @pytest.fixture
