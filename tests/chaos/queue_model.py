@@ -9,19 +9,21 @@ database's files from the midst of it all; what a disk makes of those has rows o
 """
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import structlog
+from daemon_under_test import TESTS
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -438,7 +440,7 @@ def _counted(jobs: Iterable[Model]) -> dict[str, int]:
 
 
 def tell_stories(luck: int, stories: int) -> tuple[int, str | None]:
-    """How many were told, and how the shortest bad one goes; in a process of its own."""
+    """How many were told, and how the shortest bad one goes."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     limits = settings(
         max_examples=stories,
@@ -463,12 +465,21 @@ def run(trial: Trial) -> Tally:
     tally = Tally()
     luck = trial.luck()
     each = max(1, trial.number(STORIES) // PROCESSES)
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as tellers:
-        told = [tellers.submit(tell_stories, luck.randrange(1 << 32), each) for _ in range(PROCESSES)]
-        for one in told:
-            stories, bad = one.result()
+    command = [sys.executable, "-P", "-m", "chaos.queue_model", str(each)]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    tellers = [
+        subprocess.Popen([*command, str(luck.randrange(1 << 32))], env=environment, stdout=subprocess.PIPE)
+        for _ in range(PROCESSES)
+    ]
+    for teller in tellers:
+        said, _ = teller.communicate()
+        if tally.expect(teller.returncode == 0, f"the stories ended with {teller.returncode}"):
+            stories, bad = json.loads(said.splitlines()[-1])
             tally.trials += stories
-            if bad is not None:
-                tally.wrong.append(f"a story ended badly: {bad}")
+            tally.expect(bad is None, f"a story ended badly: {bad}")
     tally.figures["steps of a story, at most"] = str(STEPS)
     return tally
+
+
+if __name__ == "__main__":
+    print(json.dumps(tell_stories(int(sys.argv[2]), int(sys.argv[1]))))

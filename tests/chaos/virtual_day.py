@@ -24,6 +24,8 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
+from daemon_under_test import TESTS
+
 from chaos.tally import Tally
 from chaos.trial import Trial
 from chaos.virtual_loop import VirtualLoop
@@ -75,7 +77,7 @@ def run(trial: Trial, tally: Tally) -> None:
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "chaos.virtual_day", *told],
-            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path[:2]), "STENO_HOME": str(home)},
+            env={**environment, "PYTHONPATH": str(TESTS), "STENO_HOME": str(home)},
             stdout=stream,
             stderr=stream,
         )
