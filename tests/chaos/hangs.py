@@ -19,6 +19,7 @@ from chaos.oracle import complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from chaos.worker_chaos import DRAIN_SECONDS, unfinished
+from supervisor.patience import OVERSLEPT_SECONDS
 
 TITLE = "Hung or slow"
 DEMAND = (
@@ -26,10 +27,10 @@ DEMAND = (
     "killed"
 )
 HANGS, SLOW, SLEEP_SECONDS = 20, 1_000, 30.0
-PROGRESS_SECONDS = 2.0
-FOUND_SECONDS = PROGRESS_SECONDS + 2.0
-FOUND_AT_A_LOOK_SECONDS = PROGRESS_SECONDS + 20.0
-"""A look is taken while other things run."""
+PROGRESS_SECONDS, PROGRESS_AT_A_LOOK_SECONDS = 2.0, 4.0
+"""The deadline for progress. A look is taken while other things run, and a worker is the last to get a core."""
+FOUND_SECONDS, FOUND_AT_A_LOOK_SECONDS = 2.0, 20.0
+"""After the deadline."""
 BACKENDS = {"transcriber": "WHISPER_BACKEND", "aligner": "ALIGNMENT_BACKEND"}
 WAYS = {
     "in native code": ("transcriber", "NativeHangTranscriber"),
@@ -39,16 +40,17 @@ WAYS = {
     "stopped, aligning": ("aligner", "StoppedAligner"),
 }
 """How → whose engine."""
-SLOW_PART = 0.4
-"""So much of what a hang may take, each chunk and each segment takes."""
+SLOW_SECONDS = 0.8
+"""For each chunk and each segment: 40 % of what a hang may take."""
 SLOW_DAEMONS, SLOW_A_DAEMON = 6, 12
 """Slow work is waiting: many can do it side by side."""
+MORE_THAN_LATE_SECONDS = OVERSLEPT_SECONDS + 1.0
 START_SECONDS = 300.0
 """For all daemons together: while others start, a worker that is well may wait longer than one that hangs may."""
 
 
 def run(trial: Trial) -> Tally:
-    """The deadline for progress is 2 s everywhere here."""
+    """All parts side by side: most of it is waiting."""
     (trial.folder / "recordings").mkdir()
     luck = trial.luck()
     hangs = trial.number(HANGS)
@@ -68,12 +70,16 @@ def run(trial: Trial) -> Tally:
             tally.wrong += one.wrong
             tally.recoveries_seconds += one.recoveries_seconds
             tally.figures |= one.figures
-    tally.figures["slow jobs"] = f"{slow}, {SLOW_PART:.0%} of the deadline each step"
+    tally.figures["slow jobs"] = f"{slow}, {SLOW_SECONDS / _progress_seconds(trial):.0%} of the deadline each step"
     return tally
 
 
 def _run(part: Callable[[], Tally]) -> Tally:
     return part()
+
+
+def _progress_seconds(trial: Trial) -> float:
+    return PROGRESS_SECONDS if trial.share >= 1 else PROGRESS_AT_A_LOOK_SECONDS
 
 
 def _ready(daemon: BrokenDaemon, all_ready: threading.Barrier) -> dict[str, int]:
@@ -91,14 +97,15 @@ def _hangs(trial: Trial, all_ready: threading.Barrier, way: str, count: int) -> 
     folder = trial.folder / engine
     folder.mkdir()
     hangs = folder / "hangs"
-    longest_seconds = FOUND_SECONDS if trial.share >= 1 else FOUND_AT_A_LOOK_SECONDS
+    after_seconds = FOUND_SECONDS if trial.share >= 1 else FOUND_AT_A_LOOK_SECONDS
+    longest_seconds = _progress_seconds(trial) + after_seconds
     with broken_daemon(
         folder / "home",
         **{BACKENDS[role]: f"chaos.stub_engines:{engine}"},
         STUB_HANGS=str(hangs),
         STENO_CRASHES_TRANSCRIBER_CRASHES_ALLOWED="0",
         STENO_CRASHES_ALIGNER_RESTARTS_ALLOWED="0",
-        STENO_DEADLINES_PROGRESS_SECONDS=str(PROGRESS_SECONDS),
+        STENO_DEADLINES_PROGRESS_SECONDS=str(_progress_seconds(trial)),
     ) as daemon:
         _ready(daemon, all_ready)
         for number in range(count):
@@ -127,8 +134,8 @@ def _slow(trial: Trial, all_ready: threading.Barrier, daemon_number: int, number
     made = [make(folder / f"{number}.wav", number, chunks=1) for number in numbers]
     with broken_daemon(
         folder / "home",
-        STUB_PACE=str(SLOW_PART * PROGRESS_SECONDS),
-        STENO_DEADLINES_PROGRESS_SECONDS=str(PROGRESS_SECONDS),
+        STUB_PACE=str(SLOW_SECONDS),
+        STENO_DEADLINES_PROGRESS_SECONDS=str(_progress_seconds(trial)),
     ) as daemon:
         before = _ready(daemon, all_ready)
         ids = [daemon.submit(one.path) for one in made]
@@ -148,14 +155,17 @@ def _slow(trial: Trial, all_ready: threading.Barrier, daemon_number: int, number
 def _asleep(trial: Trial, all_ready: threading.Barrier) -> Tally:
     """The supervisor stands still, as on a machine that sleeps; its workers have said what they had to say."""
     tally = Tally(trials=1, faults=1)
-    with broken_daemon(trial.folder / "asleep", STUB_PACE="0.2") as daemon:
+    progress_seconds = _progress_seconds(trial)
+    with broken_daemon(
+        trial.folder / "asleep", STUB_PACE="0.2", STENO_DEADLINES_PROGRESS_SECONDS=str(progress_seconds)
+    ) as daemon:
         one = make(trial.folder / "recordings" / "asleep.wav", 7, chunks=40)
         before = _ready(daemon, all_ready)
         job_id = daemon.submit(one.path)
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "busy")
         os.kill(daemon.pid, signal.SIGSTOP)
         try:
-            time.sleep(max(3 * PROGRESS_SECONDS, SLEEP_SECONDS * trial.share))
+            time.sleep(max(progress_seconds + MORE_THAN_LATE_SECONDS, SLEEP_SECONDS * trial.share))
         finally:
             os.kill(daemon.pid, signal.SIGCONT)
         job = daemon.finished(job_id)
