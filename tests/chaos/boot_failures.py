@@ -81,12 +81,13 @@ def _way(trial: Trial, name: str) -> Tally:
     if trial.share < 1:
         environment["STENO_RESTARTS_PROBE_SECONDS"] = str(watch_seconds)
     daemon = DaemonUnderTest(folder, environment)
-    daemon.start()
     try:
+        daemon.start()
         one = make(folder / "recording.wav", trial.luck(name).randrange(1 << 30))
         return _watched_and_healed(daemon, one, down, watch_seconds, trial)
     finally:
-        daemon.stop()
+        if daemon.process is not None and daemon.process.poll() is None:
+            daemon.stop()
 
 
 def _watched_and_healed(daemon: DaemonUnderTest, one: Made, down: Path, watch_seconds: float, trial: Trial) -> Tally:
