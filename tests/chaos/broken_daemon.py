@@ -74,8 +74,9 @@ def broken_daemon(home: Path, command: Sequence[str] | None = None, **environmen
     """Running; afterwards stopped, and no child is left. `command` starts it, if not the usual one."""
     daemon = BrokenDaemon(home, environment)
     daemon.command = list(command or daemon.command)
-    daemon.start()
     try:
+        # Within: one that takes too long to answer must not stay for ever.
+        daemon.start()
         yield daemon
         daemon.disarm()
         children = daemon.children()

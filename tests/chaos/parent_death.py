@@ -90,8 +90,8 @@ def run(trial: Trial) -> Tally:
 def _killed(home: Path, mood: str, recording: Path, after_seconds: float) -> Death:
     """One daemon's short life."""
     daemon = BrokenDaemon(home, {**PATIENT, **MOODS[mood]})
-    daemon.start()
     try:
+        daemon.start()
         _wait_for(daemon, mood, recording)
         if mood != "decoding a recording":
             time.sleep(after_seconds)
