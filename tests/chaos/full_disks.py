@@ -41,8 +41,8 @@ MOST_JOBS_A_CASE = 12
 """Handed over one by one until something has failed; a thread that gets to no n-th call by then has none."""
 SLOW = {"STENO_DEADLINES_PROGRESS_SECONDS": "30"}
 """Every call goes through strace; hangs have a row of their own."""
-HEAL_SECONDS = 90.0
-NOTE_SECONDS = 30.0
+HEAL_SECONDS = 300.0
+NOTE_SECONDS = 120.0
 STRIKE_SECONDS = 10.0
 REFUSED_START = (os.EX_DATAERR, os.EX_IOERR, os.EX_CANTCREAT)
 

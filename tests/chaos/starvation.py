@@ -32,8 +32,8 @@ DESCRIPTORS = 40
 CROWD = 50
 """Connections that take what is left of them."""
 STARVED_SECONDS = 1.5
-HEAL_SECONDS = 60.0
-DEATH_SECONDS = 30.0
+HEAL_SECONDS = 300.0
+DEATH_SECONDS = 120.0
 MB = 1 << 20
 MEAL = 400 * MB
 ROOM = 32 * MB

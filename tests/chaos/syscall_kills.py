@@ -36,8 +36,8 @@ MOST_AT_ONCE = 8
 """Jobs that wait or run; a client that hands over more only makes the queue long."""
 JOBS_A_LIFE = 40
 """A thread that makes no n-th call for these makes none."""
-LIFE_SECONDS = 60.0
-ORPHAN_SECONDS = 10.0
+LIFE_SECONDS = 120.0
+ORPHAN_SECONDS = 30.0
 FORMATS = ("json", "srt", "txt", "vtt", "tsv")
 """Each is one rename more: a thread gets to its sixtieth in time."""
 
