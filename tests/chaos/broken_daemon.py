@@ -79,8 +79,8 @@ def broken_daemon(home: Path, command: Sequence[str] | None = None, **environmen
     """Running; afterwards stopped, and no child is left. `command` starts it, if not the usual one."""
     daemon = BrokenDaemon(home, environment)
     daemon.command = list(command or daemon.command)
-    daemon.start()
     try:
+        daemon.start()
         yield daemon
         daemon.disarm()
         children = daemon.children()
