@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def _outcome(number: int, seed: int, share: float) -> Outcome:
     outcome = Outcome(number, row.title, row.demand, tally, time.monotonic() - began, seed, share, date)
     if share == 1.0:
         RESULTS.write_text(results_page(remember(outcome, OUTCOMES), len(ROWS)), encoding="utf-8")
-    _say(f"  {'held' if tally.holds else 'MISSED'} after {outcome.seconds:.0f} s: {tally}")
+    told = replace(tally, recoveries_seconds=[])
+    _say(f"  {'held' if tally.holds else 'MISSED'} after {outcome.seconds:.0f} s: {told}")
     return outcome
 
 
