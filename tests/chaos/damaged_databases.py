@@ -4,26 +4,41 @@ Runs in: the chaos run.
 """
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from daemon_under_test import DaemonUnderTest
+
+from chaos.media_corpus import BEREFT
 from chaos.tally import Tally
 from chaos.trial import Trial
 from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
+from supervisor.database_file import APPLICATION_ID, SCHEMA_SCRIPTS
 from supervisor.job import FileIdentity
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
 from supervisor.job_queue import JobQueue
 
 TITLE = "Damaged databases"
-DEMAND = "200 cases: opened with everything that was acknowledged, or refused with every byte kept"
+DEMAND = (
+    "200 cases: opened with everything that was acknowledged, or refused with every byte kept; the daemon ends with "
+    "the code for wrong data and says which file"
+)
 CASES, JOBS = 200, 60
 HEADER_BYTES = 100
+END_SECONDS = 30.0
+IDENTITY = '{"device":1,"inode":2,"size":3,"mtime_ns":4,"sha256":null}'
+OLD_JOB = f"""
+    INSERT INTO jobs (id, path, created_at, options, status, identity)
+    VALUES (?, ?, ?, '{{}}', 'waiting', '{IDENTITY}')
+"""
 
 
 def run(trial: Trial) -> Tally:
@@ -57,7 +72,35 @@ def run(trial: Trial) -> Tally:
             tally.lost += len(missing)
             tally.wrong.append(f"{name}: {len(missing)} jobs are gone without a word")
         shutil.rmtree(place)
+    for refused in (of_the_future, of_another_program, no_database, read_only):
+        _the_daemon_says_so(trial.folder / refused.__name__, whole, refused, luck, tally)
     return tally
+
+
+def _the_daemon_says_so(
+    home: Path, whole: Path, damage: Callable[[Path, random.Random], bool], luck: random.Random, tally: Tally
+) -> None:
+    """A real one: it ends with the code for wrong data, one line of why, and the file as it was."""
+    shutil.copytree(whole, home / "state")
+    file = home / "state" / "jobs.sqlite3"
+    damage(file, luck)
+    before = file.read_bytes()
+    daemon = DaemonUnderTest(home, {})
+    # Root may write what nobody may.
+    daemon.command = [*(BEREFT if os.getuid() == 0 and shutil.which("setpriv") else ()), *daemon.command]
+    daemon.launch()
+    assert daemon.process is not None
+    tally.trials += 1
+    try:
+        code = daemon.process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        code = None
+    told = daemon.log.read_text()
+    tally.expect(code == os.EX_DATAERR, f"{damage.__name__}: the daemon ended with {code}: {told[-300:]}")
+    tally.expect(str(file) in told, f"{damage.__name__}: the daemon does not say which file: {told[-300:]}")
+    tally.expect("Traceback" not in told, f"{damage.__name__}: {told[-300:]}")
+    tally.expect(file.read_bytes() == before, f"{damage.__name__}: the daemon changed the file")
 
 
 def cut_log(file: Path, luck: random.Random) -> bool:
@@ -115,6 +158,28 @@ def no_database(file: Path, luck: random.Random) -> bool:
     return True
 
 
+def of_the_past(file: Path, luck: random.Random) -> bool:
+    """Made by an older stenod, of any version there was; its jobs are brought along."""
+    version = luck.randrange(1, len(SCHEMA_SCRIPTS))
+    with closing(sqlite3.connect(file)) as new:
+        new.execute("PRAGMA journal_mode = DELETE")
+        jobs = new.execute("SELECT id, path, created_at FROM jobs").fetchall()
+    file.unlink()
+    with closing(sqlite3.connect(file)) as old:
+        for script in SCHEMA_SCRIPTS[:version]:
+            old.executescript(script.read_text("utf-8"))
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute(f"PRAGMA user_version = {version}")
+        old.executemany(OLD_JOB, jobs)
+        old.commit()
+    return False
+
+
+def read_only(file: Path, luck: random.Random) -> bool:
+    file.chmod(0o400)
+    return False
+
+
 def untouched(file: Path, luck: random.Random) -> bool:
     return False
 
@@ -123,7 +188,7 @@ DAMAGES: dict[str, Callable[[Path, random.Random], bool]] = {
     damage.__name__.replace("_", " "): damage
     for damage in (
         *(cut_log, flip_in_log, no_log, flip_a_byte, wipe_a_page, cut_file),
-        *(of_the_future, of_another_program, no_database, untouched),
+        *(of_the_future, of_the_past, of_another_program, no_database, untouched),
     )
 }
 """What is done to the file → whether jobs may be missing if it is opened all the same."""

@@ -49,8 +49,8 @@ def run(trial: Trial) -> Tally:
     home = trial.folder / "home"
     home.mkdir()
     daemon = DaemonUnderTest(home, REAL)
-    daemon.start()
     try:
+        daemon.start()
         _both_are_ready(daemon)
         began = time.monotonic()
         undisturbed = _segments(daemon.finished(daemon.submit(_copy(home, "undisturbed")), JOB_SECONDS))
