@@ -3,43 +3,13 @@
 Runs in: the chaos run.
 """
 
-import json
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from chaos.tally import Tally
+from chaos.outcomes import Outcome
 
 MOST_SENTENCES = 10
 """Of what went wrong in a row; the run itself prints all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A row that was run."""
-
-    number: int
-    title: str
-    demand: str
-    tally: Tally
-    seconds: float
-    seed: int
-    share: float
-    date: str
-    """UTC, to the minute."""
-
-
-def remember(outcome: Outcome, file: Path) -> list[Outcome]:
-    """All rows that were ever run in full, each as it came out last; written down in `file`."""
-    known: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    outcomes = [
-        Outcome(**{**one, "tally": Tally(**one["tally"])}) for one in known if one["number"] != outcome.number
-    ]
-    outcomes = sorted([*outcomes, outcome], key=lambda one: one.number)
-    file.write_text(json.dumps([asdict(one) for one in outcomes]) + "\n", encoding="utf-8")
-    return outcomes
 
 
 def results_page(outcomes: Sequence[Outcome], of: int) -> str:
@@ -55,7 +25,7 @@ def _lines(outcomes: Sequence[Outcome], of: int) -> Iterator[str]:
         yield f"> **Only a look:** {min(outcome.share for outcome in outcomes):.0%} of the plan's numbers."
         yield ""
     minutes = sum(outcome.seconds for outcome in outcomes) / 60
-    yield f"Written by `make chaos`: {held} of {of} rows held, {minutes:.0f} minutes, on"
+    yield f"Written by `make chaos`: {held} of {of} rows held, {minutes:.0f} minutes of rows in two lanes, on"
     yield f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}."
     yield "A chance is the 95 % upper bound that zero failures in so many trials allow."
     yield ""

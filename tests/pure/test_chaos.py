@@ -4,10 +4,13 @@ import random
 from pathlib import Path
 
 import pytest
+from chaos.__main__ import LANES
 from chaos.disk_story import Call, Disk, after_the_cut, apply, read_calls
 from chaos.ledger import Ledger
 from chaos.oracle import complaint, complaint_about_files, make
-from chaos.results_page import Outcome, remember, results_page
+from chaos.outcomes import Outcome, known_outcomes, remember
+from chaos.results_page import results_page
+from chaos.rows import ROWS
 from chaos.tally import Tally, slope_of
 from chaos.trial import Trial
 
@@ -96,6 +99,11 @@ def test_a_row_that_is_run_again_replaces_its_own_line_and_no_other(tmp_path: Pa
     missed, held = an_outcome(1, Tally(trials=1, lost=1)), an_outcome(1, Tally(trials=1))
     assert remember(missed, file) == [missed, second]
     assert remember(held, file) == [held, second]
+    assert known_outcomes(file) == [held, second]
+
+
+def test_every_row_has_its_lane() -> None:
+    assert sorted(row for lane in LANES for row in lane) == sorted(ROWS)
 
 
 def test_luck_is_the_same_for_the_same_seed_whatever_else_draws(tmp_path: Path) -> None:
