@@ -65,7 +65,7 @@ def run(trial: Trial) -> Tally:
 
 
 class Client(threading.Thread):
-    """Hands recordings over, one after the other, each until the daemon has acknowledged it."""
+    """Hands recordings over, one after the other, each until the daemon says that it has it."""
 
     def __init__(self, daemon: BrokenDaemon, wanted: Sequence[Made], ledger: Ledger, pause_seconds: float) -> None:
         super().__init__(name="client", daemon=True)
@@ -77,11 +77,23 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         for path in self.made:
+            handed_over = False
             while not self.over.wait(self._pause_seconds):
                 try:
-                    answer = self._daemon.post("/v1/jobs", {"path": str(path)})
-                except httpx.TransportError:
-                    continue  # Nobody knows whether it arrived: it is handed over again.
-                if answer.is_success:
-                    self._ledger.acknowledge(int(answer.json()["id"]), path)
+                    job_id = self._newest(path) if handed_over else None
+                    handed_over = True
+                    job_id = self._post(path) if job_id is None else job_id
+                except httpx.HTTPError:
+                    continue
+                if job_id is not None:
+                    self._ledger.acknowledge(job_id, path)
                     break
+
+    def _newest(self, path: Path) -> int | None:
+        """The last job, if it is this recording's: the daemon was killed before it could say that it has it."""
+        (newest,) = self._daemon.get("/v1/jobs", limit=1) or [None]
+        return newest["id"] if newest is not None and newest["path"] == str(path) else None
+
+    def _post(self, path: Path) -> int | None:
+        answer = self._daemon.post("/v1/jobs", {"path": str(path)})
+        return int(answer.json()["id"]) if answer.is_success else None
