@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from chaos.virtual_day import Clock
 from chaos.virtual_loop import VirtualLoop, threads_counted
+from chaos.virtual_processes import in_place_of_processes
 from chaos.virtual_verdict import LOG_BYTES
-from chaos.virtual_workers import in_place_of_processes
 from chaos.virtual_world import Holder, World
 from config import logs
 from supervisor import __main__ as supervisor

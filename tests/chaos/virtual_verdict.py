@@ -9,7 +9,8 @@ from collections import Counter
 from contextlib import closing
 
 from chaos.tally import slope_of
-from chaos.virtual_world import HOUR, NIGHT_SHARE, World
+from chaos.virtual_findings import HOUR
+from chaos.virtual_world import NIGHT_SHARE, World
 
 MOST_WAKE_UPS_OF_A_STILL_HOUR = 700
 """240 heartbeats, 120 + 60 looks at folders with a pause after each; the rest is the day's own."""

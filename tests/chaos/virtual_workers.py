@@ -2,9 +2,8 @@
 
 Runs in: the virtual day's process.
 
-They stand behind `supervisor.worker_process`: in the places of multiprocessing's spawn context, of the pipe's two
-threads, and of `os.kill`. What a keeper does to a process, it does to these. Their words are those of the stub
-engines, so the oracle knows every result; the time that work takes is as long as they say.
+What a keeper does to a process, it does to these (`chaos.virtual_processes`). What they do for a request is done by
+`chaos.virtual_engine`; how it goes, and how it goes wrong, is theirs.
 """
 
 import asyncio
@@ -12,25 +11,16 @@ import itertools
 import os
 import random
 import signal
-import wave
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Literal, NoReturn, assert_never
+from typing import Literal, NoReturn, assert_never
 
-import numpy as np
-from fake_engines import EchoAligner
-
-from chaos.oracle import CHUNK_SECONDS, RATE
-from chaos.stub_engines import text_of
+from chaos.virtual_engine import Told, VirtualEngine
 from ipc.pipe import BadFrame
-from ipc.transcript import Segment
 from ipc.worker_messages import (
     Align,
-    AudioDecoded,
     Cancel,
     Decode,
     FromWorker,
@@ -42,23 +32,17 @@ from ipc.worker_messages import (
     RequestFailed,
     Rested,
     Role,
-    SegmentsTranscribed,
     Stop,
     ToWorker,
     Transcribe,
-    TranscriptionFinished,
-    WordsAligned,
     WorkerSetup,
 )
-from supervisor.canary_flight import CLIP, CLIP_SECONDS
 
 FIRST_PID = 1 << 24
 """No process of any system has such a number."""
 BEAT_SECONDS = 20.0
 """Between two words of a worker that works."""
-LOAD_SECONDS, DECODE_SECONDS, CHUNK_WORK_SECONDS, SEGMENT_WORK_SECONDS = (4, 25), (1, 8), (5, 60), (1, 4)
-CANARY_WORK_SECONDS = (0, 1)
-REST_SECONDS = 0.3
+LOAD_SECONDS, REST_SECONDS = (4, 25), 0.3
 BORN_BYTES, GROWN_BYTES = 200_000_000, (0, 4_000_000)
 
 Weather = Literal["fair", "down", "missing"]
@@ -81,10 +65,6 @@ class Fates:
     """To the polite stop and to SIGTERM."""
 
 
-class Told(Exception):
-    """Asked to give up what it does."""
-
-
 class VirtualWorkers:
     """All that ever lived."""
 
@@ -96,16 +76,6 @@ class VirtualWorkers:
         self.innocent: list[str] = []
         """Killed though they neither hung nor had been asked to leave."""
         self._pids = itertools.count(FIRST_PID)
-
-    def Pipe(self, duplex: bool) -> tuple["End", "End"]:
-        theirs = End()
-        return End(theirs), theirs
-
-    def Process(self, target: object, args: tuple[Any, ...], name: str, daemon: bool) -> "VirtualWorker":
-        setup, theirs, _ = args
-        worker = VirtualWorker(self, WorkerSetup.model_validate_json(setup))
-        theirs.worker = worker
-        return worker
 
     def kill(self, pid: int, number: signal.Signals) -> None:
         """Raises ProcessLookupError."""
@@ -124,37 +94,6 @@ class VirtualWorkers:
         return pid
 
 
-class End:
-    """An end of a pipe that nothing goes through."""
-
-    def __init__(self, other: "End | None" = None) -> None:
-        self.other = other
-        self.worker: VirtualWorker
-
-    def close(self) -> None:
-        """There is nothing."""
-
-
-class VirtualLine:
-    """Stands where WorkerLine stands, without its threads."""
-
-    def __init__(
-        self, end: End, name: str, heard: Callable[[FromWorker], None], ended: Callable[[BadFrame | None], None]
-    ) -> None:
-        assert end.other is not None
-        self._worker = end.other.worker
-        self._worker.begin(heard, ended)
-
-    def send(self, message: ToWorker) -> None:
-        self._worker.is_told(message)
-
-    def took_one(self) -> None:
-        """There is always room."""
-
-    def hang_up(self) -> None:
-        """Nobody listens any more."""
-
-
 class VirtualWorker:
     """One life. Stands where multiprocessing's process stands."""
 
@@ -167,8 +106,8 @@ class VirtualWorker:
         self._all = all_of_them
         self._luck = all_of_them.fates.luck
         self._setup = setup
+        self._engine = VirtualEngine(self._work, self._say)
         self._hangs = False
-        self._is_canary = False
         self._asked_to_leave = False
         self._deaf = self._luck.random() < all_of_them.fates.deaf
         self._bytes = BORN_BYTES
@@ -274,15 +213,7 @@ class VirtualWorker:
 
     async def _serve(self, request: Request) -> None:
         try:
-            match request:
-                case Decode():
-                    final: FromWorker = await self._decode(request)
-                case Transcribe():
-                    final = await self._transcribe(request)
-                case Align():
-                    final = await self._align(request)
-                case _:
-                    assert_never(request)
+            final = await self._engine.serve(request)
         except Told:
             final = RequestFailed(request_id=request.request_id, code="cancelled", message="given up", hint="none")
         self._say(final)
@@ -324,56 +255,3 @@ class VirtualWorker:
                             raise Told
             left -= beat
             self._say(Progress(request_id=request_id, phase=phase, footprint_bytes=self._bytes))
-
-    # --- its work --------------------------------------------------------------------------------------------
-
-    async def _decode(self, request: Decode) -> FromWorker:
-        await self._work(request, "decoding", DECODE_SECONDS)
-        try:
-            self._is_canary = Path(request.path) == CLIP
-            return AudioDecoded(request_id=request.request_id, seconds=_decoded(request.path, Path(request.pcm_path)))
-        except OSError as error:
-            return RequestFailed(request_id=request.request_id, code="not_media", message=str(error), hint="none")
-
-    async def _transcribe(self, request: Transcribe) -> FromWorker:
-        sound = np.fromfile(request.pcm_path, dtype="<i2")
-        length = round(CHUNK_SECONDS * RATE)
-        number = request.first_segment_id
-        for first in range(round(request.start_at_seconds * RATE), len(sound), length):
-            await self._work(request, "transcribing", CANARY_WORK_SECONDS if self._is_canary else CHUNK_WORK_SECONDS)
-            part = sound[first : first + length]
-            start, end = first / RATE, (first + len(part)) / RATE
-            heard = Segment(
-                id=number, start=start, end=end, text=text_of(part.astype(np.float32) / np.float32(32768))
-            )
-            self._say(SegmentsTranscribed(request_id=request.request_id, segments=(heard,), done_seconds=end))
-            number += 1
-        return TranscriptionFinished(request_id=request.request_id, speech_seconds=len(sound) / RATE)
-
-    async def _align(self, request: Align) -> FromWorker:
-        words = {}
-        aligner = EchoAligner()
-        aligner.pace_seconds, aligner.done = 0.0, 0
-        for segment in request.segments:
-            await self._work(request, "aligning", SEGMENT_WORK_SECONDS)
-            words[segment.id] = aligner.align(np.zeros(0, dtype=np.float32), segment, request.language)
-        return WordsAligned(request_id=request.request_id, words=words)
-
-
-def _decoded(recording: str, pcm: Path) -> float:
-    """Seconds of audio, on disk from now on. Raises OSError."""
-    try:
-        with wave.open(recording, "rb") as sound:
-            samples = sound.readframes(sound.getnframes())
-    except wave.Error:
-        # The canary is no WAV file; it gets the length that it promises.
-        samples = bytes(2 * round(CLIP_SECONDS * RATE))
-    half = Path(f"{pcm}.part")
-    half.write_bytes(samples)
-    half.rename(pcm)
-    return len(samples) / 2 / RATE
-
-
-def in_place_of_processes(workers: VirtualWorkers) -> dict[str, object]:
-    """What takes which name's place in `supervisor.worker_process`."""
-    return {"SPAWN": workers, "WorkerLine": VirtualLine, "os": SimpleNamespace(kill=workers.kill)}

@@ -1,4 +1,4 @@
-"""Everything around the supervisor of the virtual day: who hands over, who listens, what breaks, and when.
+"""Everything around the supervisor of the virtual day: who hands over, who listens, and when something breaks.
 
 Runs in: the virtual day's process.
 """
@@ -14,58 +14,24 @@ import sys
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-
 from chaos.oracle import Made, complaint_about_files, make
+from chaos.virtual_caller import Caller
+from chaos.virtual_findings import HOUR, Found, Hour
 from chaos.virtual_loop import VirtualLoop
+from chaos.virtual_troubles import Troubles
 from chaos.virtual_workers import Fates, VirtualWorkers
 
-HOUR = 3600.0
 NIGHT_SHARE, LAST_HOUR = 0.25, 1.0
 API_EVERY, FOLDER_EVERY, PEOPLE_EVERY = 480.0, 600.0, 900.0
-ASLEEP_SECONDS = 1800.0
-EXPECTED = {200, 201, 400, 404, 409, 503, 507}
-"""400: its disk is away; 409: too late, or too early; 503 and 507: the disk is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """What the supervisor has at the end of an hour, and what it did in it."""
-
-    jobs_done: int
-    wake_ups: int
-    turns: int
-    tasks: int
-    threads: int
-    timers: int
-    blocks: int
-
-
-@dataclass(slots=True)
-class Found:
-    """What is told to the row."""
-
-    jobs: int = 0
-    faults: int = 0
-    lost: int = 0
-    changed: int = 0
-    duplicated: int = 0
-    wrong: list[str] = field(default_factory=list)
-    figures: dict[str, str] = field(default_factory=dict)
-
-    def expect(self, truth: object, otherwise: str) -> None:
-        if not truth:
-            self.wrong.append(otherwise)
 
 
 class World:
-    """Everything around the supervisor: who hands over, who listens, what breaks."""
+    """Everything around the supervisor: who hands over, who listens."""
 
     def __init__(self, home: Path, hours: float, seed: int) -> None:
         self.home = home
@@ -84,9 +50,18 @@ class World:
         self.looks = array("d")
         self.holders: list[Holder] = []
         self.heartbeats = array("d")
-        self.disk_is_full = False
-        self.slept: list[tuple[float, float]] = []
+        self.socket = home / "run" / "stenod.sock"
+        self.caller = Caller(self.socket, self.found)
+        self.troubles = Troubles(home, self.luck, self.workers, self.caller, self.found)
         self.loop: VirtualLoop
+
+    @property
+    def disk_is_full(self) -> bool:
+        return self.troubles.disk_is_full
+
+    @property
+    def slept(self) -> list[tuple[float, float]]:
+        return self.troubles.slept
 
     # --- its course ------------------------------------------------------------------------------------------
 
@@ -131,20 +106,12 @@ class World:
 
     async def _submit(self) -> None:
         made = self._recording(self.home / "recordings")
-        answer = await self._ask_until_taken("/v1/jobs", {"path": str(made.path), "options": {}})
+        answer = await self.caller.ask_until_taken("/v1/jobs", {"path": str(made.path), "options": {}})
         if self.luck.random() < 0.05:
             await asyncio.sleep(self.luck.uniform(0, 200))
             job_id = answer.json()["id"]
-            if (await self._ask("POST", f"/v1/jobs/{job_id}/cancel")).is_success:
-                await self._ask_until_taken(f"/v1/jobs/{job_id}/retry")
-
-    async def _ask_until_taken(self, path: str, body: object = None) -> httpx.Response:
-        """While the disk is full, no is the right answer."""
-        while True:
-            answer = await self._ask("POST", path, body)
-            if answer.is_success:
-                return answer
-            await asyncio.sleep(60)
+            if (await self.caller.ask("POST", f"/v1/jobs/{job_id}/cancel")).is_success:
+                await self.caller.ask_until_taken(f"/v1/jobs/{job_id}/retry")
 
     async def _into_folders(self) -> None:
         await self._during_work(FOLDER_EVERY, self._drop)
@@ -173,66 +140,7 @@ class World:
     async def _retry_the_quarantined(self) -> None:
         for job_id, status in list(self.statuses.items()):
             if status in ("failed", "cancelled"):
-                await self._ask("POST", f"/v1/jobs/{job_id}/retry")
-
-    # --- what breaks -----------------------------------------------------------------------------------------
-
-    async def _troubles(self) -> None:
-        """One after the other, so that each shows what it does."""
-        troubles: Sequence[Callable[[float], Coroutine[Any, Any, None]]] = (
-            self._aligner_down,
-            self._model_missing,
-            self._disk_full,
-            self._folder_away,
-            self._machine_asleep,
-            self._transcriber_down,
-        )
-        await self._until(self.length * NIGHT_SHARE + 600)
-        span = (self.length * (1 - NIGHT_SHARE) - LAST_HOUR * HOUR - 1200) / len(troubles)
-        for trouble in troubles:
-            ends = self.loop.now + span
-            self.found.faults += 1
-            await trouble(min(0.4 * span, HOUR))
-            await self._until(ends)
-
-    async def _aligner_down(self, seconds: float) -> None:
-        self.fates.weather["aligner"] = "down"
-        await self._ask("POST", "/v1/workers/aligner/restart")
-        await asyncio.sleep(seconds)
-        self.fates.weather["aligner"] = "fair"
-
-    async def _transcriber_down(self, seconds: float) -> None:
-        self.fates.weather["transcriber"] = "down"
-        await self._ask("POST", "/v1/workers/transcriber/restart")
-        await asyncio.sleep(seconds)
-        self.fates.weather["transcriber"] = "fair"
-
-    async def _model_missing(self, seconds: float) -> None:
-        self.fates.weather["transcriber"] = "missing"
-        await self._ask("POST", "/v1/workers/transcriber/restart")
-        await asyncio.sleep(seconds)
-        self.fates.weather["transcriber"] = "fair"
-
-    async def _disk_full(self, seconds: float) -> None:
-        self.disk_is_full = True
-        await asyncio.sleep(seconds / 2)
-        self.disk_is_full = False
-
-    async def _folder_away(self, seconds: float) -> None:
-        disk, drawer = self.home / "disk", self.home / "drawer"
-        disk.rename(drawer)
-        await asyncio.sleep(seconds)
-        drawer.rename(disk)
-
-    async def _machine_asleep(self, seconds: float) -> None:
-        """While a worker works: nobody may be killed for what the clock says afterwards."""
-        ends = self.loop.now + seconds
-        for _ in range(3):
-            while not self.workers.anybody_works and self.loop.now < ends:  # noqa: ASYNC110  nobody tells us
-                await asyncio.sleep(5)
-            self.slept.append((self.loop.now, self.loop.now + ASLEEP_SECONDS))
-            self.loop.oversleep(ASLEEP_SECONDS)
-            await asyncio.sleep(self.luck.uniform(200, 600))
+                await self.caller.ask("POST", f"/v1/jobs/{job_id}/retry")
 
     async def _people(self) -> None:
         """They look, pause, reload, restart, unload."""
@@ -250,27 +158,22 @@ class World:
         )
 
         async def next_one() -> None:
-            await self._ask(*next(asks))
+            await self.caller.ask(*next(asks))
             os.kill(os.getpid(), signal.SIGHUP)
 
         await self._during_work(PEOPLE_EVERY, next_one)
-        await self._ask("POST", "/v1/queue/resume")
+        await self.caller.ask("POST", "/v1/queue/resume")
 
-    async def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
-        socket = httpx.AsyncHTTPTransport(uds=str(self.home / "run" / "stenod.sock"), verify=False)
-        async with httpx.AsyncClient(transport=socket, base_url="http://steno", timeout=900) as client:
-            answer = await client.request(method, path, json=body)
-        self.found.expect(
-            answer.status_code in EXPECTED, f"{method} {path}: {answer.status_code} {answer.text[:200]}"
-        )
-        return answer
+    async def _troubles(self) -> None:
+        await self._until(self.length * NIGHT_SHARE + 600)
+        await self.troubles.happen(self.loop, self.length * (1 - NIGHT_SHARE) - LAST_HOUR * HOUR - 1200)
 
     # --- who listens -----------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        while not (self.home / "run" / "stenod.sock").exists():  # noqa: ASYNC110  nobody tells us
+        while not self.socket.exists():  # noqa: ASYNC110  nobody tells us
             await asyncio.sleep(0.1)
-        reader, writer = await asyncio.open_unix_connection(str(self.home / "run" / "stenod.sock"), limit=1 << 20)
+        reader, writer = await asyncio.open_unix_connection(str(self.socket), limit=1 << 20)
         writer.write(b"GET /v1/events HTTP/1.1\r\nhost: steno\r\n\r\n")
         while line := await reader.readline():
             if line.startswith(b":"):
