@@ -13,10 +13,15 @@ TranscriptTiming = Literal["word", "mixed", "segment"]
 SCHEMA_VERSION = 1
 
 
+FORGETFUL = ConfigDict(cache_strings="keys")
+"""For whatever reads JSON: pydantic would keep the last 16,384 short strings, each job's own and the words of a
+recording among them, for the case that they come again."""
+
+
 class Value(BaseModel):
     """A frozen value that refuses unknown fields, NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, **FORGETFUL)
 
 
 class Word(Value):

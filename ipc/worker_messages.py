@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ipc.transcript import Segment, Value, Word
+from ipc.transcript import FORGETFUL, Segment, Value, Word
 
 Role = Literal["transcriber", "aligner"]
 Task = Literal["transcribe", "translate"]
@@ -221,5 +221,7 @@ ToWorker = Request | Cancel | Stop
 FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | RequestFailed
 FromWorker = Ready | LoadFailed | Rested | Progress | LanguageFound | SegmentsTranscribed | FinalReply
 
-TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")])
-FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])
+TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")], config=FORGETFUL)
+FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(
+    Annotated[FromWorker, Field(discriminator="kind")], config=FORGETFUL
+)

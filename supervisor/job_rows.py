@@ -10,13 +10,13 @@ from typing import Any, TypedDict
 from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
-from ipc.transcript import TranscriptTiming
+from ipc.transcript import FORGETFUL, TranscriptTiming
 from supervisor.job import FileIdentity, Job, WrittenFile, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
-ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
-OUTPUTS = TypeAdapter(dict[Format, WrittenFile])
-ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None)
+ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
+OUTPUTS = TypeAdapter(dict[Format, WrittenFile], config=FORGETFUL)
+ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None, config=FORGETFUL)
 
 
 class JobChanges(TypedDict, total=False):
