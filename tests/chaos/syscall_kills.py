@@ -37,6 +37,8 @@ MOST_AT_ONCE = 8
 JOBS_A_LIFE = 40
 """A thread that makes no n-th call for these makes none."""
 LIFE_SECONDS = 120.0
+PAUSE_SECONDS = 0.1
+"""Between two looks of a client; what it asks is most of what four traced daemons have to do."""
 ORPHAN_SECONDS = 30.0
 FORMATS = ("json", "srt", "txt", "vtt", "tsv")
 """Each is one rename more: a thread gets to its sixtieth in time."""
@@ -123,9 +125,9 @@ class Client:
                 elif waiting == 0:
                     break
                 else:
-                    time.sleep(0.02)
+                    time.sleep(PAUSE_SECONDS)
             except httpx.TransportError:
-                time.sleep(0.02)
+                time.sleep(PAUSE_SECONDS)
         killed = daemon.process.poll() is not None
         if not killed:
             daemon.stop()
