@@ -37,7 +37,8 @@ def test_a_daemon_knows_from_the_first_second_how_long_a_job_and_the_queue_will_
         running = eventually(lambda: daemon.get("/v1/status")["running"], 10, "a job begins")
         assert running[0]["eta_seconds"] > 0 and running[0]["share"] is not None
         daemon.finished(last)
-        assert daemon.get("/v1/status")["queue"]["eta_seconds"] is None
+        # A job is done on the disk a moment before it is off the board.
+        eventually(lambda: daemon.get("/v1/status")["queue"]["eta_seconds"] is None, 10, "nothing is left to do")
 
 
 def test_without_alignment_the_bar_does_not_wait_for_words() -> None:

@@ -165,15 +165,15 @@ def test_how_a_folder_is_watched_is_changed_kept_and_refused_over_the_socket() -
         view = watch(daemon, rec, **how)
         assert (view["include"], view["failed"], view["polling"]) == (["*.m4a"], str(rec / "failed"), False)
         assert view["options"]["replacements"] == {"Kate": "Käthe"}
-        for wrong, word in [
-            ({"options": {"output_name": "all the same"}}, "{stem}"),
-            ({"done": str(rec)}, "other folders"),
-            ({"options": {"formats": ["exe"]}}, "formats"),
-            ({"include": ["~/x"]}, "include"),
-            ({"colour": "red"}, "colour"),
+        for wrong, code, word in [
+            ({"options": {"output_name": "all the same"}}, 400, "{stem}"),
+            ({"done": str(rec)}, 400, "other folders"),
+            ({"options": {"formats": ["exe"]}}, 422, "formats"),
+            ({"include": ["~/x"]}, 400, "include"),
+            ({"colour": "red"}, 422, "colour"),
         ]:
             answer: httpx.Response = daemon.post("/v1/watches", {"path": str(rec), **wrong})
-            assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+            assert (answer.status_code, answer.headers["content-type"]) == (code, "application/problem+json")
             assert word in answer.json()["detail"]
             assert answer.json()["hint"]
         daemon.stop()

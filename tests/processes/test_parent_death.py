@@ -16,11 +16,6 @@ from no_leftovers import lives
 GONE_SECONDS = 2.0
 
 SUPERVISOR = """
-import asyncio, sys
-from pathlib import Path
-from config.logs import start_logging
-from kept_worker import ask, kept, request_for, setup_for
-
 async def main(fake, pcm):
     async with kept([setup_for("aligner", fake, pcm.parent)], pcm.parent) as keeper:
         if fake == "HangOnLoad":
@@ -35,6 +30,12 @@ async def main(fake, pcm):
         await asyncio.sleep(60)
 
 if __name__ == "__main__":
+    # Here: a worker imports the script that spawned it, before anything of ours runs in it.
+    import asyncio, sys
+    from pathlib import Path
+    from config.logs import start_logging
+    from kept_worker import ask, kept, request_for, setup_for
+
     start_logging("error", True)  # To stderr: stdout is for the pid.
     asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 """
