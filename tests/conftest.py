@@ -9,12 +9,17 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from no_leftovers import no_leftovers
 
 # A run that a shell started in its background ignores Ctrl-C, and so would every child that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more about what else the machine does than about us.
+hypothesis.settings.register_profile("stenod", deadline=None)
+hypothesis.settings.load_profile("stenod")
 
 SEED_TOLD_BY = "STENOD_CHAOS_SEED"
 
