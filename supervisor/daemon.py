@@ -33,7 +33,7 @@ from supervisor.crash_reports import CrashReports
 from supervisor.errands import Errands
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk
-from supervisor.hired_threads import hired_threads
+from supervisor.hired_threads import hired_threads, wait_for_children_without_threads
 from supervisor.intake import Intake
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
@@ -94,6 +94,7 @@ class Daemon:
         """Until SIGTERM, SIGINT, or a failed sync. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
         settings, places = self._settings, self._places
         asyncio.get_running_loop().set_default_executor(hired_threads())
+        wait_for_children_without_threads()
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""asyncio's threads, all there before anybody needs one.
+"""asyncio's threads, all there before anybody needs one, and none where it can do without.
 
 Runs in: supervisor.
 
@@ -6,7 +6,9 @@ asyncio hires them one by one as work comes. Where the system allows no more, to
 work on a job or a folder could know how to answer; so a daemon has them from its start, or does not start.
 """
 
+import asyncio
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,3 +28,12 @@ def hired_threads() -> ThreadPoolExecutor:
         all_there.abort()  # or those that are there would wait for the others, and nobody could leave
         raise
     return executor
+
+
+def wait_for_children_without_threads() -> None:
+    """On the running loop, as Python 3.12 does by itself: 3.11 would hire a thread for each child, and raise where
+    there is none."""
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)

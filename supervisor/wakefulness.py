@@ -103,8 +103,8 @@ class Wakefulness:
         argv = holder(sys.platform, os.getpid())
         try:
             return await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
-        except OSError as error:
-            self._complain("keep_awake_unavailable", program=argv[0], error=error.strerror)
+        except (OSError, RuntimeError) as error:  # RuntimeError: on macOS, no thread to wait for it in
+            self._complain("keep_awake_unavailable", program=argv[0], error=str(error))
             return None
 
     def _complain(self, event: str, **facts: object) -> None:

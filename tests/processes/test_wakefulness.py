@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from eventually import eventually, eventually_async
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from supervisor.hired_threads import wait_for_children_without_threads
 from supervisor.wakefulness import Wakefulness, holder
 
 PROGRAM = holder(sys.platform, 1)[0]
@@ -64,6 +66,42 @@ def test_the_commands_are_those_of_the_systems() -> None:
     assert holder("darwin", 123) == ("caffeinate", "-i", "-w", "123")
     name, what, *_, mode, command = holder("linux", 123)
     assert (name, what, mode, command) == ("systemd-inhibit", "--what=idle:sleep", "--mode=block", "cat")
+
+
+@pytest.fixture
+def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    yield
+    if sys.version_info < (3, 12):
+        asyncio.set_child_watcher(None)  # the next test gets Python's own again
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no other way to wait for a child")
+async def test_it_is_held_where_the_system_allows_no_more_threads(lives: Path, no_more_threads: None) -> None:
+    wait_for_children_without_threads()
+    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    async with running(wakefulness):
+        wakefulness.note_running(True)
+        await eventually_async(lambda: held(lives), 5, "held")
+        wakefulness.note_running(False)
+        await eventually_async(lambda: not held(lives), 5, "let go")
+
+
+async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_thread(*argv: str, **how: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_thread)
+    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    with capture_logs() as logged:
+        async with running(wakefulness):
+            wakefulness.note_running(True)
+            await eventually_async(lambda: logged, 5, "told")
+            wakefulness.note_running(False)
+    assert [line["event"] for line in logged] == ["keep_awake_unavailable"]
 
 
 async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Path) -> None:
