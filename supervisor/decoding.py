@@ -15,7 +15,7 @@ from supervisor.worker_keeper import WorkerKeeper
 Step = Callable[[Phase, float], None]
 """Told at every step forward: the phase, and the seconds of audio behind us in it."""
 
-CURABLE = frozenset({"disk_full", "changed_while_read"})
+CURABLE = frozenset({"disk_full", "spool_failed", "changed_while_read"})
 """Refusals that say nothing about the recording: the job waits for better times."""
 
 

@@ -42,10 +42,6 @@ FAKES = {
 STARTERS = {"STENO_MODEL": "starter", "STENO_ALIGNMENT_MODEL": "starter"}
 
 
-START_SECONDS = 90.0
-"""Many may start at once, on a machine that does other things too."""
-
-
 class DaemonUnderTest:
     """Started, asked and broken from the outside."""
 
@@ -101,7 +97,12 @@ class DaemonUnderTest:
         with self.client() as client:
             return client.post(path, json=body)
 
+    def own(self, recording: Path) -> Path:
+        """A copy below its home, with room beside it for results."""
+        return Path(shutil.copy(recording, self.home))
+
     def submit(self, recording: Path, **options: object) -> int:
+        assert recording.parent != MEMO.parent or "output_dir" in options, "results do not belong in the package"
         answer = self.post("/v1/jobs", {"path": str(recording), "options": options})
         assert answer.status_code in (200, 201), answer.text
         return int(answer.json()["id"])

@@ -42,7 +42,7 @@ def decode(path: Path, pcm_path: Path, longest_seconds: float, step: Callable[[f
 
     `step` is told the seconds done, often; what it raises ends the decoding. Nothing unfinished is left behind.
     Raises EngineRefusal: `not_found`, `is_a_symlink`, `not_a_regular_file`, `not_readable`, `empty_file`,
-    `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`, `changed_while_read`.
+    `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`, `spool_failed`, `changed_while_read`.
     """
     if pcm_path.exists():
         return pcm_seconds(pcm_path)

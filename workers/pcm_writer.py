@@ -67,8 +67,9 @@ def can_be_resampled(frame: "AudioFrame") -> bool:
 class PcmWriter:
     """Downmixes, resamples and appends frames. Made by `pcm_writer`."""
 
-    def __init__(self, descriptor: int, timeline: Timeline) -> None:
+    def __init__(self, part: Path, descriptor: int, timeline: Timeline) -> None:
         # Unbuffered: the resampler gathers a second at a time, and a full disk shows at the write that met it.
+        self._part = part
         self._descriptor = descriptor
         self._timeline = timeline
         self._shape: tuple[str, str, int] | None = None
@@ -83,7 +84,7 @@ class PcmWriter:
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
 
     def append(self, frame: "AudioFrame") -> None:
-        """Write one frame, which can be resampled, where its timestamp says. Raises OSError when the disk is full."""
+        """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `pcm_writer`."""
         silence = self._timeline.silence_before(frame.time, self.seconds)
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if silence or shape != self._shape:
@@ -139,37 +140,51 @@ class PcmWriter:
         rest = memoryview(resampled.to_ndarray().tobytes())
         self._samples_written += len(rest) // SAMPLE_BYTES
         self._unwritten_seconds -= len(rest) // SAMPLE_BYTES / SAMPLE_RATE
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        with _disk_under(self._part):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
 
 
 @contextmanager
 def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
     """A writer whose file appears under its name only when the block ends well; otherwise nothing is left.
 
-    Raises EngineRefusal `disk_full`. No fsync: after a power cut the spool is made again.
+    Raises EngineRefusal `disk_full`, `spool_failed`. No fsync: after a power cut the spool is made again.
     """
     part = pcm_path.with_name(pcm_path.name + ".part")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(part, flags, 0o600)
+        with _disk_under(part):
+            descriptor = os.open(part, flags, 0o600)
         try:
-            writer = PcmWriter(descriptor, timeline)
+            writer = PcmWriter(part, descriptor, timeline)
             yield writer
             writer.flush()
             reached("pcm_written")
         finally:
             os.close(descriptor)
-        part.replace(pcm_path)
+        with _disk_under(part):
+            part.replace(pcm_path)
         reached("pcm_named")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        log.warning("disk_filled", folder=str(pcm_path.parent))
-        raise EngineRefusal(
-            "disk_full",
-            f"no room left in {pcm_path.parent} for the decoded audio",
-            "free some disk (an hour of audio needs 115 MB while it is worked on) and retry",
-        ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_under(part: Path) -> Iterator[None]:
+    """What our own disk refuses says nothing about the recording."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("spool_not_written", folder=str(part.parent), error=str(error))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EngineRefusal(
+                "disk_full",
+                f"no room left in {part.parent} for the decoded audio",
+                "free some disk (an hour of audio needs 115 MB while it is worked on) and retry",
+            ) from error
+        raise EngineRefusal(
+            "spool_failed",
+            f"the decoded audio cannot be written to {part.parent}: {error.strerror or error}",
+            "check that disk; the job goes on by itself once it takes what is written",
+        ) from error

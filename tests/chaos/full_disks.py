@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from eventually import eventually
 
-from chaos.broken_daemon import BrokenDaemon, broken_daemon
+from chaos.broken_daemon import UNARMED, BrokenDaemon, broken_daemon
 from chaos.failing_calls import Failure, failing, make_well, struck, tracer_of, under_strace
 from chaos.lanes import LANES, side_by_side
 from chaos.oracle import Made, complaint_about_files, make
@@ -41,7 +41,7 @@ CALLS = {
 JOBS_A_ROUND = 3
 MOST_JOBS_A_CASE = 12
 """Handed over one by one until something has failed; a thread that gets to no n-th call by then has none."""
-SLOW = {"STENO_DEADLINES_PROGRESS_SECONDS": "30"}
+SLOW = {**UNARMED, "STENO_DEADLINES_PROGRESS_SECONDS": "30"}
 """Every call goes through strace; hangs have a row of their own."""
 HEAL_SECONDS = 300.0
 NOTE_SECONDS = 120.0

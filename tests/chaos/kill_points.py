@@ -68,9 +68,10 @@ class Case:
     @property
     def charges(self) -> Sequence[int]:
         """How many deaths the job's story may hold: whoever has answered is not judged by how it ends. But one that
-        stands still is found out by the next request, and one that has said that it rests may be asked again."""
-        if self.how == "stop" and self.place in SAID_READY:
-            return (1,)
+        stands still is found out by the next request, and one that has said that it is ready, or rests, may have been
+        asked by then."""
+        if self.place in SAID_READY:
+            return (1,) if self.how == "stop" else (0, 1)
         if self.place in (*AT_BIRTH, *AT_THE_END):
             return (0,)
         if self.place not in ONCE_ANSWERED:

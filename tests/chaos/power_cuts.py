@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eventually import eventually
 
-from chaos.broken_daemon import BrokenDaemon
+from chaos.broken_daemon import UNARMED, BrokenDaemon
 from chaos.disk_story import Disk, after_the_cut, apply, read_calls
 from chaos.oracle import Made, complaint, make
 from chaos.tally import Tally
@@ -91,7 +91,7 @@ def run(trial: Trial) -> Tally:
 
 
 def _record(home: Path, listing: Path, made: list[Made]) -> None:
-    daemon = BrokenDaemon(home, {})
+    daemon = BrokenDaemon(home, UNARMED)
     options = [
         "-D",
         "-f",

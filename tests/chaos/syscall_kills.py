@@ -15,7 +15,7 @@ import httpx
 from eventually import eventually
 from no_leftovers import lives
 
-from chaos.broken_daemon import STRACE, BrokenDaemon
+from chaos.broken_daemon import STRACE, UNARMED, BrokenDaemon
 from chaos.lanes import LANES, side_by_side
 from chaos.ledger import Ledger
 from chaos.oracle import Made, complaint, make
@@ -68,7 +68,8 @@ def _lives(place: Path, cases: Sequence[Case], seed: int, tally: Tally) -> None:
     recordings.mkdir(parents=True)
     client = Client(recordings, Ledger(place / "ledger"), random.Random(seed))
     daemon = BrokenDaemon(
-        place / "home", {"STENO_OUTPUT_FORMATS": ",".join(FORMATS), "STENO_DEADLINES_PROGRESS_SECONDS": "30"}
+        place / "home",
+        {**UNARMED, "STENO_OUTPUT_FORMATS": ",".join(FORMATS), "STENO_DEADLINES_PROGRESS_SECONDS": "30"},
     )
     usual = daemon.command
     for call, number in cases:

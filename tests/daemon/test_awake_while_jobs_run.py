@@ -24,7 +24,7 @@ def test_a_job_holds_the_machine_awake_and_a_stop_lets_go(tmp_path: Path) -> Non
     ) as daemon:
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
         assert not pid.exists(), "nothing runs yet"
-        job_id = daemon.submit(MEMO)
+        job_id = daemon.submit(daemon.own(MEMO))
         eventually(pid.exists, 10, "held")
         daemon.post(f"/v1/jobs/{job_id}/cancel")
         held = psutil.Process(int(pid.read_text()))

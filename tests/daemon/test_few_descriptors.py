@@ -40,7 +40,7 @@ def test_a_crowd_that_takes_all_descriptors_neither_floods_the_log_nor_keeps_the
             eventually(lambda: psutil.Process(daemon.pid).num_fds() == FEW, 10, "no descriptor is left")
             eventually(lambda: complaints(daemon), 10, "the daemon says what it lacks")
         eventually(daemon.answers, 20, "it answers again")
-        assert daemon.finished(daemon.submit(MEMO))["status"] == "done"
+        assert daemon.finished(daemon.submit(daemon.own(MEMO)))["status"] == "done"
         assert complaints(daemon) < COMPLAINTS_ALLOWED
 
 

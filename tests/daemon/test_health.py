@@ -109,7 +109,7 @@ def test_an_aligner_that_knows_nothing_of_the_language_is_no_illness() -> None:
 def test_a_busy_worker_is_proof_and_no_canary_stands_in_its_line() -> None:
     with a_daemon(STENO_MODEL="pace=0.5", FAKE_CHUNK_SECONDS="1") as daemon:
         until_ready(daemon)
-        job_id = daemon.submit(MEMO)
+        job_id = daemon.submit(daemon.own(MEMO))
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "busy")
         for fresh in (False, True):
             status, found = health(daemon, fresh=fresh)

@@ -1,14 +1,17 @@
 """What is not a recording is refused with a reason, and makes FFmpeg touch nothing else."""
 
+import errno
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from recordings import tone, wav
 
+from supervisor.decoding import CURABLE
 from workers import media_container
 from workers.engine import EngineRefusal
 from workers.media import decode
@@ -141,6 +144,31 @@ def test_a_demuxer_on_the_list_that_asks_for_another_file_is_refused(tmp_path: P
         with pytest.raises(EngineRefusal) as caught, media_container.open_container(playlist, file):
             pass
     assert caught.value.code == "not_media"
+
+
+@pytest.mark.parametrize("call", ["open", "write", "rename"])
+def test_a_spool_that_cannot_be_written_is_no_fault_of_the_recording(tmp_path: Path, call: str) -> None:
+    recording = wav(tmp_path / "a.wav", tone(5))
+    open_really = os.open
+
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def open_on_a_broken_disk(path: Path, flags: int, mode: int = 0o777) -> int:
+        return broken() if path.suffix == ".part" else open_really(path, flags, mode)
+
+    with pytest.MonkeyPatch.context() as patch:
+        match call:
+            case "open":
+                patch.setattr(os, "open", open_on_a_broken_disk)
+            case "write":
+                patch.setattr(os, "write", broken)
+            case _:
+                patch.setattr(Path, "replace", broken)
+        refused = refusal(recording, tmp_path / "audio.s16")
+    assert refused.code == "spool_failed"
+    assert "Input/output error" in str(refused)
+    assert refused.code in CURABLE, "the job waits for a better disk"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
