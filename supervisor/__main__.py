@@ -21,6 +21,7 @@ from config.sources import ConfigError, Loaded, load
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
+from supervisor.hired_threads import TooFewThreads
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
 from supervisor.new_start import begin_anew, new_starts_before, pause_before, reap_children
 
@@ -97,6 +98,9 @@ def main() -> int:
     except LockRefused as refused:
         print(f"stenod: {refused}", file=sys.stderr)
         return os.EX_CANTCREAT
+    except TooFewThreads as refused:
+        print(f"stenod: {refused}", file=sys.stderr)
+        return os.EX_OSERR
     except SocketRefused as refused:
         print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
         return os.EX_CANTCREAT

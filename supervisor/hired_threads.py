@@ -16,17 +16,23 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)
 """As many as asyncio itself would come to have."""
 
 
+class TooFewThreads(Exception):
+    """The system allows this user or machine no more."""
+
+
 def hired_threads() -> ThreadPoolExecutor:
-    """Raises RuntimeError where there cannot be so many."""
+    """Raises TooFewThreads where there cannot be so many."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio")
     all_there = threading.Barrier(THREADS + 1)
     try:
         for _ in range(THREADS):
             executor.submit(all_there.wait)
         all_there.wait()
-    except RuntimeError:
+    except RuntimeError as refused:
         all_there.abort()  # or those that are there would wait for the others, and nobody could leave
-        raise
+        raise TooFewThreads(
+            f"{refused}: {THREADS} are needed; end other programs of this user, or raise the limit (ulimit -u)"
+        ) from refused
     return executor
 
 

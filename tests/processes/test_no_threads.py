@@ -9,11 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from eventually import eventually
 from kept_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
 from supervisor.disk_thread import on_disk
-from supervisor.hired_threads import THREADS, hired_threads
+from supervisor.hired_threads import THREADS, TooFewThreads, hired_threads
 
 START = threading.Thread.start
 
@@ -51,6 +52,26 @@ async def test_a_look_at_a_disk_without_a_thread_fails_as_disks_do(monkeypatch: 
     with pytest.raises(OSError, match="can't start new thread") as refused:
         await on_disk(lambda: None)
     assert refused.value.errno == errno.EAGAIN
+
+
+@pytest.mark.parametrize("had", [0, THREADS - 1])
+def test_a_daemon_that_gets_too_few_threads_does_not_start_and_says_what_to_do(
+    had: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = had
+
+    def one_too_few(self: threading.Thread) -> None:
+        nonlocal left
+        if left == 0:
+            no_thread(self)
+        left -= 1
+        START(self)
+
+    before = threading.active_count()
+    monkeypatch.setattr(threading.Thread, "start", one_too_few)
+    with pytest.raises(TooFewThreads, match=r"can't start new thread: .*ulimit -u"):
+        hired_threads()
+    eventually(lambda: threading.active_count() == before, 10, "those that were there have left")
 
 
 async def test_all_of_asyncios_threads_are_there_before_the_first_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
