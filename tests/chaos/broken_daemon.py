@@ -33,8 +33,6 @@ PATIENT = {
 }
 UNARMED = {ARMED_BY: ""}
 """Where system calls are counted or slow: every armed place looks for its five files."""
-STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null")
-"""`-D`: the tracer steps aside, and the daemon stays our own child; what it is to do comes behind."""
 
 
 class BrokenDaemon(DaemonUnderTest):
