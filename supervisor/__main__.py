@@ -21,6 +21,7 @@ from config.sources import ConfigError, Loaded, load
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
+from supervisor.heap import keep_heap_small
 from supervisor.hired_threads import TooFewThreads
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
 from supervisor.new_start import begin_anew, new_starts_before, pause_before, reap_children
@@ -37,6 +38,7 @@ sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
 def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
+    keep_heap_small()
     new_starts = new_starts_before()
     if new_starts > 0:
         reap_children()
