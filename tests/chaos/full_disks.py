@@ -196,7 +196,7 @@ def _failing_work(daemon: BrokenDaemon, place: Path, failure: Failure, made: lis
     listing, ids = place / "calls", list[int]()
     with failing(daemon, failure, listing):
         while len(ids) < len(made) and not struck(listing):
-            job_id = _submit(daemon, made[len(ids)], failure, tally)
+            job_id = _submit(daemon, made[len(ids)], failure, tally, listing)
             if job_id is None:
                 break
             ids.append(job_id)
@@ -250,10 +250,15 @@ def _failing_start(place: Path, failure: Failure, made: list[Made], tally: Tally
             daemon.stop()
 
 
-def _submit(daemon: BrokenDaemon, one: Made, failure: Failure, tally: Tally) -> int | None:
-    """The job's number, once the daemon takes it; a refusal is no loss, a daemon that takes nothing more is."""
+def _submit(
+    daemon: BrokenDaemon, one: Made, failure: Failure, tally: Tally, listing: Path | None = None
+) -> int | None:
+    """The job's number, once the daemon takes it; a refusal is no loss, a daemon that takes nothing more is. None as
+    soon as a call on `listing` has failed: while the tracer is there, each new start would meet the same failure."""
     deadline = time.monotonic() + HEAL_SECONDS
     while (job_id := _try_to_submit(daemon, one)) is None:
+        if listing is not None and struck(listing):
+            return None
         if not tally.expect(time.monotonic() < deadline, f"{failure}: nothing is taken; {_last_words(daemon)}"):
             return None
         time.sleep(0.05)
