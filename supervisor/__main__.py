@@ -5,6 +5,7 @@ Runs in: supervisor.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -65,7 +66,7 @@ def main() -> int:
         choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
     except ConfigError as wrong:
         for mistake in wrong.mistakes:
-            print(f"stenod: {mistake}", file=sys.stderr)
+            _tell(mistake)
         return os.EX_CONFIG
     start_logging(loaded.settings.logs.level, json_lines, places.log_file, owns_file=True, quiet=asked.quiet)
     for doubt in loaded.doubts:
@@ -83,14 +84,14 @@ def main() -> int:
             )
             asyncio.run(daemon.run())
     except AlreadyRunning as other:
-        print(f"stenod: {other}", file=sys.stderr)
+        _tell(other)
         return EXIT_ALREADY_RUNNING
     except DatabaseRefused as refused:
-        print(f"stenod: {refused}", file=sys.stderr)
+        _tell(refused)
         return os.EX_DATAERR
     except JobQueueBroken as broken:
         if new_starts == 0:
-            print(f"stenod: {broken}; {broken.hint}", file=sys.stderr)
+            _tell(f"{broken}; {broken.hint}")
             return os.EX_IOERR
         # Nobody may be there who would start us again: the disk failed under a daemon that ran.
         pause = pause_before(new_starts, lived_seconds=0.0)
@@ -98,17 +99,23 @@ def main() -> int:
         time.sleep(pause.seconds)
         begin_anew(pause.next_start)
     except LockRefused as refused:
-        print(f"stenod: {refused}", file=sys.stderr)
+        _tell(refused)
         return os.EX_CANTCREAT
     except TooFewThreads as refused:
-        print(f"stenod: {refused}", file=sys.stderr)
+        _tell(refused)
         return os.EX_OSERR
     except SocketRefused as refused:
-        print(f"stenod: {refused}; {refused.hint}", file=sys.stderr)
+        _tell(f"{refused}; {refused.hint}")
         return os.EX_CANTCREAT
     if daemon.next_start is not None:
         begin_anew(daemon.next_start)
     return os.EX_OK
+
+
+def _tell(words: object) -> None:
+    """What cannot be said, as on a full disk, changes no exit code."""
+    with contextlib.suppress(OSError):
+        print(f"stenod: {words}", file=sys.stderr)
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ flock belongs to the open file: the kernel drops it at whatever death, so there 
 up. The file itself stays: unlinking it would let two daemons hold locks on two files of one name.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -58,8 +59,10 @@ class DaemonLock:
                     f"{path} cannot be locked: {error.strerror}", "put the state folder on a local disk"
                 ) from error
             if _is_still_there(path, descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                # On a full disk nobody can read who holds it; it is held all the same.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
                 return cls(descriptor)
             # Somebody removed the file between open and lock: what we hold guards nothing.
             os.close(descriptor)

@@ -3,6 +3,7 @@
 Runs in: the test process, and a child that holds the lock.
 """
 
+import errno
 import os
 import signal
 import stat
@@ -52,6 +53,21 @@ def test_a_killed_daemon_leaves_no_stale_lock(tmp_path: Path) -> None:
         holder.stdin.close()
         holder.stdout.close()
     DaemonLock.acquire(place).release()
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "pwrite"])
+def test_a_disk_without_room_for_its_number_keeps_no_daemon_from_holding_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = tmp_path / "daemon.lock"
+    monkeypatch.setattr(os, call, full)
+    with DaemonLock.acquire(place):
+        with pytest.raises(AlreadyRunning, match=r"a daemon is already running$") as refused:
+            DaemonLock.acquire(place)
+        assert refused.value.pid is None
 
 
 def _can_be_locked(place: Path) -> bool:
