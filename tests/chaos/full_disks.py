@@ -75,6 +75,8 @@ def run(trial: Trial) -> Tally:
         for n in range(min(LANES, len(drawn)))
     ]
     side_by_side(lanes, lambda lane, counts: lane(counts), tally)
+    failed = int(tally.figures.get("calls that failed", "0"))
+    tally.expect(failed * 4 >= len(drawn), f"only {failed} of {len(drawn)} calls failed: what does strace do?")
     return tally
 
 

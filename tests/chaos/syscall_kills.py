@@ -63,6 +63,9 @@ def run(trial: Trial) -> Tally:
         for n in range(min(LANES, len(drawn)))
     ]
     side_by_side(lanes, lambda lane, counts: lane(counts), tally)
+    tally.expect(
+        tally.faults * 2 >= len(drawn), f"only {tally.faults} of {len(drawn)} were killed: what does strace do?"
+    )
     return tally
 
 

@@ -25,8 +25,8 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-ONLY_IN_FULL = {4, 12, 13, 20, 23}
-"""Too long, or not yet steady, at a twentieth."""
+ONLY_IN_FULL = {4, 20, 23}
+"""Too long at a twentieth."""
 
 
 @pytest.mark.parametrize("number", sorted(set(ROWS) - ONLY_IN_FULL), ids=lambda number: ROWS[number].title)
