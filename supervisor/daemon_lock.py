@@ -20,7 +20,7 @@ class AlreadyRunning(Exception):
     def __init__(self, pid: int | None) -> None:
         super().__init__(f"a daemon is already running{f' as pid {pid}' if pid else ''}")
         self.pid = pid
-        """None when it has not written its number yet."""
+        """None when it has not written its number, or not yet."""
 
 
 class LockRefused(Exception):
@@ -83,8 +83,17 @@ class DaemonLock:
 
 
 def _holder(descriptor: int) -> int | None:
+    """Not the one before, whose number stands there until the new holder has written its own."""
     text = os.pread(descriptor, 20, 0).strip()
-    return int(text) if text.isdigit() else None
+    if not text.isdigit():
+        return None
+    try:
+        os.kill(int(text), 0)
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:
+        pass  # another user's, and alive
+    return int(text)
 
 
 def _is_still_there(path: Path, descriptor: int) -> bool:

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from chaos.__main__ import LANES
+from chaos.__main__ import ALONE, LANES
 from chaos.disk_story import Call, Disk, after_the_cut, apply, read_calls
 from chaos.ledger import Ledger
 from chaos.oracle import complaint, complaint_about_files, make
@@ -103,7 +103,7 @@ def test_a_row_that_is_run_again_replaces_its_own_line_and_no_other(tmp_path: Pa
 
 
 def test_every_row_has_its_lane() -> None:
-    assert sorted(row for lane in LANES for row in lane) == sorted(ROWS)
+    assert sorted(row for lane in (ALONE, *LANES) for row in lane) == sorted(ROWS)
 
 
 def test_luck_is_the_same_for_the_same_seed_whatever_else_draws(tmp_path: Path) -> None:

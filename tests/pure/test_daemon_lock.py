@@ -70,6 +70,19 @@ def test_a_disk_without_room_for_its_number_keeps_no_daemon_from_holding_the_loc
         assert refused.value.pid is None
 
 
+@pytest.mark.parametrize("number", ["gone", "no process has it"])
+def test_the_number_of_the_daemon_before_is_not_told_as_that_of_the_holder(tmp_path: Path, number: str) -> None:
+    """Between its lock and its number, what a holder's file says is somebody else's."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    place = tmp_path / "daemon.lock"
+    with DaemonLock.acquire(place):
+        place.write_text(f"{gone.pid if number == 'gone' else 10**18}\n")
+        with pytest.raises(AlreadyRunning) as refused:
+            DaemonLock.acquire(place)
+        assert refused.value.pid is None
+
+
 def _can_be_locked(place: Path) -> bool:
     try:
         DaemonLock.acquire(place).release()
