@@ -25,7 +25,7 @@ def _lines(outcomes: Sequence[Outcome], of: int) -> Iterator[str]:
         yield f"> **Only a look:** {min(outcome.share for outcome in outcomes):.0%} of the plan's numbers."
         yield ""
     minutes = sum(outcome.seconds for outcome in outcomes) / 60
-    yield f"Written by `make chaos`: {held} of {of} rows held, {minutes:.0f} minutes of rows in two lanes, on"
+    yield f"Written by `make chaos`: {held} of {of} rows held, {minutes:.0f} minutes of rows, most in two lanes, on"
     yield f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}."
     yield "A chance is the 95 % upper bound that zero failures in so many trials allow."
     yield ""
