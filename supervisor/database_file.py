@@ -69,6 +69,8 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise broken(path, error) from error
         raise DatabaseRefused(
             f"{path} cannot be opened: {error.strerror}", "its folder must belong to the user who runs the daemon"
         ) from error

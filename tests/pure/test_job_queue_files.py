@@ -3,16 +3,22 @@
 Runs in: the test process.
 """
 
+import asyncio
+import errno
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
+from supervisor import database_file
 from supervisor.job import FileIdentity
-from supervisor.job_queue import DatabaseRefused, JobQueue
+from supervisor.job_queue import DatabaseRefused, JobQueue, JobQueueBroken
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 
@@ -107,6 +113,54 @@ async def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     await made(place, jobs=20)
     place.write_bytes(place.read_bytes()[: 5 * 4096 + 100])
     await refusal(place)
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "disk_full"), (errno.EIO, "database_failed")])
+def test_a_disk_that_lets_no_file_be_opened_is_told_as_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(JobQueueBroken) as broken:
+        database_file.connect(tmp_path / "jobs.sqlite3")
+    assert broken.value.code == code
+
+
+OPENED_WHERE_FILES_CANNOT_GROW = """
+import resource, sys
+from pathlib import Path
+from supervisor import database_file
+from supervisor.job_database import JobQueueBroken
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    database_file.connect(Path(sys.argv[1]))
+except JobQueueBroken as broken:
+    print(broken.code)
+"""
+
+
+@pytest.mark.parametrize("bytes_allowed", [0, 4096, 40_000])
+@pytest.mark.parametrize("jobs", [None, 20])
+def test_a_file_that_cannot_be_written_when_it_is_opened_is_not_called_damaged(
+    tmp_path: Path, bytes_allowed: int, jobs: int | None
+) -> None:
+    place = tmp_path / "jobs.sqlite3"
+    if jobs is not None:
+        asyncio.run(made(place, jobs))
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", OPENED_WHERE_FILES_CANNOT_GROW, place, str(bytes_allowed)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if jobs is None or bytes_allowed == 0:
+        assert said.stdout == "database_failed\n", said.stderr
+    else:
+        assert not said.stderr, "what fits is opened"
 
 
 async def test_a_symlink_in_the_databases_place_is_refused(tmp_path: Path) -> None:

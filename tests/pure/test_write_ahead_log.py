@@ -194,3 +194,12 @@ async def a_queue_left_with_a_failed_sync(disk: Disk, place: Path) -> None:
         await add(queue)
     await queue.close()
     disk.error = None
+
+
+async def test_the_log_stays_small_however_much_is_written(queue: JobQueue, tmp_path: Path) -> None:
+    log = tmp_path / "jobs.sqlite3-wal"
+    largest = 0
+    for number in range(3000):
+        await queue.add(f"/x/{number}.mp3", JobOptions(prompt="p" * 2000), IDENTITY)
+        largest = max(largest, log.stat().st_size)
+    assert 1_000_000 < largest < 8_000_000
