@@ -52,7 +52,7 @@ def run(trial: Trial) -> Tally:
     away, home, log = trial.folder / "away", trial.folder / "home", trial.folder / "shaken"
     away.mkdir()
     log.touch()
-    home.mkdir()
+    (home / "Transcribe").mkdir(parents=True)
     (home / "config.toml").write_text(f'[[watch]]\npath = "{home / "Transcribe"}"\nrecursive = true\n')
     command = [sys.executable, "-P", "-m", "chaos.shaken_daemon"]
     environment = {
