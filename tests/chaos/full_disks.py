@@ -76,7 +76,9 @@ def run(trial: Trial) -> Tally:
     ]
     side_by_side(lanes, lambda lane, counts: lane(counts), tally)
     failed = int(tally.figures.get("calls that failed", "0"))
-    tally.expect(failed * 4 >= len(drawn), f"only {failed} of {len(drawn)} calls failed: what does strace do?")
+    # Of a look's few cases, all may be numbers that no thread gets to.
+    if len(drawn) == len(failures):
+        tally.expect(failed * 4 >= len(drawn), f"only {failed} of {len(drawn)} calls failed: what does strace do?")
     return tally
 
 
