@@ -56,6 +56,7 @@ def submit(
     name: flags.Name = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
+    track: flags.Track = None,
     require_words: RequireWords = False,
 ) -> None:
     """Hand recordings over to the daemon; prints the number of each job."""
@@ -75,6 +76,7 @@ def submit(
         replacements=flags.replacements_of(replace),
         if_exists=if_exists,
         highlight_words=highlight_words,
+        track=track,
     )
     with here.daemon() as daemon:
         codes, job_ids = [exit_codes.DONE], []

@@ -125,3 +125,11 @@ HighlightWords = Annotated[
     bool | None,
     typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.", rich_help_panel=PANEL),
 ]
+Track = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Which sound track of the file, counted from 1; otherwise it is chosen.",
+        rich_help_panel=PANEL,
+    ),
+]

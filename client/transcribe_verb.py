@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from client import choices, completion, exit_codes, here, terminal
+from client import recording_flags as flags
 from client.jobs_verbs import Json, RequireWords, leave_with
 from client.languages import language_code
 from client.recording_flags import checked
@@ -78,6 +79,7 @@ def transcribe(
     highlight_words: Annotated[
         choices.TrueOrFalse | None, _switch("highlight_words", "VTT files mark each word as it is spoken.")
     ] = None,
+    track: flags.Track = None,
     no_align: Annotated[bool, typer.Option("--no_align", "--no-align", help="As --word_timestamps False.")] = False,
     align_model: Annotated[
         str | None, typer.Option("--align_model", "--align-model", help="What the aligner loads.")
@@ -115,6 +117,7 @@ def transcribe(
         formats=None if output_format is None else choices.formats_of(output_format),
         output_dir=None if output_dir is None else str(output_dir.absolute()),
         highlight_words=None if highlight_words is None else highlight_words == "True",
+        track=track,
     )
     settings = {
         name: wish for name, wish in (("STENO_MODEL", options.model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish

@@ -81,3 +81,5 @@ def _option_facts(options: JobOptions) -> Iterator[tuple[str, str]]:
         yield "if it exists", options.if_exists
     if options.highlight_words is not None:
         yield "VTT", "marks each word" if options.highlight_words else "does not mark words"
+    if options.track is not None:
+        yield "sound track", str(options.track)

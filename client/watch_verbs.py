@@ -76,6 +76,7 @@ def watch_add(
     name: flags.Name = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
+    track: flags.Track = None,
     done: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +104,7 @@ def watch_add(
         output_dir=None if output_dir is None else inner_folder(output_dir),
         if_exists=if_exists,
         highlight_words=highlight_words,
+        track=track,
         model=model,
         replacements=flags.replacements_of(replace),
         output_name=name,

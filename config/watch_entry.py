@@ -49,6 +49,8 @@ class WatchEntry(Section):
     name: NameTemplate | None = None
     if_exists: IfExists | None = None
     highlight_words: bool | None = None
+    track: int | None = Field(default=None, ge=1, le=1000)
+    """Which sound track to take, counted from 1; unset: chosen."""
 
     on_done: Command | None = None
     """Instead of hooks.on_done; empty: no command for this folder."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
-from ipc.transcript import TranscriptTiming, Value
+from ipc.transcript import RecordingFacts, TranscriptTiming, Value
 from ipc.worker_messages import Role, Task
 
 Workflow = Literal["transcribe", "subtitle"]
@@ -72,6 +72,8 @@ class JobOptions(Value):
     replacements: Replacements | None = None
     """On top of those of the settings."""
     output_name: NameTemplate | None = None
+    track: int | None = Field(default=None, ge=1, le=1000)
+    """Which sound track to take, counted from 1; None: the daemon chooses."""
 
 
 class SubmitFile(Value):
@@ -126,6 +128,10 @@ class JobView(Value):
     finished_at: str | None = None
     watch: str | None = None
     """The watched folder that brought it."""
+    recording: RecordingFacts | None = None
+    """What was read of the recording; None: not decoded yet."""
+    warnings: tuple[str, ...] = ()
+    """What its owner should know of the result, in words; empty: nothing is missing."""
 
 
 class AddWatch(Value):

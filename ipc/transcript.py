@@ -78,6 +78,53 @@ class EnginesUsed(Value):
     """None when nothing was aligned."""
 
 
+class Track(Value):
+    """One sound track of a recording, as its container describes it."""
+
+    number: int = Field(ge=1)
+    """Position among the sound tracks, counted from 1, as `--track` takes it."""
+    language: str | None = None
+    """ISO 639-1 or 639-2 code from the container's tag; None: not tagged."""
+    title: str | None = None
+    is_default: bool = False
+    codec: str | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    """Samples a second."""
+
+
+class Damage(Value):
+    """One reason why the transcript may lack something of its recording."""
+
+    code: str
+    """Stable: `cut_off`, `size_field_wrong`, `unreadable_packets`, `bytes_unread`, `length_claim_wrong`,
+    `timestamps_repaired`, `padding_skipped` …"""
+    message: str
+    """In words, with figures: `only 12.6 s of 62.4 s could be read`."""
+
+
+class RecordingFacts(Value):
+    """What was read of a recording, and what was not; `recording` in transcript.json and in a job."""
+
+    sha256: str | None = None
+    """Of the file's whole content as it was decoded; None where it was not hashed."""
+    size_bytes: int | None = None
+    read_seconds: float = Field(ge=0)
+    """Seconds of sound that were decoded."""
+    claimed_seconds: float | None = None
+    """How long the container says it is; None: it does not say, or only estimates."""
+    bytes_unread: int = 0
+    """Bytes of the file that hold no sound that could be read, where sound should have been."""
+    damage: tuple[Damage, ...] = ()
+    """Empty: the whole recording was read."""
+    track: Track | None = None
+    """The track that was transcribed; None: decoded by an older version."""
+    other_tracks: tuple[Track, ...] = ()
+    """Sound tracks that were not used."""
+    channels_used: str | None = None
+    """How channels became one: `mono`, `mix`, `channel 4`, `left minus right` …; None: not known."""
+
+
 class Transcript(Value):
     """Everything known about a recording's speech; the content of transcript.json."""
 
@@ -94,6 +141,8 @@ class Transcript(Value):
     no_speech: bool = False
     """True when nobody speaks in the recording: the text is empty on purpose."""
     segments: tuple[Segment, ...]
+    recording: RecordingFacts | None = None
+    """What was read of the recording, and what was not; None: decoded by an older version."""
     word_segments: tuple[Word, ...]
     """All words of all segments in order, as WhisperX writes them."""
     engine: EnginesUsed

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ipc.transcript import FORGETFUL, Segment, Value, Word
+from ipc.transcript import FORGETFUL, RecordingFacts, Segment, Value, Word
 
 Role = Literal["transcriber", "aligner"]
 Task = Literal["transcribe", "translate"]
@@ -58,6 +58,16 @@ class WorkerSetup(Value):
 # --- supervisor → worker -----------------------------------------------------------------------------------
 
 
+class ExpectedFile(Value):
+    """Which file the supervisor checked: the worker proves by `fstat` that it reads the same one."""
+
+    device: int
+    inode: int
+    """0: not known, as on disks where it does not hold."""
+    size: int
+    mtime_ns: int
+
+
 class Decode(Value):
     """Turn a recording into 16 kHz mono s16 PCM on disk. Answered by `AudioDecoded`. Any role can do it."""
 
@@ -69,6 +79,14 @@ class Decode(Value):
     """Where the PCM goes. Written under another name and renamed when whole; an existing file is used as it is."""
     longest_seconds: float
     """A recording that lasts longer is refused, before and while decoding."""
+    expected: ExpectedFile | None = None
+    """What was checked; another file behind the path is refused as `changed_while_read`. None: anything will do."""
+    beneath: str | None = None
+    """A watched folder: no step of the path below it may be a symbolic link. None: the path was handed over."""
+    track: int | None = Field(default=None, ge=1)
+    """Which sound track to take, counted from 1; None: chosen by language, default flag and what is heard."""
+    language: str | None = None
+    """The job's language, where it is known: it chooses among tracks."""
 
 
 class Transcribe(Value):
@@ -166,6 +184,8 @@ class AudioDecoded(Value):
     kind: Literal["audio_decoded"] = "audio_decoded"
     request_id: int
     seconds: float
+    recording: RecordingFacts | None = None
+    """None: the PCM was there already and nobody looked at the recording."""
 
 
 class LanguageFound(Value):

@@ -29,8 +29,8 @@ async def decode(
     step: Step,
     engine: str | None = None,
     model: str | None = None,
-) -> float:
-    """Seconds of audio in the recording. PCM that is already there is not made again.
+) -> AudioDecoded:
+    """The recording as PCM in the spool, and what was read of it. PCM that is already there is not made again.
 
     `engine` and `model` are those wanted next: any can decode, and a change of model between the two costs a load.
 
@@ -39,7 +39,7 @@ async def decode(
     request = Decode(
         request_id=0, path=recording, pcm_path=str(pcm), longest_seconds=settings.media.longest_hours * 3600.0
     )
-    seconds = 0.0
+    decoded = AudioDecoded(request_id=0, seconds=0.0)
     async with keeper.request(
         request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job_id, engine=engine, model=model
     ) as replies:
@@ -47,13 +47,13 @@ async def decode(
             match reply:
                 case Progress(phase=phase, done_seconds=done_seconds):
                     step(phase, done_seconds)
-                case AudioDecoded(seconds=seconds):
-                    pass
+                case AudioDecoded():
+                    decoded = reply
                 case RequestFailed() as refused:
                     raise_refusal(refused)
                 case _:
                     pass
-    return seconds
+    return decoded
 
 
 def raise_refusal(refused: RequestFailed) -> None:

@@ -6,7 +6,7 @@ Runs in: supervisor.
 from dataclasses import dataclass, field
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
-from ipc.transcript import TranscriptTiming
+from ipc.transcript import RecordingFacts, TranscriptTiming
 
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
@@ -91,6 +91,14 @@ class Job:
     """The watched folder that brought it; None: it was handed over."""
     taken_from: str | None = None
     """Where the recording was before we moved it to its watched folder's `done` or `failed`; None: it never was."""
+    recording: RecordingFacts | None = None
+    """What was read of it; None: not decoded yet, or by an older version."""
+    crashed_at_seconds: float | None = None
+    """How far the transcript reached when a transcriber last died on it; None: none did."""
+    daemon_deaths: int = 0
+    """How often in a row the daemon itself died while this job ran, without progress in between."""
+    idempotency_key: str | None = None
+    """The client's name for the request that made it."""
 
     @property
     def first_path(self) -> str:

@@ -10,13 +10,14 @@ from typing import Any, TypedDict
 from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
-from ipc.transcript import FORGETFUL, TranscriptTiming
+from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
 from supervisor.job import FileIdentity, Job, WrittenFile, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
 OUTPUTS = TypeAdapter(dict[Format, WrittenFile], config=FORGETFUL)
 ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None, config=FORGETFUL)
+RECORDING: TypeAdapter[RecordingFacts | None] = TypeAdapter(RecordingFacts | None, config=FORGETFUL)
 
 
 class JobChanges(TypedDict, total=False):
@@ -41,6 +42,9 @@ class JobChanges(TypedDict, total=False):
     transcribed_by: str | None
     aligned_by: str | None
     taken_from: str | None
+    recording: RecordingFacts | None
+    crashed_at_seconds: float | None
+    daemon_deaths: int
 
 
 class NoSuchJob(Exception):
@@ -55,15 +59,16 @@ def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], str]:
     return lambda value: adapter.dump_json(value).decode()
 
 
-def _error_as_json(error: object) -> str | None:
-    return None if error is None else ERROR.dump_json(error).decode()  # type: ignore[arg-type]  # rows are typed by their columns
+def _as_json_or_null(adapter: TypeAdapter[Any]) -> Callable[[object], str | None]:
+    return lambda value: None if value is None else adapter.dump_json(value).decode()
 
 
 ENCODERS: Mapping[str, Callable[[object], object]] = {
     "identity": _as_json(IDENTITY),
     "attempts": _as_json(ATTEMPTS),
     "outputs": _as_json(OUTPUTS),
-    "error": _error_as_json,
+    "error": _as_json_or_null(ERROR),
+    "recording": _as_json_or_null(RECORDING),
 }
 """Fields that are JSON in their column; all others are stored as they are."""
 FORGIVEN: Mapping[str, object] = {
@@ -73,6 +78,8 @@ FORGIVEN: Mapping[str, object] = {
     "error": None,
     "quarantined": False,
     "transcriber_crashes": 0,
+    "crashed_at_seconds": None,
+    "daemon_deaths": 0,
     "aligner_crashes": 0,
     "degraded_reason": None,
     "timing": None,
@@ -87,7 +94,8 @@ def job_from(row: sqlite3.Row) -> Job:
     fields["identity"] = IDENTITY.validate_json(row["identity"])
     fields["attempts"] = ATTEMPTS.validate_json(row["attempts"])
     fields["outputs"] = OUTPUTS.validate_json(row["outputs"])
-    fields["error"] = None if row["error"] is None else ERROR.validate_json(row["error"])
+    for name, adapter in (("error", ERROR), ("recording", RECORDING)):
+        fields[name] = None if row[name] is None else adapter.validate_json(row[name])
     fields["transcribed_whole"] = bool(row["transcribed_whole"])
     fields["quarantined"] = bool(row["quarantined"])
     return Job(**fields)

@@ -6,7 +6,7 @@ Runs in: supervisor.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ipc.transcript import EnginesUsed, EngineUsed, Segment, TranscriptTiming, Word
+from ipc.transcript import EnginesUsed, EngineUsed, RecordingFacts, Segment, TranscriptTiming, Word
 from supervisor.job import Job
 from supervisor.transcript_rules import fold_repeats, joined
 
@@ -23,6 +23,7 @@ class JobTranscript:
     timing: TranscriptTiming
     no_speech: bool
     engine: EnginesUsed
+    recording: RecordingFacts | None = None
 
     def segments(self) -> Iterator[Segment]:
         """Echoes folded."""
@@ -51,6 +52,7 @@ def transcript_of(job: Job, stored: Iterable[Segment]) -> JobTranscript:
         timing="word" if kinds == {"word"} else "mixed" if "word" in kinds else "segment",
         no_speech=not kinds,
         engine=EnginesUsed(transcriber=_engine(job.transcribed_by), aligner=_engine(job.aligned_by)),
+        recording=job.recording,
     )
 
 

@@ -58,7 +58,8 @@ def forget(connection: sqlite3.Connection, job_id: int) -> None:
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
     connection.execute(
         """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,
-           audio_seconds = NULL, language = NULL, language_probability = NULL, timing = NULL WHERE id = ?""",
+           audio_seconds = NULL, recording = NULL, language = NULL, language_probability = NULL,
+           timing = NULL WHERE id = ?""",
         (job_id,),
     )
 

@@ -47,7 +47,14 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
         created_at=iso_time(job.created_at),
         finished_at=None if job.finished_at is None else iso_time(job.finished_at),
         watch=job.watch,
+        recording=job.recording,
+        warnings=warnings_of(job),
     )
+
+
+def warnings_of(job: Job) -> tuple[str, ...]:
+    """What the owner should know of the result, in words."""
+    return () if job.recording is None else tuple(damage.message for damage in job.recording.damage)
 
 
 def queue_view(counts: Mapping[JobStatus, int], paused: bool, eta_seconds: float | None = None) -> QueueView:

@@ -115,7 +115,7 @@ class Transcription:
 
     async def _attempt(self, engine: str | None) -> None:
         job = self._job
-        audio_seconds = await decode(
+        decoded = await decode(
             self._keeper,
             job.path,
             self._pcm,
@@ -126,7 +126,10 @@ class Transcription:
             model=self._wishes.model,
         )
         language = job.language or self._wishes.language
-        job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language)
+        audio_seconds = decoded.seconds
+        # Where the PCM was there already, what is known of the recording stays known.
+        recording = decoded.recording or job.recording
+        job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language, recording=recording)
         self._tell(job)
         self._news.set()
         stored = await self._queue.count_segments(job.id)

@@ -20,6 +20,7 @@ OPTION_OF: dict[str, str] = {
     "name": "output_name",
     "if_exists": "if_exists",
     "highlight_words": "highlight_words",
+    "track": "track",
 }
 """Field of a WatchEntry → field of JobOptions."""
 HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})

@@ -41,6 +41,7 @@ FULL: dict[str, object] = {
     "name": "{date} {stem}",
     "if_exists": "suffix",
     "highlight_words": True,
+    "track": 2,
 }
 
 

@@ -54,6 +54,7 @@ def test_every_flag_arrives(daemon: DaemonOnPaper) -> None:
         *("--language", "German", "--task", "translate", "--workflow", "transcribe", "--prompt", "Käthe"),
         *("--replace", "Kate=Käthe", "--replace", "a = b=c", "--replace", "um=", "--model", "small", "-f", "md,srt"),
         *("-o", "out", "--name", "{date} {stem}", "--if-exists", "suffix", "--highlight-words"),
+        *("--track", "2"),
         *("--done", "done", "--failed", "/bad"),
     )
     assert code == 0, said
@@ -79,6 +80,7 @@ def test_every_flag_arrives(daemon: DaemonOnPaper) -> None:
             output_name="{date} {stem}",
             if_exists="suffix",
             highlight_words=True,
+            track=2,
         ),
     )
     assert set(JobOptions.model_fields) == asked.options.model_fields_set

@@ -1,0 +1,21 @@
+-- From version 3 to version 4: what was read of a recording, whose fault a death was, one job for one request.
+
+-- RecordingFacts as JSON; NULL: nothing was decoded yet, or by an older version.
+ALTER TABLE jobs ADD COLUMN recording TEXT;
+-- How far the transcript reached when a transcriber last died on it; progress beyond that clears the crash count.
+ALTER TABLE jobs ADD COLUMN crashed_at_seconds REAL;
+-- How often in a row the daemon itself died while this job ran, without any progress in between.
+ALTER TABLE jobs ADD COLUMN daemon_deaths INTEGER NOT NULL DEFAULT 0;
+-- The client's name for its request: a second request with the same key is answered with this job.
+ALTER TABLE jobs ADD COLUMN idempotency_key TEXT;
+CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- The job a watched file became; NULL: none, or taken by an older version.
+ALTER TABLE seen_files ADD COLUMN job_id INTEGER;
+-- Which content of a path came last: the largest number. Only that one is known to lie there.
+ALTER TABLE seen_files ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+
+-- Single facts about this installation.
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- Names our temporary files in folders that others, or other queues, write into as well.
+INSERT INTO facts VALUES ('installation', lower(hex(randomblob(8))));
