@@ -52,6 +52,8 @@ NamePattern = Annotated[
     ),
 ]
 """What names look like, relative to the watched folder: `*.m4a`, `meetings/*`."""
+NamePatterns = Annotated[tuple[NamePattern, ...], Field(max_length=100)]
+"""Each is tried with every file of the folder, at every look."""
 
 
 class JobOptions(Value):
@@ -139,8 +141,8 @@ class AddWatch(Value):
 
     path: AbsolutePath
     recursive: StrictBool = False
-    include: tuple[NamePattern, ...] = ()
-    exclude: tuple[NamePattern, ...] = ()
+    include: NamePatterns = ()
+    exclude: NamePatterns = ()
     polling: StrictBool | None = None
     done: Text | None = Field(default=None, min_length=1, max_length=4096)
     failed: Text | None = Field(default=None, min_length=1, max_length=4096)

@@ -7,12 +7,16 @@ A pattern is tried as file managers search: letter case and the spelling of acce
 - `meetings/*.wav`, `/*.wav`: with a `/` it begins at the watched folder; `*` stays within one folder, `**` does not.
 - `old/`: with a `/` at its end it is a folder.
 What is true of a folder is true of all in it. `exclude` is stronger than `include`.
+
+A pattern may come over the socket, and each is tried with every file there is: no pattern takes longer than its own
+length times that of the path. Within a step that is `fnmatch`, which never takes back what a `*` has passed over.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import get_args
 
 from ipc.api_messages import Format
@@ -33,26 +37,55 @@ class NamePatterns:
     def want(self, path: str) -> bool:
         """Whether a file is taken. A name that no recording has must be asked for by its ending: `*.xyz`, not `*`."""
         name = path.rpartition("/")[2]
-        if not is_finished(name) or any(matches(pattern, path) for pattern in self.exclude):
+        if not is_finished(name):
+            return False
+        if not self.include and not is_media(name):
+            return False  # the cheaper question first: most files of a home are none
+        steps = _steps(path)
+        if any(_means(pattern, steps, is_folder=False) for pattern in _read_all(self.exclude)):
             return False
         if not self.include:
-            return is_media(name)
-        fitting = [pattern for pattern in self.include if matches(pattern, path)]
+            return True
+        fitting = [pattern.written for pattern in _read_all(self.include) if _means(pattern, steps, is_folder=False)]
         return bool(fitting) and (is_media(name) or any(map(_names_an_ending, fitting)))
 
     def close(self, folder: str) -> bool:
         """Whether nothing in a folder within is wanted, so that nobody need look."""
-        return any(matches(pattern, f"{folder}/") for pattern in self.exclude)
+        if not self.exclude:
+            return False
+        steps = _steps(folder)
+        return any(_means(pattern, steps, is_folder=True) for pattern in _read_all(self.exclude))
 
 
 def matches(pattern: str, path: str) -> bool:
     """Whether the pattern means this file, or this folder where the path ends in `/`, or a folder around it."""
-    wanted, steps = _steps(pattern), _steps(path)
-    if pattern.endswith("/") and not path.endswith("/"):
-        steps = steps[:-1]  # the pattern means folders, and the last step is a file
-    if "/" not in pattern.rstrip("/"):
-        return any(fnmatchcase(step, one) for one in wanted for step in steps)
-    return any(_fits(wanted, steps[:depth]) for depth in range(1, len(steps) + 1))
+    return _means(_read(pattern), _steps(path), is_folder=path.endswith("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A pattern taken apart."""
+
+    written: str
+    steps: tuple[str, ...]
+    is_of_folders: bool
+    """It ends in `/`."""
+    is_anywhere: bool
+    """It has no other `/`: the name of a file or a folder, at any depth."""
+
+
+def _read_all(patterns: Iterable[str]) -> Iterable[_Pattern]:
+    return map(_read, patterns)
+
+
+@lru_cache(4096)
+def _read(pattern: str) -> _Pattern:
+    return _Pattern(
+        written=pattern,
+        steps=tuple(_steps(pattern)),
+        is_of_folders=pattern.endswith("/"),
+        is_anywhere="/" not in pattern.rstrip("/"),
+    )
 
 
 def _steps(path: str) -> list[str]:
@@ -60,12 +93,34 @@ def _steps(path: str) -> list[str]:
     return [step for step in same.split("/") if step not in ("", ".")]
 
 
-def _fits(wanted: Sequence[str], steps: Sequence[str]) -> bool:
-    if not wanted:
-        return not steps
-    if wanted[0] == "**":
-        return any(_fits(wanted[1:], steps[skipped:]) for skipped in range(len(steps) + 1))
-    return bool(steps) and fnmatchcase(steps[0], wanted[0]) and _fits(wanted[1:], steps[1:])
+def _means(pattern: _Pattern, steps: Sequence[str], *, is_folder: bool) -> bool:
+    if pattern.is_of_folders and not is_folder:
+        steps = steps[:-1]  # the pattern means folders, and the last step is a file
+    if pattern.is_anywhere:
+        return any(fnmatchcase(step, one) for one in pattern.steps for step in steps)
+    return bool(pattern.steps and steps) and _begins(pattern.steps, steps)
+
+
+def _begins(wanted: Sequence[str], steps: Sequence[str]) -> bool:
+    """Whether the path, or a folder around it, is what the pattern says.
+
+    What stands behind a `**` is looked for step by step, and the first place where it fits is as good as any: only
+    the last `**` is ever tried at another place.
+    """
+    at, here = 0, 0
+    last: tuple[int, int] | None = None  # where the pattern goes on behind the last `**`, and where that was tried
+    while here < len(steps) and at < len(wanted):
+        if wanted[at] == "**":
+            at += 1
+            last = at, here
+        elif fnmatchcase(steps[here], wanted[at]):
+            at, here = at + 1, here + 1
+        elif last is None:
+            return False
+        else:
+            at, here = last[0], last[1] + 1
+            last = at, here
+    return all(step == "**" for step in wanted[at:])
 
 
 def _names_an_ending(pattern: str) -> bool:

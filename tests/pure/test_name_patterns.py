@@ -1,13 +1,17 @@
 """Which names an owner means with include and exclude."""
 
+import time
 import unicodedata
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from ipc.api_messages import Format
+from ipc.api_messages import AddWatch, Format
 from supervisor.candidate_names import MEDIA, is_candidate
 from supervisor.name_patterns import NamePatterns, matches
 
@@ -80,3 +84,51 @@ def test_only_a_written_out_ending_makes_a_recording_of_what_is_none() -> None:
     assert not NamePatterns(("*.xyz",)).want("a.m4a")
     assert not any(NamePatterns((f"*.{form}",)).want(f"a.{form.upper()}") for form in get_args(Format))
     assert not any(NamePatterns(("*.m4a", "*.xyz")).want(name) for name in (".a.xyz", "~$a.xyz", "a.tmp.xyz"))
+
+
+def by_definition(wanted: Sequence[str], steps: Sequence[str]) -> bool:
+    """What `**` means, in the words of a mathematician, who has all the time in the world."""
+    if not wanted:
+        return not steps
+    if wanted[0] == "**":
+        return any(by_definition(wanted[1:], steps[skipped:]) for skipped in range(len(steps) + 1))
+    return bool(steps) and fnmatchcase(steps[0], wanted[0]) and by_definition(wanted[1:], steps[1:])
+
+
+@given(
+    st.lists(st.sampled_from(["**", "a", "b", "*", "a*", "?"]), min_size=2, max_size=6),
+    st.lists(st.sampled_from(["a", "b", "ab", "c"]), min_size=1, max_size=6),
+)
+def test_two_stars_mean_what_their_definition_says(wanted: list[str], steps: list[str]) -> None:
+    around = (steps[:depth] for depth in range(1, len(steps) + 1))
+    assert matches("/".join(wanted), "/".join(steps)) == any(by_definition(wanted, within) for within in around)
+
+
+DEEP = "/".join("abcdefghijklmnopqrst")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("**/" * 300 + "nothing.xyz", f"{DEEP}/talk.wav"),
+        ("**/*/" * 190 + "nothing.xyz", "/".join([DEEP] * 20) + "/talk.wav"),
+        ("**/a/" * 190 + "b.wav", "a/" * 400 + "talk.wav"),
+        ("**/" + "a/" * 90 + "b.wav", "a/" * 400 + "talk.wav"),
+        ("*a" * 490 + "b.wav", "a" * 250 + ".wav"),
+        ("*?" * 490 + "b.wav", "a" * 250 + ".wav"),
+        ("**/" + "*[a-z]" * 160 + "1.wav", "a" * 250 + ".wav"),
+        ("/" + "*a*" * 300 + "b.wav", "a" * 250 + ".wav"),
+        ("[" * 999, "[" * 250),
+    ],
+)
+def test_no_pattern_takes_long_for_any_file(pattern: str, path: str) -> None:
+    matches(pattern, path)  # what is compiled is kept
+    began = time.thread_time()
+    assert not matches(pattern, path)
+    assert time.thread_time() - began < 0.1
+
+
+def test_a_request_brings_no_more_patterns_than_a_person_would_write() -> None:
+    AddWatch(path="/rec", exclude=("a*",) * 100)
+    with pytest.raises(ValidationError):
+        AddWatch(path="/rec", exclude=("a*",) * 101)
