@@ -5,6 +5,7 @@ Runs in: the user's shell.
 
 import json
 import os
+import re
 import sys
 import unicodedata
 from functools import cache
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS_OF_A_PIPE = 160
 """A table in a file or a pipe is cut here, not at a terminal's 80."""
+C1_CONTROLS = re.compile(r"[\x7f-\x9f]")
 TURNS_TEXT_AROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -80,14 +82,19 @@ def print_text(text: "Text | str", style: str = "") -> None:
 
 
 def print_json(*values: "BaseModel") -> None:
-    """One compact JSON line each."""
+    """One compact JSON line each. The same values everywhere; what a terminal would obey is written as `\\u009b`."""
     for value in values:
-        print(value.model_dump_json(), flush=True)
+        print(_obeyed_by_none(value.model_dump_json()), flush=True)
 
 
 def print_json_array(values: "Sequence[BaseModel]") -> None:
     """All of them as one JSON array."""
-    print("[" + ",".join(value.model_dump_json() for value in values) + "]")
+    print("[" + ",".join(_obeyed_by_none(value.model_dump_json()) for value in values) + "]")
+
+
+def _obeyed_by_none(text: str) -> str:
+    """JSON escapes what is below U+0020 by itself; DEL and the C1 controls mean something to terminals as well."""
+    return C1_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_refused(path: str, code: str, message: str, hint: str, as_json: bool) -> None:

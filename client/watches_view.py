@@ -59,6 +59,12 @@ def _why(passed: PassedOverView) -> str:
             return "only in iCloud, not taken until downloaded"
         case "folder_cannot_be_read":
             return "cannot be read"
+        case "is_a_symlink":
+            return "symbolic links, not followed here (`steno submit` follows one)"
+        case "name_ends_in_space":
+            return "not taken, the name ends in a space"
+        case "name_of_unfinished_file":
+            return "not taken, the name is that of an unfinished file (.temp, .tmp)"
         case _:
             assert_never(passed.why)
 

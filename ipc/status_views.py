@@ -65,7 +65,14 @@ class PassedOverView(Value):
     """Something in a watched folder that would have been taken but for a reason."""
 
     path: str
-    why: Literal["name_is_not_utf8", "only_in_icloud", "folder_cannot_be_read"]
+    why: Literal[
+        "name_is_not_utf8",
+        "only_in_icloud",
+        "folder_cannot_be_read",
+        "is_a_symlink",
+        "name_ends_in_space",
+        "name_of_unfinished_file",
+    ]
 
 
 class WatchView(Value):

@@ -7,6 +7,7 @@ job, so only what audio and video are called is taken. `steno submit` takes any 
 """
 
 import re
+from typing import Literal
 
 # fmt: off
 AUDIO = frozenset({
@@ -45,6 +46,19 @@ def is_candidate(name: str) -> bool:
 def is_finished(name: str) -> bool:
     """Hidden files (`._talk.m4a` is a resource fork), Office's `~$` locks and half-merged downloads are not."""
     return not name.startswith((".", "~$")) and not name.lower().rpartition(".")[0].endswith(INTERMEDIATE)
+
+
+def name_meant(name: str) -> tuple[str, Literal["name_ends_in_space", "name_of_unfinished_file"]] | None:
+    """A name that only just misses: what a finished recording would be called, and why this one is passed over.
+
+    `talk.wav ` misses by a space that no file manager shows, `body.temp.wav` by what a download leaves behind.
+    """
+    if name != name.rstrip() and is_candidate(name.rstrip()):
+        return name.rstrip(), "name_ends_in_space"
+    if name.startswith((".", "~$")) or is_finished(name) or not is_media(name):
+        return None
+    stem, dot, ending = name.rpartition(".")
+    return stem.rpartition(".")[0] + dot + ending, "name_of_unfinished_file"
 
 
 def is_media(name: str) -> bool:

@@ -12,14 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from supervisor.candidate_names import is_searched, is_storable, name_in_icloud
+from supervisor.candidate_names import is_searched, is_storable, name_in_icloud, name_meant
 from supervisor.job import FileIdentity
 from supervisor.name_patterns import NamePatterns
 
 SF_DATALESS = 0x4000_0000
 """macOS's st_flags of a file or folder whose content lives in iCloud only."""
 
-WhyPassed = Literal["name_is_not_utf8", "only_in_icloud", "folder_cannot_be_read"]
+WhyPassed = Literal[
+    "name_is_not_utf8",
+    "only_in_icloud",
+    "folder_cannot_be_read",
+    "is_a_symlink",
+    "name_ends_in_space",
+    "name_of_unfinished_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ class FolderScan:
 def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> FolderScan:
     """Reads the folder. Raises OSError when it cannot be read itself: missing, not a folder, no permission.
 
-    Symbolic links, FIFOs, sockets and devices are never listed and never followed. Folders in the rules are told by
+    Symbolic links, FIFOs, sockets and devices are never listed and never followed; a link that is called like a
+    recording is told as passed over. Folders in the rules are told by
     device and inode, so spelling, links and letter case do not matter; the watched folder itself always counts.
     Where inodes do not hold, as on network disks, files are told apart without them: device and inode are 0 then.
     """
@@ -108,6 +116,8 @@ def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> 
                     away = name_in_icloud(entry.name) if counts and not wanted else None
                     if away is not None and rules.patterns.want(prefix + away):
                         passed.add(PassedOver(str(inside / away), "only_in_icloud"))
+                    elif counts and not wanted and (why := _why_missed(facts.st_mode, prefix, entry.name, rules)):
+                        passed.add(PassedOver(entry.path, why))
                 if not wanted:
                     continue
                 why = why_passed(entry.path, getattr(facts, "st_flags", 0))
@@ -126,6 +136,14 @@ def why_passed(path: str, flags: int) -> WhyPassed | None:
     if flags & SF_DATALESS:
         return "only_in_icloud"
     return None if is_storable(path) else "name_is_not_utf8"
+
+
+def _why_missed(mode: int, prefix: str, name: str, rules: ScanRules) -> WhyPassed | None:
+    """Why something that its owner may take for a recording is none to us; None for all that is not."""
+    if stat.S_ISLNK(mode):
+        return "is_a_symlink" if rules.patterns.want(prefix + name) else None
+    meant = name_meant(name) if stat.S_ISREG(mode) else None
+    return meant[1] if meant is not None and rules.patterns.want(prefix + meant[0]) else None
 
 
 def _existing(folders: Sequence[Path]) -> Iterator[tuple[int, int]]:

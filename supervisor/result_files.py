@@ -82,7 +82,7 @@ def plan(
     recordings = {job.path, job.first_path}
     for attempt in range(1, SUFFIXES_TRIED):
         name = name_of(template, job, "" if attempt == 1 else f" ({attempt})")
-        paths = {format: _named(home / name, format) for format in wanted}
+        paths = {format: home / f"{name}.{format}" for format in wanted}
         # Whatever the policy: a recording is never overwritten by its own transcript, nor another one's transcript.
         if any(str(path) in recordings or _is_anothers(path, others) for path in paths.values()):
             continue

@@ -4,9 +4,12 @@ Runs in: supervisor.
 """
 
 import hashlib
+import os
+import unicodedata
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
+from supervisor.graphemes import cut_to_bytes
 from supervisor.job import Job
 
 LONGEST_NAME_BYTES = 255
@@ -20,8 +23,10 @@ def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = No
     """The name of a job's results, before the extension.
 
     `template` is a checked NameTemplate; date and time are of the recording's last change, in the time zone `local`,
-    None being the machine's own. No control characters, never hidden, short enough for every extension; one that is
-    too long ends in a hash of the recording's name, so that two long names stay two.
+    None being the machine's own. Players look for `X.srt` beside `X.mov`, so every character of the recording's name
+    stays, be it invisible, at an end, or the dot of a hidden file; only control characters and `/` become `_`.
+    Short enough for every extension: a name that is too long ends in a hash of the recording's name, so that two long
+    names stay two. A name that is not UTF-8 keeps its bytes.
     """
     recording = Path(job.first_path)
     # File systems store times that no calendar has.
@@ -36,11 +41,11 @@ def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = No
             "time": f"{changed:%H.%M.%S}",
         }
     )
-    name = "".join(sign if sign.isprintable() and sign != "/" else "_" for sign in name).strip().lstrip(".")
-    room = LONGEST_NAME_BYTES - LONGEST_EXTENSION_BYTES - len(suffix.encode())
-    if len(name.encode()) > room:
-        mark = "~" + hashlib.sha256(recording.name.encode()).hexdigest()[:8]
-        name = name.encode()[: room - len(mark)].decode(errors="ignore") + mark
+    name = "".join("_" if sign == "/" or unicodedata.category(sign) == "Cc" else sign for sign in name)
+    room = LONGEST_NAME_BYTES - LONGEST_EXTENSION_BYTES - len(os.fsencode(suffix))
+    if len(os.fsencode(name)) > room:
+        mark = "~" + hashlib.sha256(os.fsencode(recording.name)).hexdigest()[:8]
+        name = cut_to_bytes(name, room - len(mark)) + mark
     return (name or "_") + suffix
 
 

@@ -92,6 +92,25 @@ async def test_nothing_but_finished_recordings_is_ever_taken(inbox: Path, desk: 
             await taken(desk, "empty.wav", "sentinel.wav")
 
 
+async def test_what_only_just_misses_being_a_recording_is_named_with_the_reason(inbox: Path, desk: Desk) -> None:
+    target = inbox / "notes.pdf"
+    target.write_bytes(b"x")
+    for name in ("link.wav", "dangling.m4a", "skipped.wav", "notes.txt"):
+        (inbox / name).symlink_to(target if name != "dangling.m4a" else inbox / "gone.m4a")
+    for name in ("space.wav ", "half.temp.m4a", "skipped.tmp.wav", "notes.temp.pdf", ".hidden.wav "):
+        (inbox / name).write_bytes(b"x")
+    async with running(watching(desk, settings_for(inbox, exclude=("skipped*",)))) as watches:
+        await sentinel_taken(desk, inbox)
+        passed = {(Path(one.path).name, one.why) for one in watches.views[0].passed}
+    assert passed == {
+        ("link.wav", "is_a_symlink"),
+        ("dangling.m4a", "is_a_symlink"),
+        ("space.wav ", "name_ends_in_space"),
+        ("half.temp.m4a", "name_of_unfinished_file"),
+    }
+    assert desk.names == ["sentinel.wav"]
+
+
 STRANGE = ["two\nlines.wav", "-rf.wav", "ü" * 125 + ".wav", "a\x1b[31m.wav", " .wav", "日本語.opus"]
 
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.api_messages import Format
-from supervisor.candidate_names import AUDIO, VIDEO, is_candidate, is_searched, is_storable, name_in_icloud
+from supervisor.candidate_names import (
+    AUDIO,
+    VIDEO,
+    is_candidate,
+    is_searched,
+    is_storable,
+    name_in_icloud,
+    name_meant,
+)
 from supervisor.folder_scan import why_passed
 
 # fmt: off
@@ -67,3 +75,21 @@ def test_the_stub_of_a_recording_in_icloud_is_known_by_its_name() -> None:
     assert name_in_icloud(".talk.m4a.icloud") == "talk.m4a"
     for name in ("talk.m4a.icloud", ".icloud", "..icloud", ".talk.m4a", "talk.m4a"):
         assert name_in_icloud(name) is None
+
+
+def test_a_name_that_only_just_misses_says_what_was_meant_and_why() -> None:
+    assert name_meant("talk.wav ") == ("talk.wav", "name_ends_in_space")
+    assert name_meant("talk.MP3\u00a0\n") == ("talk.MP3", "name_ends_in_space")
+    assert name_meant("body.temp.wav") == ("body.wav", "name_of_unfinished_file")
+    assert name_meant("body.v2.TMP.M4A") == ("body.v2.M4A", "name_of_unfinished_file")
+    for name in (
+        "talk.wav",
+        ".talk.wav ",
+        "._talk.temp.wav",
+        "~$talk.tmp.wav",
+        "talk.pdf ",
+        "talk.tmp",
+        "talk.temp",
+        "",
+    ):
+        assert name_meant(name) is None

@@ -144,7 +144,7 @@ def test_the_longest_names_still_fit_and_stay_different(tmp_path: Path, stem: st
 
 
 @pytest.mark.parametrize(
-    ("recording", "expected"), [("a\nb\x1b.mp3", "a_b_.srt"), ("-rf.mp3", "-rf.srt"), (".hidden", "hidden.srt")]
+    ("recording", "expected"), [("a\nb\x1b.mp3", "a_b_.srt"), ("-rf.mp3", "-rf.srt"), (".hidden", ".hidden.srt")]
 )
 def test_control_characters_do_not_reach_our_names(tmp_path: Path, recording: str, expected: str) -> None:
     assert names(plan(job_for(tmp_path / recording), ("srt",), None, "renew", {})) == [expected]

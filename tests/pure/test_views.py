@@ -3,6 +3,8 @@
 Runs in: the test process.
 """
 
+import json
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import get_args
@@ -17,7 +19,7 @@ from client import reasons, views
 from client.job_story import job_story
 from client.progress_bars import ProgressBars
 from client.status_page import status_page
-from client.terminal import err, visible
+from client.terminal import err, print_json, print_json_array, visible
 from ipc.api_messages import Attempt, JobError, JobOptions, JobStatus
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import LastDeath, PassedOverView, RunningView, WatchView
@@ -154,3 +156,12 @@ def test_times_read_like_times() -> None:
         "2 h ago",
         "2 d ago",
     ]
+
+
+def test_json_says_the_same_name_without_anything_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "/rec/a\x1b[31m\x7f\x9b31m\u202f\u200d.wav"
+    print_json(PassedOverView(path=name, why="is_a_symlink"))
+    print_json_array([PassedOverView(path=name, why="is_a_symlink")])
+    one, all_of_them = capsys.readouterr().out.splitlines()
+    assert json.loads(one)["path"] == json.loads(all_of_them)[0]["path"] == name
+    assert not any(unicodedata.category(letter) == "Cc" for letter in one + all_of_them)
