@@ -3,13 +3,16 @@
 Runs in: worker. A recording may be hostile, cut off or scratched; it costs what it is worth and nothing more.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from ipc.fault_points import reached
+from ipc.transcript import RecordingFacts
 from workers.engine import EngineRefusal
 from workers.media_container import choose_stream, claimed_seconds, open_container, origin_seconds, reaches
 from workers.pcm_file import pcm_seconds
@@ -34,55 +37,77 @@ STEP_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-def decode(path: Path, pcm_path: Path, longest_seconds: float, step: Callable[[float], None]) -> float:
-    """Write the recording's first sound track to `pcm_path` and return its seconds.
+@dataclass(frozen=True, slots=True)
+class DecodingWish:
+    """What is asked of a recording's decoding."""
+
+    longest_seconds: float
+    """What lasts longer is refused, before and while decoding."""
+    track: int | None = None
+    """Which sound track, counted from 1; None: chosen."""
+    language: str | None = None
+    """The job's language, where it is known: it chooses among tracks."""
+
+
+def decode(
+    path: Path, pcm_path: Path, wish: DecodingWish, step: Callable[[float], None]
+) -> tuple[float, RecordingFacts | None]:
+    """Write the recording's sound to `pcm_path`; its seconds, and what was read of the recording.
 
     The times in the PCM are those a player shows: a late sound track and holes in it become silence. What is
-    damaged is skipped, what is cut off ends early. An existing `pcm_path` is used as it is.
+    damaged is skipped, what is cut off ends early. An existing `pcm_path` is used as it is: no facts then.
 
     `step` is told the seconds done, often; what it raises ends the decoding. Nothing unfinished is left behind.
     Raises EngineRefusal: `not_found`, `is_a_symlink`, `not_a_regular_file`, `not_readable`, `empty_file`,
     `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`, `spool_failed`, `changed_while_read`.
     """
     if pcm_path.exists():
-        return pcm_seconds(pcm_path)
+        return pcm_seconds(pcm_path), None
     step(0.0)
     with open_recording(path) as file:
         reached("recording_opened")
         try:
-            return _decode(path, file, pcm_path, longest_seconds, step)
+            with pcm_writer(pcm_path) as writer:
+                facts = decode_recording(path, file, writer, wish, step)
+                if file.has_changed:
+                    refuse_changed(path)
         except EngineRefusal as refusal:
             if file.has_changed:
                 refuse_changed(path, refusal)
             raise
+    return writer.seconds, facts
 
 
-def _decode(path: Path, file: Recording, pcm_path: Path, longest: float, step: Callable[[float], None]) -> float:
-    with open_container(path, file) as container:
-        stream = choose_stream(path, container)
+def decode_recording(
+    name: Path, file: Recording, writer: PcmWriter, wish: DecodingWish, step: Callable[[float], None]
+) -> RecordingFacts:
+    """Write the sound of an open recording, which refusals call `name`. Raises EngineRefusal as `decode`."""
+    with open_container(name, file) as container:
+        stream = choose_stream(name, container)
         origin, claimed = origin_seconds(container), claimed_seconds(container, stream)
-    if claimed > longest + SLACK_SECONDS and reaches(path, file, longest, claimed):
-        _refuse_too_long(path, claimed, longest)
+    longest = wish.longest_seconds
+    if claimed > longest + SLACK_SECONDS and reaches(name, file, longest, claimed):
+        _refuse_too_long(name, claimed, longest)
     reached("decoding_begun")
-    timeline = Timeline(origin_seconds=origin, claimed_seconds=claimed, longest_seconds=longest)
-    with open_container(path, file) as container, pcm_writer(pcm_path, timeline) as writer:
-        skipped = _write_all(path, container, choose_stream(path, container), writer, longest, step)
+    writer.begin(Timeline(origin_seconds=origin, claimed_seconds=claimed, longest_seconds=longest))
+    with open_container(name, file) as container:
+        skipped = _write_all(name, container, choose_stream(name, container), writer, longest, step)
         writer.flush()
-        if writer.seconds == 0:
-            raise EngineRefusal(
-                "damaged",
-                f"no sound could be decoded from {path}",
-                "play it in another program; if that works, export it from there as WAV or FLAC",
-            )
-        if file.has_changed:
-            refuse_changed(path)
+    if writer.seconds == 0:
+        raise EngineRefusal(
+            "damaged",
+            f"no sound could be decoded from {name}",
+            "play it in another program; if that works, export it from there as WAV or FLAC",
+        )
     log.info(
         "recording_decoded",
         seconds=round(writer.seconds, 3),
         packets_skipped=skipped,
         silence_inserted_seconds=round(writer.silence_seconds, 3),
     )
-    return writer.seconds
+    return RecordingFacts(
+        size_bytes=os.fstat(file.fileno()).st_size, read_seconds=writer.seconds - writer.silence_seconds
+    )
 
 
 def _write_all(

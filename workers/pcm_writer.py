@@ -65,13 +65,14 @@ def can_be_resampled(frame: "AudioFrame") -> bool:
 
 
 class PcmWriter:
-    """Downmixes, resamples and appends frames. Made by `pcm_writer`."""
+    """Downmixes, resamples and appends frames to a file that is open and empty."""
 
-    def __init__(self, part: Path, descriptor: int, timeline: Timeline) -> None:
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        """`folder` is named where its disk refuses. The caller closes the descriptor."""
         # Unbuffered: the resampler gathers a second at a time, and a full disk shows at the write that met it.
-        self._part = part
+        self._folder = folder
         self._descriptor = descriptor
-        self._timeline = timeline
+        self._timeline = Timeline(origin_seconds=0.0, claimed_seconds=0.0, longest_seconds=0.0)
         self._shape: tuple[str, str, int] | None = None
         self._samples_written = 0
         self._unwritten_seconds = 0.0
@@ -82,6 +83,10 @@ class PcmWriter:
     def seconds(self) -> float:
         """How much audio was taken in, written or still in the resampler."""
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
+
+    def begin(self, timeline: Timeline) -> None:
+        """From here on, frames belong where this timeline says."""
+        self._timeline = timeline
 
     def append(self, frame: "AudioFrame") -> None:
         """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `pcm_writer`."""
@@ -140,13 +145,13 @@ class PcmWriter:
         rest = memoryview(resampled.to_ndarray().tobytes())
         self._samples_written += len(rest) // SAMPLE_BYTES
         self._unwritten_seconds -= len(rest) // SAMPLE_BYTES / SAMPLE_RATE
-        with _disk_under(self._part):
+        with _disk_under(self._folder):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
 
 @contextmanager
-def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
+def pcm_writer(pcm_path: Path) -> Iterator[PcmWriter]:
     """A writer whose file appears under its name only when the block ends well; otherwise nothing is left.
 
     Raises EngineRefusal `disk_full`, `spool_failed`. No fsync: after a power cut the spool is made again.
@@ -154,16 +159,16 @@ def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
     part = pcm_path.with_name(pcm_path.name + ".part")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _disk_under(part):
+        with _disk_under(part.parent):
             descriptor = os.open(part, flags, 0o600)
         try:
-            writer = PcmWriter(part, descriptor, timeline)
+            writer = PcmWriter(part.parent, descriptor)
             yield writer
             writer.flush()
             reached("pcm_written")
         finally:
             os.close(descriptor)
-        with _disk_under(part):
+        with _disk_under(part.parent):
             part.replace(pcm_path)
         reached("pcm_named")
     finally:
@@ -171,20 +176,20 @@ def pcm_writer(pcm_path: Path, timeline: Timeline) -> Iterator[PcmWriter]:
 
 
 @contextmanager
-def _disk_under(part: Path) -> Iterator[None]:
+def _disk_under(folder: Path) -> Iterator[None]:
     """What our own disk refuses says nothing about the recording."""
     try:
         yield
     except OSError as error:
-        log.warning("spool_not_written", folder=str(part.parent), error=str(error))
+        log.warning("spool_not_written", folder=str(folder), error=str(error))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EngineRefusal(
                 "disk_full",
-                f"no room left in {part.parent} for the decoded audio",
+                f"no room left in {folder} for the decoded audio",
                 "free some disk (an hour of audio needs 115 MB while it is worked on) and retry",
             ) from error
         raise EngineRefusal(
             "spool_failed",
-            f"the decoded audio cannot be written to {part.parent}: {error.strerror or error}",
+            f"the decoded audio cannot be written to {folder}: {error.strerror or error}",
             "check that disk; the job goes on by itself once it takes what is written",
         ) from error

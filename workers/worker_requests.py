@@ -39,8 +39,9 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
     from workers import media
 
     pulse.enter("decoding")
-    seconds = media.decode(Path(request.path), Path(request.pcm_path), request.longest_seconds, pulse.step)
-    return AudioDecoded(request_id=request.request_id, seconds=seconds)
+    wish = media.DecodingWish(request.longest_seconds, request.track, request.language)
+    seconds, recording = media.decode(Path(request.path), Path(request.pcm_path), wish, pulse.step)
+    return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
 
 
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:

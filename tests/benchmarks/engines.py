@@ -147,7 +147,7 @@ def _decoded(audio: str, folder: str) -> Path:
     from workers import media
 
     pcm = Path(folder) / f"{Path(audio).stem}-{os.getpid()}.s16"
-    media.decode(Path(audio), pcm, LONGEST_SECONDS, lambda done_seconds: None)
+    media.decode(Path(audio), pcm, media.DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
     return pcm
 
 

@@ -12,7 +12,7 @@ from recordings import MEMO, TALK, encoded, long_silence, noise, silence, tone, 
 
 from workers import media
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.media import decode
+from workers.media import DecodingWish, decode
 from workers.pcm_file import PcmFile
 from workers.pcm_writer import Timeline
 from workers.recording_file import Recording
@@ -22,7 +22,7 @@ TWELVE_HOURS = 12 * 3600.0
 
 def decoded(recording: Path, longest_seconds: float = TWELVE_HOURS) -> np.ndarray:
     pcm_path = recording.parent / "audio.s16"
-    seconds = decode(recording, pcm_path, longest_seconds, lambda done_seconds: None)
+    seconds, _ = decode(recording, pcm_path, DecodingWish(longest_seconds), lambda done_seconds: None)
     with PcmFile(pcm_path) as pcm:
         assert pcm.seconds == pytest.approx(seconds, abs=1e-3)
         audio = pcm.audio(0, seconds)
@@ -42,7 +42,7 @@ def main_hertz(audio: np.ndarray) -> float:
 
 def refusal(recording: Path, longest_seconds: float = TWELVE_HOURS) -> EngineRefusal:
     with pytest.raises(EngineRefusal) as caught:
-        decode(recording, recording.parent / "audio.s16", longest_seconds, lambda done_seconds: None)
+        decode(recording, recording.parent / "audio.s16", DecodingWish(longest_seconds), lambda done_seconds: None)
     assert [found.name for found in recording.parent.glob("audio.s16*")] == []
     return caught.value
 
@@ -172,7 +172,9 @@ def test_pictures_without_sound_are_refused(tmp_path: Path) -> None:
 def test_hours_of_silence_in_a_tiny_file_are_refused_before_anything_is_decoded(tmp_path: Path) -> None:
     steps: list[float] = []
     with pytest.raises(EngineRefusal) as caught:
-        decode(long_silence(tmp_path / "a.flac", hours=1.1), tmp_path / "audio.s16", 3600.0, steps.append)
+        decode(
+            long_silence(tmp_path / "a.flac", hours=1.1), tmp_path / "audio.s16", DecodingWish(3600.0), steps.append
+        )
     assert caught.value.code == "too_long"
     assert steps == [0.0]
 
@@ -223,13 +225,15 @@ def test_a_cancelled_decode_leaves_nothing_behind(tmp_path: Path) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        decode(TALK, tmp_path / "audio.s16", TWELVE_HOURS, cancel_later)
+        decode(TALK, tmp_path / "audio.s16", DecodingWish(TWELVE_HOURS), cancel_later)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_decoded_audio_is_used_as_it_is_even_if_the_recording_is_gone(tmp_path: Path) -> None:
     (tmp_path / "audio.s16").write_bytes(bytes(32_000))
-    assert decode(tmp_path / "gone.wav", tmp_path / "audio.s16", 1.0, lambda done_seconds: None) == 1.0
+    wish = DecodingWish(longest_seconds=1.0)
+    found = decode(tmp_path / "gone.wav", tmp_path / "audio.s16", wish, lambda done_seconds: None)
+    assert found == (1.0, None), "nothing was read of the recording"
 
 
 def test_a_jump_of_timestamps_is_believed_within_reason() -> None:

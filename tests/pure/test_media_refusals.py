@@ -14,13 +14,13 @@ from recordings import tone, wav
 from supervisor.decoding import CURABLE
 from workers import media_container
 from workers.engine import EngineRefusal
-from workers.media import decode
+from workers.media import DecodingWish, decode
 from workers.recording_file import open_recording
 
 
 def refusal(path: Path, pcm_path: Path) -> EngineRefusal:
     with pytest.raises(EngineRefusal) as caught:
-        decode(path, pcm_path, 3600.0, lambda done_seconds: None)
+        decode(path, pcm_path, DecodingWish(3600.0), lambda done_seconds: None)
     assert not pcm_path.exists() and not pcm_path.with_name(pcm_path.name + ".part").exists()
     assert caught.value.hint
     return caught.value
@@ -63,7 +63,7 @@ def test_a_recording_that_is_written_to_while_it_is_decoded_is_no_recording(
                 file.write(b"more")
 
     with pytest.raises(EngineRefusal, match="changed while it was read") as caught:
-        decode(recording, pcm_path, 3600.0, write_to_it)
+        decode(recording, pcm_path, DecodingWish(3600.0), write_to_it)
     assert caught.value.code == "changed_while_read"
     assert not list(tmp_path.glob("audio*"))
 
