@@ -170,6 +170,18 @@ def _tsv(transcript: JobTranscript) -> Iterator[str]:
         yield f"{round(segment.start * 1000)}\t{round(segment.end * 1000)}\t{quote}{text}\n"
 
 
+class _FrontMatter(yaml.SafeDumper):
+    """YAML whose strings come back as they were, also those with the line ends that YAML folds to a space."""
+
+
+def _quoted(dumper: _FrontMatter, text: str) -> yaml.Node:
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_FrontMatter.add_representer(str, _quoted)
+
+
 def _markdown(transcript: JobTranscript, recording_name: str) -> Iterator[str]:
     title = plain(PurePath(recording_name).stem)
     engines = transcript.engine
@@ -183,7 +195,7 @@ def _markdown(transcript: JobTranscript, recording_name: str) -> Iterator[str]:
         "aligner": engines.aligner.model_dump() if engines.aligner else None,
     }
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    matter = yaml.safe_dump(known, allow_unicode=True, sort_keys=False, width=10_000)
+    matter = yaml.dump(known, Dumper=_FrontMatter, allow_unicode=True, sort_keys=False, width=10_000)
     yield f"---\n{matter}---\n\n# {_unmarked(title)}\n"
     for paragraph in _paragraphs(transcript.segments()):
         text = _unmarked(" ".join(plain(segment.text) for segment in paragraph))
