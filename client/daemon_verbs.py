@@ -26,6 +26,10 @@ PANEL = "The daemon"
 )
 def serve() -> None:
     """Run the daemon here, in the foreground, until Ctrl-C."""
+    import signal
+
+    # What comes before the daemon listens waits for it: its Python needs a moment to start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
     here.become(*here.SUPERVISOR)
 
 

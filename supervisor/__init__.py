@@ -3,4 +3,12 @@
 Runs in: supervisor. Never imports a model library.
 """
 
+import sys
+
+from supervisor import boot_signals
+
+if boot_signals.is_daemon(sys.orig_argv):
+    # Before anything that takes time to import: a signal must find somebody who listens.
+    boot_signals.listen()
+
 import config.lean_structlog  # noqa: F401 - before the first module that logs

@@ -19,12 +19,14 @@ from config.engines import resolve_engines
 from config.logs import cut_back_stderr, start_logging
 from config.places import find_places
 from config.sources import ConfigError, Loaded, load
+from supervisor import boot_signals
 from supervisor.api_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
 from supervisor.heap import keep_heap_small
 from supervisor.hired_threads import TooFewThreads
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
+from supervisor.lasting_loop import LastingLoop
 from supervisor.new_start import begin_anew, new_starts_before, pause_before, reap_children
 
 EXIT_ALREADY_RUNNING = 0
@@ -82,7 +84,8 @@ def main() -> int:
                 read=read,
                 new_starts=new_starts,
             )
-            asyncio.run(daemon.run())
+            with asyncio.Runner(loop_factory=LastingLoop) as runner:
+                runner.run(daemon.run())
     except AlreadyRunning as other:
         _tell(other)
         return EXIT_ALREADY_RUNNING
@@ -107,7 +110,7 @@ def main() -> int:
     except SocketRefused as refused:
         _tell(f"{refused}; {refused.hint}")
         return os.EX_CANTCREAT
-    if daemon.next_start is not None:
+    if daemon.next_start is not None and not boot_signals.was_asked_to_end():
         begin_anew(daemon.next_start)
     return os.EX_OK
 
@@ -129,4 +132,6 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    boot_signals.leave()
+    sys.exit(exit_code)

@@ -25,6 +25,7 @@ from config.sources import ConfigError, Loaded
 from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
+from supervisor import boot_signals
 from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
@@ -234,7 +235,9 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for asked in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(asked, self._asked_to_stop, asked)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up, sys.stderr.isatty())
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        if boot_signals.was_hung_up():
+            self._hung_up()
 
     def _asked_to_stop(self, asked: signal.Signals) -> None:
         if self._stop.is_set() and self.next_start is None:
@@ -265,9 +268,9 @@ class Daemon:
         self.next_start = pause.next_start
         self._end_within(LONGEST_STOP_SECONDS)
 
-    def _hung_up(self, had_terminal: bool) -> None:
+    def _hung_up(self) -> None:
         """SIGHUP means read the settings again; but to a daemon in a terminal that was closed, it means stop."""
-        if had_terminal and not sys.stderr.isatty():
+        if boot_signals.had_terminal() and not sys.stderr.isatty():
             # What we say on the way goes to the log file alone: a line to a terminal that is gone raises.
             with Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stderr.fileno())

@@ -16,6 +16,8 @@ import signal
 import sys
 from typing import NamedTuple, NoReturn
 
+from supervisor.boot_signals import keep_back
+
 COUNTED_BY = "STENOD_NEW_STARTS"
 """The environment variable that tells a process the number of its start in a row; 0: somebody started it."""
 FIRST_PAUSE_SECONDS = 1.0
@@ -56,6 +58,7 @@ def reap_children() -> None:
 
 def begin_anew(new_starts: int) -> NoReturn:
     """Raises OSError where Python itself is gone. Workers must have ended: the new process would not know them."""
+    keep_back()
     # A timer survives exec, its handler does not: the alarm would end the new process.
     signal.setitimer(signal.ITIMER_REAL, 0)
     environment = {**os.environ, COUNTED_BY: str(new_starts)}

@@ -23,7 +23,9 @@ class Spawner:
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = self._hire()
+        self._thread: threading.Thread | None = None
+        """The one that serves; others hang in a call, or wait for the process to end."""
+        self._hire()
 
     async def call(
         self, work: Callable[[], Result], deadline_seconds: float, *, undo: Callable[[], None] | None = None
@@ -50,7 +52,7 @@ class Spawner:
         except TimeoutError:
             # No thread to be had: the calls stand behind this one until one of them finds another.
             with contextlib.suppress(RuntimeError):
-                self._thread = self._hire()
+                self._hire()
             self._afterwards(future, undo)
             raise
         except asyncio.CancelledError:
@@ -61,12 +63,13 @@ class Spawner:
         """Let the thread end. Only when no child is left: those that are would be killed with it."""
         self._calls.put(None)
 
-    def _hire(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="spawner", daemon=True)
-        thread.start()
-        return thread
+    def _hire(self) -> None:
+        threading.Thread(target=self._work, name="spawner", daemon=True).start()
 
     def _work(self) -> None:
+        # It takes over by itself, before its first call: whoever hired it may not even know yet that it runs, and by
+        # a name given later it would take itself for the one that was replaced.
+        self._thread = threading.current_thread()
         while (call := self._calls.get()) is not None:
             call()
             if threading.current_thread() is not self._thread:
