@@ -23,15 +23,15 @@ import yaml
 from ipc.api_messages import Format
 from ipc.transcript import Segment
 from supervisor.job_transcript import JobTranscript
+from supervisor.plain_text import plain
 from supervisor.result_json import json_pieces
-from supervisor.subtitle_cues import Cue, Piece, cues_of
+from supervisor.subtitle_cues import Cue, cues_of
+from supervisor.subtitle_pieces import Piece
 
 PARAGRAPH_PAUSE_SECONDS = 2.0
 LONGEST_PARAGRAPH_SECONDS = 60.0
 BLOCK_CHARACTERS = 32 * 1024
 
-INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""C0 and C1 control characters: nobody says them, terminals obey them."""
 SRT_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
 """SRT has no escapes: players read <tags>, {\\an8} and arrows wherever they stand, so these become lookalikes."""
 VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -79,48 +79,36 @@ def _in_blocks(pieces: Iterable[str]) -> Iterator[bytes]:
         yield "".join(block).encode()
 
 
-def plain(text: str) -> str:
-    """In one line, without control characters."""
-    return INVISIBLE.sub("", " ".join(text.split()))
-
-
 # --- subtitles -------------------------------------------------------------------------------------------------
 
 
-def _milliseconds(cue: Cue) -> tuple[int, int]:
-    """Start and end. No player shows, and some readers drop, a cue that does not last."""
-    start = round(cue.start * 1000)
-    return start, max(round(cue.end * 1000), start + 1)
-
-
-def _cue_text(cue: Cue, shown: Callable[[Piece | str], str]) -> str:
-    """The cue's lines; `shown` escapes one word, or the whole text where there are no words."""
-    if not cue.lines:
-        return shown(cue.text)
+def _cue_text(cue: Cue, shown: Callable[[Piece], str]) -> str:
+    """The cue's lines; `shown` escapes one piece."""
     lines = ("".join(" " * piece.spaced + shown(piece) for piece in line).strip() for line in cue.lines)
     # A blank line would end the cue.
     return "\n".join(line for line in lines if line)
 
 
 def _srt(transcript: JobTranscript) -> Iterator[str]:
-    def shown(piece: Piece | str) -> str:
-        return plain(piece if isinstance(piece, str) else piece.text).translate(SRT_LOOKALIKES)
+    def shown(piece: Piece) -> str:
+        return piece.text.translate(SRT_LOOKALIKES)
 
-    for index, cue in enumerate(cues_of(transcript.segments()), start=1):
-        start, end = (timedelta(milliseconds=at) for at in _milliseconds(cue))
+    for index, cue in enumerate(cues_of(transcript.segments(), transcript.duration), start=1):
+        start, end = (timedelta(milliseconds=at) for at in (cue.start_ms, cue.end_ms))
         yield srt.Subtitle(index=index, start=start, end=end, content=_cue_text(cue, shown)).to_srt()
 
 
 def _vtt(transcript: JobTranscript, highlight_words: bool) -> Iterator[str]:
     head = webvtt.WebVTT().content
     yield head
-    for cue in cues_of(transcript.segments()):
+    for cue in cues_of(transcript.segments(), transcript.duration):
         captions = []
-        states = _word_by_word(cue) if highlight_words and cue.lines else [(*_milliseconds(cue), None)]
+        marks = highlight_words and cue.has_word_times
+        states = _word_by_word(cue) if marks else [(cue.start_ms, cue.end_ms, None)]
         for start, end, spoken in states:
 
-            def shown(piece: Piece | str, spoken: Piece | None = spoken) -> str:
-                text = _vtt_escaped(piece if isinstance(piece, str) else piece.text)
+            def shown(piece: Piece, spoken: Piece | None = spoken) -> str:
+                text = _vtt_escaped(piece.text)
                 return f"<u>{text}</u>" if piece is spoken else text
 
             captions.append(webvtt.Caption(_timestamp(start), _timestamp(end), _cue_text(cue, shown)))
@@ -130,15 +118,15 @@ def _vtt(transcript: JobTranscript, highlight_words: bool) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)  # with words highlighted, each stands in a dozen cues
 def _vtt_escaped(text: str) -> str:
-    return plain(text).translate(VTT_ESCAPES)
+    return text.translate(VTT_ESCAPES)
 
 
 def _word_by_word(cue: Cue) -> Iterator[tuple[int, int, Piece | None]]:
     """The same cue over and over, milliseconds and the word spoken meanwhile; None in the gaps between words."""
-    at, last = _milliseconds(cue)
+    at, last = cue.start_ms, cue.end_ms
     for piece in (piece for line in cue.lines for piece in line):
-        start = max(at, round(piece.word.start * 1000))
-        end = min(last, round(piece.word.end * 1000))
+        start = max(at, round(piece.start * 1000))
+        end = min(last, round(piece.end * 1000))
         if end <= start:
             continue
         if start > at:

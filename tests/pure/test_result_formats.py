@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from ipc.api_messages import Format
 from ipc.transcript import EnginesUsed, EngineUsed, Segment, Transcript, Word
 from supervisor.job_transcript import JobTranscript
-from supervisor.result_formats import plain, render
-from supervisor.subtitle_cues import LINE_COLUMNS, LONGEST_CUE_SECONDS
+from supervisor.plain_text import plain
+from supervisor.result_formats import render
+from supervisor.subtitle_cues import LONGEST_CUE_SECONDS
+from supervisor.subtitle_pieces import LINE_COLUMNS
 
 HOSTILE = [
     "<script>alert(1)</script>",

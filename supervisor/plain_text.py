@@ -1,0 +1,14 @@
+"""What was said as harmless text. Pure.
+
+Runs in: supervisor.
+"""
+
+import re
+
+INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""C0 and C1 control characters: nobody says them, terminals obey them."""
+
+
+def plain(text: str) -> str:
+    """In one line, without control characters."""
+    return INVISIBLE.sub("", " ".join(text.split()))
