@@ -99,10 +99,10 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def few_of(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 12 more`."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def few_of(names: Sequence[str], most: int = 3, count: int = 0) -> str:
+    """`a, b, c and 12 more`. `count`: how many there are, where not all of them are named."""
+    shown, more = ", ".join(names[:most]), max(count, len(names)) - min(most, len(names))
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def state_text(state: str) -> Text:

@@ -53,8 +53,8 @@ def _facts(watch: WatchView) -> Iterator[tuple[str, str]]:
     if not watch.permanent:
         yield "since", "`steno watch add`"
     if watch.growing:
-        yield "growing", few_of([short_name(path) for path in watch.growing])
-    for line in passed_over(watch.passed):
+        yield "growing", few_of([short_name(path) for path in watch.growing], count=watch.growing_count)
+    for line in passed_over(watch.passed, watch.passed_count):
         yield "passed over", line
 
 

@@ -28,8 +28,9 @@ def watches_table(watches: Sequence[WatchView]) -> RenderableType:
         if watch.note:
             grid.add_row("", Text(visible(watch.note), "yellow"))
         if watch.growing:
-            grid.add_row("", Text(f"growing: {few_of([short_name(path) for path in watch.growing])}", "cyan"))
-        for line in passed_over(watch.passed):
+            growing = few_of([short_name(path) for path in watch.growing], count=watch.growing_count)
+            grid.add_row("", Text(f"growing: {growing}", "cyan"))
+        for line in passed_over(watch.passed, watch.passed_count):
             grid.add_row("", Text(line, "yellow"))
         if treatment := " · ".join([*_choice(watch), *options_words(watch.options)]):
             grid.add_row("", Text(treatment, "dim"))
@@ -43,12 +44,13 @@ def _folder(watch: WatchView) -> Text:
     return Text(visible(watch.path)).append("".join(f" · {fact}" for fact in about), "dim")
 
 
-def passed_over(passed: Sequence[PassedOverView]) -> list[str]:
-    """A line for each reason why something lies there and is not taken."""
+def passed_over(passed: Sequence[PassedOverView], count: int = 0) -> list[str]:
+    """A line for each reason why something lies there and is not taken. `count`: of how many these are some."""
     names: dict[str, list[str]] = {}
     for one in passed:
         names.setdefault(_why(one), []).append(short_name(one.path))
-    return [f"{why}: {few_of(there)}" for why, there in names.items()]
+    lines = [f"{why}: {few_of(there)}" for why, there in names.items()]
+    return lines if count <= len(passed) else [*lines, f"and {count - len(passed):,} more are not taken"]
 
 
 def _why(passed: PassedOverView) -> str:

@@ -82,7 +82,9 @@ class WatchView(Value):
     state: Literal["watching", "offline", "needs_permission"]
     recursive: bool
     growing: tuple[str, ...] = ()
-    """Files that are still being written."""
+    """Files that are still being written; of many only some."""
+    growing_count: int = 0
+    """How many there are."""
     permanent: bool = True
     """False: added over the socket, not by the settings."""
     note: str | None = None
@@ -90,6 +92,9 @@ class WatchView(Value):
     polling: bool = False
     """Looked at by the clock alone: a network disk, or by the owner's choice."""
     passed: tuple[PassedOverView, ...] = ()
+    """Of many only some."""
+    passed_count: int = 0
+    """How many there are."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     done: str | None = None

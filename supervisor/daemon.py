@@ -44,6 +44,7 @@ from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
 from supervisor.new_start import begin_anew, pause_before
 from supervisor.outlook import Outlook
+from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
 from supervisor.result_files import OutputRefused, remove_leftovers
@@ -141,6 +142,7 @@ class Daemon:
         outlook = Outlook(queue, transcriber, aligner, settings)
         board.foresight = outlook
         recordings = RecordingsInHand()
+        search = RecordingSearch(queue)
         runner = JobRunner(
             queue,
             transcriber,
@@ -150,6 +152,7 @@ class Daemon:
             CrashReports(places.logs / "crashes"),
             board.tell,
             recordings,
+            search,
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
 
@@ -162,12 +165,13 @@ class Daemon:
         watch_folders = WatchFolders(
             settings,
             intake.take,
-            intake.is_known,
+            intake.known,
             excluded=(places.spool, places.state, places.logs),
             # A folder of our own choice is made; one the owner named and that is not there may be an unplugged disk.
             created=[entry.path for entry in settings.watch] if self._origins["watch"] == "default" else (),
             watch_list=WatchList(places.state / "watches.json"),
         )
+        search.look = watch_folders.find
         errands = Errands(queue, board, recordings, settings, watch_folders.entry)
         queue.aftermath = errands
         examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)

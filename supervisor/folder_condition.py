@@ -4,6 +4,8 @@ Runs in: supervisor.
 """
 
 import sys
+from heapq import nsmallest
+from itertools import islice
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -14,6 +16,8 @@ from supervisor.folder_scan import FolderScan, PassedOver
 
 log = structlog.get_logger()
 
+MOST_NAMED = 20
+"""Files that are named of those that a look passed over; there may be as many as there are files."""
 FolderState = Literal["watching", "offline", "needs_permission"]
 
 
@@ -30,6 +34,8 @@ class FolderCondition:
         """Why it is not watched, and what to do, in words."""
         self.passed: frozenset[PassedOver] = frozenset()
         """What the last look would have taken but for a reason."""
+        self.passed_first: tuple[PassedOver, ...] = ()
+        """Some of that, those whose names come first."""
 
     def seen(self, scan: FolderScan) -> bool:
         """Takes in a look; False when it showed the empty place of a disk that was unmounted."""
@@ -39,8 +45,13 @@ class FolderCondition:
             return False
         self._was_mount_point = scan.is_mount_point
         self._become("watching", None)
-        for passed in scan.passed - self.passed:
+        news = scan.passed - self.passed
+        for passed in islice(news, MOST_NAMED):
             log.warning("file_passed_over", path=passed.path, reason=passed.why)
+        if len(news) > MOST_NAMED:
+            log.warning("files_passed_over", folder=str(self._path), files=len(news) - MOST_NAMED)
+        if scan.passed != self.passed:
+            self.passed_first = tuple(nsmallest(MOST_NAMED, scan.passed, key=lambda passed: passed.path))
         self.passed = scan.passed
         return True
 

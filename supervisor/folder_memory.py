@@ -3,28 +3,35 @@
 Runs in: supervisor.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from itertools import islice
 
 from supervisor.folder_scan import SeenFile
 from supervisor.job import FileIdentity
 from supervisor.settling import Sighting, seen_again
 
-IsKnown = Callable[[Path, FileIdentity], Awaitable[bool]]
-"""Whether this very file was dealt with before; reads no content."""
+Known = Callable[[Sequence[tuple[str, FileIdentity]]], Awaitable[frozenset[str]]]
+"""Of these very files, the paths of those that were dealt with before; reads no content."""
+FILES_AT_ONCE = 500
+"""Files that are compared before others have their turn on the event loop: there may be any number of them."""
 
 
 class FolderMemory:
     """Kept from one look to the next; what must outlive the daemon is the queue's to know."""
 
-    def __init__(self, is_known: IsKnown) -> None:
-        self._is_known = is_known
+    def __init__(self, known: Known) -> None:
+        self._known = known
         self._growing: dict[str, Sighting] = {}
         self._dealt_with: dict[str, SeenFile] = {}
 
     @property
-    def growing(self) -> tuple[str, ...]:
-        return tuple(self._growing)
+    def growing_count(self) -> int:
+        return len(self._growing)
+
+    def growing(self, most: int) -> tuple[str, ...]:
+        """The paths of some files that still grow, those seen first."""
+        return tuple(islice(self._growing, most))
 
     def is_due_anyway(self, path: str) -> bool:
         """Whether the file is looked at in time without being asked. An empty one is not: its content is news."""
@@ -37,27 +44,30 @@ class FolderMemory:
     ) -> list[SeenFile]:
         """Takes in a look from `began` to `ended`, in monotonic seconds; the files that may be taken, in order."""
         here = {seen.path for seen in files}
-        for known in (self._growing, self._dealt_with):
-            for gone in known.keys() - here:
-                del known[gone]
+        for remembered in (self._growing, self._dealt_with):
+            for gone in remembered.keys() - here:
+                del remembered[gone]
         settled: list[SeenFile] = []
-        for seen in files:
-            if self._dealt_with.get(seen.path) == seen:
-                continue
-            before = self._growing.get(seen.path)
-            if before is None and await self._is_known(Path(seen.path), seen.identity):
-                self._dealt_with[seen.path] = seen
-                continue
-            sighting = seen_again(before, seen.identity, ended)
-            self._growing[seen.path] = sighting
-            if sighting.is_settled(began, settle_seconds):
-                settled.append(seen)
+        for first in range(0, len(files), FILES_AT_ONCE):
+            some = [seen for seen in files[first : first + FILES_AT_ONCE] if self._dealt_with.get(seen.path) != seen]
+            unheard_of = [(seen.path, seen.identity) for seen in some if seen.path not in self._growing]
+            known = await self._known(unheard_of) if unheard_of else frozenset[str]()
+            for seen in some:
+                if seen.path in known:
+                    self._dealt_with[seen.path] = seen
+                    continue
+                sighting = seen_again(self._growing.get(seen.path), seen.identity, ended)
+                self._growing[seen.path] = sighting
+                if sighting.is_settled(began, settle_seconds):
+                    settled.append(seen)
+            await asyncio.sleep(0)
         return settled
 
     def next_look(self, settle_seconds: float) -> float | None:
         """When the first growing file could be settled, in monotonic seconds."""
-        times = (sighting.settles_at(settle_seconds) for sighting in self._growing.values())
-        return min((at for at in times if at is not None), default=None)
+        growing = (sighting for sighting in self._growing.values() if sighting.identity.size > 0)
+        first = min((sighting.unchanged_since for sighting in growing), default=None)
+        return None if first is None else first + settle_seconds
 
     def put_off(self, seen: SeenFile, until: float) -> None:
         """It has to hold still once more, from `until` on."""

@@ -3,17 +3,21 @@
 Runs in: supervisor.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import assert_never
 
 import structlog
 
 from config.watch_entry import WatchEntry
+from supervisor.arrival import Arrival
 from supervisor.disk_thread import on_disk
 from supervisor.file_identity import read_identity
 from supervisor.job import FileIdentity
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue
+from supervisor.recording_search import whereabouts
 from supervisor.watch_entries import options_of, treatment_of
 
 log = structlog.get_logger()
@@ -27,22 +31,37 @@ class Intake:
         self._dispatcher = dispatcher
         self._board = board
 
-    async def is_known(self, path: Path, identity: FileIdentity) -> bool:
-        """Whether this very file was dealt with, whatever came of it: a failed one waits for `steno retry`."""
-        return await self._queue.was_seen(str(path), identity)
+    async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
+        """Those that were dealt with, whatever came of it: a failed one waits for `steno retry`."""
+        return await self._queue.seen.known(files)
 
     async def take(self, path: Path, entry: WatchEntry) -> None:
         """A new job as its folder wants it, unless this content was taken and treated like that before.
 
-        Raises FileRefused, QueueFull and JobQueueBroken.
+        A job whose recording was renamed or moved to here goes on with it. Raises FileRefused, QueueFull and
+        JobQueueBroken.
         """
         identity = await on_disk(lambda: read_identity(path))
-        job = await self._queue.add_from_watch(
-            str(path), options_of(entry), identity, watch=str(entry.path), treatment=treatment_of(entry)
-        )
-        if job is None:
-            log.info("file_was_done_before", path=str(path))
+        arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
+        verdict, job = await self._queue.seen.take_in(arrival, await self._strays(path, identity))
+        match verdict.fate:
+            case "new":
+                log.info("file_taken", path=str(path), job=None if job is None else job.id)
+            case "known":
+                log.info("file_was_done_before", path=str(path), job=verdict.job_id)
+            case "followed" | "revived":
+                log.info(
+                    "recording_followed", job=verdict.job_id, to=str(path), tried_again=verdict.fate == "revived"
+                )
+            case _:
+                assert_never(verdict.fate)
+        if verdict.fate == "known" or job is None:
             return
-        log.info("file_taken", path=str(path), job=job.id)
         self._board.tell(job)
         self._dispatcher.job_added()
+
+    async def _strays(self, path: Path, identity: FileIdentity) -> list[int]:
+        """Jobs of this content whose recording is not where they have it."""
+        assert identity.sha256 is not None
+        jobs = [job for job in await self._queue.seen.jobs_of(identity.sha256) if job.path != str(path)]
+        return [job.id for job in jobs if await whereabouts(job, path) == "gone"]

@@ -86,7 +86,11 @@ class JobBoard:
             self._learn(self._jobs[job.id], job)
             self._jobs[job.id] = job
             pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
-            update: dict[str, object] = {"status": job.status, "audio_seconds": job.audio_seconds}
+            update: dict[str, object] = {
+                "path": job.path,
+                "status": job.status,
+                "audio_seconds": job.audio_seconds,
+            }
             if job.status == "aligning" and running.status != "aligning":
                 update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
             self._running[job.id] = running.model_copy(update=update)

@@ -20,6 +20,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment
 from supervisor import line_rows, segment_rows, speeds_rows, waiting_rows
+from supervisor.arrival import Arrival
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
@@ -32,12 +33,12 @@ from supervisor.job_rows import (
     forgive_job,
     insert_job,
     job_from,
-    remember_file,
     requeue_orphans,
     update_job,
 )
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
+from supervisor.seen_files import SeenFiles
 from supervisor.speeds import Speeds
 from supervisor.stored_segments import SegmentCopies
 from supervisor.waiting_rows import WaitingWork
@@ -62,6 +63,7 @@ class JobQueue:
         self._now = now
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
+        self.seen = SeenFiles(database, settings, now)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
         self.distrusted = database.distrusted
@@ -110,26 +112,13 @@ class JobQueue:
         otherwise is new. `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
         """
 
-        def work(connection: sqlite3.Connection) -> Job | None:
-            line_rows.refuse_when_full(connection, self._settings.most_waiting)
-            if not remember_file(connection, path, identity, treatment):
-                return None
-            return insert_job(connection, path, options, identity, self._now(), watch)
-
-        return await self._database.write(work)
-
-    async def adopt(self, path: str, identity: FileIdentity) -> bool:
-        """Whether a job may go on with what its watched file has become; False: that content is another job's."""
-        return await self._database.write(lambda connection: remember_file(connection, path, identity))
+        arrival = Arrival(path, identity, options, watch, treatment)
+        verdict, job = await self.seen.take_in(arrival)
+        return job if verdict.fate in ("new", "revived") else None
 
     async def was_seen(self, path: str, identity: FileIdentity) -> bool:
-        """Whether this file came from a watch folder before and has not changed since. Reads no content.
-
-        An inode of 0 is not known, as on disks where it does not hold; size and time must do there.
-        """
-        question = "SELECT 1 FROM seen_files WHERE path = ? AND ? IN (inode, '0') AND size = ? AND mtime_ns = ?"
-        facts = (path, str(identity.inode), identity.size, identity.mtime_ns)
-        return bool(await self._database.rows(question, *facts))
+        """Whether this file lay there last and nothing is to be done about it. Reads no content."""
+        return bool(await self.seen.known([(path, identity)]))
 
     async def claim_next(self, turn: Turn = OLDEST_FIRST) -> Job | None:
         """The waiting job whose turn it is, now transcribing; those on probation after all others.

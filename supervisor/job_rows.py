@@ -126,28 +126,6 @@ def insert_job(
     return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch)
 
 
-def remember_file(
-    connection: sqlite3.Connection, path: str, identity: FileIdentity, treatment: str | None = None
-) -> bool:
-    """Notes a watched file as dealt with; True if nobody had this content (`identity.sha256`) before.
-
-    Another file with this content counts only if it was treated like this one; None is like any.
-    """
-    if identity.sha256 is None:
-        raise ValueError(f"{path}: content must be read before it can be told from what came earlier")
-    known = connection.execute(
-        """SELECT 1 FROM seen_files
-        WHERE sha256 = ? AND (path = ? OR treatment IS NULL OR coalesce(?, treatment) = treatment)""",
-        (identity.sha256, path, treatment),
-    ).fetchone()
-    connection.execute(
-        """INSERT INTO seen_files (path, sha256, inode, size, mtime_ns, treatment) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (path, sha256) DO UPDATE SET inode = excluded.inode, mtime_ns = excluded.mtime_ns""",
-        (path, identity.sha256, str(identity.inode), identity.size, identity.mtime_ns, treatment),
-    )
-    return known is None
-
-
 def requeue_orphans(connection: sqlite3.Connection) -> int:
     """Every running job waits again; nobody can be running it. How many they were."""
     return connection.execute(

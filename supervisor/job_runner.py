@@ -14,12 +14,14 @@ from config.settings import Settings
 from ipc.api_messages import JobError
 from ipc.fault_points import reached
 from supervisor.alignment import Alignment
+from supervisor.arrival import RECORDING_GONE
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
 from supervisor.file_identity import FileRefused, look_at, read_identity
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import JobWishes, wishes_of
+from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.result_files import OutputRefused
 from supervisor.result_writer import ResultWriter
@@ -29,6 +31,8 @@ from supervisor.worker_keeper import WorkerKeeper
 
 log = structlog.get_logger()
 
+FOLLOWED_AT_MOST = 5
+"""So often is a recording looked for that is renamed again before anybody could open it."""
 Tell = Callable[[Job], object]
 """Hears of every change that a client should see."""
 
@@ -46,6 +50,7 @@ class JobRunner:
         reports: CrashReports,
         tell: Tell,
         recordings: RecordingsInHand,
+        search: RecordingSearch,
     ) -> None:
         self._queue = queue
         self._transcriber = transcriber
@@ -55,6 +60,7 @@ class JobRunner:
         self._reports = reports
         self._tell = tell
         self._recordings = recordings
+        self._search = search
         self._results = ResultWriter(queue)
 
     def use(self, settings: Settings) -> None:
@@ -64,12 +70,21 @@ class JobRunner:
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
         async with self._recordings.of(job.id):
-            job = await self._same_recording(await self._queue.get(job.id))
             wishes = wishes_of(job.options, self._settings)
-            if await self._results.would_be_skipped(job, wishes):
-                return await self._skip(job)
-            pcm = await asyncio.to_thread(self._prepare_spool, job.id)
-            job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
+            for tries_left in reversed(range(FOLLOWED_AT_MOST)):
+                job = await self._same_recording(await self._queue.get(job.id))
+                wishes = wishes_of(job.options, self._settings)  # another folder has others
+                if await self._results.would_be_skipped(job, wishes):
+                    return await self._skip(job)
+                pcm = await asyncio.to_thread(self._prepare_spool, job.id)
+                try:
+                    job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
+                    break
+                except JobFailed as failed:
+                    # Renamed between our look and the worker's: where it is now is for the next look to find.
+                    if failed.error.code not in RECORDING_GONE or not tries_left:
+                        raise
+            job = await self._search.followed(job) or job
             return await self._write(job, wishes)
 
     async def upgrade(self, job: Job, step: Step) -> Job:
@@ -85,6 +100,8 @@ class JobRunner:
             same = job.identity.looks_like(await asyncio.to_thread(look_at, Path(job.path)))
         except FileRefused:
             same = False
+        if not same and (moved := await self._search.followed(job)) is not None:
+            job, same = moved, True
         if not same:
             log.info("job_not_upgraded", job=job.id, why="recording_changed")
             return await self._queue.change(job.id, degraded_reason="recording_changed")
@@ -187,21 +204,28 @@ class JobRunner:
     async def _same_recording(self, job: Job) -> Job:
         """The job, made fresh if its recording is another than when it was taken."""
         path, taken = Path(job.path), job.identity
+        now, gone = None, None
         try:
             now = await asyncio.to_thread(look_at, path)
             if not taken.looks_like(now) and taken.sha256 is not None:
                 now = await asyncio.to_thread(read_identity, path)
         except FileRefused as refused:
+            gone = refused
+        if now is not None and taken.looks_like(now):
+            return job
+        if now is not None and taken.sha256 is not None and now.sha256 == taken.sha256:
+            # Touched, or replaced by a copy of itself.
+            return await self._queue.change(job.id, identity=now)
+        if (moved := await self._search.find(job, gone)) is not None:
+            self._tell(moved)
+            return moved
+        if now is None:
+            assert gone is not None
             if job.transcribed_whole:
                 return job  # all that is missing can be had without the recording, words perhaps not
-            raise JobFailed(_refusal_error(refused)) from refused
-        if taken.looks_like(now):
-            return job
-        if taken.sha256 is not None:
-            if now.sha256 == taken.sha256:  # touched, or replaced by a copy of itself
-                return await self._queue.change(job.id, identity=now)
-            if not await self._queue.adopt(job.path, now):
-                raise JobSuperseded
+            raise JobFailed(_refusal_error(gone)) from gone
+        if taken.sha256 is not None and not await self._queue.seen.adopt(job, now):
+            raise JobSuperseded
         log.info("recording_changed", job=job.id, path=job.path)
         await asyncio.to_thread(self.clear_spool, job.id)
         await self._queue.forget_segments(job.id)

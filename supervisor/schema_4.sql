@@ -10,8 +10,13 @@ ALTER TABLE jobs ADD COLUMN daemon_deaths INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN idempotency_key TEXT;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- The job a watched file became; NULL: none, or taken by an older version.
+-- The job a watched file became; NULL: none, or taken by an older version; 0: one that was forgotten and had failed or
+-- been cancelled: copies of its recording are new.
 ALTER TABLE seen_files ADD COLUMN job_id INTEGER;
+CREATE INDEX seen_files_by_job ON seen_files (job_id);
+CREATE TRIGGER nothing_came_of_it AFTER DELETE ON jobs WHEN old.status IN ('failed', 'cancelled') BEGIN
+    UPDATE seen_files SET job_id = 0 WHERE job_id = old.id;
+END;
 -- Which content of a path came last: the largest number. Only that one is known to lie there.
 ALTER TABLE seen_files ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
 

@@ -17,8 +17,9 @@ from watchdog.observers.api import BaseObserver
 
 from config.settings import Settings, WatchEntry
 from ipc.status_views import WatchView
-from supervisor.folder_memory import IsKnown
+from supervisor.folder_memory import Known
 from supervisor.folder_probe import FolderProbe
+from supervisor.folder_scan import SeenFile
 from supervisor.folder_terms import FolderTerms, folder_terms
 from supervisor.watch_entries import with_hooks_of
 from supervisor.watch_list import WatchList
@@ -41,7 +42,7 @@ class WatchFolders:
         self,
         settings: Settings,
         take: Take,
-        is_known: IsKnown,
+        known: Known,
         *,
         excluded: Sequence[Path] = (),
         created: Collection[Path] = (),
@@ -52,7 +53,7 @@ class WatchFolders:
         """`excluded`: spool, state and logs, not searched. `created`: made when missing at start."""
         self._settings = settings
         self._take = take
-        self._is_known = is_known
+        self._known = known
         self._excluded = excluded
         self._created = created
         self._watch_list = watch_list
@@ -117,6 +118,12 @@ class WatchFolders:
         folder = self._folders.get(Path(path))
         return folder is not None and await folder.is_away()
 
+    async def find(self, is_wanted: Callable[[SeenFile], bool]) -> list[tuple[SeenFile, WatchEntry]]:
+        """The files of all watched folders that are wanted, as they are this moment, each with its folder."""
+        folders = list(self._folders.values())
+        found = await asyncio.gather(*(folder.find(is_wanted) for folder in folders))
+        return [(seen, folder.entry) for folder, files in zip(folders, found, strict=True) for seen in files]
+
     @property
     def views(self) -> tuple[WatchView, ...]:
         """What `steno status` shows."""
@@ -146,7 +153,7 @@ class WatchFolders:
             path,
             terms,
             take=self._take,
-            is_known=self._is_known,
+            known=self._known,
             in_hand=self._in_hand,
             clock=self._clock,
             make_observer=self._make_observer,

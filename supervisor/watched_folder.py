@@ -17,7 +17,7 @@ from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.file_identity import FileRefused
 from supervisor.folder_condition import FolderCondition
 from supervisor.folder_events import FolderEvents
-from supervisor.folder_memory import FolderMemory, IsKnown
+from supervisor.folder_memory import FolderMemory, Known
 from supervisor.folder_probe import FolderProbe, probe_folder
 from supervisor.folder_scan import FolderScan, SeenFile, scan_folder
 from supervisor.folder_terms import FolderTerms
@@ -30,7 +30,8 @@ AFTER_EVENT_SECONDS = 0.2
 """Events come in bursts; one look serves them all."""
 REST_FACTOR = 5
 """A look is followed by so many times its own length without one, at most the settle time: huge folders cost time."""
-MOST_PASSED_SHOWN = 100
+MOST_SHOWN = 20
+"""Files that are named of those that grow, and of those that were passed over; of all others the number is told."""
 
 Take = Callable[[Path, WatchEntry], Awaitable[object]]
 """Makes a job of a file, or remembers it as a duplicate; raises FileRefused when it is no recording."""
@@ -45,7 +46,7 @@ class WatchedFolder:
         terms: FolderTerms,
         *,
         take: Take,
-        is_known: IsKnown,
+        known: Known,
         in_hand: set[str],
         clock: Callable[[], float],
         make_observer: Callable[[], BaseObserver],
@@ -54,17 +55,18 @@ class WatchedFolder:
         self.path = path
         self._terms = terms
         self._take = take
-        self._is_known = is_known
+        self._known = known
         self._in_hand = in_hand
         self._clock = clock
         self._make_observer = make_observer
         self._condition = FolderCondition(path)
-        self._memory = FolderMemory(is_known)
+        self._memory = FolderMemory(known)
         self._hint = asyncio.Event()
         self._place: tuple[int, int] | None = None
         self._is_on_network = False
         self._scan_took_seconds = 0.0
         self._probing: asyncio.Future[FolderProbe] | None = None
+        self._finding: asyncio.Future[list[SeenFile]] | None = None
 
     @property
     def entry(self) -> WatchEntry:
@@ -85,16 +87,17 @@ class WatchedFolder:
     def view(self) -> WatchView:
         """What `steno status` shows."""
         entry, condition = self.entry, self._condition
-        passed = sorted((_shown(passed.path), passed.why) for passed in condition.passed)[:MOST_PASSED_SHOWN]
         return WatchView(
             path=str(self.path),
             state=condition.state,
             recursive=entry.recursive,
-            growing=self._memory.growing,
+            growing=self._memory.growing(MOST_SHOWN),
+            growing_count=self._memory.growing_count,
             permanent=self._terms.permanent,
             note=condition.note,
             polling=self.polling,
-            passed=tuple(PassedOverView(path=path, why=why) for path, why in passed),
+            passed=tuple(PassedOverView(path=_shown(one.path), why=one.why) for one in condition.passed_first),
+            passed_count=len(condition.passed),
             include=entry.include,
             exclude=entry.exclude,
             done=None if entry.done is None else str(entry.within(entry.done)),
@@ -148,6 +151,31 @@ class WatchedFolder:
         except (OSError, TimeoutError):
             return True
         return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
+
+    async def find(self, is_wanted: Callable[[SeenFile], bool]) -> list[SeenFile]:
+        """Those of its files that are wanted, as they are this moment; none where it cannot be looked at in time.
+
+        `is_wanted` is asked in a thread.
+        """
+        rules, inodes_hold = self._terms.rules, not self._is_on_network
+        try:
+            async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                if self._finding is not None and not self._finding.done():
+                    # One that is stuck is waited for: a second thread would get stuck beside it.
+                    await asyncio.wait({self._finding})
+                if self._condition.state != "watching":
+                    return []
+                self._finding = on_disk(
+                    lambda: [
+                        seen
+                        for seen in scan_folder(self.path, rules, inodes_hold=inodes_hold).files
+                        if is_wanted(seen)
+                    ]
+                )
+                self._finding.add_done_callback(lambda over: over.cancelled() or over.exception())
+                return await asyncio.shield(self._finding)
+        except (OSError, TimeoutError):
+            return []
 
     async def _look(self, events: FolderEvents) -> float:
         """Reads the folder and hands over what settled; returns when to look again, in monotonic seconds."""
@@ -217,7 +245,7 @@ class WatchedFolder:
             return
         self._in_hand.add(seen.path)
         try:
-            if not await self._is_known(Path(seen.path), seen.identity):
+            if not await self._known([(seen.path, seen.identity)]):
                 await self._take(Path(seen.path), self.entry)
         except FileRefused as refusal:
             # Dealt with all the same: only another file in its place is looked at again.

@@ -6,7 +6,7 @@ Runs in: the test process.
 # ruff: noqa: ASYNC240 - small files on a local disk, and nothing else runs on this loop
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,10 @@ class Desk:
         self.entries[path] = entry
         self.content[path] = content
 
-    async def is_known(self, path: Path, identity: FileIdentity) -> bool:
+    async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
+        return frozenset(path for path, identity in files if self._is_known(Path(path), identity))
+
+    def _is_known(self, path: Path, identity: FileIdentity) -> bool:
         if identity.inode == 0:
             known = {(where, replace(what, device=0, inode=0)) for where, what in self._known}
             return (path, identity) in known
@@ -91,7 +94,7 @@ async def running(watches: WatchFolders) -> AsyncIterator[WatchFolders]:
 
 
 def watching(desk: Desk, settings: Settings, **rest: object) -> WatchFolders:
-    return WatchFolders(settings, desk.take, desk.is_known, **rest)  # type: ignore[arg-type]
+    return WatchFolders(settings, desk.take, desk.known, **rest)  # type: ignore[arg-type]
 
 
 async def taken(desk: Desk, *names: str) -> None:

@@ -299,7 +299,9 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
         "srt": WrittenFile(path="/w/a.srt", sha256="cc"),
         "txt": WrittenFile(path="/w/a.txt", sha256=None),
     }
-    await queue.move(old.id, "cancelled", outputs=outputs)
+    await queue.move(old.id, "transcribing")
+    await queue.move(old.id, "writing")
+    await queue.move(old.id, "done", outputs=outputs)
     for n in range(1, 8):
         await queue.move(n, "cancelled")
     assert await queue.prune() == 0

@@ -1,0 +1,180 @@
+"""Where a job's recording is now: at its path, or under another name in a watched folder.
+
+Runs in: supervisor.
+
+By inode first, which a rename keeps, then by content. A job follows its recording only to places where a watched
+folder would take it: what was moved out of their reach was taken away.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from config.watch_entry import WatchEntry
+from supervisor.arrival import RECORDING_GONE, Arrival
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.file_identity import FileRefused, look_at, read_identity
+from supervisor.folder_scan import SeenFile
+from supervisor.job import FileIdentity, Job
+from supervisor.job_queue import JobQueue
+from supervisor.watch_entries import options_of, treatment_of
+
+log = structlog.get_logger()
+
+LONGEST_READING_SECONDS = 120.0
+"""For all the files whose content is compared with one lost recording's."""
+MOST_READ = 16
+"""So many files are compared; there is rarely one that has the very size."""
+COARSEST_TIME_NS = 2_000_000_000
+"""FAT keeps times to two seconds: a file that was moved to such a disk may look so much older or younger."""
+
+Look = Callable[[Callable[[SeenFile], bool]], Awaitable[list[tuple[SeenFile, WatchEntry]]]]
+"""The files of all watched folders that are wanted, as they are this moment."""
+Whereabouts = Literal["here", "gone", "unknown"]
+
+
+class RecordingSearch:
+    """Finds recordings that were renamed or moved, and tells the queue."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self.look: Look | None = None
+        """None: no folder is watched."""
+
+    async def followed(self, job: Job) -> Job | None:
+        """The job where its recording has gone; None: that is where it was, or nowhere to be found."""
+        if await whereabouts(job) != "gone":
+            return None
+        return await self._follow(job)
+
+    async def find(self, job: Job, refusal: FileRefused | None) -> Job | None:
+        """The same for a job whose path holds something else, or nothing that can be read, which `refusal` says."""
+        if refusal is not None and refusal.code not in RECORDING_GONE:
+            return None  # it is there
+        if refusal is None and job.watch is None:
+            return None  # what is at the path is what was asked for
+        return await self._follow(job)
+
+    async def _follow(self, job: Job) -> Job | None:
+        found = await self._found(job)
+        if found is None:
+            return None
+        followed = await self._queue.seen.follow(job.id, found)
+        log.info("recording_followed", job=job.id, path=job.path, to=followed.path)
+        return followed
+
+    async def _found(self, job: Job) -> Arrival | None:
+        known = job.identity
+        places = frozenset(await self._queue.seen.other_places(job))
+
+        def may_be(seen: SeenFile) -> bool:
+            if seen.path == job.path or seen.identity.size != known.size:
+                return False
+            is_near = abs(seen.identity.mtime_ns - known.mtime_ns) <= COARSEST_TIME_NS
+            return is_near or seen.path in places
+
+        seen = [] if self.look is None else await self.look(may_be)
+        # The job's own folder first: of several copies the nearest.
+        seen.sort(key=lambda one: str(one[1].path) != job.watch)
+        for file, entry in seen:
+            if file.identity.looks_like(known) and (there := await _looked_at(file.path, known)) is not None:
+                return _arrival(there, file.path, entry)
+        if job.watch is None:
+            return await _beside(job)
+        if known.sha256 is None:
+            return None
+        try:
+            async with asyncio.timeout(LONGEST_READING_SECONDS):
+                for file, entry in seen[:MOST_READ]:
+                    if await self._queue.seen.is_anothers(file.path, job.id):
+                        continue
+                    if (there := await on_disk(lambda path=file.path: _with_content(path, known))) is not None:  # type: ignore[misc]
+                        return _arrival(there, file.path, entry)
+        except (OSError, TimeoutError):
+            log.warning("recording_search_given_up", job=job.id, after_seconds=LONGEST_READING_SECONDS)
+        return None
+
+
+async def whereabouts(job: Job, hint: Path | None = None) -> Whereabouts:
+    """Whether the job's recording is at the job's path. `hint` is another name, which may be another spelling of it.
+
+    One that was replaced by a copy of itself is there; one that was handed over is whatever its path holds.
+    """
+    try:
+        return await asyncio.wait_for(on_disk(lambda: _whereabouts(job, hint)), LONGEST_READING_SECONDS)
+    except (OSError, TimeoutError):
+        return "unknown"
+
+
+def _whereabouts(job: Job, hint: Path | None) -> Whereabouts:
+    path, known = Path(job.path), job.identity
+    try:
+        found = look_at(path)
+        if hint is not None and _is_respelled(path, hint):
+            return "gone"
+        if found.looks_like(known) or job.watch is None:
+            return "here"
+        if found.size != known.size or known.sha256 is None:
+            return "gone"
+        return "here" if read_identity(path).sha256 == known.sha256 else "gone"
+    except FileRefused as refused:
+        return "gone" if refused.code in RECORDING_GONE else "unknown"
+
+
+def _is_respelled(path: Path, hint: Path) -> bool:
+    """Whether the two are one name to a file system that does not tell letter case or accents apart."""
+    if path == hint or path.parent != hint.parent:
+        return False
+    return path.samefile(hint) and not {path.name, hint.name} <= set(os.listdir(path.parent))  # noqa: PTH208
+
+
+async def _beside(job: Job) -> Arrival | None:
+    """Where it was handed over it is looked for in its own folder, whatever it is called now."""
+    folder = Path(job.path).parent
+    try:
+        path = await asyncio.wait_for(on_disk(lambda: _by_inode(folder, job.identity)), LONGEST_LOOK_SECONDS)
+    except (OSError, TimeoutError):
+        return None
+    there = None if path is None else await _looked_at(path, job.identity)
+    return None if there is None or path is None else Arrival(path, there)
+
+
+def _by_inode(folder: Path, known: FileIdentity) -> str | None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.inode() == known.inode:
+                return entry.path
+    return None
+
+
+async def _looked_at(path: str, known: FileIdentity) -> FileIdentity | None:
+    """What is there now, if that looks like it."""
+
+    def look() -> FileIdentity | None:
+        try:
+            found = look_at(Path(path))
+        except FileRefused:
+            return None
+        return replace(found, sha256=known.sha256) if found.looks_like(known) else None
+
+    try:
+        return await asyncio.wait_for(on_disk(look), LONGEST_LOOK_SECONDS)
+    except (OSError, TimeoutError):
+        return None
+
+
+def _with_content(path: str, known: FileIdentity) -> FileIdentity | None:
+    try:
+        found = read_identity(Path(path))
+    except FileRefused:
+        return None
+    return found if found.sha256 == known.sha256 else None
+
+
+def _arrival(identity: FileIdentity, path: str, entry: WatchEntry) -> Arrival:
+    return Arrival(path, identity, options_of(entry), str(entry.path), treatment_of(entry))
