@@ -143,16 +143,9 @@ class Daemon:
         board.foresight = outlook
         recordings = RecordingsInHand()
         search = RecordingSearch(queue)
+        reports = CrashReports(places.logs / "crashes")
         runner = JobRunner(
-            queue,
-            transcriber,
-            aligner,
-            settings,
-            places.spool,
-            CrashReports(places.logs / "crashes"),
-            board.tell,
-            recordings,
-            search,
+            queue, transcriber, aligner, settings, places.spool, reports, board.tell, recordings, search
         )
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
 
