@@ -8,6 +8,10 @@ from client.refusals import NoDaemon, Refusal
 from ipc.status_views import WorkerView
 from ipc.worker_messages import Role
 
+OVER_ITS_MODEL = frozenset({"needs_model", "model_damaged", "unknown_model"})
+"""Codes of refusals that a fetched model may be the end of. What people read tells nothing: a worker that crashes
+while it loads says `model` too."""
+
 
 def wake(daemon: Daemon) -> tuple[Role, ...]:
     """The roles that were told to try again now. Without a daemon nobody waits."""
@@ -25,4 +29,4 @@ def wake(daemon: Daemon) -> tuple[Role, ...]:
 
 def waits_for_model(worker: WorkerView) -> bool:
     """Whether it refused to load over its model, rather than died or rests after deaths."""
-    return worker.state in ("broken", "backing_off") and "model" in (worker.note or "")
+    return worker.state == "broken" and worker.refusal in OVER_ITS_MODEL

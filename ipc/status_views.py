@@ -39,6 +39,8 @@ class WorkerView(Value):
     last_death: LastDeath | None
     note: str | None = None
     """Why it is not ready, in words: `needs model small: run …`."""
+    refusal: str | None = None
+    """Why it is not used, as a stable code: `broken` after too many deaths, `needs_model`, `model_damaged` …"""
     footprint_bytes: int | None = None
     load_seconds: float | None = None
     """How long it took from its first own line of code until its model was warm; None: not loaded."""

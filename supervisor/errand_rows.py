@@ -6,7 +6,7 @@ Runs in: supervisor.
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,6 +15,8 @@ from supervisor.job_database import JobDatabase
 from supervisor.job_rows import fetch_job, update_job
 
 Kind = Literal["move_recording", "hook"]
+LONGEST_PUT_OFF_SECONDS = 2 * 3600.0
+"""Twice the longest pause between two tries."""
 Event = Literal["done", "failed", "degraded", "upgraded"]
 """`upgraded`: the job was done before and has its words now."""
 
@@ -74,18 +76,24 @@ class ErrandRows:
     async def first(self, kind: Kind, skip: Collection[int]) -> Errand | None:
         """The one that is due before all others, perhaps not yet; not one of `skip`. None: nothing is to do.
 
-        A hook waits until its recording's move was tried, so that it is told where the recording is.
+        A hook waits until its recording's move was tried, so that it is told where the recording is. One that is due
+        later than anything is ever put off was put off when the clock was ahead: it is due now.
         """
-        rows = await self._database.rows(
-            """SELECT * FROM errands AS this WHERE kind = ? AND id NOT IN (SELECT value FROM json_each(?))
+        question = """SELECT * FROM errands AS this
+            WHERE {} AND kind = ? AND id NOT IN (SELECT value FROM json_each(?))
             AND NOT (kind = 'hook' AND EXISTS (
                 SELECT 1 FROM errands AS move
                 WHERE move.job_id = this.job_id AND move.kind = 'move_recording' AND move.tries = 0
-            )) ORDER BY due_at, id LIMIT 1""",
-            kind,
-            json.dumps(list(skip)),
-        )
-        return Errand(**dict(rows[0])) if rows else None
+            )) ORDER BY due_at, id LIMIT 1"""
+        now = self.now()
+        possible = now + LONGEST_PUT_OFF_SECONDS
+        in_time = await self._database.rows(question.format("due_at <= ?"), possible, kind, json.dumps(list(skip)))
+        if in_time and in_time[0]["due_at"] <= now:
+            return Errand(**dict(in_time[0]))
+        ahead = await self._database.rows(question.format("due_at > ?"), possible, kind, json.dumps(list(skip)))
+        if ahead:
+            return replace(Errand(**dict(ahead[0])), due_at=now)
+        return Errand(**dict(in_time[0])) if in_time else None
 
     async def put_off(self, errand: Errand, tries: int, due_at: float) -> None:
         """It is to be tried again then."""

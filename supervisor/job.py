@@ -99,6 +99,10 @@ class Job:
     """How often in a row the daemon itself died while this job ran, without progress in between."""
     idempotency_key: str | None = None
     """The client's name for the request that made it."""
+    request_sha256: str | None = None
+    """Of that request: the same key on another one is a mistake."""
+    finished_age: float | None = None
+    """How old the queue was when it was over, in seconds; None: it is not over."""
 
     @property
     def first_path(self) -> str:

@@ -4,6 +4,11 @@ Runs in: supervisor.
 
 One connection on one thread. Besides being simple, that keeps SQLite before 3.51.3 clear of its WAL-reset bug, which
 needs two connections (https://sqlite.org/wal.html#walresetbug). The caller holds the daemon's lock.
+
+The order that callers may rely on: transactions commit in the order in which they were asked for, and the answers of
+those that changed something come in that order, each once it is on the disk. So who is told that a job was cancelled
+knows that a claim of it, had one come first, was answered before. Only a transaction that changed nothing does not
+wait for those before it.
 """
 
 import asyncio
@@ -34,7 +39,7 @@ class NotSynced(Exception):
 
 
 class JobDatabase:
-    """Runs functions of a connection as transactions, in the order they were asked for."""
+    """Runs functions of a connection as transactions, in the order they were asked for, and answers in that order."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._path = path

@@ -14,9 +14,10 @@ import structlog
 from config.settings import Settings
 from ipc.api_messages import JobStatus
 from ipc.fault_points import reached
-from supervisor.job import FINISHED, Job, MoveNotAllowed
+from supervisor.job import FINISHED, Job, MoveNotAllowed, check_move
 from supervisor.job_board import JobBoard
 from supervisor.job_ending import CANCELLED, ending_of
+from supervisor.job_line import Turn
 from supervisor.job_obstacles import PAUSED, disk_obstacle, transcriber_obstacles
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
@@ -61,6 +62,8 @@ class JobDispatcher:
         self._woken = asyncio.Event()
         self._at_transcriber = asyncio.Semaphore(1)
         self._in_flight = asyncio.Semaphore(JOBS_AT_ONCE)
+        self._claiming = asyncio.Lock()
+        """Held from a claim until its task is there: who holds it finds every running job's task."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._to_cancel: set[int] = set()
         self.turns = JobTurns(transcriber)
@@ -97,25 +100,30 @@ class JobDispatcher:
 
     async def cancel(self, job_id: int) -> Job:
         """The job, cancelled, with its worker free again. Raises MoveNotAllowed where it is too late for that."""
-        task = self._tasks.get(job_id)
-        if task is None:
-            job = await self._queue.move(job_id, "cancelled")
-            # The claim may have come first: then its task is there by now, and would work for nothing.
-            if (task := self._tasks.get(job_id)) is None:
+        while True:
+            async with self._claiming:
+                if (task := self._tasks.get(job_id)) is None:
+                    return await self._cancel_waiting(job_id)
+            running = self._board.running_view(job_id)
+            # Once only, and neither while files of ours could be left that nobody knows nor while its end is
+            # recorded.
+            if running is not None and running.status != "writing" and job_id not in self._to_cancel:
+                self._to_cancel.add(job_id)
+                task.cancel()
+            # A worker that ignores the cancel is replaced after `cancel_seconds`; there are two, and then the files.
+            await asyncio.wait([task], timeout=3 * self._settings.deadlines.cancel_seconds)
+            job = await self._queue.get(job_id)
+            if job.status == "cancelled":
                 return job
-        running = self._board.running_view(job_id)
-        # Once only, and neither while files of ours could be left that nobody knows nor while its end is recorded.
-        if running is not None and running.status != "writing" and job_id not in self._to_cancel:
-            self._to_cancel.add(job_id)
-            task.cancel()
-        # A worker that ignores the cancel is replaced after `cancel_seconds`; there are two, and then the files.
-        await asyncio.wait([task], timeout=3 * self._settings.deadlines.cancel_seconds)
-        job = await self._queue.get(job_id)
-        if job.status == "cancelled":
-            return job
-        if not task.done():
-            raise MoveNotAllowed(f"job {job_id} is {job.status}; it is too late to cancel it")
-        # Not reached by the cancel before its first step, or back in line by itself.
+            if not task.done():
+                raise MoveNotAllowed(f"job {job_id} is {job.status}; it is too late to cancel it")
+            # Not reached by the cancel before its first step, or back in line by itself, perhaps claimed once more.
+
+    async def _cancel_waiting(self, job_id: int) -> Job:
+        """A job without a task, which nobody can claim meanwhile."""
+        check_move(await self._queue.get(job_id), "cancelled")
+        # It may have one from an earlier start. Before the end is known: a retry would find its own taken away.
+        await asyncio.to_thread(self._runner.clear_spool, job_id)
         return await self._queue.move(job_id, "cancelled")
 
     # --- the loops -------------------------------------------------------------------------------------------
@@ -129,9 +137,9 @@ class JobDispatcher:
             while True:
                 await self._at_transcriber.acquire()
                 await self._in_flight.acquire()
-                self._begin(await self._next_job(), tasks)
+                await self._begin_next(tasks)
 
-    async def _next_job(self) -> Job:
+    async def _begin_next(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._woken.clear()
             turn = self.turns.now
@@ -148,20 +156,27 @@ class JobDispatcher:
                     look_again = True
                 else:
                     look_again |= await self._look_for_models()
-                    job = await self._queue.claim_next(turn)
+                    job = await self._claim(turn, tasks)
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
                 why, look_again = f"{broken.message}; {broken.hint}", True
             self._board.why_waiting = why
             self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
-                self.turns.claimed(job, turn)
-                reached("job_claimed")
-                return job
+                return
             self.turns.nobody_claimed()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
                     await self._woken.wait()
+
+    async def _claim(self, turn: Turn, tasks: asyncio.TaskGroup) -> Job | None:
+        async with self._claiming:
+            job = await self._queue.claim_next(turn)
+            if job is not None:
+                self.turns.claimed(job, turn)
+                reached("job_claimed")
+                self._begin(job, tasks)
+        return job
 
     async def _look_for_models(self) -> bool:
         """Whether jobs wait while a model is missing: then somebody has to look now and then whether it came."""
@@ -226,7 +241,10 @@ class JobDispatcher:
         except MoveNotAllowed as overtaken:
             # Cancelled when it had just been claimed: the database is right.
             log.info("job_overtaken", job=job.id, why=str(overtaken))
-            return await self._queue.get(job.id)
+            job = await self._queue.get(job.id)
+            if job.is_finished:
+                await asyncio.to_thread(self._runner.clear_spool, job.id)
+            return job
         except asyncio.CancelledError:
             if job.id not in self._to_cancel:
                 # We stop. Where this cannot be written down the next start does it.

@@ -38,6 +38,7 @@ from supervisor.job_rows import (
 )
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
+from supervisor.queue_age import QueueAge, steady_clock
 from supervisor.seen_files import SeenFiles
 from supervisor.speeds import Speeds
 from supervisor.stored_segments import SegmentCopies
@@ -57,10 +58,14 @@ PRUNED_AT_ONCE = 200
 class JobQueue:
     """The jobs, their segments, and what is known about files from earlier jobs."""
 
-    def __init__(self, database: JobDatabase, settings: QueueSettings, now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: JobDatabase, settings: QueueSettings, now: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
         self._database = database
         self._settings = settings
         self._now = now
+        self._kept_seconds = settings.keep_finished_days * SECONDS_PER_DAY
+        self._age = QueueAge(now, steady, self._kept_seconds)
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
         self.seen = SeenFiles(database, settings, now)
@@ -72,11 +77,21 @@ class JobQueue:
         """Asked at every end of a job; None: nothing follows."""
 
     @classmethod
-    async def open(cls, database: Path, settings: QueueSettings, now: Callable[[], float] = time.time) -> Self:
-        """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken."""
-        queue = cls(await JobDatabase.open(database), settings, now)
+    async def open(
+        cls,
+        database: Path,
+        settings: QueueSettings,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_clock,
+    ) -> Self:
+        """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken.
+
+        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps.
+        """
+        queue = cls(await JobDatabase.open(database), settings, now, steady)
         try:
             requeued = await queue._database.write(requeue_orphans)
+            await queue._database.write(queue._age.read)
             queue.speeds.know(await queue._database.read(speeds_rows.load))
         except BaseException:
             await queue.close()  # its threads would keep the process from ending
@@ -137,8 +152,12 @@ class JobQueue:
         return await self._database.write(work)
 
     async def prune(self) -> int:
-        """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many."""
-        before = self._now() - self._settings.keep_finished_days * SECONDS_PER_DAY
+        """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many.
+
+        Never one that something is still to follow, and never because the clock on the wall says another year.
+        """
+        await self._database.write(self._age.read)
+        before = self._age.seconds - self._kept_seconds
         pruned = 0
         while batch := await self._database.write(lambda db: forget_finished(db, before, PRUNED_AT_ONCE)):
             pruned += batch
@@ -155,8 +174,9 @@ class JobQueue:
 
         def work(connection: sqlite3.Connection) -> Job:
             check_move(fetch_job(connection, job_id), to)
-            finished_at = self._now() if to in FINISHED else None
-            fields = {"note": None, **changes, "status": to, "finished_at": finished_at}
+            ended_at, ended_age = (self._now(), self._age.seconds) if to in FINISHED else (None, None)
+            ended = {"finished_at": ended_at, "finished_age": ended_age}
+            fields = {"note": None, **changes, "status": to, **ended}
             job = update_job(connection, job_id, fields)
             speeds_rows.store(connection, learned)
             if to == "done" or to == "failed":

@@ -74,6 +74,7 @@ ENCODERS: Mapping[str, Callable[[object], object]] = {
 FORGIVEN: Mapping[str, object] = {
     "status": "waiting",
     "finished_at": None,
+    "finished_age": None,
     "note": None,
     "error": None,
     "quarantined": False,
@@ -141,9 +142,12 @@ def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
 
 
 def forget_finished(connection: sqlite3.Connection, before: float, limit: int) -> int:
-    """Forgets jobs that were over before this, with their segments, and names they only reserved. How many."""
+    """Forgets jobs that were over when the queue was younger than this, with their segments, and names they only
+    reserved; none that something is still to follow. How many."""
     old = connection.execute(
-        "SELECT id FROM jobs WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
+        """SELECT id FROM jobs WHERE finished_age < ? AND id NOT IN (SELECT job_id FROM errands)
+        ORDER BY finished_age LIMIT ?""",
+        (before, limit),
     ).fetchall()
     connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
     connection.executemany("DELETE FROM jobs WHERE id = ?", old)

@@ -9,6 +9,14 @@ ALTER TABLE jobs ADD COLUMN daemon_deaths INTEGER NOT NULL DEFAULT 0;
 -- The client's name for its request: a second request with the same key is answered with this job.
 ALTER TABLE jobs ADD COLUMN idempotency_key TEXT;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+-- SHA-256 of that request's body: the same key on another request is a mistake, and no second request.
+ALTER TABLE jobs ADD COLUMN request_sha256 TEXT;
+-- How old the queue was (queue_age.py) when the job was over: what is kept for days is judged by this, for the clock
+-- on the wall may leap. Jobs from before have their days once more.
+ALTER TABLE jobs ADD COLUMN finished_age REAL;
+UPDATE jobs SET finished_age = 0 WHERE finished_at IS NOT NULL;
+DROP INDEX jobs_by_finish;
+CREATE INDEX jobs_by_finish ON jobs (finished_age) WHERE finished_age IS NOT NULL;
 
 -- The job a watched file became; NULL: none, or taken by an older version; 0: one that was forgotten and had failed or
 -- been cancelled: copies of its recording are new.

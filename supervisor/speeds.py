@@ -21,6 +21,7 @@ HALF_LIFE_AUDIO_SECONDS = 3600.0
 """After so much newer audio an older job counts half …"""
 HALF_LIFE_JOBS = 20
 """… and after so many newer jobs, however short they were."""
+A_MOMENT_SECONDS = 0.001
 LONGEST_SUFFIX = 8
 """A longer one is part of a name with a dot in it."""
 
@@ -121,7 +122,10 @@ class Speeds:
 
     def _add(self, subject: Subject, audio_seconds: float, cost: float) -> None:
         if audio_seconds > 0.0 and cost > 0.0:
-            self._rates[subject] = self._rates.get(subject, Rate()).after(audio_seconds, cost, self._now())
+            # Later than all that was measured before, also when the clock was set back: the last is the last.
+            newest = max((rate.measured_at for rate in self._rates.values()), default=0.0)
+            now = max(self._now(), newest + A_MOMENT_SECONDS)
+            self._rates[subject] = self._rates.get(subject, Rate()).after(audio_seconds, cost, now)
             self._unwritten.add(subject)
 
 

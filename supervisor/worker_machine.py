@@ -105,6 +105,7 @@ class WorkerMachine:
             restarts=self._restarts,
             last_death=self._last_death,
             note=f"{engine.refusal.message}: {engine.refusal.hint}" if engine.refusal is not None else self._note,
+            refusal=engine.refusal.code if engine.refusal is not None else None,
             footprint_bytes=process.footprint_bytes if process is not None else None,
             load_seconds=ready.load_seconds if ready is not None and self.state in ("ready", "busy") else None,
         )

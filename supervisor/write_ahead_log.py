@@ -5,12 +5,14 @@ Runs in: supervisor.
 With `synchronous = FULL` SQLite would sync its log inside COMMIT, and for these 4 to 10 ms nobody could ask the one
 connection anything. With NORMAL it writes the same log, leaves this sync to us, and keeps for itself only those
 around a checkpoint. A transaction is stored when its record is in the log and the log on the disk, as ever.
+
+Two threads sync, and yet everything is told in the order in which it was written: a sync that ends has brought to
+the disk all that was written before it began, also what another sync, begun earlier, is still at work on.
 """
 
-import contextlib
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,14 +29,21 @@ Told = Callable[[OSError | None], None]
 
 
 class WriteAheadLog:
-    """Whoever asks while others wait shares the next sync with them."""
+    """Whoever asks while others wait shares the next sync with them; nobody hears before those who asked earlier."""
 
     def __init__(self, database: Path) -> None:
         """The log's file must be there: SQLite makes it with the first look at the database, and keeps it open."""
         # One for each thread: the system tells a failure once to each descriptor that was open. Of two threads on one
         # only the first would hear of it, and the other call safe what is not.
         self._descriptors = [_open(database) for _ in range(SYNCS_AT_ONCE)]
-        self._waiting: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._untold: deque[Told] = deque()
+        """In the order of their commits."""
+        self._told, self._begun = 0, 0
+        """How many were told since the start, and how many a sync has begun for."""
+        self._closing = False
+        self._telling = threading.Lock()
+        """Held while some are told: their order is that of their commits whichever thread speaks."""
         self._threads = [
             threading.Thread(target=self._serve, args=[descriptor], name=f"job_log_{number}")
             for number, descriptor in enumerate(self._descriptors)
@@ -47,28 +56,47 @@ class WriteAheadLog:
             thread.start()
 
     def when_synced(self, told: Told) -> None:
-        """`told` is called once everything written to the log before this call is on the disk."""
-        self._waiting.put(told)
+        """`told` is called once everything written to the log before this call is on the disk.
+
+        Never before the `told` of an earlier call.
+        """
+        with self._changed:
+            self._untold.append(told)
+            self._changed.notify()
 
     def close(self) -> None:
         """Waits for the syncs that were asked for."""
-        for _ in self._threads:
-            self._waiting.put(None)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join()
         for descriptor in self._descriptors:
             os.close(descriptor)
 
     def _serve(self, descriptor: int) -> None:
-        while (first := self._waiting.get()) is not None:
-            together = [first]
-            with contextlib.suppress(queue.Empty):
-                while (another := self._waiting.get_nowait()) is not None:
-                    together.append(another)
-                self._waiting.put(None)  # it was meant for one of us, who finds it next
+        while (upto := self._next()) is not None:
             self._sync(descriptor)
-            for told in together:
-                told(self.failure)
+            with self._telling:
+                for told in self._take(upto):
+                    told(self.failure)
+
+    def _next(self) -> int | None:
+        """How many since the start the next sync is for; waits for one more. None: there will be no more."""
+        with self._changed:
+            while (asked := self._told + len(self._untold)) == self._begun:
+                if self._closing:
+                    return None
+                self._changed.wait()
+            self._begun = asked
+            return asked
+
+    def _take(self, upto: int) -> list[Told]:
+        """Those of the first so many since the start that were not told yet."""
+        with self._changed:
+            taken = [self._untold.popleft() for _ in range(max(0, upto - self._told))]
+            self._told += len(taken)
+            return taken
 
     def _sync(self, descriptor: int) -> None:
         reached("log_written")

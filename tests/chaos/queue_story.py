@@ -214,8 +214,8 @@ class QueueStory(RuleBasedStateMachine):
 
     @rule()
     def days_pass(self) -> None:
-        """What is over is forgotten; ids and all that is not over stay."""
-        finished = self.model.those("done", "failed", "cancelled")
+        """What is over is forgotten; ids and all that is not over stay, or that something is still to follow."""
+        finished = [id for id in self.model.those("done", "failed", "cancelled") if not self.model[id].errands]
         self._do(asyncio.sleep((KEPT_DAYS + 1) * DAY_SECONDS))
         for job_id in finished:
             del self.model[job_id]

@@ -99,7 +99,8 @@ class StagedDaemon:
     @classmethod
     async def start(cls, database: Path, loop: VirtualLoop, *, aligner_is_there: bool) -> Self:
         """Its clock is that of the loop. Raises what `JobQueue.open` raises."""
-        queue = await JobQueue.open(database, QueueSettings(keep_finished_days=KEPT_DAYS), now=loop.time)
+        kept = QueueSettings(keep_finished_days=KEPT_DAYS)
+        queue = await JobQueue.open(database, kept, now=loop.time, steady=loop.time)
         return cls(database, queue, loop, aligner_is_there)
 
     async def stop(self) -> None:

@@ -4,8 +4,11 @@ Runs in: the test process.
 """
 
 import asyncio
+import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +25,7 @@ from ipc.events import JobChanged
 from supervisor import job_database
 from supervisor.api import create_app
 from supervisor.engine_tally import WorkerUnavailable
-from supervisor.job import Job
+from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_queue import JobQueue, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait
 
@@ -78,6 +81,42 @@ async def test_a_job_cancelled_while_it_is_claimed_does_not_work_for_nothing(des
         await eventually_async(lambda: desk.board.running_view(job_id) is None)
         desk.runner.way = desk.runner.done
         await desk.becomes(await desk.add(), "done")
+
+
+async def test_a_job_that_waits_with_what_it_had_leaves_no_spool_when_it_is_cancelled(desk: Desk) -> None:
+    await desk.queue.set_paused(True)
+    async with at_work(desk):
+        job_id = await desk.add()
+        assert (await desk.dispatcher.cancel(job_id)).status == "cancelled"
+        assert desk.runner.spools_cleared == [job_id]
+        with pytest.raises(MoveNotAllowed):
+            await desk.dispatcher.cancel(job_id)
+        assert desk.runner.spools_cleared == [job_id], "the spool of a job that is over may be that of its upgrade"
+
+
+async def test_whoever_hears_that_a_job_is_cancelled_finds_nobody_at_work_on_it_and_no_spool(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's disk takes its time, and never the same: 10 of 300 worked on when writes were told out of order."""
+    luck, at_it = random.Random(19), set[int]()
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: time.sleep(luck.uniform(0, 0.004)), raising=False)
+
+    async def way(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        at_it.add(job.id)
+        try:
+            return await for_ever(job, transcriber_is_free)
+        finally:
+            at_it.discard(job.id)
+
+    desk.runner.way = way
+    async with at_work(desk):
+        for number in range(120):
+            job_id = await desk.add()
+            await asyncio.sleep(number % 12 / 1000)
+            assert (await desk.dispatcher.cancel(job_id)).status == "cancelled"
+            assert job_id not in at_it and job_id not in desk.dispatcher._tasks
+            assert job_id in desk.runner.spools_cleared
+            assert (await desk.queue.get(job_id)).status == "cancelled"
 
 
 async def test_two_cancels_at_once_cancel_once_and_both_hear_so(desk: Desk) -> None:

@@ -58,7 +58,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def queue(place: Path, clock: Clock) -> AsyncIterator[JobQueue]:
-    queue = await JobQueue.open(place, QueueSettings(most_waiting=50), clock)
+    queue = await JobQueue.open(place, QueueSettings(most_waiting=50), clock, clock)
     yield queue
     await queue.close()
 
@@ -288,7 +288,7 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     place: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_queue, "PRUNED_AT_ONCE", 3)
-    queue = await JobQueue.open(place, QueueSettings(keep_finished_days=10), clock)
+    queue = await JobQueue.open(place, QueueSettings(keep_finished_days=10), clock, clock)
     for n in range(7):
         await queue.add(f"/x/{n}.mp3", OPTIONS, identity())
     waiting = await queue.add("/x/waiting.mp3", OPTIONS, identity())

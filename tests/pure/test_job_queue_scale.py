@@ -133,7 +133,8 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
 async def test_counts_stay_right_whatever_jobs_do(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     chance = random.Random(seed)
     now = 0.0
-    queue = await JobQueue.open(tmp_path_factory.mktemp("q") / "jobs.sqlite3", QueueSettings(), lambda: now)
+    place = tmp_path_factory.mktemp("q") / "jobs.sqlite3"
+    queue = await JobQueue.open(place, QueueSettings(), lambda: now, lambda: now)
     jobs: dict[int, JobStatus] = {}
     for _ in range(40):
         now += 86_400.0

@@ -67,7 +67,7 @@ def test_a_bar_shows_file_bytes_and_what_is_left_on_one_line(columns: int) -> No
 
 
 def test_only_a_worker_that_refused_over_its_model_is_woken() -> None:
-    def worker(state: WorkerState, note: str | None) -> WorkerView:
+    def worker(state: WorkerState, note: str | None, refusal: str | None = None) -> WorkerView:
         return WorkerView(
             role="aligner",
             engine="whisperx",
@@ -78,8 +78,13 @@ def test_only_a_worker_that_refused_over_its_model_is_woken() -> None:
             restarts=0,
             last_death=None,
             note=note,
+            refusal=refusal,
         )
 
-    assert waits_for_model(worker("broken", "needs model small: run `steno models pull small`"))
+    assert waits_for_model(worker("broken", "needs model small: run `steno models pull small`", "needs_model"))
+    assert waits_for_model(worker("broken", "weights.bin is not whole", "model_damaged"))
+    crashes = "the transcriber (mlx) keeps dying; last: SIGSEGV while loading the model"
+    assert not waits_for_model(worker("broken", crashes, "broken"))
+    assert not waits_for_model(worker("backing_off", "restarting after: SIGSEGV while loading the model"))
     assert not waits_for_model(worker("ready", None))
     assert not waits_for_model(worker("broken", "died 6 times in 120 s"))

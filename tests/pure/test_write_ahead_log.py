@@ -4,10 +4,14 @@ Runs in: the test process.
 """
 
 import asyncio
+import itertools
 import os
+import random
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventually import eventually_async
@@ -16,6 +20,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor import write_ahead_log
 from supervisor.job import FileIdentity
+from supervisor.job_database import JobDatabase
 from supervisor.job_queue import JobQueue, JobQueueBroken
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
@@ -122,6 +127,59 @@ async def test_two_threads_that_sync_both_hear_of_a_failure_that_the_system_tell
     disk.ready.set()
     await asyncio.gather(first, second)
     assert len(before | disk.descriptors) == write_ahead_log.SYNCS_AT_ONCE
+
+
+async def test_no_write_is_acknowledged_before_one_that_was_stored_earlier(
+    queue: JobQueue, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first sync takes long, the second, begun later, is over at once: it is good for both."""
+    began, first_may_end = threading.Event(), threading.Event()
+    syncs = itertools.count()
+
+    def sync(descriptor: int) -> None:
+        if next(syncs) == 0:
+            began.set()
+            assert first_may_end.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", sync, raising=False)
+    told: list[str] = []
+
+    async def acknowledged(name: str, work: Coroutine[Any, Any, Any]) -> None:
+        await work
+        told.append(name)
+
+    first = asyncio.create_task(acknowledged("first", add(queue)))
+    await eventually_async(lambda: began.is_set())
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(5):
+            tasks.create_task(acknowledged(f"{number}", add(queue)))
+        tasks.create_task(acknowledged("pause", queue.set_paused(True)))
+    await first
+    assert told == ["first", "0", "1", "2", "3", "4", "pause"]
+    first_may_end.set()
+    await add(queue)
+
+
+async def test_claims_and_cancels_side_by_side_are_acknowledged_in_their_order(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luck, told = random.Random(19), list[int]()
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: time.sleep(luck.uniform(0, 0.004)), raising=False)
+    real = JobDatabase._write
+    committed: list[int] = []
+
+    def write(self: JobDatabase, work: Any, answer: Any) -> None:
+        committed.append(id(answer))
+        answer.add_done_callback(lambda done: told.append(id(done)))
+        kept.append(answer)
+        real(self, work, answer)
+
+    kept: list[Any] = []
+    monkeypatch.setattr(JobDatabase, "_write", write)
+    for _ in range(40):
+        job_id = await add(queue)
+        await asyncio.gather(queue.claim_next(), queue.move(job_id, "cancelled"))
+    assert told == committed
 
 
 async def test_a_log_whose_sync_failed_is_not_folded_into_the_file_at_the_end(disk: Disk, tmp_path: Path) -> None:
