@@ -5,9 +5,8 @@ Runs in: supervisor.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -16,7 +15,8 @@ from ipc.api_messages import JobStatus
 from ipc.fault_points import reached
 from supervisor.job import FINISHED, Job, MoveNotAllowed, check_move
 from supervisor.job_board import JobBoard
-from supervisor.job_ending import CANCELLED, ending_of
+from supervisor.job_ending import CANCELLED, ending_of, to_its_end
+from supervisor.job_history import prune_now_and_then
 from supervisor.job_line import Turn
 from supervisor.job_obstacles import PAUSED, disk_obstacle, transcriber_obstacles
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
@@ -33,7 +33,6 @@ FOLDER_AWAY_SECONDS = 30.0
 IsAway = Callable[[str], Awaitable[bool]]
 JOBS_AT_ONCE = 2
 """One at the transcriber, and one whose last words are still being timed or written."""
-PRUNE_SECONDS = 6 * 3600.0
 
 
 class JobDispatcher:
@@ -131,7 +130,7 @@ class JobDispatcher:
     async def run(self) -> None:
         """Until cancelled; then every running job goes back to waiting with what it has."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._prune_now_and_then(), name="prune")
+            tasks.create_task(prune_now_and_then(self._queue), name="prune")
             if self._upgrades is not None:
                 tasks.create_task(self._upgrades.run(), name="upgrade")
             while True:
@@ -184,17 +183,6 @@ class JobDispatcher:
             return False
         self._transcriber.offer.look_again()
         return True
-
-    async def _prune_now_and_then(self) -> None:
-        while True:
-            try:
-                forgotten = await self._queue.prune()
-            except JobQueueBroken as broken:
-                log.warning("finished_jobs_not_forgotten", code=broken.code, error=broken.message)
-            else:
-                if forgotten:
-                    log.info("finished_jobs_forgotten", jobs=forgotten)
-            await asyncio.sleep(PRUNE_SECONDS)
 
     # --- one job ---------------------------------------------------------------------------------------------
 
@@ -283,16 +271,6 @@ class JobDispatcher:
                 log.error("job_ending_not_stored", job=job_id, status=status, code=broken.code, error=broken.message)
                 self._board.why_waiting = f"{broken.message}; {broken.hint}"
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-
-async def to_its_end(storing: Coroutine[Any, Any, Job]) -> Job:
-    """A cancel that comes while a job's end is being stored waits for that: a daemon that stops must not undo it."""
-    task = asyncio.ensure_future(storing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _once(act: Callable[[], None]) -> Callable[[], None]:

@@ -3,9 +3,14 @@
 Runs in: supervisor.
 """
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
 import structlog
 
 from ipc.api_messages import JobError, JobStatus
+from supervisor.job import Job
 from supervisor.job_queue import JobChanges, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
 
@@ -35,3 +40,13 @@ def ending_of(job_id: int, why: Exception) -> Ending:
                 hint="this is a mistake in stenod; the log has the traceback, `steno retry` tries again",
             )
             return "failed", {"error": error}
+
+
+async def to_its_end(storing: Coroutine[Any, Any, Job]) -> Job:
+    """A cancel that comes while a job's end is being stored waits for that: a daemon that stops must not undo it."""
+    task = asyncio.ensure_future(storing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -24,12 +24,12 @@ from supervisor.arrival import Arrival
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
+from supervisor.job_history import JobHistory
 from supervisor.job_line import Turn
 from supervisor.job_rows import (
     JobChanges,
     NoSuchJob,
     fetch_job,
-    forget_finished,
     forgive_job,
     insert_job,
     job_from,
@@ -38,7 +38,7 @@ from supervisor.job_rows import (
 )
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
-from supervisor.queue_age import QueueAge, steady_clock
+from supervisor.queue_age import steady_clock
 from supervisor.seen_files import SeenFiles
 from supervisor.speeds import Speeds
 from supervisor.stored_segments import SegmentCopies
@@ -48,11 +48,8 @@ __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuc
 
 log = structlog.get_logger()
 
-SECONDS_PER_DAY = 86_400.0
 OLDEST_FIRST = Turn()
 """No model is loaded, none is missing."""
-PRUNED_AT_ONCE = 200
-"""Jobs forgotten in one transaction: claims must not wait behind a year's worth."""
 
 
 class JobQueue:
@@ -64,8 +61,7 @@ class JobQueue:
         self._database = database
         self._settings = settings
         self._now = now
-        self._kept_seconds = settings.keep_finished_days * SECONDS_PER_DAY
-        self._age = QueueAge(now, steady, self._kept_seconds)
+        self._history = JobHistory(database, settings, now, steady)
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
         self.seen = SeenFiles(database, settings, now)
@@ -91,7 +87,7 @@ class JobQueue:
         queue = cls(await JobDatabase.open(database), settings, now, steady)
         try:
             requeued = await queue._database.write(requeue_orphans)
-            await queue._database.write(queue._age.read)
+            await queue._history.read_age()
             queue.speeds.know(await queue._database.read(speeds_rows.load))
         except BaseException:
             await queue.close()  # its threads would keep the process from ending
@@ -152,16 +148,8 @@ class JobQueue:
         return await self._database.write(work)
 
     async def prune(self) -> int:
-        """Forgets finished jobs older than the settings keep, with their segments; their files stay. How many.
-
-        Never one that something is still to follow, and never because the clock on the wall says another year.
-        """
-        await self._database.write(self._age.read)
-        before = self._age.seconds - self._kept_seconds
-        pruned = 0
-        while batch := await self._database.write(lambda db: forget_finished(db, before, PRUNED_AT_ONCE)):
-            pruned += batch
-        return pruned
+        """As JobHistory.prune."""
+        return await self._history.prune()
 
     # --- on the way --------------------------------------------------------------------------------------------
 
@@ -174,7 +162,7 @@ class JobQueue:
 
         def work(connection: sqlite3.Connection) -> Job:
             check_move(fetch_job(connection, job_id), to)
-            ended_at, ended_age = (self._now(), self._age.seconds) if to in FINISHED else (None, None)
+            ended_at, ended_age = (self._now(), self._history.age_seconds) if to in FINISHED else (None, None)
             ended = {"finished_at": ended_at, "finished_age": ended_age}
             fields = {"note": None, **changes, "status": to, **ended}
             job = update_job(connection, job_id, fields)

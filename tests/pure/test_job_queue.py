@@ -13,7 +13,7 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
 from ipc.transcript import Segment, Word
-from supervisor import job_queue
+from supervisor import job_history
 from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
 from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
@@ -287,7 +287,7 @@ async def test_where_inodes_do_not_hold_size_and_time_must_do(queue: JobQueue) -
 async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     place: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_queue, "PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr(job_history, "PRUNED_AT_ONCE", 3)
     queue = await JobQueue.open(place, QueueSettings(keep_finished_days=10), clock, clock)
     for n in range(7):
         await queue.add(f"/x/{n}.mp3", OPTIONS, identity())
