@@ -1,9 +1,11 @@
-"""How many chunks the engine is given at once: as many as it likes, but never a step that looks like a hang. Pure.
+"""How many chunks the engine is given at once. Pure.
 
 Runs in: worker.
 
-For some engines a batch is one call into native code, silent until it returns. On a slow machine a large model can
-sit longer over four chunks than the supervisor waits for a sign of life, and would be killed for being slow.
+The same recording gives the same text, whatever happens to its worker: an engine whose text depends on what it hears
+together gets batches that follow from the recording alone. Any other gets as many as it likes, but never a step that
+looks like a hang. For some a batch is one call into native code, silent until it returns: on a slow machine a large
+model can sit longer over four chunks than the supervisor waits for a sign of life, and would be killed as hung.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,17 @@ SHORT_RECORDING_SECONDS = 300.0
 """Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
 LAST_CHUNK_SECONDS = 40.0
 """Towards the end a batch has one chunk for every so many seconds that are left."""
+
+
+def planned_size(most: int, heard_until: float, audio_seconds: float, shows_life: bool) -> int:
+    """Chunks for the batch at this place of the recording: always the same, also for a worker that begins there.
+
+    The first batch of a long recording is one chunk, so that the aligner has something to do.
+    """
+    left = audio_seconds - heard_until
+    if shows_life:
+        return 1 if heard_until == 0 and left > SHORT_RECORDING_SECONDS else most
+    return 1 if heard_until == 0 else fewer_near_the_end(most, left)
 
 
 @dataclass(frozen=True, slots=True)

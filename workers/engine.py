@@ -96,6 +96,9 @@ class Transcriber(Protocol):
     """How many chunks `transcribe` likes to have at once."""
     shows_life: bool
     """Whether `transcribe` calls `wanted.alive` so often within a batch that a batch of any size is no silence."""
+    apart: bool
+    """Whether a chunk's text and times are the same, to the last bit, whatever chunks are transcribed with it. Then
+    batches may follow the engine's pace; else they follow from the recording alone, however slow the engine is."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""

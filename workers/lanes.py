@@ -31,14 +31,15 @@ def lanes_for(threads: int, device: str) -> Lanes:
     return Lanes(count, threads // count)
 
 
-def share_out(lengths: Sequence[int], lanes: int) -> list[list[int]]:
-    """Which members of a batch each lane gets, if any. Like lengths go together: one window serves a lane."""
-    longest_first = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    size, larger = divmod(len(lengths), lanes)
-    shares = []
-    for lane in range(lanes):
-        # The long ones are more work: who gets them gets no more of them than the others.
-        share = size + (lane >= lanes - larger)
-        shares.append(longest_first[:share])
-        longest_first = longest_first[share:]
-    return [share for share in shares if share]
+def share_out(windows: Sequence[int], lanes: int, most: int) -> list[list[int]]:
+    """Places of a batch by what is decoded together: windows of one length, at most `most`, the most work first.
+
+    No group is more than a lane's share of the work, if it can be divided: the lanes are done at about the same time.
+    """
+    share = sum(windows) / lanes
+    groups: list[list[int]] = []
+    for window in sorted(set(windows), reverse=True):
+        alike = [place for place, length in enumerate(windows) if length == window]
+        parts = -(-len(alike) // max(1, min(most, int(share / window))))
+        groups += [alike[part::parts] for part in range(parts)]
+    return sorted(groups, key=lambda group: -len(group) * windows[group[0]])

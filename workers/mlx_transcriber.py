@@ -29,6 +29,7 @@ class MlxTranscriber:
 
     batch_size = 1
     shows_life = True
+    apart = False
     model: MlxModel
     known: tuple[Audio, Any] | None = None
     """The audio whose language was asked for, and what the encoder made of it: it comes again as the first chunk."""

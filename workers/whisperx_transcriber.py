@@ -19,13 +19,22 @@ from workers.heard_bounds import widen
 from workers.lanes import lanes_for, share_out
 from workers.mel_window import WHOLE_WINDOW, Mel, in_windows, window_frames
 from workers.models import find_model
-from workers.whisper_decoding import Decoding, Stretch, is_doubtful, read_decoding
+from workers.whisper_decoding import (
+    LEAST_LOGPROB,
+    MOST_COMPRESSION,
+    Decoding,
+    Stretch,
+    is_doubtful,
+    read_decoding,
+)
 
 DETECTION_SECONDS = 30
 """What is listened to for the language."""
 CHUNKS_A_LANE = 4
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
+LONGEST_ECHO_TOKENS = 5
+"""In a second try: so many tokens in a row are not said twice."""
 
 
 class WhisperxTranscriber:
@@ -33,6 +42,7 @@ class WhisperxTranscriber:
 
     batch_size = CHUNKS_A_LANE
     shows_life = False
+    apart = False
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """Opens the model's folder; nothing is fetched but by `find_model`. Half a second for the starter."""
@@ -58,6 +68,9 @@ class WhisperxTranscriber:
                 "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
             ) from error
         self.device = device
+        # Integers add up to the same in any order, and each chunk's attention is its own: a test holds what a chunk
+        # gives in company against what it gives alone, to the last bit. Sums of floats promise no such thing.
+        self.apart = device == "cpu" and self.model.model.compute_type.startswith("int8")
         # One lane needs no thread; several keep theirs, for each new thread would keep freed memory of its own.
         self.side_by_side: Any = map if self.lanes.count == 1 else ThreadPoolExecutor(self.lanes.count, "lane").map
         self.batch_size = CHUNKS_A_BATCH_ON_CUDA if device == "cuda" else CHUNKS_A_LANE * self.lanes.count
@@ -109,7 +122,7 @@ class WhisperxTranscriber:
         """CTranslate2 keeps no cache that grows with the job."""
 
     def _hear_together(self, sounds: Sequence[Chunk], wanted: Wanted) -> list[Decoding]:
-        """One batch without second tries, each lane's share in the shortest window that holds the longest of it."""
+        """One batch without second tries, each chunk in a window of its own length, like windows together."""
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
@@ -119,12 +132,16 @@ class WhisperxTranscriber:
         prompt = self.model.get_prompt(tokenizer, said_before)
         # Its last frame is that of the padding.
         mels = [self.model.feature_extractor(sound.audio)[:, :-1] for sound in sounds]
-        shares = share_out([mel.shape[1] for mel in mels], self.lanes.count)
+        windows = [WHOLE_WINDOW if self.device == "cuda" else window_frames(mel.shape[1]) for mel in mels]
+        most = CHUNKS_A_BATCH_ON_CUDA if self.device == "cuda" else CHUNKS_A_LANE
+        groups = share_out(windows, self.lanes.count, most)
         decode = partial(self._decode, prompt=prompt, tokenizer=tokenizer)
-        decoded = self.side_by_side(decode, [[mels[place] for place in share] for share in shares])
+        decoded = self.side_by_side(
+            decode, [in_windows([mels[place] for place in group], windows[group[0]]) for group in groups]
+        )
         results: dict[int, Any] = {}
-        for share, of_share in zip(shares, decoded, strict=True):
-            results |= zip(share, of_share, strict=True)
+        for group, of_group in zip(groups, decoded, strict=True):
+            results |= zip(group, of_group, strict=True)
         return [
             read_decoding(
                 (tokens := (result := results[place]).sequences_ids[0]),
@@ -139,21 +156,20 @@ class WhisperxTranscriber:
             for place, sound in enumerate(sounds)
         ]
 
-    def _decode(self, mels: Sequence[Mel], prompt: list[int], tokenizer: Any) -> list[Any]:
-        """A lane's share, the longest first → one result of CTranslate2's for each. In a thread of the lane."""
+    def _decode(self, windows: Mel, prompt: list[int], tokenizer: Any) -> list[Any]:
+        """(chunks, mels, frames) → one result of CTranslate2's for each chunk. In a thread of a lane."""
         import ctranslate2
         from faster_whisper.transcribe import get_suppressed_tokens
 
         if self.device == "cuda":
-            encoded = self.model.encode(in_windows(mels, WHOLE_WINDOW))
+            encoded = self.model.encode(windows)
         else:
             # One after the other: attention takes 50 MB for a whole window, of the smallest model there is.
-            windows = in_windows(mels, window_frames(mels[0].shape[1]))
             rows = [np.array(self.model.encode(window[None])) for window in windows]
             encoded = ctranslate2.StorageView.from_array(np.concatenate(rows))
         results: list[Any] = self.model.model.generate(
             encoded,
-            [prompt] * len(mels),
+            [prompt] * len(windows),
             beam_size=BEAM_SIZE,
             max_length=self.model.max_length,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
@@ -163,16 +179,41 @@ class WhisperxTranscriber:
         return results
 
     def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:
-        """One chunk with all Whisper has against doubt: rising temperatures, windows that start where text ended."""
+        """One chunk in windows that start where text ended. What goes round in circles may then not say five tokens
+        twice, and is believed if Whisper believes it.
+
+        No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
+        text. Measured on real English: context and temperatures change nothing, or harm.
+        """
+        heard = self._hear_windows(chunk, wanted)
+        if any(segment.compression_ratio > MOST_COMPRESSION for segment in heard):
+            otherwise = self._hear_windows(chunk, wanted, no_repeat_ngram_size=LONGEST_ECHO_TOKENS)
+            if otherwise and not any(has_failed(segment) for segment in otherwise):
+                heard = otherwise
+        return [as_heard(segment, chunk.start) for segment in heard]
+
+    def _hear_windows(self, chunk: Chunk, wanted: Wanted, **otherwise: int) -> list[Any]:
+        """Segments of faster-whisper, in seconds from the chunk's start."""
         segments, _ = self.model.transcribe(
             chunk.audio,
             language=wanted.language,
             task=wanted.task,
             beam_size=BEAM_SIZE,
+            temperature=0.0,
             initial_prompt=wanted.prompt,
             condition_on_previous_text=False,
+            **otherwise,
         )
-        return [as_heard(segment, chunk.start) for segment in segments]
+        found = []
+        for segment in segments:
+            wanted.alive()
+            found.append(segment)
+        return found
+
+
+def has_failed(segment: Any) -> bool:
+    """Whisper's own tests of a text."""
+    return bool(segment.compression_ratio > MOST_COMPRESSION or segment.avg_logprob < LEAST_LOGPROB)
 
 
 def as_heard(segment: Any, offset_seconds: float) -> Heard:

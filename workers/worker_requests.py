@@ -26,7 +26,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from workers.batch_pace import BatchPace
+from workers.batch_pace import BatchPace, planned_size
 from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Heard, Transcriber, Wanted
 from workers.pulse import Pulse
 from workers.want_of_memory import is_want_of_memory
@@ -47,6 +47,9 @@ def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
 
+    `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
+    company matters, batches are then those that the earlier worker would have had.
+
     The first batch of a long recording is one chunk: it tells the engine's pace, and the aligner has something to do
     at once. The last ones are small again: what the aligner has left when the last comes keeps the job waiting.
     """
@@ -58,13 +61,20 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
-    # An owner's engine may be older than this attribute.
-    pace = BatchPace(getattr(engine, "shows_life", False))
+    # An owner's engine may be older than these attributes.
+    shows_life, apart = getattr(engine, "shows_life", False), getattr(engine, "apart", False)
+    pace = BatchPace(shows_life)
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         reached("pcm_opened")
         chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
         heard_until = request.start_at_seconds
-        while batch := list(itertools.islice(chunks, pace.size(batch_size, pcm.seconds - heard_until))):
+
+        def size() -> int:
+            if apart:
+                return pace.size(batch_size, pcm.seconds - heard_until)
+            return planned_size(batch_size, heard_until, pcm.seconds, shows_life)
+
+        while batch := list(itertools.islice(chunks, size())):
             if language is None:
                 language = _find_language(request, engine, batch[0], pulse)
             pulse.enter("transcribing", batch[0].start)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.batch_pace import LONGEST_BATCH_SECONDS, LONGEST_SILENCE_SECONDS, BatchPace
+from workers.batch_pace import LONGEST_BATCH_SECONDS, LONGEST_SILENCE_SECONDS, BatchPace, planned_size
 
 HOUR = 3600.0
 
@@ -43,3 +43,9 @@ def test_a_batch_is_at_least_one_chunk_and_is_expected_to_fit_into_its_time(
     longest_seconds = LONGEST_BATCH_SECONDS if shows_life else LONGEST_SILENCE_SECONDS
     assert 1 <= size <= most
     assert size == 1 or size * seconds / chunks <= longest_seconds * 1.001
+
+
+def test_a_plan_knows_only_the_place_in_the_recording() -> None:
+    assert [planned_size(4, heard, 400.0, shows_life=False) for heard in (0.0, 30.0, 300.0, 380.0)] == [1, 4, 2, 1]
+    assert [planned_size(16, heard, 400.0, shows_life=True) for heard in (0.0, 30.0, 380.0)] == [1, 16, 16]
+    assert planned_size(16, 0.0, 120.0, shows_life=True) == 16

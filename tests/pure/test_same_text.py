@@ -1,0 +1,174 @@
+"""The same recording gives the same text, wherever workers die on it and however fast they are."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings import MEMO, TALK, silence, voice
+
+from ipc.transcript import Segment
+from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
+from workers import worker_requests
+from workers.engine import Chunk, Heard, Wanted
+
+
+class Struck(Exception):
+    """The worker is gone."""
+
+
+class Listener:
+    """Stands in for the pipe and the supervisor: keeps what is stored, and lets the worker die after a message."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.done_seconds = 0.0
+        self.batches: list[float] = []
+        self.messages_left = math.inf
+
+    def enter(self, phase: str, done_seconds: float = 0.0) -> None:
+        self._count()
+
+    def step(self, done_seconds: float) -> None:
+        self._count()
+
+    def send(self, message: FromWorker) -> None:
+        self._count()
+        if isinstance(message, SegmentsTranscribed):
+            self.segments += message.segments
+            self.done_seconds = message.done_seconds
+            self.batches.append(message.done_seconds)
+
+    def _count(self) -> None:
+        self.messages_left -= 1
+        if self.messages_left < 0:
+            raise Struck
+
+
+class SociableTranscriber:
+    """What it hears in a chunk depends on the chunk's bounds and on every other chunk of the batch."""
+
+    apart = False
+    shows_life = False
+
+    def check(self, language: str | None, task: str) -> None:
+        """Anything will do."""
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        company = " ".join(f"{chunk.start:.3f}-{chunk.end:.3f}" for chunk in chunks)
+        wanted.alive()
+        return [[Heard(chunk.start, chunk.end, f"{chunk.start:.3f} of {company}")] for chunk in chunks]
+
+
+class ApartTranscriber(SociableTranscriber):
+    """Hears each chunk by itself."""
+
+    apart = True
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        return [heard for chunk in chunks for heard in super(ApartTranscriber, self).transcribe([chunk], wanted)]
+
+
+class LivelyTranscriber(SociableTranscriber):
+    """Is heard from within a batch, as MLX is."""
+
+    shows_life = True
+
+
+ENGINES = [SociableTranscriber, ApartTranscriber, LivelyTranscriber]
+
+
+@pytest.fixture(scope="module")
+def six_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speech with pauses of all kinds, some of it quiet."""
+    talk, memo = voice(TALK), voice(MEMO)
+    parts = [talk, silence(45), memo, talk // 300, silence(1), memo, talk, memo // 30, silence(2), talk, silence(100)]
+    path = tmp_path_factory.mktemp("spool") / "audio.s16"
+    path.write_bytes(np.concatenate(parts).astype("<i2").tobytes())
+    return path
+
+
+def work_on(pcm: Path, engine: SociableTranscriber, listener: Listener, batch_size: int) -> None:
+    request = Transcribe(
+        request_id=1,
+        pcm_path=str(pcm),
+        language="en",
+        start_at_seconds=listener.done_seconds,
+        first_segment_id=len(listener.segments),
+    )
+    worker_requests.transcribe(request, engine, batch_size, listener)  # type: ignore[arg-type]  # enough of both
+
+
+def clock(seconds_a_look: Iterator[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock finds it so much later: the engine seems as slow as that."""
+    now = [0.0]
+
+    def monotonic() -> float:
+        now[0] += next(seconds_a_look)
+        return now[0]
+
+    monkeypatch.setattr("workers.worker_requests.time.monotonic", monotonic)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(six_minutes: Path) -> dict[tuple[str, int], Listener]:
+    found = {}
+    for engine in ENGINES:
+        for batch_size in (1, 4, 8):
+            listener = found[engine.__name__, batch_size] = Listener()
+            work_on(six_minutes, engine(), listener, batch_size)
+    return found
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.sampled_from(ENGINES),
+    st.sampled_from([1, 4, 8]),
+    st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    st.lists(st.floats(0.0, 90.0), min_size=1, max_size=5),
+)
+def test_text_is_the_same_wherever_workers_die_and_however_slow_they_are(
+    six_minutes: Path,
+    undisturbed: dict[tuple[str, int], Listener],
+    engine: type[SociableTranscriber],
+    batch_size: int,
+    deaths_after_messages: list[int],
+    paces: list[float],
+) -> None:
+    listener = Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        clock(iter(paces * 1000), patch)
+        for messages in deaths_after_messages:
+            listener.messages_left = messages
+            try:
+                work_on(six_minutes, engine(), listener, batch_size)
+            except Struck:
+                continue
+            break
+        else:
+            listener.messages_left = math.inf
+            work_on(six_minutes, engine(), listener, batch_size)
+    assert listener.segments == undisturbed[engine.__name__, batch_size].segments
+
+
+def test_an_engine_that_hears_chunks_apart_gives_the_same_text_in_batches_of_any_size(
+    undisturbed: dict[tuple[str, int], Listener],
+) -> None:
+    texts = [undisturbed["ApartTranscriber", size].segments for size in (1, 4, 8)]
+    assert texts[0] == texts[1] == texts[2] and len(texts[0]) > 10
+    assert len(undisturbed["ApartTranscriber", 8].batches) < len(texts[0])
+
+
+def test_batches_of_an_engine_to_which_company_matters_do_not_follow_its_pace(
+    six_minutes: Path, undisturbed: dict[tuple[str, int], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Listener()
+    clock(iter([60.0] * 1000), monkeypatch)
+    work_on(six_minutes, SociableTranscriber(), slow, 4)
+    assert slow.batches == undisturbed["SociableTranscriber", 4].batches
+    careful = Listener()
+    work_on(six_minutes, ApartTranscriber(), careful, 4)
+    assert len(careful.batches) > len(slow.batches)
