@@ -29,6 +29,9 @@ PROOF_SECONDS = 600.0
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
 
+JOBS_PAGE = 500
+"""Jobs that are asked for at once."""
+
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 JOBS = TypeAdapter(list[JobView])
 WATCHES = TypeAdapter(list[WatchView])
@@ -58,9 +61,16 @@ class Daemon:
         return self._send("POST", "/v1/jobs", JobView.model_validate_json, _asked(SubmitFile, path, options=options))
 
     def jobs(self, status: JobStatus | None = None, limit: int = 100) -> list[JobView]:
-        """Newest first."""
-        wanted: dict[str, str | int] = {"limit": limit} | ({} if status is None else {"status": status})
-        return self._send("GET", "/v1/jobs", JOBS.validate_json, params=wanted)
+        """Newest first. However many: they are asked for page by page."""
+        found: list[JobView] = []
+        wanted: dict[str, str | int] = {} if status is None else {"status": status}
+        while len(found) < limit:
+            page = self._asked("GET", "/v1/jobs", params=wanted | {"limit": min(limit - len(found), JOBS_PAGE)})
+            found += JOBS.validate_json(page.body)
+            if not page.leads_on or not found:
+                break
+            wanted["before"] = found[-1].id
+        return found
 
     def job(self, job_id: int) -> JobView:
         return self._send("GET", f"/v1/jobs/{job_id}", JobView.model_validate_json)
@@ -150,6 +160,15 @@ class Daemon:
         asked: BaseModel | None = None,
         params: dict[str, str | int] | None = None,
     ) -> Understood:
+        return understand(self._asked(method, url, asked, params).body)
+
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        asked: BaseModel | None = None,
+        params: dict[str, str | int] | None = None,
+    ) -> Answer:
         # None stays out of the request: the daemon's settings speak then, also those a newer daemon knows.
         body = None if asked is None else asked.model_dump_json(exclude_none=True).encode()
         if params:
@@ -158,7 +177,7 @@ class Daemon:
             answer = socket_line.ask(self.socket, method, url, body, self._answer_seconds)
         if answer.is_error:
             raise _refusal(answer)
-        return understand(answer.body)
+        return answer
 
     def _nobody(self) -> NoDaemon:
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:

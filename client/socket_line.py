@@ -32,6 +32,8 @@ class Answer:
 
     status: int
     body: bytes
+    leads_on: bool = False
+    """Whether this is a page, and another one follows."""
 
     @property
     def is_error(self) -> bool:
@@ -105,7 +107,7 @@ def _answered(connection: HTTPConnection, method: str, url: str, body: bytes | N
 
 def _whole(response: HTTPResponse) -> Answer:
     with closing(response):
-        return Answer(response.status, response.read())
+        return Answer(response.status, response.read(), "next" in response.headers.get("Link", ""))
 
 
 def _lines(response: HTTPResponse) -> Iterator[bytes]:

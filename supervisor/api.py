@@ -4,7 +4,7 @@ Runs in: supervisor.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -25,7 +25,8 @@ from supervisor.job import FINISHED
 
 HEARTBEAT_SECONDS = 15.0
 """A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
-MOST_JOBS_LISTED = 10_000
+MOST_JOBS_LISTED = 1_000
+"""In one answer; its Link header leads to the next."""
 
 MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
@@ -72,11 +73,20 @@ def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
             raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
         return await desk.submit(wanted)
 
-    @app.get("/v1/jobs")
+    @app.get("/v1/jobs", response_model=list[JobView])
     async def jobs(
-        status: JobStatus | None = None, limit: Annotated[int, Query(ge=1, le=MOST_JOBS_LISTED)] = 100
-    ) -> list[JobView]:
-        return await desk.jobs(status, limit)
+        request: Request,
+        status: JobStatus | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_JOBS_LISTED)] = 100,
+        before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    ) -> Response:
+        """Newest first. `before`: only jobs older than this one; while there are more, the Link header says which."""
+        page = await desk.jobs(status, limit, before)
+        headers = {}
+        if page.next_before is not None:
+            url = request.url.include_query_params(before=page.next_before)
+            headers["link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return StreamingResponse(array_of(page.views), media_type="application/json", headers=headers)
 
     @app.get("/v1/jobs/{job_id}", responses=refusals(404))
     async def job(job_id: JobId) -> JobView:
@@ -175,6 +185,16 @@ def _add_events(app: FastAPI, desk: FrontDesk) -> None:
     ) -> StreamingResponse:
         now = JobChanged(job=await desk.job(job_id))
         return _stream(story_of_a_job(now, live(events, app.state.stop)))
+
+
+async def array_of(pieces: AsyncIterator[Sequence[Value]]) -> AsyncIterator[bytes]:
+    """All of the pieces as one JSON array, in pieces."""
+    before = "["
+    async for some in pieces:
+        if some:
+            yield (before + ",".join(value.model_dump_json() for value in some)).encode()
+            before = ","
+    yield b"]" if before == "," else b"[]"
 
 
 def _stream(events: Story) -> StreamingResponse:

@@ -26,6 +26,7 @@ from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
 from supervisor.job_transcript import transcript_of
+from supervisor.jobs_page import JobsPage, jobs_page
 from supervisor.line_rows import QueueState
 from supervisor.outlook import Outlook
 from supervisor.reload import Reload
@@ -105,9 +106,9 @@ class FrontDesk:
         self._dispatcher.job_added()
         return self._board.tell(job)
 
-    async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
-        """Newest first."""
-        return [self._board.view(job) for job in await self._queue.list(status, limit)]
+    async def jobs(self, status: JobStatus | None, limit: int, before: int | None) -> JobsPage:
+        """Newest first; `before`: older than that job."""
+        return await jobs_page(self._queue, self._board, status, limit, before)
 
     async def job(self, job_id: int) -> JobView:
         """One job."""

@@ -50,6 +50,7 @@ log = structlog.get_logger()
 
 OLDEST_FIRST = Turn()
 """No model is loaded, none is missing."""
+MAX_ID = 2**63 - 1
 
 
 class JobQueue:
@@ -225,6 +226,23 @@ class JobQueue:
         chosen, facts = ("", ()) if status is None else ("WHERE status = ?", (status,))
         question = f"SELECT * FROM jobs {chosen} ORDER BY id DESC LIMIT ?"
         return [job_from(row) for row in await self._database.rows(question, *facts, limit)]
+
+    async def ids(self, status: JobStatus | None, limit: int, before: int | None) -> Sequence[int]:
+        """The same jobs' ids; `before`: of older jobs than that one."""
+        chosen, facts = ("", ()) if status is None else ("status = ? AND", (status,))
+        question = f"SELECT id FROM jobs WHERE {chosen} id < ? ORDER BY id DESC LIMIT ?"
+        rows = await self._database.rows(question, *facts, MAX_ID if before is None else before, limit)
+        return [row["id"] for row in rows]
+
+    async def those(self, ids: Sequence[int]) -> Sequence[Job]:
+        """These jobs, newest first, without those that were forgotten; read on the database's own thread."""
+
+        def work(connection: sqlite3.Connection) -> Sequence[Job]:
+            question = "SELECT * FROM jobs WHERE id = ?"
+            found = (connection.execute(question, (job_id,)).fetchone() for job_id in sorted(ids, reverse=True))
+            return [job_from(row) for row in found if row is not None]
+
+        return await self._database.read(work)
 
     async def state(self, turn: Turn = OLDEST_FIRST, next_up: int = 0) -> QueueState:
         """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""

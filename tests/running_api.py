@@ -20,6 +20,7 @@ from supervisor.api_server import serve
 from supervisor.api_socket import bind
 from supervisor.event_bus import EventBus
 from supervisor.front_desk import FrontDesk, Refused
+from supervisor.jobs_page import JobsPage
 
 CREATED = "2026-01-02T03:04:05.000+00:00"
 
@@ -47,8 +48,15 @@ class DeskInMemory:
         self.bus.publish(JobChanged(job=job))
         return job
 
-    async def jobs(self, status: JobStatus | None, limit: int) -> list[JobView]:
-        return [job for job in self.list.values() if status in (None, job.status)][::-1][:limit]
+    async def jobs(self, status: JobStatus | None, limit: int, before: int | None) -> JobsPage:
+        older = [job for job in self.list.values() if before is None or job.id < before]
+        found = [job for job in older if status in (None, job.status)][::-1]
+
+        async def views() -> AsyncIterator[list[JobView]]:
+            for job in found[:limit]:
+                yield [job]
+
+        return JobsPage(views(), found[limit - 1].id if len(found) > limit else None)
 
     async def job(self, job_id: int) -> JobView:
         if job_id not in self.list:

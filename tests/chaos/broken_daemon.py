@@ -61,8 +61,10 @@ class BrokenDaemon(DaemonUnderTest):
             trap.unlink(missing_ok=True)
 
     def jobs(self) -> list[dict[str, Any]]:
-        """All of them, up to what the API lists."""
-        jobs: list[dict[str, Any]] = self.get("/v1/jobs", limit=10_000)
+        """All of them, newest first."""
+        jobs: list[dict[str, Any]] = []
+        while page := self.get("/v1/jobs", limit=1_000, **({"before": jobs[-1]["id"]} if jobs else {})):
+            jobs += page
         return jobs
 
     def _trap(self, process: str, point: str, how: str) -> Path:

@@ -19,6 +19,7 @@ import pytest
 from eventually import eventually_async
 from running_api import CREATED, DeskInMemory, RunningApi
 
+from client import connection
 from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, QueuePaused
 from supervisor import api_server
@@ -59,6 +60,26 @@ async def test_a_submitted_file_reaches_the_desk_with_its_options_and_comes_back
     listed = (await daemon.client.get("/v1/jobs", params={"status": "waiting", "limit": 5})).json()
     assert listed == [answer.json()] == [(await daemon.client.get("/v1/jobs/1")).json()]
     assert listed[0]["error"] is None  # every name is there, always: scripts rely on it
+
+
+async def test_a_long_list_of_jobs_comes_in_pages_each_of_which_leads_to_the_next(
+    daemon: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        daemon.desk.move(JobView(id=number + 1, path="/x", status="done", created_at="2026-01-01"))
+    seen, url = [], "/v1/jobs?limit=3&status=done"
+    while url:
+        page = await daemon.client.get(url)
+        seen.append([job["id"] for job in page.json()])
+        url = page.links["next"]["url"] if page.links else ""
+    assert seen == [[7, 6, 5], [4, 3, 2], [1]]
+    assert (await daemon.client.get("/v1/jobs?before=1")).json() == []
+    assert problem(await daemon.client.get("/v1/jobs?limit=1001")) == (422, "bad_request")
+    monkeypatch.setattr(connection, "JOBS_PAGE", 2)
+    asked = connection.Daemon(daemon.path)
+    for most, found in [(100, 7), (7, 7), (5, 5), (1, 1)]:
+        jobs = await asyncio.to_thread(asked.jobs, "done", most)
+        assert [job.id for job in jobs] == [7, 6, 5, 4, 3, 2, 1][:found]
 
 
 async def test_a_transcript_comes_as_the_text_it_is(daemon: RunningApi) -> None:
@@ -136,7 +157,7 @@ async def test_every_refusal_is_a_problem_that_names_what_was_wrong(
 
 
 async def test_a_parameter_that_nobody_reads_is_refused_with_those_that_are(daemon: RunningApi) -> None:
-    assert (await daemon.client.get("/v1/jobs?staus=done")).json()["hint"] == "it takes status, limit"
+    assert (await daemon.client.get("/v1/jobs?staus=done")).json()["hint"] == "it takes status, limit, before"
     assert (await daemon.client.get("/v1/status?verbose=1")).json()["hint"] == "it takes none"
 
 
