@@ -111,21 +111,10 @@ class JobQueue:
         return await self._database.write(work)
 
     async def add_from_watch(
-        self,
-        path: str,
-        options: JobOptions,
-        identity: FileIdentity,
-        watch: str | None = None,
-        treatment: str | None = None,
+        self, path: str, options: JobOptions, identity: FileIdentity, watch: str | None = None, treatment: str = ""
     ) -> Job | None:
-        """A new job, or None if this very content came from a watch folder before: then it is only remembered.
-
-        `treatment` says how the folder's recordings are treated: content that came from folders which all treat it
-        otherwise is new. `identity.sha256` must be known. Raises QueueFull, and then remembers nothing.
-        """
-
-        arrival = Arrival(path, identity, options, watch, treatment)
-        verdict, job = await self.seen.take_in(arrival)
+        """A new job, or None: this very content came before. `SeenFiles.take_in` for one file. Raises QueueFull."""
+        verdict, job = await self.seen.take_in(Arrival(path, identity, options, watch, treatment or None))
         return job if verdict.fate in ("new", "revived") else None
 
     async def was_seen(self, path: str, identity: FileIdentity) -> bool:
@@ -221,26 +210,22 @@ class JobQueue:
         """Raises NoSuchJob."""
         return await self._database.read(lambda connection: fetch_job(connection, job_id))
 
-    async def list(self, status: JobStatus | None = None, limit: int = 50) -> list[Job]:
+    async def list(self, status: JobStatus | None = None, limit: int = 50) -> Sequence[Job]:
         """Newest first."""
-        chosen, facts = ("", ()) if status is None else ("WHERE status = ?", (status,))
-        question = f"SELECT * FROM jobs {chosen} ORDER BY id DESC LIMIT ?"
-        return [job_from(row) for row in await self._database.rows(question, *facts, limit)]
+        return await self.those(await self.ids(status, limit))
 
-    async def ids(self, status: JobStatus | None, limit: int, before: int | None) -> Sequence[int]:
+    async def ids(self, status: JobStatus | None, limit: int, before: int = MAX_ID) -> Sequence[int]:
         """The same jobs' ids; `before`: of older jobs than that one."""
         chosen, facts = ("", ()) if status is None else ("status = ? AND", (status,))
         question = f"SELECT id FROM jobs WHERE {chosen} id < ? ORDER BY id DESC LIMIT ?"
-        rows = await self._database.rows(question, *facts, MAX_ID if before is None else before, limit)
-        return [row["id"] for row in rows]
+        return [row["id"] for row in await self._database.rows(question, *facts, before, limit)]
 
     async def those(self, ids: Sequence[int]) -> Sequence[Job]:
-        """These jobs, newest first, without those that were forgotten; read on the database's own thread."""
+        """These jobs as asked, but for those that were forgotten. Read on the database's thread: take few at once."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Job]:
-            question = "SELECT * FROM jobs WHERE id = ?"
-            found = (connection.execute(question, (job_id,)).fetchone() for job_id in sorted(ids, reverse=True))
-            return [job_from(row) for row in found if row is not None]
+            rows = (connection.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone() for id in ids)
+            return [job_from(row) for row in rows if row is not None]
 
         return await self._database.read(work)
 

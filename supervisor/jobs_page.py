@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ipc.api_messages import JobStatus, JobView
 from supervisor.job_board import JobBoard
-from supervisor.job_queue import JobQueue
+from supervisor.job_queue import MAX_ID, JobQueue
 
 JOBS_AT_ONCE = 20
 """Jobs that are read and told before others have their turn."""
@@ -27,7 +27,7 @@ async def jobs_page(
     queue: JobQueue, board: JobBoard, status: JobStatus | None, limit: int, before: int | None
 ) -> JobsPage:
     """At most `limit` jobs, of those older than `before`. Raises JobQueueBroken."""
-    ids = await queue.ids(status, limit + 1, before)
+    ids = await queue.ids(status, limit + 1, MAX_ID if before is None else before)
     page = ids[:limit]
 
     async def views() -> AsyncIterator[list[JobView]]:

@@ -265,7 +265,7 @@ async def test_the_same_content_becomes_one_job_a_changed_file_another(queue: Jo
 
 
 async def test_content_is_new_to_a_folder_that_treats_it_otherwise_than_all_before(queue: JobQueue) -> None:
-    async def is_new(path: str, treatment: str | None) -> bool:
+    async def is_new(path: str, treatment: str) -> bool:
         return await queue.add_from_watch(path, OPTIONS, identity(1, sha256="aa"), treatment=treatment) is not None
 
     assert await is_new("/german/a.mp3", "de")
@@ -273,7 +273,7 @@ async def test_content_is_new_to_a_folder_that_treats_it_otherwise_than_all_befo
     assert not await is_new("/renamed/a.mp3", "de")
     assert await is_new("/french/a.mp3", "fr")
     assert not await is_new("/german/a.mp3", "sv"), "a file that stays is not done again for a change of mind"
-    assert not await is_new("/anywhere/a.mp3", None)
+    assert not await is_new("/anywhere/a.mp3", "")
     assert not await is_new("/french/b.mp3", "fr")
 
 
