@@ -5,13 +5,14 @@ Runs in: worker. The content decides what a file is, never its name: FFmpeg gets
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from workers.engine import EngineRefusal
+from workers.header_marks import counted_seconds
 from workers.recording_file import refuse_unreadable
 
 if TYPE_CHECKING:
@@ -30,8 +31,23 @@ DEMUXERS = (
 
 LONGEST_FRAME_SAMPLES = 8 * 1024 * 1024
 """Samples in one frame, all channels together; more is refused by the decoder before it takes the memory."""
+WITHOUT_TIMES = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "dtshd", "loas", "amr", "truehd"})
+"""Frames one behind the other, without timestamps: those that FFmpeg counts up for them are rounded, or of the first
+rate only where the rate changes. Their place is that of their samples."""
+ESTIMATED = WITHOUT_TIMES | {"ogg", "mpeg", "mpegts", "qcp"}
+"""Containers that do not say how long they are: FFmpeg guesses."""
+AS_A_WHOLE = frozenset({"matroska,webm", "flv", "asf"})
+"""Containers that say how long they are, but not how long each track is."""
 LEAST_MP3_BYTES_A_SECOND = 900
 """MP3 has no bit rate below 8 kbit/s."""
+
+
+class Readable(Protocol):
+    """As much of a file object as FFmpeg needs."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int: ...
+    def tell(self) -> int: ...
 
 
 class _OpensOtherFiles(Exception):
@@ -39,8 +55,8 @@ class _OpensOtherFiles(Exception):
 
 
 @contextmanager
-def open_container(path: Path, file: FileIO) -> Iterator["InputContainer"]:
-    """The recording as a container, ours or refused: `not_media`, `damaged`, `not_readable`."""
+def open_container(path: Path, file: "Readable") -> Iterator["InputContainer"]:
+    """The recording as a container, ours or refused: `not_media`, `not_readable`."""
     import av
 
     def refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
@@ -61,13 +77,6 @@ def open_container(path: Path, file: FileIO) -> Iterator["InputContainer"]:
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, _OpensOtherFiles) as error:
-        file.seek(4)
-        if file.read(4) in (b"ftyp", b"wide", b"mdat"):
-            raise EngineRefusal(
-                "damaged",
-                f"{path} is an MP4 or MOV file that its recorder never finished: the index is missing",
-                "repair it with the recorder or a tool such as untrunc",
-            ) from error
         raise EngineRefusal(
             "not_media", f"{path} is not a sound or video file that can be read", "convert it to WAV or FLAC"
         ) from error
@@ -123,17 +132,37 @@ def origin_seconds(container: "InputContainer") -> float:
     return 0.0 if container.start_time is None else float(container.start_time / av.time_base)
 
 
-def claimed_seconds(container: "InputContainer", stream: "AudioStream") -> float:
-    """How long the header says the sound lasts; 0 where it does not."""
+def clock_may_jump(container: "InputContainer") -> bool:
+    """Whether it is a kind of broadcast: FFmpeg and players take a jump of its clock for the clock's."""
+    from av.format import Flags
+
+    return bool(Flags(container.format.flags) & Flags.ts_discont)
+
+
+def claimed_seconds(container: "InputContainer", stream: "AudioStream", first_bytes: bytes) -> float | None:
+    """How long the container says its sound is; None: it does not say, or FFmpeg only guesses.
+
+    `first_bytes` are those of the first frame, where an MP3 has its count of frames.
+    """
     import av
 
-    if stream.duration is not None and stream.time_base is not None:
+    name = container.format.name
+    if name == "mp3":
+        return counted_seconds(first_bytes)
+    if name in ESTIMATED:
+        return None
+    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = found.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if stream.duration and stream.time_base is not None and name not in AS_A_WHOLE:
         return float(stream.duration * stream.time_base)
-    return 0.0 if container.duration is None else float(container.duration / av.time_base)
+    # They know when all of it ends, pictures and all.
+    is_alone = len(container.streams) == len(container.streams.audio) == 1
+    return float(container.duration / av.time_base) if container.duration and is_alone else None
 
 
-def reaches(path: Path, file: FileIO, seconds: float, claimed_seconds: float) -> bool:
-    """Whether there is sound after so many seconds, found by going there.
+def reaches(path: Path, file: "Readable", size: int, seconds: float, claimed_seconds: float) -> bool:
+    """Whether there is sound after so many seconds, found by going there in these `size` bytes.
 
     Headers lie in good faith: a recorder that lost power left whatever length it had written at the start.
     """
@@ -142,7 +171,7 @@ def reaches(path: Path, file: FileIO, seconds: float, claimed_seconds: float) ->
     with open_container(path, file) as container:
         if container.format.name == "mp3":
             # An MP3's seek computes its times from the claim itself, so the claim is held against the size.
-            return os.fstat(file.fileno()).st_size >= claimed_seconds * LEAST_MP3_BYTES_A_SECOND
+            return size >= claimed_seconds * LEAST_MP3_BYTES_A_SECOND
         stream = choose_stream(path, container)
         target = origin_seconds(container) + seconds
         tick = float(stream.time_base or 0)

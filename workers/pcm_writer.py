@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,47 +15,18 @@ import structlog
 from ipc.fault_points import reached
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_file import SAMPLE_BYTES
+from workers.sound_stretch import stretched
+from workers.timeline import Timeline
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-LEAST_GAP_SECONDS = 0.1
-"""Containers round their timestamps (FLV and Matroska to the millisecond, AVI worse): less is not a gap."""
-LONGEST_GAP_SECONDS = 600.0
-"""A longer hole is only believed while it ends inside the length that the container claims."""
-BACKWARD_JUMP_SECONDS = 10.0
-"""Timestamps that fall back this far have started anew, as when recordings are joined byte by byte."""
 MOST_CHANNELS = 64
 """libswresample takes no more."""
 HIGHEST_RATE = 6_000_000
 """Above any converter's. The resampler's filters grow with the rate: a header that lies would cost gigabytes."""
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Timeline:
-    """Where frames belong in the PCM, judged from timestamps that may lie. Pure but for `origin_seconds`."""
-
-    origin_seconds: float
-    """The timestamp of the PCM's first sample."""
-    claimed_seconds: float
-    """The recording's length as its container tells it; 0: unknown."""
-    longest_seconds: float
-
-    def silence_before(self, frame_seconds: float | None, written_seconds: float) -> float:
-        """Seconds of silence due before a frame with this timestamp, None where it has none.
-
-        A jump that cannot be believed moves the origin instead, so that later gaps are measured from there.
-        """
-        if frame_seconds is None:
-            return 0.0
-        ahead = frame_seconds - self.origin_seconds - written_seconds
-        believable = max(LONGEST_GAP_SECONDS, self.claimed_seconds - written_seconds)
-        if ahead < -BACKWARD_JUMP_SECONDS or ahead > min(believable, self.longest_seconds - written_seconds):
-            self.origin_seconds += ahead
-            return 0.0
-        return ahead if ahead > LEAST_GAP_SECONDS else 0.0
 
 
 def can_be_resampled(frame: "AudioFrame") -> bool:
@@ -78,6 +48,10 @@ class PcmWriter:
         self._unwritten_seconds = 0.0
         self.silence_seconds = 0.0
         """How much of what was written stands in for audio that is missing."""
+        self.frame_seconds = 0.0
+        """How long the last frame was."""
+        self.decoded_seconds = 0.0
+        """How much sound was taken in, by its own samples."""
 
     @property
     def seconds(self) -> float:
@@ -85,19 +59,28 @@ class PcmWriter:
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
 
     def begin(self, timeline: Timeline) -> None:
-        """From here on, frames belong where this timeline says."""
+        """From here on, frames belong where this timeline says. Raises EngineRefusal as `pcm_writer`."""
+        self.flush()
         self._timeline = timeline
 
-    def append(self, frame: "AudioFrame") -> None:
+    def append_silence(self, seconds: float) -> None:
+        """Write silence in place of a frame that could not be decoded. Raises EngineRefusal as `pcm_writer`."""
+        self.flush()
+        self._insert_silence(seconds)
+
+    def append(self, frame: "AudioFrame", *, has_times: bool = True) -> None:
         """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `pcm_writer`."""
-        silence = self._timeline.silence_before(frame.time, self.seconds)
+        duration = self.frame_seconds = frame.samples / frame.sample_rate
+        time = frame.time if has_times else None
+        silence = self._timeline.silence_before(time, self.seconds, duration)
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if silence or shape != self._shape:
             self.flush()
             self._insert_silence(silence)
             self._start_resampler(frame)
             self._shape = shape
-        self._unwritten_seconds += frame.samples / frame.sample_rate
+        self._unwritten_seconds += duration
+        self.decoded_seconds += duration
         for even in self._to_mono(frame):
             for second in self._resampler.resample(even):
                 self._write(second)
@@ -142,9 +125,12 @@ class PcmWriter:
             yield mono
 
     def _write(self, resampled: "AudioFrame") -> None:
-        rest = memoryview(resampled.to_ndarray().tobytes())
-        self._samples_written += len(rest) // SAMPLE_BYTES
-        self._unwritten_seconds -= len(rest) // SAMPLE_BYTES / SAMPLE_RATE
+        samples = resampled.to_ndarray()[0]
+        self._unwritten_seconds -= len(samples) / SAMPLE_RATE
+        if due := round(self._timeline.stretch_due(len(samples) / SAMPLE_RATE) * SAMPLE_RATE):
+            samples = stretched(samples, len(samples) + due)
+        self._samples_written += len(samples)
+        rest = memoryview(samples.tobytes())
         with _disk_under(self._folder):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]

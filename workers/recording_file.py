@@ -27,6 +27,15 @@ class Recording(FileIO):
         self._as_opened = os.fstat(descriptor)
 
     @property
+    def size(self) -> int:
+        """Bytes, when it was opened."""
+        return self._as_opened.st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from there; fewer, or none, only where the file ends. Raises OSError."""
+        return os.pread(self.fileno(), max(size, 0), offset)
+
+    @property
     def has_changed(self) -> bool:
         """Whether somebody wrote to it since it was opened: what was read is no recording that ever was."""
         try:

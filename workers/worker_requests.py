@@ -37,9 +37,10 @@ log = structlog.get_logger()
 def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
     """The recording as PCM in the spool. Any role can do it."""
     from workers import media
+    from workers.container_decoder import DecodingWish
 
     pulse.enter("decoding")
-    wish = media.DecodingWish(request.longest_seconds, request.track, request.language)
+    wish = DecodingWish(request.longest_seconds, request.track, request.language)
     seconds, recording = media.decode(Path(request.path), Path(request.pcm_path), wish, pulse.step)
     return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
 

@@ -19,6 +19,7 @@ from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
 from workers import media, speech
 from workers.batch_pace import BatchPace
+from workers.container_decoder import DecodingWish
 from workers.engine import Wanted
 
 LONGEST_SECONDS = 12 * 3600.0
@@ -52,7 +53,7 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
     began, burnt = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         pcm_path = Path(folder) / "audio.s16"
-        media.decode(recording, pcm_path, media.DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+        media.decode(recording, pcm_path, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
         with speech.PcmFile(pcm_path) as pcm:
             segments = _segments(pcm, transcriber)
             if aligner is not None:

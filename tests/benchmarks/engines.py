@@ -145,9 +145,10 @@ def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:
 def _decoded(audio: str, folder: str) -> Path:
     """The recording as PCM, once."""
     from workers import media
+    from workers.container_decoder import DecodingWish
 
     pcm = Path(folder) / f"{Path(audio).stem}-{os.getpid()}.s16"
-    media.decode(Path(audio), pcm, media.DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+    media.decode(Path(audio), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
     return pcm
 
 

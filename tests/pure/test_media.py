@@ -11,11 +11,12 @@ import pytest
 from recordings import MEMO, TALK, encoded, long_silence, noise, silence, tone, voice, wav
 
 from workers import media
+from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.media import DecodingWish, decode
+from workers.media import decode
 from workers.pcm_file import PcmFile
-from workers.pcm_writer import Timeline
 from workers.recording_file import Recording
+from workers.timeline import Timeline
 
 TWELVE_HOURS = 12 * 3600.0
 
@@ -176,7 +177,7 @@ def test_hours_of_silence_in_a_tiny_file_are_refused_before_anything_is_decoded(
             long_silence(tmp_path / "a.flac", hours=1.1), tmp_path / "audio.s16", DecodingWish(3600.0), steps.append
         )
     assert caught.value.code == "too_long"
-    assert steps == [0.0]
+    assert set(steps) == {0.0}
 
 
 def test_a_stream_without_a_length_is_cut_off_at_the_cap(tmp_path: Path) -> None:
@@ -185,9 +186,9 @@ def test_a_stream_without_a_length_is_cut_off_at_the_cap(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("claimed_bytes", [0, 64, 0x7FFFFFF0, 0xFFFFFFF0, 0xFFFFFFFF])
-def test_a_wav_header_that_claims_too_much_costs_nothing(tmp_path: Path, claimed_bytes: int) -> None:
+def test_a_wav_header_that_claims_too_much_or_too_little_costs_nothing(tmp_path: Path, claimed_bytes: int) -> None:
     audio = decoded(wav(tmp_path / "a.wav", tone(3), claimed_bytes=claimed_bytes), longest_seconds=10)
-    assert len(audio) == (32 if claimed_bytes == 64 else 3 * SAMPLE_RATE)
+    assert len(audio) == 3 * SAMPLE_RATE
 
 
 def test_a_flac_header_that_claims_days_does_not_refuse_ten_seconds(tmp_path: Path) -> None:
@@ -201,10 +202,10 @@ def test_a_flac_header_that_claims_days_does_not_refuse_ten_seconds(tmp_path: Pa
 
 def test_a_disk_that_fails_in_the_middle_refuses_rather_than_loses_half(tmp_path: Path) -> None:
     class FailingFile(Recording):
-        def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell() > 200_000:
+        def read_at(self, offset: int, size: int) -> bytes:
+            if 200_000 < offset < 400_000:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return super().read(size)
+            return super().read_at(offset, size)
 
     @contextmanager
     def open_failing(path: Path) -> Iterator[Recording]:
@@ -213,7 +214,7 @@ def test_a_disk_that_fails_in_the_middle_refuses_rather_than_loses_half(tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(media, "open_recording", open_failing)
-        assert refusal(wav(tmp_path / "a.wav", tone(20))).code == "not_readable"
+        assert refusal(wav(tmp_path / "a.wav", noise(20))).code == "not_readable"
 
 
 def test_a_cancelled_decode_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from recordings import tone, wav
 
 from supervisor.decoding import CURABLE
 from workers import media_container
+from workers.container_decoder import DecodingWish
 from workers.engine import EngineRefusal
-from workers.media import DecodingWish, decode
+from workers.media import decode
 from workers.recording_file import open_recording
 
 
