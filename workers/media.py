@@ -17,6 +17,7 @@ from workers.pcm_writer import PcmWriter, pcm_writer
 from workers.recording_account import Account
 from workers.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.recording_file import Recording, open_recording, refuse_changed, refuse_unreadable
+from workers.want_of_memory import is_want_of_memory
 
 ABOUT_A_PART = frozenset({"not_media", "no_audio", "damaged", "encrypted"})
 """Refusals of one container that say nothing about those behind it."""
@@ -65,7 +66,7 @@ def decode_recording(
         try:
             behind = decoder.read(extent_at(file, at, decoder.alive))
         except EngineRefusal as refusal:
-            if refusal.code not in ABOUT_A_PART:
+            if refusal.code not in ABOUT_A_PART or is_want_of_memory(refusal):
                 raise
             first_refusal = first_refusal or refusal
             behind = next_header(file, at + 1, decoder.alive, None if writer.seconds else GARBAGE_BYTES)

@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import av
 import pytest
 
-from workers import media
+from workers.container_decoder import ContainerDecoder, DecodingWish
 from workers.engine import EngineRefusal
+from workers.recording_account import Account
 from workers.want_of_memory import is_want_of_memory
 
 
@@ -50,5 +51,7 @@ def test_a_packet_that_only_wanted_memory_is_not_passed_over_as_a_damaged_one() 
     container: Any = SimpleNamespace(demux=lambda stream: [packet])
     stream: Any = SimpleNamespace(codec_context=SimpleNamespace(decode=decode))
     writer: Any = SimpleNamespace(seconds=0.0)
+    file: Any = None
+    decoder = ContainerDecoder(Path("a.wav"), file, writer, DecodingWish(10.0), lambda seconds: None, Account(10))
     with pytest.raises(av.error.FFmpegError):
-        media._write_all(Path("a.wav"), container, stream, writer, 10.0, lambda seconds: None)
+        decoder._write_all(container, stream, has_times=True)
