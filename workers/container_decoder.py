@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipc.fault_points import reached
+from ipc.transcript import Track
 from workers.box_extents import is_encrypted_mp4
 from workers.cut_ends import ends_in_the_middle
 from workers.engine import EngineRefusal
@@ -27,6 +28,7 @@ from workers.recording_extents import next_start, parts_of
 from workers.recording_file import Recording, refuse_unreadable
 from workers.recording_view import RecordingView
 from workers.size_fields import Extent
+from workers.sound_tracks import sound_tracks, tracks_to_try
 from workers.timeline import Timeline
 from workers.want_of_memory import is_want_of_memory
 
@@ -132,7 +134,8 @@ class ContainerDecoder:
     def _read_part(self, extent: Extent, view: RecordingView, result: Container) -> None:
         base = self.writer.seconds
         with open_container(self.name, view) as container:
-            stream = choose_stream(self.name, container)
+            track = self._track(container)
+            stream = choose_stream(container, track.number)
             view.opened()
             claimed = extent.claimed_seconds
             if claimed is None and extent.sound_seconds is None:
@@ -140,7 +143,7 @@ class ContainerDecoder:
                 if claimed is not None and base + claimed > self.wish.longest_seconds + SLACK_SECONDS:
                     whole = self._view(replace(extent, endless=False, scan_from=None))
                     size = extent.sound_end - extent.start
-                    if reaches(self.name, whole, size, self.wish.longest_seconds - base, claimed):
+                    if reaches(self.name, whole, size, track.number, self.wish.longest_seconds - base, claimed):
                         self._refuse_too_long(base + claimed)
             result.claimed_seconds = claimed
             result.tolerance_seconds = CLAIM_TOLERANCE_SECONDS + (
@@ -160,6 +163,19 @@ class ContainerDecoder:
             if container.format.name in WITHOUT_HOLES:
                 self.account.seconds_lost += self.writer.silence_seconds - silence
             self.account.seconds_repaired += timeline.repaired_seconds
+
+    def _track(self, container: "InputContainer") -> Track:
+        """The track to take: of all containers that were joined the one that was taken of the first, if it is there."""
+        tracks = sound_tracks(container)
+        if self.account.tracks:
+            decodable = {one.track.number: one.track for one in tracks if one.is_decodable}
+            if self.account.track is not None and self.account.track.number in decodable:
+                return decodable[self.account.track.number]
+            return tracks_to_try(self.name, tracks, None, self.wish.language)[0]
+        chosen = tracks_to_try(self.name, tracks, self.wish.track, self.wish.language)[0]
+        self.account.tracks, self.account.track = tuple(tracks), chosen
+        self.writer.listens_to_mono = len(tracks) > 1
+        return chosen
 
     def _behind(self, extent: Extent, view: RecordingView) -> int:
         """The byte behind what was read of a container."""

@@ -4,6 +4,7 @@ Runs in: worker. A recording may be hostile, cut off or scratched; it costs what
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,7 @@ from workers.pcm_writer import PcmWriter, pcm_writer
 from workers.recording_account import Account
 from workers.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.recording_file import Recording, open_recording, refuse_changed, refuse_unreadable
+from workers.track_trials import take_track
 from workers.want_of_memory import is_want_of_memory
 
 ABOUT_A_PART = frozenset({"not_media", "no_audio", "damaged", "encrypted"})
@@ -35,7 +37,8 @@ def decode(
 
     `step` is told the seconds done, often; what it raises ends the decoder. Nothing unfinished is left behind.
     Raises EngineRefusal: `not_found`, `is_a_symlink`, `not_a_regular_file`, `not_readable`, `empty_file`,
-    `not_media`, `no_audio`, `too_long`, `damaged`, `disk_full`, `spool_failed`, `changed_while_read`.
+    `not_media`, `no_audio`, `no_such_track`, `too_long`, `damaged`, `disk_full`, `spool_failed`,
+    `changed_while_read`.
     """
     if pcm_path.exists():
         return pcm_seconds(pcm_path), None
@@ -57,8 +60,27 @@ def decode(
 def decode_recording(
     name: Path, file: Recording, writer: PcmWriter, wish: DecodingWish, step: Callable[[float], None]
 ) -> RecordingFacts:
-    """Write the sound of an open recording, which refusals call `name`. Raises EngineRefusal as `decode`."""
-    account = Account(file.size)
+    """Write the sound of an open recording, which refusals call `name`. Raises EngineRefusal as `decode`.
+
+    A track that turns out to be silent is left for the next one, and a track of which the usual mix loses a channel
+    is decoded once more with a mix of its own; the facts say what came of it.
+    """
+
+    def read(track: int | None, account: Account) -> RecordingFacts:
+        return _read(name, file, writer, replace(wish, track=track), step, account)
+
+    return take_track(name, writer, wish, file.size, read)
+
+
+def _read(
+    name: Path,
+    file: Recording,
+    writer: PcmWriter,
+    wish: DecodingWish,
+    step: Callable[[float], None],
+    account: Account,
+) -> RecordingFacts:
+    """Decode one track of the recording from its beginning to its end."""
     decoder = ContainerDecoder(name, file, writer, wish, step, account)
     first_refusal: EngineRefusal | None = None
     at = decoder.first_start()
@@ -80,11 +102,14 @@ def decode_recording(
             f"no sound could be decoded from {name}",
             "play it in another program; if that works, export it from there as WAV or FLAC",
         )
-    facts = account.facts(writer.decoded_seconds)
+    writer.flush()
+    facts = account.facts(writer.decoded_seconds).model_copy(update={"channels_used": writer.channels_used})
     note = log.warning if facts.damage else log.info
     note(
         "recording_decoded",
         seconds=round(writer.seconds, 3),
+        track=None if facts.track is None else facts.track.number,
+        channels=facts.channels_used,
         containers=len(account.containers),
         packets_skipped=account.packets_lost,
         silence_inserted_seconds=round(writer.silence_seconds, 3),

@@ -105,18 +105,11 @@ def _decodes_sound(name: str) -> bool:
         return False
 
 
-def choose_stream(path: Path, container: "InputContainer") -> "AudioStream":
-    """The sound track that players take: the one marked as default, else the first that can be decoded."""
-    from av.stream import Discard, Disposition
+def choose_stream(container: "InputContainer", track: int) -> "AudioStream":
+    """The sound track of this number, counted from 1, which can be decoded; all other streams are left out."""
+    from av.stream import Discard
 
-    decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    if not decodable:
-        raise EngineRefusal(
-            "no_audio",
-            f"{path} has no sound track that can be decoded",
-            "check that it was recorded with sound",
-        )
-    chosen = next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
+    chosen = container.streams.audio[track - 1]
     for stream in container.streams:
         if stream is not chosen:
             # Spares reading gigabytes of pictures where the container has an index.
@@ -161,8 +154,8 @@ def claimed_seconds(container: "InputContainer", stream: "AudioStream", first_by
     return float(container.duration / av.time_base) if container.duration and is_alone else None
 
 
-def reaches(path: Path, file: "Readable", size: int, seconds: float, claimed_seconds: float) -> bool:
-    """Whether there is sound after so many seconds, found by going there in these `size` bytes.
+def reaches(path: Path, file: "Readable", size: int, track: int, seconds: float, claimed_seconds: float) -> bool:
+    """Whether there is sound of this track after so many seconds, found by going there in these `size` bytes.
 
     Headers lie in good faith: a recorder that lost power left whatever length it had written at the start.
     """
@@ -172,7 +165,7 @@ def reaches(path: Path, file: "Readable", size: int, seconds: float, claimed_sec
         if container.format.name == "mp3":
             # An MP3's seek computes its times from the claim itself, so the claim is held against the size.
             return size >= claimed_seconds * LEAST_MP3_BYTES_A_SECOND
-        stream = choose_stream(path, container)
+        stream = choose_stream(container, track)
         target = origin_seconds(container) + seconds
         tick = float(stream.time_base or 0)
         if not tick:

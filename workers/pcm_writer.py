@@ -5,14 +5,19 @@ Runs in: worker. PyAV frames arrive as they were decoded; nothing here reads the
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from ipc.fault_points import reached
+from workers.channel_listener import ChannelListener, Shape, shape_of
+from workers.channel_mix import MixPlan
+from workers.downmix import Downmix
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_file import SAMPLE_BYTES
 from workers.sound_stretch import stretched
@@ -42,8 +47,14 @@ class PcmWriter:
         # Unbuffered: the resampler gathers a second at a time, and a full disk shows at the write that met it.
         self._folder = folder
         self._descriptor = descriptor
+        self.listens_to_mono = False
+        """A single channel has nothing to choose from: it is listened to where there are other tracks."""
+        self._forget({})
+
+    def _forget(self, plans: Mapping[Shape, MixPlan]) -> None:
         self._timeline = Timeline(origin_seconds=0.0, claimed_seconds=0.0, longest_seconds=0.0)
         self._shape: tuple[str, str, int] | None = None
+        self._downmix: Downmix | None = None
         self._samples_written = 0
         self._unwritten_seconds = 0.0
         self.silence_seconds = 0.0
@@ -52,6 +63,23 @@ class PcmWriter:
         """How long the last frame was."""
         self.decoded_seconds = 0.0
         """How much sound was taken in, by its own samples."""
+        self.listener = ChannelListener()
+        """What the channels held, whatever became of them."""
+        self._plans = plans
+        self._mixes: dict[str, None] = {}
+
+    def restart(self, plans: Mapping[Shape, MixPlan]) -> None:
+        """Forget all that was written; from now on channels of these shapes are mixed as planned."""
+        if self._samples_written:
+            with _disk_under(self._folder):
+                os.ftruncate(self._descriptor, 0)
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self._forget(plans)
+
+    @property
+    def channels_used(self) -> str | None:
+        """How channels became one, as `RecordingFacts` says it; None before the first frame."""
+        return "; then ".join(self._mixes) or None
 
     @property
     def seconds(self) -> float:
@@ -77,22 +105,24 @@ class PcmWriter:
         if silence or shape != self._shape:
             self.flush()
             self._insert_silence(silence)
-            self._start_resampler(frame)
+            self._downmix = Downmix(frame, self._plans.get(shape_of(frame)))
+            self._mixes[self._downmix.in_words] = None
             self._shape = shape
+        if self.listens_to_mono or frame.layout.nb_channels > 1:
+            self.listener.hear(frame, self.seconds)
         self._unwritten_seconds += duration
         self.decoded_seconds += duration
-        for even in self._to_mono(frame):
-            for second in self._resampler.resample(even):
+        if self._downmix is not None:
+            for second in self._downmix.of(frame):
                 self._write(second)
 
     def flush(self) -> None:
         """Write what the resampler still holds; called once more after the last frame."""
-        if self._shape is None:
+        if self._downmix is None:
             return
-        # A resampler with nothing to do answers [None] here.
-        for rest in filter(None, self._resampler.resample(None)):
+        for rest in self._downmix.rest():
             self._write(rest)
-        self._shape = None
+        self._downmix = self._shape = None
         self._unwritten_seconds = 0.0
 
     def _insert_silence(self, seconds: float) -> None:
@@ -102,30 +132,7 @@ class PcmWriter:
         self._samples_written += samples
         self.silence_seconds += seconds
 
-    def _start_resampler(self, frame: "AudioFrame") -> None:
-        import av
-
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
-        # Field recorders write one channel a microphone and name none of them. FFmpeg would guess a cinema
-        # layout and drop the channel it takes for the subwoofer: such channels are averaged here instead.
-        nameless = frame.layout.nb_channels > 2 and frame.layout.name.endswith("channels")
-        # Packed: PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV).
-        self._to_packed = av.AudioResampler(format="flt") if nameless else None
-
-    def _to_mono(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
-        import av
-
-        if self._to_packed is None:
-            yield frame
-            return
-        for packed in self._to_packed.resample(frame):
-            mean = packed.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1)
-            mono = av.AudioFrame.from_ndarray(mean[None, :], format="flt", layout="mono")
-            mono.sample_rate = frame.sample_rate
-            yield mono
-
-    def _write(self, resampled: "AudioFrame") -> None:
-        samples = resampled.to_ndarray()[0]
+    def _write(self, samples: NDArray[np.int16]) -> None:
         self._unwritten_seconds -= len(samples) / SAMPLE_RATE
         if due := round(self._timeline.stretch_due(len(samples) / SAMPLE_RATE) * SAMPLE_RATE):
             samples = stretched(samples, len(samples) + due)

@@ -6,7 +6,8 @@ Runs in: worker. Pure.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ipc.transcript import Damage, RecordingFacts
+from ipc.transcript import Damage, RecordingFacts, Track
+from workers.sound_tracks import SoundTrack
 
 LEAST_BYTES_UNREAD = 4096
 """Fewer behind the sound are somebody's tag."""
@@ -47,6 +48,10 @@ class Account:
     """Everything that is known of one recording's decoding."""
 
     size_bytes: int
+    tracks: tuple[SoundTrack, ...] = ()
+    """The sound tracks of the first container that had any."""
+    track: Track | None = None
+    """The one of them that is decoded."""
     containers: list[Container] = field(default_factory=list)
     bytes_unread: int = 0
     zero_bytes: int = 0
@@ -65,6 +70,8 @@ class Account:
             claimed_seconds=sum(claim for claim in claims if claim) if claims and None not in claims else None,
             bytes_unread=self.bytes_unread if self.bytes_unread >= LEAST_BYTES_UNREAD else 0,
             damage=tuple(self._damage(read_seconds)),
+            track=self.track,
+            other_tracks=tuple(one.track for one in self.tracks if one.track != self.track),
         )
 
     def _damage(self, read_seconds: float) -> Iterator[Damage]:

@@ -1,0 +1,243 @@
+"""What each channel of a recording holds, heard in passing while it is decoded, and whether the usual mix keeps it.
+
+Runs in: worker.
+
+FFmpeg's mix to mono loses channels that are each other's inverse, what stands on a subwoofer's channel, and one voice
+among many channels or beside a loud hum. A short look at the channels six times a second finds that out at the cost
+of a few per cent; only then the recording is decoded again with a mix that was chosen for it.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.channel_mix import MixPlan
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+
+LOOK_SECONDS = 0.2
+"""From one look to the next."""
+LOOK_SAMPLES = 512
+"""Of one look at most, spread over the frame: its power needs no more."""
+GATHERED_SAMPLES = 65_536
+"""Looks are judged together, so many samples of all channels at once: one by one would cost ten times as much."""
+EASY_FORMATS = frozenset({"s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
+FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+SILENCE_DB = -120
+AUDIBLE_DB = -58.0
+"""RMS over full scale. What stays below is noise of converters: transcribers hear nothing in it."""
+ACTIVE_DB = 25.0
+"""So far below its loudest moments a channel still holds speech and not its pauses."""
+LOUD_LOOKS = 5
+"""A channel is as loud as its so many loudest looks: a click is no speech."""
+LEAST_SPREAD_DB = 8.0
+"""Between its loud moments and its quiet quarter. Speech has 15 and more, hum and hiss 1 to 4."""
+LEAST_LIFE_DB = 4.0
+LOUD_DB = -40.0
+"""What varies less and is softer is the noise floor of an input that nobody spoke into."""
+LEAST_SHARE = 0.4
+"""Of the mix's power that comes from its loudest channel with speech; with less, something else is louder."""
+LEAST_GAIN = 0.1
+LEAST_GAIN_OF_NAMELESS = 0.2
+"""How much softer a channel may come out of the mix: field recorders' many channels are averaged."""
+LEAST_SUM = 0.25
+"""The mix's power over that of the same channels without phase; less is cancellation."""
+LOST_LOOKS = 3
+"""In a row, half a second, make a lost word."""
+LOST_SHARE = 0.02
+COVERED_DB = 12.0
+COVERED_SHARE = 0.995
+"""One channel holds all if it is never further below the loudest than this, but for this share of the time."""
+
+
+class Shape(NamedTuple):
+    """What the channels of a frame are."""
+
+    layout: str
+    channels: int
+
+    @property
+    def is_nameless(self) -> bool:
+        """Field recorders write one channel a microphone and name none of them."""
+        return self.channels > 2 and self.layout.endswith("channels")
+
+
+def shape_of(frame: "AudioFrame") -> Shape:
+    return Shape(frame.layout.name, frame.layout.nb_channels)
+
+
+@dataclass(slots=True)
+class _Looks:
+    """All looks at channels of one shape: two bytes a channel and look, 23 MB for ten hours of 64 channels."""
+
+    shape: Shape
+    weights: NDArray[np.float32]
+    """How much of each channel the usual mix takes."""
+    gathered: list[NDArray[np.float32]] = field(default_factory=list)
+    """Samples by channel, not judged yet."""
+    levels: bytearray = field(default_factory=bytearray)
+    """dB over SILENCE_DB, by look and channel."""
+    is_kept: bytearray = field(default_factory=bytearray)
+    """Whether the mix kept the channel, by look and channel."""
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """One look, samples by channel."""
+        self.gathered.append(samples)
+        if len(self.gathered) * LOOK_SAMPLES * self.shape.channels >= GATHERED_SAMPLES:
+            self.judge()
+
+    def judge(self) -> None:
+        """Levels of what was gathered, and what the mix makes of it."""
+        looks, self.gathered = self.gathered, []
+        while looks:
+            length = len(looks[0])
+            alike = next((at for at, look in enumerate(looks) if len(look) != length), len(looks))
+            self._judge(np.nan_to_num(np.stack(looks[:alike]), posinf=0.0, neginf=0.0))
+            looks = looks[alike:]
+
+    def _judge(self, samples: NDArray[np.float32]) -> None:
+        # No matrix products: for so little work the library's threads cost more than they do.
+        mixed = np.einsum("lsc,c->ls", samples, self.weights)
+        own = np.einsum("lsc,lsc->lc", samples, samples) / samples.shape[1]
+        with_mix = np.einsum("ls,lsc->lc", mixed, samples) / samples.shape[1]
+        mix = np.einsum("ls,ls->l", mixed, mixed)[:, None] / samples.shape[1]
+        apart = np.einsum("lc,c->l", own, self.weights**2)[:, None]
+        safe = np.maximum(own, 1e-20)
+        gain = with_mix / safe
+        share = gain * with_mix / np.maximum(mix, 1e-20)
+        least_gain = LEAST_GAIN_OF_NAMELESS if self.shape.is_nameless else LEAST_GAIN
+        kept = (gain >= least_gain) & (share >= LEAST_SHARE) & (mix >= LEAST_SUM * apart)
+        level = np.clip(10 * np.log10(safe), SILENCE_DB, 0) - SILENCE_DB
+        self.levels.extend(level.astype(np.uint8).tobytes())
+        self.is_kept.extend(kept.astype(np.uint8).tobytes())
+
+
+class ChannelListener:
+    """Looks at frames as they pass."""
+
+    def __init__(self) -> None:
+        self._looks: dict[Shape, _Looks] = {}
+        self._due_seconds = 0.0
+
+    def hear(self, frame: "AudioFrame", at_seconds: float) -> None:
+        """Take notice of a frame that begins `at_seconds` after the recording's first."""
+        if at_seconds < self._due_seconds:
+            return
+        self._due_seconds = at_seconds + LOOK_SECONDS
+        shape = shape_of(frame)
+        looks = self._looks.get(shape)
+        if looks is None:
+            weights = np.full(shape.channels, 1 / shape.channels) if shape.is_nameless else _weights_of(shape)
+            looks = self._looks[shape] = _Looks(shape, weights.astype(np.float32))
+        samples = _samples_of(frame, shape.channels)
+        if len(samples):
+            looks.add(samples)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether any channel has more than the noise floor of an input that nobody spoke into."""
+        return any(_sounds(_levels_of(looks)) for looks in self._judged())
+
+    @property
+    def loudest_db(self) -> float:
+        """The loud moments of the loudest channel; SILENCE_DB where there are none."""
+        tops = [float(_top_and_spread(_levels_of(looks))[0].max()) for looks in self._judged()]
+        return max(tops, default=float(SILENCE_DB))
+
+    def plans(self) -> dict[Shape, MixPlan]:
+        """How channels of each shape are to be mixed where the usual mix lost something of them."""
+        found = ((looks.shape, _plan(looks)) for looks in self._judged())
+        return {shape: plan for shape, plan in found if plan is not None}
+
+    def _judged(self) -> "list[_Looks]":
+        for looks in self._looks.values():
+            looks.judge()
+        return [looks for looks in self._looks.values() if looks.levels]
+
+
+def _samples_of(frame: "AudioFrame", channels: int) -> NDArray[np.float32]:
+    """Some of the frame's samples by channel, from -1 to 1."""
+    import av
+
+    # PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV): such become packed.
+    if frame.format.name not in EASY_FORMATS or (frame.format.is_planar and channels >= 8):
+        packed = av.AudioResampler(format="flt").resample(frame)
+        if not packed:
+            return np.empty((0, channels), np.float32)
+        frame = packed[0]
+    raw = frame.to_ndarray()
+    by_channel = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+    some = by_channel[:: max(len(by_channel) // LOOK_SAMPLES, 1)][:LOOK_SAMPLES].astype(np.float32)
+    if raw.dtype in FULL_SCALE:
+        some /= np.float32(FULL_SCALE[raw.dtype])
+    return some
+
+
+@cache
+def _weights_of(shape: Shape) -> NDArray[np.float64]:
+    """How much of each channel FFmpeg's mix to mono takes, found by asking it."""
+    import av
+
+    weights = np.zeros(shape.channels)
+    for channel in range(shape.channels):
+        one = np.zeros((1, 64 * shape.channels), np.float32)
+        one[0, channel :: shape.channels] = 0.5
+        frame = av.AudioFrame.from_ndarray(one, format="flt", layout=shape.layout)
+        frame.sample_rate = 16_000
+        mixer = av.AudioResampler(format="s16", layout="mono")
+        weights[channel] = float(np.concatenate([mono.to_ndarray()[0] for mono in mixer.resample(frame)]).mean())
+    return weights / 16_384
+
+
+def _levels_of(looks: _Looks) -> NDArray[np.int16]:
+    """dB over full scale, by look and channel."""
+    levels = np.frombuffer(looks.levels, np.uint8).reshape(-1, looks.shape.channels)
+    return levels.astype(np.int16) + np.int16(SILENCE_DB)
+
+
+def _top_and_spread(levels: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """How loud each channel is where it is loud, and by how much that is over its quiet quarter, in dB."""
+    ordered = np.sort(levels, axis=0)
+    top = ordered[-min(LOUD_LOOKS, 1 + len(levels) // 20)]
+    return top, top - ordered[len(ordered) // 4]
+
+
+def _sounds(levels: NDArray[np.int16]) -> bool:
+    top, spread = _top_and_spread(levels)
+    return bool(((top >= LOUD_DB) | ((top >= AUDIBLE_DB) & (spread >= LEAST_LIFE_DB))).any())
+
+
+def _plan(looks: _Looks) -> MixPlan | None:
+    """A mix of the channels that speak; None where the usual one keeps what they say."""
+    if looks.shape.channels == 1:
+        return None
+    levels = _levels_of(looks)
+    top, spread = _top_and_spread(levels)
+    speaking = np.flatnonzero((top >= AUDIBLE_DB) & (spread >= LEAST_SPREAD_DB))
+    if not speaking.size:
+        # Nothing but noise or speech in loud noise: better all of it than nothing.
+        speaking = np.flatnonzero(top >= AUDIBLE_DB)
+    if not speaking.size:
+        return None
+    spoken = levels[:, speaking]
+    loudest = spoken.max(axis=1)
+    by_whom = speaking[spoken.argmax(axis=1)]
+    active = loudest >= np.maximum(AUDIBLE_DB, top[by_whom] - ACTIVE_DB)
+    kept = np.frombuffer(looks.is_kept, np.uint8).reshape(-1, looks.shape.channels)
+    lost = active & (kept[np.arange(len(levels)), by_whom] == 0)
+    if not _loses_words(lost, active):
+        return None
+    covers = (spoken >= loudest[:, None] - COVERED_DB)[active].mean(axis=0) >= COVERED_SHARE
+    if covers.any():
+        means = np.where(covers, spoken[active].mean(axis=0), -np.inf)
+        return MixPlan((int(speaking[means.argmax()]),))
+    return MixPlan(tuple(int(channel) for channel in speaking))
+
+
+def _loses_words(lost: NDArray[np.bool_], active: NDArray[np.bool_]) -> bool:
+    in_a_row = np.convolve(lost, np.ones(LOST_LOOKS), "valid") if len(lost) >= LOST_LOOKS else np.array([lost.sum()])
+    return bool(in_a_row.max() >= LOST_LOOKS or lost.sum() >= max(LOST_LOOKS, LOST_SHARE * active.sum()))

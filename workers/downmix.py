@@ -1,0 +1,71 @@
+"""Frames of one shape → mono samples of 16 kHz: by FFmpeg's own mix, by the mean of nameless channels, or as planned.
+
+Runs in: worker.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.channel_listener import shape_of
+from workers.channel_mix import WINDOW_SECONDS, ChannelMixer, MixPlan
+from workers.engine import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+
+
+class Downmix:
+    """Takes frames that are all of the first one's shape."""
+
+    def __init__(self, first: "AudioFrame", plan: MixPlan | None) -> None:
+        import av
+
+        shape = shape_of(first)
+        self._channels = shape.channels
+        self.in_words = "mono" if shape.channels == 1 else "mix" if plan is None else plan.in_words
+        """As `RecordingFacts.channels_used` says it."""
+        self._to_packed: av.AudioResampler | None = None
+        self._mixer: ChannelMixer | None = None
+        if plan is not None:
+            self._mixer = ChannelMixer(plan, shape.channels, SAMPLE_RATE)
+            window = round(WINDOW_SECONDS * SAMPLE_RATE)
+            self._resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=window)
+            return
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
+        if shape.is_nameless:
+            # FFmpeg would guess a cinema layout and drop the channel it takes for the subwoofer.
+            # Packed: PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV).
+            self._to_packed = av.AudioResampler(format="flt")
+
+    def of(self, frame: "AudioFrame") -> Iterator[NDArray[np.int16]]:
+        """What is ready once this frame is in."""
+        for even in self._to_mono(frame):
+            for ready in self._resampler.resample(even):
+                yield self._mono(ready)
+
+    def rest(self) -> Iterator[NDArray[np.int16]]:
+        """What was held back; no frame comes after this."""
+        # A resampler with nothing to do answers [None] here.
+        for ready in filter(None, self._resampler.resample(None)):
+            yield self._mono(ready)
+
+    def _to_mono(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
+        import av
+
+        if self._to_packed is None:
+            yield frame
+            return
+        for packed in self._to_packed.resample(frame):
+            mean = packed.to_ndarray().reshape(-1, self._channels).mean(axis=1)
+            mono = av.AudioFrame.from_ndarray(mean[None, :], format="flt", layout="mono")
+            mono.sample_rate = frame.sample_rate
+            yield mono
+
+    def _mono(self, ready: "AudioFrame") -> NDArray[np.int16]:
+        samples = ready.to_ndarray()
+        if self._mixer is None:
+            return samples[0].astype(np.int16, copy=False)
+        return self._mixer.mono(samples.reshape(-1, self._channels).astype(np.float32, copy=False))
