@@ -9,7 +9,7 @@ of a few per cent; only then the recording is decoded again with a mix that was 
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +28,15 @@ GATHERED_SAMPLES = 65_536
 EASY_FORMATS = frozenset({"s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 SILENCE_DB = -120
-AUDIBLE_DB = -58.0
-"""RMS over full scale. What stays below is noise of converters: transcribers hear nothing in it."""
+AUDIBLE_DB = -75.0
+"""RMS over full scale. What stays below is the noise of a converter."""
 ACTIVE_DB = 25.0
 """So far below its loudest moments a channel still holds speech and not its pauses."""
 LOUD_LOOKS = 5
 """A channel is as loud as its so many loudest looks: a click is no speech."""
 LEAST_SPREAD_DB = 8.0
 """Between its loud moments and its quiet quarter. Speech has 15 and more, hum and hiss 1 to 4."""
-LEAST_LIFE_DB = 4.0
+LEAST_LIFE_DB = 6.0
 LOUD_DB = -40.0
 """What varies less and is softer is the noise floor of an input that nobody spoke into."""
 LEAST_SHARE = 0.4
@@ -44,10 +44,14 @@ LEAST_SHARE = 0.4
 LEAST_GAIN = 0.1
 LEAST_GAIN_OF_NAMELESS = 0.2
 """How much softer a channel may come out of the mix: field recorders' many channels are averaged."""
+FULL_GAIN = 0.2
+LEAST_POWER = 10 ** (-50 / 10)
+"""A channel that comes out softer than FULL_GAIN must come out louder than this."""
 LEAST_SUM = 0.25
 """The mix's power over that of the same channels without phase; less is cancellation."""
 LOST_LOOKS = 3
-"""In a row, half a second, make a lost word."""
+NEAR_LOOKS = 6
+"""So many lost among so many, half a second within one, make a lost word."""
 LOST_SHARE = 0.02
 COVERED_DB = 12.0
 COVERED_SHARE = 0.995
@@ -110,7 +114,13 @@ class _Looks:
         gain = with_mix / safe
         share = gain * with_mix / np.maximum(mix, 1e-20)
         least_gain = LEAST_GAIN_OF_NAMELESS if self.shape.is_nameless else LEAST_GAIN
-        kept = (gain >= least_gain) & (share >= LEAST_SHARE) & (mix >= LEAST_SUM * apart)
+        # What is loud may come out much softer, what is soft may not.
+        kept = (
+            (gain >= least_gain)
+            & ((gain >= FULL_GAIN) | (gain**2 * own >= LEAST_POWER))
+            & (share >= LEAST_SHARE)
+            & (mix >= LEAST_SUM * apart)
+        )
         level = np.clip(10 * np.log10(safe), SILENCE_DB, 0) - SILENCE_DB
         self.levels.extend(level.astype(np.uint8).tobytes())
         self.is_kept.extend(kept.astype(np.uint8).tobytes())
@@ -134,8 +144,11 @@ class ChannelListener:
             weights = np.full(shape.channels, 1 / shape.channels) if shape.is_nameless else _weights_of(shape)
             looks = self._looks[shape] = _Looks(shape, weights.astype(np.float32))
         samples = _samples_of(frame, shape.channels)
-        if len(samples):
-            looks.add(samples)
+        # A frame may last a second, a look may not.
+        count = max(round(frame.samples / frame.sample_rate / LOOK_SECONDS), 1)
+        size = max(len(samples) // count, 1)
+        for begin in range(0, len(samples) - size + 1, size):
+            looks.add(_some_of(samples[begin : begin + size]))
 
     @property
     def has_sound(self) -> bool:
@@ -159,8 +172,8 @@ class ChannelListener:
         return [looks for looks in self._looks.values() if looks.levels]
 
 
-def _samples_of(frame: "AudioFrame", channels: int) -> NDArray[np.float32]:
-    """Some of the frame's samples by channel, from -1 to 1."""
+def _samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
+    """The frame's samples by channel, as they are."""
     import av
 
     # PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV): such become packed.
@@ -170,10 +183,14 @@ def _samples_of(frame: "AudioFrame", channels: int) -> NDArray[np.float32]:
             return np.empty((0, channels), np.float32)
         frame = packed[0]
     raw = frame.to_ndarray()
-    by_channel = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
-    some = by_channel[:: max(len(by_channel) // LOOK_SAMPLES, 1)][:LOOK_SAMPLES].astype(np.float32)
-    if raw.dtype in FULL_SCALE:
-        some /= np.float32(FULL_SCALE[raw.dtype])
+    return raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+
+
+def _some_of(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """As many as a look needs, spread over all, from -1 to 1."""
+    some: NDArray[np.float32] = samples[:: max(len(samples) // LOOK_SAMPLES, 1)][:LOOK_SAMPLES].astype(np.float32)
+    if samples.dtype in FULL_SCALE:
+        some /= np.float32(FULL_SCALE[samples.dtype])
     return some
 
 
@@ -239,5 +256,5 @@ def _plan(looks: _Looks) -> MixPlan | None:
 
 
 def _loses_words(lost: NDArray[np.bool_], active: NDArray[np.bool_]) -> bool:
-    in_a_row = np.convolve(lost, np.ones(LOST_LOOKS), "valid") if len(lost) >= LOST_LOOKS else np.array([lost.sum()])
-    return bool(in_a_row.max() >= LOST_LOOKS or lost.sum() >= max(LOST_LOOKS, LOST_SHARE * active.sum()))
+    near = np.convolve(lost, np.ones(min(NEAR_LOOKS, len(lost))), "valid")
+    return bool(near.max() >= LOST_LOOKS or lost.sum() >= max(LOST_LOOKS, LOST_SHARE * active.sum()))

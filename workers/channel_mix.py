@@ -46,7 +46,7 @@ class ChannelMixer:
 
     def mono(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
         """One window, samples by channel from -1 to 1, as 16-bit samples."""
-        usable = np.nan_to_num(samples[:, self._usable])
+        usable = np.nan_to_num(samples[:, self._usable], posinf=0.0, neginf=0.0)
         before, self._weights = self._weights, self._chosen(usable)
         mixed = _sum(usable, self._weights)
         if before is not None and not np.array_equal(before, self._weights):
