@@ -165,7 +165,7 @@ class ContainerDecoder:
             self.account.seconds_repaired += timeline.repaired_seconds
 
     def _track(self, container: "InputContainer") -> Track:
-        """The track to take: of all containers that were joined the one that was taken of the first, if it is there."""
+        """The track to take: in joined containers the one that was taken of the first, where it is there."""
         tracks = sound_tracks(container)
         if self.account.tracks:
             decodable = {one.track.number: one.track for one in tracks if one.is_decodable}

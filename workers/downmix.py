@@ -4,7 +4,7 @@ Runs in: worker.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,8 @@ class Downmix:
             yield mono
 
     def _mono(self, ready: "AudioFrame") -> NDArray[np.int16]:
-        samples = ready.to_ndarray()
+        samples: NDArray[Any] = ready.to_ndarray()
         if self._mixer is None:
-            return samples[0].astype(np.int16, copy=False)
+            mono: NDArray[np.int16] = samples[0].astype(np.int16, copy=False)
+            return mono
         return self._mixer.mono(samples.reshape(-1, self._channels).astype(np.float32, copy=False))
