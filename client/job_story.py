@@ -13,6 +13,7 @@ from rich.text import Text
 
 from client.languages import CODE_OF
 from client.reasons import degraded_words, phase_words, remedy, signal_words
+from client.sound_words import sound_words
 from client.terminal import visible
 from client.views import STYLES, ago, base_name, clock, result_text, state_text, without_path
 from ipc.api_messages import Attempt, JobView
@@ -49,6 +50,8 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
         facts.add_row("length", clock(job.audio_seconds))
     if job.language is not None:
         facts.add_row("language", _language(job.language))
+    if (sound := sound_words(job.recording)) is not None:
+        facts.add_row("sound", sound)
     for format, path in job.outputs.items():
         facts.add_row(format, visible(path))
     return facts
