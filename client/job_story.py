@@ -18,7 +18,7 @@ from client.terminal import visible
 from client.views import STYLES, ago, base_name, clock, result_text, state_text, without_path
 from ipc.api_messages import Attempt, JobView
 
-QUARANTINES = frozenset({"transcriber_crashed", "transcriber_timeout"})
+QUARANTINES = frozenset({"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout"})
 """Codes of errors of jobs that failed because they killed workers."""
 FINISHED = frozenset({"done", "failed", "cancelled"})
 DAYS_WITH_ITS_TIME = 1
@@ -94,7 +94,7 @@ def _beginning(job: JobView) -> str:
 
 def attempt_words(attempt: Attempt, again: bool = False) -> str:
     """One attempt as a sentence: who had the job in hand, and how that ended."""
-    who = f"The {attempt.role} ({visible(attempt.engine)})"
+    who = "The decoder" if attempt.engine == "decoder" else f"The {attempt.role} ({visible(attempt.engine)})"
     during = f" while {phase_words('', attempt.phase)}" if attempt.phase else ""
     once_more = " again" if again else ""
     match attempt.outcome:

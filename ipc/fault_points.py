@@ -4,8 +4,9 @@ Runs in: every process.
 
 The style is that of RocksDB's whitebox crash test (https://github.com/facebook/rocksdb/wiki/Stress-test): faults lie
 where they hurt, and the code that they threaten names the places. What arms them is `STENOD_FAULTS` and nothing
-else: `process.place=how:file`, several divided by spaces, where `process` is a worker's role or `supervisor`. A fault
-strikes once: whoever takes its file away. Without the variable, `reached` is a function with an empty body.
+else: `process.place=how:file`, several divided by spaces, where `process` is a worker's role, `decoder` or
+`supervisor`. A fault strikes once: whoever takes its file away. Without the variable, `reached` is a function with an
+empty body.
 """
 
 import contextlib
@@ -38,10 +39,7 @@ WorkerPoint = Literal[
     "answer_said",
     "engine_rested",
     "rest_said",
-    # Decoding, which both roles do.
-    "recording_opened",
-    "decoding_begun",
-    "pcm_written",
+    # The recording is decoded.
     "pcm_named",
     # The roles' own work.
     "engine_checked",
@@ -51,6 +49,15 @@ WorkerPoint = Literal[
     "batch_said",
     "segment_begun",
     "segment_done",
+]
+DecoderPoint = Literal[
+    "decoder_spawned",
+    "decoder_warm",
+    "recording_opened",
+    "shut_in",
+    "decoding_begun",
+    "pcm_written",
+    "recording_hashed",
 ]
 SupervisorPoint = Literal[
     "job_stored",
@@ -71,10 +78,11 @@ SupervisorPoint = Literal[
     "log_written",
     "log_synced",
 ]
-FaultPoint = WorkerPoint | SupervisorPoint
+FaultPoint = WorkerPoint | DecoderPoint | SupervisorPoint
 POINTS_OF: Mapping[str, tuple[str, ...]] = {
     "transcriber": get_args(WorkerPoint),
     "aligner": get_args(WorkerPoint),
+    "decoder": get_args(DecoderPoint),
     "supervisor": get_args(SupervisorPoint),
 }
 """Process → what it may come by."""
@@ -125,6 +133,7 @@ def _this_process() -> str:
     return "supervisor" if name == "MainProcess" else name.removeprefix("stenod-")
 
 
+_TAKEN: set[Path] = set()
 ARMED = armed_points(os.environ.get(ARMED_BY, ""), _this_process())
 
 if ARMED:
@@ -132,11 +141,25 @@ if ARMED:
     def reached(point: FaultPoint) -> None:
         """Breaks this process if a test lies in wait here."""
         for armed in ARMED.get(point, ()):
-            with contextlib.suppress(FileNotFoundError):
+            if armed.file in _TAKEN:
+                _TAKEN.discard(armed.file)
+                armed.strike()
+            # PermissionError: a process that may touch no file any more, and has taken what there was.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 armed.file.unlink()
                 armed.strike()
+
+    def take_traps(*points: FaultPoint) -> None:
+        """Before this process gives up all files: what lies in wait at these places strikes without one."""
+        for armed in (one for point in points for one in ARMED.get(point, ())):
+            with contextlib.suppress(FileNotFoundError):
+                armed.file.unlink()
+                _TAKEN.add(armed.file)
 
 else:
 
     def reached(point: FaultPoint) -> None:
+        """Nothing lies in wait."""
+
+    def take_traps(*points: FaultPoint) -> None:
         """Nothing lies in wait."""

@@ -87,6 +87,8 @@ class Decode(Value):
     """Which sound track to take, counted from 1; None: chosen by language, default flag and what is heard."""
     language: str | None = None
     """The job's language, where it is known: it chooses among tracks."""
+    disk_seconds: float = 20.0
+    """A disk that lets the recording's opening or one read wait for so long does not answer."""
 
 
 class Transcribe(Value):

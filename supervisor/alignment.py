@@ -11,12 +11,12 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, Outcome
+from ipc.api_messages import Attempt, JobError, Outcome
 from ipc.fault_points import reached
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.crash_policy import halves, next_alignment
-from supervisor.decoding import Step, decode
+from supervisor.decoding import DecoderCrashed, Step, decode, is_another
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
@@ -56,7 +56,6 @@ class Alignment:
     ) -> None:
         """`upgrading`: what degraded the job is to be overcome; the database keeps it until the files are new."""
         self._job_id = job.id
-        self._recording = job.path
         self._pcm = pcm
         self._queue = queue
         self._keeper = keeper
@@ -108,10 +107,10 @@ class Alignment:
                     raise JobMustWait(STOPPED) from unavailable
                 log.warning("job_found_no_aligner", job=self._job_id, code=unavailable.code)
                 self.given_up = "aligner_unavailable"
-            except JobFailed as failed:
+            except (JobFailed, DecoderCrashed) as failed:
                 # It was decoded once: a recording that cannot be now is another one, or gone. Its text is not.
-                log.warning("recording_not_decoded_again", job=self._job_id, code=failed.error.code)
-                self.given_up = "recording_changed"
+                log.warning("recording_not_decoded_again", job=self._job_id, why=str(failed))
+                self.given_up = "aligner_crashed" if isinstance(failed, DecoderCrashed) else "recording_changed"
             except BatchRefused as refused:
                 return await self._narrow(batch, refused.code, deaths_of_batch)
             except WorkerDied as died:
@@ -145,9 +144,10 @@ class Alignment:
     async def _request(self, batch: Sequence[Segment]) -> dict[int, tuple[Word, ...]]:
         job = await self._queue.get(self._job_id)
         if not self._pcm.exists():
-            await decode(
-                self._keeper, self._recording, self._pcm, self._settings, job_id=self._job_id, step=self._step
-            )
+            decoded = await decode(self._keeper, job, self._pcm, self._settings, step=self._step)
+            if is_another(decoded, job):
+                await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+                raise JobFailed(JobError(code="recording_changed", message=f"{job.path} is another now", hint=""))
         request = Align(request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch))
         words: dict[int, tuple[Word, ...]] = {}
         async with self._keeper.request(

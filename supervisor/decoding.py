@@ -3,29 +3,43 @@
 Runs in: supervisor.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import Settings
 from ipc.api_messages import JobError
-from ipc.worker_messages import AudioDecoded, Decode, Phase, Progress, RequestFailed
+from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Phase, Progress, RequestFailed
+from supervisor.death import Death
+from supervisor.job import FileIdentity, Job
 from supervisor.setbacks import JobFailed, JobMustWait
 from supervisor.worker_keeper import WorkerKeeper
 
 Step = Callable[[Phase, float], None]
 """Told at every step forward: the phase, and the seconds of audio behind us in it."""
 
-CURABLE = frozenset({"disk_full", "spool_failed", "changed_while_read"})
+CURABLE = frozenset({"disk_full", "spool_failed", "changed_while_read", "disk_not_answering", "no_decoder"})
 """Refusals that say nothing about the recording: the job waits for better times."""
+DECODER = "decoder"
+"""The engine that a job's story names where a decoder died, and no worker."""
+CRASHED = "decoder_crashed:"
+"""How a worker begins its code for that; the signal follows."""
+
+
+class DecoderCrashed(Exception):
+    """The worker is well; its decoders died on this recording, one after the other."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.reason)
+        self.death = death
 
 
 async def decode(
     keeper: WorkerKeeper,
-    recording: str,
+    job: Job,
     pcm: Path,
     settings: Settings,
     *,
-    job_id: int,
     step: Step,
     engine: str | None = None,
     model: str | None = None,
@@ -34,14 +48,21 @@ async def decode(
 
     `engine` and `model` are those wanted next: any can decode, and a change of model between the two costs a load.
 
-    Raises JobFailed, JobMustWait, and what the keeper raises.
+    Raises JobFailed, JobMustWait, DecoderCrashed, and what the keeper raises.
     """
     request = Decode(
-        request_id=0, path=recording, pcm_path=str(pcm), longest_seconds=settings.media.longest_hours * 3600.0
+        request_id=0,
+        path=job.path,
+        pcm_path=str(pcm),
+        longest_seconds=settings.media.longest_hours * 3600.0,
+        expected=_expected(job.identity),
+        # Whoever may write to a watched folder may put a link there; a path that was handed over is its owner's.
+        beneath=job.watch if job.watch is not None and Path(job.path).is_relative_to(job.watch) else None,
+        disk_seconds=settings.watching.unreachable_seconds,
     )
     decoded = AudioDecoded(request_id=0, seconds=0.0)
     async with keeper.request(
-        request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job_id, engine=engine, model=model
+        request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job.id, engine=engine, model=model
     ) as replies:
         async for reply in replies:
             match reply:
@@ -49,11 +70,42 @@ async def decode(
                     step(phase, done_seconds)
                 case AudioDecoded():
                     decoded = reply
+                case RequestFailed() as refused if refused.code.startswith(CRASHED):
+                    raise DecoderCrashed(_death(refused, job.id))
                 case RequestFailed() as refused:
                     raise_refusal(refused)
                 case _:
                     pass
     return decoded
+
+
+def is_another(decoded: AudioDecoded, job: Job) -> bool:
+    """Whether what was decoded is known to be another content than the job's segments were heard in.
+
+    Size, time and inode were the same, or the worker would have refused: somebody put the time back.
+    """
+    now = None if decoded.recording is None else decoded.recording.sha256
+    known = {job.identity.sha256, None if job.recording is None else job.recording.sha256} - {None}
+    return now is not None and bool(known - {now})
+
+
+def _expected(identity: FileIdentity) -> ExpectedFile:
+    return ExpectedFile(device=identity.device, inode=identity.inode, size=identity.size, mtime_ns=identity.mtime_ns)
+
+
+def _death(refused: RequestFailed, job_id: int) -> Death:
+    """The same as a worker's death, for the job's story."""
+    how = refused.code.removeprefix(CRASHED)
+    return Death(
+        signal=how if how.startswith("SIG") else None,
+        exit_code=None,
+        phase="decoding",
+        cause="timeout" if how == "timeout" else "crashed",
+        reason=refused.message,
+        traceback="",
+        at=time.time(),
+        during_job=job_id,
+    )
 
 
 def raise_refusal(refused: RequestFailed) -> None:

@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Unpack
 
@@ -25,7 +26,7 @@ from ipc.worker_messages import (
 )
 from supervisor.crash_policy import next_transcription
 from supervisor.crash_reports import CrashReports
-from supervisor.decoding import Step, decode, raise_refusal
+from supervisor.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
 from supervisor.engine_tally import BROKEN, NEEDS_MODEL
 from supervisor.job import Job
 from supervisor.job_queue import JobChanges, JobQueue
@@ -81,6 +82,8 @@ class Transcription:
                 await self._attempt(engine)
             except WorkerDied as died:
                 await self._record_death(engine, died.death)
+            except DecoderCrashed as crashed:
+                await self._record_death(DECODER, crashed.death)
             except WorkerUnavailable as unavailable:
                 if unavailable.code == "stopping":
                     raise JobMustWait(STOPPED) from unavailable
@@ -102,7 +105,7 @@ class Transcription:
         fallback = self._keeper.fallback_engine
         if fallback is None or self._stand_in_refused:
             return None
-        crashes = self._job.transcriber_crashes
+        crashes = _engine_crashes(self._job)
         worn_out = 0 < self._settings.crashes.transcriber_crashes_allowed <= crashes
         return fallback if worn_out or self._keeper.is_worn_out(self._wishes.model) else None
 
@@ -117,14 +120,15 @@ class Transcription:
         job = self._job
         decoded = await decode(
             self._keeper,
-            job.path,
+            job,
             self._pcm,
             self._settings,
-            job_id=job.id,
             step=self._step,
             engine=engine,
             model=self._wishes.model,
         )
+        if is_another(decoded, job):
+            await self._begin_again(job)
         language = job.language or self._wishes.language
         audio_seconds = decoded.seconds
         # Where the PCM was there already, what is known of the recording stays known.
@@ -181,6 +185,14 @@ class Transcription:
                     case _:
                         pass
 
+    async def _begin_again(self, job: Job) -> NoReturn:
+        """What was heard so far was heard in another content. The next look at the file finds it changed."""
+        log.warning("recording_changed_unseen", job=job.id, path=job.path)
+        await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+        await self._queue.forget_segments(job.id)
+        await self._queue.change(job.id, identity=replace(job.identity, mtime_ns=0))
+        raise JobMustWait(f"{job.path} changed since it was taken; it is read anew")
+
     async def _record_attempt(
         self, engine: str | None, outcome: Outcome, death: Death | None = None, **changes: Unpack[JobChanges]
     ) -> None:
@@ -204,13 +216,13 @@ class Transcription:
         decided = next_transcription(
             crashes,
             self._settings.crashes.transcriber_crashes_allowed,
-            has_fallback=self._keeper.fallback_engine is not None,
+            has_fallback=engine != DECODER and self._keeper.fallback_engine is not None,
         )
         log.warning("job_lost_its_transcriber", job=self._job.id, cause=death.reason, crashes=crashes, then=decided)
         if decided == "quarantine":
-            await self._quarantine(death, crashes)
+            await self._quarantine(engine, death, crashes)
 
-    async def _quarantine(self, death: Death, crashes: int) -> NoReturn:
+    async def _quarantine(self, engine: str | None, death: Death, crashes: int) -> NoReturn:
         report = "no file: the disk took none"
         try:
             report = str(await asyncio.to_thread(self._reports.write, self._job.id, death))
@@ -218,13 +230,21 @@ class Transcription:
             log.warning("crash_report_not_written", job=self._job.id, error=error.strerror)
         log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=report)
         seconds = self._job.transcribed_seconds
+        who = "decoder" if engine == DECODER else "transcriber"
         place = f"{seconds:.0f} s" if seconds else "the beginning"
-        code = "transcriber_timeout" if death.cause == "timeout" else "transcriber_crashed"
+        code = f"{who}_timeout" if death.cause == "timeout" else f"{who}_crashed"
         raise JobFailed(
             JobError(
                 code=code,
-                message=f"the transcriber died {crashes} times on this recording, at last: {death.reason}",
+                message=f"the {who} died {crashes} times on this recording, at last: {death.reason}",
                 hint=f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
             ),
             quarantined=True,
         )
+
+
+def _engine_crashes(job: Job) -> int:
+    """Of the deaths that count, those in which the engine had a part: another engine decodes no better."""
+    deaths = [one for one in job.attempts if one.role == "transcriber" and one.outcome in ("crashed", "timeout")]
+    decoders = sum(one.engine == DECODER for one in deaths[-job.transcriber_crashes :])
+    return max(0, job.transcriber_crashes - decoders)

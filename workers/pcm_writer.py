@@ -138,7 +138,7 @@ class PcmWriter:
             samples = stretched(samples, len(samples) + due)
         self._samples_written += len(samples)
         rest = memoryview(samples.tobytes())
-        with _disk_under(self._folder):
+        with disk_under(self._folder):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
@@ -152,7 +152,7 @@ def pcm_writer(pcm_path: Path) -> Iterator[PcmWriter]:
     part = pcm_path.with_name(pcm_path.name + ".part")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _disk_under(part.parent):
+        with disk_under(part.parent):
             descriptor = os.open(part, flags, 0o600)
         try:
             writer = PcmWriter(part.parent, descriptor)
@@ -161,7 +161,7 @@ def pcm_writer(pcm_path: Path) -> Iterator[PcmWriter]:
             reached("pcm_written")
         finally:
             os.close(descriptor)
-        with _disk_under(part.parent):
+        with disk_under(part.parent):
             part.replace(pcm_path)
         reached("pcm_named")
     finally:
@@ -169,8 +169,11 @@ def pcm_writer(pcm_path: Path) -> Iterator[PcmWriter]:
 
 
 @contextmanager
-def _disk_under(folder: Path) -> Iterator[None]:
-    """What our own disk refuses says nothing about the recording."""
+def disk_under(folder: Path) -> Iterator[None]:
+    """What our own disk refuses says nothing about the recording.
+
+    Raises EngineRefusal `disk_full`, `spool_failed`.
+    """
     try:
         yield
     except OSError as error:

@@ -23,6 +23,9 @@ from workers.parent_watch import leave
 BETWEEN_STEPS_SECONDS = 0.3
 """Steps closer together than this are one: a report and a re-armed watchdog cost a tenth of a millisecond each."""
 
+PATIENCE_SHARE = 0.6
+"""Of the watchdog's time, which is a little more than what the supervisor waits."""
+
 
 class Cancelled(Exception):
     """The supervisor no longer wants the request in progress."""
@@ -53,6 +56,11 @@ class Pulse:
         """What the worker's process costs now."""
         return footprint_bytes(self._process)
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a part of a request may take no step forward: well before anybody gives up the worker for it."""
+        return self._stuck_after_seconds * PATIENCE_SHARE
+
     def begin(self, request_id: int | None) -> None:
         """What follows is done for this request; None: for nobody, while loading."""
         self._request_id = request_id
@@ -67,7 +75,7 @@ class Pulse:
         if time.monotonic() - self._stepped_at >= BETWEEN_STEPS_SECONDS:
             self._beat(done_seconds)
         else:
-            self._check_cancelled()
+            self.check_cancelled()
 
     def downloading(self) -> None:
         """A model is on its way: the supervisor gives loading more time."""
@@ -98,8 +106,13 @@ class Pulse:
         due_seconds = self._stuck_loading_after_seconds if loading else self._stuck_after_seconds
         faulthandler.dump_traceback_later(due_seconds, exit=True, file=self._crash_file)
 
+    def check_cancelled(self) -> None:
+        """Raises Cancelled if the request in progress is no longer wanted."""
+        if self._request_id is not None and self._cancelled_id == self._request_id:
+            raise Cancelled
+
     def _beat(self, done_seconds: float) -> None:
-        self._check_cancelled()
+        self.check_cancelled()
         self.send(
             Progress(
                 request_id=self._request_id,
@@ -112,10 +125,6 @@ class Pulse:
         self._stepped_at = time.monotonic()
         self.arm()
         reached("watchdog_armed")
-
-    def _check_cancelled(self) -> None:
-        if self._request_id is not None and self._cancelled_id == self._request_id:
-            raise Cancelled
 
 
 def footprint_bytes(process: psutil.Process) -> int:

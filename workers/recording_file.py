@@ -14,6 +14,14 @@ from typing import NoReturn
 
 from workers.engine import EngineRefusal
 
+DISK_AWAY = frozenset(
+    {
+        *(errno.ETIMEDOUT, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNABORTED, errno.ENODEV),
+    }
+)
+"""What network and user-space file systems say while the machine or the program behind them is gone."""
+
 
 class Recording(FileIO):
     """A recording as FFmpeg may read it: where a damaged one points before its own start is an answer, no accident.
@@ -86,6 +94,12 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
             ) from error
         case errno.ENXIO | errno.EOPNOTSUPP:
             raise _not_a_regular_file(path) from error
+        case code if code in DISK_AWAY:
+            raise EngineRefusal(
+                "disk_not_answering",
+                f"the disk of {path} does not answer: {error.strerror}",
+                "the job goes on by itself once it does",
+            ) from error
         case _:
             raise EngineRefusal(
                 "not_readable",

@@ -42,6 +42,7 @@ from workers.pulse import Cancelled, Pulse
 from workers.want_of_memory import is_want_of_memory
 
 if TYPE_CHECKING:
+    from workers.decoder import Decoders
     from workers.engine import Loaded
 
 log = structlog.get_logger()
@@ -63,7 +64,11 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
     engine = _load(setup, pulse)
+    from workers.decoder import Decoders
+
     _prepare(setup.role, pulse)
+    decoders = Decoders(pulse, keeps_spare=setup.role == "transcriber")
+    decoders.make_ready()
     # What is here now stays: it is never looked through again for what can go.
     gc.freeze()
     gc.enable()
@@ -72,12 +77,15 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         request = requests.get()
         reached("request_begun")
         pulse.begin(request.request_id)
-        answer = _answer(request, engine, setup, pulse)
+        answer = _answer(request, engine, setup, pulse, decoders)
         reached("answer_made")
         pulse.send(answer)
         reached("answer_said")
         if not isinstance(request, Decode):
             _let_rest(engine, pulse)
+            decoders.make_ready()
+        else:
+            decoders.see_off()
         reached("engine_rested")
         pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
         reached("rest_said")
@@ -155,8 +163,6 @@ def _prepare(role: Role, pulse: Pulse) -> None:
         return
     pulse.arm()
     try:
-        import av  # noqa: F401
-
         from workers import speech, worker_requests  # noqa: F401
 
         # Listening to nothing takes all that listening takes.
@@ -167,7 +173,7 @@ def _prepare(role: Role, pulse: Pulse) -> None:
     pulse.rest()
 
 
-def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse) -> FinalReply:
+def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse, decoders: "Decoders") -> FinalReply:
     """The final reply to a request, whatever happens short of the worker's death."""
     from workers import worker_requests
     from workers.engine import EngineRefusal
@@ -175,7 +181,7 @@ def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse) -> 
     try:
         match request:
             case Decode():
-                return worker_requests.decode(request, pulse)
+                return decoders.decode(request)
             case Transcribe() if setup.role == "transcriber":
                 return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, pulse)
             case Align() if setup.role == "aligner":

@@ -18,8 +18,6 @@ from ipc.fault_points import reached
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import (
     Align,
-    AudioDecoded,
-    Decode,
     LanguageFound,
     SegmentsTranscribed,
     Transcribe,
@@ -32,17 +30,6 @@ from workers.pulse import Pulse
 from workers.want_of_memory import is_want_of_memory
 
 log = structlog.get_logger()
-
-
-def decode(request: Decode, pulse: Pulse) -> AudioDecoded:
-    """The recording as PCM in the spool. Any role can do it."""
-    from workers import media
-    from workers.container_decoder import DecodingWish
-
-    pulse.enter("decoding")
-    wish = DecodingWish(request.longest_seconds, request.track, request.language)
-    seconds, recording = media.decode(Path(request.path), Path(request.pcm_path), wish, pulse.step)
-    return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
 
 
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:

@@ -13,7 +13,6 @@ from benchmarks.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
 from ipc.worker_messages import (
     Align,
-    Decode,
     FromWorker,
     Phase,
     SegmentsTranscribed,
@@ -100,7 +99,8 @@ def _decoder_steps() -> list[int]:
 
 
 def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
-    from workers import worker_requests
+    from workers import media, worker_requests
+    from workers.container_decoder import DecodingWish
 
     device = engine.load(_worker_setup("transcriber", setup), _no_news).device
 
@@ -111,8 +111,7 @@ def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
 
         def turn() -> dict[str, Any]:
             notebook = Notebook()
-            decode = Decode(request_id=0, path=asked["audio"], pcm_path=str(pcm), longest_seconds=LONGEST_SECONDS)
-            worker_requests.decode(decode, notebook)
+            media.decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
             worker_requests.transcribe(request, engine, engine.batch_size, notebook)
             engine.rest()

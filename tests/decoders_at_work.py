@@ -1,0 +1,86 @@
+"""The worker's side of decoding without a worker around it, and recordings it is asked for.
+
+Runs in: the test process.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from no_leftovers import no_leftovers
+
+from ipc.decoder_messages import Limits
+from ipc.worker_messages import Decode, ExpectedFile
+from workers import decoder_process
+from workers.decoder import Decoders
+from workers.engine import EngineRefusal
+from workers.pulse import Cancelled
+
+TWELVE_HOURS = 12 * 3600.0
+
+
+class QuietPulse:
+    """What decoders ask of a worker's pulse."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self.patience_seconds = patience_seconds
+        self.steps: list[float] = []
+        self.cancelled = False
+
+    def enter(self, phase: str, done_seconds: float = 0.0) -> None:
+        self.step(done_seconds)
+
+    def step(self, done_seconds: float) -> None:
+        self.steps.append(done_seconds)
+        self.check_cancelled()
+
+    def check_cancelled(self) -> None:
+        if self.cancelled:
+            raise Cancelled
+
+
+@contextmanager
+def decoders(
+    *, patience_seconds: float = 20.0, limits: Limits | None = None, keeps_spare: bool = False
+) -> Iterator[Decoders]:
+    """Ready, and gone at the end with all that they started."""
+    with no_leftovers():
+        made = Decoders(QuietPulse(patience_seconds), keeps_spare=keeps_spare, limits=limits)  # type: ignore[arg-type]
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def wish_for(
+    recording: Path, pcm: Path | None = None, *, beneath: Path | None = None, disk_seconds: float = 20.0
+) -> Decode:
+    """Everything as the supervisor asks it, with the file as it is now."""
+    found = recording.stat()
+    return Decode(
+        request_id=1,
+        path=str(recording),
+        pcm_path=str(pcm or recording.parent / "audio.s16"),
+        longest_seconds=TWELVE_HOURS,
+        expected=ExpectedFile(
+            device=found.st_dev, inode=found.st_ino, size=found.st_size, mtime_ns=found.st_mtime_ns
+        ),
+        beneath=None if beneath is None else str(beneath),
+        disk_seconds=disk_seconds,
+    )
+
+
+def refusal_of(made: Decoders, wish: Decode) -> EngineRefusal:
+    """What it says no with; nothing is left of the PCM."""
+    with pytest.raises(EngineRefusal) as caught:
+        made.decode(wish)
+    assert not list(Path(wish.pcm_path).parent.glob("audio.s16*"))
+    return caught.value
+
+
+@contextmanager
+def instead_of_the_decoder(program: tuple[str, ...]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder_process, "PROGRAM", program)
+        yield

@@ -1,0 +1,288 @@
+"""The worker's side of decoding: one decoder for each recording, one more kept ready, and a verdict on each end.
+
+Runs in: worker.
+
+Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs the
+request a second try or a refusal; the worker, with its model, stays well.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, assert_never
+
+import structlog
+
+from ipc.decoder_messages import (
+    BadLine,
+    Broke,
+    Decoded,
+    DecodeThis,
+    Ending,
+    Limits,
+    Moved,
+    Noted,
+    Opened,
+    Opening,
+    Refused,
+)
+from ipc.fault_points import reached
+from ipc.transcript import RecordingFacts
+from ipc.worker_messages import AudioDecoded, Decode
+from workers.decoder_process import DecoderLost, DecoderProcess
+from workers.decoder_verdict import Death, Waiting, death_of
+from workers.engine import SAMPLE_RATE, EngineRefusal
+from workers.pcm_file import SAMPLE_BYTES, pcm_seconds
+from workers.pcm_writer import disk_under
+from workers.pulse import Pulse
+
+TRIES = 2
+"""Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
+LOOK_SECONDS = 0.2
+"""How often a decoder that says nothing is looked at, and a cancel heard."""
+DYING_SECONDS = 2.0
+"""For one that closed its line to come to its end."""
+SLACK_SECONDS = 60.0
+LEAST_CPU_SECONDS = 600
+CPU_SHARE = 4
+"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
+MOST_NOTES = 50
+"""Log lines that one recording may cost."""
+
+log = structlog.get_logger()
+
+
+class DecoderDied(Exception):
+    """One decoder ended without an answer."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.words)
+        self.death = death
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A decoder that the kernel does not let die, and the disk it waits for."""
+
+    process: DecoderProcess
+    device: int | None
+
+
+class Decoders:
+    """Starts decoders and sees them off. Used on the worker's main thread alone: Linux ends a child with the thread
+    that started it."""
+
+    def __init__(self, pulse: Pulse, *, keeps_spare: bool, limits: Limits | None = None) -> None:
+        """`limits`: other than those that follow from the request."""
+        self._pulse = pulse
+        self._keeps_spare = keeps_spare
+        self._limits = limits
+        self._spare: DecoderProcess | None = None
+        self._leaving: list[DecoderProcess] = []
+        self._hung: list[Hung] = []
+        self._said_what_lacks = False
+
+    def make_ready(self) -> None:
+        """Start the spare for the next recording, if there is none."""
+        self.see_off()
+        if not self._keeps_spare or (self._spare is not None and self._spare.is_alive):
+            return
+        self._drop_spare()
+        try:
+            self._spare = DecoderProcess()
+        except OSError as error:
+            # The next request tries again, and has somebody to tell.
+            log.warning("no_spare_decoder", error=error.strerror)
+
+    def close(self) -> None:
+        """End the spare."""
+        self._drop_spare()
+        self.see_off()
+
+    def see_off(self) -> None:
+        """No zombie is left of those that have answered; those that the kernel held are let go once it does."""
+        for process in self._leaving:
+            process.end()
+        self._leaving.clear()
+        self._hung = [one for one in self._hung if one.process.is_alive]
+
+    def decode(self, request: Decode) -> AudioDecoded:
+        """The recording as PCM in the spool. PCM that is there already is used as it is.
+
+        Raises Cancelled, and EngineRefusal: what `workers.media` refuses, `disk_not_answering`,
+        `decoder_crashed:SIGNAL`, `no_decoder`, `disk_full`, `spool_failed`.
+        """
+        pcm_path = Path(request.pcm_path)
+        self._pulse.enter("decoding")
+        if pcm_path.exists():
+            return AudioDecoded(request_id=request.request_id, seconds=pcm_seconds(pcm_path))
+        self.see_off()
+        if any(one.device == request.expected.device for one in self._hung if request.expected is not None):
+            # It would only be one more that cannot be killed.
+            refuse_silent_disk(request.path)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                seconds, recording = self._with_one(request, pcm_path)
+            except DecoderDied as died:
+                death = died.death
+                log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
+                if not tries_left:
+                    raise EngineRefusal(
+                        f"decoder_crashed:{death.kind}",
+                        f"the decoder died {TRIES} times on {request.path}, at last: {death.words}",
+                        "the daemon's log has the traceback; another program may convert it to WAV or FLAC",
+                    ) from died
+                self._pulse.step(0.0)
+            else:
+                return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
+        raise AssertionError("the last try returns or raises")
+
+    def _with_one(self, request: Decode, pcm_path: Path) -> tuple[float, RecordingFacts]:
+        """The PCM's seconds and what was read. Raises DecoderDied, EngineRefusal and Cancelled."""
+        part = pcm_path.with_name(pcm_path.name + ".part")
+        try:
+            with _part_file(part) as pcm:
+                match self._ending(request, pcm):
+                    case Decoded(recording=recording):
+                        seconds = os.fstat(pcm).st_size // SAMPLE_BYTES / SAMPLE_RATE
+                    case Refused(code=code, message=message, hint=hint):
+                        raise EngineRefusal(code, message, hint)
+                    case Broke(error=error, wants_memory=wants_memory):
+                        if wants_memory:
+                            raise DecoderDied(Death("memory", f"it ran out of memory ({error})"))
+                        raise EngineRefusal(
+                            "engine_error",
+                            f"the decoder failed: {error}",
+                            "the daemon's log has the traceback; `steno retry` tries again",
+                        )
+                    case never:
+                        assert_never(never)
+            with disk_under(part.parent):
+                part.replace(pcm_path)
+            reached("pcm_named")
+            return seconds, recording
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _ending(self, request: Decode, pcm: int) -> Ending:
+        """What one decoder says last. It is gone afterwards, or written off."""
+        process = self._take()
+        try:
+            process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
+            ending = self._hear_out(process, request)
+        except (DecoderLost, BadLine) as error:
+            lied = str(error) if isinstance(error, BadLine) else None
+            status = process.end() if lied else process.died_of(DYING_SECONDS)
+            raise DecoderDied(death_of(status, process.last_words, lied)) from error
+        except BaseException:
+            if process.end() is None:
+                device = None if request.expected is None else request.expected.device
+                log.warning("decoder_written_off", pid=process.pid, why="the kernel does not let it die")
+                self._hung.append(Hung(process, device))
+            raise
+        # One use: whatever it has become, it is not asked again. Its end is waited for when nobody waits for us.
+        process.end(0)
+        self._leaving.append(process)
+        return ending
+
+    def _hear_out(self, process: DecoderProcess, request: Decode) -> Ending:
+        """Until its last word. Raises DecoderLost, BadLine, DecoderDied where it stands still, EngineRefusal where
+        its disk does, and Cancelled."""
+        patience_seconds = self._pulse.patience_seconds
+        waiting = Waiting(min(request.disk_seconds, patience_seconds), patience_seconds, time.monotonic())
+        look_seconds = min(LOOK_SECONDS, patience_seconds / 10)
+        notes = 0
+        while True:
+            heard = False
+            for message in process.hear(look_seconds):
+                heard = True
+                waiting.heard(time.monotonic())
+                match message:
+                    case Opening():
+                        waiting.on_disk = True
+                    case Opened(lacks=lacks):
+                        self._say_what_lacks(lacks)
+                    case Moved(done_seconds=done_seconds):
+                        self._pulse.step(done_seconds)
+                    case Noted():
+                        notes += 1
+                        if notes <= MOST_NOTES:
+                            _pass_on(message)
+                    case Decoded() | Refused() | Broke():
+                        return message
+                    case _:
+                        assert_never(message)
+            if heard:
+                continue
+            self._pulse.check_cancelled()
+            match waiting.verdict(time.monotonic(), process.is_computing):
+                case "disk":
+                    refuse_silent_disk(request.path)
+                case "stuck":
+                    raise DecoderDied(Death("timeout", f"it took no step forward for {patience_seconds:.0f} s"))
+                case None:
+                    pass
+
+    def _take(self) -> DecoderProcess:
+        """The spare, or one that is started now. Raises EngineRefusal."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.is_alive:
+                return spare
+            spare.end()
+        try:
+            return DecoderProcess()
+        except OSError as error:
+            raise EngineRefusal(
+                "no_decoder",
+                f"no process could be started to decode with: {error.strerror}",
+                "the machine is short of memory or of processes; the job goes on by itself once there are some",
+            ) from error
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+
+    def _say_what_lacks(self, lacks: tuple[str, ...]) -> None:
+        if lacks and not self._said_what_lacks:
+            log.warning("decoder_not_wholly_shut_in", lacks=lacks)
+        self._said_what_lacks = True
+
+
+def limits_for(request: Decode) -> Limits:
+    """What the longest recording may need. Pure."""
+    longest = request.longest_seconds + SLACK_SECONDS
+    return Limits(
+        file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
+        cpu_seconds=max(LEAST_CPU_SECONDS, int(longest / CPU_SHARE)),
+    )
+
+
+def refuse_silent_disk(path: str) -> NoReturn:
+    """The disk under a recording does not answer."""
+    raise EngineRefusal(
+        "disk_not_answering", f"the disk of {path} does not answer", "the job goes on by itself once it does"
+    )
+
+
+def _pass_on(note: Noted) -> None:
+    """An event of the decoder's, as one of ours."""
+    ours = {"event", "level", "timestamp", "role", "engine"}
+    facts = {name: fact for name, fact in note.facts.items() if name not in ours and name.isidentifier()}
+    getattr(log, note.level)(note.event, **facts)
+
+
+@contextmanager
+def _part_file(part: Path) -> Iterator[int]:
+    """An empty file of ours, open for writing. Raises EngineRefusal `disk_full`, `spool_failed`."""
+    with disk_under(part.parent):
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
