@@ -203,8 +203,10 @@ class Decoders:
                 match message:
                     case Opening():
                         waiting.on_disk = True
+                        self._pulse.step(0.0)
                     case Opened(lacks=lacks):
                         self._say_what_lacks(lacks)
+                        self._pulse.step(0.0)
                     case Moved(done_seconds=done_seconds):
                         self._pulse.step(done_seconds)
                     case Noted():

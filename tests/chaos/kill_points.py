@@ -1,4 +1,4 @@
-"""Row 2: a worker ends, or stands still, at every named place there is.
+"""Row 2: a worker or its decoder ends, or stands still, at every named place there is.
 
 Runs in: the chaos run.
 """
@@ -18,11 +18,11 @@ from chaos.broken_daemon import STUBS, BrokenDaemon, broken_daemon, pids_of
 from chaos.oracle import Made, complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
-from ipc.fault_points import WorkerPoint
+from ipc.fault_points import DecoderPoint, WorkerPoint
 from ipc.worker_messages import Role
 
 TITLE = "Named places"
-DEMAND = "at least 25 places × {SIGSEGV, SIGKILL, SIGSTOP} × both workers: each ends as the policy says"
+DEMAND = "at least 25 places × {SIGSEGV, SIGKILL, SIGSTOP} × both workers and decoders: each ends as the policy says"
 HOWS = {"segv": ("crashed", "SIGSEGV"), "kill": ("crashed", "SIGKILL"), "stop": ("timeout", "SIGKILL")}
 """→ what the job's story says of it, if it was the job's."""
 
@@ -33,7 +33,7 @@ AT_BIRTH = (
 SAID_READY = ("ready_said", "worker_prepared")
 AT_THE_END = ("stop_heard",)
 ONCE_ANSWERED = ("answer_said", "engine_rested", "rest_said")
-WHILE_DECODING = ("recording_opened", "decoding_begun", "pcm_written", "pcm_named")
+WHILE_DECODING = ("pcm_named",)
 ONLY_OF: dict[Role, tuple[str, ...]] = {
     "transcriber": ("batch_begun", "batch_done", "batch_said"),
     "aligner": ("segment_begun", "segment_done"),
@@ -49,11 +49,14 @@ SIDE_BY_SIDE = 4
 END_SECONDS = 90.0
 
 
+Process = Role | Literal["decoder"]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fault at one place of one worker."""
+    """One fault at one place of one worker, or of a decoder of the transcriber's."""
 
-    role: Role
+    role: Process
     place: str
     how: str
 
@@ -70,6 +73,9 @@ class Case:
         """How many deaths the job's story may hold: whoever has answered is not judged by how it ends. But one that
         stands still is found out by the next request, and one that has said that it is ready, or rests, may have been
         asked by then."""
+        if self.role == "decoder":
+            # One that dies costs a second try, one that stands still is taken for a silent disk: no worker died.
+            return (0,)
         if self.place in SAID_READY:
             return (1,) if self.how == "stop" else (0, 1)
         if self.place in (*AT_BIRTH, *AT_THE_END):
@@ -88,8 +94,10 @@ class Ended:
     why: str = ""
 
 
-def places_of(role: Role) -> list[str]:
-    """Those that this worker can come by."""
+def places_of(role: Process) -> list[str]:
+    """Those that this process can come by."""
+    if role == "decoder":
+        return list(get_args(DecoderPoint))
     others = {place for other, places in ONLY_OF.items() if other != role for place in places}
     return [place for place in get_args(WorkerPoint) if place not in others]
 
@@ -97,10 +105,13 @@ def places_of(role: Role) -> list[str]:
 def run(trial: Trial) -> Tally:
     """A job for each case; of fewer, a random choice."""
     tally = Tally()
-    cases = [Case(role, place, how) for role in ONLY_OF for place in places_of(role) for how in HOWS]
+    processes: tuple[Process, ...] = (*ONLY_OF, "decoder")
+    cases = [Case(process, place, how) for process in processes for place in places_of(process) for how in HOWS]
+    for process in processes:
+        tally.figures[f"places of the {process}"] = str(len(places_of(process)))
     for role in ONLY_OF:
-        tally.figures[f"places of the {role}"] = str(len(places_of(role)))
-        tally.expect(len(places_of(role)) >= LEAST_PLACES, f"the {role} has {len(places_of(role))} places")
+        places = len(places_of(role)) + len(places_of("decoder"))
+        tally.expect(places >= LEAST_PLACES, f"the {role} and its decoder have {places} places")
     chosen = trial.luck().sample(cases, trial.number(len(cases)))
     upgrades = [case for case in chosen if case.upgrades]
     others = [case for case in chosen if not case.upgrades]
@@ -174,6 +185,9 @@ def _done(daemon: BrokenDaemon, one: Made, case: Case) -> dict[str, Any]:
         assert daemon.post(f"/v1/workers/{case.role}/unload").is_success
     job = daemon.finished(daemon.submit(one.path), END_SECONDS)
     eventually(lambda: not trap.exists(), END_SECONDS, "it was never struck")
+    if case.role == "decoder":
+        assert pids_of(daemon) == before, "a worker died with its decoder"
+        return job
     daemon.wait_for_worker(
         case.role, lambda worker: worker["state"] == "ready" and worker["pid"] != before[case.role], END_SECONDS
     )

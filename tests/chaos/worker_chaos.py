@@ -25,7 +25,7 @@ FAULTS = {"segv": 200, "kill": 200, "abrt": 100, "exit": 50, "stop": 50}
 RECOVERY_P95_SECONDS = 1.0
 
 PLACES = {
-    "transcriber": ("request_begun", "decoding_begun", "pcm_written", "batch_begun", "batch_said", "answer_made"),
+    "transcriber": ("request_begun", "pcm_named", "batch_begun", "batch_said", "answer_made"),
     "aligner": ("request_heard", "request_begun", "segment_begun", "segment_done", "answer_made"),
 }
 STRIKE_SECONDS = 20.0
