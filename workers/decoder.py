@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -33,6 +33,7 @@ from ipc.fault_points import reached
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
 from workers.decoder_process import DecoderLost, DecoderProcess
+from workers.decoder_refusals import decoder_crashed, no_decoder, refuse_silent_disk
 from workers.decoder_verdict import Death, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_file import SAMPLE_BYTES, pcm_seconds
@@ -43,6 +44,8 @@ TRIES = 2
 """Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
 LOOK_SECONDS = 0.2
 """How often a decoder that says nothing is looked at, and a cancel heard."""
+BOOT_SECONDS = 20.0
+"""For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
 DYING_SECONDS = 2.0
 """For one that closed its line to come to its end."""
 SLACK_SECONDS = 60.0
@@ -58,9 +61,11 @@ log = structlog.get_logger()
 class DecoderDied(Exception):
     """One decoder ended without an answer."""
 
-    def __init__(self, death: Death) -> None:
+    def __init__(self, death: Death, *, had_begun: bool = True) -> None:
         super().__init__(death.words)
         self.death = death
+        self.had_begun = had_begun
+        """With the recording: before that, its end says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +134,10 @@ class Decoders:
             except DecoderDied as died:
                 death = died.death
                 log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
+                if not tries_left and not died.had_begun:
+                    raise no_decoder(death.words) from died
                 if not tries_left:
-                    raise EngineRefusal(
-                        f"decoder_crashed:{death.kind}",
-                        f"the decoder died {TRIES} times on {request.path}, at last: {death.words}",
-                        "the daemon's log has the traceback; another program may convert it to WAV or FLAC",
-                    ) from died
+                    raise decoder_crashed(request.path, TRIES, death) from died
                 self._pulse.step(0.0)
             else:
                 return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
@@ -170,13 +173,17 @@ class Decoders:
     def _ending(self, request: Decode, pcm: int) -> Ending:
         """What one decoder says last. It is gone afterwards, or written off."""
         process = self._take()
+        waiting = Waiting(
+            min(request.disk_seconds, self._pulse.patience_seconds), self._pulse.patience_seconds, time.monotonic()
+        )
         try:
             process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
-            ending = self._hear_out(process, request)
+            ending = self._hear_out(process, request, waiting)
         except (DecoderLost, BadLine) as error:
             lied = str(error) if isinstance(error, BadLine) else None
             status = process.end() if lied else process.died_of(DYING_SECONDS)
-            raise DecoderDied(death_of(status, process.last_words, lied)) from error
+            death = death_of(status, process.last_words, lied)
+            raise DecoderDied(death, had_begun=waiting.on_disk) from error
         except BaseException:
             if process.end() is None:
                 device = None if request.expected is None else request.expected.device
@@ -188,12 +195,11 @@ class Decoders:
         self._leaving.append(process)
         return ending
 
-    def _hear_out(self, process: DecoderProcess, request: Decode) -> Ending:
+    def _hear_out(self, process: DecoderProcess, request: Decode, waiting: Waiting) -> Ending:
         """Until its last word. Raises DecoderLost, BadLine, DecoderDied where it stands still, EngineRefusal where
         its disk does, and Cancelled."""
-        patience_seconds = self._pulse.patience_seconds
-        waiting = Waiting(min(request.disk_seconds, patience_seconds), patience_seconds, time.monotonic())
-        look_seconds = min(LOOK_SECONDS, patience_seconds / 10)
+        began = time.monotonic()
+        look_seconds = min(LOOK_SECONDS, waiting.patience_seconds / 10)
         notes = 0
         while True:
             heard = False
@@ -219,12 +225,20 @@ class Decoders:
                         assert_never(message)
             if heard:
                 continue
+            if not waiting.on_disk:
+                # It is getting ready, which is our own affair: a busy machine needs longer.
+                self._pulse.step(0.0)
+                if time.monotonic() - began >= BOOT_SECONDS:
+                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    raise DecoderDied(death, had_begun=False)
+                continue
             self._pulse.check_cancelled()
             match waiting.verdict(time.monotonic(), process.is_computing):
                 case "disk":
                     refuse_silent_disk(request.path)
                 case "stuck":
-                    raise DecoderDied(Death("timeout", f"it took no step forward for {patience_seconds:.0f} s"))
+                    words = f"it took no step forward for {waiting.patience_seconds:.0f} s"
+                    raise DecoderDied(Death("timeout", words))
                 case None:
                     pass
 
@@ -238,11 +252,7 @@ class Decoders:
         try:
             return DecoderProcess()
         except OSError as error:
-            raise EngineRefusal(
-                "no_decoder",
-                f"no process could be started to decode with: {error.strerror}",
-                "the machine is short of memory or of processes; the job goes on by itself once there are some",
-            ) from error
+            raise no_decoder(error.strerror or str(error)) from error
 
     def _drop_spare(self) -> None:
         if self._spare is not None:
@@ -261,13 +271,6 @@ def limits_for(request: Decode) -> Limits:
     return Limits(
         file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
         cpu_seconds=max(LEAST_CPU_SECONDS, int(longest / CPU_SHARE)),
-    )
-
-
-def refuse_silent_disk(path: str) -> NoReturn:
-    """The disk under a recording does not answer."""
-    raise EngineRefusal(
-        "disk_not_answering", f"the disk of {path} does not answer", "the job goes on by itself once it does"
     )
 
 

@@ -25,7 +25,7 @@ class Waiting:
     since: float
     """When it was heard last."""
     on_disk: bool = False
-    """It has begun with the recording: what it waits for is the recording's disk."""
+    """It has begun with the recording: what it waits for from now on is the recording's disk."""
     looked_at: float = field(init=False)
     idle_seconds: float = 0.0
     """Of the silence, how long no processor worked for it."""
@@ -45,9 +45,8 @@ class Waiting:
         self.looked_at = now
         silent_seconds = now - self.since
         over = silent_seconds >= self.patience_seconds
-        if self.on_disk and (
-            self.idle_seconds >= self.disk_seconds or (over and self.idle_seconds * 2 > silent_seconds)
-        ):
+        mostly_idle = over and self.idle_seconds * 2 > silent_seconds
+        if mostly_idle or self.idle_seconds >= self.disk_seconds:
             return "disk"
         return "stuck" if over else None
 

@@ -23,7 +23,7 @@ from workers.parent_watch import leave
 BETWEEN_STEPS_SECONDS = 0.3
 """Steps closer together than this are one: a report and a re-armed watchdog cost a tenth of a millisecond each."""
 
-PATIENCE_SHARE = 0.5
+PATIENCE_SHARE = 0.6
 """Of the watchdog's time, which is a little more than what the supervisor waits."""
 
 

@@ -238,6 +238,13 @@ def test_a_recording_that_kills_its_decoders_is_refused_with_the_place_of_the_cr
         assert made.decode(wish_for(tmp_path / "a.wav")).seconds == 1.0, "the next one is well"
 
 
+def test_a_decoder_that_cannot_be_started_says_nothing_about_the_recording(tmp_path: Path) -> None:
+    recording = wav(tmp_path / "a.wav", tone(1))
+    for program in ((sys.executable, "-c", "import no_such_library"), (str(tmp_path / "no-such-python"),)):
+        with instead_of_the_decoder(program), decoders() as made:
+            assert refusal_of(made, wish_for(recording)).code == "no_decoder"
+
+
 def test_a_decoder_that_stands_still_without_work_is_a_disk_that_does_not_answer(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
     with instead_of_the_decoder(program_with("stand_still")), decoders() as made:

@@ -26,31 +26,26 @@ def looks(waiting: Waiting, seconds: float, *, computes: bool, step: float = 0.5
 
 
 def test_a_decoder_that_waits_without_work_waits_for_the_disk() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0, on_disk=True)
+    waiting = Waiting(20.0, 90.0, since=0.0)
     assert looks(waiting, 19.5, computes=False) is None
     assert looks(waiting, 1.0, computes=False) == "disk"
 
 
 def test_a_slow_disk_that_answers_is_never_found_silent() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0, on_disk=True)
+    waiting = Waiting(20.0, 90.0, since=0.0)
     for minute in range(60):
         assert looks(waiting, 15.0, computes=False) is None
         waiting.heard(15.0 * (minute + 1))
 
 
 def test_one_that_computes_is_stuck_only_when_all_patience_is_gone() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0, on_disk=True)
+    waiting = Waiting(20.0, 90.0, since=0.0)
     assert looks(waiting, 89.5, computes=True) is None
     assert looks(waiting, 1.0, computes=True) == "stuck"
 
 
-def test_before_it_has_begun_with_the_recording_its_disk_is_not_to_blame() -> None:
-    assert looks(Waiting(20.0, 90.0, since=0.0), 89.5, computes=False) is None
-    assert looks(Waiting(20.0, 90.0, since=0.0), 91, computes=False) == "stuck"
-
-
 def test_where_both_deadlines_are_one_the_disk_is_blamed_for_idle_time() -> None:
-    waiting = Waiting(3.0, 3.0, since=0.0, on_disk=True)
+    waiting = Waiting(3.0, 3.0, since=0.0)
     waiting.verdict(0.5, is_computing=True)
     assert looks(waiting, 3.0, computes=False) == "disk"
 
