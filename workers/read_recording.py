@@ -5,12 +5,15 @@ Runs in: worker (the decoder).
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from workers.recording_file import Recording, refuse_changed, refuse_unreadable
 
 BLOCK_BYTES = 1024 * 1024
+MOST_AHEAD = 100_000
+"""Reads out of order that are remembered: those of a few gigabytes of pictures."""
 
 
 class ReadRecording(Recording):
@@ -23,8 +26,8 @@ class ReadRecording(Recording):
         self._hash = hashlib.sha256()
         self._hashed_bytes = 0
         """From the beginning on."""
-        self._skipped = False
-        """Some was read that had not been hashed by then."""
+        self._ahead: list[tuple[int, int, int]] = []
+        """Offset, bytes and checksum of what was read before the hash came by."""
 
     def read_at(self, offset: int, size: int) -> bytes:
         """As a recording's; hashed when it is read for the first time, where it follows what was hashed before."""
@@ -34,8 +37,8 @@ class ReadRecording(Recording):
         if offset <= self._hashed_bytes < end:
             self._hash.update(memoryview(piece)[self._hashed_bytes - offset :])
             self._hashed_bytes = end
-        elif offset > self._hashed_bytes and piece:
-            self._skipped = True
+        elif offset > self._hashed_bytes and piece and len(self._ahead) <= MOST_AHEAD:
+            self._ahead.append((offset, len(piece), zlib.crc32(piece)))
         return piece
 
     def sha256(self) -> str:
@@ -52,10 +55,15 @@ class ReadRecording(Recording):
             now = os.fstat(self.fileno())
             if now.st_ctime_ns == self._as_opened.st_ctime_ns and not self.has_changed:
                 return
-            if self.has_changed or self._skipped or sha256 != self._read_on(hashlib.sha256(), 0):
+            if self.has_changed or sha256 != self._read_on(hashlib.sha256(), 0) or not self._reads_the_same_ahead():
                 refuse_changed(path)
         except OSError as error:
             refuse_unreadable(path, error)
+
+    def _reads_the_same_ahead(self) -> bool:
+        if len(self._ahead) > MOST_AHEAD:
+            return False  # nobody knows
+        return all(zlib.crc32(super(ReadRecording, self).read_at(at, size)) == sum_ for at, size, sum_ in self._ahead)
 
     def _read_on(self, digest: "hashlib._Hash", at: int) -> str:
         while piece := os.pread(self.fileno(), BLOCK_BYTES, at):

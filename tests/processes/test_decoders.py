@@ -175,6 +175,15 @@ def hurt(recording: Path) -> None:
     os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def hurt_its_end(recording: Path) -> None:
+    """Bytes that were looked at to find the end of the sound."""
+    before = recording.stat()
+    with recording.open("r+b") as file:
+        file.seek(before.st_size - 200)
+        file.write(b"\x55" * 100)
+    os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def while_it_reads(made: Decoders, recording: Path, act: Callable[[Path], None]) -> None:
     """The decoder is stopped at the first sign that it reads; then `act`, and it goes on."""
 
@@ -199,11 +208,14 @@ def long_recording(tmp_path: Path) -> Path:
     return wav(tmp_path / "long.wav", np.tile(voice(MEMO), 150))
 
 
-def test_a_change_behind_the_clocks_back_is_seen_in_what_was_read(long_recording: Path) -> None:
+@pytest.mark.parametrize("change", [hurt, hurt_its_end])
+def test_a_change_behind_the_clocks_back_is_seen_in_what_was_read(
+    change: Callable[[Path], None], long_recording: Path
+) -> None:
     from workers.engine import EngineRefusal
 
     with decoders() as made, pytest.raises(EngineRefusal) as caught:
-        while_it_reads(made, long_recording, hurt)
+        while_it_reads(made, long_recording, change)
     assert caught.value.code == "changed_while_read"
 
 
