@@ -71,7 +71,7 @@ class PcmWriter:
     def restart(self, plans: Mapping[Shape, MixPlan]) -> None:
         """Forget all that was written; from now on channels of these shapes are mixed as planned."""
         if self._samples_written:
-            with _disk_under(self._folder):
+            with disk_under(self._folder):
                 os.ftruncate(self._descriptor, 0)
                 os.lseek(self._descriptor, 0, os.SEEK_SET)
         self._forget(plans)
