@@ -43,6 +43,11 @@ def jobs(incomplete: str) -> list[Offer]:
     return _jobs(incomplete, None)
 
 
+def finished_jobs(incomplete: str) -> list[Offer]:
+    """Those that can be forgotten."""
+    return _jobs(incomplete, {"done", "failed", "cancelled"})
+
+
 def unfinished_jobs(incomplete: str) -> list[Offer]:
     """Those that can still be cancelled or waited for."""
     return _jobs(incomplete, {"waiting", "transcribing", "aligning", "writing"})

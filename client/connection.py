@@ -4,7 +4,8 @@ Runs in: the user's shell.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +20,16 @@ from client.socket_line import Answer, LineBroke, LineSilent, NobodyListens
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
 from ipc.events import Event
-from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
+from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 
 ANSWER_SECONDS = 30.0
 """The daemon answers in milliseconds; a disk that sleeps may take this long."""
 PROOF_SECONDS = 600.0
 """A canary waits for a worker that starts, and takes `health.canary_seconds` at most."""
+COMES_BACK_SECONDS = 5.0
+"""A daemon that a service manager starts again, or that began anew by itself, answers before that."""
+BETWEEN_TRIES_SECONDS = 0.1
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
 
@@ -57,8 +61,16 @@ class Daemon:
     # --- jobs ------------------------------------------------------------------------------------------------
 
     def submit(self, path: str, options: JobOptions) -> JobView:
-        """Hand over a recording by its absolute path."""
-        return self._send("POST", "/v1/jobs", JobView.model_validate_json, _asked(SubmitFile, path, options=options))
+        """Hand over a recording by its absolute path; a lost answer is asked for again, and makes one job."""
+        asked = _asked(SubmitFile, path, options=options)
+        # A name for this request: the daemon answers a second one of the same name with the first one's job.
+        headers = {"Idempotency-Key": os.urandom(16).hex()}
+        try:
+            return self._send("POST", "/v1/jobs", JobView.model_validate_json, asked, headers=headers)
+        except NoDaemon as gone:
+            if not isinstance(gone.__cause__, LineBroke) or not self._comes_back():
+                raise
+        return self._send("POST", "/v1/jobs", JobView.model_validate_json, asked, headers=headers)
 
     def jobs(self, status: JobStatus | None = None, limit: int = 100) -> list[JobView]:
         """Newest first. However many: they are asked for page by page."""
@@ -85,6 +97,10 @@ class Daemon:
     def retry(self, job_id: int) -> JobView:
         return self._send("POST", f"/v1/jobs/{job_id}/retry", JobView.model_validate_json)
 
+    def forget(self, job_id: int) -> None:
+        """A job that is over, with its text; the files it wrote stay."""
+        self._send("DELETE", f"/v1/jobs/{job_id}", bytes)
+
     # --- the daemon ------------------------------------------------------------------------------------------
 
     def status(self) -> StatusView:
@@ -104,6 +120,11 @@ class Daemon:
     def examination(self) -> list[Finding]:
         """What only the daemon can find out about its folders and its queue."""
         return self._send("GET", "/v1/examination", FINDINGS.validate_json)
+
+    def check(self, *, repair: bool) -> CheckView:
+        """What is stored, held against what is there; `repair`: and mended."""
+        url = f"/v1/check?repair={str(repair).lower()}"
+        return self._send("POST", url, CheckView.model_validate_json, patience_seconds=PROOF_SECONDS)
 
     def reload(self) -> ReloadView:
         """Settings read again."""
@@ -159,8 +180,10 @@ class Daemon:
         understand: Callable[[bytes], Understood],
         asked: BaseModel | None = None,
         params: dict[str, str | int] | None = None,
+        headers: Mapping[str, str] = socket_line.NO_HEADERS,
+        patience_seconds: float | None = None,
     ) -> Understood:
-        return understand(self._asked(method, url, asked, params).body)
+        return understand(self._asked(method, url, asked, params, headers, patience_seconds).body)
 
     def _asked(
         self,
@@ -168,16 +191,32 @@ class Daemon:
         url: str,
         asked: BaseModel | None = None,
         params: dict[str, str | int] | None = None,
+        headers: Mapping[str, str] = socket_line.NO_HEADERS,
+        patience_seconds: float | None = None,
     ) -> Answer:
         # None stays out of the request: the daemon's settings speak then, also those a newer daemon knows.
         body = None if asked is None else asked.model_dump_json(exclude_none=True).encode()
         if params:
             url = f"{url}?{urlencode(params)}"
         with self._lost_if_broken():
-            answer = socket_line.ask(self.socket, method, url, body, self._answer_seconds)
+            patience = self._answer_seconds if patience_seconds is None else patience_seconds
+            answer = socket_line.ask(self.socket, method, url, body, patience, headers)
         if answer.is_error:
             raise _refusal(answer)
         return answer
+
+    def _comes_back(self) -> bool:
+        """Whether a daemon that went away is there again before long: whoever starts it takes a second."""
+        ends_at = time.monotonic() + COMES_BACK_SECONDS
+        while time.monotonic() < ends_at:
+            try:
+                socket_line.ask(self.socket, "GET", "/v1/status", None, COMES_BACK_SECONDS)
+                return True
+            except (NobodyListens, LineBroke):
+                time.sleep(BETWEEN_TRIES_SECONDS)  # nothing wakes us when a socket appears
+            except LineSilent:
+                break
+        return False
 
     def _nobody(self) -> NoDaemon:
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH_BYTES:

@@ -92,6 +92,7 @@ class Doctor:
                 return
             yield from doctor_folders.session_findings(environment)
             yield from doctor_folders.socket_path_findings(places.socket)
+            yield from doctor_folders.ownership_findings(places)
             yield from doctor_folders.folder_findings(places, uid, daemon_tries=status is not None)
 
         yield Look("Folders", "folders", folders)

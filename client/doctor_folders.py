@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 
 from client.doctor_look import along
+from config.ownership import faults_of, obeyed_files, own_places
 from config.places import LONGEST_SOCKET_PATH_BYTES, Places
 from ipc.status_views import Finding
 
@@ -94,6 +95,23 @@ def folder_findings(places: Places, uid: int, *, daemon_tries: bool) -> list[Fin
         *private_files("database", places.database, uid),
         *private_files("socket", places.socket, uid),
     ]
+
+
+def ownership_findings(places: Places) -> Iterator[Finding]:
+    """Whether anybody else could change the settings, the queue, the logs or a folder above them."""
+    faults = list(faults_of(*obeyed_files(places), *own_places(places)))
+    for fault in faults:
+        yield Finding(
+            check="ownership",
+            state="broken",
+            what=f"{fault.filename} {fault.why}",
+            why="who may write there decides what the daemon does and runs as you: it refuses to start",
+            remedy=fault.remedy,
+        )
+    if not faults:
+        yield Finding(
+            check="ownership", state="ok", what="nobody else can change the settings, the queue or the logs"
+        )
 
 
 def private_folder(check: str, folder: Path, uid: int) -> Finding:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from client.config_draft import mend_file
 from config.engines import EngineChoice, resolve_engines
+from config.ownership import NotOursAlone
 from config.places import Places
 from config.settings import Settings
 from config.sources import ConfigError, Loaded, load
@@ -41,8 +42,13 @@ def read_settings(places: Places, environment: Mapping[str, str]) -> Reading:
         loaded = load(places, environment)
         return Reading(loaded, resolve_engines(loaded.settings, sys.platform, platform.machine()), None)
     except ConfigError as wrong:
-        unreadable = wrong.__cause__
-        remedy = mend_file(unreadable) if isinstance(unreadable, OSError) else REMEDY
+        match wrong.__cause__:
+            case NotOursAlone(remedy=remedy):
+                pass
+            case OSError() as unreadable:
+                remedy = mend_file(unreadable)
+            case _:
+                remedy = REMEDY
         return Reading(loaded, None, str(wrong), remedy)
 
 

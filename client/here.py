@@ -52,6 +52,8 @@ def settings() -> "Loaded":
     try:
         return load(places(), os.environ)
     except ConfigError as wrong:
+        if isinstance(wrong.__cause__, OSError):
+            raise Refusal("bad_config", str(wrong), "`steno doctor` tells what is in the way") from wrong
         first, *others = wrong.mistakes
         hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` mends it"
         raise Refusal("bad_config", first, hint) from wrong

@@ -17,6 +17,7 @@ from types import FrameType
 from client import here
 from client.connection import Daemon
 from client.refusals import NoDaemon, Refusal
+from config.ownership import make_private
 from config.places import Places, find_places
 from ipc.events import Event, JobChanged, WorkerChanged
 from ipc.status_views import WorkerView
@@ -99,7 +100,7 @@ def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
 
 def _furnish(home: Path, owner: Places) -> None:
     """The owner's settings and models, by links: nothing is loaded or converted twice."""
-    owner.models.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(owner.models)
     (home / "models").symlink_to(owner.models, target_is_directory=True)
     for file in (owner.config_file, owner.config_file.with_name(".env.pipeline")):
         if file.exists():

@@ -5,11 +5,12 @@ Runs in: the user's shell. An HTTP library takes longer to load than the daemon 
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from types import MappingProxyType
 
 FIRST_ERROR = 400
 
@@ -40,10 +41,20 @@ class Answer:
         return self.status >= FIRST_ERROR
 
 
-def ask(path: Path, method: str, url: str, body: bytes | None, patience_seconds: float) -> Answer:
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def ask(
+    path: Path,
+    method: str,
+    url: str,
+    body: bytes | None,
+    patience_seconds: float,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Answer:
     """Raises NobodyListens, LineBroke, and LineSilent after `patience_seconds`."""
     with closing(_SocketConnection(path, patience_seconds)) as connection, _trouble_named():
-        return _whole(_answered(connection, method, url, body))
+        return _whole(_answered(connection, method, url, body, headers))
 
 
 @contextmanager
@@ -99,9 +110,11 @@ class _SocketConnection(HTTPConnection):
             raise NobodyListens(str(error)) from error
 
 
-def _answered(connection: HTTPConnection, method: str, url: str, body: bytes | None) -> HTTPResponse:
+def _answered(
+    connection: HTTPConnection, method: str, url: str, body: bytes | None, headers: Mapping[str, str] = NO_HEADERS
+) -> HTTPResponse:
     # A connection for each exchange: an idle one would be closed by the daemon after seconds.
-    connection.request(method, url, body, {"Connection": "close", "Content-Type": "application/json"})
+    connection.request(method, url, body, {"Connection": "close", "Content-Type": "application/json", **headers})
     return connection.getresponse()
 
 

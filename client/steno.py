@@ -20,6 +20,7 @@ from client import (
     health_verb,
     jobs_verbs,
     models_verbs,
+    queue_verbs,
     service_verbs,
     terminal,
     transcribe_verb,
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(jobs_verbs.app)
+app.add_typer(queue_verbs.app)
 app.add_typer(transcribe_verb.app)
 app.add_typer(watch_verbs.app, name="watch", rich_help_panel=jobs_verbs.PANEL)
 app.add_typer(daemon_verbs.app)

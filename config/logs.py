@@ -17,6 +17,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.ownership import make_private, open_own
+
 FILE_BYTES = 10_000_000
 FILES_KEPT = 3
 
@@ -108,16 +110,33 @@ class _Lossy(io.StringIO):
             sys.stderr.flush()
 
 
+def _open_log(handler: logging.FileHandler) -> TextIO:
+    """For appending, and only if the file is ours: a link in its place leads to what is none of our business."""
+    descriptor = open_own(Path(handler.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - the handler closes it
+
+
+class _OwnRotatingFile(RotatingFileHandler):
+    def _open(self) -> TextIO:  # type: ignore[override]
+        return _open_log(self)
+
+
+class _OwnWatchedFile(WatchedFileHandler):
+    def _open(self) -> TextIO:  # type: ignore[override]
+        return _open_log(self)
+
+
 class _Copy:
     """A step in the chain that changes nothing: it writes the event down as a JSON line on its way to stderr."""
 
     def __init__(self, file: Path, owns_file: bool) -> None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(file.parent)
+        os.close(open_own(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
         self._handler: logging.Handler = (
-            RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
+            _OwnRotatingFile(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
             if owns_file
             # Notices that the owner turned the file over, and opens the new one.
-            else WatchedFileHandler(file, encoding="utf-8", delay=True)
+            else _OwnWatchedFile(file, encoding="utf-8", delay=True)
         )
         self._render = structlog.processors.JSONRenderer()
 

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 
 from config.mistakes import DEFAULT, FLAG, Mistake, Origin, bad_values, broken_syntax, in_order, nearest, unknown_key
+from config.ownership import NotOursAlone, refuse_unless_ours
 from config.places import Places
 from config.settings import Settings
 from config.toml_lines import lines_of
@@ -65,6 +66,8 @@ def load(
     `flags` are dotted keys; one whose value is None was not given. `config_file` stands in for config.toml.
     """
     env_file = places.config_file.with_name(".env.pipeline")
+    for file in (env_file, *(() if config_file is not None else (places.config_file,))):
+        _refuse_others(file)
     brought = _read_env_file(env_file)
     # From the weakest to the strongest: later ones replace earlier ones.
     given, mistakes = _from_toml(config_file or places.config_file)
@@ -145,6 +148,16 @@ def _parsed(key: str, text: str) -> object:
 def _unreadable(file: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
     why = error.strerror if isinstance(error, OSError) else error
     return ConfigError(f"{file} cannot be read: {why}")
+
+
+def _refuse_others(file: Path) -> None:
+    try:
+        refuse_unless_ours(file)
+    except NotOursAlone as fault:
+        sentence = f"{file} is not obeyed: {fault.filename} {fault.why}; settings name commands; {fault.remedy}"
+        raise ConfigError(sentence) from fault
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def _read_env_file(file: Path) -> dict[str, str]:

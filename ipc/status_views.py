@@ -207,3 +207,30 @@ class ReloadView(Value):
     """Dotted keys whose new value holds from now on."""
     needs_restart: tuple[str, ...]
     """Dotted keys that changed and hold only after the daemon was started again."""
+
+
+class Irregularity(Value):
+    """Something that is stored otherwise than it is."""
+
+    check: str
+    """Stable, snake_case: `counts`, `result_missing`, `result_changed`, `spool`, `follow_ups` …"""
+    state: FindingState
+    """`ok`: worth telling, and nothing wrong: the owner changed a result of his own."""
+    what: str
+    job: int | None = None
+    repaired: bool = False
+    remedy: str = ""
+    """What to do about it; empty where there is nothing to do."""
+
+
+class CheckView(Value):
+    """What `steno check` found."""
+
+    jobs: int
+    results: int
+    """Files that were held against their stored hashes."""
+    irregularities: tuple[Irregularity, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        return all(one.state == "ok" or one.repaired for one in self.irregularities)

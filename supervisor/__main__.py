@@ -17,6 +17,7 @@ import structlog
 from config.doubts import doubts_about
 from config.engines import resolve_engines
 from config.logs import cut_back_stderr, start_logging
+from config.ownership import faults_of, obeyed_files, own_places
 from config.places import find_places
 from config.sources import ConfigError, Loaded, load
 from supervisor import boot_signals
@@ -49,6 +50,10 @@ def main() -> int:
     if asked.quiet:
         cut_back_stderr()
     places = find_places()
+    if faults := list(faults_of(*obeyed_files(places), *own_places(places))):
+        for fault in faults:
+            _tell(f"{fault.filename} {fault.why}: what is kept there is obeyed; {fault.remedy}")
+        return os.EX_NOPERM
     json_lines = not sys.stderr.isatty()
 
     def read() -> Loaded:

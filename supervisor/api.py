@@ -4,12 +4,12 @@ Runs in: supervisor.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
@@ -18,10 +18,14 @@ from ipc.events import Event, JobChanged
 from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
+from supervisor.api_asker import Asked
+from supervisor.api_care import IdempotencyKey, JobId, add_care
 from supervisor.api_description import ANYWHERE, DescribedApi, content_of, refusals
 from supervisor.api_problems import answer_with_problems
-from supervisor.front_desk import FrontDesk, Refused
+from supervisor.front_desk import FrontDesk
 from supervisor.job import FINISHED
+from supervisor.refused import Refused
+from supervisor.usable_requests import refuse_unknown_parameters, refuse_unusable_text
 
 HEARTBEAT_SECONDS = 15.0
 """A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
@@ -38,7 +42,6 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 EVENT_STREAM = "text/event-stream"
 
-JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
 Story = AsyncGenerator[Event | None, None]
 """What a client is told over time; None is a heartbeat."""
 
@@ -60,18 +63,19 @@ def create_app(desk: FrontDesk) -> FastAPI:
     answer_with_problems(app)
     _add_jobs(app, desk)
     _add_daemon(app, desk)
+    add_care(app, desk)
     _add_events(app, desk)
     return app
 
 
 def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
     @app.post("/v1/jobs", status_code=201, responses=refusals(413))
-    async def submit(wanted: SubmitFile) -> JobView:
+    async def submit(wanted: SubmitFile, idempotency_key: IdempotencyKey = None) -> JobView:
         refuse_unusable_text(wanted)
         folder = wanted.options.output_dir
         if folder is not None and not PurePath(folder).is_absolute():
             raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
-        return await desk.submit(wanted)
+        return await desk.submit(wanted, idempotency_key)
 
     @app.get("/v1/jobs", response_model=list[JobView])
     async def jobs(
@@ -101,12 +105,16 @@ def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
         return StreamingResponse(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
 
     @app.post("/v1/jobs/{job_id}/cancel", responses=refusals(404, 409))
-    async def cancel(job_id: JobId) -> JobView:
-        return await desk.cancel(job_id)
+    async def cancel(job_id: JobId, asker: Asked) -> JobView:
+        job = await desk.cancel(job_id)
+        asker.did("cancel_asked", job=job_id)
+        return job
 
     @app.post("/v1/jobs/{job_id}/retry", responses=refusals(404, 409))
-    async def retry(job_id: JobId) -> JobView:
-        return await desk.retry(job_id)
+    async def retry(job_id: JobId, asker: Asked) -> JobView:
+        job = await desk.retry(job_id)
+        asker.did("retry_asked", job=job_id)
+        return job
 
 
 def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
@@ -122,42 +130,55 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
         return found
 
     @app.post("/v1/reload")
-    async def reload() -> ReloadView:
-        return await desk.reload()
+    async def reload(asker: Asked) -> ReloadView:
+        found = await desk.reload()
+        asker.did("reload_asked", applied=found.applied)
+        return found
 
     @app.get("/v1/examination")
     async def examination() -> list[Finding]:
         return await desk.examination()
 
     @app.post("/v1/workers/{role}/restart", responses=refusals(409))
-    async def restart(role: Role) -> WorkerView:
-        return await desk.restart(role)
+    async def restart(role: Role, asker: Asked) -> WorkerView:
+        worker = await desk.restart(role)
+        asker.did("worker_restarted", worker=role)
+        return worker
 
     @app.post("/v1/workers/{role}/unload", responses=refusals(409))
-    async def unload(role: Role) -> WorkerView:
-        return await desk.unload(role)
+    async def unload(role: Role, asker: Asked) -> WorkerView:
+        worker = await desk.unload(role)
+        asker.did("worker_unloaded", worker=role)
+        return worker
 
     @app.post("/v1/queue/pause")
-    async def pause() -> QueueView:
-        return await desk.pause()
+    async def pause(asker: Asked) -> QueueView:
+        queue = await desk.pause()
+        asker.did("queue_paused")
+        return queue
 
     @app.post("/v1/queue/resume")
-    async def resume() -> QueueView:
-        return await desk.resume()
+    async def resume(asker: Asked) -> QueueView:
+        queue = await desk.resume()
+        asker.did("queue_resumed")
+        return queue
 
     @app.get("/v1/watches")
     async def watches() -> list[WatchView]:
         return desk.watches()
 
     @app.post("/v1/watches", status_code=201, responses=refusals(413))
-    async def add_watch(wanted: AddWatch) -> WatchView:
+    async def add_watch(wanted: AddWatch, asker: Asked) -> WatchView:
         refuse_unusable_text(wanted)
-        return await desk.add_watch(wanted)
+        watch = await desk.add_watch(wanted)
+        asker.did("watch_asked_for", watch=watch.path)
+        return watch
 
     @app.delete("/v1/watches", status_code=204, responses=refusals(404))
-    async def remove_watch(path: Annotated[AbsolutePath, Query()]) -> None:
+    async def remove_watch(path: Annotated[AbsolutePath, Query()], asker: Asked) -> None:
         refuse_unusable_text(AddWatch(path=path))
         await desk.remove_watch(path)
+        asker.did("watch_given_up", watch=path)
 
 
 def _add_events(app: FastAPI, desk: FrontDesk) -> None:
@@ -252,32 +273,3 @@ async def story_of_a_job(now: JobChanged, events: Story) -> Story:
             yield event
             if isinstance(event, JobChanged) and event.job.status in FINISHED:
                 return
-
-
-async def refuse_unknown_parameters(request: Request) -> None:
-    """Raises Refused for a query that the endpoint would not read: `?staus=done` must not list everything."""
-    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
-    for name in request.query_params:
-        if name not in known:
-            asked = f"{request.method} {request.url.path}"
-            takes = ", ".join(known) or "none"
-            raise Refused(422, "unknown_parameter", f"{asked} has no parameter {name!r}", f"it takes {takes}")
-
-
-def refuse_unusable_text(asked: Value) -> None:
-    """Raises Refused if any text holds a NUL, which no path and no process argument can carry."""
-    for field, text in _texts(asked.model_dump()):
-        if "\0" in text:
-            raise Refused(422, "bad_request", f"{field} holds a NUL character", f"correct `{field}`")
-
-
-def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every text with its field's name. The names too: those of replacements are anybody's."""
-    for name, content in fields.items():
-        yield prefix.rstrip(".") or "the body", name
-        if isinstance(content, dict):
-            yield from _texts(content, f"{prefix}{name}.")
-        elif isinstance(content, tuple):
-            yield from _texts({str(at): one for at, one in enumerate(content)}, f"{prefix}{name}.")
-        elif isinstance(content, str):
-            yield prefix + name, content

@@ -14,8 +14,8 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
-from supervisor.front_desk import Refused
 from supervisor.job_database import JobQueueBroken
+from supervisor.refused import Refused
 
 PROBLEM_JSON = "application/problem+json"
 BODY_LIMIT_BYTES = 64 * 1024

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ipc.api_messages import Problem
+from supervisor.api_asker import asker_at
 from supervisor.api_problems import PROBLEM_JSON
 from supervisor.api_socket import peer_may_enter
 
@@ -52,6 +53,7 @@ class OwnersConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "asker": asker_at(transport.get_extra_info("socket"))}
         if not peer_may_enter(transport.get_extra_info("socket")):
             log.warning("peer_refused")
             self._turn_away(Problem(status=403, code="not_yours", detail="this daemon serves its owner", hint="none"))

@@ -3,9 +3,11 @@
 Runs in: supervisor.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.ownership import make_private, open_own
 from supervisor.status_report import iso_time
 from supervisor.worker_keeper import Death
 
@@ -18,7 +20,7 @@ class CrashReports:
 
     def write(self, job_id: int, death: Death) -> Path:
         """The file's path. No transcript text is in it: faulthandler prints code, not data."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.folder)
         path = self.folder / f"job-{job_id}.txt"
         lines = [
             f"job {job_id}, {iso_time(death.at)}",
@@ -26,5 +28,8 @@ class CrashReports:
             "",
             death.traceback or "no traceback was left",
         ]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        # A new file each time: whatever lies under the name, a link above all, is not written to.
+        path.unlink(missing_ok=True)
+        with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as report:
+            report.write("\n".join(lines) + "\n")
         return path

@@ -20,6 +20,7 @@ import structlog
 
 from config.engines import EngineChoice
 from config.logs import set_level
+from config.ownership import make_private
 from config.places import Places
 from config.sources import ConfigError, Loaded
 from ipc.events import WorkerChanged
@@ -44,6 +45,7 @@ from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
 from supervisor.new_start import begin_anew, pause_before
 from supervisor.outlook import Outlook
+from supervisor.queue_care import QueueCare
 from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
@@ -99,7 +101,7 @@ class Daemon:
         wait_for_children_without_threads()
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
         queue = await JobQueue.open(places.database, settings.queue)
         try:
             await self._run_with(queue)
@@ -195,6 +197,7 @@ class Daemon:
             reload,
             examination,
             outlook,
+            QueueCare(queue, dispatcher, recordings, places),
         )
         listener = bind(places.socket)
         log.info(

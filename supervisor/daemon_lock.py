@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from config.ownership import make_private
+
 
 class AlreadyRunning(Exception):
     """Another daemon of this installation lives."""
@@ -43,7 +45,7 @@ class DaemonLock:
         """Raises AlreadyRunning, LockRefused. Never waits."""
         while True:
             try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(path.parent)
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise LockRefused(f"{path} cannot be opened: {error.strerror}", "check its folder's owner") from error

@@ -3,13 +3,20 @@
 Runs in: supervisor.
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
 import time
 from pathlib import Path
 
+import structlog
+
+from config.ownership import make_private
+from supervisor.database_copy import KEPT, copy_database
 from supervisor.write_ahead_log import write_anew
+
+log = structlog.get_logger()
 
 APPLICATION_ID = int.from_bytes(b"sten")
 """Stands in the file's header: this database is ours, and no other program's."""
@@ -17,6 +24,8 @@ SCHEMA_SCRIPTS = tuple(
     Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
 )
 """Script n brings version n to n + 1. Scripts that were ever released are never edited."""
+FIRST_THAT_OVERWRITES = 4
+"""Schema from which on what is forgotten is overwritten; older files hold words of jobs that they forgot."""
 PRAGMAS = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;      -- WriteAheadLog does the rest
@@ -24,6 +33,7 @@ PRAGMAS = """
     PRAGMA wal_autocheckpoint = 1500; -- pages, 6 MB: one transaction in a hundred waits for the 10 ms that it takes
     PRAGMA journal_size_limit = 8000000;
     PRAGMA foreign_keys = ON;
+    PRAGMA secure_delete = ON;        -- what is forgotten is overwritten
 """
 BUSY_TIMEOUT_SECONDS = 5.0
 """Only a person's own `sqlite3` shell can ever make us wait."""
@@ -65,7 +75,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises DatabaseRefused; JobQueueBroken where the disk is full or fails.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         path.parent.chmod(0o700)
         # SQLite gives its -wal and -shm files the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -86,7 +96,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("BEGIN IMMEDIATE")
         write_anew(path)
         connection.execute("ROLLBACK")
-        _bring_up_to_date(connection)
+        _bring_up_to_date(path, connection)
     except (sqlite3.Error, OSError, DatabaseRefused) as error:
         close_unfolded(connection)
         match error:
@@ -116,7 +126,8 @@ def _refuse_if_not_ours(path: Path, connection: sqlite3.Connection) -> None:
     if version > len(SCHEMA_SCRIPTS):
         raise DatabaseRefused(
             f"{path} has schema {version}, this stenod knows {len(SCHEMA_SCRIPTS)}",
-            "a newer stenod made it: install that one, or move the file away to start with an empty queue",
+            "a newer stenod made it: install that one; its `steno restore` also brings back what was here before: "
+            f"{path.with_name(KEPT.format(stem=path.stem, schema=version))}",
         )
 
 
@@ -142,13 +153,24 @@ def _damaged(path: Path, complaint: object) -> DatabaseRefused:
     )
 
 
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """A power cut in the middle leaves the older version whole: the version moves in the same transaction."""
-    for version in range(_number(connection, "PRAGMA user_version"), len(SCHEMA_SCRIPTS)):
+def _bring_up_to_date(path: Path, connection: sqlite3.Connection) -> None:
+    """A power cut in the middle leaves the older version whole: the version moves in the same transaction.
+
+    The older version stays beside it as a copy, for whoever wants to go back to the stenod that made it.
+    """
+    before = _number(connection, "PRAGMA user_version")
+    if 0 < before < len(SCHEMA_SCRIPTS):
+        copy = path.with_name(KEPT.format(stem=path.stem, schema=len(SCHEMA_SCRIPTS)))
+        copy_database(connection, copy)
+        log.info("queue_copied_before_upgrade", copy=str(copy), from_schema=before, to_schema=len(SCHEMA_SCRIPTS))
+    for version in range(before, len(SCHEMA_SCRIPTS)):
         connection.executescript(
             f"BEGIN IMMEDIATE; {SCHEMA_SCRIPTS[version].read_text('utf-8')};"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
         )
+    if 0 < before < FIRST_THAT_OVERWRITES:
+        with contextlib.suppress(sqlite3.Error):  # as for want of room: then old words are overwritten by and by
+            connection.execute("VACUUM")
 
 
 def _number(connection: sqlite3.Connection, question: str) -> int:

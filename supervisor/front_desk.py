@@ -29,7 +29,10 @@ from supervisor.job_transcript import transcript_of
 from supervisor.jobs_page import JobsPage, jobs_page
 from supervisor.line_rows import QueueState
 from supervisor.outlook import Outlook
+from supervisor.queue_care import QueueCare
+from supervisor.refused import Refused
 from supervisor.reload import Reload
+from supervisor.request_rows import KeyUsedBefore, NamedRequest
 from supervisor.result_formats import render
 from supervisor.self_examination import SelfExamination
 from supervisor.status_report import health_view, queue_view, status_view
@@ -40,18 +43,6 @@ from supervisor.worker_keeper import WorkerKeeper
 NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
 NEXT_UP = 10
 """As many waiting jobs as the status page shows."""
-
-
-class Refused(Exception):
-    """The request is bad, or asks for what is not there."""
-
-    def __init__(self, status: int, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.status = status
-        """HTTP status."""
-        self.code = code
-        self.message = message
-        self.hint = hint
 
 
 class FrontDesk:
@@ -71,6 +62,7 @@ class FrontDesk:
         reload: Reload,
         examination: SelfExamination,
         outlook: Outlook,
+        care: QueueCare,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -84,23 +76,29 @@ class FrontDesk:
         self._reload = reload
         self._examination = examination
         self._outlook = outlook
+        self.care = care
         self._started_at = time.monotonic()
 
     # --- jobs ------------------------------------------------------------------------------------------------
 
-    async def submit(self, wanted: SubmitFile) -> JobView:
-        """A recording becomes a job, durable before this returns."""
+    async def submit(self, wanted: SubmitFile, key: str | None = None) -> JobView:
+        """A recording becomes a job, durable before this returns. `key`: the request's name, which makes one job."""
         _refuse_relative(wanted.path)
         if wanted.options.output_dir is not None:
             _refuse_relative(wanted.options.output_dir)
         if wanted.options.output_name is not None:
             _refuse_bad_template(wanted.options.output_name)
+        request = None if key is None else NamedRequest.of(wanted, key)
         try:
+            if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
+                return self._board.view(before)
             identity = await asyncio.to_thread(look_at, Path(wanted.path))
-            job = await self._queue.add(wanted.path, wanted.options, identity)
+            job = await self._queue.add(wanted.path, wanted.options, identity, request)
             reached("job_stored")
         except FileRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no
+        except KeyUsedBefore as no:
+            raise Refused(422, "key_used_before", str(no), "draw another key for each recording") from no
         except QueueFull as no:
             raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
         self._dispatcher.job_added()

@@ -63,6 +63,10 @@ class JobDatabase:
         return cls(path, connection, thread)
 
     @property
+    def file(self) -> Path:
+        return self._path
+
+    @property
     def folder(self) -> Path:
         """Where the file is; nobody else may look into it."""
         return self._path.parent
@@ -95,6 +99,13 @@ class JobDatabase:
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
 
+    async def fold(self) -> None:
+        """The log's pages are in the file, and the log is empty. Raises JobQueueBroken.
+
+        While another program reads the file, as a backup does, the log keeps what it has.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._fold)
+
     async def close(self) -> None:
         """Waits for transactions under way; the write-ahead log is folded into the file if it is to be trusted."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -123,6 +134,16 @@ class JobDatabase:
             answer.set_result(found)
         else:
             self._log.when_synced(synced)
+
+    def _fold(self) -> None:
+        if self._log.failure is not None:
+            return  # it is not to be trusted, and the daemon begins anew
+        try:
+            (is_busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            raise broken(self._path, error) from error
+        if is_busy:
+            log.warning("log_not_emptied", path=str(self._path), why="another program reads the queue")
 
     def _close(self) -> None:
         self._log.close()

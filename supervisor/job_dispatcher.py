@@ -97,6 +97,14 @@ class JobDispatcher:
         self._board.why_waiting = PAUSED if paused else None
         self.wake()
 
+    def is_in_hand(self, job_id: int) -> bool:
+        """Whether its task is there."""
+        return job_id in self._tasks
+
+    def clear_spool(self, job_id: int) -> None:
+        """Of a job that is over."""
+        self._runner.clear_spool(job_id)
+
     async def cancel(self, job_id: int) -> Job:
         """The job, cancelled, with its worker free again. Raises MoveNotAllowed where it is too late for that."""
         while True:
@@ -130,7 +138,7 @@ class JobDispatcher:
     async def run(self) -> None:
         """Until cancelled; then every running job goes back to waiting with what it has."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(prune_now_and_then(self._queue), name="prune")
+            tasks.create_task(prune_now_and_then(self._queue.history), name="prune")
             if self._upgrades is not None:
                 tasks.create_task(self._upgrades.run(), name="upgrade")
             while True:

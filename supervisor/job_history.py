@@ -6,13 +6,14 @@ Runs in: supervisor.
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
 
 import structlog
 
 from config.settings import QueueSettings
+from supervisor.database_copy import kept_copies
 from supervisor.job_database import JobDatabase, JobQueueBroken
-from supervisor.job_rows import forget_finished
+from supervisor.job_rows import forget_finished, forget_one
 from supervisor.queue_age import QueueAge
 
 log = structlog.get_logger()
@@ -56,20 +57,45 @@ class JobHistory:
         pruned = 0
         while batch := await self._database.write(some):
             pruned += batch
+        await self._forget_copies()
         return pruned
 
+    async def _forget_copies(self) -> None:
+        """Queues that stenod set aside are kept as long as jobs are: they hold the same words."""
 
-class Prunable(Protocol):
-    """A queue that can forget."""
+        def due(connection: sqlite3.Connection) -> list[Path]:
+            return [copy for copy in kept_copies(self._database.file) if self._kept_for(connection, copy)]
 
-    async def prune(self) -> int: ...
+        for copy in await self._database.write(due):
+            for suffix in ("-wal", "-shm", ""):
+                await asyncio.to_thread(Path(f"{copy}{suffix}").unlink, missing_ok=True)
+            log.info("copy_of_queue_removed", copy=str(copy))
+
+    def _kept_for(self, connection: sqlite3.Connection, copy: Path) -> bool:
+        """Whether it was kept for long enough, counted from when it was first seen."""
+        fact = f"copy {copy.name}"
+        connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (fact, repr(self._age.seconds)))
+        (since,) = connection.execute("SELECT value FROM facts WHERE name = ?", (fact,)).fetchone()
+        is_over = self._age.seconds - float(since) > self._kept_seconds
+        if is_over:
+            connection.execute("DELETE FROM facts WHERE name = ?", (fact,))
+        return is_over
+
+    async def forget(self, job_id: int) -> None:
+        """One job that is over, with its segments, what was to follow it, and names it only reserved.
+
+        Its bytes are overwritten, in the file and in its log. What it wrote stays known as ours, and what watched
+        folders brought as seen. Raises NoSuchJob, MoveNotAllowed, JobQueueBroken.
+        """
+        await self._database.write(lambda connection: forget_one(connection, job_id))
+        await self._database.fold()
 
 
-async def prune_now_and_then(queue: Prunable) -> None:
+async def prune_now_and_then(history: JobHistory) -> None:
     """Until cancelled. Nothing that the database does raises here."""
     while True:
         try:
-            forgotten = await queue.prune()
+            forgotten = await history.prune()
         except JobQueueBroken as broken:
             log.warning("finished_jobs_not_forgotten", code=broken.code, error=broken.message)
         else:

@@ -39,6 +39,7 @@ from supervisor.job_rows import (
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
 from supervisor.queue_age import steady_clock
+from supervisor.request_rows import NamedRequest, Requests, job_asked_for, note_request
 from supervisor.seen_files import SeenFiles
 from supervisor.speeds import Speeds
 from supervisor.stored_segments import SegmentCopies
@@ -59,12 +60,13 @@ class JobQueue:
     def __init__(
         self, database: JobDatabase, settings: QueueSettings, now: Callable[[], float], steady: Callable[[], float]
     ) -> None:
-        self._database = database
+        self._database = self.database = database
         self._settings = settings
         self._now = now
-        self._history = JobHistory(database, settings, now, steady)
+        self.history = JobHistory(database, settings, now, steady)
         self.errands = ErrandRows(database, now)
         self.outputs = OutputLedger(database)
+        self.requests = Requests(database)
         self.seen = SeenFiles(database, settings, now)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
@@ -88,7 +90,7 @@ class JobQueue:
         queue = cls(await JobDatabase.open(database), settings, now, steady)
         try:
             requeued = await queue._database.write(requeue_orphans)
-            await queue._history.read_age()
+            await queue.history.read_age()
             queue.speeds.know(await queue._database.read(speeds_rows.load))
         except BaseException:
             await queue.close()  # its threads would keep the process from ending
@@ -101,12 +103,19 @@ class JobQueue:
 
     # --- in and out --------------------------------------------------------------------------------------------
 
-    async def add(self, path: str, options: JobOptions, identity: FileIdentity) -> Job:
-        """A new job behind all others. Raises QueueFull."""
+    async def add(
+        self, path: str, options: JobOptions, identity: FileIdentity, request: NamedRequest | None = None
+    ) -> Job:
+        """A new job behind all others, or that which this request became before. Raises QueueFull, KeyUsedBefore."""
 
         def work(connection: sqlite3.Connection) -> Job:
+            if request is not None and (before := job_asked_for(connection, request)) is not None:
+                return before
             line_rows.refuse_when_full(connection, self._settings.most_waiting)
-            return insert_job(connection, path, options, identity, self._now())
+            job = insert_job(connection, path, options, identity, self._now())
+            if request is not None:
+                note_request(connection, job.id, request)
+            return job
 
         return await self._database.write(work)
 
@@ -137,10 +146,6 @@ class JobQueue:
 
         return await self._database.write(work)
 
-    async def prune(self) -> int:
-        """As JobHistory.prune."""
-        return await self._history.prune()
-
     # --- on the way --------------------------------------------------------------------------------------------
 
     async def move(self, job_id: int, to: JobStatus, **changes: Unpack[JobChanges]) -> Job:
@@ -152,7 +157,7 @@ class JobQueue:
 
         def work(connection: sqlite3.Connection) -> Job:
             check_move(fetch_job(connection, job_id), to)
-            ended_at, ended_age = (self._now(), self._history.age_seconds) if to in FINISHED else (None, None)
+            ended_at, ended_age = (self._now(), self.history.age_seconds) if to in FINISHED else (None, None)
             ended = {"finished_at": ended_at, "finished_age": ended_age}
             fields = {"note": None, **changes, "status": to, **ended}
             job = update_job(connection, job_id, fields)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
-from supervisor.job import FileIdentity, Job, WrittenFile, check_retry
+from supervisor.job import FileIdentity, Job, MoveNotAllowed, WrittenFile, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
@@ -152,6 +152,15 @@ def forget_finished(connection: sqlite3.Connection, before: float, limit: int) -
     connection.executemany("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", old)
     connection.executemany("DELETE FROM jobs WHERE id = ?", old)
     return len(old)
+
+
+def forget_one(connection: sqlite3.Connection, job_id: int) -> None:
+    """As `forget_finished`, whatever is still to follow. Raises NoSuchJob, MoveNotAllowed."""
+    job = fetch_job(connection, job_id)
+    if not job.is_finished:
+        raise MoveNotAllowed(f"job {job_id} is {job.status}; only a job that is over can be forgotten")
+    connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
+    connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
 
 def update_job(connection: sqlite3.Connection, job_id: int, fields: Mapping[str, object]) -> Job:

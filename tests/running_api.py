@@ -19,8 +19,9 @@ from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
 from supervisor.event_bus import EventBus
-from supervisor.front_desk import FrontDesk, Refused
+from supervisor.front_desk import FrontDesk
 from supervisor.jobs_page import JobsPage
+from supervisor.refused import Refused
 
 CREATED = "2026-01-02T03:04:05.000+00:00"
 
@@ -37,7 +38,7 @@ class DeskInMemory:
         self.asked: list[Any] = []
         self.workers: tuple[WorkerView, ...] = ()
 
-    async def submit(self, wanted: SubmitFile) -> JobView:
+    async def submit(self, wanted: SubmitFile, key: str | None = None) -> JobView:
         if wanted.path == "/explode":
             raise RuntimeError("a secret /home/somebody")
         self.asked.append(wanted)

@@ -18,16 +18,16 @@ from chaos.virtual_world import Holder, World
 from config import logs
 from supervisor import __main__ as supervisor
 from supervisor import job_database, wakefulness, watched_folder, worker_process
-from supervisor.job_queue import JobQueue
+from supervisor.job_history import JobHistory
 
 
 def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
     """From `main` to its exit code."""
-    prune, look, transaction = JobQueue.prune, watched_folder.WatchedFolder._look, job_database._transaction
+    prune, look, transaction = JobHistory.prune, watched_folder.WatchedFolder._look, job_database._transaction
 
-    async def noted_prune(queue: JobQueue) -> int:
+    async def noted_prune(history: JobHistory) -> int:
         world.prunings.append(world.loop.now)
-        return await prune(queue)
+        return await prune(history)
 
     async def noted_look(folder: watched_folder.WatchedFolder, events: Any) -> float:
         if not folder.polling:
@@ -53,7 +53,7 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
 
     for name, stand_in in in_place_of_processes(world.workers).items():
         patches.enter_context(patch.object(worker_process, name, stand_in))
-    patches.enter_context(patch.object(JobQueue, "prune", noted_prune))
+    patches.enter_context(patch.object(JobHistory, "prune", noted_prune))
     patches.enter_context(patch.object(watched_folder.WatchedFolder, "_look", noted_look))
     patches.enter_context(patch.object(job_database, "_transaction", full_disk))
     patches.enter_context(patch.object(wakefulness.Wakefulness, "_start", start_holder))

@@ -56,6 +56,23 @@ async def test_what_is_refused_was_described(daemon: RunningApi, method: str, pa
     assert str(answer.status_code) in operations[here][method.lower()]["responses"]
 
 
+async def test_a_request_may_have_a_name_that_makes_it_one_job_and_a_bad_one_is_refused(daemon: RunningApi) -> None:
+    submit = (await described(daemon))["paths"]["/v1/jobs"]["post"]
+    (header,) = [one for one in submit["parameters"] if one["in"] == "header"]
+    assert (header["name"], header["required"]) == ("idempotency-key", False)
+    for bad in ("", "a b", "k" * 256):
+        answer = await daemon.client.post("/v1/jobs", json={"path": "/a"}, headers={"Idempotency-Key": bad})
+        assert (answer.status_code, daemon.desk.asked) == (422, [])
+    answer = await daemon.client.post("/v1/jobs", json={"path": "/a"}, headers={"Idempotency-Key": "k" * 255})
+    assert answer.status_code == 201
+
+
+async def test_forgetting_and_checking_are_described(daemon: RunningApi) -> None:
+    paths = (await described(daemon))["paths"]
+    assert {"204", "404", "409"} <= set(paths["/v1/jobs/{job_id}"]["delete"]["responses"])
+    assert "/v1/check" in paths and "CheckView" in str(paths["/v1/check"]["post"]["responses"]["200"])
+
+
 async def test_a_transcript_and_events_are_described_with_their_types(daemon: RunningApi) -> None:
     paths = (await described(daemon))["paths"]
     transcript = paths["/v1/jobs/{job_id}/transcript"]["get"]["responses"]["200"]["content"]

@@ -29,7 +29,7 @@ from ipc.events import Event, JobChanged, WorkerChanged
 from ipc.status_views import LastDeath, WorkerView
 from ipc.transcript import EnginesUsed, Transcript
 from ipc.worker_messages import Role
-from supervisor.front_desk import Refused
+from supervisor.refused import Refused
 
 
 @pytest.fixture(autouse=True)
@@ -149,10 +149,10 @@ async def test_a_refused_file_is_told_and_the_others_go_on(
 ) -> None:
     take = api.desk.submit
 
-    async def picky(wanted: SubmitFile) -> JobView:
+    async def picky(wanted: SubmitFile, key: str | None = None) -> JobView:
         if "gone" in wanted.path:
             raise Refused(400, "no_such_file", "there is no such file", "look for it")
-        return await take(wanted)
+        return await take(wanted, key)
 
     monkeypatch.setattr(api.desk, "submit", picky)
     code, out, err = await typed("submit", "/gone.wav", "/\udcff.wav", "/here.wav", "--json")

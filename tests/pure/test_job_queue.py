@@ -304,9 +304,9 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     await queue.move(old.id, "done", outputs=outputs)
     for n in range(1, 8):
         await queue.move(n, "cancelled")
-    assert await queue.prune() == 0
+    assert await queue.history.prune() == 0
     clock.now += 11 * DAY
-    assert await queue.prune() == 8
+    assert await queue.history.prune() == 8
     assert [job.id for job in await queue.list()] == [waiting.id]
     assert await queue.segments(old.id) == []
     assert await queue.add_from_watch("/w/b.mp3", OPTIONS, identity(5, sha256="aa")) is None

@@ -104,7 +104,7 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
     await queue.list(status="done")
     await queue.jobs_to_upgrade()
     await queue.move(job.id, "failed", outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    await queue.prune()
+    await queue.history.prune()
     await queue._database.read(lambda connection: connection.set_trace_callback(None))
 
     questions = [sql for sql in asked if sql.lstrip().startswith(("SELECT", "UPDATE", "DELETE"))]
@@ -152,7 +152,7 @@ async def test_counts_stay_right_whatever_jobs_do(tmp_path_factory: pytest.TempP
                 for to in sorted(ALLOWED_MOVES[jobs[job_id]])[:1]:
                     jobs[job_id] = (await queue.move(job_id, to)).status
             case _:
-                await queue.prune()
+                await queue.history.prune()
         kept = {job.id: job.status for job in await queue.list(limit=100)}
         assert kept.items() <= jobs.items()
         jobs = kept

@@ -86,7 +86,7 @@ async def test_a_start_with_a_wrong_clock_forgets_nothing(tmp_path: Path, wrong:
         clocks.wall, clocks.steady = now, 5.0
         queue = await opened(tmp_path, clocks, days)
         await finished(queue, 1)
-        assert await queue.prune() == 0
+        assert await queue.history.prune() == 0
         await close(queue)
 
 
@@ -98,10 +98,10 @@ async def test_a_clock_that_is_set_while_the_daemon_runs_forgets_nothing(tmp_pat
         clocks.wall = now
         clocks.steady += 60
         await finished(queue, 1)
-        assert await queue.prune() == 0
+        assert await queue.history.prune() == 0
     await close(queue)
     queue = await opened(tmp_path, clocks)
-    assert await queue.prune() == 0
+    assert await queue.history.prune() == 0
     await close(queue)
 
 
@@ -115,7 +115,7 @@ async def test_a_hundred_starts_with_any_clock_forget_nothing(tmp_path: Path) ->
         queue = await opened(tmp_path, clocks)
         clocks.steady += luck.uniform(0, 60)
         clocks.wall += luck.uniform(-DAY, DAY)
-        assert await queue.prune() == 0
+        assert await queue.history.prune() == 0
         await close(queue)
 
 
@@ -132,7 +132,7 @@ async def test_after_its_days_a_job_is_forgotten_also_when_the_clock_was_wrong_o
     forgotten = 0
     for _ in range(4 * 11):
         clocks.pass_by(DAY / 4)
-        forgotten += await queue.prune()
+        forgotten += await queue.history.prune()
     assert forgotten == 2
     await close(queue)
 
@@ -146,11 +146,11 @@ async def test_a_machine_that_is_off_by_night_forgets_in_time(tmp_path: Path) ->
         assert days < 30
         days += 1
         clocks.pass_by(DAY / 3)
-        await queue.prune()
+        await queue.history.prune()
         await close(queue)
         clocks.wall, clocks.steady = clocks.wall + DAY * 2 / 3, 10.0
         queue = await opened(tmp_path, clocks, 28.0)
-        await queue.prune()
+        await queue.history.prune()
     assert days in (28, 29)
     await close(queue)
 
@@ -161,11 +161,11 @@ async def test_a_job_that_something_is_still_to_follow_is_never_forgotten(tmp_pa
     queue.aftermath = AHookFollows()
     await finished(queue, 2)
     clocks.pass_by(1000 * DAY)
-    assert await queue.prune() == 0
+    assert await queue.history.prune() == 0
     owed = await queue.errands.first("hook", skip=())
     assert owed is not None
     await queue.errands.strike(owed)
-    assert await queue.prune() == 1
+    assert await queue.history.prune() == 1
     await close(queue)
 
 

@@ -1,0 +1,100 @@
+"""What the tables say of each other: one look each, in a transaction that mends what it finds if it is asked to.
+
+Runs in: supervisor.
+"""
+
+import sqlite3
+from typing import Protocol
+
+from ipc.status_views import Irregularity
+
+
+class Look(Protocol):
+    """Needs a transaction around it."""
+
+    def __call__(self, connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]: ...
+
+
+def _counts(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
+    """How many jobs are in each state is kept beside them, for it is asked often."""
+    rows = connection.execute(
+        """SELECT status, jobs, (SELECT count(*) FROM jobs WHERE jobs.status = job_counts.status) AS counted
+        FROM job_counts"""
+    ).fetchall()
+    wrong = [row for row in rows if row["jobs"] != row["counted"]]
+    if repair:
+        connection.executemany(
+            "UPDATE job_counts SET jobs = ? WHERE status = ?", [(row["counted"], row["status"]) for row in wrong]
+        )
+    return [
+        _found("counts", f"{row['jobs']} jobs are said to be {row['status']}, and {row['counted']} are", repair)
+        for row in wrong
+    ]
+
+
+def _orphans(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
+    """Rows of jobs that are not there: only another program than stenod can have left them."""
+    found = []
+    for check, table, what, besides in (
+        ("segments", "segments", "pieces of text", ""),
+        ("follow_ups", "errands", "follow-ups", ""),
+        ("reserved_names", "output_files", "reserved names", "sha256 IS NULL AND "),
+    ):
+        of_nobody = f"{besides}job_id NOT IN (SELECT id FROM jobs)"
+        (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {of_nobody}").fetchone()
+        if count and repair:
+            connection.execute(f"DELETE FROM {table} WHERE {of_nobody}")
+        if count:
+            found.append(_found(check, f"{count} {what} belong to jobs that are not there", repair))
+    return found
+
+
+def _follow_ups(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
+    """A hook or a move that is owed for a job which is not over."""
+    too_early = "job_id IN (SELECT id FROM jobs WHERE status NOT IN ('done', 'failed', 'cancelled'))"
+    (count,) = connection.execute(f"SELECT count(*) FROM errands WHERE {too_early}").fetchone()
+    if count and repair:
+        connection.execute(f"DELETE FROM errands WHERE {too_early}")
+    return [_found("follow_ups", f"{count} follow-ups are owed for jobs that are not over", repair)] if count else []
+
+
+def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
+    """A job that is over and has no age is never forgotten, one that is not over and has one too early."""
+    over = "status IN ('done', 'failed', 'cancelled')"
+    wrong = f"({over}) <> (finished_age IS NOT NULL) OR finished_age > ?"
+    (count,) = connection.execute(f"SELECT count(*) FROM jobs WHERE {wrong}", (age,)).fetchone()
+    if count and repair:
+        connection.execute(
+            f"UPDATE jobs SET finished_age = CASE WHEN {over} THEN ? END WHERE {wrong}",
+            (age, age),
+        )
+    return [_found("ages", f"of {count} jobs it is not known for how long they are over", repair)] if count else []
+
+
+def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
+    """A recording that a watched folder brought and that is not among what was seen would be taken once more."""
+    unseen = """watch IS NOT NULL AND json_extract(identity, '$.sha256') IS NOT NULL
+        AND json_extract(identity, '$.sha256') NOT IN (SELECT sha256 FROM seen_files)"""
+    rows = connection.execute(f"SELECT id, coalesce(taken_from, path) AS path FROM jobs WHERE {unseen}").fetchall()
+    if repair:
+        connection.execute(
+            f"""INSERT OR IGNORE INTO seen_files (path, sha256, inode, size, mtime_ns, job_id)
+            SELECT coalesce(taken_from, path), json_extract(identity, '$.sha256'),
+                CAST(json_extract(identity, '$.inode') AS TEXT), json_extract(identity, '$.size'),
+                json_extract(identity, '$.mtime_ns'), id
+            FROM jobs WHERE {unseen}"""
+        )
+    return [
+        _found(
+            "seen_files", f"{row['path']} became job {row['id']} and is not among what was seen", repair, row["id"]
+        )
+        for row in rows
+    ]
+
+
+LOOKS: tuple[Look, ...] = (_counts, _orphans, _follow_ups, _ages, _seen)
+
+
+def _found(check: str, what: str, repaired: bool, job: int | None = None) -> Irregularity:
+    remedy = "" if repaired else "`steno check --repair`"
+    return Irregularity(check=check, state="broken", what=what, job=job, repaired=repaired, remedy=remedy)
