@@ -33,12 +33,13 @@ _HEADERS = rb"""
  |(?P<asf>     \x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c)
  |(?P<flv>     FLV\x01[\x01\x04\x05]\x00\x00\x00\x09\x00\x00\x00\x00)
  |(?P<amr>     \#!AMR(?:-WB)?\n)
+ |(?P<mpegts>  G@\x00.\x00\x00\xb0[\x0d-\xff]..[\xc1\xc3-\xff]\x00\x00)
  |(?P<id3>     ID3[\x02\x03\x04]\x00[\x00\x10\x20\x40\x80\xc0][\x00-\x7f]{4})
 """
 _OGG_PAGE = rb"|(?P<ogg>OggS\x00(?P<flags>[\x00-\x07])(?P<granule>.{8}))"
 
 _HEADER: Final = re.compile((_HEADERS + _OGG_PAGE).replace(b"\n", b""), re.DOTALL | re.VERBOSE)
-_FIRST_LETTERS = (*rb"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty".split(), b"\x1aE\xdf", b"0&\xb2")
+_FIRST_LETTERS = (*rb"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty".split(), b"\x1aE\xdf", b"0&\xb2", b"G@\0")
 """What every header begins with (an MP4 file: at its fifth byte)."""
 _TABLES = tuple(
     bytes(
@@ -158,6 +159,18 @@ def counted_seconds(head: bytes) -> float | None:
                 return None
             frames = int.from_bytes(head[at + count_at : at + count_at + 4], "big")
             return frames * (1152 if version == 3 else 576) / rate if frames else None
+    return None
+
+
+def first_frames(window: bytes) -> int | None:
+    """Where frames of AAC or MPEG audio begin that follow each other, without a header before them."""
+    at = window.find(b"\xff")
+    while at >= 0:
+        if _adts_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW or (
+            _mp3_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW
+        ):
+            return at
+        at = window.find(b"\xff", at + 1)
     return None
 
 

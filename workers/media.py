@@ -18,6 +18,7 @@ from workers.pcm_writer import PcmWriter, pcm_writer
 from workers.recording_account import Account
 from workers.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.recording_file import Recording, open_recording, refuse_changed, refuse_unreadable
+from workers.size_fields import LEAST_ZERO_BYTES
 from workers.track_trials import take_track
 from workers.want_of_memory import is_want_of_memory
 
@@ -95,7 +96,10 @@ def _read(
             account.bytes_unread += behind - at
         except OSError as error:
             refuse_unreadable(name, error)
-        at = next_start(file, max(behind, at + 1), decoder.alive)
+        behind = max(behind, at + 1)
+        at = next_start(file, behind, decoder.alive)
+        if at - behind >= LEAST_ZERO_BYTES:
+            account.zero_bytes += at - behind
     if writer.seconds == 0:
         raise first_refusal or EngineRefusal(
             "damaged",

@@ -12,6 +12,7 @@ from workers.header_marks import (
     FRAMES_HEAD,
     LONGEST_MARK,
     Kind,
+    first_frames,
     frames_at,
     headers_in,
     kind_at,
@@ -94,16 +95,24 @@ def _behind_zeros(file: Recording, at: int, alive: Alive) -> int:
 
 
 def next_header(file: Recording, at: int, alive: Alive, within: int | None = None) -> int:
-    """Where the next header that is surely known stands, from `at` on; the file's size where there is none."""
-    limit = file.size if within is None else min(at + within, file.size)
+    """Where the next header that is surely known stands, from `at` on; the file's size where there is none.
+
+    `within` so many bytes, frames without a header count as one.
+    """
+    limit, otherwise = file.size, file.size
+    if within is not None:
+        limit = min(at + within, file.size)
+        frames = first_frames(file.read_at(at, within))
+        if frames is not None:
+            limit = otherwise = at + frames
     while at < limit:
         alive()
         at = start_of_data(file, at, file.size, alive)
         for found in headers_in(file.read_at(at, BLOCK_BYTES + LONGEST_MARK)):
             if found["ogg"] is None or found["flags"][0] & FIRST_PAGE:
-                return at + found.start()
+                return min(at + found.start(), otherwise)
         at += BLOCK_BYTES
-    return file.size
+    return otherwise
 
 
 def _behind_tags(file: Recording, at: int) -> int:

@@ -172,6 +172,8 @@ class RecordingView:
                     return at
             elif self._kind == "ogg" and not self._sound_begun:
                 continue  # FLAC in Ogg has its own header in the first page
+            elif kind == "mpegts" == self._kind:
+                continue  # every broadcast says again and again what it consists of
             elif found["id3"] is None or self._kind not in NOT_ENDED_BY_TAGS:
                 return at
         return None

@@ -185,17 +185,23 @@ def _aiff(file: Recording, start: int) -> Samples | None:
         claimed_bytes=None if unknown else size - 8,
         bytes_a_second=rate * block,
         block_bytes=block,
-        header=lambda size: before[:-12] + min(size + 8, NO_SIZE - 1).to_bytes(4, "big") + bytes(8),
+        header=lambda size: _aiff_header(before, size),
         chunk_end=aiff_chunk_end,
         most_bytes=AIFF_MOST_BYTES // block * block,
     )
+
+
+def _aiff_header(before: bytes, size: int) -> bytes:
+    """With both sizes right: FFmpeg looks for more chunks where the outer one says so."""
+    outer = min(len(before) - 8 + size, NO_SIZE - 1).to_bytes(4, "big")
+    return before[:4] + outer + before[8:-12] + min(size + 8, NO_SIZE - 1).to_bytes(4, "big") + bytes(8)
 
 
 def _caf(file: Recording, start: int) -> Samples | None:
     chunks = _chunks(file, start, start + 8, b"data", caf_chunk_end)
     if chunks is None or b"desc" not in chunks.before:
         return None
-    rate, block, frames = struct.unpack(">d12xII", chunks.before[b"desc"][12:40])[0:3]
+    rate, block, frames = struct.unpack(">d8xII", chunks.before[b"desc"][12:36])
     (size,) = struct.unpack(">q", chunks.sound[4:12])
     if not block or not frames or not 0 < rate < HIGHEST_RATE:
         return None  # its packets differ in length: their table is needed

@@ -93,6 +93,9 @@ def _extent(
     if zeros < max(LEAST_ZERO_BYTES, LEAST_ZERO_SECONDS * rate):
         zeros = 0
     shown = sound_end - zeros - begin
+    claimed = None if claimed_end is None else claimed_end - begin
+    if zeros and claimed_end is not None and sound_end <= claimed_end:
+        claimed = shown  # the rest of what it claims is padding
     return Extent(
         kind=samples.kind,
         start=begin,
@@ -102,7 +105,7 @@ def _extent(
         most_bytes=samples.most_bytes,
         scan_from=None if claimed_end is not None and sound_end <= claimed_end else claimed_end or begin,
         claimed_end=claimed_end,
-        claimed_seconds=None if claimed_end is None or not samples.is_exact else (claimed_end - begin) / rate,
+        claimed_seconds=None if claimed is None or not samples.is_exact else claimed / rate,
         sound_seconds=shown / rate if samples.is_exact else None,
         read_on=claimed_end is not None and sound_end > claimed_end,
         zero_bytes=zeros + behind if zeros + behind >= LEAST_ZERO_BYTES else 0,

@@ -33,6 +33,8 @@ def start_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
     while start < end:
         alive()
         start = min(_end_of_hole(file, start), end)
+        if start == end:
+            return end
         block = file.read_at(start, min(BLOCK_BYTES, end - start))
         if not block:
             return end
@@ -46,9 +48,9 @@ def _end_of_hole(file: Recording, offset: int) -> int:
     """Where data begins in a sparse file, as far as its disk tells."""
     try:
         return os.lseek(file.fileno(), offset, os.SEEK_DATA)
-    except OSError:
-        # Nothing but a hole behind (ENXIO), or a disk that does not tell: reading will.
-        return offset
+    except OSError as error:
+        # ENXIO: nothing but a hole follows. A disk that does not tell: reading will.
+        return file.size if error.errno == errno.ENXIO else offset
 
 
 def _is_hole(file: Recording, start: int, end: int) -> bool:
