@@ -36,14 +36,15 @@ class Box:
 
 def mp4_extent(file: Recording, start: int, alive: Alive) -> Extent:
     """An MP4 or MOV file. One whose size fields hide its index is shown with others."""
-    index, last, behind, end = None, None, False, start
+    index, media, behind, end = None, None, False, start
     for box in _boxes(file, start):
         alive()
         if box.name == b"ftyp" and behind:
             break  # another file begins
         index = box if box.name == b"moov" else index
         behind = behind or box.name in (b"moov", b"mdat", b"moof")
-        last, end = box, box.end
+        media = box if box.name == b"mdat" else media
+        end = box.end
     whole = Extent(
         kind="mp4",
         start=start,
@@ -53,9 +54,9 @@ def mp4_extent(file: Recording, start: int, alive: Alive) -> Extent:
     )
     if end == start:
         return replace(whole, sound_end=file.size, end=file.size)
-    if index is not None or last is None or last.name != b"mdat":
+    if index is not None or media is None:
         return whole
-    return _with_its_index(file, start, last, whole, alive)
+    return _with_its_index(file, start, media, whole, alive)
 
 
 def _boxes(file: Recording, at: int) -> Iterator[Box]:
