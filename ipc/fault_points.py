@@ -69,6 +69,7 @@ SupervisorPoint = Literal[
     "names_promised",
     "file_begun",
     "file_synced",
+    "file_swapped",
     "file_named",
     "files_written",
     "spool_cleared",

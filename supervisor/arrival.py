@@ -32,6 +32,10 @@ class Arrival:
     """The watched folder."""
     treatment: str | None = None
     """How its folder treats recordings; None: like any."""
+    target: str | None = None
+    """Where it really is, as in Job; None: as `path` says."""
+    home: str | None = None
+    """The folder of `path`, the same way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ from supervisor.queue_care import QueueCare
 from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
-from supervisor.result_files import OutputRefused, remove_leftovers
+from supervisor.result_writer import ResultWriter
 from supervisor.self_examination import SelfExamination
 from supervisor.spawner import Spawner
 from supervisor.upgrades import Upgrades
@@ -292,8 +292,6 @@ class Daemon:
             with contextlib.suppress(NoSuchJob, ValueError):
                 job = await queue.get(int(folder.name))
             if job is not None:
-                for home in {Path(written.path).parent for written in job.outputs.values()}:
-                    with contextlib.suppress(OutputRefused):
-                        await asyncio.to_thread(remove_leftovers, home, job.id)
+                await ResultWriter(queue).sweep(job)
             if job is None or job.is_finished:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from ipc.api_messages import JobError
 from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Phase, Progress, RequestFailed
 from supervisor.death import Death
 from supervisor.job import FileIdentity, Job
+from supervisor.job_places import recording_of
 from supervisor.setbacks import JobFailed, JobMustWait
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -50,14 +51,14 @@ async def decode(
 
     Raises JobFailed, JobMustWait, DecoderCrashed, and what the keeper raises.
     """
+    recording = recording_of(job)
     request = Decode(
         request_id=0,
-        path=job.path,
+        path=str(recording.path),
         pcm_path=str(pcm),
         longest_seconds=settings.media.longest_hours * 3600.0,
         expected=_expected(job.identity),
-        # Whoever may write to a watched folder may put a link there; a path that was handed over is its owner's.
-        beneath=job.watch if job.watch is not None and Path(job.path).is_relative_to(job.watch) else None,
+        beneath=None if recording.beneath is None else str(recording.beneath),
         disk_seconds=settings.watching.unreachable_seconds,
     )
     decoded = AudioDecoded(request_id=0, seconds=0.0)

@@ -129,7 +129,7 @@ class ErrandRows:
                 _follow(connection, int(job_id), job, new, identity)
             connection.execute("UPDATE output_files SET recording = ? WHERE recording = ?", (new, job.path))
             connection.execute("DELETE FROM errands WHERE id = ?", (errand.id,))
-            moved = {} if new == job.path else {"path": new, "taken_from": job.first_path}
+            moved = {} if new == job.path else {"path": new, "taken_from": job.first_path, "target": None}
             return update_job(connection, job.id, {**moved, "identity": identity})
 
         return await self._database.write(work)
@@ -148,4 +148,5 @@ def _follow(connection: sqlite3.Connection, job_id: int, moved: Job, new: str, i
         and other.path == moved.path
         and other.identity.looks_like(moved.identity)
     ):
-        update_job(connection, job_id, {"path": new, "taken_from": other.first_path, "identity": identity})
+        followed = {"path": new, "taken_from": other.first_path, "target": None, "identity": identity}
+        update_job(connection, job_id, followed)

@@ -23,9 +23,11 @@ from supervisor.hook_call import hook_call
 from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_database import JobQueueBroken
+from supervisor.job_places import place_of, recording_of
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.source_mover import MovePutOff, move_recording
+from supervisor.temporary_names import TemporaryNames
 
 log = structlog.get_logger()
 
@@ -151,8 +153,9 @@ class Errands:
             return await self._move(errand, job, folder, later)
 
     async def _move(self, errand: Errand, job: Job, folder: Path, later: Again) -> Again | None:
-        source = Path(job.path)
-        moving = on_disk(lambda: move_recording(source, job.identity, folder, job.id, self._stopping.is_set))
+        source, target = recording_of(job), place_of(job, folder)
+        names = TemporaryNames(self._queue.installation, job.id)
+        moving = on_disk(lambda: move_recording(source, job.identity, target, names, self._stopping.is_set))
         # Seen by somebody, also when we stop and nobody waits any more.
         moving.add_done_callback(lambda over: over.cancelled() or over.exception())
         try:
@@ -180,7 +183,7 @@ class Errands:
             log.info("recording_not_moved", job=job.id, path=job.path, why="it changed or is gone")
             return None
         job = await self._queue.errands.recording_moved(errand, moved.path, moved.identity)
-        log.info("recording_moved", job=job.id, path=str(source), to=job.path)
+        log.info("recording_moved", job=job.id, path=str(source.path), to=job.path)
         self._board.tell(job)
         return None
 

@@ -9,11 +9,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
+from supervisor.held_folder import HeldFolder, Place, held
 from supervisor.job import FileIdentity
+
+ROOT = Path("/")
 
 SF_DATALESS = 0x40000000
 """macOS: the content is in the cloud. Reading it blocks uncancellably (https://developer.apple.com/documentation/
@@ -32,20 +35,56 @@ class FileRefused(Exception):
         self.hint = hint
 
 
-def look_at(path: Path) -> FileIdentity:
-    """Everything but the hash; opens the file and reads nothing of it. Raises FileRefused."""
-    with _opened(path) as file:
-        return _identity(os.fstat(file.fileno()))
+def look_at(path: Path, beneath: Path | None = None) -> FileIdentity:
+    """Everything but the hash; opens the file and reads nothing of it. Raises FileRefused.
+
+    `beneath` is a folder above it from which on no step of the path may be a link; None: only the name itself.
+    """
+    with _folder_of(path, beneath) as folder:
+        return identity_in(folder, path.name)
 
 
-def read_identity(path: Path) -> FileIdentity:
+def read_identity(path: Path, beneath: Path | None = None) -> FileIdentity:
     """With the hash of the whole content. Raises FileRefused, `changed_while_read` if it did not hold still."""
-    with _opened(path) as file:
+    with _folder_of(path, beneath) as folder:
+        return identity_in(folder, path.name, content=True)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What the path of a recording led to when it was handed over: no link in it is followed again."""
+
+    target: str
+    """The recording itself, absolute, without a link."""
+    home: str
+    """The folder that the path is in, the same way: the results go there, under the path's own name."""
+    identity: FileIdentity
+
+
+def follow(path: Path) -> HandedOver:
+    """Follows the links in a path, once, and looks at what is there. Raises FileRefused."""
+    _refuse_bad_name(path)
+    try:
+        target = Path(os.path.realpath(path, strict=True))
+        home = os.path.realpath(path.parent, strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileRefused("is_a_symlink", f"{path} leads in a circle", "hand over a file") from error
+        raise _refusal(path, error) from error
+    return HandedOver(str(target), home, look_at(target, ROOT))
+
+
+def identity_in(folder: HeldFolder, name: str, *, content: bool = False) -> FileIdentity:
+    """The same of a name in an open folder, with the hash where `content` is wanted. Raises FileRefused."""
+    path = folder.path / name
+    with _opened_in(folder, path) as file:
         before = _identity(os.fstat(file.fileno()))
+        if not content:
+            return before
         try:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             after = _identity(os.fstat(file.fileno()))
-            named = _identity(path.lstat())
+            named = _identity(folder.facts(name))
         except OSError as error:
             raise _refusal(path, error) from error
     if not before == after == named:
@@ -56,14 +95,23 @@ def read_identity(path: Path) -> FileIdentity:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[FileIO]:
-    """The file, open for reading: surely regular, surely not through a link at its last name."""
+def _folder_of(path: Path, beneath: Path | None) -> Iterator[HeldFolder]:
     _refuse_bad_name(path)
+    try:
+        with held(Place(path, beneath).folder) as folder:
+            yield folder
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+@contextmanager
+def _opened_in(folder: HeldFolder, path: Path) -> Iterator[FileIO]:
+    """The file, open for reading: surely regular, surely not through a link at its own name."""
     try:
         # Looking first spares us opening a device, which may do something by being opened; the second look is at the
         # open file itself and cannot be fooled by a swap in between.
-        _refuse_unless_regular(path, path.lstat())
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        _refuse_unless_regular(path, folder.facts(path.name))
+        descriptor = folder.open(path.name)
     except OSError as error:
         raise _refusal(path, error) from error
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -90,7 +138,7 @@ def _refuse_bad_name(path: Path) -> None:
 
 def _refuse_unless_regular(path: Path, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
+        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "`steno submit` follows links")
     if stat.S_ISDIR(found.st_mode):
         raise FileRefused("is_a_directory", f"{path} is a folder", "hand over the files in it, or watch it")
     if not stat.S_ISREG(found.st_mode):
@@ -106,7 +154,11 @@ def _refusal(path: Path, error: OSError) -> FileRefused:
         case errno.ENOENT | errno.ENOTDIR:
             return FileRefused("not_found", f"{path} does not exist", "check the path")
         case errno.ELOOP:
-            return FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
+            return FileRefused(
+                "is_a_symlink",
+                f"{path} is or lies behind a symbolic link that was not there when it was taken",
+                "see who made it; `steno submit` follows links",
+            )
         case errno.ENAMETOOLONG:
             return FileRefused("bad_name", f"{path} is longer than the file system allows", "check the path")
         case errno.EACCES:

@@ -20,7 +20,7 @@ from ipc.worker_messages import Role
 from supervisor.canary import Canary
 from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.event_bus import EventBus
-from supervisor.file_identity import FileRefused, look_at
+from supervisor.file_identity import FileRefused, follow
 from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
@@ -92,8 +92,10 @@ class FrontDesk:
         try:
             if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
                 return self._board.view(before)
-            identity = await asyncio.to_thread(look_at, Path(wanted.path))
-            job = await self._queue.add(wanted.path, wanted.options, identity, request)
+            found = await asyncio.to_thread(follow, Path(wanted.path))
+            job = await self._queue.add(
+                wanted.path, wanted.options, found.identity, request, target=found.target, home=found.home
+            )
             reached("job_stored")
         except FileRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no

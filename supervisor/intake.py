@@ -41,7 +41,7 @@ class Intake:
         A job whose recording was renamed or moved to here goes on with it. Raises FileRefused, QueueFull and
         JobQueueBroken.
         """
-        identity = await on_disk(lambda: read_identity(path))
+        identity = await on_disk(lambda: read_identity(path, entry.path))
         arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
         verdict, job = await self._queue.seen.take_in(arrival, await self._strays(path, identity))
         match verdict.fate:

@@ -50,6 +50,8 @@ class WrittenFile:
     path: str
     sha256: str | None
     """None: the name is reserved, the file not yet written."""
+    promised: str | None = None
+    """The sha256 of what is about to be written there, so that it is known again after a kill in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Job:
     """Of that request: the same key on another one is a mistake."""
     finished_age: float | None = None
     """How old the queue was when it was over, in seconds; None: it is not over."""
+    target: str | None = None
+    """Where the recording really was when it was handed over: `path` with every link in it followed, once. None: a
+    watched folder brought it."""
+    home: str | None = None
+    """The same for the folder that `path` is in: the results go there."""
 
     @property
     def first_path(self) -> str:

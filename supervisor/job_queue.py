@@ -32,6 +32,7 @@ from supervisor.job_rows import (
     fetch_job,
     forgive_job,
     insert_job,
+    installation_of,
     job_from,
     requeue_orphans,
     update_job,
@@ -72,6 +73,8 @@ class JobQueue:
         self.copies = SegmentCopies(database)
         self.distrusted = database.distrusted
         """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
+        self.installation = ""
+        """Made once for this queue, at random; our unfinished files are named after it."""
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -104,15 +107,25 @@ class JobQueue:
     # --- in and out --------------------------------------------------------------------------------------------
 
     async def add(
-        self, path: str, options: JobOptions, identity: FileIdentity, request: NamedRequest | None = None
+        self,
+        path: str,
+        options: JobOptions,
+        identity: FileIdentity,
+        request: NamedRequest | None = None,
+        *,
+        target: str | None = None,
+        home: str | None = None,
     ) -> Job:
-        """A new job behind all others, or that which this request became before. Raises QueueFull, KeyUsedBefore."""
+        """A new job behind all others, or that which this request became before; `target` and `home` as in Job.
+
+        Raises QueueFull, KeyUsedBefore.
+        """
 
         def work(connection: sqlite3.Connection) -> Job:
             if request is not None and (before := job_asked_for(connection, request)) is not None:
                 return before
             line_rows.refuse_when_full(connection, self._settings.most_waiting)
-            job = insert_job(connection, path, options, identity, self._now())
+            job = insert_job(connection, path, options, identity, self._now(), target=target, home=home)
             if request is not None:
                 note_request(connection, job.id, request)
             return job

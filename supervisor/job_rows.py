@@ -3,6 +3,7 @@
 Runs in: supervisor.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
@@ -42,9 +43,15 @@ class JobChanges(TypedDict, total=False):
     transcribed_by: str | None
     aligned_by: str | None
     taken_from: str | None
+    target: str | None
+    home: str | None
     recording: RecordingFacts | None
     crashed_at_seconds: float | None
     daemon_deaths: int
+
+
+PROMISES_KEPT = 16
+"""For one name: so many tries in a row may each have been about to write something else."""
 
 
 class NoSuchJob(Exception):
@@ -117,14 +124,23 @@ def insert_job(
     identity: FileIdentity,
     created_at: float,
     watch: str | None = None,
+    target: str | None = None,
+    home: str | None = None,
 ) -> Job:
     """A new waiting job, behind all others."""
+    wishes, known = options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity)
     added = connection.execute(
-        "INSERT INTO jobs (path, options, status, identity, created_at, watch) VALUES (?, ?, 'waiting', ?, ?, ?)",
-        (path, options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity), created_at, watch),
+        """INSERT INTO jobs (path, options, status, identity, created_at, watch, target, home)
+        VALUES (?, ?, 'waiting', ?, ?, ?, ?, ?)""",
+        (path, wishes, known, created_at, watch, target, home),
     )
     assert added.lastrowid is not None
-    return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch)
+    return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch, target=target, home=home)
+
+
+def installation_of(connection: sqlite3.Connection) -> str:
+    """The random name that this queue was given when it was made."""
+    return str(connection.execute("SELECT value FROM facts WHERE name = 'installation'").fetchone()[0])
 
 
 def requeue_orphans(connection: sqlite3.Connection) -> int:
@@ -176,16 +192,27 @@ def update_job(connection: sqlite3.Connection, job_id: int, fields: Mapping[str,
 
 
 def _remember_outputs(connection: sqlite3.Connection, job: Job) -> None:
+    # Names that the job gave up for others are free again.
+    kept = json.dumps([written.path for written in job.outputs.values()])
+    connection.execute(
+        """DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL
+        AND path NOT IN (SELECT value FROM json_each(?))""",
+        (job.id, kept),
+    )
     # A name that is reserved anew for the same recording keeps its old hash: until it is replaced, the file there is
-    # what that hash says, and still ours.
+    # what that hash says, and still ours. So is what each try was about to write, until one is known to have done it.
     connection.executemany(
-        """
-        INSERT INTO output_files (path, recording, job_id, sha256) VALUES (?, ?, ?, ?)
+        f"""
+        INSERT INTO output_files (path, recording, job_id, sha256, promised) VALUES (?, ?, ?, ?, ?)
         ON CONFLICT (path) DO UPDATE SET
             sha256 = CASE recording WHEN excluded.recording THEN coalesce(excluded.sha256, sha256)
                      ELSE excluded.sha256 END,
+            promised = CASE WHEN recording = excluded.recording AND excluded.sha256 IS NULL
+                       THEN substr(trim(coalesce(promised, '') || ' ' || coalesce(excluded.promised, '')),
+                                   -{PROMISES_KEPT * 65 - 1})
+                       ELSE excluded.promised END,
             recording = excluded.recording,
             job_id = excluded.job_id
         """,
-        [(written.path, job.path, job.id, written.sha256) for written in job.outputs.values()],
+        [(written.path, job.path, job.id, written.sha256, written.promised) for written in job.outputs.values()],
     )

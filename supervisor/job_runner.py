@@ -19,6 +19,7 @@ from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
 from supervisor.file_identity import FileRefused, look_at, read_identity
 from supervisor.job import Job
+from supervisor.job_places import recording_of
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import JobWishes, wishes_of
 from supervisor.recording_search import RecordingSearch
@@ -97,7 +98,8 @@ class JobRunner:
 
     async def _upgrade(self, job: Job, step: Step) -> Job:
         try:
-            same = job.identity.looks_like(await asyncio.to_thread(look_at, Path(job.path)))
+            recording = recording_of(job)
+            same = job.identity.looks_like(await asyncio.to_thread(look_at, recording.path, recording.beneath))
         except FileRefused:
             same = False
         if not same and (moved := await self._search.followed(job)) is not None:
@@ -203,12 +205,12 @@ class JobRunner:
 
     async def _same_recording(self, job: Job) -> Job:
         """The job, made fresh if its recording is another than when it was taken."""
-        path, taken = Path(job.path), job.identity
+        recording, taken = recording_of(job), job.identity
         now, gone = None, None
         try:
-            now = await asyncio.to_thread(look_at, path)
+            now = await asyncio.to_thread(look_at, recording.path, recording.beneath)
             if not taken.looks_like(now) and taken.sha256 is not None:
-                now = await asyncio.to_thread(read_identity, path)
+                now = await asyncio.to_thread(read_identity, recording.path, recording.beneath)
         except FileRefused as refused:
             gone = refused
         if now is not None and taken.looks_like(now):

@@ -20,6 +20,13 @@ class OutputLedger:
         question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
         return {row["path"]: row["sha256"] for row in await self._database.rows(question, recording)}
 
+    async def ours(self, recording: str) -> dict[str, frozenset[str]]:
+        """The same, and with it the sha256s of what stenod was about to write there when it was last heard of."""
+        question = """SELECT path, coalesce(sha256, '') || ' ' || coalesce(promised, '') AS sha256s FROM output_files
+            WHERE recording = ? AND (sha256 IS NOT NULL OR promised IS NOT NULL)"""
+        rows = await self._database.rows(question, recording)
+        return {row["path"]: frozenset(row["sha256s"].split()) for row in rows}
+
     async def of_others(self, recording: str, prefix: str) -> dict[str, str | None]:
         """Output paths that begin so and are other recordings' → that recording, or None: chosen, not yet written."""
         rows = await self._database.rows(

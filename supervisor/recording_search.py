@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,9 @@ from supervisor.arrival import RECORDING_GONE, Arrival
 from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.file_identity import FileRefused, look_at, read_identity
 from supervisor.folder_scan import SeenFile
+from supervisor.held_folder import Place, held
 from supervisor.job import FileIdentity, Job
+from supervisor.job_places import recording_of
 from supervisor.job_queue import JobQueue
 from supervisor.watch_entries import options_of, treatment_of
 
@@ -82,7 +85,9 @@ class RecordingSearch:
         # The job's own folder first: of several copies the nearest.
         seen.sort(key=lambda one: str(one[1].path) != job.watch)
         for file, entry in seen:
-            if file.identity.looks_like(known) and (there := await _looked_at(file.path, known)) is not None:
+            if not file.identity.looks_like(known):
+                continue
+            if (there := await _looked_at(Place(Path(file.path), entry.path), known)) is not None:
                 return _arrival(there, file.path, entry)
         if job.watch is None:
             return await _beside(job)
@@ -93,7 +98,9 @@ class RecordingSearch:
                 for file, entry in seen[:MOST_READ]:
                     if await self._queue.seen.is_anothers(file.path, job.id):
                         continue
-                    if (there := await on_disk(lambda path=file.path: _with_content(path, known))) is not None:  # type: ignore[misc]
+                    if (
+                        there := await on_disk(partial(_with_content, Place(Path(file.path), entry.path), known))
+                    ) is not None:
                         return _arrival(there, file.path, entry)
         except (OSError, TimeoutError):
             log.warning("recording_search_given_up", job=job.id, after_seconds=LONGEST_READING_SECONDS)
@@ -112,16 +119,16 @@ async def whereabouts(job: Job, hint: Path | None = None) -> Whereabouts:
 
 
 def _whereabouts(job: Job, hint: Path | None) -> Whereabouts:
-    path, known = Path(job.path), job.identity
+    recording, path, known = recording_of(job), Path(job.path), job.identity
     try:
-        found = look_at(path)
+        found = look_at(recording.path, recording.beneath)
         if hint is not None and _is_respelled(path, hint):
             return "gone"
         if found.looks_like(known) or job.watch is None:
             return "here"
         if found.size != known.size or known.sha256 is None:
             return "gone"
-        return "here" if read_identity(path).sha256 == known.sha256 else "gone"
+        return "here" if read_identity(recording.path, recording.beneath).sha256 == known.sha256 else "gone"
     except FileRefused as refused:
         return "gone" if refused.code in RECORDING_GONE else "unknown"
 
@@ -135,29 +142,39 @@ def _is_respelled(path: Path, hint: Path) -> bool:
 
 async def _beside(job: Job) -> Arrival | None:
     """Where it was handed over it is looked for in its own folder, whatever it is called now."""
-    folder = Path(job.path).parent
+    recording = recording_of(job)
     try:
-        path = await asyncio.wait_for(on_disk(lambda: _by_inode(folder, job.identity)), LONGEST_LOOK_SECONDS)
+        name = await asyncio.wait_for(
+            on_disk(lambda: _by_inode(recording.folder, job.identity)), LONGEST_LOOK_SECONDS
+        )
     except (OSError, TimeoutError):
         return None
-    there = None if path is None else await _looked_at(path, job.identity)
-    return None if there is None or path is None else Arrival(path, there)
+    if name is None:
+        return None
+    target = Place(recording.path.with_name(name), recording.beneath)
+    there = await _looked_at(target, job.identity)
+    if there is None:
+        return None
+    # What was handed over by a link keeps the link's name, and its results with it.
+    by_link = job.target is not None and Path(job.target) != Path(job.home or "") / Path(job.path).name
+    path = job.path if by_link else str(Path(job.path).with_name(name))
+    return Arrival(path, there, target=str(target.path), home=job.home)
 
 
-def _by_inode(folder: Path, known: FileIdentity) -> str | None:
-    with os.scandir(folder) as entries:
+def _by_inode(folder: Place, known: FileIdentity) -> str | None:
+    with held(folder) as opened, os.scandir(opened.descriptor) as entries:
         for entry in entries:
             if entry.inode() == known.inode:
-                return entry.path
+                return entry.name
     return None
 
 
-async def _looked_at(path: str, known: FileIdentity) -> FileIdentity | None:
+async def _looked_at(place: Place, known: FileIdentity) -> FileIdentity | None:
     """What is there now, if that looks like it."""
 
     def look() -> FileIdentity | None:
         try:
-            found = look_at(Path(path))
+            found = look_at(place.path, place.beneath)
         except FileRefused:
             return None
         return replace(found, sha256=known.sha256) if found.looks_like(known) else None
@@ -168,9 +185,9 @@ async def _looked_at(path: str, known: FileIdentity) -> FileIdentity | None:
         return None
 
 
-def _with_content(path: str, known: FileIdentity) -> FileIdentity | None:
+def _with_content(place: Place, known: FileIdentity) -> FileIdentity | None:
     try:
-        found = read_identity(Path(path))
+        found = read_identity(place.path, place.beneath)
     except FileRefused:
         return None
     return found if found.sha256 == known.sha256 else None

@@ -1,22 +1,21 @@
-"""The files of a result: what they are called, and written so that each is whole or not there.
+"""The files of a result: what they are called, and which of those names are free or hold what stenod wrote.
 
 Runs in: supervisor.
 """
 
 import errno
-import fcntl
-import hashlib
 import os
 import stat
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self, assert_never, get_args
+from typing import Self, assert_never
 
 from ipc.api_messages import Format, IfExists
-from ipc.fault_points import reached
-from supervisor.job import Job
+from supervisor.held_folder import HeldFolder, Place, held, make_folder, settled
+from supervisor.job import FileIdentity, Job
+from supervisor.job_places import place_of, results_folder
 from supervisor.result_names import name_of
 
 SUFFIXES_TRIED = 10_000
@@ -28,8 +27,8 @@ class OutputRefused(Exception):
     def __init__(self, code: str, message: str, hint: str) -> None:
         super().__init__(message)
         self.code = code
-        """Stable: `folder_missing`, `folder_not_writable`, `not_a_folder`, `disk_full`, `name_is_a_folder`,
-        `names_exhausted`, `write_failed`."""
+        """Stable: `folder_missing`, `folder_not_writable`, `not_a_folder`, `folder_is_a_link`, `disk_full`,
+        `name_is_a_folder`, `names_exhausted`, `write_failed`."""
         self.message = message
         self.hint = hint
 
@@ -42,6 +41,12 @@ class OutputRefused(Exception):
                     "folder_missing",
                     f"there is no folder {path.parent}",
                     "create it or bring its disk back, then `steno retry` the job",
+                )
+            case errno.ELOOP:
+                return cls(
+                    "folder_is_a_link",
+                    f"{path.parent} is a symbolic link or lies behind one, in a folder that others may write into",
+                    "set `output` to the folder that the link leads to, then `steno retry` the job",
                 )
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 return cls(
@@ -60,103 +65,99 @@ class OutputRefused(Exception):
 def plan(
     job: Job,
     formats: Sequence[Format],
-    folder: Path | None,
+    home: Place,
     if_exists: IfExists,
-    ours: Mapping[str, str],
+    ours: Mapping[str, Collection[str]],
     others: Mapping[str, str | None] = MappingProxyType({}),
     template: str = "{stem}",
 ) -> dict[Format, Path] | None:
     """Where each format goes, in the order to write them: json last, the mark of a whole set. None: nothing to do.
 
-    `folder` None is where the recording was taken; a missing one is created if its parent exists. `ours` is path →
-    sha256 of what was written for this recording before, `others` path → another recording whose file this is as
-    long as that is there, or None: promised to another. Names this job already has are kept. All formats share one
-    stem. Raises OutputRefused.
+    `home` comes from `home_of`. `ours` is path → the sha256s of what was written for this recording before, or was
+    about to be; `others` path → another recording whose file this is as long as that is there, or None: promised to
+    another. Names this job already has are kept while nobody else has put a file there: a name that was chosen is
+    not possessed. All formats share one stem. Raises OutputRefused.
     """
     wanted = sorted(formats, key=lambda format: format == "json")
     if job.outputs:
         stem = Path(next(iter(job.outputs.values())).path).with_suffix("")
-        paths = {format: _named(stem, format) for format in wanted}
-        return {f: path for f, path in paths.items() if f in job.outputs or _may_write(path, if_exists, ours)}
-    home = home_of(job, folder) if folder is None else made(folder)
+        with open_home(place_of(job, stem.parent), stem.name) as folder:
+            paths = {format: stem.with_name(f"{stem.name}.{format}") for format in wanted}
+            # Under `suffix`, too, the name is this job's: what it wrote there itself before a kill is no obstacle.
+            policy = {format: "renew" if format in job.outputs else if_exists for format in wanted}
+            free = {f: path for f, path in paths.items() if _may_write(folder, path, if_exists, policy[f], ours, job)}
+            if if_exists == "skip" or len(free) == len(paths):
+                return free or None
     recordings = {job.path, job.first_path}
-    for attempt in range(1, SUFFIXES_TRIED):
-        name = name_of(template, job, "" if attempt == 1 else f" ({attempt})")
-        paths = {format: home / f"{name}.{format}" for format in wanted}
-        # Whatever the policy: a recording is never overwritten by its own transcript, nor another one's transcript.
-        if any(str(path) in recordings or _is_anothers(path, others) for path in paths.values()):
-            continue
-        free = {format: path for format, path in paths.items() if _may_write(path, if_exists, ours)}
-        if if_exists == "skip":
-            return free or None
-        if len(free) == len(paths):
-            return free
+    with open_home(home, Path(job.first_path).name) as folder:
+        for attempt in range(1, SUFFIXES_TRIED):
+            name = name_of(template, job, "" if attempt == 1 else f" ({attempt})")
+            paths = {format: home.path / f"{name}.{format}" for format in wanted}
+            # Whatever the policy: a recording is never overwritten by its own transcript, nor another's transcript.
+            if any(
+                str(path) in recordings
+                or _is_anothers(path, others)
+                or is_recording(folder.facts_if_there(path.name), job.identity)
+                for path in paths.values()
+            ):
+                continue
+            free = {f: path for f, path in paths.items() if _may_write(folder, path, if_exists, if_exists, ours, job)}
+            if if_exists == "skip":
+                return free or None
+            if len(free) == len(paths):
+                return free
     raise OutputRefused(
-        "names_exhausted", f"{home} holds {SUFFIXES_TRIED} results of {Path(job.path).name}", "clear the folder up"
+        "names_exhausted",
+        f"{home.path} holds {SUFFIXES_TRIED} results of {Path(job.path).name}",
+        "clear the folder up",
     )
 
 
-def home_of(job: Job, folder: Path | None) -> Path:
-    """The folder of the job's results: the one asked for, or where the recording was taken."""
-    return Path(job.first_path).parent if folder is None else folder
+def home_of(job: Job, folder: Path | None) -> Place:
+    """The folder of the job's results: the one asked for, or where the recording was taken. Raises OutputRefused.
 
-
-def write(path: Path, content: Iterable[bytes], job_id: int, *, private: bool = False) -> str:
-    """Replaces or creates the file; when it returns, the content is on the disk. The content's sha256.
-
-    The content comes in blocks, written as they come; whatever its iterator raises leaves the old file.
-
-    A crash at any point leaves the old file or the new one, and at most a temp file that the next write of this job
-    replaces. `private` is for our own folders (0600); elsewhere the umask decides. Raises OutputRefused.
+    One that is asked for and missing is made if its parent exists: with its parents, an unplugged disk's mount point
+    would silently become a folder.
     """
-    sha256 = hashlib.sha256()
-    unfinished = _unfinished(path.parent, job_id, path.suffix.removeprefix("."))
+    place = results_folder(job, folder)
+    return settled(place) if folder is None else made(place)
+
+
+def made(place: Place) -> Place:
+    """The folder, there, and the link followed that its owner made of it. Raises OutputRefused."""
     try:
-        unfinished.unlink(missing_ok=True)
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(unfinished, flags, 0o600 if private else 0o666), "wb") as file:
-                reached("file_begun")
-                for block in content:
-                    sha256.update(block)
-                    file.write(block)
-                file.flush()
-                sync(file.fileno())
-            reached("file_synced")
-            unfinished.replace(path)
-            reached("file_named")
-        except BaseException:
-            # An fsync that failed has lost data for good; trying it again would only pretend (fsyncgate).
-            unfinished.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        make_folder(place)
+    except FileExistsError as error:
+        raise OutputRefused(
+            "not_a_folder", f"{place.path} is not a folder", "move it, or hand the recording over with another `-o`"
+        ) from error
     except OSError as error:
-        raise OutputRefused.of(path, error) from error
-    return sha256.hexdigest()
+        raise OutputRefused.of(place.path, error) from error
+    return settled(place)
 
 
-def unchanged(path: Path, sha256: str) -> bool:
-    """Whether a regular file with exactly this content is there."""
+@contextmanager
+def open_home(place: Place, name: str) -> Iterator[HeldFolder]:
+    """The folder held open. Raises OutputRefused, about the file `name` in it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return is_regular and hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:
-        return False
+        with held(place) as folder:
+            yield folder
+    except OSError as error:
+        raise OutputRefused.of(place.path / name, error) from error
 
 
-def remove_leftovers(folder: Path, job_id: int) -> None:
-    """Takes away what an interrupted write of this job left. A folder that is gone has nothing left."""
-    for extension in get_args(Format):
-        try:
-            _unfinished(folder, job_id, extension).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputRefused.of(folder / "leftovers", error) from error
+def unchanged(folder: HeldFolder, name: str, sha256: Collection[str]) -> bool:
+    """Whether a regular file with exactly one of these contents is there."""
+    return folder.sha256(name) in sha256
 
 
-def _named(stem: Path, format: Format) -> Path:
-    return stem.with_name(f"{stem.name}.{format}")
+def is_recording(found: os.stat_result | None, identity: FileIdentity) -> bool:
+    """Whether a file is the recording itself by another name, as where the disk takes `talk.SRT` for `talk.srt`."""
+    return (
+        found is not None
+        and identity.inode != 0
+        and (found.st_ino, found.st_size, found.st_mtime_ns) == (identity.inode, identity.size, identity.mtime_ns)
+    )
 
 
 def _is_anothers(path: Path, others: Mapping[str, str | None]) -> bool:
@@ -166,57 +167,26 @@ def _is_anothers(path: Path, others: Mapping[str, str | None]) -> bool:
     return recording is None or os.path.lexists(recording)
 
 
-def _may_write(path: Path, if_exists: IfExists, ours: Mapping[str, str]) -> bool:
-    match if_exists:
+def _may_write(
+    folder: HeldFolder,
+    path: Path,
+    if_exists: IfExists,
+    policy: IfExists,
+    ours: Mapping[str, Collection[str]],
+    job: Job,
+) -> bool:
+    found = folder.facts_if_there(path.name)
+    if found is None:
+        return True
+    match if_exists if if_exists == "overwrite" else policy:
         case "overwrite":
-            return True
+            # What is not ours is set aside when its turn comes, but the recording.
+            return not is_recording(found, job.identity)
         case "skip" | "suffix":
-            return not os.path.lexists(path)
+            return False
         case "renew":
             # What stenod left there for this recording and nobody touched may go.
-            return not os.path.lexists(path) or (str(path) in ours and unchanged(path, ours[str(path)]))
+            is_regular = stat.S_ISREG(found.st_mode)
+            return is_regular and str(path) in ours and unchanged(folder, path.name, ours[str(path)])
         case _:
             assert_never(if_exists)
-
-
-def made(folder: Path) -> Path:
-    """The folder, there. Raises OutputRefused.
-
-    Only the last step is made: with its parents, an unplugged disk's mount point would silently become a folder.
-    """
-    try:
-        folder.mkdir(exist_ok=True)
-    except FileExistsError as error:
-        raise OutputRefused(
-            "not_a_folder", f"{folder} is not a folder", "move it, or hand the recording over with another `-o`"
-        ) from error
-    except OSError as error:
-        raise OutputRefused.of(folder, error) from error
-    return folder
-
-
-def _unfinished(folder: Path, job_id: int, extension: str) -> Path:
-    """Hidden, short whatever the result's name, and never taken for a recording."""
-    return folder / f".stenod-{job_id}-{extension}.tmp"
-
-
-def sync(descriptor: int) -> None:
-    """Returns when the file's content is on the disk."""
-    # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
-    if sys.platform == "darwin":
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-    os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """So that the rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -32,3 +32,10 @@ ALTER TABLE seen_files ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- Names our temporary files in folders that others, or other queues, write into as well.
 INSERT INTO facts VALUES ('installation', lower(hex(randomblob(8))));
+
+-- A path that was handed over with every link in it followed, once, and the folder it is in; NULL: from a watched
+-- folder, or from before.
+ALTER TABLE jobs ADD COLUMN target TEXT;
+ALTER TABLE jobs ADD COLUMN home TEXT;
+-- The sha256s of what was about to be written there, divided by spaces: one of them may be there after a kill.
+ALTER TABLE output_files ADD COLUMN promised TEXT;

@@ -6,6 +6,7 @@ Runs in: supervisor. Every function needs a transaction.
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from supervisor.arrival import RECORDING_GONE, Arrival, Sight, Surroundings, Verdict, is_being_heard, judge
 from supervisor.errand_rows import withdraw_errands
@@ -182,13 +183,19 @@ def _go_where_it_is(connection: sqlite3.Connection, job_id: int, arrival: Arriva
         "identity": arrival.identity,
         "taken_from": job.first_path if has_results and job.first_path != arrival.path else None,
     }
+    if job.target is not None:
+        fields["target"] = arrival.target or arrival.path
+        if not has_results:
+            fields["home"] = arrival.home or str(Path(arrival.path).parent)
     if not job.is_finished and job.watch is not None and arrival.watch not in (None, job.watch):
         fields["watch"] = arrival.watch
         if job.status == "waiting" and job.transcribed_seconds == 0.0:
             fields["options"] = arrival.options.model_dump_json(exclude_none=True)
     for other in _sharing(connection, job):
         first = None if other.first_path == arrival.path else other.first_path
-        update_job(connection, other.id, {"path": arrival.path, "identity": arrival.identity, "taken_from": first})
+        target = None if other.target is None else arrival.target or arrival.path
+        there = {"path": arrival.path, "target": target, "identity": arrival.identity, "taken_from": first}
+        update_job(connection, other.id, there)
         _move_results(connection, other, arrival.path)
     _move_results(connection, job, arrival.path)
     return update_job(connection, job_id, fields)

@@ -4,25 +4,28 @@ Runs in: supervisor.
 
 Every step may be the last before a power cut, and the whole may be asked for again: what was moved before is found
 under its new name. The old name goes only while it is still the recording's, and after the new one is on the disk.
+Both folders are held open meanwhile: others who may write around them cannot make us move anything else.
 """
 
 import contextlib
 import errno
 import hashlib
 import os
-import shutil
+import stat
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from supervisor.file_identity import FileRefused, look_at, read_identity
+from supervisor.file_identity import FileRefused, identity_in
+from supervisor.graphemes import cut_to_bytes
+from supervisor.held_folder import HeldFolder, Place, held, sync
 from supervisor.job import FileIdentity
-from supervisor.result_files import OutputRefused, made, sync, sync_folder
+from supervisor.result_files import OutputRefused, made
+from supervisor.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 
 BLOCK_BYTES = 1 << 20
 NAMES_TRIED = 10_000
-NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
-"""What file systems answer that know no hard links (exFAT, many network disks), and kernels that do not allow one."""
 NOT_THIS_ONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
 """Why a file can be said not to be the recording. Others, `not_readable` say, may be gone with the next try."""
 
@@ -44,7 +47,11 @@ class Moved:
 
 
 def move_recording(
-    source: Path, known: FileIdentity, folder: Path, job_id: int, is_stopping: Callable[[], bool] = lambda: False
+    source: Place,
+    known: FileIdentity,
+    folder: Place,
+    names: TemporaryNames,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> Moved | None:
     """Into the folder, under its own name or `name (2)`. None: what is at the path is not the recording any more.
 
@@ -52,72 +59,99 @@ def move_recording(
     that early. Raises MovePutOff.
     """
     try:
-        return _moved(source, known, made(folder), job_id, is_stopping)
+        with contextlib.ExitStack() as open_folders:
+            into = open_folders.enter_context(held(made(folder)))
+            out_of: HeldFolder | None = None
+            try:
+                out_of = open_folders.enter_context(held(source.folder))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+            return _moved(out_of, source.path.name, known, into, names, is_stopping)
     except OutputRefused as refused:
         raise MovePutOff(refused.message, refused.hint) from refused
     except FileRefused as refused:
         raise MovePutOff(refused.message, refused.hint) from refused
     except OSError as error:
         raise MovePutOff(
-            f"{source} could not be moved to {folder}: {error.strerror}", "it is tried again; check the folder's disk"
+            f"{source.path} could not be moved to {folder.path}: {error.strerror}",
+            "it is tried again; check the folder's disk",
         ) from error
 
 
 def _moved(
-    source: Path, known: FileIdentity, folder: Path, job_id: int, is_stopping: Callable[[], bool]
+    out_of: HeldFolder | None,
+    name: str,
+    known: FileIdentity,
+    into: HeldFolder,
+    names: TemporaryNames,
+    is_stopping: Callable[[], bool],
 ) -> Moved | None:
-    unfinished = folder / f".stenod-{job_id}-recording.tmp"
-    unfinished.unlink(missing_ok=True)
-    here = _same(source, known)
-    if here is not None and source.parent.samefile(folder):
-        return Moved(source, here)
-    elsewhere = here is None or folder.stat().st_dev != source.stat().st_dev
-    for target in _names(folder, source.name):
-        if os.path.lexists(target):
-            # It was linked, moved or copied there before a kill. On one disk only the very same file counts: another
-            # of equal content is a second copy that somebody wants to have.
-            there = _same(target, known if here is None or elsewhere else replace(here, sha256=None))
+    """`out_of` None: its folder is gone, or is a link by now."""
+    _sweep(out_of, name, into, names)
+    here = None if out_of is None else _same(out_of, name, known)
+    if out_of is not None and here is not None and _is_one(out_of, into):
+        return Moved(into.path / name, here)
+    elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
+    for target in _names(name):
+        if into.facts_if_there(target) is not None:
+            # It was moved or copied there before a kill. On one disk only the very same file counts: another of equal
+            # content is a second copy that somebody wants to have.
+            there = _same(into, target, known if here is None or elsewhere else replace(here, sha256=None))
             if there is None:
                 continue
-            sync_folder(folder)
-            if here is not None:
-                _take_away(source, here)
-            return Moved(target, replace(there, sha256=known.sha256))
-        if here is None:
+            into.sync()
+            if out_of is not None and here is not None:
+                _take_away(out_of, name, here, names)
+            return Moved(into.path / target, replace(there, sha256=known.sha256))
+        if out_of is None or here is None:
             return None
         try:
             if not elsewhere:
-                return _renamed(source, here, target)
+                return _renamed(out_of, name, here, into, target)
         except FileExistsError:
             continue
         except OSError as error:
             if error.errno != errno.EXDEV:  # two mounts of one disk
                 raise
         with contextlib.suppress(FileExistsError):
-            return _copied(source, here, target, unfinished, is_stopping)
-    raise MovePutOff(f"{folder} holds {NAMES_TRIED} recordings named like {source.name}", "clear the folder up")
+            return _copied(out_of, name, here, into, target, names, is_stopping)
+    raise MovePutOff(f"{into.path} holds {NAMES_TRIED} recordings named like {name}", "clear the folder up")
 
 
-def _renamed(source: Path, here: FileIdentity, target: Path) -> Moved | None:
+def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Moved | None:
     """On one disk. Raises FileExistsError when somebody took the name first."""
-    _give_name(source, target)
-    there = _same(target, here)
-    if there is None:
-        # Exchanged in the blink between our look and the link: the newcomer keeps its own name only.
-        if os.path.lexists(source):
-            target.unlink()
+    try:
+        out_of.give_name(name, target, into)
+    except FileNotFoundError:
         return None
-    sync_folder(target.parent)
-    _take_away(source, here)
-    return Moved(target, there)
+    there = _same(into, target, here)
+    if there is None:
+        # Exchanged in the blink between our look and the move: the newcomer gets its own name back, unless that is
+        # taken once more.
+        with contextlib.suppress(FileExistsError):
+            into.give_name(target, name, out_of)
+        return None
+    into.sync()
+    out_of.sync()
+    return Moved(into.path / target, there)
 
 
 def _copied(
-    source: Path, here: FileIdentity, target: Path, unfinished: Path, is_stopping: Callable[[], bool]
+    out_of: HeldFolder,
+    name: str,
+    here: FileIdentity,
+    into: HeldFolder,
+    target: str,
+    names: TemporaryNames,
+    is_stopping: Callable[[], bool],
 ) -> Moved | None:
     """To another disk, whole and proven before it has a name that anybody reads."""
+    unfinished = names.fresh(UNFINISHED)
     try:
-        with source.open("rb") as original, unfinished.open("xb") as copy:
+        with os.fdopen(out_of.open(name), "rb") as original, os.fdopen(into.create(unfinished), "wb") as copy:
+            if not _is_still(original.fileno(), here):
+                return None
             sha256 = hashlib.sha256()
             while block := original.read(BLOCK_BYTES):
                 if is_stopping():
@@ -125,53 +159,63 @@ def _copied(
                 sha256.update(block)
                 copy.write(block)
             copy.flush()
-            shutil.copystat(source, unfinished)
+            _copy_facts(original.fileno(), copy.fileno())
             sync(copy.fileno())
-        if look_at(source) != replace(here, sha256=None) or (here.sha256 or sha256.hexdigest()) != sha256.hexdigest():
+            if not _is_still(original.fileno(), here) or (here.sha256 or sha256.hexdigest()) != sha256.hexdigest():
+                return None
+        if _same(out_of, name, replace(here, sha256=None)) is None:
             return None
-        if read_identity(unfinished).sha256 != sha256.hexdigest():
-            raise MovePutOff(f"the copy of {source} in {target.parent} is not its equal", "check that disk")
-        _give_name(unfinished, target)
+        if identity_in(into, unfinished, content=True).sha256 != sha256.hexdigest():
+            raise MovePutOff(f"the copy of {name} in {into.path} is not its equal", "check that disk")
+        into.give_name(unfinished, target)
     finally:
-        unfinished.unlink(missing_ok=True)
-    sync_folder(target.parent)
-    _take_away(source, here)
-    return Moved(target, replace(look_at(target), sha256=here.sha256))
+        into.unlink(unfinished)
+    into.sync()
+    _take_away(out_of, name, here, names)
+    return Moved(into.path / target, replace(identity_in(into, target), sha256=here.sha256))
 
 
-def _give_name(present: Path, target: Path) -> None:
-    """The file has that name too, or only that where a file cannot have two. Raises FileExistsError."""
-    try:
-        os.link(present, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        # The name is ours from its exclusive creation on; what the rename replaces is our own empty file.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        try:
-            present.rename(target)
-        except OSError:
-            target.unlink()
-            raise
-
-
-def _take_away(source: Path, here: FileIdentity) -> None:
+def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: TemporaryNames) -> None:
     """The old name, unless it is another file's by now. The recording has its new one."""
     with contextlib.suppress(FileNotFoundError, FileRefused):
-        if look_at(source).looks_like(here):
-            source.unlink()
-            sync_folder(source.parent)
+        if not identity_in(folder, name).looks_like(here):
+            return
+        # Only what has no name that others use can be looked at and then taken away without a gap in between.
+        leaving = names.fresh(LEAVING)
+        folder.give_name(name, leaving)
+        if _same(folder, leaving, replace(here, sha256=None)) is not None:
+            folder.unlink(leaving)
+        else:
+            _give_back(folder, leaving, name)
+        folder.sync()
 
 
-def _same(path: Path, known: FileIdentity) -> FileIdentity | None:
+def _sweep(out_of: HeldFolder | None, name: str, into: HeldFolder, names: TemporaryNames) -> None:
+    """What a try before this one left, when it was killed: half a copy, and a recording that had lost its name."""
+    for left in into.names():
+        if names.is_ours(left, UNFINISHED):
+            into.unlink(left)
+    for left in [] if out_of is None else out_of.names():
+        if out_of is not None and names.is_ours(left, LEAVING):
+            _give_back(out_of, left, name)
+
+
+def _give_back(folder: HeldFolder, hidden: str, name: str) -> None:
+    for wanted in _names(name):
+        with contextlib.suppress(FileExistsError):
+            folder.give_name(hidden, wanted)
+            return
+
+
+def _same(folder: HeldFolder, name: str, known: FileIdentity) -> FileIdentity | None:
     """What the file is, if it is the recording: by its looks, or by its content where that is known."""
     try:
-        found = look_at(path)
+        found = identity_in(folder, name)
         if found.looks_like(known):
             return replace(found, sha256=known.sha256)
         if known.sha256 is None or found.size != known.size:
             return None
-        found = read_identity(path)
+        found = identity_in(folder, name, content=True)
     except FileRefused as refused:
         if refused.code in NOT_THIS_ONE:
             return None
@@ -179,10 +223,33 @@ def _same(path: Path, known: FileIdentity) -> FileIdentity | None:
     return found if found.sha256 == known.sha256 else None
 
 
-def _names(folder: Path, name: str) -> Iterator[Path]:
+def _is_one(folder: HeldFolder, other: HeldFolder) -> bool:
+    return os.path.samestat(os.fstat(folder.descriptor), os.fstat(other.descriptor))
+
+
+def _is_still(descriptor: int, here: FileIdentity) -> bool:
+    found = os.fstat(descriptor)
+    is_regular = stat.S_ISREG(found.st_mode)
+    return is_regular and (found.st_ino, found.st_size, found.st_mtime_ns) == (here.inode, here.size, here.mtime_ns)
+
+
+def _copy_facts(original: int, copy: int) -> None:
+    """Mode, times and, where there are any, extended attributes; a disk that cannot keep one does without."""
+    found = os.fstat(original)
+    with contextlib.suppress(OSError):
+        os.fchmod(copy, stat.S_IMODE(found.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for attribute in os.listxattr(original):
+                with contextlib.suppress(OSError):
+                    os.setxattr(copy, attribute, os.getxattr(original, attribute))
+    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _names(name: str) -> Iterator[str]:
     """`talk.m4a`, `talk (2).m4a`, … of at most 255 bytes."""
     stem, extension = Path(name).stem, Path(name).suffix
     for attempt in range(1, NAMES_TRIED + 1):
         suffix = "" if attempt == 1 else f" ({attempt})"
-        room = 255 - len((suffix + extension).encode())
-        yield folder / (stem.encode()[:room].decode(errors="ignore") + suffix + extension)
+        room = 255 - len(os.fsencode(suffix + extension))
+        yield cut_to_bytes(stem, room) + suffix + extension

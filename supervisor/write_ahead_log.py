@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ipc.fault_points import reached
-from supervisor.result_files import sync
+from supervisor.held_folder import sync
 
 SYNCS_AT_ONCE = 2
 """A transaction that commits while a sync is under way does not wait for that one's end before its own begins."""

@@ -1,23 +1,48 @@
-"""Names that belong to one recording, and files that are whole or not there.
+"""Names that belong to one recording, and to no other file.
 
 Runs in: the test process.
 """
 
-import hashlib
 import os
-import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from ipc.api_messages import Format, IfExists, JobOptions
-from supervisor import result_files
+from supervisor import result_file, result_files
+from supervisor.file_identity import look_at
+from supervisor.held_folder import Place, held
 from supervisor.job import FileIdentity, Job, WrittenFile
-from supervisor.result_files import OutputRefused, plan, remove_leftovers, unchanged, write
+from supervisor.result_file import Claim
+from supervisor.result_files import OutputRefused, home_of
+from supervisor.temporary_names import TemporaryNames
 
 FORMATS: tuple[Format, ...] = ("json", "srt", "txt")
 POLICIES: tuple[IfExists, ...] = ("renew", "skip", "overwrite", "suffix")
+
+
+NAMES = TemporaryNames("0123456789abcdef", 7)
+
+
+def plan(
+    job: Job,
+    formats: Sequence[Format],
+    folder: Path | None,
+    policy: IfExists,
+    ours: Mapping[str, str],
+    others: Mapping[str, str | None] = MappingProxyType({}),
+    template: str = "{stem}",
+) -> dict[Format, Path] | None:
+    known = {path: {sha256} for path, sha256 in ours.items()}
+    return result_files.plan(job, formats, home_of(job, folder), policy, known, others, template)
+
+
+def write(path: Path, content: Iterable[bytes]) -> str:
+    with held(Place(path.parent)) as folder:
+        return result_file.write(folder, path.name, content, NAMES, Claim())
 
 
 def job_for(recording: Path) -> Job:
@@ -68,7 +93,7 @@ def test_skip_has_nothing_to_do_once_all_are_there(tmp_path: Path, talk: Job) ->
 def test_our_own_files_are_renewed_until_somebody_edits_one(tmp_path: Path, talk: Job) -> None:
     planned = plan(talk, FORMATS, None, "renew", {})
     assert planned is not None
-    ours = {str(path): write(path, [f"text of {name}".encode()], 7) for name, path in planned.items()}
+    ours = {str(path): write(path, [f"text of {name}".encode()]) for name, path in planned.items()}
     assert plan(talk, FORMATS, None, "renew", ours) == planned
     (tmp_path / "talk.srt").write_text("corrected by hand")
     assert names(plan(talk, FORMATS, None, "renew", ours)) == ["talk (2).srt", "talk (2).txt", "talk (2).json"]
@@ -82,7 +107,7 @@ def test_two_recordings_of_one_name_never_share_a_file(tmp_path: Path, talk: Job
     expected = ["talk (2).srt", "talk (2).txt", "talk (2).json"]
     assert names(plan(other, FORMATS, None, "renew", {}, promised)) == expected
     for path in first.values():
-        write(path, [b"of talk.mp3"], 7)
+        write(path, [b"of talk.mp3"])
     assert names(plan(other, FORMATS, None, "renew", {})) == expected
 
 
@@ -95,7 +120,7 @@ def test_two_recordings_share_no_file_under_any_policy_or_template_while_both_ar
     first = plan(talk, FORMATS, None, policy, {}, {}, template)
     assert first is not None
     for name, path in first.items():
-        write(path, [f"{name} of talk.mp3".encode()], 7)
+        write(path, [f"{name} of talk.mp3".encode()])
     theirs = {str(path): talk.path for path in first.values()}
     wav = job_for(tmp_path / "talk.wav")
     second = plan(wav, FORMATS, None, policy, {}, theirs, template)
@@ -120,12 +145,41 @@ def test_a_job_that_already_chose_its_names_keeps_them(tmp_path: Path, talk: Job
         "srt": WrittenFile(path=str(tmp_path / "talk.2024 (3).srt"), sha256=None),
         "json": WrittenFile(path=str(tmp_path / "talk.2024 (3).json"), sha256="aa"),
     }
-    (tmp_path / "talk.2024 (3).srt").write_text("written just before the crash")
+    known = {reserved["srt"].path: write(tmp_path / "talk.2024 (3).srt", [b"written just before the crash"])}
     resumed = replace(talk, outputs=reserved)
     expected = ["talk.2024 (3).srt", "talk.2024 (3).txt", "talk.2024 (3).json"]
-    assert names(plan(resumed, FORMATS, None, "renew", {})) == expected
+    for policy in POLICIES:
+        assert names(plan(resumed, FORMATS, None, policy, known)) == expected
     (tmp_path / "talk.2024 (3).txt").write_text("by hand")
-    assert names(plan(resumed, FORMATS, None, "skip", {})) == ["talk.2024 (3).srt", "talk.2024 (3).json"]
+    assert names(plan(resumed, FORMATS, None, "skip", known)) == ["talk.2024 (3).srt", "talk.2024 (3).json"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("renew", ["talk (2).srt", "talk (2).txt", "talk (2).json"]),
+        ("suffix", ["talk (2).srt", "talk (2).txt", "talk (2).json"]),
+        ("skip", ["talk.txt", "talk.json"]),
+        ("overwrite", ["talk.srt", "talk.txt", "talk.json"]),
+    ],
+)
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_name_that_was_only_chosen_is_not_taken_from_a_file_that_came_meanwhile(
+    tmp_path: Path, talk: Job, policy: IfExists, expected: list[str], edited: bool
+) -> None:
+    chosen = {f: WrittenFile(str(tmp_path / f"talk.{f}"), None, "aa") for f in FORMATS}
+    srt = tmp_path / "talk.srt"
+    known = {str(srt): write(srt, [b"of an earlier job"])} if edited else {}
+    srt.write_text("by hand")
+    assert names(plan(replace(talk, outputs=chosen), FORMATS, None, policy, known)) == expected
+
+
+def test_a_recording_is_no_result_where_the_disk_takes_two_names_for_one(tmp_path: Path) -> None:
+    recording = tmp_path / "talk.SRT"
+    recording.write_bytes(b"in truth a recording")
+    os.link(recording, tmp_path / "talk.srt")  # as a disk says it that does not tell them apart
+    planned = plan(replace(job_for(recording), identity=look_at(recording)), ("srt",), None, "overwrite", {})
+    assert names(planned) == ["talk (2).srt"]
 
 
 @pytest.mark.parametrize("stem", ["a" * 251, "ü" * 125, "🎙" * 62, "x" * 249])
@@ -138,7 +192,7 @@ def test_the_longest_names_still_fit_and_stay_different(tmp_path: Path, stem: st
             assert planned is not None
             for path in planned.values():
                 assert len(path.name.encode()) <= 255
-                write(path, [b"text"], 7)
+                write(path, [b"text"])
                 chosen.add(path)
     assert len(chosen) == 2 * (taken + 1) * len(FORMATS)
 
@@ -164,81 +218,3 @@ def test_a_file_where_the_folder_should_be_is_named_as_such(tmp_path: Path, talk
     with pytest.raises(OutputRefused) as refused:
         plan(talk, ("srt",), tmp_path / "out", "renew", {})
     assert (refused.value.code, refused.value.message) == ("not_a_folder", f"{tmp_path / 'out'} is not a folder")
-
-
-def test_a_file_is_replaced_whole_and_its_hash_told(tmp_path: Path) -> None:
-    path = tmp_path / "talk.srt"
-    path.write_text("old")
-    sha256 = write(path, [b"neu\n", "ü".encode()], 7)
-    assert path.read_bytes() == "neu\nü".encode()
-    assert sha256 == hashlib.sha256("neu\nü".encode()).hexdigest()
-    assert unchanged(path, sha256)
-    path.write_text("edited")
-    assert not unchanged(path, sha256)
-    assert not unchanged(tmp_path / "gone", sha256)
-    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
-
-
-def test_what_a_crash_left_is_replaced_and_can_be_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".stenod-7-srt.tmp").write_text("half a")
-    (tmp_path / ".stenod-7-json.tmp").write_text("half a")
-    (tmp_path / ".stenod-77-json.tmp").write_text("another job's")
-    write(tmp_path / "talk.srt", [b"whole"], 7)
-    remove_leftovers(tmp_path, 7)
-    remove_leftovers(tmp_path / "gone", 7)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".stenod-77-json.tmp", "talk.srt"]
-
-
-def test_links_are_replaced_and_never_written_through(tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("precious")
-    (tmp_path / "talk.srt").symlink_to(precious)
-    (tmp_path / ".stenod-7-srt.tmp").symlink_to(precious)
-    sha256 = write(tmp_path / "talk.srt", [b"text"], 7)
-    assert precious.read_text() == "precious"
-    assert not (tmp_path / "talk.srt").is_symlink()
-    (tmp_path / "link.srt").symlink_to(tmp_path / "talk.srt")
-    assert not unchanged(tmp_path / "link.srt", sha256), "a link is not what we wrote"
-
-
-def test_a_named_pipe_in_the_way_blocks_nobody(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "talk.srt")
-    assert not unchanged(tmp_path / "talk.srt", "aa")
-
-
-def test_the_folder_decides_who_may_read_unless_it_is_ours(tmp_path: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        write(tmp_path / "theirs.txt", [b"text"], 7)
-        write(tmp_path / "ours.txt", [b"text"], 7, private=True)
-    finally:
-        os.umask(before)
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("theirs.txt", "ours.txt")]
-    assert modes == [0o644, 0o600]
-
-
-def test_a_disk_that_fails_while_flushing_leaves_the_old_file_and_no_litter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "talk.srt"
-    path.write_text("old")
-
-    def no_space(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(result_files, "sync", no_space)
-    with pytest.raises(OutputRefused) as refused:
-        write(path, [b"new"], 7)
-    assert refused.value.code == "disk_full"
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]
-
-
-def test_a_folder_in_the_way_or_gone_is_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "talk.srt").mkdir()
-    with pytest.raises(OutputRefused) as in_the_way:
-        write(tmp_path / "talk.srt", [b"text"], 7)
-    with pytest.raises(OutputRefused) as gone:
-        write(tmp_path / "gone" / "talk.srt", [b"text"], 7)
-    assert (in_the_way.value.code, gone.value.code) == ("name_is_a_folder", "folder_missing")
-    assert [file.name for file in tmp_path.iterdir()] == ["talk.srt"]

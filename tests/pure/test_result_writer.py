@@ -12,6 +12,7 @@ import pytest
 from config.settings import QueueSettings, Settings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
+from supervisor.held_folder import Place, held
 from supervisor.job import FileIdentity, Job, WrittenFile
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import wishes_of
@@ -43,11 +44,14 @@ async def words_come(queue: JobQueue, job: Job) -> None:
     await queue.store_aligned(job.id, [HEARD.model_copy(update={"timing": "word", "words": (word,)})])
 
 
+def is_there(file: WrittenFile) -> bool:
+    path = Path(file.path)
+    with held(Place(path.parent)) as folder:
+        return file.sha256 is not None and unchanged(folder, path.name, (file.sha256,))
+
+
 def is_recorded(outputs: dict[Format, WrittenFile]) -> dict[Format, bool]:
-    return {
-        format: file.sha256 is not None and unchanged(Path(file.path), file.sha256)
-        for format, file in outputs.items()
-    }
+    return {format: is_there(file) for format, file in outputs.items()}
 
 
 async def test_an_upgrade_that_was_killed_before_it_noted_its_files_is_finished_by_the_next(

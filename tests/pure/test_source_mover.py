@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import source_mover
+from supervisor import held_folder, source_mover
 from supervisor.file_identity import look_at, read_identity
+from supervisor.held_folder import NO_LINKS, HeldFolder, Place
 from supervisor.source_mover import Moved, MovePutOff, move_recording
+from supervisor.temporary_names import LEAVING, UNFINISHED, TemporaryNames
+
+NAMES = TemporaryNames("0123456789abcdef", 7)
 
 SOUND = b"sound of a meeting" * 1000
 WHEN_NS = 1_700_000_000_123_456_789
@@ -43,7 +47,8 @@ def recording(folder: Path, name: str = "a.m4a", content: bytes = SOUND) -> Path
 
 
 def moved(source: Path, folder: Path, known: object = None) -> Moved | None:
-    return move_recording(source, known or read_identity(source), folder, job_id=7)  # type: ignore[arg-type]
+    known = known or read_identity(source)
+    return move_recording(Place(source), known, Place(folder), NAMES)  # type: ignore[arg-type]
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -72,24 +77,32 @@ def test_a_name_taken_in_the_last_moment_is_not_overwritten_either(
     inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = inbox / "done"
-    link = os.link
+    give_name = HeldFolder.give_name
 
-    def somebody_is_faster(source: Path, target: Path, **how: bool) -> None:
-        if target.name == "a.m4a":
-            target.write_bytes(b"faster")
-        link(source, target, **how)
+    def somebody_is_faster(self: HeldFolder, present: str, wanted: str, to: HeldFolder | None = None) -> None:
+        if wanted == "a.m4a":
+            (done / wanted).write_bytes(b"faster")
+        give_name(self, present, wanted, to)
 
-    monkeypatch.setattr(os, "link", somebody_is_faster)
+    monkeypatch.setattr(HeldFolder, "give_name", somebody_is_faster)
     result = moved(recording(inbox), done)
     assert result is not None and everything_in(done) == {"a.m4a": b"faster", "a (2).m4a": SOUND}
 
 
-@pytest.mark.parametrize("number", sorted(source_mover.NO_LINKS))
-def test_a_disk_without_hard_links_is_served_too(inbox: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+@pytest.mark.parametrize("number", [*sorted(NO_LINKS), None])
+def test_a_disk_that_lacks_the_newer_calls_is_served_too(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    def cannot(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
     def no_links(*_: object, **__: object) -> None:
+        assert number is not None
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(held_folder, "rename_without_replacing", cannot)
+    if number is not None:
+        monkeypatch.setattr(os, "link", no_links)
     done = inbox / "done"
     done.mkdir()
     recording(done, content=b"an older one")
@@ -133,56 +146,42 @@ def test_a_recording_exchanged_between_look_and_move_keeps_its_place(
 ) -> None:
     source = recording(inbox)
     newer = recording(inbox, "newer", b"another meeting")
-    link = os.link
+    give_name = HeldFolder.give_name
 
-    def exchanged(present: Path, target: Path, **how: bool) -> None:
-        newer.replace(source)
-        link(present, target, **how)
+    def exchanged(self: HeldFolder, present: str, wanted: str, to: HeldFolder | None = None) -> None:
+        if newer.exists():
+            newer.replace(source)
+        give_name(self, present, wanted, to)
 
-    monkeypatch.setattr(os, "link", exchanged)
+    monkeypatch.setattr(HeldFolder, "give_name", exchanged)
     assert moved(source, inbox / "done") is None
     assert everything_in(inbox) == {"a.m4a": b"another meeting"}
     assert everything_in(inbox / "done") == {}
-
-
-def test_a_recording_exchanged_before_its_old_name_goes_keeps_it(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = recording(inbox)
-    newer = recording(inbox, "newer", b"another meeting")
-    monkeypatch.setattr(source_mover, "sync_folder", lambda folder: newer.exists() and newer.replace(source))
-    result = moved(source, inbox / "done")
-    assert result is not None and everything_in(inbox / "done") == {"a.m4a": SOUND}
-    assert everything_in(inbox) == {"a.m4a": b"another meeting"}
 
 
 class Killed(BaseException):
     """Stands for the power cut: nothing after it is done."""
 
 
-@pytest.mark.parametrize("last_step", ["link", "unlink", "never"])
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
 def test_after_a_kill_at_any_step_it_is_moved_once(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch, last_step: str
+    inbox: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     source, done = recording(inbox), inbox / "done"
     known = read_identity(source)
     done.mkdir()
     recording(done, content=b"an older one")
+    synced = 0
+
+    def killed(self: HeldFolder) -> None:
+        nonlocal synced
+        synced += 1
+        if synced == killed_at:
+            raise Killed
+
     with monkeypatch.context() as patch:
-        if last_step == "link":
-
-            def killed(path: Path) -> None:
-                raise Killed
-
-            patch.setattr(source_mover, "sync_folder", killed)
-        elif last_step == "unlink":
-
-            def killed_after(path: Path) -> None:
-                if path == inbox:
-                    raise Killed
-
-            patch.setattr(source_mover, "sync_folder", killed_after)
-        if last_step == "never":
+        patch.setattr(HeldFolder, "sync", killed)
+        if killed_at > 2:
             moved(source, done, known)  # and the database never heard of it
         else:
             with pytest.raises(Killed):
@@ -190,6 +189,54 @@ def test_after_a_kill_at_any_step_it_is_moved_once(
     assert moved(source, done, known) == Moved(done / "a (2).m4a", known)
     assert not source.exists()
     assert everything_in(done) == {"a.m4a": b"an older one", "a (2).m4a": SOUND}
+
+
+def test_a_link_of_an_older_stenod_that_was_killed_is_moved_once(inbox: Path) -> None:
+    source, done = recording(inbox), inbox / "done"
+    done.mkdir()
+    os.link(source, done / "a.m4a")
+    result = moved(source, done)
+    assert result is not None and not source.exists() and everything_in(done) == {"a.m4a": SOUND}
+
+
+@pytest.mark.parametrize("swapped", ["source", "target"])
+@pytest.mark.parametrize("kernel_walks", [True, False])
+def test_below_a_watched_folder_no_link_is_followed_at_either_end(
+    inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str, kernel_walks: bool
+) -> None:
+    def cannot(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if not kernel_walks:
+        monkeypatch.setattr(held_folder, "open_beneath", cannot)
+    inbox.chmod(0o777)  # shared with others: they can have made any link in it
+    private = tmp_path / "private"
+    private.mkdir()
+    (inbox / "sub").mkdir()
+    source = recording(inbox / "sub")
+    known = read_identity(source)
+    if swapped == "source":
+        (inbox / "sub").rename(private / "sub")
+        (inbox / "sub").symlink_to(private / "sub")
+        assert move_recording(Place(source, inbox), known, Place(inbox / "done", inbox), NAMES) is None
+        assert everything_in(private / "sub") == {"a.m4a": SOUND}
+        assert everything_in(inbox / "done") == {}
+    else:
+        (inbox / "done").symlink_to(private)
+        with pytest.raises(MovePutOff):
+            move_recording(Place(source, inbox), known, Place(inbox / "done", inbox), NAMES)
+        assert source.exists() and not list(private.iterdir())
+
+
+def test_done_may_be_a_link_that_only_the_owner_can_have_made(inbox: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    inbox.chmod(0o755)
+    (inbox / "done").symlink_to("../archive")
+    source = recording(inbox)
+    result = move_recording(Place(source, inbox), read_identity(source), Place(inbox / "done", inbox), NAMES)
+    assert result is not None and result.path == archive / "a.m4a"
+    assert everything_in(archive) == {"a.m4a": SOUND}
 
 
 def test_a_second_copy_beside_it_on_the_same_disk_is_not_taken_for_it(inbox: Path) -> None:
@@ -230,9 +277,9 @@ def test_to_another_disk_it_is_copied_whole_and_then_taken_away(inbox: Path, oth
     assert not source.exists() and everything_in(done) == {"a.m4a": SOUND}
 
 
-@pytest.mark.parametrize("names", [("sync_folder",), ("_take_away",)])
+@pytest.mark.parametrize(("owner", "name"), [(HeldFolder, "sync"), (source_mover, "_take_away")])
 def test_a_kill_during_a_copy_costs_neither_the_recording_nor_a_second_copy(
-    inbox: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+    inbox: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
     source, done = recording(inbox), other_disk / "done"
     known = read_identity(source)
@@ -241,8 +288,7 @@ def test_a_kill_during_a_copy_costs_neither_the_recording_nor_a_second_copy(
         raise Killed
 
     with monkeypatch.context() as patch:
-        for name in names:
-            patch.setattr(source_mover, name, killed)
+        patch.setattr(owner, name, killed)
         with pytest.raises(Killed):
             moved(source, done)
     assert source.exists()
@@ -252,15 +298,51 @@ def test_a_kill_during_a_copy_costs_neither_the_recording_nor_a_second_copy(
 
 
 def test_half_a_copy_of_a_killed_daemon_is_swept_before_the_next_try(inbox: Path, other_disk: Path) -> None:
-    (other_disk / ".stenod-7-recording.tmp").write_bytes(SOUND[:100])
+    (other_disk / NAMES.fresh(UNFINISHED)).write_bytes(SOUND[:100])
+    theirs = TemporaryNames("fedcba9876543210", 7).fresh(UNFINISHED)
+    (other_disk / theirs).write_bytes(SOUND[:100])
     assert moved(recording(inbox), other_disk) is not None
-    assert everything_in(other_disk) == {"a.m4a": SOUND}
+    assert everything_in(other_disk) == {"a.m4a": SOUND, theirs: SOUND[:100]}
+
+
+def test_a_recording_exchanged_before_its_old_name_goes_keeps_it(
+    inbox: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = recording(inbox)
+    newer, give_name = recording(inbox, "newer", b"another meeting"), HeldFolder.give_name
+
+    def exchanged(self: HeldFolder, present: str, wanted: str, to: HeldFolder | None = None) -> None:
+        if wanted.endswith(LEAVING):
+            newer.replace(source)
+        give_name(self, present, wanted, to)
+
+    monkeypatch.setattr(HeldFolder, "give_name", exchanged)
+    result = moved(source, other_disk)
+    assert result is not None and everything_in(other_disk) == {"a.m4a": SOUND}
+    assert everything_in(inbox) == {"a.m4a": b"another meeting"}
+
+
+def test_a_recording_whose_old_name_was_taken_away_when_the_power_went_gets_it_back(
+    inbox: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    source = recording(inbox)
+    known = read_identity(source)
+    with monkeypatch.context() as patch:
+        patch.setattr(HeldFolder, "unlink", killed)
+        with pytest.raises(Killed):
+            moved(source, other_disk)
+    result = moved(source, other_disk, known)
+    assert result is not None and not source.exists() and everything_in(inbox) == {}
+    assert everything_in(other_disk)[result.path.name] == SOUND
 
 
 def test_a_stop_ends_a_copy_and_leaves_no_half_of_it(inbox: Path, other_disk: Path) -> None:
     source = recording(inbox)
     with pytest.raises(MovePutOff):
-        move_recording(source, read_identity(source), other_disk, 7, is_stopping=lambda: True)
+        move_recording(Place(source), read_identity(source), Place(other_disk), NAMES, is_stopping=lambda: True)
     assert source.exists() and not list(other_disk.iterdir())
 
 

@@ -1,0 +1,76 @@
+"""System calls on names in open folders that Python does not offer: rename without replacing, exchange, walk without
+links.
+
+Runs in: supervisor.
+
+Linux: renameat2(2) and openat2(2), which glibc wraps late or not at all. macOS: renameatx_np(2). A kernel or file
+system that lacks a call answers with one of `LACKING`; the callers then do without.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from functools import cache
+
+LACKING = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What kernels and file systems answer that do not know such a call: exFAT, NFS, most of FUSE."""
+NO_FOLLOW_ANY = 0x20000000
+"""macOS's O_NOFOLLOW_ANY: no step of the path may be a symbolic link."""
+
+AT_FDCWD = -100 if sys.platform != "darwin" else -2
+_LINUX_NO_REPLACE, _LINUX_EXCHANGE = 1, 2
+_DARWIN_SWAP, _DARWIN_EXCL = 2, 4
+_SYS_OPENAT2 = 437
+"""The same number on every architecture."""
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def rename_without_replacing(folder: int, present: str, other: int, wanted: str) -> None:
+    """In one step, between two open folders. Raises FileExistsError; OSError with one of LACKING: use another way."""
+    _rename(folder, present, other, wanted, _DARWIN_EXCL if sys.platform == "darwin" else _LINUX_NO_REPLACE)
+
+
+def exchange(folder: int, one: str, other: str) -> None:
+    """Each of the two names gets the other's file, in one step. Raises OSError as above."""
+    _rename(folder, one, folder, other, _DARWIN_SWAP if sys.platform == "darwin" else _LINUX_EXCHANGE)
+
+
+def open_beneath(root: int, path: str, flags: int) -> int:
+    """The descriptor of what is at a relative path; no step may be a link or lead out of the root.
+
+    Raises OSError: ELOOP where a link is in the way, one of LACKING where the kernel cannot.
+    """
+    if sys.platform == "darwin":
+        return os.open(path, flags | NO_FOLLOW_ANY, dir_fd=root)
+    how = _OpenHow(flags, 0, _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH)
+    while True:
+        name = os.fsencode(path)
+        found = _libc().syscall(
+            ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), name, ctypes.byref(how), ctypes.c_size_t(24)
+        )
+        if found >= 0:
+            return int(found)
+        number = ctypes.get_errno()
+        # EAGAIN: a folder on the way was renamed meanwhile, which the kernel does not call safe.
+        if number not in (errno.EINTR, errno.EAGAIN):
+            raise OSError(number, os.strerror(number), path)
+
+
+def _rename(folder: int, present: str, other: int, wanted: str, flags: int) -> None:
+    call = getattr(_libc(), "renameatx_np" if sys.platform == "darwin" else "renameat2", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), wanted)
+    while call(folder, os.fsencode(present), other, os.fsencode(wanted), ctypes.c_uint(flags)) != 0:
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number), wanted)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
