@@ -62,16 +62,31 @@ class HandedOver:
 
 
 def follow(path: Path) -> HandedOver:
-    """Follows the links in a path, once, and looks at what is there. Raises FileRefused."""
+    """Follows the links in a path, once, and looks at what is there. Raises FileRefused.
+
+    The recording's own name may be a link if we or root made it: one that another user made, where both may write,
+    would have our recording read for him, and its text laid beside his link.
+    """
     _refuse_bad_name(path)
     try:
-        target = Path(os.path.realpath(path, strict=True))
-        home = os.path.realpath(path.parent, strict=True)
+        home = Path(os.path.realpath(path.parent, strict=True))
+        target = home / path.name
+        with held(Place(home, ROOT)) as folder:
+            found = folder.facts(path.name)
+            if stat.S_ISLNK(found.st_mode):
+                if found.st_uid not in (os.geteuid(), 0):
+                    raise FileRefused(
+                        "is_a_symlink",
+                        f"{path} is a symbolic link of another user",
+                        "hand over the file it points to",
+                    )
+                text = os.readlink(path.name, dir_fd=folder.descriptor)
+                target = Path(os.path.realpath(home / text, strict=True))
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileRefused("is_a_symlink", f"{path} leads in a circle", "hand over a file") from error
         raise _refusal(path, error) from error
-    return HandedOver(str(target), home, look_at(target, ROOT))
+    return HandedOver(str(target), str(home), look_at(target, ROOT))
 
 
 def identity_in(folder: HeldFolder, name: str, *, content: bool = False) -> FileIdentity:
@@ -138,7 +153,7 @@ def _refuse_bad_name(path: Path) -> None:
 
 def _refuse_unless_regular(path: Path, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "`steno submit` follows links")
+        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
     if stat.S_ISDIR(found.st_mode):
         raise FileRefused("is_a_directory", f"{path} is a folder", "hand over the files in it, or watch it")
     if not stat.S_ISREG(found.st_mode):
@@ -157,7 +172,7 @@ def _refusal(path: Path, error: OSError) -> FileRefused:
             return FileRefused(
                 "is_a_symlink",
                 f"{path} is or lies behind a symbolic link that was not there when it was taken",
-                "see who made it; `steno submit` follows links",
+                "see who made it, and hand over the file it points to",
             )
         case errno.ENAMETOOLONG:
             return FileRefused("bad_name", f"{path} is longer than the file system allows", "check the path")

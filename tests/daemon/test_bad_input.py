@@ -51,12 +51,22 @@ def test_a_file_that_is_no_recording_fails_with_a_code_and_a_hint(daemon: Daemon
     assert job["error"]["message"] and job["error"]["hint"]
 
 
+def made_by_another(link: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a link to another user")
+    link.symlink_to(MEMO)
+    os.lchown(link, 54_321, 54_321)
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "not_found"),
     "folder": (lambda path: path.mkdir(), "is_a_directory"),
     "empty": (lambda path: path.touch(), "empty_file"),
     "fifo": (lambda path: os.mkfifo(path), "not_a_regular_file"),
-    "symlink": (lambda path: path.symlink_to(MEMO), "is_a_symlink"),
+    "link to itself": (lambda path: path.symlink_to(path), "is_a_symlink"),
+    "link to nowhere": (lambda path: path.symlink_to("/nowhere/at/all"), "not_found"),
+    "link to a device": (lambda path: path.symlink_to("/dev/zero"), "not_a_regular_file"),
+    "link of another user": (lambda path: made_by_another(path), "is_a_symlink"),
     "socket": (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "not_a_regular_file"),
 }
 

@@ -17,6 +17,8 @@ from eventually import eventually
 from no_leftovers import lives
 from recordings import MEMO, TALK, noise, wav
 
+from supervisor.temporary_names import UNFINISHED, TemporaryNames
+
 SLOW_WORDS = {"FAKE_CHUNK_SECONDS": "1", "STENO_ALIGNMENT_MODEL": "pace=0.15"}
 """A recording of 6 s becomes six segments, and the aligner is far behind the transcriber."""
 SLOW_CHUNKS = {"FAKE_CHUNK_SECONDS": "1", "STENO_MODEL": "pace=0.2"}
@@ -196,14 +198,19 @@ def test_a_half_written_file_of_a_killed_daemon_is_gone_after_the_next_start() -
         job_id = daemon.submit(recording(daemon))
         daemon.kill()
         # As it stands when the power goes between the first byte of a file and its rename.
-        half = daemon.home / f".stenod-{job_id}-srt.tmp"
-        half.write_text("1\n00:00")
+        with closing(sqlite3.connect(daemon.home / "state" / "jobs.sqlite3")) as database:
+            (installation,) = database.execute("SELECT value FROM facts WHERE name = 'installation'").fetchone()
+        half = daemon.home / TemporaryNames(installation, job_id).fresh(UNFINISHED)
+        of_another_queue = daemon.home / TemporaryNames("0123456789abcdef", job_id).fresh(UNFINISHED)
+        for left in (half, of_another_queue):
+            left.write_text("1\n00:00")
         (daemon.home / "spool" / str(job_id)).mkdir()
         with closing(sqlite3.connect(daemon.home / "state" / "jobs.sqlite3")) as database, database:
             reserved = f'{{"srt": {{"path": "{daemon.home}/talk.srt", "sha256": null}}}}'
             database.execute("UPDATE jobs SET outputs = ? WHERE id = ?", (reserved, job_id))
         daemon.start()
-        assert not half.exists()
+        assert not half.exists() and of_another_queue.exists()
+        of_another_queue.unlink()
         daemon.post(f"/v1/jobs/{job_id}/cancel")
         daemon.stop()
         daemon.start()
