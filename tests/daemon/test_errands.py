@@ -120,7 +120,7 @@ def test_a_failed_recording_goes_to_failed_is_retried_from_there_and_goes_on_to_
         daemon.post(f"/v1/jobs/{job['id']}/retry")
         job = at(daemon, job["id"], daemon.inbox / "done" / "a.wav")
         assert job["status"] == "done" and not (daemon.inbox / "failed" / "a.wav").exists()
-        assert job["outputs"]["srt"] == str(source.parent / "unseen-a.en.srt"), "named and placed as it was taken"
+        assert job["outputs"]["srt"] == str(source.parent / ".unseen-a.en.srt"), "named and placed as it was taken"
 
 
 def test_a_recording_without_its_words_goes_to_done_and_gets_them_there(tmp_path: Path) -> None:
