@@ -14,12 +14,14 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
+from supervisor.held_folder import Place, held
 from supervisor.job import FileIdentity, Job
 from supervisor.job_queue import JobQueue
 from supervisor.job_transcript import transcript_of
-from supervisor.result_files import write
+from supervisor.result_file import Claim, write
 from supervisor.result_formats import BLOCK_CHARACTERS, render
 from supervisor.stored_segments import StoredSegments
+from supervisor.temporary_names import TemporaryNames
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOB = Job(id=1, path="/x/a.mp3", options=JobOptions(), status="writing", identity=IDENTITY, created_at=0.0)
@@ -98,6 +100,6 @@ def test_whoever_still_writes_from_a_copy_that_was_closed_leaves_the_old_file(tm
         stored.close()
         yield from blocks
 
-    with pytest.raises(ValueError, match="closed"):
-        write(tmp_path / "a.srt", interrupted(), 1)
+    with pytest.raises(ValueError, match="closed"), held(Place(tmp_path)) as folder:
+        write(folder, "a.srt", interrupted(), TemporaryNames("0123456789abcdef", 1), Claim())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.srt", "old")]

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from client import exit_codes, steno
 from config.section import NAME_FIELDS, name_template
 from ipc.api_messages import JobOptions
+from supervisor.held_folder import Place
 from supervisor.job import FileIdentity, Job
 from supervisor.result_files import plan
 from supervisor.result_names import name_of
@@ -122,7 +123,7 @@ def test_a_player_finds_the_result_by_the_very_name_of_the_recording(stem: str) 
 def test_every_character_that_a_file_system_takes_stays_in_the_results_name(stem: str, tmp_path: Path) -> None:
     recording = tmp_path / f"{stem}.mov"
     recording.write_bytes(b"x")
-    planned = plan(job_for(str(recording)), ["srt", "json"], None, "suffix", {})
+    planned = plan(job_for(str(recording)), ["srt", "json"], Place(recording.parent), "suffix", {})
     assert planned == {"srt": tmp_path / f"{stem}.srt", "json": tmp_path / f"{stem}.json"}
     for path in planned.values():
         path.write_bytes(b"y")
@@ -131,7 +132,7 @@ def test_every_character_that_a_file_system_takes_stays_in_the_results_name(stem
 
 def test_a_recording_that_is_called_by_dots_alone_has_its_results_beside_it_and_nowhere_else(tmp_path: Path) -> None:
     for stem in (".", "..", "..."):
-        planned = plan(job_for(f"{tmp_path}/{stem}.wav"), ["srt"], None, "suffix", {})
+        planned = plan(job_for(f"{tmp_path}/{stem}.wav"), ["srt"], Place(tmp_path), "suffix", {})
         assert planned is not None
         (path,) = planned.values()
         assert os.path.split(path) == (str(tmp_path), f"{stem}.srt")
