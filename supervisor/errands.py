@@ -27,7 +27,6 @@ from supervisor.job_places import place_of, recording_of
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.source_mover import MovePutOff, move_recording
-from supervisor.temporary_names import TemporaryNames
 
 log = structlog.get_logger()
 
@@ -154,7 +153,7 @@ class Errands:
 
     async def _move(self, errand: Errand, job: Job, folder: Path, later: Again) -> Again | None:
         source, target = recording_of(job), place_of(job, folder)
-        names = TemporaryNames(self._queue.installation, job.id)
+        names = await self._queue.outputs.unfinished_names(job.id)
         moving = on_disk(lambda: move_recording(source, job.identity, target, names, self._stopping.is_set))
         # Seen by somebody, also when we stop and nobody waits any more.
         moving.add_done_callback(lambda over: over.cancelled() or over.exception())

@@ -32,7 +32,6 @@ from supervisor.job_rows import (
     fetch_job,
     forgive_job,
     insert_job,
-    installation_of,
     job_from,
     requeue_orphans,
     update_job,
@@ -73,8 +72,6 @@ class JobQueue:
         self.copies = SegmentCopies(database)
         self.distrusted = database.distrusted
         """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
-        self.installation = ""
-        """Made once for this queue, at random; our unfinished files are named after it."""
         self.aftermath: Aftermath | None = None
         """Asked at every end of a job; None: nothing follows."""
 

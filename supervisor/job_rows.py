@@ -138,11 +138,6 @@ def insert_job(
     return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch, target=target, home=home)
 
 
-def installation_of(connection: sqlite3.Connection) -> str:
-    """The random name that this queue was given when it was made."""
-    return str(connection.execute("SELECT value FROM facts WHERE name = 'installation'").fetchone()[0])
-
-
 def requeue_orphans(connection: sqlite3.Connection) -> int:
     """Every running job waits again; nobody can be running it. How many they were."""
     return connection.execute(

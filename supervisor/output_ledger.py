@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 from supervisor.job_database import JobDatabase
+from supervisor.temporary_names import TemporaryNames
 
 LAST_SIGN = "\U0010ffff"
 """No file's name goes on with this one."""
@@ -14,6 +15,14 @@ class OutputLedger:
 
     def __init__(self, database: JobDatabase) -> None:
         self._database = database
+        self._installation: str | None = None
+
+    async def unfinished_names(self, job_id: int) -> TemporaryNames:
+        """What a job's unfinished files are called: after this queue, which got a random name when it was made."""
+        if self._installation is None:
+            (row,) = await self._database.rows("SELECT value FROM facts WHERE name = 'installation'")
+            self._installation = str(row["value"])
+        return TemporaryNames(self._installation, job_id)
 
     async def written_for(self, recording: str) -> dict[str, str]:
         """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""

@@ -126,13 +126,11 @@ class ResultWriter:
     async def sweep(self, job: Job) -> None:
         """Takes away what earlier tries of the job left half-written beside its files."""
         ours = await self._queue.outputs.ours(job.path)
+        names = await self._queue.outputs.unfinished_names(job.id)
         for folder in {Path(written.path).parent for written in job.outputs.values()}:
-            sweeping = on_disk(partial(_sweep, self._names(job), job, folder, ours))
+            sweeping = on_disk(partial(_sweep, names, job, folder, ours))
             with contextlib.suppress(TimeoutError):  # a dead disk must not keep the daemon from starting
                 await asyncio.wait_for(sweeping, LONGEST_LOOK_SECONDS)
-
-    def _names(self, job: Job) -> TemporaryNames:
-        return TemporaryNames(self._queue.installation, job.id)
 
     async def _plan(self, job: Job, wishes: JobWishes) -> tuple[dict[Format, Path] | None, Ours]:
         try:
@@ -148,17 +146,19 @@ class ResultWriter:
         return planned, ours
 
     async def _write_one(self, job: Job, content: "_Content", format: Format, path: Path, claim: Claim) -> str:
+        names = await self._queue.outputs.unfinished_names(job.id)
         try:
-            return await asyncio.to_thread(_written, self._names(job), job, path, content.of(format), claim)
+            return await asyncio.to_thread(_written, names, job, path, content.of(format), claim)
         except OutputRefused as refused:
             raise setback_of(refused) from refused
 
     async def _withdraw(self, job: Job, written: Mapping[str, str], kept: Collection[Path]) -> None:
         """What was written before another file of the set found its name taken."""
+        names = await self._queue.outputs.unfinished_names(job.id)
         for path, sha256 in written.items():
             if Path(path) not in kept:
                 try:
-                    await asyncio.to_thread(_withdrawn, self._names(job), job, Path(path), sha256)
+                    await asyncio.to_thread(_withdrawn, names, job, Path(path), sha256)
                 except OutputRefused as refused:
                     raise setback_of(refused) from refused
 
