@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from supervisor.result_files import sync
+from supervisor.held_folder import sync
 
 KEPT = "{stem}-before-schema-{schema}.sqlite3"
 """What lay here before a newer stenod changed it; `steno restore` brings it back."""

@@ -9,12 +9,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
 from supervisor.held_folder import HeldFolder, Place, held
-from supervisor.job import FileIdentity
+from supervisor.job import FileIdentity, HandedOver
 
 ROOT = Path("/")
 
@@ -48,17 +48,6 @@ def read_identity(path: Path, beneath: Path | None = None) -> FileIdentity:
     """With the hash of the whole content. Raises FileRefused, `changed_while_read` if it did not hold still."""
     with _folder_of(path, beneath) as folder:
         return identity_in(folder, path.name, content=True)
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """What the path of a recording led to when it was handed over: no link in it is followed again."""
-
-    target: str
-    """The recording itself, absolute, without a link."""
-    home: str
-    """The folder that the path is in, the same way: the results go there, under the path's own name."""
-    identity: FileIdentity
 
 
 def follow(path: Path) -> HandedOver:

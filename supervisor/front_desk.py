@@ -93,9 +93,7 @@ class FrontDesk:
             if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
                 return self._board.view(before)
             found = await asyncio.to_thread(follow, Path(wanted.path))
-            job = await self._queue.add(
-                wanted.path, wanted.options, found.identity, request, target=found.target, home=found.home
-            )
+            job = await self._queue.add(wanted.path, wanted.options, found, request)
             reached("job_stored")
         except FileRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no

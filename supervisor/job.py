@@ -44,6 +44,17 @@ class FileIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What the path of a recording led to when it was handed over: no link in it is followed again."""
+
+    target: str
+    """The recording itself, absolute, without a link."""
+    home: str
+    """The folder that the path is in, the same way: the results go there, under the path's own name."""
+    identity: FileIdentity
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenFile:
     """An output of ours, and its content's hash, so that somebody's edits are never overwritten."""
 

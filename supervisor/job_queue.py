@@ -22,7 +22,7 @@ from ipc.transcript import Segment
 from supervisor import line_rows, segment_rows, speeds_rows, waiting_rows
 from supervisor.arrival import Arrival
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
-from supervisor.job import FINISHED, FileIdentity, Job, check_move
+from supervisor.job import FINISHED, FileIdentity, HandedOver, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
 from supervisor.job_history import JobHistory
 from supervisor.job_line import Turn
@@ -104,25 +104,15 @@ class JobQueue:
     # --- in and out --------------------------------------------------------------------------------------------
 
     async def add(
-        self,
-        path: str,
-        options: JobOptions,
-        identity: FileIdentity,
-        request: NamedRequest | None = None,
-        *,
-        target: str | None = None,
-        home: str | None = None,
+        self, path: str, options: JobOptions, found: FileIdentity | HandedOver, request: NamedRequest | None = None
     ) -> Job:
-        """A new job behind all others, or that which this request became before; `target` and `home` as in Job.
-
-        Raises QueueFull, KeyUsedBefore.
-        """
+        """A new job behind all others, or that which this request became before. Raises QueueFull, KeyUsedBefore."""
 
         def work(connection: sqlite3.Connection) -> Job:
             if request is not None and (before := job_asked_for(connection, request)) is not None:
                 return before
             line_rows.refuse_when_full(connection, self._settings.most_waiting)
-            job = insert_job(connection, path, options, identity, self._now(), target=target, home=home)
+            job = insert_job(connection, path, options, found, self._now())
             if request is not None:
                 note_request(connection, job.id, request)
             return job

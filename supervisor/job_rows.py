@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
-from supervisor.job import FileIdentity, Job, MoveNotAllowed, WrittenFile, check_retry
+from supervisor.job import FileIdentity, HandedOver, Job, MoveNotAllowed, WrittenFile, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
@@ -121,13 +121,14 @@ def insert_job(
     connection: sqlite3.Connection,
     path: str,
     options: JobOptions,
-    identity: FileIdentity,
+    found: FileIdentity | HandedOver,
     created_at: float,
     watch: str | None = None,
-    target: str | None = None,
-    home: str | None = None,
 ) -> Job:
     """A new waiting job, behind all others."""
+    identity, target, home = found, None, None
+    if isinstance(found, HandedOver):
+        identity, target, home = found.identity, found.target, found.home
     wishes, known = options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity)
     added = connection.execute(
         """INSERT INTO jobs (path, options, status, identity, created_at, watch, target, home)
@@ -135,7 +136,7 @@ def insert_job(
         (path, wishes, known, created_at, watch, target, home),
     )
     assert added.lastrowid is not None
-    return Job(added.lastrowid, path, options, "waiting", identity, created_at, watch=watch, target=target, home=home)
+    return fetch_job(connection, added.lastrowid)
 
 
 def requeue_orphans(connection: sqlite3.Connection) -> int:
