@@ -98,7 +98,7 @@ HARMS = {
     "counts": ("UPDATE job_counts SET jobs = 7 WHERE status = 'done'",),
     "segments": ("INSERT INTO segments VALUES (99, 0, '{}', 'segment', 0)",),
     "follow_ups": ("INSERT INTO errands (job_id, kind, event, due_at) VALUES (99, 'hook', 'done', 0)",),
-    "reserved_names": ("INSERT INTO output_files (path, recording, job_id, sha256) VALUES ('/x/reserved.srt', '/x/a.mp3', 99, NULL)",),
+    "reserved_names": ("INSERT INTO output_files VALUES ('/x/reserved.srt', '/x/a.mp3', 99, NULL, NULL)",),
     "ages": ("UPDATE jobs SET finished_age = NULL WHERE status = 'done'",),
     "seen_files": (
         "UPDATE jobs SET watch = '/x', identity = json_set(identity, '$.sha256', 'aa') WHERE status = 'done'",
