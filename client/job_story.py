@@ -52,6 +52,8 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
         facts.add_row("language", _language(job.language))
     if (sound := sound_words(job.recording)) is not None:
         facts.add_row("sound", sound)
+    for warning in job.warnings:
+        facts.add_row(Text("warning", "yellow"), Text(visible(warning), "yellow"))
     for format, path in job.outputs.items():
         facts.add_row(format, visible(path))
     return facts
@@ -171,7 +173,8 @@ def ending(job: JobView) -> str:
         case "done" if job.degraded_reason == "alignment_off":
             return "Done, with the times of segments: words were not asked for."
         case "done":
-            return "Done, with a time for every word." if job.timing == "word" else "Done."
+            with_times = ", with a time for every word" if job.timing == "word" else ""
+            return f"Done{with_times}; but see the warning above." if job.warnings else f"Done{with_times}."
         case "failed":
             return f"Failed: {without_path(job.error.message, job.path)}." if job.error is not None else "Failed."
         case "cancelled":

@@ -157,7 +157,11 @@ def result_text(job: JobView) -> Text:
     """What came of a job, or why it waits, in a few words."""
     match job.status:
         case "done" if job.degraded_reason not in (None, "alignment_off"):
-            return Text(f"{_timing(job)}: {degraded_words(job.degraded_reason or '')}", "yellow")
+            reasons = [degraded_words(job.degraded_reason or ""), *map(visible, job.warnings)]
+            return Text(f"{_timing(job)}: {'; '.join(reasons)}", "yellow")
+        case "done" if job.warnings:
+            told = _timing(job) if job.timing is not None else visible(job.note or "done")
+            return Text(f"{told}, but {visible('; '.join(job.warnings))}", "yellow")
         case "done":
             return Text(_timing(job) if job.timing is not None else visible(job.note or ""))
         case "failed" if job.error is not None:

@@ -82,7 +82,7 @@ def sentence(event: Event, job: JobView) -> str:
     name = Path(job.path).name
     match event:
         case "done":
-            return f"Transcribed: {name}"
+            return f"Transcribed: {name}" + (f" (but {job.warnings[0]})" if job.warnings else "")
         case "upgraded":
             return f"Every word has its time now: {name}" if job.timing == "word" else f"Words were timed: {name}"
         case "degraded":

@@ -1,0 +1,66 @@
+"""What could not be read of a recording is said wherever its job is told: never silence.
+
+Runs in: the test process.
+"""
+
+import json
+from datetime import UTC
+
+import pytest
+from drawn_views import NOW, drawn, job
+
+from client.job_story import ending, job_story
+from client.views import job_line, jobs_table
+from ipc.api_messages import JobView
+from supervisor.hook_call import hook_call, notification
+
+WARNING = "only 12.6 s of 62.4 s could be read"
+FACTS = {"read_seconds": 12.6, "claimed_seconds": 62.4, "damage": [{"code": "cut_off", "message": WARNING}]}
+CUT_OFF = job(timing="word", audio_seconds=12.6, warnings=(WARNING,), recording=FACTS)
+WHOLE = job(timing="word", audio_seconds=62.4)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_story_of_a_job_names_what_was_not_read(width: int) -> None:
+    page = drawn(job_story(CUT_OFF, NOW, UTC), width)
+    assert WARNING in page
+    assert "warning" in page and "see the warning" in ending(CUT_OFF)
+    assert "warning" not in drawn(job_story(WHOLE, NOW, UTC), width) + ending(WHOLE)
+
+
+def test_the_table_of_jobs_marks_what_was_not_read() -> None:
+    assert WARNING in " ".join(drawn(jobs_table([CUT_OFF], NOW), 160).split())
+    assert "but" not in drawn(jobs_table([WHOLE], NOW), 160)
+
+
+def test_the_line_that_submit_and_wait_end_with_says_it() -> None:
+    assert WARNING in job_line(CUT_OFF).plain and job_line(CUT_OFF).plain.startswith("done")
+    assert "but" not in job_line(WHOLE).plain
+
+
+def test_a_job_that_lacks_words_as_well_says_both() -> None:
+    both = CUT_OFF.model_copy(update={"timing": "segment", "degraded_reason": "aligner_crashed"})
+    assert "the aligner crashed" in job_line(both).plain and WARNING in job_line(both).plain
+
+
+def test_a_warning_cannot_take_over_the_terminal() -> None:
+    assert "\x1b" not in job_line(CUT_OFF.model_copy(update={"warnings": ("\x1b[2J",)})).plain
+
+
+def test_a_hook_and_a_notification_are_told() -> None:
+    call = hook_call(
+        ("tell",),
+        "done",
+        CUT_OFF,
+        platform="linux",
+        surroundings={},
+        own_folder="/bin",
+        expand=lambda name: name,
+    )
+    told = json.loads(call.says)["job"]
+    assert told["warnings"] == [WARNING] and told["recording"]["damage"][0]["code"] == "cut_off"
+    assert any(WARNING in word for word in notification("done", CUT_OFF, "linux"))
+
+
+def test_the_json_of_a_job_round_trips_with_its_facts() -> None:
+    assert JobView.model_validate_json(CUT_OFF.model_dump_json()) == CUT_OFF
