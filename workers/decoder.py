@@ -36,6 +36,7 @@ from workers.decoder_process import DecoderLost, DecoderProcess
 from workers.decoder_refusals import decoder_crashed, no_decoder, refuse_silent_disk
 from workers.decoder_verdict import Death, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
+from workers.pcm_facts import keep_facts, kept_facts
 from workers.pcm_file import SAMPLE_BYTES, pcm_seconds
 from workers.pcm_writer import disk_under
 from workers.pulse import Pulse
@@ -123,7 +124,8 @@ class Decoders:
         pcm_path = Path(request.pcm_path)
         self._pulse.enter("decoding")
         if pcm_path.exists():
-            return AudioDecoded(request_id=request.request_id, seconds=pcm_seconds(pcm_path))
+            seconds = pcm_seconds(pcm_path)
+            return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=kept_facts(pcm_path))
         self.see_off()
         if any(one.device == request.expected.device for one in self._hung if request.expected is not None):
             # It would only be one more that cannot be killed.
@@ -164,6 +166,8 @@ class Decoders:
                     case never:
                         assert_never(never)
             with disk_under(part.parent):
+                # First: where the PCM is, its facts are, whoever dies in between.
+                keep_facts(pcm_path, recording)
                 part.replace(pcm_path)
             reached("pcm_named")
             return seconds, recording

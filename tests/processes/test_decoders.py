@@ -291,7 +291,7 @@ def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(tmp_path: Pat
             made.see_off()
             assert not children()
         assert open_descriptors() == before
-    assert len(list((tmp_path / "spool").iterdir())) == 10
+    assert len(list((tmp_path / "spool").iterdir())) == 20, "each has its PCM, and the facts beside it"
 
 
 def test_a_spare_is_used_once_and_one_that_died_is_replaced(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import json
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from drawn_views import NOW, drawn, job
@@ -12,7 +13,9 @@ from drawn_views import NOW, drawn, job
 from client.job_story import ending, job_story
 from client.views import job_line, jobs_table
 from ipc.api_messages import JobView
+from ipc.transcript import RecordingFacts
 from supervisor.hook_call import hook_call, notification
+from workers.pcm_facts import keep_facts, kept_facts
 
 WARNING = "only 12.6 s of 62.4 s could be read"
 FACTS = {"read_seconds": 12.6, "claimed_seconds": 62.4, "damage": [{"code": "cut_off", "message": WARNING}]}
@@ -64,3 +67,12 @@ def test_a_hook_and_a_notification_are_told() -> None:
 
 def test_the_json_of_a_job_round_trips_with_its_facts() -> None:
     assert JobView.model_validate_json(CUT_OFF.model_dump_json()) == CUT_OFF
+
+
+def test_what_was_read_is_known_again_after_a_death_between_the_pcm_and_the_reply(tmp_path: Path) -> None:
+    pcm_path, facts = tmp_path / "audio.s16", RecordingFacts.model_validate(FACTS)
+    assert kept_facts(pcm_path) is None
+    keep_facts(pcm_path, facts)
+    assert kept_facts(pcm_path) == facts
+    (tmp_path / "audio.s16.facts.json").write_text("{")
+    assert kept_facts(pcm_path) is None, "half of it is as good as nothing"
