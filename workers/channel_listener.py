@@ -25,6 +25,8 @@ LOOK_SAMPLES = 512
 """Of one look at most, spread over the frame: its power needs no more."""
 GATHERED_SAMPLES = 65_536
 """Looks are judged together, so many samples of all channels at once: one by one would cost ten times as much."""
+IS_THERE, IS_NOT_BURIED, IS_CLEAR = 1, 2, 4
+"""Flags of a channel's fate in a mix: not cancelled, not under other channels' sound, most of what is heard."""
 EASY_FORMATS = frozenset({"s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 SILENCE_DB = -120
@@ -85,8 +87,10 @@ class _Looks:
     """Samples by channel, not judged yet."""
     levels: bytearray = field(default_factory=bytearray)
     """dB over SILENCE_DB, by look and channel."""
-    is_kept: bytearray = field(default_factory=bytearray)
-    """Whether the mix kept the channel, by look and channel."""
+    mix_levels: bytearray = field(default_factory=bytearray)
+    """The same of the usual mix, by look."""
+    fates: bytearray = field(default_factory=bytearray)
+    """What became of the channel in the usual mix, as flags, by look and channel."""
 
     def add(self, samples: NDArray[np.float32]) -> None:
         """One look, samples by channel."""
@@ -115,15 +119,19 @@ class _Looks:
         share = gain * with_mix / np.maximum(mix, 1e-20)
         least_gain = LEAST_GAIN_OF_NAMELESS if self.shape.is_nameless else LEAST_GAIN
         # What is loud may come out much softer, what is soft may not.
-        kept = (
-            (gain >= least_gain)
-            & ((gain >= FULL_GAIN) | (gain**2 * own >= LEAST_POWER))
-            & (share >= LEAST_SHARE)
-            & (mix >= LEAST_SUM * apart)
-        )
-        level = np.clip(10 * np.log10(safe), SILENCE_DB, 0) - SILENCE_DB
-        self.levels.extend(level.astype(np.uint8).tobytes())
-        self.is_kept.extend(kept.astype(np.uint8).tobytes())
+        is_there = (gain >= least_gain) & ((gain >= FULL_GAIN) | (gain**2 * own >= LEAST_POWER))
+        is_there &= mix >= LEAST_SUM * apart
+        mine = own * self.weights**2
+        is_alone = (share >= LEAST_SHARE) | (apart - mine <= mine * (1 / LEAST_SHARE - 1))
+        fate = is_there * IS_THERE + is_alone * IS_NOT_BURIED + (share >= LEAST_SHARE) * IS_CLEAR
+        self.levels.extend(_as_bytes(safe))
+        self.mix_levels.extend(_as_bytes(np.maximum(mix, 1e-20)))
+        self.fates.extend(fate.astype(np.uint8).tobytes())
+
+
+def _as_bytes(powers: NDArray[np.floating[Any]]) -> bytes:
+    levels: NDArray[np.uint8] = (np.clip(10 * np.log10(powers), SILENCE_DB, 0) - SILENCE_DB).astype(np.uint8)
+    return levels.tobytes()
 
 
 class ChannelListener:
@@ -228,15 +236,23 @@ def _sounds(levels: NDArray[np.int16]) -> bool:
     return bool(((top >= LOUD_DB) | ((top >= AUDIBLE_DB) & (spread >= LEAST_LIFE_DB))).any())
 
 
+def _speaking(levels: NDArray[np.int16]) -> NDArray[np.intp]:
+    """The channels that may hold speech."""
+    top, spread = _top_and_spread(levels)
+    return np.flatnonzero((top >= AUDIBLE_DB) & (spread >= LEAST_SPREAD_DB))
+
+
 def _plan(looks: _Looks) -> MixPlan | None:
     """A mix of the channels that speak; None where the usual one keeps what they say."""
     if looks.shape.channels == 1:
         return None
     levels = _levels_of(looks)
-    top, spread = _top_and_spread(levels)
-    speaking = np.flatnonzero((top >= AUDIBLE_DB) & (spread >= LEAST_SPREAD_DB))
-    if not speaking.size:
-        # Nothing but noise or speech in loud noise: better all of it than nothing.
+    top, _ = _top_and_spread(levels)
+    speaking = _speaking(levels)
+    mix = np.frombuffer(looks.mix_levels, np.uint8)[:, None].astype(np.int16) + np.int16(SILENCE_DB)
+    mix_speaks = bool(_speaking(mix).size)
+    if not speaking.size and not mix_speaks:
+        # Nothing but noise, or speech in loud noise: better all of it than nothing.
         speaking = np.flatnonzero(top >= AUDIBLE_DB)
     if not speaking.size:
         return None
@@ -244,8 +260,10 @@ def _plan(looks: _Looks) -> MixPlan | None:
     loudest = spoken.max(axis=1)
     by_whom = speaking[spoken.argmax(axis=1)]
     active = loudest >= np.maximum(AUDIBLE_DB, top[by_whom] - ACTIVE_DB)
-    kept = np.frombuffer(looks.is_kept, np.uint8).reshape(-1, looks.shape.channels)
-    lost = active & (kept[np.arange(len(levels)), by_whom] == 0)
+    fates = np.frombuffer(looks.fates, np.uint8).reshape(-1, looks.shape.channels)[np.arange(len(levels)), by_whom]
+    # A mix that is unlike its loudest channel may be better than that: the voice in the middle of wide music. Then it
+    # sounds like a voice itself.
+    lost = active & ((fates & IS_THERE == 0) | ((fates & (IS_NOT_BURIED if mix_speaks else IS_CLEAR)) == 0))
     if not _loses_words(lost, active):
         return None
     covers = (spoken >= loudest[:, None] - COVERED_DB)[active].mean(axis=0) >= COVERED_SHARE

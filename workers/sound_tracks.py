@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MOST_TITLE_CHARACTERS = 200
+MOST_TRACKS = 200
+"""A recording with more has been made to be a nuisance: the rest is neither taken nor told."""
 MOST_TRACKS_NAMED = 12
 
 
@@ -35,7 +37,7 @@ def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
 
     aside = Disposition.comment | Disposition.visual_impaired | Disposition.clean_effects | Disposition.karaoke
     found: list[SoundTrack] = []
-    for number, stream in enumerate(container.streams.audio, 1):
+    for number, stream in enumerate(container.streams.audio[:MOST_TRACKS], 1):
         codec = stream.codec_context
         title = stream.metadata.get("title", "")[:MOST_TITLE_CHARACTERS].strip()
         track = Track(

@@ -149,6 +149,21 @@ def test_a_loud_machine_on_the_other_channel_does_not_bury_the_voice(tmp_path: P
         assert facts.channels_used == f"channel {speaking}"
 
 
+def test_a_voice_with_crossed_wires_over_a_noise_that_both_channels_share_is_heard(tmp_path: Path) -> None:
+    shared = noise(len(SPOKEN) / SAMPLE_RATE, loudness=0.03).astype(np.int32)
+    channels = [(SPOKEN + shared).astype(np.int16), (shared - SPOKEN).astype(np.int16)]
+    audio, _ = heard(wav(tmp_path / "a.wav", np.stack(channels, 1)))
+    assert likeness(audio) > 0.9
+
+
+def test_a_voice_in_the_middle_of_wide_music_stays_in_the_middle(tmp_path: Path) -> None:
+    seconds = len(SPOKEN) / SAMPLE_RATE
+    music = sum(tone(seconds, hertz=hertz, loudness=0.07).astype(np.int32) for hertz in (330, 415, 495))
+    recording = wav(tmp_path / "a.wav", np.stack([SPOKEN + music, SPOKEN - music], 1).clip(-32768, 32767))
+    audio, facts = heard(recording)
+    assert facts.channels_used == "mix" and likeness(audio) > 0.9
+
+
 def test_two_voices_on_two_of_eight_noisy_channels_are_both_heard(tmp_path: Path) -> None:
     first, second = np.concatenate([SPOKEN, NOTHING]), np.concatenate([NOTHING, SPOKEN[::-1]])
     channels = [np.random.default_rng(n).normal(0, 200, len(first)).astype(np.int16) for n in range(8)]
