@@ -44,10 +44,13 @@ async def decode(
     step: Step,
     engine: str | None = None,
     model: str | None = None,
+    track: int | None = None,
 ) -> AudioDecoded:
     """The recording as PCM in the spool, and what was read of it. PCM that is already there is not made again.
 
-    `engine` and `model` are those wanted next: any can decode, and a change of model between the two costs a load.
+    `track` is the sound track to take, counted from 1; None: as the job says, or chosen by the decoder, but once
+    something was heard in one, that one. `engine` and `model` are those wanted next: any can decode, and a change of
+    model between the two costs a load.
 
     Raises JobFailed, JobMustWait, DecoderCrashed, and what the keeper raises.
     """
@@ -59,6 +62,8 @@ async def decode(
         longest_seconds=settings.media.longest_hours * 3600.0,
         expected=_expected(job.identity),
         beneath=None if recording.beneath is None else str(recording.beneath),
+        track=track or job.options.track or _track_heard(job),
+        language=job.options.language or settings.language,
         disk_seconds=settings.watching.unreachable_seconds,
     )
     decoded = AudioDecoded(request_id=0, seconds=0.0)
@@ -78,6 +83,11 @@ async def decode(
                 case _:
                     pass
     return decoded
+
+
+def _track_heard(job: Job) -> int | None:
+    known = job.recording is not None and job.transcribed_seconds > 0
+    return job.recording.track.number if known and job.recording and job.recording.track else None
 
 
 def is_another(decoded: AudioDecoded, job: Job) -> bool:

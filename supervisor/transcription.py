@@ -34,6 +34,7 @@ from supervisor.job_wishes import JobWishes
 from supervisor.replacements import rewritten
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
 from supervisor.status_report import iso_time
+from supervisor.unheard_tracks import UnheardTracks
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
 log = structlog.get_logger()
@@ -68,6 +69,7 @@ class Transcription:
         self._step = step
         self._tell = tell
         self._stand_in_refused = False
+        self._unheard = UnheardTracks()
 
     async def run(self) -> Job:
         """Until every segment is stored; the job as it is then. Raises JobFailed and JobMustWait."""
@@ -118,15 +120,24 @@ class Transcription:
 
     async def _attempt(self, engine: str | None) -> None:
         job = self._job
-        decoded = await decode(
-            self._keeper,
-            job,
-            self._pcm,
-            self._settings,
-            step=self._step,
-            engine=engine,
-            model=self._wishes.model,
-        )
+        try:
+            decoded = await decode(
+                self._keeper,
+                job,
+                self._pcm,
+                self._settings,
+                step=self._step,
+                engine=engine,
+                model=self._wishes.model,
+                track=self._unheard.next_track,
+            )
+        except JobFailed as failed:
+            if self._unheard.next_track is None:
+                raise
+            # One that was only tried because nobody speaks in the others: the job does not fail by it.
+            log.info("track_not_decoded", job=job.id, track=self._unheard.next_track, code=failed.error.code)
+            self._unheard = self._unheard.after_refused(job)
+            return
         if is_another(decoded, job):
             await self._begin_again(job)
         language = job.language or self._wishes.language
@@ -172,18 +183,38 @@ class Transcription:
                         self._news.set()
                     case RequestFailed() as refused:
                         raise_refusal(refused)
+                    case TranscriptionFinished() if await self._has_another_track():
+                        log.info("track_without_speech", job=job.id, next_track=self._unheard.next_track)
                     case TranscriptionFinished():
                         used = EngineUsed(
                             engine=self._keeper.view.engine,
                             model=self._keeper.view.model or "",
                             device=self._keeper.view.device or "",
                         )
-                        await self._record_attempt(
-                            engine, "done", transcribed_whole=True, transcribed_by=used.model_dump_json()
-                        )
+                        whole: JobChanges = {
+                            **self._unheard.first_facts,
+                            "transcribed_whole": True,
+                            "transcribed_by": used.model_dump_json(),
+                        }
+                        await self._record_attempt(engine, "done", **whole)
                         reached("transcription_stored")
                     case _:
                         pass
+
+    async def _has_another_track(self) -> bool:
+        """Whether nothing was said, and there is a track in which nobody has listened yet. Then it is the next."""
+        if self._job.options.track is not None or await self._queue.count_segments(self._job.id):
+            self._unheard = UnheardTracks()
+            return False
+        job = await self._queue.get(self._job.id)
+        self._unheard = self._unheard.after(job)
+        if self._unheard.next_track is None:
+            return False
+        await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+        await self._queue.change(
+            job.id, transcribed_seconds=0.0, language=self._wishes.language, language_probability=None
+        )
+        return True
 
     async def _begin_again(self, job: Job) -> NoReturn:
         """What was heard so far was heard in another content. The next look at the file finds it changed."""
