@@ -16,8 +16,8 @@ HEARD_DB = 12.0
 """Of a window's channels those count that are at most so far below the loudest."""
 INVERSE = -0.3
 """A channel whose correlation with the louder ones is below is turned around."""
-SILENT_POWER = 10 ** (-60 / 10)
-"""In a window without sound the weights stay as they are: pauses must not flutter."""
+PAUSE_DB = 35.0
+"""In a window so far below the loudest one the weights stay as they are: pauses must not flutter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class ChannelMixer:
     def __init__(self, plan: MixPlan, channels: int, rate: int) -> None:
         self._usable = [channel for channel in plan.channels if channel < channels]
         self._weights: NDArray[np.float32] | None = None
+        self._loudest_power = 0.0
         self._fade_samples = round(FADE_SECONDS * rate)
 
     def mono(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -60,7 +61,8 @@ class ChannelMixer:
         powers = np.einsum("sc,sd->cd", usable, usable, dtype=np.float64) / max(len(usable), 1)
         own = powers.diagonal()
         loudest = int(own.argmax())
-        if own[loudest] < SILENT_POWER and self._weights is not None:
+        self._loudest_power = max(self._loudest_power, float(own[loudest]))
+        if self._weights is not None and own[loudest] <= self._loudest_power * 10 ** (-PAUSE_DB / 10):
             return self._weights
         weights = np.zeros(len(own))
         for channel in np.argsort(-own, kind="stable"):
