@@ -1,0 +1,127 @@
+"""Fifty thousand files and ten thousand jobs: answers stay small, and nobody waits for somebody else's."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from loop_lag import loop_lag
+from structlog.testing import capture_logs
+from watch_desk import settings_for
+
+from config.settings import QueueSettings
+from ipc.api_messages import JobStatus
+from supervisor.api import array_of
+from supervisor.event_bus import EventBus
+from supervisor.folder_condition import FolderCondition
+from supervisor.folder_memory import FolderMemory
+from supervisor.folder_scan import FolderScan, PassedOver, SeenFile
+from supervisor.job import FileIdentity
+from supervisor.job_board import JobBoard
+from supervisor.job_queue import JobQueue
+from supervisor.jobs_page import jobs_page
+from supervisor.watch_folder import WatchFolders
+
+FILES, JOBS = 50_000, 10_000
+LONGEST_HOLD_SECONDS = 0.05
+ATTEMPT = {"role": "transcriber", "engine": "mlx", "outcome": "done", "phase": None, "at": "2026-11-30T12:00:00Z"}
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
+    """With ten thousand jobs, each with a story."""
+    queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
+    outputs = {
+        form: {"path": f"/rec/a long name of a recording.{form}", "sha256": "0" * 64} for form in ("srt", "json")
+    }
+    row = ("{}", "done", '{"device":1,"inode":2,"size":3,"mtime_ns":4}', 0.0, 0.0, json.dumps([ATTEMPT] * 2))
+    await queue._database.write(
+        lambda db: db.executemany(
+            """INSERT INTO jobs (path, outputs, options, status, identity, created_at, finished_at, attempts)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            [(f"/rec/{number}.wav", json.dumps(outputs), *row) for number in range(JOBS)],
+        )
+    )
+    yield queue
+    await queue.close()
+
+
+async def test_three_clients_that_page_through_ten_thousand_jobs_hold_nobody_up(queue: JobQueue) -> None:
+    board = JobBoard(EventBus())
+
+    async def all_jobs(status: JobStatus | None) -> list[int]:
+        seen: list[int] = []
+        before: int | None = None
+        while True:
+            page = await jobs_page(queue, board, status, 1_000, before)
+            answer = b"".join([piece async for piece in array_of(page.views)])
+            assert len(answer) < 1_000_000
+            seen += [job["id"] for job in await asyncio.to_thread(json.loads, answer)]
+            before = page.next_before
+            if before is None:
+                return seen
+
+    async with loop_lag() as lag:
+        lists = await asyncio.gather(all_jobs(None), all_jobs("done"), all_jobs(None))
+    assert all(seen == list(range(JOBS, 0, -1)) for seen in lists)
+    assert lag.worst_own_seconds < LONGEST_HOLD_SECONDS
+
+
+async def test_a_look_at_fifty_thousand_files_holds_nobody_up() -> None:
+    files = tuple(SeenFile(f"/rec/{n}.wav", FileIdentity(1, n + 1, 3, n), 0) for n in range(FILES))
+    done_before = {seen.path for seen in files[::2]}
+    asked_at_once = []
+
+    async def known(asked: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
+        asked_at_once.append(len(asked))
+        return frozenset(path for path, _ in asked if path in done_before)
+
+    memory = FolderMemory(known)
+    async with loop_lag() as lag:
+        assert await memory.settled(files, 0.0, 1.0, settle_seconds=5.0) == []
+        assert (memory.growing_count, len(memory.growing(20))) == (FILES // 2, 20)
+        assert memory.next_look(5.0) == 6.0
+        settled = await memory.settled(files, 10.0, 11.0, settle_seconds=5.0)
+        for seen in settled:
+            memory.deal_with(seen)
+        assert await memory.settled(files, 20.0, 21.0, settle_seconds=5.0) == []
+        assert await memory.settled(files[:10], 30.0, 31.0, settle_seconds=5.0) == []
+    assert settled == [seen for seen in files if seen.path not in done_before]
+    assert max(asked_at_once) <= 500
+    assert lag.worst_own_seconds < LONGEST_HOLD_SECONDS
+
+
+async def test_of_fifty_thousand_files_that_grow_or_are_passed_over_a_few_are_named_and_all_are_counted(
+    tmp_path: Path,
+) -> None:
+    async def known(asked: object) -> frozenset[str]:
+        return frozenset()
+
+    async def take(path: object, entry: object) -> None:
+        raise AssertionError("nothing has settled")
+
+    watches = WatchFolders(settings_for(tmp_path), take, known)
+    (folder,) = watches._folders.values()
+    await folder._memory.settled(
+        [SeenFile(f"{tmp_path}/{n}.wav", FileIdentity(1, n + 1, 3, n), 0) for n in range(FILES)], 0.0, 1.0, 5.0
+    )
+    passed = frozenset(PassedOver(f"{tmp_path}/{n}.link.wav", "is_a_symlink") for n in range(FILES))
+    scan = FolderScan(folder=(1, 2), is_mount_point=False, is_bare=False, files=(), passed=passed)
+    with capture_logs() as story:
+        folder._condition.seen(scan)
+        folder._condition.seen(scan)
+    assert len(story) < 50, "as many lines in the log would push all else out of it"
+    assert story[-1]["files"] == FILES - 20
+    (view,) = watches.views
+    assert (view.growing_count, view.passed_count) == (FILES, FILES)
+    assert len(view.model_dump_json()) < 10_000
+    assert [one.path for one in view.passed] == sorted(one.path for one in view.passed)
+
+
+def test_the_first_of_what_is_passed_over_are_the_same_at_every_look(tmp_path: Path) -> None:
+    condition = FolderCondition(tmp_path)
+    passed = [PassedOver(f"/rec/{n:03}", "is_a_symlink") for n in range(100)]
+    for some in (passed, passed[1:], passed[::-1]):
+        condition.seen(FolderScan((1, 2), is_mount_point=False, is_bare=False, files=(), passed=frozenset(some)))
+    assert condition.passed_first == tuple(passed[:20])
