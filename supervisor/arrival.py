@@ -62,6 +62,8 @@ class Surroundings:
     """Which content lay there last: none that we saw, the same, another."""
     has_other_results: bool
     """Whether results for other content were written for this path, or are just being made."""
+    other_is_heard: bool = False
+    """Whether they are just being made, and will be written after all that is there."""
 
 
 Fate = Literal["new", "known", "followed", "revived"]
@@ -89,7 +91,7 @@ def judge(arrival: Arrival, sights: Sequence[Sight], around: Surroundings, stray
     unfinished = [sight for sight in sights if sight.job is not None and not sight.job.is_finished]
     for sight in unfinished:
         assert sight.job is not None
-        if sight.job.path == arrival.path:
+        if sight.job.path == arrival.path and not around.other_is_heard:
             return Verdict("known", sight.job.id)  # other content lay here in between, and its job has not begun
         if sight.job.id in strays and (sight.treats_like(arrival) or sight.job.status == "waiting"):
             return Verdict("followed", sight.job.id)

@@ -26,7 +26,7 @@ from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.result_files import OutputRefused
 from supervisor.result_writer import ResultWriter
-from supervisor.setbacks import JobFailed, JobSuperseded, setback_of
+from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded, setback_of
 from supervisor.transcription import Transcription
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -86,7 +86,12 @@ class JobRunner:
                     if failed.error.code not in RECORDING_GONE or not tries_left:
                         raise
             job = await self._search.followed(job) or job
-            return await self._write(job, wishes)
+            try:
+                return await self._write(job, wishes)
+            except JobFailed as failed:
+                if failed.error.code == "folder_missing" and await self._search.moved_away(job):
+                    raise JobMustWait("its folder was renamed while its files were written") from failed
+                raise
 
     async def upgrade(self, job: Job, step: Step) -> Job:
         """Words for a job that was done without, from its stored text; its files are replaced in place.

@@ -63,6 +63,14 @@ class RecordingSearch:
             return None  # what is at the path is what was asked for
         return await self._follow(job)
 
+    async def moved_away(self, job: Job) -> bool:
+        """Whether a job whose results' folder is missing has its recording elsewhere: then they will go there."""
+        now = await self.followed(await self._queue.get(job.id)) or await self._queue.get(job.id)
+        if Path(now.path).parent == Path(job.first_path).parent:
+            return False
+        await self._queue.seen.put_elsewhere(job.id)
+        return True
+
     async def _follow(self, job: Job) -> Job | None:
         found = await self._found(job)
         if found is None:

@@ -54,6 +54,10 @@ class SeenFiles:
         """The job's recording is there now. Raises NoSuchJob."""
         return await self._database.write(lambda db: seen_rows.follow(db, job_id, arrival))
 
+    async def put_elsewhere(self, job_id: int) -> None:
+        """Names that the job's results were promised are given back. Raises NoSuchJob."""
+        await self._database.write(lambda db: seen_rows.put_elsewhere(db, job_id))
+
     async def adopt(self, job: Job, identity: FileIdentity) -> bool:
         """Whether a job may go on with what its watched file has become; False: that content is another job's."""
         return await self._database.write(lambda db: seen_rows.adopt(db, job, identity))

@@ -88,6 +88,12 @@ def follow(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job
     return job
 
 
+def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
+    """The job's results are not written yet, and are to have names where its recording is now. Raises NoSuchJob."""
+    update_job(connection, job_id, {"outputs": {}, "taken_from": None})
+    connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
+
+
 def adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> bool:
     """Whether a job may go on with what its watched file has become; False: that content is another job's."""
     assert identity.sha256 is not None
@@ -134,7 +140,8 @@ def _surroundings(connection: sqlite3.Connection, arrival: Arrival, its_jobs: Co
     written = connection.execute(
         "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND sha256 IS NOT NULL", (arrival.path,)
     ).fetchall()
-    return Surroundings("other", being_made or any(row["job_id"] not in its_jobs for row in written))
+    is_written = any(row["job_id"] not in its_jobs for row in written)
+    return Surroundings("other", has_other_results=being_made or is_written, other_is_heard=being_made)
 
 
 def _last_at(connection: sqlite3.Connection, path: str, rather: str | None = None) -> tuple[str | None, int | None]:

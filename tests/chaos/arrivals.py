@@ -1,4 +1,5 @@
-"""Row 15: recordings come into a watched folder in every way, while events are lost, doubled and their source dies.
+"""Row 15: recordings come into a watched folder in every way, are renamed, moved, taken out and brought back, while
+events are lost, doubled and their source dies.
 
 Runs in: the chaos run.
 """
@@ -23,7 +24,8 @@ from chaos.trial import Trial
 
 TITLE = "A watched folder"
 DEMAND = (
-    "2,000 arrivals, 30 % of events lost, 30 % doubled, the observer killed 20 ×: one job each, never a partial file"
+    "2,000 arrivals, every third renamed, moved or brought back, 30 % of events lost, 30 % doubled, the observer "
+    "killed 20 ×: one job each, never a partial file, the words of what lies there"
 )
 ARRIVALS, DEATHS = 2_000, 20
 ARRIVING_SECONDS, DRAIN_SECONDS = 50.0, 900.0
@@ -43,6 +45,11 @@ class Arrival:
     """What stands there in the end."""
     before: Made | None
     """A whole recording that stood there long enough to be taken, and then was another."""
+
+    @property
+    def earlier_jobs(self) -> int:
+        """How many jobs for what stood there before may be done."""
+        return 2 if self.way in CAME_BACK else 0 if self.before is None else 1
 
 
 def run(trial: Trial) -> Tally:
@@ -81,9 +88,10 @@ def run(trial: Trial) -> Tally:
 
 def _arrival(number: int, away: Path, inbox: Path, luck: random.Random) -> Arrival:
     way = luck.choice(list(WAYS))
-    folder = f"folder {number}" if way == "in a folder" else luck.choice(FOLDERS)
+    folder = f"folder {number}" if way in OWN_FOLDER else luck.choice(FOLDERS)
     whole = make(away / f"{number}.wav", luck.randrange(1 << 30), chunks=luck.randint(1, 3))
-    before = make(away / f"{number}-before.wav", luck.randrange(1 << 30)) if way in CHANGED_LATE else None
+    is_changed = way in CHANGED_LATE or way in CAME_BACK
+    before = make(away / f"{number}-before.wav", luck.randrange(1 << 30)) if is_changed else None
     return Arrival(way, inbox / folder / f"{number}.wav", whole, before)
 
 
@@ -91,7 +99,7 @@ def _come(arrival: Arrival, seed: int) -> float:
     """Brings it; the longest time for which something unfinished stood still, in seconds."""
     luck = random.Random(seed)
     time.sleep(luck.uniform(0, 2 * AT_ONCE * ARRIVING_SECONDS / ARRIVALS))
-    if arrival.way != "in a folder":
+    if arrival.way not in OWN_FOLDER:
         arrival.place.parent.mkdir(parents=True, exist_ok=True)
     return WAYS[arrival.way](arrival, luck)
 
@@ -193,6 +201,59 @@ def _overwritten_while_read(arrival: Arrival, luck: random.Random) -> float:
     return 0.0
 
 
+def _renamed_later(arrival: Arrival, luck: random.Random) -> float:
+    """While its job waits, runs or is done."""
+    return _from(arrival.place.with_name(f"first {arrival.place.name}"), arrival, luck)
+
+
+def _moved_later(arrival: Arrival, luck: random.Random) -> float:
+    return _from(arrival.place.parent / "by folder" / arrival.place.stem / arrival.place.name, arrival, luck)
+
+
+def _folder_renamed_later(arrival: Arrival, luck: random.Random) -> float:
+    first = arrival.place.parent.with_name(f"first {arrival.place.parent.name}") / arrival.place.name
+    _stand(first, arrival.whole, luck)
+    first.parent.rename(arrival.place.parent)
+    return 0.0
+
+
+def _taken_out_and_back(arrival: Arrival, luck: random.Random) -> float:
+    """Its job may have come meanwhile, and failed."""
+    _stand(arrival.place, arrival.whole, luck)
+    out = arrival.whole.path.with_suffix(".out")
+    arrival.place.rename(out)
+    time.sleep(luck.uniform(0, 2 * SETTLE_SECONDS))
+    out.rename(arrival.place)
+    return 0.0
+
+
+def _from(first: Path, arrival: Arrival, luck: random.Random) -> float:
+    _stand(first, arrival.whole, luck)
+    for step in range(luck.randint(0, 2)):
+        first = first.rename(first.with_name(f"{step} {arrival.place.name}"))
+        time.sleep(luck.uniform(0, SETTLE_SECONDS))
+    first.rename(arrival.place)
+    return 0.0
+
+
+def _stand(place: Path, recording: Made, luck: random.Random) -> None:
+    """There in one piece, and until it may be read."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    other = place.with_name(f".{place.name}")
+    other.write_bytes(recording.path.read_bytes())
+    other.replace(place)
+    time.sleep(SETTLE_SECONDS + luck.uniform(-0.2, 2.0))
+
+
+def _back_to_what_it_was(arrival: Arrival, luck: random.Random) -> float:
+    """An edit that is taken back."""
+    assert arrival.before is not None
+    _stand(arrival.place, arrival.whole, luck)
+    _stand(arrival.place, arrival.before, luck)
+    _stand(arrival.place, arrival.whole, luck)
+    return 0.0
+
+
 WAYS: Mapping[str, Way] = {
     "at once": _at_once,
     "moved in": _moved_in,
@@ -203,8 +264,15 @@ WAYS: Mapping[str, Way] = {
     "gone and back": _gone_and_back,
     "exchanged while read": _exchanged_while_read,
     "overwritten while read": _overwritten_while_read,
+    "renamed later": _renamed_later,
+    "moved later": _moved_later,
+    "in a folder renamed later": _folder_renamed_later,
+    "taken out and back": _taken_out_and_back,
+    "back to what it was": _back_to_what_it_was,
 }
 CHANGED_LATE = ("exchanged while read", "overwritten while read")
+CAME_BACK = ("back to what it was",)
+OWN_FOLDER = ("in a folder", "in a folder renamed later")
 
 
 # --- what came of them -------------------------------------------------------------------------------------------
@@ -242,6 +310,9 @@ def _judge(
         tally.figures["not judged, for we were too slow ourselves"] = what
         return
     last = done.pop()
+    if arrival.way == "in a folder renamed later":
+        # What was written before that went along.
+        last |= {"outputs": {form: str(arrival.place.with_suffix(f".{form}")) for form in last["outputs"]}}
     if wrong := complaint_about_files(arrival.whole, last) or complaint_of(daemon, arrival.whole, last):
         tally.changed += 1
         tally.wrong.append(f"{what}: {wrong}")
@@ -249,9 +320,10 @@ def _judge(
         tally.duplicated += len(done)
         tally.expect(len(jobs) == 1, f"{what}: {[(job['status'], job['error'], job['note']) for job in jobs]}")
         return
-    tally.duplicated += max(0, len(done) - 1)
+    tally.duplicated += max(0, len(done) - arrival.earlier_jobs)
+    earlier = [arrival.before, arrival.whole] if arrival.way in CAME_BACK else [arrival.before]
     for job in done:
-        if wrong := complaint_of(daemon, arrival.before, job):
+        if all(wrong := [complaint_of(daemon, made, job) for made in earlier]):
             tally.changed += 1
             tally.wrong.append(f"{what}, as it was before: {wrong}")
     tally.expect(not any(job["error"] for job in jobs), f"{what}: {[job['error'] for job in jobs]}")

@@ -176,6 +176,15 @@ async def test_content_that_came_back_while_the_other_is_being_heard_is_done_aga
     assert (await comes(queue, "/w/memo.wav", "A"))[0] == "new"
 
 
+async def test_content_that_came_back_while_both_are_being_heard_is_done_after_the_other(queue: JobQueue) -> None:
+    _, a = await comes(queue, "/w/memo.wav", "A")
+    _, b = await comes(queue, "/w/memo.wav", "B")
+    assert a is not None and b is not None
+    for job_id in (a, b):
+        await queue.move(job_id, "transcribing")
+    assert (await comes(queue, "/w/memo.wav", "A"))[0] == "new", "B's words will be written over A's"
+
+
 async def test_content_that_came_back_before_its_turn_needs_no_second_job(queue: JobQueue) -> None:
     _, a = await comes(queue, "/w/memo.wav", "A")
     _, b = await comes(queue, "/w/memo.wav", "B")
