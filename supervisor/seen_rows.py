@@ -101,6 +101,10 @@ def adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> b
     arrival = Arrival(job.path, identity, treatment=None if row is None else row["treatment"])
     verdict = _judged(connection, arrival, strays=(), besides=job.id)
     is_free = verdict.fate in ("new", "revived")
+    if is_free:  # of what it was, nothing will have come
+        connection.execute(
+            "UPDATE seen_files SET job_id = 0 WHERE job_id = ? AND sha256 <> ?", (job.id, identity.sha256)
+        )
     _remember(connection, arrival, job.id if is_free else verdict.job_id, is_treated_so=is_free)
     return is_free
 

@@ -255,6 +255,20 @@ async def test_a_job_adopts_what_its_file_has_become_but_not_what_is_another_job
     assert c is not None
 
 
+async def test_what_a_job_was_before_it_adopted_other_content_is_as_good_as_never_seen(queue: JobQueue) -> None:
+    _, a = await comes(queue, "/w/a.wav", "A")
+    assert a is not None and await queue.seen.adopt(await queue.get(a), identity("B"))
+    await queue.change(a, identity=identity("B"))
+    await end(queue, a, "done")
+    assert (await comes(queue, "/w/copy.wav", "A", inode=2))[0] == "new"
+    assert (await comes(queue, "/w/copy of b.wav", "B", inode=3)) == ("known", a)
+    _, c = await comes(queue, "/w/c.wav", "C")
+    assert c is not None and await queue.seen.adopt(await queue.get(c), identity("D"))
+    await queue.change(c, identity=identity("D"))
+    await end(queue, c, "done")
+    assert (await comes(queue, "/w/c.wav", "C"))[0] == "new", "the edit was taken back"
+
+
 async def test_what_older_versions_have_seen_is_known_at_its_path_and_elsewhere(queue: JobQueue) -> None:
     await queue._database.write(
         lambda db: db.executemany(
