@@ -36,7 +36,7 @@ class Word(Value):
     score: float | None = None
     """The aligner's confidence from 0 to 1, None where it gives none."""
     interpolated: bool = False
-    """True where the times were guessed from the neighbours."""
+    """True where the times are a guess: from the neighbours, or by an aligner that does not believe them itself."""
 
 
 class Segment(Value):
@@ -58,8 +58,14 @@ class Segment(Value):
     """`word`: every word of the text is in `words`, in order, with times. `segment`: `words` is empty."""
     words: tuple[Word, ...] = ()
     """The text's words in order, each inside [start, end]."""
+    timing_doubtful: bool = False
+    """True where all times of `words` are guesses, each `interpolated`: what was aligned is not what is heard there.
+    `timing` stays `word`: the times are the best there are."""
+    voice_seconds: float | None = None
+    """How much of it is a voice to the speech detector; None: not known. For judging it; it stands in no file."""
     repeats: int | None = None
-    """How often this same text stood in a row before the copies were folded into this one; None: it stood once."""
+    """How often the model wrote this text, or what it ends with, in a row where nobody speaks so often: the copies
+    were folded into this one. None: it was not folded."""
 
 
 class EngineUsed(Value):

@@ -10,12 +10,14 @@ from ipc.transcript import SCHEMA_VERSION, EnginesUsed, Segment, Word
 from supervisor.job_transcript import JobTranscript
 
 IN_ONE_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+NOT_ALWAYS = frozenset({"words", "timing_doubtful", "voice_seconds", "repeats"})
 A_LINE_EACH = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
 """Of a flat object three levels deep: lines end between its items, never inside a text."""
 
 
 def json_pieces(transcript: JobTranscript) -> Iterator[str]:
-    """An `ipc.transcript.Transcript` in its order; `repeats` and `interpolated` only where they say something.
+    """An `ipc.transcript.Transcript` in its order; `repeats`, `timing_doubtful`, `interpolated` only where they say
+    something.
 
     What stands in it twice, as text and as words, is read twice.
     """
@@ -50,11 +52,12 @@ def _list(name: str, items: Iterable[str]) -> Iterator[str]:
 
 
 def _segment(segment: Segment) -> str:
-    facts = {name: _rounded(fact) for name, fact in vars(segment).items() if name not in ("words", "repeats")}
+    facts = {name: _rounded(fact) for name, fact in vars(segment).items() if name not in NOT_ALWAYS}
     words = ",".join(f"\n        {_word(word)}" for word in segment.words)
     listed = f"[{words}\n      ]" if words else "[]"
+    doubtful = ',\n      "timing_doubtful": true' if segment.timing_doubtful else ""
     repeats = "" if segment.repeats is None else f',\n      "repeats": {segment.repeats}'
-    return f'{{\n      {A_LINE_EACH.encode(facts)[1:-1]},\n      "words": {listed}{repeats}\n    }}'
+    return f'{{\n      {A_LINE_EACH.encode(facts)[1:-1]},\n      "words": {listed}{doubtful}{repeats}\n    }}'
 
 
 def _word(word: Word) -> str:

@@ -16,6 +16,10 @@ SLACK_SECONDS = 0.2
 a word further out makes all times of its segment unbelievable."""
 REPEATS_TO_FOLD = 3
 """Whisper fills noise with one sentence over and over; people say the same thing twice."""
+LEAST_PAUSE_SECONDS = 0.25
+"""What is said again after a breath is said again: a model that goes round in circles leaves no pause."""
+MOST_CHARACTERS_A_SECOND = 60.0
+"""Of voice. Three times as fast as rapid speech: a copy with less voice is none, however wrong its times."""
 NOT_SPOKEN = re.compile(r"[\W_]+")
 
 
@@ -25,7 +29,7 @@ def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment,
     An aligner that changes, loses or adds text is overruled (`alignment_text_mismatch`): the transcriber's text
     stands. Times that run backwards or leave the segment are refused (`alignment_failed`), small overlaps repaired.
     """
-    without = segment.model_copy(update={"timing": "segment", "words": ()})
+    without = segment.model_copy(update={"timing": "segment", "words": (), "timing_doubtful": False})
     if not words:
         return without, "alignment_failed"
     if not all(word.word.strip() for word in words) or _bare("".join(w.word for w in words)) != _bare(segment.text):
@@ -33,11 +37,13 @@ def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment,
     repaired = _in_order(segment, words)
     if repaired is None:
         return without, "alignment_failed"
-    return segment.model_copy(update={"timing": "word", "words": repaired}), None
+    doubtful = all(word.interpolated for word in repaired)
+    return segment.model_copy(update={"timing": "word", "words": repaired, "timing_doubtful": doubtful}), None
 
 
 def fold_repeats(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Three or more segments of one text in a row become the first of them, flagged; ids count from 0 again."""
+    """Of three or more segments of one text in a row, those that nobody can have said are folded into the one before
+    them, flagged; what was said several times stays as often. Ids count from 0 again."""
     for position, segment in enumerate(_folded(segments)):
         yield segment if segment.id == position else segment.model_copy(update={"id": position})
 
@@ -57,10 +63,27 @@ def _folded(segments: Iterable[Segment]) -> Iterator[Segment]:
         alike = tuple(islice(run, REPEATS_TO_FOLD))
         if len(alike) < REPEATS_TO_FOLD:
             yield from alike
-        else:
-            # Hours of one sentence are counted, not kept.
-            heard = sum(segment.repeats or 1 for segment in chain(alike, run))
-            yield alike[0].model_copy(update={"repeats": heard})
+            continue
+        kept = before = alike[0]
+        # Hours of one sentence are counted, not kept.
+        for copy in chain(alike[1:], run):
+            if _was_said(copy, before):
+                yield kept
+                kept = copy
+            else:
+                kept = kept.model_copy(update={"repeats": (kept.repeats or 1) + (copy.repeats or 1)})
+            before = copy
+        yield kept
+
+
+def _was_said(copy: Segment, before: Segment) -> bool:
+    """Whether somebody said this once more, or the model only wrote it once more."""
+    paused = copy.start - before.end >= LEAST_PAUSE_SECONDS
+    if copy.voice_seconds is None:
+        return paused or (copy.timing == "word" and not copy.timing_doubtful)
+    if len(copy.text) > MOST_CHARACTERS_A_SECOND * copy.voice_seconds:
+        return False
+    return paused or not copy.timing_doubtful
 
 
 def _in_order(segment: Segment, words: Sequence[Word]) -> tuple[Word, ...] | None:

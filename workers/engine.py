@@ -19,6 +19,11 @@ SAMPLE_RATE = 16_000
 Audio = npt.NDArray[np.float32]
 """Samples from -1 to 1, shape (n,)."""
 
+WINDOW_SAMPLES = 512
+"""32 ms: what the speech detector judges at once."""
+LEAST_VOICE = 0.35
+"""Below, Silero's speech ends."""
+
 
 class EngineRefusal(Exception):
     """The engine cannot do this, and is well: the request is bad or something is missing."""
@@ -48,6 +53,8 @@ class Chunk:
     start: float
     """Seconds from the start of the recording."""
     audio: Audio
+    voice: tuple[float, ...] | None = None
+    """How likely somebody speaks, 0 to 1, for every 32 ms of it; None: nobody asked."""
 
     @property
     def end(self) -> float:
@@ -56,7 +63,16 @@ class Chunk:
     def after(self, seconds: float) -> "Chunk":
         """What is left of it once so much is heard."""
         done = int(seconds * SAMPLE_RATE)
-        return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:])
+        voice = None if self.voice is None else self.voice[done // WINDOW_SAMPLES :]
+        return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:], voice)
+
+    def voice_seconds(self, start: float, end: float) -> float | None:
+        """How much of this part of the recording is a voice; None: nobody asked."""
+        if self.voice is None:
+            return None
+        first, beyond = (round((at - self.start) * SAMPLE_RATE / WINDOW_SAMPLES) for at in (start, end))
+        heard = sum(likely >= LEAST_VOICE for likely in self.voice[max(first, 0) : max(beyond, 0)])
+        return round(heard * WINDOW_SAMPLES / SAMPLE_RATE, 3)
 
 
 @dataclass(frozen=True, slots=True)

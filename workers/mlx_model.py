@@ -18,6 +18,7 @@ from config.model_names import DEFAULT_MODEL
 from ipc.worker_messages import WorkerSetup
 from workers.bare_package import import_bare
 from workers.engine import SAMPLE_RATE, Audio, EngineRefusal, Loaded
+from workers.loudness import at_usual_loudness
 from workers.mlx_batch import chunks_that_fit
 from workers.mlx_network import is_on_cpu
 from workers.models import MLX_WEIGHTS, find_model
@@ -81,7 +82,7 @@ class MlxModel:
         import mlx.core as mx
         from mlx_whisper.audio import log_mel_spectrogram
 
-        samples = np.nan_to_num(audio[:WINDOW_SAMPLES])
+        samples = at_usual_loudness(np.nan_to_num(audio[:WINDOW_SAMPLES]))
         window = np.pad(samples, (0, WINDOW_SAMPLES - len(samples))).astype(np.float32)
         spectrogram = log_mel_spectrogram(mx.array(window), self.network.dims.n_mels)
         return spectrogram.astype(mx.float16 if self.half else mx.float32)

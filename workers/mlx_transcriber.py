@@ -92,7 +92,8 @@ class MlxTranscriber:
         give_caches_back()
 
     def decode_with_fallback(self, stretches: Sequence[Stretch], wanted: Wanted) -> list[Decoded]:
-        """Those that fail are tried again, together, at rising temperatures."""
+        """Those that fail are tried again, together, at rising temperatures, until they pass; if none does, the text
+        without lots stands: what somebody says over and over is the same at every temperature."""
         encoded = self.encode(stretches, wanted)
         results = self.decode(encoded, wanted, temperature=0.0)
         for temperature in TEMPERATURES:
@@ -101,7 +102,8 @@ class MlxTranscriber:
                 break
             again = self.decode([encoded[n] for n in failed], wanted, temperature)
             for n, result in zip(failed, again, strict=True):
-                results[n] = result
+                if not has_failed(result):
+                    results[n] = result
         return results
 
     def encode(self, stretches: Sequence[Stretch], wanted: Wanted) -> list[Any]:

@@ -89,6 +89,14 @@ def mend(rough: Sequence[RoughWord], start: float, end: float, late_by_seconds: 
     return tuple(words)
 
 
+def doubted(words: tuple[Word, ...], least_score: float) -> tuple[Word, ...]:
+    """All of them `interpolated` if the mean score of those that have one is lower: such times are guesses."""
+    scores = [word.score for word in words if word.score is not None]
+    if not scores or sum(scores) / len(scores) >= least_score:
+        return words
+    return tuple(word.model_copy(update={"interpolated": True}) for word in words)
+
+
 def put_in_order(
     rough: Sequence[RoughWord], start: float, end: float, late_by_seconds: float
 ) -> list[tuple[float, float] | None]:

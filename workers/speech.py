@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.engine import SAMPLE_RATE, Chunk
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
 from workers.pcm_file import PcmFile
-from workers.voice_activity import WINDOW_SAMPLES, VoiceActivity
+from workers.voice_activity import VoiceActivity
 
 __all__ = ["PcmFile", "Span", "find_chunks", "find_spans"]
 
@@ -63,7 +63,8 @@ def find_chunks(
     first = max(0, math.ceil(start_at_seconds * SAMPLE_RATE / WINDOW_SAMPLES - 0.01))
     while (found := _next_chunk(voice, first)) is not None:
         audio = pcm.audio_of_samples(found.start * WINDOW_SAMPLES, found.beyond * WINDOW_SAMPLES)
-        yield Chunk(start=found.start * WINDOW_SAMPLES / SAMPLE_RATE, audio=audio)
+        likely = tuple(voice.probability(window) for window in range(found.start, min(found.beyond, voice.windows)))
+        yield Chunk(start=found.start * WINDOW_SAMPLES / SAMPLE_RATE, audio=audio, voice=likely)
         first = found.beyond
 
 

@@ -17,6 +17,7 @@ from ipc.worker_messages import Task, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for, share_out
+from workers.loudness import at_usual_loudness
 from workers.mel_window import WHOLE_WINDOW, Mel, in_windows, window_frames
 from workers.models import find_model
 from workers.whisper_decoding import (
@@ -97,7 +98,9 @@ class WhisperxTranscriber:
     def find_language(self, audio: Audio) -> tuple[str, float]:
         if self.model.supported_languages == ["en"]:
             return "en", 1.0
-        language, probability, _ = self.model.detect_language(audio[: DETECTION_SECONDS * SAMPLE_RATE])
+        language, probability, _ = self.model.detect_language(
+            at_usual_loudness(audio[: DETECTION_SECONDS * SAMPLE_RATE])
+        )
         return language, float(probability)
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
@@ -131,7 +134,7 @@ class WhisperxTranscriber:
         said_before = tokenizer.encode(f" {wanted.prompt.strip()}") if wanted.prompt else []
         prompt = self.model.get_prompt(tokenizer, said_before)
         # Its last frame is that of the padding.
-        mels = [self.model.feature_extractor(sound.audio)[:, :-1] for sound in sounds]
+        mels = [self.model.feature_extractor(at_usual_loudness(sound.audio))[:, :-1] for sound in sounds]
         windows = [WHOLE_WINDOW if self.device == "cuda" else window_frames(mel.shape[1]) for mel in mels]
         most = CHUNKS_A_BATCH_ON_CUDA if self.device == "cuda" else CHUNKS_A_LANE
         groups = share_out(windows, self.lanes.count, most)
@@ -195,7 +198,7 @@ class WhisperxTranscriber:
     def _hear_windows(self, chunk: Chunk, wanted: Wanted, **otherwise: int) -> list[Any]:
         """Segments of faster-whisper, in seconds from the chunk's start."""
         segments, _ = self.model.transcribe(
-            chunk.audio,
+            at_usual_loudness(chunk.audio),
             language=wanted.language,
             task=wanted.task,
             beam_size=BEAM_SIZE,

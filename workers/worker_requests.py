@@ -25,6 +25,7 @@ from ipc.worker_messages import (
     WordsAligned,
 )
 from workers.batch_pace import BatchPace, planned_size
+from workers.echoes import cut_down
 from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Heard, Transcriber, Wanted
 from workers.pulse import Pulse
 from workers.want_of_memory import is_want_of_memory
@@ -131,7 +132,7 @@ def _find_language(request: Transcribe, engine: Transcriber, first: Chunk, pulse
 
 
 def _number(batch: Sequence[Chunk], heard: Sequence[Sequence[Heard]], first_id: int) -> tuple[Segment, ...]:
-    """Segments with ids from `first_id`, inside their chunks, without the empty ones."""
+    """Segments with ids from `first_id`, inside their chunks, without the empty ones and without going in circles."""
     ids = itertools.count(first_id)
     segments = []
     for chunk, stretches in zip(batch, heard, strict=True):
@@ -140,14 +141,19 @@ def _number(batch: Sequence[Chunk], heard: Sequence[Sequence[Heard]], first_id: 
             if not text:
                 continue
             start = min(max(stretch.start, chunk.start), chunk.end)
+            end = min(max(stretch.end, start), chunk.end)
+            voice_seconds = chunk.voice_seconds(start, end)
+            text, copies = cut_down(text, end - start if voice_seconds is None else voice_seconds)
             segments.append(
                 Segment(
                     id=next(ids),
                     start=start,
-                    end=min(max(stretch.end, start), chunk.end),
+                    end=end,
                     text=text,
                     avg_logprob=_finite(stretch.avg_logprob),
                     no_speech_prob=_finite(stretch.no_speech_prob),
+                    voice_seconds=voice_seconds,
+                    repeats=copies,
                 )
             )
     return tuple(segments)

@@ -151,6 +151,10 @@ def test_json_has_the_promised_names_and_only_says_interpolated_where_it_is() ->
     ]
     assert content["segments"][0]["repeats"] == 4
     assert "repeats" not in content["segments"][1]
+    assert not {"timing_doubtful", "voice_seconds"} & content["segments"][0].keys()
+    doubtful = segment.model_copy(update={"timing_doubtful": True, "voice_seconds": 0.5})
+    (shown_segment,) = json.loads(shown(transcript_of(doubtful), "json"))["segments"]
+    assert shown_segment["timing_doubtful"] is True and "voice_seconds" not in shown_segment
     assert content["engine"] == {
         "transcriber": {"engine": "mlx", "model": "tiny.en", "device": "cpu"},
         "aligner": None,

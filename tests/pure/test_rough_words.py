@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.transcript import Word
-from workers.rough_words import Letter, RoughWord, mend, positions_of, rough_word
+from workers.rough_words import Letter, RoughWord, doubted, mend, positions_of, rough_word
 from workers.word_times import split_words
 
 odd_times = st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32)
@@ -66,3 +66,12 @@ def test_a_word_with_one_known_letter_is_heard_and_one_without_is_guessed() -> N
     assert (heard.start, heard.end, heard.guessed) == (1.0, 1.3, False)
     assert rough_word("1", [wildcard]).guessed
     assert rough_word("🦊", []) == RoughWord("🦊")
+
+
+def test_times_that_the_aligner_does_not_believe_are_guesses_of_all_words() -> None:
+    words = tuple(Word(word=word, start=0.0, end=1.0, score=score) for word, score in [("so", 0.1), ("be", 0.4)])
+    assert doubted(words, 0.2) == words
+    assert [(word.interpolated, word.score) for word in doubted(words, 0.3)] == [(True, 0.1), (True, 0.4)]
+    without = (Word(word="42", start=0.0, end=1.0, interpolated=True),)
+    assert doubted(without, 0.3) == without
+    assert doubted((*without, words[1]), 0.3) == (*without, words[1])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from recordings import MEMO, TALK, Samples, noise, silence, tone, voice
 
 from workers import voice_activity
-from workers.engine import SAMPLE_RATE, Chunk
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
 from workers.pcm_file import PcmFile
 from workers.speech import LEAST_SILENCE, LEAST_SPEECH, LONGEST_CHUNK, _next_chunk, find_chunks, find_spans
-from workers.voice_activity import WINDOW_SAMPLES, VoiceActivity
+from workers.voice_activity import VoiceActivity
 
 Times = list[tuple[float, float]]
 
@@ -51,6 +51,47 @@ def test_a_pause_of_four_seconds_is_in_no_chunk(tmp_path: Path) -> None:
     assert all(end - start <= 30 for start, end in found)
     assert not any(start < 24.5 < end or start < 26.0 < end for start, end in found)
     assert any(22.9 < end < 23.3 for _, end in found) and any(27.2 < start < 27.7 for start, _ in found)
+
+
+@pytest.mark.parametrize("gain_db", [-60, -50, -40, -20, 30])
+def test_speech_is_heard_however_quiet_or_clipped_the_whole_recording_is(tmp_path: Path, gain_db: int) -> None:
+    softer = np.rint(voice(TALK) * 10 ** (gain_db / 20)).clip(-32768, 32767).astype(np.int16)
+    usual, found = times(chunks_of(on_disk(tmp_path, voice(TALK)))), times(chunks_of(on_disk(tmp_path, softer)))
+    assert len(found) == len(usual)
+    assert np.array(found) == pytest.approx(np.array(usual), abs=0.3)
+
+
+def test_knocks_in_a_quiet_recording_do_not_hide_its_speech(tmp_path: Path) -> None:
+    quiet = voice(TALK) // 500
+    for second in (3, 14, 31):
+        quiet[second * SAMPLE_RATE : second * SAMPLE_RATE + 1600] = noise(0.1, loudness=0.5)
+    spoken = sum(end - start for start, end in times(chunks_of(on_disk(tmp_path, quiet))))
+    assert spoken > 35
+
+
+def test_a_quiet_half_is_heard_as_well_as_the_loud_one(tmp_path: Path) -> None:
+    loud = np.tile(voice(TALK), 4)
+    found = times(chunks_of(on_disk(tmp_path, np.concatenate([loud, loud // 500]))))
+    middle = len(loud) / SAMPLE_RATE
+    quiet_seconds = sum(end - start for start, end in found if start > middle)
+    assert quiet_seconds > 0.6 * sum(end - start for start, end in found if end < middle)
+
+
+@pytest.mark.parametrize("gain_db", [0, -20, -40, -55])
+def test_made_louder_noise_is_no_speech(tmp_path: Path, gain_db: int) -> None:
+    loudness = 10 ** (gain_db / 20)
+    hum = tone(40, hertz=100, loudness=0.5 * loudness) + tone(40, hertz=150, loudness=0.3 * loudness)
+    for samples in (noise(40, loudness=0.2 * loudness), tone(40, loudness=0.5 * loudness), hum):
+        assert chunks_of(on_disk(tmp_path, samples)) == []
+
+
+def test_a_chunk_knows_where_its_voice_is(tmp_path: Path) -> None:
+    (chunk,) = chunks_of(on_disk(tmp_path, voice(MEMO)))
+    in_sentence, in_pause = chunk.voice_seconds(2.4, 4.4), chunk.voice_seconds(1.6, 2.1)
+    assert in_sentence is not None and in_sentence > 1.5
+    assert in_pause is not None and in_pause < 0.2
+    rest = chunk.after(2.0)
+    assert rest.voice_seconds(3.0, 4.4) == pytest.approx(chunk.voice_seconds(3.0, 4.4), abs=0.07)
 
 
 def test_sentences_close_together_share_a_chunk(tmp_path: Path) -> None:

@@ -116,6 +116,57 @@ def test_three_of_the_same_in_a_row_become_one_and_say_so() -> None:
     assert folded[1].start == 1.0
 
 
+def again(count: int, gap: float, seconds: float = 2.4, **facts: object) -> list[Segment]:
+    """One sentence so many times, with so much between them."""
+    text = "Call the harbour office if the weather turns."
+    return [
+        Segment(id=n, start=n * (seconds + gap), end=n * (seconds + gap) + seconds, text=text, **facts)  # type: ignore[arg-type]  # named by each test
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 4, 10])
+@pytest.mark.parametrize("gap", [0.3, 1.0, 6.0, 60.0])
+def test_a_sentence_said_again_after_a_pause_is_a_line_of_its_own(count: int, gap: float) -> None:
+    for said_again in (again(count, gap), again(count, gap, voice_seconds=2.0)):
+        assert list(fold_repeats(said_again)) == said_again
+
+
+@pytest.mark.parametrize("count", [3, 10, 40])
+def test_a_chant_without_a_pause_stays_where_a_voice_is_heard(count: int) -> None:
+    assert [segment.repeats for segment in fold_repeats(again(count, 0.0, voice_seconds=2.1))] == [None] * count
+    go = [Segment(id=n, start=n / 4, end=(n + 1) / 4, text="Go!", voice_seconds=0.2) for n in range(count)]
+    assert list(fold_repeats(go)) == go
+
+
+def test_words_that_were_found_in_the_sound_were_said() -> None:
+    timed = [
+        with_words(segment, said(*[(word, segment.start, segment.end) for word in segment.text.split()]))[0]
+        for segment in again(4, 0.0)
+    ]
+    assert list(fold_repeats(timed)) == timed
+    guessed = [segment.model_copy(update={"timing_doubtful": True}) for segment in timed]
+    assert [segment.repeats for segment in fold_repeats(guessed)] == [4]
+    over_other_speech = [segment.model_copy(update={"voice_seconds": 2.0}) for segment in guessed]
+    assert [segment.repeats for segment in fold_repeats(over_other_speech)] == [4]
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.5])
+def test_a_model_that_goes_on_where_nobody_speaks_is_folded(gap: float) -> None:
+    assert [segment.repeats for segment in fold_repeats(again(20, gap, voice_seconds=0.1))] == [20]
+    # Said twice, and then the model went on by itself.
+    real, made_up = again(2, 0.5, voice_seconds=2.0), again(9, gap, voice_seconds=0.0)[2:]
+    assert [segment.repeats for segment in fold_repeats([*real, *made_up])] == [None, 8]
+
+
+def test_a_segment_whose_times_are_all_guesses_says_so() -> None:
+    words = said(("nobody", 10.0, 10.5), ("was", 10.5, 10.75), ("hurt", 12.0, 14.0))
+    guesses = [word.model_copy(update={"interpolated": True}) for word in words]
+    assert with_words(SEGMENT, guesses)[0].timing_doubtful
+    assert not with_words(SEGMENT, [*guesses[:2], words[2]])[0].timing_doubtful
+    assert not with_words(with_words(SEGMENT, guesses)[0], words)[0].timing_doubtful
+
+
 def test_signs_without_letters_are_the_same_only_if_they_are_the_same_signs() -> None:
     assert [s.repeats for s in fold_repeats(segments_saying("♪", "…", "♪", "…", "…", "…"))] == [None, None, None, 3]
 

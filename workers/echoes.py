@@ -1,0 +1,68 @@
+"""Text in which a model goes round in circles → the text as far as it can have been spoken. Pure.
+
+Runs in: worker.
+
+People do say the same thing over and over: drills, chants, radio checks. So a text is only cut where nobody could say
+it in the time in which a voice is heard, and then down to as many copies as a person would need that time for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MOST_CHARACTERS_A_SECOND = 30.0
+"""Of voice. Nobody speaks faster (rapid speech has about 20)."""
+USUAL_CHARACTERS_A_SECOND = 15.0
+LEAST_COPIES = 4
+"""In a row: fewer are no circle."""
+LONGEST_UNIT = 60
+"""Words, or characters of a script without spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Where the same words stand again and again, by their places in the text."""
+
+    first: int
+    unit: int
+    """How many are one copy."""
+    beyond: int
+
+    @property
+    def copies(self) -> int:
+        return (self.beyond - self.first) // self.unit
+
+
+def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
+    """The text with its circle cut down, and how often the model wrote that; None: all of it can have been said."""
+    if len(text) <= MOST_CHARACTERS_A_SECOND * voice_seconds:
+        return text, None
+    spaced = " " in text
+    parts = text.split() if spaced else list(text)
+    circle = longest_circle([bare(part) for part in parts])
+    if circle is None:
+        return text, None
+    join = " ".join if spaced else "".join
+    unit = len(join(parts[circle.first : circle.first + circle.unit]))
+    said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
+    kept = [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
+    return join(kept), circle.copies
+
+
+def longest_circle(parts: Sequence[str]) -> Circle | None:
+    """What stands at least four times in a row and takes up most; of equals the one with the shortest unit."""
+    best: Circle | None = None
+    for unit in range(1, min(LONGEST_UNIT, len(parts) // LEAST_COPIES) + 1):
+        first = 0
+        for place in range(unit, len(parts) + 1):
+            if place < len(parts) and parts[place] == parts[place - unit]:
+                continue
+            found = Circle(first, unit, place)
+            if found.copies >= LEAST_COPIES and (best is None or place - first > best.beyond - best.first):
+                best = found
+            first = place - unit + 1
+    return best
+
+
+def bare(part: str) -> str:
+    """Without case and punctuation."""
+    return "".join(sign for sign in part.casefold() if sign.isalnum()) or part
