@@ -129,6 +129,8 @@ class RecordingFacts(Value):
     """Sound tracks that were not used."""
     channels_used: str | None = None
     """How channels became one: `mono`, `mix`, `channel 4`, `left minus right` …; None: not known."""
+    gain_db: float | None = None
+    """By how much the recording was made louder, or softer if below 0, so that 16 bits hold it; None: it was not."""
 
 
 class Transcript(Value):

@@ -151,7 +151,7 @@ class ChannelListener:
         if looks is None:
             weights = np.full(shape.channels, 1 / shape.channels) if shape.is_nameless else _weights_of(shape)
             looks = self._looks[shape] = _Looks(shape, weights.astype(np.float32))
-        samples = _samples_of(frame, shape.channels)
+        samples = samples_of(frame, shape.channels)
         # A frame may last a second, a look may not.
         count = max(round(frame.samples / frame.sample_rate / LOOK_SECONDS), 1)
         size = max(len(samples) // count, 1)
@@ -180,7 +180,7 @@ class ChannelListener:
         return [looks for looks in self._looks.values() if looks.levels]
 
 
-def _samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
+def samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
     """The frame's samples by channel, as they are."""
     import av
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class Downmix:
     """Takes frames that are all of the first one's shape."""
 
-    def __init__(self, first: "AudioFrame", plan: MixPlan | None) -> None:
+    def __init__(self, first: "AudioFrame", plan: MixPlan | None, gain: float = 1.0) -> None:
+        """What comes out is `gain` times as loud as what goes in."""
         import av
 
         shape = shape_of(first)
         self._channels = shape.channels
+        self._gain = gain
         self.in_words = "mono" if shape.channels == 1 else "mix" if plan is None else plan.in_words
         """As `RecordingFacts.channels_used` says it."""
         self._to_packed: av.AudioResampler | None = None
@@ -34,7 +36,9 @@ class Downmix:
             window = round(WINDOW_SECONDS * SAMPLE_RATE)
             self._resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=window)
             return
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
+        # FFmpeg cuts off at full scale; what is to be louder or softer is cut to 16 bits here.
+        kind = "s16" if gain == 1.0 else "flt"
+        self._resampler = av.AudioResampler(format=kind, layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
         if shape.is_nameless:
             # FFmpeg would guess a cinema layout and drop the channel it takes for the subwoofer.
             # Packed: PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV).
@@ -66,7 +70,11 @@ class Downmix:
 
     def _mono(self, ready: "AudioFrame") -> NDArray[np.int16]:
         samples: NDArray[Any] = ready.to_ndarray()
-        if self._mixer is None:
+        if self._mixer is not None:
+            return self._mixer.mono(samples.reshape(-1, self._channels).astype(np.float32) * np.float32(self._gain))
+        if self._gain == 1.0:
             mono: NDArray[np.int16] = samples[0].astype(np.int16, copy=False)
             return mono
-        return self._mixer.mono(samples.reshape(-1, self._channels).astype(np.float32, copy=False))
+        louder = np.nan_to_num(samples[0] * np.float32(self._gain), posinf=0.0, neginf=0.0)
+        rounded: NDArray[np.int16] = np.clip(np.rint(louder * 32_768), -32_768, 32_767).astype(np.int16)
+        return rounded

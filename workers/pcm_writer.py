@@ -19,6 +19,7 @@ from workers.channel_listener import ChannelListener, Shape, shape_of
 from workers.channel_mix import MixPlan
 from workers.downmix import Downmix
 from workers.engine import SAMPLE_RATE, EngineRefusal
+from workers.headroom import Headroom
 from workers.pcm_file import SAMPLE_BYTES
 from workers.sound_stretch import stretched
 from workers.timeline import Timeline
@@ -51,7 +52,7 @@ class PcmWriter:
         """A single channel has nothing to choose from: it is listened to where there are other tracks."""
         self._forget({})
 
-    def _forget(self, plans: Mapping[Shape, MixPlan]) -> None:
+    def _forget(self, plans: Mapping[Shape, MixPlan], gain: float = 1.0) -> None:
         self._timeline = Timeline(origin_seconds=0.0, claimed_seconds=0.0, longest_seconds=0.0)
         self._shape: tuple[str, str, int] | None = None
         self._downmix: Downmix | None = None
@@ -65,16 +66,20 @@ class PcmWriter:
         """How much sound was taken in, by its own samples."""
         self.listener = ChannelListener()
         """What the channels held, whatever became of them."""
+        self.headroom = Headroom()
+        """Whether 16 bits hold what was written."""
+        self.gain = gain
+        """How much louder than the recording it is written."""
         self._plans = plans
         self._mixes: dict[str, None] = {}
 
-    def restart(self, plans: Mapping[Shape, MixPlan]) -> None:
-        """Forget all that was written; from now on channels of these shapes are mixed as planned."""
+    def restart(self, plans: Mapping[Shape, MixPlan], gain: float = 1.0) -> None:
+        """Forget all that was written; from now on channels of these shapes are mixed as planned, with this gain."""
         if self._samples_written:
             with disk_under(self._folder):
                 os.ftruncate(self._descriptor, 0)
                 os.lseek(self._descriptor, 0, os.SEEK_SET)
-        self._forget(plans)
+        self._forget(plans, gain)
 
     @property
     def channels_used(self) -> str | None:
@@ -105,11 +110,12 @@ class PcmWriter:
         if silence or shape != self._shape:
             self.flush()
             self._insert_silence(silence)
-            self._downmix = Downmix(frame, self._plans.get(shape_of(frame)))
+            self._downmix = Downmix(frame, self._plans.get(shape_of(frame)), self.gain)
             self._mixes[self._downmix.in_words] = None
             self._shape = shape
         if self.listens_to_mono or frame.layout.nb_channels > 1:
             self.listener.hear(frame, self.seconds)
+        self.headroom.see(frame)
         self._unwritten_seconds += duration
         self.decoded_seconds += duration
         if self._downmix is not None:
@@ -134,6 +140,7 @@ class PcmWriter:
 
     def _write(self, samples: NDArray[np.int16]) -> None:
         self._unwritten_seconds -= len(samples) / SAMPLE_RATE
+        self.headroom.note(samples)
         if due := round(self._timeline.stretch_due(len(samples) / SAMPLE_RATE) * SAMPLE_RATE):
             samples = stretched(samples, len(samples) + due)
         self._samples_written += len(samples)

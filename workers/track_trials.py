@@ -3,6 +3,7 @@
 Runs in: worker.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,9 +69,18 @@ def _has_sound(writer: PcmWriter, track: int) -> bool:
 
 
 def _well_mixed(writer: PcmWriter, facts: RecordingFacts, read: Read, size_bytes: int) -> RecordingFacts:
-    plans = writer.listener.plans()
-    if not plans:
-        return facts
-    log.info("channels_mixed_otherwise", mixes=[plan.in_words for plan in plans.values()])
-    writer.restart(plans)
-    return read(None if facts.track is None else facts.track.number, Account(size_bytes))
+    track = None if facts.track is None else facts.track.number
+    if plans := writer.listener.plans():
+        log.info("channels_mixed_otherwise", mixes=[plan.in_words for plan in plans.values()])
+        writer.restart(plans)
+        facts = read(track, Account(size_bytes))
+    if (gain := writer.headroom.gain) != 1.0:
+        log.info("recording_decoded_at_other_loudness", gain_db=gain_db(gain))
+        writer.restart(plans, gain)
+        facts = read(track, Account(size_bytes))
+        facts = facts.model_copy(update={"gain_db": gain_db(gain)})
+    return facts
+
+
+def gain_db(gain: float) -> float:
+    return round(20 * math.log10(gain), 1)
