@@ -78,12 +78,14 @@ def _folded(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 def _was_said(copy: Segment, before: Segment) -> bool:
     """Whether somebody said this once more, or the model only wrote it once more."""
-    paused = copy.start - before.end >= LEAST_PAUSE_SECONDS
-    if copy.voice_seconds is None:
-        return paused or (copy.timing == "word" and not copy.timing_doubtful)
-    if len(copy.text) > MOST_CHARACTERS_A_SECOND * copy.voice_seconds:
+    voice_seconds = copy.end - copy.start if copy.voice_seconds is None else copy.voice_seconds
+    if len(copy.text) > MOST_CHARACTERS_A_SECOND * voice_seconds:
         return False
-    return paused or not copy.timing_doubtful
+    if copy.start - before.end >= LEAST_PAUSE_SECONDS:
+        return True
+    # Without a pause, a voice or words that were found in the sound must speak for it.
+    is_heard = copy.voice_seconds is not None or copy.timing == "word"
+    return is_heard and not copy.timing_doubtful
 
 
 def _in_order(segment: Segment, words: Sequence[Word]) -> tuple[Word, ...] | None:
