@@ -59,6 +59,14 @@ def settings() -> "Loaded":
         raise Refusal("bad_config", first, hint) from wrong
 
 
+def refuse_others() -> None:
+    """Raises Refusal where others own or may write what the daemon keeps: it would refuse to start."""
+    from config.ownership import faults_of, own_places
+
+    for fault in faults_of(*own_places(places())):
+        raise Refusal("not_ours_alone", f"{fault.filename} {fault.why}", fault.remedy)
+
+
 SUPERVISOR = (sys.executable, "-P", "-m", "supervisor")
 """The only way the daemon starts. `-P`: a folder named like one of ours, in the current one, must not be imported."""
 

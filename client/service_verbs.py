@@ -56,6 +56,7 @@ def install(
         return
     service_here.need_root(service, "install")
     here.settings()
+    here.refuse_others()
     with service_here.refusals():
         before = service.look()
         steps = service.install(before)

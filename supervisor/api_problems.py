@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from supervisor.job_database import JobQueueBroken
+from supervisor.job_rows import NoSuchJob
 from supervisor.refused import Refused
 
 PROBLEM_JSON = "application/problem+json"
@@ -129,6 +130,12 @@ def answer_with_problems(app: FastAPI) -> None:
         log.warning("request_not_stored", code=broken.code, method=request.method, path=request.url.path)
         return problem_response(Problem(status=507, code=broken.code, detail=broken.message, hint=broken.hint))
 
+    async def forgotten(request: Request, gone: Exception) -> Response:
+        """Between two steps of one request."""
+        return problem_response(
+            Problem(status=404, code="no_such_job", detail=str(gone), hint="`steno jobs` lists them")
+        )
+
     async def malformed(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)
         return problem_response(problem_of_faults(fault.errors()))
@@ -144,6 +151,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(JobQueueBroken, not_stored)
+    app.add_exception_handler(NoSuchJob, forgotten)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, not_served)
     app.add_middleware(RequestBoundary)

@@ -9,6 +9,10 @@ from typing import Protocol
 from ipc.status_views import Irregularity
 
 
+AGE_MAY_BE_LOST_SECONDS = 86_400.0
+"""A daemon that is killed has not written down how old the queue became since it last did."""
+
+
 class Look(Protocol):
     """Needs a transaction around it."""
 
@@ -62,11 +66,12 @@ def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
     """A job that is over and has no age is never forgotten, one that is not over and has one too early."""
     over = "status IN ('done', 'failed', 'cancelled')"
     wrong = f"({over}) <> (finished_age IS NOT NULL) OR finished_age > ?"
-    (count,) = connection.execute(f"SELECT count(*) FROM jobs WHERE {wrong}", (age,)).fetchone()
+    latest = age + AGE_MAY_BE_LOST_SECONDS
+    (count,) = connection.execute(f"SELECT count(*) FROM jobs WHERE {wrong}", (latest,)).fetchone()
     if count and repair:
         connection.execute(
             f"UPDATE jobs SET finished_age = CASE WHEN {over} THEN ? END WHERE {wrong}",
-            (age, age),
+            (age, latest),
         )
     return [_found("ages", f"of {count} jobs it is not known for how long they are over", repair)] if count else []
 

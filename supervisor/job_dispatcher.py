@@ -61,7 +61,7 @@ class JobDispatcher:
         self._woken = asyncio.Event()
         self._at_transcriber = asyncio.Semaphore(1)
         self._in_flight = asyncio.Semaphore(JOBS_AT_ONCE)
-        self._claiming = asyncio.Lock()
+        self.claiming = asyncio.Lock()
         """Held from a claim until its task is there: who holds it finds every running job's task."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._to_cancel: set[int] = set()
@@ -108,7 +108,7 @@ class JobDispatcher:
     async def cancel(self, job_id: int) -> Job:
         """The job, cancelled, with its worker free again. Raises MoveNotAllowed where it is too late for that."""
         while True:
-            async with self._claiming:
+            async with self.claiming:
                 if (task := self._tasks.get(job_id)) is None:
                     return await self._cancel_waiting(job_id)
             running = self._board.running_view(job_id)
@@ -177,7 +177,7 @@ class JobDispatcher:
                     await self._woken.wait()
 
     async def _claim(self, turn: Turn, tasks: asyncio.TaskGroup) -> Job | None:
-        async with self._claiming:
+        async with self.claiming:
             job = await self._queue.claim_next(turn)
             if job is not None:
                 self.turns.claimed(job, turn)

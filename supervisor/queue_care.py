@@ -59,7 +59,11 @@ class QueueCare:
 
     async def check(self, *, repair: bool) -> CheckView:
         """Everything that is stored, held against what is there. Raises JobQueueBroken."""
-        return await QueueCheck(self._queue, self._places.spool, self._is_in_hand).run(repair=repair)
+        claiming = self._dispatcher.claiming
+        found = await QueueCheck(self._queue, self._places.spool, self._is_in_hand, claiming).run(repair=repair)
+        if repair:
+            self._dispatcher.job_added()  # one that nobody worked on may wait again
+        return found
 
     def _is_in_hand(self, job_id: int) -> bool:
         return self._dispatcher.is_in_hand(job_id) or self._recordings.of(job_id).locked()

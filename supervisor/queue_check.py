@@ -45,12 +45,17 @@ class QueueCheck:
     """One examination."""
 
     def __init__(
-        self, queue: JobQueue, spool: Path, is_in_hand: Callable[[int], bool] = lambda job_id: False
+        self,
+        queue: JobQueue,
+        spool: Path,
+        is_in_hand: Callable[[int], bool] = lambda job_id: False,
+        claiming: asyncio.Lock | None = None,
     ) -> None:
-        """`is_in_hand` tells whether somebody works on a job now."""
+        """`is_in_hand` tells whether somebody works on a job now; while `claiming` is held no work begins."""
         self._queue = queue
         self._spool = spool
         self._is_in_hand = is_in_hand
+        self._claiming = claiming or asyncio.Lock()
 
     async def run(self, *, repair: bool) -> CheckView:
         """All of it. Raises JobQueueBroken."""
@@ -59,7 +64,8 @@ class QueueCheck:
             found += await self._queue.database.write(
                 partial(look, repair=repair, age=self._queue.history.age_seconds)
             )
-        found += await self._strays(repair)
+        async with self._claiming:
+            found += await self._strays(repair)
         found += await self._spool_folders(repair)
         results = await self._queue.database.read(_results)
         found += [one async for one in self._against_files(results)]

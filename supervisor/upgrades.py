@@ -94,4 +94,7 @@ class Upgrades:
             # The task boundary: a mistake of ours costs this job its words, never the daemon.
             log.exception("upgrade_hit_a_bug", job=job.id)
             reason = "alignment_failed"
-        return await self._queue.change(job.id, degraded_reason=reason)
+        try:
+            return await self._queue.change(job.id, degraded_reason=reason)
+        except NoSuchJob:
+            return job  # forgotten meanwhile

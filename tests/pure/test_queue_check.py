@@ -4,6 +4,7 @@ Runs in: the test process.
 """
 # ruff: noqa: ASYNC240 - nothing else runs in the loop
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -144,3 +145,22 @@ async def test_sound_of_jobs_that_are_over_or_forgotten_is_removed_and_that_of_o
     assert [one.check for one in found.irregularities] == ["spool", "spool"]
     assert (await check(queue, spool, repair=True)).is_whole
     assert sorted(one.name for one in spool.iterdir()) == ["2", "77", "canary"]
+
+
+async def test_a_job_that_is_being_claimed_is_no_stray(queue: JobQueue, spool: Path) -> None:
+    """Claimed by the book, and its task comes a moment later: a repair must not make a twin of it."""
+    claiming, in_hand = asyncio.Lock(), set[int]()
+    job = await queue.add("/x/a.mp3", JobOptions(), IDENTITY)
+
+    async def claim() -> None:
+        async with claiming:
+            await queue.claim_next()
+            await asyncio.sleep(0.05)
+            in_hand.add(job.id)
+
+    claimed = asyncio.create_task(claim())
+    await asyncio.sleep(0)
+    found = await QueueCheck(queue, spool, in_hand.__contains__, claiming).run(repair=True)
+    await claimed
+    assert found.irregularities == ()
+    assert (await queue.get(job.id)).status == "transcribing"
