@@ -8,7 +8,6 @@ from typing import Protocol
 
 from ipc.status_views import Irregularity
 
-
 AGE_MAY_BE_LOST_SECONDS = 86_400.0
 """A daemon that is killed has not written down how old the queue became since it last did."""
 
