@@ -20,6 +20,7 @@ from client import (
     doctor_headroom,
     doctor_installation,
     doctor_models,
+    doctor_sandbox,
     doctor_service,
     doctor_settings,
     doctor_watches,
@@ -83,6 +84,7 @@ class Doctor:
         settings, uid = reading.settings, os.geteuid()
         yield Look("Installation", "installation", doctor_installation.installation_findings)
         yield Look("Installation", "rosetta", rosetta)
+        yield Look("Installation", "sandbox", doctor_sandbox.sandbox_findings)
         yield Look("Settings", "config", partial(doctor_settings.settings_findings, reading, places))
 
         def folders() -> Iterator[Finding]:

@@ -3,17 +3,18 @@
 Runs in: the test process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from no_leftovers import no_leftovers
 
 from ipc.decoder_messages import Limits
 from ipc.worker_messages import Decode, ExpectedFile
-from workers import decoder_process
 from workers.decoder import Decoders
+from workers.decoder_process import PROGRAM
 from workers.engine import EngineRefusal
 from workers.pulse import Cancelled
 
@@ -42,11 +43,16 @@ class QuietPulse:
 
 @contextmanager
 def decoders(
-    *, patience_seconds: float = 20.0, limits: Limits | None = None, keeps_spare: bool = False
+    *,
+    patience_seconds: float = 20.0,
+    limits: Limits | None = None,
+    keeps_spare: bool = False,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Decoders]:
     """Ready, and gone at the end with all that they started."""
     with no_leftovers():
-        made = Decoders(QuietPulse(patience_seconds), keeps_spare=keeps_spare, limits=limits)  # type: ignore[arg-type]
+        pulse: Any = QuietPulse(patience_seconds)
+        made = Decoders(pulse, keeps_spare=keeps_spare, limits=limits, program=program)
         try:
             yield made
         finally:
@@ -77,10 +83,3 @@ def refusal_of(made: Decoders, wish: Decode) -> EngineRefusal:
         made.decode(wish)
     assert not list(Path(wish.pcm_path).parent.glob("audio.s16*"))
     return caught.value
-
-
-@contextmanager
-def instead_of_the_decoder(program: tuple[str, ...]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder_process, "PROGRAM", program)
-        yield

@@ -8,7 +8,7 @@ request a second try or a refusal; the worker, with its model, stays well.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from ipc.decoder_messages import (
 from ipc.fault_points import reached
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
-from workers.decoder_process import DecoderLost, DecoderProcess
+from workers.decoder_process import PROGRAM, DecoderLost, DecoderProcess
 from workers.decoder_refusals import decoder_crashed, no_decoder, refuse_silent_disk
 from workers.decoder_verdict import Death, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
@@ -81,8 +81,16 @@ class Decoders:
     """Starts decoders and sees them off. Used on the worker's main thread alone: Linux ends a child with the thread
     that started it."""
 
-    def __init__(self, pulse: Pulse, *, keeps_spare: bool, limits: Limits | None = None) -> None:
-        """`limits`: other than those that follow from the request."""
+    def __init__(
+        self,
+        pulse: Pulse,
+        *,
+        keeps_spare: bool,
+        limits: Limits | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """`limits`: other than those that follow from the request. `program`: another decoder, for tests."""
+        self._program = program
         self._pulse = pulse
         self._keeps_spare = keeps_spare
         self._limits = limits
@@ -98,7 +106,7 @@ class Decoders:
             return
         self._drop_spare()
         try:
-            self._spare = DecoderProcess()
+            self._spare = DecoderProcess(self._program)
         except OSError as error:
             # The next request tries again, and has somebody to tell.
             log.warning("no_spare_decoder", error=error.strerror)
@@ -254,7 +262,7 @@ class Decoders:
                 return spare
             spare.end()
         try:
-            return DecoderProcess()
+            return DecoderProcess(self._program)
         except OSError as error:
             raise no_decoder(error.strerror or str(error)) from error
 

@@ -12,7 +12,7 @@ import sys
 from ipc.decoder_messages import Limits
 from workers.sandbox import shut_in
 
-PROBE_LIMITS = Limits(file_bytes=1, cpu_seconds=10)
+PROBE_LIMITS = Limits(file_bytes=1_000_000, cpu_seconds=10)
 
 
 def probe() -> None:

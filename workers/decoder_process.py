@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,13 +36,13 @@ class DecoderLost(Exception):
 class DecoderProcess:
     """One child from start to end. `end` is due whatever happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
         """Starts it; it gets ready by itself. Raises OSError where no process can be had."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [*PROGRAM, str(theirs.fileno()), str(os.getpid())],
+                    [*program, str(theirs.fileno()), str(os.getpid())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

@@ -24,6 +24,7 @@ from chaos import (
     power_cuts,
     queue_model,
     real_engines,
+    sandbox_escapes,
     shutdowns,
     soak,
     socket_fuzz,
@@ -78,5 +79,6 @@ ROWS: dict[int, Row] = {
     23: _row(real_engines),
     24: _row(twins),
     29: _row(leaping_clocks),
+    32: _row(sandbox_escapes),
     33: _row(cancels),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from decoders_at_work import QuietPulse, decoders, instead_of_the_decoder, refusal_of, wish_for
+from decoders_at_work import QuietPulse, decoders, refusal_of, wish_for
 from eventually import eventually
 from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
@@ -242,7 +242,7 @@ def test_a_decoder_that_is_killed_once_costs_a_second_try_and_nothing_else(long_
 
 
 def test_a_recording_that_kills_its_decoders_is_refused_with_the_place_of_the_crash(tmp_path: Path) -> None:
-    with instead_of_the_decoder(program_with("crash")), decoders() as made:
+    with decoders(program=program_with("crash")) as made:
         refused = refusal_of(made, wish_for(wav(tmp_path / "a.wav", tone(1))))
     assert refused.code == "decoder_crashed:SIGSEGV"
     assert "died 2 times" in refused.message and "hostile_decoder.py" in refused.message
@@ -253,13 +253,13 @@ def test_a_recording_that_kills_its_decoders_is_refused_with_the_place_of_the_cr
 def test_a_decoder_that_cannot_be_started_says_nothing_about_the_recording(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
     for program in ((sys.executable, "-c", "import no_such_library"), (str(tmp_path / "no-such-python"),)):
-        with instead_of_the_decoder(program), decoders() as made:
+        with decoders(program=program) as made:
             assert refusal_of(made, wish_for(recording)).code == "no_decoder"
 
 
 def test_a_decoder_that_stands_still_without_work_is_a_disk_that_does_not_answer(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
-    with instead_of_the_decoder(program_with("stand_still")), decoders() as made:
+    with decoders(program=program_with("stand_still")) as made:
         began = time.monotonic()
         assert refusal_of(made, wish_for(recording, disk_seconds=1.0)).code == "disk_not_answering"
         assert time.monotonic() - began < 5
@@ -267,7 +267,7 @@ def test_a_decoder_that_stands_still_without_work_is_a_disk_that_does_not_answer
 
 def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
-    with instead_of_the_decoder(program_with("stand_still")), decoders() as made:
+    with decoders(program=program_with("stand_still")) as made:
         pulse = made._pulse
         assert isinstance(pulse, QuietPulse)
         threading.Timer(1.0, lambda: setattr(pulse, "cancelled", True)).start()

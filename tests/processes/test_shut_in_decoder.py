@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from decoders_at_work import decoders, instead_of_the_decoder, refusal_of, wish_for
+from decoders_at_work import decoders, refusal_of, wish_for
 from hostile_decoder import ENDED, HELD, SECRET, VICTIM, WITHOUT, program_with
 from recordings import tone, wav
 
@@ -26,7 +26,7 @@ def assert_untouched(folder: Path) -> None:
 
 
 def test_a_decoder_that_was_taken_over_can_do_nothing_but_compute(recording: Path) -> None:
-    with instead_of_the_decoder(program_with(*HELD)), decoders() as made:
+    with decoders(program=program_with(*HELD)) as made:
         refused = refusal_of(made, wish_for(recording))
     assert refused.code == "held", refused.message
     assert len(refused.message.split("; ")) == len(HELD), "each was tried"
@@ -47,7 +47,7 @@ LANDLOCK_HOLDS = (
 def test_each_wall_stands_without_the_others(
     missing: str, attacks: tuple[str, ...], recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with instead_of_the_decoder(program_with(WITHOUT + missing, *attacks)), decoders() as made:
+    with decoders(program=program_with(WITHOUT + missing, *attacks)) as made:
         refused = refusal_of(made, wish_for(recording))
     assert refused.code == "held", refused.message
     assert "this kernel has none" in capsys.readouterr().out, "it is said in the log that a wall is missing"
@@ -57,10 +57,7 @@ def test_each_wall_stands_without_the_others(
 @pytest.mark.parametrize("attack", sorted(ENDED))
 def test_a_decoder_without_bounds_is_ended_and_the_worker_lives(attack: str, recording: Path) -> None:
     patience_seconds = 2.0 if attack == "tear_a_line" else 20.0
-    with (
-        instead_of_the_decoder(program_with(attack)),
-        decoders(limits=SMALL, patience_seconds=patience_seconds) as made,
-    ):
+    with decoders(program=program_with(attack), limits=SMALL, patience_seconds=patience_seconds) as made:
         refused = refusal_of(made, wish_for(recording, disk_seconds=60))
     # A torn line is silence, and silence without work is a disk.
     expected = "disk_not_answering" if attack == "tear_a_line" else f"decoder_crashed:{ENDED[attack][1]}"
@@ -69,7 +66,7 @@ def test_a_decoder_without_bounds_is_ended_and_the_worker_lives(attack: str, rec
 
 
 def test_output_without_end_is_cut_off_at_the_longest_recording(recording: Path) -> None:
-    with instead_of_the_decoder(program_with("write_without_end")), decoders(limits=SMALL) as made:
+    with decoders(program=program_with("write_without_end"), limits=SMALL) as made:
         refused = refusal_of(made, wish_for(recording))
     assert refused.code == "reached", "the system refused to make the file larger"
     assert "File too large" in refused.message
