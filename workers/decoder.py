@@ -32,6 +32,7 @@ from ipc.decoder_messages import (
 from ipc.fault_points import reached
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
+from workers.decoder_limits import limits_for
 from workers.decoder_process import PROGRAM, DecoderLost, DecoderProcess
 from workers.decoder_refusals import decoder_crashed, no_decoder, refuse_silent_disk
 from workers.decoder_verdict import Death, Waiting, death_of
@@ -49,10 +50,6 @@ BOOT_SECONDS = 20.0
 """For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
 DYING_SECONDS = 2.0
 """For one that closed its line to come to its end."""
-SLACK_SECONDS = 60.0
-LEAST_CPU_SECONDS = 600
-CPU_SHARE = 4
-"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
 MOST_NOTES = 50
 """Log lines that one recording may cost."""
 
@@ -275,15 +272,6 @@ class Decoders:
         if lacks and not self._said_what_lacks:
             log.warning("decoder_not_wholly_shut_in", lacks=lacks)
         self._said_what_lacks = True
-
-
-def limits_for(request: Decode) -> Limits:
-    """What the longest recording may need. Pure."""
-    longest = request.longest_seconds + SLACK_SECONDS
-    return Limits(
-        file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
-        cpu_seconds=max(LEAST_CPU_SECONDS, int(longest / CPU_SHARE)),
-    )
 
 
 def _pass_on(note: Noted) -> None:
