@@ -99,10 +99,10 @@ class CanaryFlight:
                 self.segments.extend(reply.segments)
         if not self._words:
             raise Fallen("the transcriber heard no word in a clip that is full of them: its model may be damaged")
-        if len(self._words) > MOST_WORDS:
-            raise Fallen(
-                f"the transcriber heard {len(self._words)} words in {CLIP_SECONDS:g} s: its model may be damaged"
-            )
+        # What goes round in circles reaches us cut down, with its number of copies.
+        heard = sum(len(segment.text.split()) * (segment.repeats or 1) for segment in self.segments)
+        if heard > MOST_WORDS:
+            raise Fallen(f"the transcriber heard {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
         if self.aligner is not None:
             align = Align(request_id=0, pcm_path=pcm, language=self.language, segments=tuple(self.segments))
             replies, self.align_seconds = await self._ask(self.aligner, align, due)
