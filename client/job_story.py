@@ -18,8 +18,10 @@ from client.terminal import visible
 from client.views import STYLES, ago, base_name, clock, result_text, state_text, without_path
 from ipc.api_messages import Attempt, JobView
 
-QUARANTINES = frozenset({"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout"})
-"""Codes of errors of jobs that failed because they killed workers."""
+QUARANTINES = frozenset(
+    {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
+)
+"""Codes of errors of jobs that failed because they killed workers, or the daemon."""
 FINISHED = frozenset({"done", "failed", "cancelled"})
 DAYS_WITH_ITS_TIME = 1
 

@@ -15,7 +15,7 @@ from ipc.api_messages import Attempt, JobError, Outcome
 from ipc.fault_points import reached
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
-from supervisor.crash_policy import halves, next_alignment
+from supervisor.crash_policy import halves, most_deaths, next_alignment
 from supervisor.decoding import DecoderCrashed, Step, decode, is_another
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
@@ -63,6 +63,9 @@ class Alignment:
         self._step = step
         self._upgrading = upgrading
         self._deaths = job.aligner_crashes
+        """Without a batch in between that had its words at once, or at the second try."""
+        self._deaths_in_all = 0
+        self._most_deaths = most_deaths(job.audio_seconds)
         self._spent = False
         """The aligner did something for this job."""
         self.reason = None if upgrading else job.degraded_reason
@@ -101,7 +104,10 @@ class Alignment:
             if self.given_up is not None:
                 return await self._leave(batch, self.given_up)
             try:
-                return await self._store(batch, await self._request(batch))
+                await self._store(batch, await self._request(batch))
+                if deaths_of_batch <= 1:
+                    self._deaths = 0  # whatever killed it before lies behind us
+                return None
             except WorkerUnavailable as unavailable:
                 if unavailable.code == "stopping":
                     raise JobMustWait(STOPPED) from unavailable
@@ -116,6 +122,9 @@ class Alignment:
             except WorkerDied as died:
                 deaths_of_batch += 1
                 await self._record_death(died.death)
+                if self._deaths_in_all > self._most_deaths:
+                    self.given_up = "aligner_timeout" if died.death.cause == "timeout" else "aligner_crashed"
+                    continue
                 code = "aligner_timeout" if died.death.cause == "timeout" else "aligner_crashed"
                 allowed = self._settings.crashes.aligner_restarts_allowed
                 match next_alignment(len(batch), deaths_of_batch, self._deaths, allowed):
@@ -195,6 +204,7 @@ class Alignment:
 
     async def _record_death(self, death: Death) -> None:
         self._deaths += 1
+        self._deaths_in_all += 1
         log.warning("job_lost_its_aligner", job=self._job_id, cause=death.reason, crashes=self._deaths)
         await self._record_attempt(death.cause, death)
 

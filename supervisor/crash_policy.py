@@ -11,6 +11,31 @@ NextAlignment = Literal["same_batch", "halves", "leave_segment", "leave_rest"]
 
 Item = TypeVar("Item")
 
+DEATHS_ALLOWED_AT_LEAST = 20
+AUDIO_SECONDS_PER_DEATH = 10.0
+"""Deaths with progress in between are the machine's fault, not the recording's; but not without end."""
+
+
+def place_of_death(*, decoded: bool, decoded_seconds: float, transcribed_seconds: float) -> float:
+    """How far a recording got before a worker died of it: larger is further. Negative: not even decoded.
+
+    Decoding begins again after a death, so nothing of it is kept; but what got further did not die of the same place.
+    """
+    return transcribed_seconds if decoded else -1.0 / (1.0 + decoded_seconds)
+
+
+def deaths_in_a_row(before: int, last_place: float | None, place: float) -> int:
+    """With this death, at `place`, after `before` others, the last at `last_place`; None: there was none.
+
+    Whatever got further since acquits the recording of the deaths that lie behind it.
+    """
+    return 1 if last_place is not None and place > last_place else before + 1
+
+
+def most_deaths(audio_seconds: float | None) -> int:
+    """Deaths of a worker that one job may cost in all, whatever progress it makes between them."""
+    return DEATHS_ALLOWED_AT_LEAST + int((audio_seconds or 0.0) / AUDIO_SECONDS_PER_DEATH)
+
 
 def next_transcription(crashes: int, crashes_allowed: int, has_fallback: bool) -> NextTranscription:
     """After the job's `crashes`-th transcriber death: the last try that is allowed goes to the other engine."""
@@ -21,9 +46,17 @@ def next_transcription(crashes: int, crashes_allowed: int, has_fallback: bool) -
     return "same_engine"
 
 
+def deaths_in_words(in_a_row: int, in_all: int) -> str:
+    """How often a worker died of a recording."""
+    if in_a_row == in_all:
+        return f"{in_a_row} times on this recording"
+    return f"{in_all} times on this recording, {in_a_row} times in a row without getting any further"
+
+
 def next_alignment(batch_size: int, deaths_of_batch: int, job_deaths: int, restarts_allowed: int) -> NextAlignment:
     """After an aligner death: the same batch once more, then halves, until the poisonous segment is alone.
 
+    `job_deaths` counts those without a batch in between that had its words at once, or at the second try.
     `deaths_of_batch` counts this batch and those it was cut from; a half is not given a second chance as a whole,
     since its parent had one.
     """

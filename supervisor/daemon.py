@@ -102,7 +102,7 @@ class Daemon:
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
             make_private(folder)
-        queue = await JobQueue.open(places.database, settings.queue)
+        queue = await JobQueue.open(places.database, settings.queue, charge_deaths=self._new_starts == 0)
         try:
             await self._run_with(queue)
         finally:
@@ -222,6 +222,7 @@ class Daemon:
             trusting = parts.create_task(self._begin_anew_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
             log.info("daemon_stopping", begins_anew=self.next_start is not None)
+            await queue.deaths.note_orderly_end()
             bus.close()
             for leaving in (watching, running_errands, staying_awake, reloading, trusting):
                 leaving.cancel()

@@ -110,6 +110,8 @@ class Job:
     """How far the transcript reached when a transcriber last died on it; None: none did."""
     daemon_deaths: int = 0
     """How often in a row the daemon itself died while this job ran, without progress in between."""
+    deaths_alone: int = 0
+    """How many of them came while it ran alone, behind all others."""
     idempotency_key: str | None = None
     """The client's name for the request that made it."""
     request_sha256: str | None = None

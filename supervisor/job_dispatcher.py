@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -13,15 +14,17 @@ import structlog
 from config.settings import Settings
 from ipc.api_messages import JobStatus
 from ipc.fault_points import reached
+from supervisor.daemon_deaths import story_of
 from supervisor.job import FINISHED, Job, MoveNotAllowed, check_move
 from supervisor.job_board import JobBoard
-from supervisor.job_ending import CANCELLED, ending_of, to_its_end
+from supervisor.job_ending import CANCELLED, ending_of, once, to_its_end, until_stored
 from supervisor.job_history import prune_now_and_then
 from supervisor.job_line import Turn
 from supervisor.job_obstacles import PAUSED, disk_obstacle, transcriber_obstacles
 from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
 from supervisor.job_turns import JobTurns
+from supervisor.probation import Probation
 from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed
 from supervisor.upgrades import Upgrades
 from supervisor.worker_keeper import WorkerKeeper
@@ -66,6 +69,7 @@ class JobDispatcher:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._to_cancel: set[int] = set()
         self.turns = JobTurns(transcriber)
+        self.probation = Probation(queue, board, upgrades, self.job_added)
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
@@ -138,6 +142,10 @@ class JobDispatcher:
     async def run(self) -> None:
         """Until cancelled; then every running job goes back to waiting with what it has."""
         async with asyncio.TaskGroup() as tasks:
+            for job in await until_stored(self.probation.judge, LOOK_AGAIN_SECONDS):
+                await self._record(job.id, "failed", {"error": story_of(job), "quarantined": True})
+                await asyncio.to_thread(self._runner.clear_spool, job.id)
+            self.probation.begin(self.turns)
             tasks.create_task(prune_now_and_then(self._queue.history), name="prune")
             if self._upgrades is not None:
                 tasks.create_task(self._upgrades.run(), name="upgrade")
@@ -149,14 +157,17 @@ class JobDispatcher:
     async def _begin_next(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._woken.clear()
-            turn = self.turns.now
+            turn = replace(self.turns.now, suspects_too=self.probation.may_try(nothing_runs=not self._tasks))
             look_again = bool(turn.set_back)
             job, why = None, None
             obstacles = transcriber_obstacles(self._transcriber)
             floor_mb = self._settings.media.free_disk_floor_mb
             try:
+                await self.probation.put_back_others(self._tasks)
                 if await self._queue.is_paused():
                     why = PAUSED
+                elif self.probation.is_on:
+                    pass  # it wakes us when it is over
                 elif (why := obstacles.of_all) is not None:
                     pass
                 elif (why := await asyncio.to_thread(disk_obstacle, self._spool, floor_mb)) is not None:
@@ -167,6 +178,7 @@ class JobDispatcher:
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
                 why, look_again = f"{broken.message}; {broken.hint}", True
+            self.probation.claimed(job)
             self._board.why_waiting = why
             self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
@@ -195,12 +207,13 @@ class JobDispatcher:
     # --- one job ---------------------------------------------------------------------------------------------
 
     def _begin(self, job: Job, tasks: asyncio.TaskGroup) -> None:
-        transcriber_is_free = _once(self._at_transcriber.release)
+        transcriber_is_free = once(self._at_transcriber.release)
 
         def is_over(_: asyncio.Task[None]) -> None:
             # Not in the task itself: one that is cancelled before its first step never gets to any of its lines.
             self._board.end(job.id)
             del self._tasks[job.id]
+            self.probation.is_over(job.id)
             self._to_cancel.discard(job.id)
             transcriber_is_free()
             self._in_flight.release()
@@ -216,9 +229,10 @@ class JobDispatcher:
         try:
             job = await self._way_of(job, transcriber_is_free)
         except Exception:
-            # The task boundary: a mistake of ours never costs the daemon. The next start finds the job running
-            # and lets it wait.
+            # The task boundary: a mistake of ours never costs the daemon. The next claim finds the job running
+            # without a task, and lets it wait.
             log.exception("job_left_running", job=job.id)
+            self.turns.set_back([job.id], LOOK_AGAIN_SECONDS)
             return
         log.info(
             f"job_{job.status}",
@@ -237,7 +251,7 @@ class JobDispatcher:
         except MoveNotAllowed as overtaken:
             # Cancelled when it had just been claimed: the database is right.
             log.info("job_overtaken", job=job.id, why=str(overtaken))
-            job = await self._queue.get(job.id)
+            job = await until_stored(lambda: self._queue.get(job.id), LOOK_AGAIN_SECONDS)
             if job.is_finished:
                 await asyncio.to_thread(self._runner.clear_spool, job.id)
             return job
@@ -264,31 +278,22 @@ class JobDispatcher:
         """Whether what failed may be mended by the return of a disk; all that wait for it are then set back."""
         if job.watch is None or self._is_away is None or not await self._is_away(job.watch):
             return False
-        self.turns.set_back(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
+        # Where they cannot be read now, each of them finds out by itself.
+        with contextlib.suppress(JobQueueBroken):
+            self.turns.set_back(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
         return True
 
     async def _record(self, job_id: int, status: JobStatus, changes: JobChanges) -> Job:
         """Stored, however long a broken database keeps us: meanwhile no other job could do anything either."""
         while True:
             try:
+                if status == "waiting":
+                    return await to_its_end(self._queue.wait_again(job_id, **changes))
                 return await to_its_end(self._queue.move(job_id, status, **changes))
             except MoveNotAllowed as overtaken:
                 log.info("job_overtaken", job=job_id, why=str(overtaken))
-                return await self._queue.get(job_id)
+                return await until_stored(lambda: self._queue.get(job_id), LOOK_AGAIN_SECONDS)
             except JobQueueBroken as broken:
                 log.error("job_ending_not_stored", job=job_id, status=status, code=broken.code, error=broken.message)
                 self._board.why_waiting = f"{broken.message}; {broken.hint}"
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-
-def _once(act: Callable[[], None]) -> Callable[[], None]:
-    """The same act, done at the first call only."""
-    done = False
-
-    def act_once() -> None:
-        nonlocal done
-        if not done:
-            done = True
-            act()
-
-    return act_once

@@ -4,8 +4,8 @@ Runs in: supervisor.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -16,6 +16,7 @@ from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
 
 log = structlog.get_logger()
 
+Answer = TypeVar("Answer")
 Ending = tuple[JobStatus, JobChanges]
 
 CANCELLED: Ending = ("cancelled", {})
@@ -50,3 +51,26 @@ async def to_its_end(storing: Coroutine[Any, Any, Job]) -> Job:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+async def until_stored(ask: Callable[[], Awaitable[Answer]], pause_seconds: float) -> Answer:
+    """The answer of the queue, however long a broken database keeps us."""
+    while True:
+        try:
+            return await ask()
+        except JobQueueBroken as broken:
+            log.warning("queue_not_read", code=broken.code, error=broken.message)
+        await asyncio.sleep(pause_seconds)
+
+
+def once(act: Callable[[], None]) -> Callable[[], None]:
+    """The same act, done at the first call only."""
+    done = False
+
+    def act_once() -> None:
+        nonlocal done
+        if not done:
+            done = True
+            act()
+
+    return act_once

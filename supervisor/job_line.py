@@ -32,6 +32,8 @@ class Turn:
     """What cannot be had just now; its jobs stay in line."""
     set_back: frozenset[int] = frozenset()
     """Jobs that wait for something else just now."""
+    suspects_too: bool = True
+    """Jobs during which the daemon died may start: nothing else runs."""
     oldest_decides: bool = False
     """The loaded model has had its time."""
 

@@ -19,23 +19,15 @@ import structlog
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment
-from supervisor import line_rows, segment_rows, speeds_rows, waiting_rows
+from supervisor import job_rows, line_rows, segment_rows, speeds_rows, waiting_rows
 from supervisor.arrival import Arrival
+from supervisor.daemon_deaths import DaemonDeaths
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.job import FINISHED, FileIdentity, HandedOver, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
 from supervisor.job_history import JobHistory
 from supervisor.job_line import Turn
-from supervisor.job_rows import (
-    JobChanges,
-    NoSuchJob,
-    fetch_job,
-    forgive_job,
-    insert_job,
-    job_from,
-    requeue_orphans,
-    update_job,
-)
+from supervisor.job_rows import JobChanges, NoSuchJob, fetch_job, forgive_job, insert_job, job_from, update_job
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
 from supervisor.queue_age import steady_clock
@@ -65,6 +57,7 @@ class JobQueue:
         self._now = now
         self.history = JobHistory(database, settings, now, steady)
         self.errands = ErrandRows(database, now)
+        self.deaths = DaemonDeaths(database, now)
         self.outputs = OutputLedger(database)
         self.requests = Requests(database)
         self.seen = SeenFiles(database, settings, now)
@@ -82,14 +75,17 @@ class JobQueue:
         settings: QueueSettings,
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady_clock,
+        *,
+        charge_deaths: bool = True,
     ) -> Self:
         """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken.
 
-        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps.
+        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps. `charge_deaths` False: no
+        job had a part in the end of the daemon before.
         """
         queue = cls(await JobDatabase.open(database), settings, now, steady)
         try:
-            requeued = await queue._database.write(requeue_orphans)
+            requeued = await queue.deaths.begin(charge=charge_deaths)
             await queue.history.read_age()
             queue.speeds.know(await queue._database.read(speeds_rows.load))
         except BaseException:
@@ -169,6 +165,10 @@ class JobQueue:
             return job
 
         return await self._ending(work)
+
+    async def wait_again(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """A running job is in line again, but not if it was cancelled meanwhile. Raises NoSuchJob, MoveNotAllowed."""
+        return await self._database.write(lambda db: job_rows.stand_in_line_again(db, job_id, changes))
 
     async def change(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
         """Fields without a move. Raises NoSuchJob."""

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
-from supervisor.job import FileIdentity, HandedOver, Job, MoveNotAllowed, WrittenFile, check_retry
+from supervisor.job import FileIdentity, HandedOver, Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
@@ -48,6 +48,7 @@ class JobChanges(TypedDict, total=False):
     recording: RecordingFacts | None
     crashed_at_seconds: float | None
     daemon_deaths: int
+    deaths_alone: int
 
 
 PROMISES_KEPT = 16
@@ -88,6 +89,7 @@ FORGIVEN: Mapping[str, object] = {
     "transcriber_crashes": 0,
     "crashed_at_seconds": None,
     "daemon_deaths": 0,
+    "deaths_alone": 0,
     "aligner_crashes": 0,
     "degraded_reason": None,
     "timing": None,
@@ -139,18 +141,19 @@ def insert_job(
     return fetch_job(connection, added.lastrowid)
 
 
-def requeue_orphans(connection: sqlite3.Connection) -> int:
-    """Every running job waits again; nobody can be running it. How many they were."""
-    return connection.execute(
-        """UPDATE jobs SET status = 'waiting', note = 'the daemon stopped while it ran'
-        WHERE status IN ('transcribing', 'aligning', 'writing')"""
-    ).rowcount
-
-
 def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
     """Failed or cancelled → waiting. Raises NoSuchJob, MoveNotAllowed."""
     check_retry(fetch_job(connection, job_id))
     return update_job(connection, job_id, FORGIVEN)
+
+
+def stand_in_line_again(connection: sqlite3.Connection, job_id: int, changes: Mapping[str, object]) -> Job:
+    """A running job waits; not one that was cancelled meanwhile. Raises NoSuchJob, MoveNotAllowed."""
+    job = fetch_job(connection, job_id)
+    check_move(job, "waiting")
+    if job.is_finished:
+        raise MoveNotAllowed(f"job {job_id} is {job.status} by now")
+    return update_job(connection, job_id, {"note": None, **changes, "status": "waiting"})
 
 
 def forget_finished(connection: sqlite3.Connection, before: float, limit: int) -> int:

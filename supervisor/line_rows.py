@@ -5,7 +5,7 @@ Runs in: supervisor.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ipc.api_messages import JobStatus
@@ -15,7 +15,9 @@ from supervisor.job_rows import fetch_job, job_from
 
 # Word for word as in the index, which is found by that.
 MODEL = "coalesce(json_extract(options, '$.model'), '')"
-WAITING = "FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND (transcriber_crashes >= 2) = ?"
+ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
+WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
+ANY_TURN = Turn()
 
 
 class QueueFull(Exception):
@@ -40,7 +42,7 @@ def claim_next(connection: sqlite3.Connection, turn: Turn) -> Job | None:
         first = {
             model: ids
             for model in _models(connection, on_probation)
-            if model not in turn.missing and (ids := _ids(connection, on_probation, model, 1, turn.set_back))
+            if model not in turn.missing and (ids := _ids(connection, on_probation, model, 1, turn))
         }
         for job_id in in_turn(first, turn, 1):
             claimed = connection.execute(
@@ -91,11 +93,11 @@ def _models(connection: sqlite3.Connection, on_probation: bool) -> Iterator[Mode
 
 
 def _ids(
-    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, skip: Collection[int] = ()
+    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, turn: Turn = ANY_TURN
 ) -> Sequence[int]:
     rows = connection.execute(
         f"""SELECT id {WAITING} AND {MODEL} = ? AND id NOT IN (SELECT value FROM json_each(?))
-        ORDER BY id LIMIT ?""",
-        (on_probation, model or "", json.dumps(list(skip)), limit),
+        AND (? OR daemon_deaths < 3) ORDER BY id LIMIT ?""",
+        (on_probation, model or "", json.dumps(list(turn.set_back)), turn.suspects_too, limit),
     )
     return [row[0] for row in rows]

@@ -6,6 +6,13 @@ ALTER TABLE jobs ADD COLUMN recording TEXT;
 ALTER TABLE jobs ADD COLUMN crashed_at_seconds REAL;
 -- How often in a row the daemon itself died while this job ran, without any progress in between.
 ALTER TABLE jobs ADD COLUMN daemon_deaths INTEGER NOT NULL DEFAULT 0;
+-- How often it died so again once the job ran alone, behind all others.
+ALTER TABLE jobs ADD COLUMN deaths_alone INTEGER NOT NULL DEFAULT 0;
+-- Jobs on probation, as before and those during which the daemon died three times, stand behind all others.
+DROP INDEX jobs_by_model;
+CREATE INDEX jobs_by_model ON jobs
+    ((transcriber_crashes >= 2 OR daemon_deaths >= 3), coalesce(json_extract(options, '$.model'), ''), id)
+    WHERE status = 'waiting';
 -- The client's name for its request: a second request with the same key is answered with this job.
 ALTER TABLE jobs ADD COLUMN idempotency_key TEXT;
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;

@@ -10,13 +10,23 @@ from typing import IO
 from ipc.transcript import Segment
 from supervisor.job_rows import NoSuchJob
 
+DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
+"""Deaths are held against a recording only while it gets no further."""
+
 
 def store_heard(
     connection: sqlite3.Connection, job_id: int, segments: Sequence[Segment], done_seconds: float
 ) -> None:
-    """Segments and how far they reach, together. What is stored already stays: a repeated batch changes nothing."""
+    """Segments and how far they reach, together. What is stored already stays: a repeated batch changes nothing.
+
+    A job that got further than before is acquitted of all deaths until now: they did not come of what lies behind it.
+    """
+    acquitted = ", ".join(
+        f"{count} = CASE WHEN ?1 > transcribed_seconds THEN 0 ELSE {count} END" for count in DEATHS_IN_A_ROW
+    )
     reached = connection.execute(
-        "UPDATE jobs SET transcribed_seconds = max(transcribed_seconds, ?) WHERE id = ?", (done_seconds, job_id)
+        f"UPDATE jobs SET transcribed_seconds = max(transcribed_seconds, ?1), {acquitted} WHERE id = ?2",
+        (done_seconds, job_id),
     )
     if reached.rowcount == 0:
         raise NoSuchJob(job_id)
@@ -28,6 +38,9 @@ def store_heard(
 
 def store_final(connection: sqlite3.Connection, job_id: int, segments: Sequence[Segment]) -> None:
     """Replaces segments that are stored by what the aligner made of them; unknown ids are ignored."""
+    connection.execute(
+        "UPDATE jobs SET daemon_deaths = 0, deaths_alone = 0 WHERE id = ? AND daemon_deaths > 0", (job_id,)
+    )
     connection.executemany(
         "UPDATE segments SET content = ?, timing = ?, aligned = 1 WHERE job_id = ? AND id = ?",
         [(_as_json(segment), segment.timing, job_id, segment.id) for segment in segments],
@@ -59,7 +72,8 @@ def forget(connection: sqlite3.Connection, job_id: int) -> None:
     connection.execute(
         """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,
            audio_seconds = NULL, recording = NULL, language = NULL, language_probability = NULL,
-           timing = NULL WHERE id = ?""",
+           timing = NULL, transcriber_crashes = 0, crashed_at_seconds = NULL, daemon_deaths = 0, deaths_alone = 0
+           WHERE id = ?""",
         (job_id,),
     )
 

@@ -18,13 +18,14 @@ from ipc.fault_points import reached
 from ipc.transcript import EngineUsed
 from ipc.worker_messages import (
     LanguageFound,
+    Phase,
     Progress,
     RequestFailed,
     SegmentsTranscribed,
     Transcribe,
     TranscriptionFinished,
 )
-from supervisor.crash_policy import next_transcription
+from supervisor.crash_policy import deaths_in_a_row, deaths_in_words, most_deaths, next_transcription, place_of_death
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
 from supervisor.engine_tally import BROKEN, NEEDS_MODEL
@@ -66,7 +67,10 @@ class Transcription:
         self._reports = reports
         self._news = news
         """Set when the PCM is there, and after every batch of segments that is safe in the database."""
-        self._step = step
+        self._tell_step = step
+        self._decoded_seconds = 0.0
+        """How far the present decoding is."""
+        self._deaths_in_all = 0
         self._tell = tell
         self._stand_in_refused = False
         self._unheard = UnheardTracks()
@@ -120,6 +124,7 @@ class Transcription:
 
     async def _attempt(self, engine: str | None) -> None:
         job = self._job
+        self._decoded_seconds = 0.0
         try:
             decoded = await decode(
                 self._keeper,
@@ -241,16 +246,29 @@ class Transcription:
         reached("attempt_stored")
         self._tell(self._job)
 
+    def _step(self, phase: Phase, done_seconds: float) -> None:
+        if phase == "decoding":
+            self._decoded_seconds = done_seconds
+        self._tell_step(phase, done_seconds)
+
     async def _record_death(self, engine: str | None, death: Death) -> None:
-        crashes = self._job.transcriber_crashes + 1
-        await self._record_attempt(engine, death.cause, death, transcriber_crashes=crashes)
+        # What was stored since acquitted it in the database already.
+        self._job = await self._queue.get(self._job.id)
+        self._deaths_in_all += 1
+        place = place_of_death(
+            decoded=self._pcm.exists(),
+            decoded_seconds=self._decoded_seconds,
+            transcribed_seconds=self._job.transcribed_seconds,
+        )
+        crashes = deaths_in_a_row(self._job.transcriber_crashes, self._job.crashed_at_seconds, place)
+        await self._record_attempt(engine, death.cause, death, transcriber_crashes=crashes, crashed_at_seconds=place)
         decided = next_transcription(
             crashes,
             self._settings.crashes.transcriber_crashes_allowed,
             has_fallback=engine != DECODER and self._keeper.fallback_engine is not None,
         )
         log.warning("job_lost_its_transcriber", job=self._job.id, cause=death.reason, crashes=crashes, then=decided)
-        if decided == "quarantine":
+        if decided == "quarantine" or self._deaths_in_all > most_deaths(self._job.audio_seconds):
             await self._quarantine(engine, death, crashes)
 
     async def _quarantine(self, engine: str | None, death: Death, crashes: int) -> NoReturn:
@@ -261,13 +279,14 @@ class Transcription:
             log.warning("crash_report_not_written", job=self._job.id, error=error.strerror)
         log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=report)
         seconds = self._job.transcribed_seconds
+        in_all = max(crashes, self._deaths_in_all)
         who = "decoder" if engine == DECODER else "transcriber"
         place = f"{seconds:.0f} s" if seconds else "the beginning"
         code = f"{who}_timeout" if death.cause == "timeout" else f"{who}_crashed"
         raise JobFailed(
             JobError(
                 code=code,
-                message=f"the {who} died {crashes} times on this recording, at last: {death.reason}",
+                message=f"the {who} died {deaths_in_words(crashes, in_all)}, at last: {death.reason}",
                 hint=f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
             ),
             quarantined=True,

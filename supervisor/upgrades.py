@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -28,6 +29,11 @@ class Upgrades:
         self._aligner = aligner
         self._board = board
         self._woken = asyncio.Event()
+        self.on_one_less: Callable[[], None] = lambda: None
+        """Called after each job: one that has to run alone may wait for that."""
+        self._held = False
+        self.is_busy = False
+        """A job is being given its words."""
         self._put_off: dict[int, float] = {}
         """Job → loop time before which it is not tried again."""
 
@@ -38,6 +44,12 @@ class Upgrades:
     def try_at_once(self) -> None:
         """What put jobs off may be mended."""
         self._put_off.clear()
+
+    def hold(self, held: bool) -> None:
+        """While held, no job is begun: one that took the daemon along runs alone."""
+        if held != self._held:
+            self._held = held
+            self.wake()
 
     async def run(self) -> None:
         """Until cancelled. Nothing that happens to a job, nor to the database, raises here."""
@@ -68,14 +80,19 @@ class Upgrades:
         while self._aligner.view.state in ABLE:
             self._put_off = {job_id: until for job_id, until in self._put_off.items() if until > loop.time()}
             jobs = await self._queue.jobs_to_upgrade(limit=1, skip=frozenset(self._put_off))
-            if not jobs:
+            if not jobs or self._held:
                 return
             (job,) = jobs
             self._board.begin(job)
+            self.is_busy = True
             try:
+                await self._queue.deaths.begin_upgrade(job.id)
                 job = await self._upgrade(job)
+                await self._queue.deaths.end_upgrade()
             finally:
+                self.is_busy = False
                 self._board.end(job.id)
+                self.on_one_less()
             if job.degraded_reason == "aligner_unavailable":
                 self._put_off[job.id] = loop.time() + LOOK_AGAIN_SECONDS
             self._board.tell(job)

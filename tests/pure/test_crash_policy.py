@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.crash_policy import halves, next_alignment, next_transcription
+from supervisor.crash_policy import (
+    deaths_in_a_row,
+    halves,
+    most_deaths,
+    next_alignment,
+    next_transcription,
+    place_of_death,
+)
 
 
 def test_a_transcriber_may_die_once_then_the_fallback_tries_then_the_job_is_quarantined() -> None:
@@ -71,3 +78,34 @@ def test_one_poisonous_segment_costs_its_own_words_and_no_others(size: int, data
     assert left == {poison}
     assert timed == set(batch) - {poison}
     assert deaths <= 4
+
+
+def deaths_counted(places: list[float]) -> list[int]:
+    """The count after each death, of a recording that had got so far when its worker died."""
+    counts: list[int] = []
+    last: float | None = None
+    for place in places:
+        counts.append(deaths_in_a_row(counts[-1] if counts else 0, last, place))
+        last = place
+    return counts
+
+
+@given(st.lists(st.floats(0, 36_000), min_size=1, max_size=50))
+def test_whatever_got_further_is_acquitted_and_whatever_did_not_is_charged(steps: list[float]) -> None:
+    further = [float(number) for number in range(len(steps))]
+    assert deaths_counted(further) == [1] * len(steps)
+    assert deaths_counted([steps[0]] * len(steps)) == list(range(1, len(steps) + 1))
+
+
+def test_a_decoded_recording_is_further_than_any_that_is_still_decoded_and_later_is_further() -> None:
+    def decoding(seconds: float) -> float:
+        return place_of_death(decoded=False, decoded_seconds=seconds, transcribed_seconds=0.0)
+
+    heard = place_of_death(decoded=True, decoded_seconds=0.0, transcribed_seconds=0.0)
+    assert decoding(0.0) < decoding(1.0) < decoding(36_000.0) < heard
+    assert heard < place_of_death(decoded=True, decoded_seconds=0.0, transcribed_seconds=0.5)
+
+
+def test_deaths_with_progress_end_somewhere_too_and_later_in_long_recordings() -> None:
+    assert most_deaths(None) == most_deaths(0.0) == 20
+    assert most_deaths(1_200.0) == 140, "a kill every 20 s for 20 minutes is half of that"

@@ -20,12 +20,12 @@ from dispatcher_at_work import Desk, at_work
 from eventually import eventually_async
 
 from config.settings import QueueSettings
-from ipc.api_messages import JobError
+from ipc.api_messages import JobError, JobOptions
 from ipc.events import JobChanged
 from supervisor import job_database
 from supervisor.api import create_app
 from supervisor.engine_tally import WorkerUnavailable
-from supervisor.job import Job, MoveNotAllowed
+from supervisor.job import FileIdentity, Job, MoveNotAllowed
 from supervisor.job_queue import JobQueue, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait
 
@@ -140,6 +140,8 @@ async def test_files_that_are_being_written_are_written_to_the_end(desk: Desk) -
     async with at_work(desk):
         job_id = await desk.add()
         await desk.becomes(job_id, "writing")
+        # The disk has it before whoever stored it is told.
+        await eventually_async(lambda: (view := desk.board.running_view(job_id)) and view.status == "writing")
         cancelling = asyncio.create_task(desk.dispatcher.cancel(job_id))
         await asyncio.sleep(0.05)
         may_go_on.set()
@@ -383,3 +385,86 @@ async def test_a_model_is_preferred_only_for_so_long(desk: Desk, monkeypatch: py
     assert turns.now.oldest_decides, "one more of the same does not begin anew"
     turns.nobody_claimed()
     assert not turns.now.oldest_decides, "nor does anybody wait for one who rests"
+
+
+async def test_a_queue_that_cannot_be_read_while_a_folder_is_away_leaves_no_job_running_without_a_task(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        raise JobFailed(JobError(code="not_found", message="gone", hint=""))
+
+    async def unreadable(watch: str) -> Any:
+        raise JobQueueBroken("database_failed", "not readable", "look")
+
+    async def is_away(watch: str) -> bool:
+        return True
+
+    desk.runner.way = gone
+    monkeypatch.setattr(desk.queue, "waiting_from", unreadable)
+    monkeypatch.setattr(desk.dispatcher, "_is_away", is_away)
+    async with at_work(desk):
+        identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4, sha256="a")
+        job = await desk.queue.add_from_watch("/w/a.wav", JobOptions(), identity, "/w")
+        assert job is not None
+        desk.dispatcher.wake()
+        await eventually_async(lambda: len(desk.runner.started) >= 2)
+        desk.runner.way = desk.runner.done
+        await desk.becomes(job.id, "done")
+
+
+async def test_a_job_that_is_running_in_the_database_alone_is_put_back_and_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever mistake of ours it was: its end was not recorded, and no task is left."""
+
+    async def lost(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        desk.runner.way = desk.runner.done
+        monkeypatch.setattr(desk.dispatcher, "_record", forgets)
+        raise JobMustWait("for something")
+
+    async def forgets(job_id: int, status: str, changes: Any) -> Job:
+        monkeypatch.setattr(desk.dispatcher, "_record", remembers)
+        raise RuntimeError("a mistake of ours")
+
+    remembers = desk.dispatcher._record
+    desk.runner.way = lost
+    async with at_work(desk):
+        job_id = await desk.add()
+        await desk.becomes(job_id, "done")
+        assert desk.dispatcher.probation.left_behind == 1
+
+
+async def test_a_job_that_was_cancelled_meanwhile_does_not_stand_in_line_again(desk: Desk) -> None:
+    async def waits_too_late(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        await desk.queue.move(job.id, "cancelled")
+        raise JobMustWait("its disk does not answer")
+
+    desk.runner.way = waits_too_late
+    async with at_work(desk):
+        job_id = await desk.add()
+        await desk.becomes(job_id, "cancelled")
+        await eventually_async(lambda: desk.board.running_view(job_id) is None)
+        assert (await desk.queue.get(job_id)).status == "cancelled"
+
+
+async def test_a_job_that_took_the_daemon_along_runs_alone(desk: Desk) -> None:
+    suspect = await desk.add()
+    await desk.queue.change(suspect, daemon_deaths=3)
+    beside: list[int] = []
+
+    async def looks_around(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        transcriber_is_free()
+        await asyncio.sleep(0.05)
+        if job.id == suspect:
+            beside.extend(view.id for view in desk.board.running if view.id != suspect)
+        return cast(Job, await desk.runner.done(job, transcriber_is_free))
+
+    desk.runner.way = looks_around
+    others = [await desk.add() for _ in range(3)]
+    async with at_work(desk):
+        await desk.becomes(others[0], "done")
+        later = await desk.add()
+        for job_id in (*others, later, suspect):
+            await desk.becomes(job_id, "done")
+        assert desk.runner.started[-1] == suspect
+        assert beside == []
