@@ -117,7 +117,7 @@ IfExists = Annotated[
     typer.Option(
         metavar="POLICY",
         help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
-        "nobody changed.",
+        "nobody changed; overwrite renames any other file to NAME~ first.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from config.watch_entry import WatchEntry
+from supervisor.adoption import Adoption
 from supervisor.arrival import Arrival
 from supervisor.disk_thread import on_disk
 from supervisor.file_identity import read_identity
@@ -26,7 +27,11 @@ log = structlog.get_logger()
 class Intake:
     """The watch folders' way into the queue."""
 
-    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard) -> None:
+    def __init__(
+        self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, adoption: Adoption | None = None
+    ) -> None:
+        """`adoption` None: no results are looked for that the queue knows nothing of."""
+        self._adoption = adoption
         self._queue = queue
         self._dispatcher = dispatcher
         self._board = board
@@ -43,6 +48,8 @@ class Intake:
         """
         identity = await on_disk(lambda: read_identity(path, entry.path))
         arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
+        if await self._was_done_for_another_queue(arrival):
+            return
         verdict, job = await self._queue.seen.take_in(arrival, await self._strays(path, identity))
         match verdict.fate:
             case "new":
@@ -59,6 +66,13 @@ class Intake:
             return
         self._board.tell(job)
         self._dispatcher.job_added()
+
+    async def _was_done_for_another_queue(self, arrival: Arrival) -> bool:
+        results = None if self._adoption is None else await self._adoption.results_of(arrival)
+        if results is None or not await self._queue.seen.adopt_results(arrival):
+            return False
+        log.info("results_adopted", path=arrival.path, transcript=str(results))
+        return True
 
     async def _strays(self, path: Path, identity: FileIdentity) -> list[int]:
         """Jobs of this content whose recording is not where they have it."""

@@ -50,6 +50,10 @@ class SeenFiles:
         """Whether what was last seen at a path became another job."""
         return await self._database.read(lambda db: seen_rows.is_anothers(db, path, job_id))
 
+    async def adopt_results(self, arrival: Arrival) -> bool:
+        """Whether its content is new to the queue; it is remembered as done then, by no job."""
+        return await self._database.write(lambda db: seen_rows.adopt_results(db, arrival))
+
     async def follow(self, job_id: int, arrival: Arrival) -> Job:
         """The job's recording is there now. Raises NoSuchJob."""
         return await self._database.write(lambda db: seen_rows.follow(db, job_id, arrival))

@@ -94,6 +94,16 @@ def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
     connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
 
 
+def adopt_results(connection: sqlite3.Connection, arrival: Arrival) -> bool:
+    """Whether nothing is known of the arrival's content nor of its path; it is remembered as done then."""
+    question = """SELECT 1 FROM seen_files WHERE sha256 = ?1 OR path = ?2 UNION ALL
+        SELECT 1 FROM jobs WHERE path = ?2 LIMIT 1"""
+    if connection.execute(question, (arrival.identity.sha256, arrival.path)).fetchone() is not None:
+        return False
+    _remember(connection, arrival, None, is_treated_so=True)
+    return True
+
+
 def adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> bool:
     """Whether a job may go on with what its watched file has become; False: that content is another job's."""
     assert identity.sha256 is not None
