@@ -13,7 +13,7 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from supervisor.held_folder import HeldFolder, Place, held
+from supervisor.held_folder import HeldFolder, Place, held, is_shared
 from supervisor.job import FileIdentity, HandedOver
 
 ROOT = Path("/")
@@ -30,7 +30,7 @@ class FileRefused(Exception):
         super().__init__(message)
         self.code = code
         """Stable: `not_found`, `is_a_symlink`, `is_a_directory`, `not_a_regular_file`, `not_readable`, `empty_file`,
-        `bad_name`, `not_downloaded`, `changed_while_read`."""
+        `bad_name`, `not_downloaded`, `linked_elsewhere`, `changed_while_read`."""
         self.message = message
         self.hint = hint
 
@@ -41,12 +41,14 @@ def look_at(path: Path, beneath: Path | None = None) -> FileIdentity:
     `beneath` is a folder above it from which on no step of the path may be a link; None: only the name itself.
     """
     with _folder_of(path, beneath) as folder:
+        _refuse_name_by_another(folder, path, beneath)
         return identity_in(folder, path.name)
 
 
 def read_identity(path: Path, beneath: Path | None = None) -> FileIdentity:
     """With the hash of the whole content. Raises FileRefused, `changed_while_read` if it did not hold still."""
     with _folder_of(path, beneath) as folder:
+        _refuse_name_by_another(folder, path, beneath)
         return identity_in(folder, path.name, content=True)
 
 
@@ -121,6 +123,25 @@ def _opened_in(folder: HeldFolder, path: Path) -> Iterator[FileIO]:
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         _refuse_unless_regular(path, os.fstat(descriptor))
         yield file
+
+
+def _refuse_name_by_another(folder: HeldFolder, path: Path, beneath: Path | None) -> None:
+    """In a watched folder that others may write into, a second name of a file that only we can read may be theirs,
+    given so that we read it to them (where the system has no fs.protected_hardlinks)."""
+    if beneath in (None, ROOT):
+        return
+    try:
+        found, around = folder.facts(path.name), os.fstat(folder.descriptor)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    of_a_group = found.st_mode & stat.S_IRGRP and around.st_gid == found.st_gid
+    is_private = found.st_uid == os.geteuid() and not found.st_mode & stat.S_IROTH and not of_a_group
+    if found.st_nlink > 1 and is_private and is_shared(around):
+        raise FileRefused(
+            "linked_elsewhere",
+            f"{path} is one of several names of a private file, in a folder that others may write into",
+            "copy it there, or hand it over with `steno submit`",
+        )
 
 
 def _identity(found: os.stat_result) -> FileIdentity:

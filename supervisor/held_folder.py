@@ -257,6 +257,11 @@ def _leads_to_folder(parent: HeldFolder, name: str) -> bool:
         return False
 
 
+def is_shared(folder: os.stat_result) -> bool:
+    """Whether others than the daemon's user and root may put files into a folder."""
+    return bool(folder.st_mode & WRITABLE_BY_OTHERS) or folder.st_uid not in (os.geteuid(), 0)
+
+
 def settled(place: Place) -> Place:
     """The place with its own name's link followed, if only the daemon's user can have made that link.
 
@@ -268,7 +273,7 @@ def settled(place: Place) -> Place:
     try:
         with held(place.folder) as parent:
             around = os.fstat(parent.descriptor)
-            if around.st_mode & WRITABLE_BY_OTHERS or around.st_uid not in (os.geteuid(), 0):
+            if is_shared(around):
                 return place
             target = os.readlink(place.path.name, dir_fd=parent.descriptor)
     except OSError:

@@ -3,6 +3,7 @@
 Runs in: the test process.
 """
 
+import errno
 import hashlib
 import os
 import socket
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.file_identity import FileRefused, look_at, read_identity
+from supervisor import held_folder
+from supervisor.file_identity import FileRefused, follow, look_at, read_identity
 
 
 def test_a_recording_is_known_by_its_content(tmp_path: Path) -> None:
@@ -130,3 +132,67 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     with pytest.raises(FileRefused) as refused:
         read_identity(path)
     assert refused.value.code == "changed_while_read"
+
+
+@pytest.mark.parametrize(
+    ("mode", "others_may_write", "is_refused"),
+    [
+        (0o600, True, True),
+        (0o600, False, False),
+        (0o644, True, False),
+    ],
+)
+@pytest.mark.parametrize("look", [look_at, read_identity])
+def test_a_private_file_with_a_second_name_in_a_shared_folder_is_not_read_to_others(
+    tmp_path: Path, look: Callable[..., object], mode: int, others_may_write: bool, is_refused: bool
+) -> None:
+    inbox, private = tmp_path / "inbox", tmp_path / "private.wav"
+    inbox.mkdir()
+    inbox.chmod(0o777 if others_may_write else 0o755)
+    private.write_bytes(b"sound")
+    private.chmod(mode)
+    os.link(private, inbox / "a.wav")
+    if is_refused:
+        with pytest.raises(FileRefused) as refused:
+            look(inbox / "a.wav", inbox)
+        assert refused.value.code == "linked_elsewhere"
+    else:
+        look(inbox / "a.wav", inbox)
+    look(private)
+
+
+@pytest.mark.parametrize("kernel_walks", [True, False])
+@pytest.mark.parametrize("look", [look_at, read_identity])
+def test_below_a_watched_folder_no_folder_may_be_a_link_and_above_it_any_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[..., object], kernel_walks: bool
+) -> None:
+    def cannot(*_: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if not kernel_walks:
+        monkeypatch.setattr(held_folder, "open_beneath", cannot)
+    private, real = tmp_path / "private", tmp_path / "real"
+    for folder in (private, real / "deep" / "er"):
+        folder.mkdir(parents=True)
+        (folder / "a.wav").write_bytes(b"sound")
+    inbox = tmp_path / "inbox"
+    inbox.symlink_to(real)
+    look(inbox / "deep" / "er" / "a.wav", inbox)
+    (real / "deep" / "er").rename(real / "before")
+    (real / "deep" / "er").symlink_to(private)
+    for path in (inbox / "deep" / "er" / "a.wav", inbox / "deep" / ".." / ".." / "private" / "a.wav"):
+        with pytest.raises(FileRefused) as refused:
+            look(path, inbox)
+        assert refused.value.code == "is_a_symlink"
+    look(inbox / "deep" / "er" / "a.wav")
+
+
+def test_what_a_path_led_to_when_it_was_handed_over_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "annex").mkdir()
+    (tmp_path / "annex" / "SHA256E-aa.wav").write_bytes(b"sound")
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "a.wav").symlink_to("../annex/SHA256E-aa.wav")
+    (tmp_path / "by").symlink_to("talks")
+    found = follow(tmp_path / "by" / "a.wav")
+    assert (found.target, found.home) == (str(tmp_path / "annex" / "SHA256E-aa.wav"), str(tmp_path / "talks"))
+    assert found.identity == look_at(tmp_path / "annex" / "SHA256E-aa.wav")
