@@ -120,7 +120,9 @@ class Owner:
         self.must.discard(content)
 
     def _any(self) -> Path | None:
-        files = sorted(path for path in self.place.iterdir() if path.is_file() and path.name[0] != "." and path.name != "ballast")
+        files = sorted(
+            path for path in self.place.iterdir() if path.is_file() and path.name[0] != "." and path.name != "ballast"
+        )
         return self.luck.choice(files) if files else None
 
 
