@@ -27,7 +27,6 @@ from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor import boot_signals
-from supervisor.adoption import Adoption
 from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
@@ -157,8 +156,7 @@ class Daemon:
 
         dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool, is_away)
         await self._sweep(queue)
-        adoption = Adoption(settings)
-        intake = Intake(queue, dispatcher, board, adoption)
+        intake = Intake(queue, dispatcher, board, settings)
         watch_folders = WatchFolders(
             settings,
             intake.take,
@@ -183,7 +181,7 @@ class Daemon:
             wakefulness.use,
             watch_folders.use,
             errands.use,
-            adoption.use,
+            intake.use,
             *(keeper.use for keeper in keepers),
         ]
         reload = Reload(settings, self._read, told_of_settings)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 import structlog
 
+from config.settings import Settings
 from config.watch_entry import WatchEntry
 from supervisor.adoption import Adoption
 from supervisor.arrival import Arrival
@@ -27,14 +28,15 @@ log = structlog.get_logger()
 class Intake:
     """The watch folders' way into the queue."""
 
-    def __init__(
-        self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, adoption: Adoption | None = None
-    ) -> None:
-        """`adoption` None: no results are looked for that the queue knows nothing of."""
-        self._adoption = adoption
+    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, settings: Settings) -> None:
+        self._adoption = Adoption(settings)
         self._queue = queue
         self._dispatcher = dispatcher
         self._board = board
+
+    def use(self, settings: Settings) -> None:
+        """From now on these say where results are and what they are called."""
+        self._adoption.use(settings)
 
     async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
         """Those that were dealt with, whatever came of it: a failed one waits for `steno retry`."""
@@ -68,7 +70,7 @@ class Intake:
         self._dispatcher.job_added()
 
     async def _was_done_for_another_queue(self, arrival: Arrival) -> bool:
-        results = None if self._adoption is None else await self._adoption.results_of(arrival)
+        results = await self._adoption.results_of(arrival)
         if results is None or not await self._queue.seen.adopt_results(arrival):
             return False
         log.info("results_adopted", path=arrival.path, transcript=str(results))

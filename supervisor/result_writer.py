@@ -10,15 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import structlog
 
 from ipc.api_messages import Format
 from ipc.fault_points import reached
 from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.job import Job, WrittenFile
-from supervisor.job_places import place_of, results_folder
+from supervisor.job_places import place_of
 from supervisor.job_queue import JobQueue
 from supervisor.job_transcript import JobTranscript, transcript_of
 from supervisor.job_wishes import JobWishes
@@ -26,21 +23,14 @@ from supervisor.result_file import Claim, NameTaken, remove_leftovers, withdraw,
 from supervisor.result_files import OutputRefused, home_of, open_home, plan, unchanged
 from supervisor.result_formats import render
 from supervisor.result_names import name_of, needs_language
-from supervisor.setbacks import JobMustWait, setback_of
+from supervisor.setbacks import setback_of
 from supervisor.temporary_names import TemporaryNames
-
-log = structlog.get_logger()
 
 TELLING_SIGNS = 40
 """By so much of a name are those files of other recordings found that could be in its way."""
 MOST_PLANS = 100
 """For names that others take between our choice and our writing."""
 
-LONGEST_LOOK_AT_NAMES_SECONDS = 30.0
-LONGEST_WRITE_SECONDS = 300.0
-"""Of one file, with its sync: a slow share takes its time for the words of a whole day."""
-
-Answer = TypeVar("Answer")
 Ours = Mapping[str, Collection[str]]
 """Output path → the sha256s of what stenod wrote there for the recording, or was about to."""
 
@@ -52,8 +42,6 @@ class ResultWriter:
         self._queue = queue
         self._naming = asyncio.Lock()
         """Held from choosing names to reserving them: two jobs at once must not choose the same."""
-        self._silent: dict[Path, asyncio.Future[Any]] = {}
-        """Folders whose disk has not answered yet: a second thread would get stuck beside the first."""
 
     async def would_be_skipped(self, job: Job, wishes: JobWishes) -> bool:
         """Whether all files are there already, and the job is told to leave them. Asked before anybody listens."""
@@ -146,35 +134,21 @@ class ResultWriter:
 
     async def _plan(self, job: Job, wishes: JobWishes) -> tuple[dict[Format, Path] | None, Ours]:
         try:
-            asked = results_folder(job, wishes.folder).path
-            home = await self._answer(asked, LONGEST_LOOK_AT_NAMES_SECONDS, partial(home_of, job, wishes.folder))
+            home = await asyncio.to_thread(home_of, job, wishes.folder)
             near = home.path / name_of(wishes.name, job)[:TELLING_SIGNS]
             ours = await self._queue.outputs.ours(job.path)
             others = await self._queue.outputs.of_others(job.path, str(near))
-            choose = partial(plan, job, wishes.formats, home, wishes.if_exists, ours, others, wishes.name)
-            planned = await self._answer(home.path, LONGEST_LOOK_AT_NAMES_SECONDS, choose)
+            planned = await asyncio.to_thread(
+                plan, job, wishes.formats, home, wishes.if_exists, ours, others, wishes.name
+            )
         except OutputRefused as refused:
             raise setback_of(refused) from refused
         return planned, ours
 
-    async def _answer(self, folder: Path, seconds: float, work: Callable[[], Answer]) -> Answer:
-        """What the folder's disk says, if it does so in time. Raises JobMustWait, and what `work` raises."""
-        before = self._silent.get(folder)
-        if before is None or before.done():
-            asking = on_disk(work)
-            # Shielded: what a disk does once it is back is done, whoever waits no more.
-            with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(asyncio.shield(asking), seconds)
-            asking.add_done_callback(lambda over: over.cancelled() or over.exception())
-            self._silent[folder] = asking
-        log.warning("disk_not_answering", folder=str(folder), seconds=seconds)
-        raise JobMustWait(f"the disk of {folder} does not answer; see that it is there, or restart its server")
-
     async def _write_one(self, job: Job, content: "_Content", format: Format, path: Path, claim: Claim) -> str:
         names = await self._queue.outputs.unfinished_names(job.id)
         try:
-            write = partial(_written, names, job, path, content.of(format), claim)
-            return await self._answer(path.parent, LONGEST_WRITE_SECONDS, write)
+            return await asyncio.to_thread(_written, names, job, path, content.of(format), claim)
         except OutputRefused as refused:
             raise setback_of(refused) from refused
 
@@ -184,8 +158,7 @@ class ResultWriter:
         for path, sha256 in written.items():
             if Path(path) not in kept:
                 try:
-                    taken = partial(_withdrawn, names, job, Path(path), sha256)
-                    await self._answer(Path(path).parent, LONGEST_WRITE_SECONDS, taken)
+                    await asyncio.to_thread(_withdrawn, names, job, Path(path), sha256)
                 except OutputRefused as refused:
                     raise setback_of(refused) from refused
 

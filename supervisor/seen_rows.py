@@ -90,7 +90,11 @@ def follow(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job
 
 def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
     """The job's results are not written yet, and are to have names where its recording is now. Raises NoSuchJob."""
-    update_job(connection, job_id, {"outputs": {}, "taken_from": None})
+    job = fetch_job(connection, job_id)
+    fields: dict[str, object] = {"outputs": {}, "taken_from": None}
+    if job.target is not None and Path(job.target).name == Path(job.path).name:
+        fields["home"] = str(Path(job.target).parent)
+    update_job(connection, job_id, fields)
     connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
 
 
