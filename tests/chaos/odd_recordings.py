@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from decoders_at_work import decoders, wish_for
 
+from chaos.life_channels import recordings_by_channel, recordings_by_track
 from chaos.life_recordings import RATE, Heard, LifeRecording, Truth, life_recordings, voice
 from chaos.tally import Tally
 from chaos.trial import Trial
@@ -39,7 +40,7 @@ def run(trial: Trial) -> Tally:
     place.mkdir()
     worst = 0.0
     with decoders(keeps_spare=True) as made:
-        for kind, all_of_it in life_recordings().items():
+        for kind, all_of_it in _all_kinds().items():
             for recording in luck.sample(all_of_it, trial.number(len(all_of_it))):
                 path, pcm = place / "recording", place / "audio.s16"
                 truth = recording.make(path)
@@ -60,6 +61,10 @@ def run(trial: Trial) -> Tally:
     tally.faults = tally.trials
     tally.figures["sound off its time, at worst"] = f"{worst:.3f} s"
     return tally
+
+
+def _all_kinds() -> dict[str, list[LifeRecording]]:
+    return life_recordings() | {"channels": list(recordings_by_channel()), "tracks": list(recordings_by_track())}
 
 
 def _held(
@@ -132,7 +137,7 @@ def _envelope(audio: npt.NDArray[np.int16]) -> Envelope:
 
 def make_all(folder: Path) -> Iterator[tuple[str, Path, Truth]]:
     """Every recording as a file, for a look by hand."""
-    for kind, all_of_it in life_recordings().items():
+    for kind, all_of_it in _all_kinds().items():
         for number, recording in enumerate(all_of_it):
             path = folder / f"{kind}-{number}"
             yield f"{kind}: {recording.name}", path, recording.make(path)
