@@ -136,11 +136,11 @@ class Transcription:
                 model=self._wishes.model,
                 track=self._unheard.next_track,
             )
-        except JobFailed as failed:
+        except (JobFailed, DecoderCrashed) as failed:
             if self._unheard.next_track is None:
                 raise
             # One that was only tried because nobody speaks in the others: the job does not fail by it.
-            log.info("track_not_decoded", job=job.id, track=self._unheard.next_track, code=failed.error.code)
+            log.warning("track_not_decoded", job=job.id, track=self._unheard.next_track, why=str(failed))
             self._unheard = self._unheard.after_refused(job)
             return
         if is_another(decoded, job):
