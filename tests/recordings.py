@@ -4,7 +4,7 @@ Runs in: the test process. PyAV writes the files; no ffmpeg program is needed.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def encoded(
     holes: Sequence[tuple[float, float]] = (),
     start_seconds: float = 0.0,
     picture: bool = False,
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Samples in any codec and container FFmpeg can write (by the path's suffix, or `container` by name).
 
@@ -71,7 +72,7 @@ def encoded(
     the first timestamp. `picture` adds a video track that starts at 0.
     """
     layout = "mono" if samples.ndim == 1 else "stereo"
-    with av.open(str(path), "w", format=container) as file:
+    with av.open(str(path), "w", format=container, options=dict(options or {})) as file:
         video = file.add_stream("mpeg4", rate=10) if picture else None
         if video is not None:
             video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"

@@ -9,6 +9,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 
+from workers.broadcast_tables import LOOK_BYTES, Streams, streams_of
 from workers.engine import EngineRefusal
 from workers.header_marks import FIRST_PAGE, LONGEST_MARK, Kind, headers_in, kind_of
 from workers.recording_file import Recording
@@ -52,8 +53,10 @@ class RecordingView:
         self._scanned_until = scan_from
         self._carry = b""
         self._kind = kind
-        self._last_mark = start
+        # Its own header ends nothing; that of a broadcast is compared with the later ones.
+        self._last_mark = start - 1 if kind == "mpegts" else start
         self._sound_begun = False
+        self._streams: Streams | None = None
         self._position = 0
         # Where zeros were left out: positions as FFmpeg sees them, and the bytes of the recording they stand for.
         self._joints = [len(prefix)]
@@ -173,7 +176,16 @@ class RecordingView:
             elif self._kind == "ogg" and not self._sound_begun:
                 continue  # FLAC in Ogg has its own header in the first page
             elif kind == "mpegts" == self._kind:
-                continue  # every broadcast says again and again what it consists of
+                # Said again and again: only another list of streams is another recording.
+                if self._is_another_broadcast(at):
+                    return at
             elif found["id3"] is None or self._kind not in NOT_ENDED_BY_TAGS:
                 return at
         return None
+
+    def _is_another_broadcast(self, at: int) -> bool:
+        streams = streams_of(self._file.read_at(at, LOOK_BYTES))
+        if streams is None:
+            return False
+        self._streams = self._streams or streams
+        return streams != self._streams

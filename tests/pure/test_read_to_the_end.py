@@ -99,6 +99,28 @@ def test_recordings_one_behind_the_other_are_read_whole(tmp_path: Path, first: s
     assert not codes(facts) and not facts.bytes_unread
 
 
+# As Blu-rays are written, AAC and MP2 have the same kind of stream: there AC-3 must stand between them.
+@pytest.mark.parametrize(
+    ("container", "codecs"), [("mpegts", ("aac", "mp2", "ac3")), ("m2ts", ("aac", "ac3", "mp2"))]
+)
+def test_broadcasts_of_other_codecs_one_behind_the_other_are_read_whole(
+    tmp_path: Path, container: str, codecs: tuple[str, ...]
+) -> None:
+    options = {} if container == "mpegts" else {"mpegts_m2ts_mode": "1"}
+    parts = []
+    for hertz, codec in zip((FIRST_HERTZ, SECOND_HERTZ, FIRST_HERTZ), codecs, strict=True):
+        path = tmp_path / f"{codec}.ts"
+        encoded(path, tone(2, 48_000, hertz), codec, "mpegts", rate=48_000, options=options)
+        parts.append(path.read_bytes())
+    recording = tmp_path / "joined.ts"
+    recording.write_bytes(b"".join(parts))
+    audio, facts = read(recording)
+    assert len(audio) / SAMPLE_RATE == pytest.approx(6, abs=0.2)
+    for start, hertz in ((0, FIRST_HERTZ), (2, SECOND_HERTZ), (4, FIRST_HERTZ)):
+        assert main_hertz(audio, start + 0.4, start + 1.8) == pytest.approx(hertz, abs=3)
+    assert not facts.damage
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_whole_recording_raises_no_alarm(tmp_path: Path, kind: str) -> None:
     _, facts = read(KINDS[kind](tmp_path / "one", noise(3, 48_000), 48_000))
