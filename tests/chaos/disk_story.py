@@ -18,6 +18,8 @@ SECTOR_BYTES = 512
 CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<told>.*)\) += (?P<result>-?\d+)")
 OF_FILE = re.compile(r"^\d+<(?P<path>[^>]*)>")
 SYNC = re.compile(r" *f(data)?sync\(")
+NAMES = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<folder>[^>]*)>, )?"(?P<name>(?:\\x[0-9a-f]{2})*)"')
+"""A name, with the open folder that it is within."""
 STRINGS = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
@@ -104,18 +106,23 @@ def _call(name: str, told: str, result: int, ends: dict[str, int]) -> Iterator[C
         case "fsync" | "fdatasync":
             yield Call("sync", path)
         case "openat" if "O_CREAT" in told:
-            made = data[0].decode()
+            (made,) = _names(told)
             if "O_TRUNC" in told or "O_EXCL" in told:
                 ends[made] = 0
             yield Call("create", made)
         case "rename" | "renameat" | "renameat2":
-            yield Call("rename", data[0].decode(), data[1].decode())
+            yield Call("rename", *_names(told))
         case "unlink" | "unlinkat":
-            yield Call("unlink", data[0].decode())
+            yield Call("unlink", *_names(told))
         case "sendto" | "sendmsg":
             yield Call("say", path, data=b"".join(data))
         case _:
             return
+
+
+def _names(told: str) -> list[str]:
+    """In full, of one call's arguments: each may be told from a folder on."""
+    return [str(PurePath(_plain(found["folder"] or ""), _plain(found["name"]))) for found in NAMES.finditer(told)]
 
 
 def _bytes(text: str) -> bytes:

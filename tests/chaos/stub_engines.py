@@ -44,9 +44,13 @@ WORDS_A_CHUNK = 8
 
 
 def text_of(audio: Audio) -> str:
-    """Chosen by a digest of the samples as they stood in the file."""
+    """Chosen by a digest of the samples as they stood in the file; none twice in a row, which would be a loop."""
     samples = np.round(audio * 32768).astype("<i2").tobytes()
-    return " ".join(WORDS[byte % len(WORDS)] for byte in hashlib.sha256(samples).digest()[:WORDS_A_CHUNK])
+    said: list[str] = []
+    for byte in hashlib.sha256(samples).digest()[:WORDS_A_CHUNK]:
+        others = [word for word in WORDS if word not in said[-1:]]
+        said.append(others[byte % len(others)])
+    return " ".join(said)
 
 
 def work_at(text: str) -> None:

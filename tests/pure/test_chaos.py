@@ -135,6 +135,24 @@ def test_what_was_synced_under_a_synced_name_survives_every_power_cut() -> None:
         assert after_the_cut(disk, random.Random(seed)) == {"/d/b": b"hi"}
 
 
+def test_a_name_within_an_open_folder_is_told_in_full() -> None:
+    def told(text: str) -> str:
+        return "".join(f"\\x{byte:02x}" for byte in text.encode())
+
+    lines = [
+        f'1 openat(5<{told("/d")}>, "{told(".a")}", O_WRONLY|O_CREAT|O_EXCL, 0600) = 7<{told("/d/.a")}>',
+        f'1 renameat2(5<{told("/d")}>, "{told(".a")}", 6<{told("/e")}>, "{told("b")}", RENAME_NOREPLACE) = 0',
+        f'1 unlinkat(6<{told("/e")}>, "{told("b")}", 0) = 0',
+        f'1 openat(AT_FDCWD, "{told("/x/y")}", O_RDWR|O_CREAT, 0600) = 7<{told("/x/y")}>',
+    ]
+    assert [(call.kind, call.path, call.other) for call in read_calls(lines)] == [
+        ("create", "/d/.a", ""),
+        ("rename", "/d/.a", "/e/b"),
+        ("unlink", "/e/b", ""),
+        ("create", "/x/y", ""),
+    ]
+
+
 def test_what_was_not_synced_is_sometimes_there_and_sometimes_not() -> None:
     disk = Disk()
     for call in (Call("create", "/d/a"), Call("write", "/d/a", data=b"hi")):
