@@ -45,6 +45,7 @@ class FolderMemory:
         """Takes in a look from `began` to `ended`, in monotonic seconds; the files that may be taken, in order."""
         here = {seen.path for seen in files}
         for remembered in (self._growing, self._dealt_with):
+            await asyncio.sleep(0)
             for gone in remembered.keys() - here:
                 del remembered[gone]
         settled: list[SeenFile] = []

@@ -50,21 +50,21 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 async def test_three_clients_that_page_through_ten_thousand_jobs_hold_nobody_up(queue: JobQueue) -> None:
     board = JobBoard(EventBus())
 
-    async def all_jobs(status: JobStatus | None) -> list[int]:
-        seen: list[int] = []
+    async def all_pages(status: JobStatus | None) -> list[bytes]:
+        pages: list[bytes] = []
         before: int | None = None
         while True:
             page = await jobs_page(queue, board, status, 1_000, before)
-            answer = b"".join([piece async for piece in array_of(page.views)])
-            assert len(answer) < 1_000_000
-            seen += [job["id"] for job in await asyncio.to_thread(json.loads, answer)]
+            pages.append(b"".join([piece async for piece in array_of(page.views)]))
             before = page.next_before
             if before is None:
-                return seen
+                return pages
 
     async with loop_lag() as lag:
-        lists = await asyncio.gather(all_jobs(None), all_jobs("done"), all_jobs(None))
-    assert all(seen == list(range(JOBS, 0, -1)) for seen in lists)
+        lists = await asyncio.gather(all_pages(None), all_pages("done"), all_pages(None))
+    for pages in lists:
+        assert max(map(len, pages)) < 1_000_000
+        assert [job["id"] for page in pages for job in json.loads(page)] == list(range(JOBS, 0, -1))
     assert lag.worst_own_seconds < LONGEST_HOLD_SECONDS
 
 
@@ -83,13 +83,14 @@ async def test_a_look_at_fifty_thousand_files_holds_nobody_up() -> None:
         assert (memory.growing_count, len(memory.growing(20))) == (FILES // 2, 20)
         assert memory.next_look(5.0) == 6.0
         settled = await memory.settled(files, 10.0, 11.0, settle_seconds=5.0)
-        for seen in settled:
-            memory.deal_with(seen)
+    for seen in settled:
+        memory.deal_with(seen)
+    async with loop_lag() as again:
         assert await memory.settled(files, 20.0, 21.0, settle_seconds=5.0) == []
         assert await memory.settled(files[:10], 30.0, 31.0, settle_seconds=5.0) == []
     assert settled == [seen for seen in files if seen.path not in done_before]
     assert max(asked_at_once) <= 500
-    assert lag.worst_own_seconds < LONGEST_HOLD_SECONDS
+    assert max(lag.worst_own_seconds, again.worst_own_seconds) < LONGEST_HOLD_SECONDS
 
 
 async def test_of_fifty_thousand_files_that_grow_or_are_passed_over_a_few_are_named_and_all_are_counted(
