@@ -33,6 +33,8 @@ def health(
         terminal.print_line(f"aligner: {found.aligner or 'none, on purpose'}")
         if found.canary is not None:
             terminal.print_line(f"canary: {_in_words(found.canary)}")
+        for words in (*found.reasons, *found.warnings):
+            terminal.print_line(f"note: {words}")
     raise typer.Exit(exit_codes.DONE if found.healthy else exit_codes.UNHEALTHY)
 
 

@@ -59,6 +59,8 @@ class DeadlineSettings(Section):
     """From a cancel to the worker's answer; after that it is replaced."""
     stop_seconds: float = Field(default=4.0, gt=0)
     """From the polite stop of a worker to SIGKILL, half of it for SIGTERM."""
+    frozen_seconds: float = Field(default=90.0, gt=0)
+    """A daemon whose own loop stands still for so long writes down where, and ends; its service starts it again."""
 
 
 class RestartSettings(Section):

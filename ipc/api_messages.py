@@ -100,6 +100,8 @@ class Attempt(Value):
     """How much of the recording was safely transcribed by then; None: older than this field."""
     at: str | None = None
     """When it ended; UTC, ISO 8601."""
+    unkillable: bool = False
+    """The worker hung in the kernel and could not be ended: no fault of the recording's, as far as anybody knows."""
 
 
 class JobError(Value):

@@ -44,6 +44,8 @@ class WorkerView(Value):
     footprint_bytes: int | None = None
     load_seconds: float | None = None
     """How long it took from its first own line of code until its model was warm; None: not loaded."""
+    written_off: tuple[int, ...] = ()
+    """Processes of the role that hang in the kernel and cannot be killed; another took the place of each."""
 
 
 class RunningView(Value):
@@ -181,6 +183,10 @@ class HealthView(Value):
     """None: no aligner is configured."""
     canary: CanaryView | None = None
     """The last proof; None: there is none yet."""
+    reasons: tuple[str, ...] = ()
+    """Why it is not healthy, in words; empty where it is."""
+    warnings: tuple[str, ...] = ()
+    """What holds up some recordings, or nearly did: a disk that does not answer, a worker that cannot be killed …"""
 
 
 FindingState = Literal["ok", "warning", "broken"]

@@ -115,7 +115,12 @@ def main() -> int:
     except SocketRefused as refused:
         _tell(f"{refused}; {refused.hint}")
         return os.EX_CANTCREAT
+    if daemon.leaves_workers:
+        # Written off: multiprocessing would wait for them at its exit, without an end.
+        sys.stderr.flush()
+        os._exit(os.EX_OK)
     if daemon.next_start is not None and not boot_signals.was_asked_to_end():
+        daemon.notice.restore()
         begin_anew(daemon.next_start)
     return os.EX_OK
 

@@ -19,9 +19,10 @@ from supervisor.crash_policy import halves, most_deaths, next_alignment
 from supervisor.decoding import DecoderCrashed, Step, decode, is_another
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
-from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
+from supervisor.setbacks import STOPPED, JobFailed, JobMustWait, JobMustWaitLonger
 from supervisor.status_report import iso_time
 from supervisor.transcript_rules import with_words
+from supervisor.unkillable import is_spellbound
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
 log = structlog.get_logger()
@@ -120,6 +121,9 @@ class Alignment:
             except BatchRefused as refused:
                 return await self._narrow(batch, refused.code, deaths_of_batch)
             except WorkerDied as died:
+                if died.death.written_off:
+                    await self._record_unkillable(died.death)
+                    continue
                 deaths_of_batch += 1
                 await self._record_death(died.death)
                 if self._deaths_in_all > self._most_deaths:
@@ -202,6 +206,13 @@ class Alignment:
             if not self._upgrading:
                 await self._queue.change(self._job_id, degraded_reason=code)
 
+    async def _record_unkillable(self, death: Death) -> None:
+        """Nobody is charged. After a few the rest of the job keeps its segment times; until then it waits."""
+        await self._record_attempt(death.cause, death)
+        if not is_spellbound(await self._queue.get(self._job_id), "aligner"):
+            raise JobMustWaitLonger(f"the aligner {death.reason}; it is tried again later")
+        self.given_up = "aligner_timeout"
+
     async def _record_death(self, death: Death) -> None:
         self._deaths += 1
         self._deaths_in_all += 1
@@ -216,5 +227,6 @@ class Alignment:
             signal=None if death is None else death.signal,
             phase=None if death is None else death.phase,
             at=iso_time(time.time() if death is None else death.at),
+            unkillable=death is not None and death.written_off,
         )
         await self._queue.add_attempt(self._job_id, attempt, aligner_crashes=self._deaths)

@@ -51,7 +51,8 @@ def keep_back() -> None:
 
 def leave() -> None:
     """The last of all: Python, as it ends, gives back to the system every signal that is not ignored."""
-    for number in (HANGS_UP, *ASKS_TO_END, *_stray()):
+    # But not the alarm: it is the last of all deadlines.
+    for number in {HANGS_UP, *ASKS_TO_END, *_stray()} - {signal.SIGALRM}:
         signal.signal(number, signal.SIG_IGN)
 
 

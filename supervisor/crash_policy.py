@@ -16,12 +16,13 @@ AUDIO_SECONDS_PER_DEATH = 10.0
 """Deaths with progress in between are the machine's fault, not the recording's; but not without end."""
 
 
-def place_of_death(*, decoded: bool, decoded_seconds: float, transcribed_seconds: float) -> float:
-    """How far a recording got before a worker died of it: larger is further. Negative: not even decoded.
+def place_of_death(transcribed_seconds: float, still_decoding: float | None) -> float:
+    """How far a recording got before a worker died of it: larger is further; negative: it was not even decoded.
 
-    Decoding begins again after a death, so nothing of it is kept; but what got further did not die of the same place.
+    `still_decoding`: how far that was; None: it is. Decoding begins again after a death and keeps nothing; but what
+    got further did not die of the same place.
     """
-    return transcribed_seconds if decoded else -1.0 / (1.0 + decoded_seconds)
+    return transcribed_seconds if still_decoding is None else -1.0 / (1.0 + still_decoding)
 
 
 def deaths_in_a_row(before: int, last_place: float | None, place: float) -> int:
@@ -48,7 +49,7 @@ def next_transcription(crashes: int, crashes_allowed: int, has_fallback: bool) -
 
 def deaths_in_words(in_a_row: int, in_all: int) -> str:
     """How often a worker died of a recording."""
-    if in_a_row == in_all:
+    if in_a_row >= in_all:
         return f"{in_a_row} times on this recording"
     return f"{in_all} times on this recording, {in_a_row} times in a row without getting any further"
 

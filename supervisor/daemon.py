@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import shutil
 import signal
 import sys
 import time
@@ -30,17 +29,20 @@ from supervisor import boot_signals
 from supervisor.api import create_app
 from supervisor.api_server import serve
 from supervisor.api_socket import bind
+from supervisor.boot_sweep import sweep
 from supervisor.canary import Canary
 from supervisor.crash_reports import CrashReports
 from supervisor.errands import Errands
 from supervisor.event_bus import EventBus
+from supervisor.foreign_disks import disks
 from supervisor.front_desk import FrontDesk
 from supervisor.hired_threads import hired_threads, wait_for_children_without_threads
 from supervisor.intake import Intake
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
-from supervisor.job_queue import JobQueue, NoSuchJob
+from supervisor.job_queue import JobQueue
 from supervisor.job_runner import JobRunner
+from supervisor.loop_watch import loop_watch
 from supervisor.machine_cores import cores_of_this_machine
 from supervisor.model_folders import model_folders
 from supervisor.new_start import begin_anew, pause_before
@@ -49,9 +51,10 @@ from supervisor.queue_care import QueueCare
 from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
 from supervisor.reload import Reload, Use
-from supervisor.result_writer import ResultWriter
 from supervisor.self_examination import SelfExamination
+from supervisor.service_notice import ServiceNotice
 from supervisor.spawner import Spawner
+from supervisor.troubles import Troubles
 from supervisor.upgrades import Upgrades
 from supervisor.wakefulness import Wakefulness
 from supervisor.watch_folder import WatchFolders
@@ -78,8 +81,7 @@ class Daemon:
         read: Callable[[], Loaded],
         new_starts: int = 0,
     ) -> None:
-        """`read` reads the settings again; it raises ConfigError where they would not do for a start. `new_starts` is
-        how often the process had to begin anew until now."""
+        """`read` raises ConfigError where the settings would not do for a start. `new_starts`: new starts before."""
         self._settings = loaded.settings
         self._origins = loaded.origins
         self._choice = choice
@@ -91,6 +93,8 @@ class Daemon:
         self._reload_asked = asyncio.Event()
         self._new_starts = new_starts
         self._began_at = time.monotonic()
+        self.notice = ServiceNotice(os.environ, os.getpid())
+        self.leaves_workers = False
         self.next_start: int | None = None
         """After `run`, where the process is to begin anew: the number of that start. None: it is to end."""
 
@@ -143,6 +147,7 @@ class Daemon:
         aligner = None if setups.aligner is None else keeper(setups.aligner)
         outlook = Outlook(queue, transcriber, aligner, settings)
         board.foresight = outlook
+        disks().on_answer = lambda: dispatcher.try_at_once()
         recordings = RecordingsInHand()
         search = RecordingSearch(queue)
         reports = CrashReports(places.logs / "crashes")
@@ -155,7 +160,7 @@ class Daemon:
             return await watch_folders.is_away(watch)
 
         dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool, is_away)
-        await self._sweep(queue)
+        await sweep(queue, places.spool)
         intake = Intake(queue, dispatcher, board, settings)
         watch_folders = WatchFolders(
             settings,
@@ -185,6 +190,7 @@ class Daemon:
             *(keeper.use for keeper in keepers),
         ]
         reload = Reload(settings, self._read, told_of_settings)
+        troubles = Troubles(lambda: [keeper.view for keeper in keepers], dispatcher.probation, places)
         desk = FrontDesk(
             queue,
             dispatcher,
@@ -199,8 +205,10 @@ class Daemon:
             examination,
             outlook,
             QueueCare(queue, dispatcher, recordings, places),
+            troubles.findings,
         )
         listener = bind(places.socket)
+        self.notice.say("READY=1")
         log.info(
             "daemon_started",
             version=version("stenod"),
@@ -218,20 +226,23 @@ class Daemon:
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
             running_errands = parts.create_task(errands.run(), name="errands")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
+            watched = parts.create_task(loop_watch(settings, places, self.notice).run(), name="loop watch")
             staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
             trusting = parts.create_task(self._begin_anew_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
             log.info("daemon_stopping", begins_anew=self.next_start is not None)
+            self.notice.say("STOPPING=1")
             await queue.deaths.note_orderly_end()
             bus.close()
-            for leaving in (watching, running_errands, staying_awake, reloading, trusting):
+            for leaving in (watching, running_errands, staying_awake, reloading, trusting, watched):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(keeper.stop() for keeper in keepers))
             dispatching.cancel()
             await asyncio.wait([dispatching, serving, *kept])
         spawner.close()
+        self.leaves_workers = any(keeper.view.written_off for keeper in keepers)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -258,6 +269,7 @@ class Daemon:
 
     def _leave(self) -> NoReturn:
         if self.next_start is not None:
+            self.notice.restore()
             begin_anew(self.next_start)
         os._exit(0)
 
@@ -286,14 +298,3 @@ class Daemon:
             self._reload_asked.clear()
             with contextlib.suppress(ConfigError):  # it is in the log, and all is as before
                 await reload()
-
-    async def _sweep(self, queue: JobQueue) -> None:
-        """What a daemon that was killed left: half-written results, and spool folders of jobs that are over."""
-        for folder in await asyncio.to_thread(lambda: list(self._places.spool.iterdir())):
-            job = None
-            with contextlib.suppress(NoSuchJob, ValueError):
-                job = await queue.get(int(folder.name))
-            if job is not None:
-                await ResultWriter(queue).sweep(job)
-            if job is None or job.is_finished:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -59,6 +59,20 @@ class Death:
     """Seconds since the epoch."""
     during_job: int | None
     """The job whose request it held; None: it held none, or had answered."""
+    written_off: bool = False
+    """It could not even be killed: it hangs in the kernel, and is not to be charged to a job."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """For the log."""
+        return {
+            "signal": self.signal,
+            "exit_code": self.exit_code,
+            "phase": self.phase,
+            "cause": self.cause,
+            "reason": self.reason,
+            "during_job": self.during_job,
+        }
 
     @property
     def view(self) -> LastDeath:
@@ -88,12 +102,15 @@ def describe_death(
     *,
     at: float,
     during_job: int | None,
+    written_off: bool = False,
 ) -> Death:
     """`exit_status` as multiprocessing gives it: the exit code, or minus the signal; None: it is not known."""
     signalled = exit_status is not None and exit_status < 0
     if verdict is None and traceback.startswith(WATCHDOG_MARK):
         verdict = Verdict("timeout", "ended by its own watchdog: no step forward")
     words = verdict.words if verdict is not None else _words(exit_status)
+    if written_off:
+        words += ", and could not be killed: it hangs in the kernel"
     return Death(
         signal=_signal_name(-exit_status) if exit_status is not None and signalled else None,
         exit_code=exit_status,
@@ -103,6 +120,7 @@ def describe_death(
         traceback=traceback,
         at=at,
         during_job=during_job,
+        written_off=written_off,
     )
 
 

@@ -80,6 +80,18 @@ class EngineTally:
             )
         return delay
 
+    def note_walled_in(self, hanging: int, now: float, settings: RestartSettings) -> None:
+        """So many of its role's processes hang in the kernel that none more is started."""
+        self._break(
+            WorkerUnavailable(
+                BROKEN,
+                f"{hanging} {self.setup.role}s hang in the kernel and cannot be killed",
+                "bring the disk back that does not answer; if it is none, restart the machine",
+            ),
+            now,
+            settings.probe_seconds,
+        )
+
     def note_refusal(self, refused: LoadFailed, now: float, settings: RestartSettings) -> bool:
         """It is well but cannot load: starting it over and over would not help. Whether that is news."""
         is_news = self.refusal is None or self.refusal.message != refused.message

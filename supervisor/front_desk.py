@@ -3,11 +3,11 @@
 Runs in: supervisor.
 """
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 from config.section import NAME_FIELDS, name_template
@@ -18,9 +18,9 @@ from ipc.fault_points import reached
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.canary import Canary
-from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.event_bus import EventBus
 from supervisor.file_identity import FileRefused, follow
+from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
@@ -63,6 +63,7 @@ class FrontDesk:
         examination: SelfExamination,
         outlook: Outlook,
         care: QueueCare,
+        troubles: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher
@@ -76,6 +77,7 @@ class FrontDesk:
         self._reload = reload
         self._examination = examination
         self._outlook = outlook
+        self._troubles = troubles
         self.care = care
         self._started_at = time.monotonic()
 
@@ -92,9 +94,11 @@ class FrontDesk:
         try:
             if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
                 return self._board.view(before)
-            found = await asyncio.to_thread(follow, Path(wanted.path))
+            found = await disks().look(wanted.path, partial(follow, Path(wanted.path)))
             job = await self._queue.add(wanted.path, wanted.options, found, request)
             reached("job_stored")
+        except DiskNotAnswering as no:
+            raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
         except FileRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no
         except KeyUsedBefore as no:
@@ -172,7 +176,9 @@ class FrontDesk:
     async def health(self, fresh: bool) -> HealthView:
         """Whether a recording handed over now would come out with words; `fresh` asks for a proof made now."""
         canary = await self._canary.ask(fresh=fresh)
-        return health_view(self._transcriber.view, None if self._aligner is None else self._aligner.view, canary)
+        return health_view(
+            self._transcriber.view, None if self._aligner is None else self._aligner.view, canary, self._troubles()
+        )
 
     async def reload(self) -> ReloadView:
         """Read the settings again; what can change while running does."""
@@ -183,7 +189,7 @@ class FrontDesk:
 
     async def examination(self) -> list[Finding]:
         """What only the daemon can find out about its folders and its queue."""
-        return await self._examination.findings()
+        return [*self._troubles(), *await self._examination.findings()]
 
     async def restart(self, role: Role) -> WorkerView:
         """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
@@ -250,8 +256,8 @@ class FrontDesk:
 
     async def _is_folder(self, path: str) -> bool:
         try:
-            return await asyncio.wait_for(on_disk(lambda: os.path.isdir(path)), LONGEST_LOOK_SECONDS)  # noqa: PTH112
-        except TimeoutError:
+            return await disks().look(path, lambda: os.path.isdir(path))  # noqa: PTH112
+        except DiskNotAnswering:
             raise Refused(
                 400, "folder_unreachable", f"{path!r} does not answer", "see that its disk is there and try again"
             ) from None

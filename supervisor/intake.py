@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -13,8 +14,8 @@ from config.settings import Settings
 from config.watch_entry import WatchEntry
 from supervisor.adoption import Adoption
 from supervisor.arrival import Arrival
-from supervisor.disk_thread import on_disk
 from supervisor.file_identity import read_identity
+from supervisor.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.job import FileIdentity
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
@@ -48,7 +49,7 @@ class Intake:
         A job whose recording was renamed or moved to here goes on with it. Raises FileRefused, QueueFull and
         JobQueueBroken.
         """
-        identity = await on_disk(lambda: read_identity(path, entry.path))
+        identity = await disks().look(path, partial(read_identity, path, entry.path), LONGEST_READING_SECONDS)
         arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
         if await self._was_done_for_another_queue(arrival):
             return

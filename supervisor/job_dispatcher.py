@@ -15,6 +15,7 @@ from config.settings import Settings
 from ipc.api_messages import JobStatus
 from ipc.fault_points import reached
 from supervisor.daemon_deaths import story_of
+from supervisor.foreign_disks import DiskNotAnswering
 from supervisor.job import FINISHED, Job, MoveNotAllowed, check_move
 from supervisor.job_board import JobBoard
 from supervisor.job_ending import CANCELLED, ending_of, once, to_its_end, until_stored
@@ -25,7 +26,7 @@ from supervisor.job_queue import JobChanges, JobQueue, JobQueueBroken
 from supervisor.job_runner import JobRunner
 from supervisor.job_turns import JobTurns
 from supervisor.probation import Probation
-from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed
+from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed, JobMustWaitLonger
 from supervisor.upgrades import Upgrades
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -158,10 +159,8 @@ class JobDispatcher:
         while True:
             self._woken.clear()
             turn = replace(self.turns.now, suspects_too=self.probation.may_try(nothing_runs=not self._tasks))
-            look_again = bool(turn.set_back)
-            job, why = None, None
+            look_again, job, why = bool(turn.set_back), None, None
             obstacles = transcriber_obstacles(self._transcriber)
-            floor_mb = self._settings.media.free_disk_floor_mb
             try:
                 await self.probation.put_back_others(self._tasks)
                 if await self._queue.is_paused():
@@ -170,7 +169,7 @@ class JobDispatcher:
                     pass  # it wakes us when it is over
                 elif (why := obstacles.of_all) is not None:
                     pass
-                elif (why := await asyncio.to_thread(disk_obstacle, self._spool, floor_mb)) is not None:
+                elif (why := await disk_obstacle(self._spool, self._settings.media)) is not None:
                     look_again = True
                 else:
                     look_again |= await self._look_for_models()
@@ -246,6 +245,7 @@ class JobDispatcher:
 
     async def _way_of(self, job: Job, transcriber_is_free: Callable[[], None]) -> Job:
         """Whatever comes, a job leaves here in a state that the database knows."""
+        waits_longer = False
         try:
             return await self._runner.run(job, self._board.stepper(job.id), transcriber_is_free)
         except MoveNotAllowed as overtaken:
@@ -264,11 +264,12 @@ class JobDispatcher:
             status, changes = CANCELLED
         except Exception as why:  # noqa: BLE001  the job's boundary: every way of ending gets its name
             status, changes = ending_of(job.id, why)
+            waits_longer = isinstance(why, JobMustWaitLonger | DiskNotAnswering)
             if isinstance(why, JobFailed) and not why.quarantined and await self._waits_for_its_folder(job):
                 status, changes = "waiting", {"note": f"{job.watch} is not there now, and with it the recording"}
         self._board.end(job.id)
         if status == "waiting":
-            self.turns.set_back([job.id], LOOK_AGAIN_SECONDS)
+            self.turns.set_back([job.id], self.turns.pause_after(job.id, LOOK_AGAIN_SECONDS, grows=waits_longer))
         if status in FINISHED:
             # Before the end is known to anybody: a retry would find its spool taken away.
             await asyncio.to_thread(self._runner.clear_spool, job.id)

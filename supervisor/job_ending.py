@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from ipc.api_messages import JobError, JobStatus
+from supervisor.foreign_disks import DiskNotAnswering
 from supervisor.job import Job
 from supervisor.job_queue import JobChanges, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait, JobSuperseded
@@ -27,6 +28,8 @@ def ending_of(job_id: int, why: Exception) -> Ending:
     match why:
         case JobFailed():
             return "failed", {"error": why.error, "quarantined": why.quarantined}
+        case DiskNotAnswering():
+            return "waiting", {"note": f"{why.message}; {why.hint}"}
         case JobMustWait():
             return "waiting", {"note": why.note}
         case JobQueueBroken():

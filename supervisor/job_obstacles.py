@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from config.settings import MediaSettings
 from supervisor.engine_tally import BROKEN
+from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.status_report import ABLE
 from supervisor.worker_keeper import WorkerKeeper
 
@@ -43,10 +45,13 @@ def transcriber_obstacles(keeper: WorkerKeeper) -> Obstacles:
     return Obstacles(of_all=of_all, of_models=of_models)
 
 
-def disk_obstacle(spool: Path, floor_mb: int) -> str | None:
+async def disk_obstacle(spool: Path, media: MediaSettings) -> str | None:
     """Asks the disk where decoded audio goes, which may take a while."""
+    floor_mb = media.free_disk_floor_mb
     try:
-        free_mb = psutil.disk_usage(str(spool)).free // 1_000_000
+        free_mb = (await disks().look(spool, lambda: psutil.disk_usage(str(spool)))).free // 1_000_000
+    except DiskNotAnswering as silent:
+        return f"{silent.message}; {silent.hint}"
     except OSError as error:
         return f"{spool} cannot be looked at: {error.strerror}; restart the daemon once it is there again"
     if free_mb >= floor_mb:

@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -18,6 +19,7 @@ from supervisor.arrival import RECORDING_GONE
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import Step
 from supervisor.file_identity import FileRefused, look_at, read_identity
+from supervisor.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.job import Job
 from supervisor.job_places import recording_of
 from supervisor.job_queue import JobQueue
@@ -104,7 +106,9 @@ class JobRunner:
     async def _upgrade(self, job: Job, step: Step) -> Job:
         try:
             recording = recording_of(job)
-            same = job.identity.looks_like(await asyncio.to_thread(look_at, recording.path, recording.beneath))
+            same = job.identity.looks_like(
+                await disks().look(recording.path, partial(look_at, recording.path, recording.beneath))
+            )
         except FileRefused:
             same = False
         if not same and (moved := await self._search.followed(job)) is not None:
@@ -213,9 +217,11 @@ class JobRunner:
         recording, taken = recording_of(job), job.identity
         now, gone = None, None
         try:
-            now = await asyncio.to_thread(look_at, recording.path, recording.beneath)
+            now = await disks().look(recording.path, partial(look_at, recording.path, recording.beneath))
             if not taken.looks_like(now) and taken.sha256 is not None:
-                now = await asyncio.to_thread(read_identity, recording.path, recording.beneath)
+                now = await disks().look(
+                    recording.path, partial(read_identity, recording.path, recording.beneath), LONGEST_READING_SECONDS
+                )
         except FileRefused as refused:
             gone = refused
         if now is not None and taken.looks_like(now):

@@ -5,12 +5,15 @@ Runs in: supervisor.
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 from supervisor.job import Job
 from supervisor.job_line import LONGEST_SERVED_SECONDS, Model, Turn
 from supervisor.job_obstacles import transcriber_obstacles
 from supervisor.worker_keeper import WorkerKeeper
+
+LONGEST_SETBACK_SECONDS = 600.0
 
 
 class JobTurns:
@@ -20,6 +23,8 @@ class JobTurns:
         self._transcriber = transcriber
         self._set_back: dict[int, float] = {}
         """Job → loop time before which it is not started again, because it had to wait a moment ago."""
+        self._tries: Counter[int] = Counter()
+        """Job → how often in a row it had to wait for longer."""
         self._served: frozenset[Model] = frozenset()
         self._served_since = math.inf
         """Loop time of the first claim in a row for the model with these names; infinite: there was none."""
@@ -52,6 +57,14 @@ class JobTurns:
         still = {job_id: until for job_id, until in self._set_back.items() if until > now}
         self._set_back = still | dict.fromkeys(job_ids, now + seconds)
 
+    def pause_after(self, job_id: int, seconds: float, *, grows: bool) -> float:
+        """How long the job is not started again; twice as long as the last time where each try costs something."""
+        if not grows:
+            return seconds
+        self._tries[job_id] += 1
+        return float(min(seconds * 2.0 ** min(self._tries[job_id] - 1, 10), LONGEST_SETBACK_SECONDS))
+
     def forget_setbacks(self) -> None:
         """Whatever they had to wait for may be mended."""
         self._set_back.clear()
+        self._tries.clear()

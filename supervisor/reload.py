@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from config.settings import Settings
 from config.sources import KEYS, ConfigError, Loaded
 from ipc.status_views import ReloadView
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
 
 log = structlog.get_logger()
 
@@ -72,7 +73,11 @@ class Reload:
         """What came of it. Raises ConfigError; then all is as before."""
         async with self._turn:
             try:
-                loaded = await asyncio.to_thread(self._read)
+                loaded = await asyncio.wait_for(on_disk(self._read), LONGEST_LOOK_SECONDS)
+            except TimeoutError:
+                slow = ConfigError([f"the settings could not be read within {LONGEST_LOOK_SECONDS:g} s"])
+                log.error("settings_not_reloaded", error=str(slow))
+                raise slow from None
             except ConfigError as wrong:
                 log.error("settings_not_reloaded", error=str(wrong))
                 raise

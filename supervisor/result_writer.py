@@ -14,6 +14,7 @@ from pathlib import Path
 from ipc.api_messages import Format
 from ipc.fault_points import reached
 from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.foreign_disks import disks, signed
 from supervisor.job import Job, WrittenFile
 from supervisor.job_places import place_of
 from supervisor.job_queue import JobQueue
@@ -26,6 +27,8 @@ from supervisor.result_names import name_of, needs_language
 from supervisor.setbacks import setback_of
 from supervisor.temporary_names import TemporaryNames
 
+PLAN_SECONDS = 30.0
+"""For a look at what is there, by its content where that is told by nothing else."""
 TELLING_SIGNS = 40
 """By so much of a name are those files of other recordings found that could be in its way."""
 MOST_PLANS = 100
@@ -134,12 +137,14 @@ class ResultWriter:
 
     async def _plan(self, job: Job, wishes: JobWishes) -> tuple[dict[Format, Path] | None, Ours]:
         try:
-            home = await asyncio.to_thread(home_of, job, wishes.folder)
+            home = await disks().look(wishes.folder or job.first_path, partial(home_of, job, wishes.folder))
             near = home.path / name_of(wishes.name, job)[:TELLING_SIGNS]
             ours = await self._queue.outputs.ours(job.path)
             others = await self._queue.outputs.of_others(job.path, str(near))
-            planned = await asyncio.to_thread(
-                plan, job, wishes.formats, home, wishes.if_exists, ours, others, wishes.name
+            planned = await disks().look(
+                home.path,
+                partial(plan, job, wishes.formats, home, wishes.if_exists, ours, others, wishes.name),
+                PLAN_SECONDS,
             )
         except OutputRefused as refused:
             raise setback_of(refused) from refused
@@ -148,7 +153,9 @@ class ResultWriter:
     async def _write_one(self, job: Job, content: "_Content", format: Format, path: Path, claim: Claim) -> str:
         names = await self._queue.outputs.unfinished_names(job.id)
         try:
-            return await asyncio.to_thread(_written, names, job, path, content.of(format), claim)
+            return await disks().work(
+                path, lambda touch: _written(names, job, path, signed(content.of(format), touch), claim)
+            )
         except OutputRefused as refused:
             raise setback_of(refused) from refused
 
@@ -158,7 +165,7 @@ class ResultWriter:
         for path, sha256 in written.items():
             if Path(path) not in kept:
                 try:
-                    await asyncio.to_thread(_withdrawn, names, job, Path(path), sha256)
+                    await disks().look(path, partial(_withdrawn, names, job, Path(path), sha256), PLAN_SECONDS)
                 except OutputRefused as refused:
                     raise setback_of(refused) from refused
 

@@ -31,6 +31,10 @@ class JobMustWait(Exception):
         """Why, in words, for `steno show`."""
 
 
+class JobMustWaitLonger(JobMustWait):
+    """The same where each try costs something, a thread or a process: the waits grow."""
+
+
 def setback_of(refused: OutputRefused) -> JobFailed | JobMustWait:
     """What it means for a job that a file of it cannot be written: room will come, all else wants a person."""
     if refused.code == "disk_full":

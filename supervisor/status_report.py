@@ -3,13 +3,14 @@
 Runs in: supervisor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ipc.api_messages import JobStatus, JobView
 from ipc.status_views import (
     CanaryView,
     DaemonView,
+    Finding,
     HealthView,
     QueueView,
     RunningView,
@@ -90,11 +91,22 @@ def status_view(
     )
 
 
-def health_view(transcriber: WorkerView, aligner: WorkerView | None, canary: CanaryView | None = None) -> HealthView:
+def health_view(
+    transcriber: WorkerView,
+    aligner: WorkerView | None,
+    canary: CanaryView | None = None,
+    troubles: Sequence[Finding] = (),
+) -> HealthView:
     """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
-    able = transcriber.state in ABLE and (aligner is None or aligner.state in ABLE)
+    unable = [worker for worker in (transcriber, aligner) if worker is not None and worker.state not in ABLE]
+    reasons = [f"the {one.role} is {one.state}" + (f": {one.note}" if one.note else "") for one in unable]
+    if canary is not None and not canary.healthy:
+        reasons.append(f"a short recording did not come through: {canary.detail}")
+    reasons += [trouble.what for trouble in troubles if trouble.state == "broken"]
     return HealthView(
-        healthy=able and (canary is None or canary.healthy),
+        healthy=not reasons,
+        reasons=tuple(reasons),
+        warnings=tuple(trouble.what for trouble in troubles if trouble.state == "warning"),
         transcriber=transcriber.state,
         aligner=None if aligner is None else aligner.state,
         canary=canary,

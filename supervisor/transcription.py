@@ -36,6 +36,7 @@ from supervisor.replacements import rewritten
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
 from supervisor.status_report import iso_time
 from supervisor.unheard_tracks import UnheardTracks
+from supervisor.unkillable import setback_of_unkillable
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
 
 log = structlog.get_logger()
@@ -87,6 +88,9 @@ class Transcription:
             try:
                 await self._attempt(engine)
             except WorkerDied as died:
+                if died.death.written_off:
+                    await self._record_attempt(engine, died.death.cause, died.death)
+                    raise setback_of_unkillable(self._job, died.death) from died
                 await self._record_death(engine, died.death)
             except DecoderCrashed as crashed:
                 await self._record_death(DECODER, crashed.death)
@@ -241,6 +245,7 @@ class Transcription:
             phase=None if death is None else death.phase,
             done_seconds=round((await self._queue.get(self._job.id)).transcribed_seconds, 2),
             at=iso_time(time.time() if death is None else death.at),
+            unkillable=death is not None and death.written_off,
         )
         self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
         reached("attempt_stored")
@@ -252,14 +257,10 @@ class Transcription:
         self._tell_step(phase, done_seconds)
 
     async def _record_death(self, engine: str | None, death: Death) -> None:
-        # What was stored since acquitted it in the database already.
         self._job = await self._queue.get(self._job.id)
         self._deaths_in_all += 1
-        place = place_of_death(
-            decoded=self._pcm.exists(),
-            decoded_seconds=self._decoded_seconds,
-            transcribed_seconds=self._job.transcribed_seconds,
-        )
+        decoding = None if self._pcm.exists() else self._decoded_seconds
+        place = place_of_death(self._job.transcribed_seconds, decoding)
         crashes = deaths_in_a_row(self._job.transcriber_crashes, self._job.crashed_at_seconds, place)
         await self._record_attempt(engine, death.cause, death, transcriber_crashes=crashes, crashed_at_seconds=place)
         decided = next_transcription(
@@ -279,14 +280,13 @@ class Transcription:
             log.warning("crash_report_not_written", job=self._job.id, error=error.strerror)
         log.error("job_quarantined", job=self._job.id, signal=death.signal, phase=death.phase, report=report)
         seconds = self._job.transcribed_seconds
-        in_all = max(crashes, self._deaths_in_all)
         who = "decoder" if engine == DECODER else "transcriber"
         place = f"{seconds:.0f} s" if seconds else "the beginning"
         code = f"{who}_timeout" if death.cause == "timeout" else f"{who}_crashed"
         raise JobFailed(
             JobError(
                 code=code,
-                message=f"the {who} died {deaths_in_words(crashes, in_all)}, at last: {death.reason}",
+                message=f"the {who} died {deaths_in_words(crashes, self._deaths_in_all)}, at last: {death.reason}",
                 hint=f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
             ),
             quarantined=True,

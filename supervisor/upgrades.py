@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from supervisor.foreign_disks import DiskNotAnswering
 from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_database import JobQueueBroken
@@ -100,7 +101,7 @@ class Upgrades:
     async def _upgrade(self, job: Job) -> Job:
         try:
             return await self._runner.upgrade(job, self._board.stepper(job.id))
-        except (JobMustWait, JobQueueBroken, NoSuchJob) as later:
+        except (JobMustWait, JobQueueBroken, NoSuchJob, DiskNotAnswering) as later:
             # Pruned meanwhile counts as later too: it is not on the list any more.
             log.warning("job_upgrade_put_off", job=job.id, why=str(later))
             return job

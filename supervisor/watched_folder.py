@@ -21,6 +21,7 @@ from supervisor.folder_memory import FolderMemory, Known
 from supervisor.folder_probe import FolderProbe, probe_folder
 from supervisor.folder_scan import FolderScan, SeenFile, scan_folder
 from supervisor.folder_terms import FolderTerms
+from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.mounts import is_on_network
 from supervisor.watch_entries import options_of
 
@@ -147,8 +148,8 @@ class WatchedFolder:
         if self._condition.state != "watching":
             return True
         try:
-            facts = await asyncio.wait_for(on_disk(self.path.stat), LONGEST_LOOK_SECONDS)
-        except (OSError, TimeoutError):
+            facts = await disks().look(self.path, self.path.stat)
+        except (OSError, DiskNotAnswering):
             return True
         return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
 

@@ -135,6 +135,7 @@ class WorkerLife:
             read_traceback(self._crash_file),
             at=time.time(),
             during_job=self._guilty_of,
+            written_off=self.process is not None and self.process.written_off,
         )
 
     def _note_what_it_did(self, process: WorkerProcess) -> None:

@@ -47,6 +47,7 @@ from supervisor.worker_lifecycle import (
     Wanted,
     step,
 )
+from supervisor.written_off import WrittenOff
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class WorkerMachine:
         self._note: str | None = None
         self._why_replaced: str | None = None
         """For people, for as long as nothing else happens to the worker."""
+        self.written_off = WrittenOff(self._one_ended_after_all)
         self._restarts = 0
         self._idle_since = 0.0
 
@@ -107,6 +109,7 @@ class WorkerMachine:
             note=f"{engine.refusal.message}: {engine.refusal.hint}" if engine.refusal is not None else self._note,
             refusal=engine.refusal.code if engine.refusal is not None else None,
             footprint_bytes=process.footprint_bytes if process is not None else None,
+            written_off=self.written_off.pids,
             load_seconds=ready.load_seconds if ready is not None and self.state in ("ready", "busy") else None,
         )
 
@@ -196,6 +199,11 @@ class WorkerMachine:
             case _:
                 assert_never(effect)
 
+    def _one_ended_after_all(self, were_too_many: bool) -> None:
+        if were_too_many and not self.stopping:
+            self.happen(ProbeDue())
+        self._on_change(self.view)
+
     @property
     def _keep_alive(self) -> float | None:
         return keep_alive_seconds(self.role, self._settings.workers)
@@ -207,6 +215,9 @@ class WorkerMachine:
 
     def _after(self, seconds: float, event: Event) -> None:
         def due() -> None:
+            if isinstance(event, ProbeDue) and self.written_off.are_too_many:
+                self._after(seconds, event)
+                return
             if isinstance(event, ProbeDue):
                 # Both engines may be broken: the one that has rested longest is next.
                 broken = (tally for tally in self.tallies.residents if tally.refusal)
@@ -248,17 +259,14 @@ class WorkerMachine:
         restarts = self._settings.restarts
         match end:
             case None:
+                if life.process is not None and life.process.written_off:
+                    self.written_off.add(life.process)
                 self.happen(Ended())
             case LoadFailed():
                 if engine.note_refusal(end, now, restarts):
-                    log.error(
-                        "model_not_loaded" if engine.is_guest else "worker_broken",
-                        role=self.role,
-                        engine=engine.setup.engine,
-                        model=engine.setup.model,
-                        code=end.code,
-                        reason=end.message,
-                    )
+                    event = "model_not_loaded" if engine.is_guest else "worker_broken"
+                    setup, why = engine.setup, {"code": end.code, "reason": end.message}
+                    log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
                 goes_home = self._goes_home_from(engine)
                 self.happen(TurnedAway() if goes_home else RefusedToLoad())
                 if goes_home and self._keep_alive != 0:
@@ -268,18 +276,13 @@ class WorkerMachine:
                 delay_seconds = engine.note_death(end, now, self._jitter(), restarts, calm=calm)
                 self._last_death = end.view
                 self._note, self._why_replaced = f"restarting after: {end.reason}", None
+                if end.written_off and life.process is not None:
+                    self._why_replaced = self.written_off.add(life.process)
+                    if self.written_off.are_too_many:
+                        engine.note_walled_in(len(self.written_off.pids), now, restarts)
+                        delay_seconds = None
                 self._restarts += 1
-                log.warning(
-                    "worker_died",
-                    role=self.role,
-                    engine=engine.setup.engine,
-                    signal=end.signal,
-                    exit_code=end.exit_code,
-                    phase=end.phase,
-                    cause=end.cause,
-                    reason=end.reason,
-                    during_job=end.during_job,
-                )
+                log.warning("worker_died", role=self.role, engine=engine.setup.engine, **end.facts)
                 if delay_seconds is None:
                     log.error("worker_broken", role=self.role, engine=engine.setup.engine, deaths=len(engine.deaths))
                     if self._goes_home_from(engine):

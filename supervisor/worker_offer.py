@@ -5,10 +5,12 @@ Runs in: supervisor.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from supervisor.disk_thread import on_disk
 from supervisor.engine_tally import BROKEN, MODEL_LOOK_SECONDS, NEEDS_MODEL, EngineTally, WorkerUnavailable
 from supervisor.model_folders import ModelsSeen, folders_named, models_seen
 from supervisor.worker_lifecycle import ProbeDue
@@ -33,6 +35,8 @@ class WorkerOffer:
 
     def refusal(self, tally: EngineTally) -> WorkerUnavailable | None:
         """Why a request for this would be refused at once; None: it would not be."""
+        if self._machine.written_off.are_too_many and tally is not self._machine.engine:
+            return self._machine.engine.refusal
         if tally is self._machine.engine:
             return tally.refusal if self._machine.state in ("broken", "probing") else None
         return tally.refusal if asyncio.get_running_loop().time() < tally.probe_at else None
@@ -104,7 +108,7 @@ class WorkerOffer:
 
     async def _compare_models(self) -> None:
         named = [model for tally in self._missed() if (model := tally.setup.model) is not None]
-        seen = await asyncio.to_thread(models_seen, (*self._model_folders, *folders_named(named)))
+        seen = await on_disk(partial(models_seen, (*self._model_folders, *folders_named(named))))
         before, self._seen = self._seen, seen
         if before in (None, seen):
             return

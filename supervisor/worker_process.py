@@ -39,8 +39,11 @@ from ipc.worker_messages import (
     WordsAligned,
     WorkerSetup,
 )
+from supervisor import worker_start
+from supervisor.disk_thread import on_disk
 from supervisor.spawner import Spawner
 from supervisor.worker_line import WorkerLine
+from supervisor.worker_start import SpawnFailed, WorkerGone, undo_start
 from workers.worker_main import TELL_WHERE, run_worker
 
 __all__ = ["SpawnFailed", "Spawner", "WorkerGone", "WorkerProcess"]
@@ -50,19 +53,7 @@ log = structlog.get_logger()
 SPAWN = multiprocessing.get_context("spawn")
 DRAIN_SECONDS = 1.0
 """What a dead worker said last is in the pipe by then, or a stray grandchild holds the pipe open."""
-REAP_SECONDS = 5.0
-"""From SIGKILL to the exit status. Longer is a process stuck in the kernel, and nothing we could wait for."""
 FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "align": "aligning"}
-TRACEBACK_SECONDS = 0.25
-"""For a hung worker to write down where it hangs, before it is killed."""
-
-
-class SpawnFailed(Exception):
-    """No process could be started: no memory, no descriptors, or it took too long."""
-
-
-class WorkerGone(Exception):
-    """There is nothing more to be heard from this worker."""
 
 
 class WorkerProcess:
@@ -86,6 +77,10 @@ class WorkerProcess:
         self.on_rested: Callable[[], None] = lambda: None
         self.gone = asyncio.Event()
         """The pipe or the process has ended: `see_off` is due."""
+        self.written_off = False
+        """It was killed and lives on, out of reach; its life is over all the same, until `on_end_after_all`."""
+        self.on_end_after_all: Callable[[], None] = lambda: None
+        self._killed: asyncio.TimerHandle | None = None
         self.fault: BadFrame | None = None
         """What it said that was no message; nothing was read after that."""
         self._frames: deque[FromWorker] = deque()
@@ -114,7 +109,7 @@ class WorkerProcess:
         )
         started = False
         try:
-            await spawner.call(process.start, deadline_seconds, undo=lambda: _undo_start(process))
+            await spawner.call(process.start, deadline_seconds, undo=lambda: undo_start(process))
             started = True
         except (OSError, TimeoutError) as error:
             raise SpawnFailed(str(error)) from error
@@ -127,7 +122,7 @@ class WorkerProcess:
             return cls(process, ours, spawner)
         except RuntimeError as error:
             # No thread for its line: it cannot be heard.
-            await spawner.call(lambda: _undo_start(process), 2 * REAP_SECONDS)
+            await spawner.call(lambda: undo_start(process), 2 * worker_start.REAP_SECONDS)
             raise SpawnFailed(str(error)) from error
 
     def send(self, message: ToWorker) -> None:
@@ -168,29 +163,33 @@ class WorkerProcess:
         for force in (signal.SIGTERM, signal.SIGKILL):
             if await self._exits_within(stop_seconds / 2):
                 return
-            self._signal(force)
-        await self._exits_within(REAP_SECONDS)
+            self.kill() if force is signal.SIGKILL else self._signal(force)
+        await self._exits_within(worker_start.WRITE_OFF_SECONDS + worker_start.REAP_SECONDS)
 
     async def kill_hung(self) -> None:
         """Let it write down where it hangs, then SIGKILL."""
         self._signal(TELL_WHERE)
-        await self._exits_within(TRACEBACK_SECONDS)
+        await self._exits_within(worker_start.TRACEBACK_SECONDS)
         self.kill()
 
     def kill(self) -> None:
+        """One that lives on is written off after a while, and `gone` then."""
         self._signal(signal.SIGKILL)
+        if self._killed is None:
+            self._killed = self._loop.call_later(worker_start.WRITE_OFF_SECONDS, self._write_off)
 
     async def see_off(self) -> int | None:
         """Its exit status: the code, or minus the signal; None if it cannot be had. Ends what has not ended itself.
 
-        When this returns, no process is left, and what it said last has been read unless nobody asks for it.
+        When this returns, no process is left that could be ended, and what it said last has been read unless nobody
+        asks for it.
         """
         if self.fault is not None:
             self.kill()
         elif not await self._exits_within(DRAIN_SECONDS):
             # It closed its pipe and stays: nobody can talk to it any more.
             self.kill()
-        await self._exits_within(REAP_SECONDS)
+        await self._exits_within(worker_start.WRITE_OFF_SECONDS + 2 * worker_start.REAP_SECONDS)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._stream_over.wait()
@@ -201,7 +200,7 @@ class WorkerProcess:
     # --- the end of the process ------------------------------------------------------------------------------
 
     def _on_sentinel(self) -> None:
-        # Removed before the descriptor is closed, or the loop would watch whatever gets its number next.
+        # Before the descriptor is closed, or the loop would watch whatever gets its number next.
         self._loop.remove_reader(self._process.sentinel)
         self._exit = self._loop.create_task(self._reap())
 
@@ -210,19 +209,42 @@ class WorkerProcess:
             # The sentinel also closes on a process that closed everything and lives on. That one must go;
             # one that is on its way out is past caring.
             self._process.kill()
-            self._process.join(REAP_SECONDS)
+            self._process.join(worker_start.REAP_SECONDS)
             return self._process.exitcode
 
         status = None
         try:
-            status = await self._spawner.call(reap, 2 * REAP_SECONDS)
+            status = await self._spawner.call(reap, 2 * worker_start.REAP_SECONDS)
         except TimeoutError:
             log.exception("worker_not_reaped", pid=self.pid)
+        if self._killed is not None:
+            self._killed.cancel()
+        if status is None:
+            self._give_up_on_it()  # on its way out, and stuck there: what it has open is on a dead disk
+            return None
         self._exited.set()
-        if status is not None:
-            self._process.close()
+        self._process.close()
         self._spread_news()
         return status
+
+    def _write_off(self) -> None:
+        if self._exit is None and not self._exited.is_set():  # its end may have come with this turn of the loop
+            self._loop.remove_reader(self._process.sentinel)
+            self._give_up_on_it()
+
+    def _give_up_on_it(self) -> None:
+        """Its life is over for everybody but one thread, which waits for its end so that no zombie stays."""
+        log.error("worker_written_off", pid=self.pid, phase=self.phase)
+        self.written_off = True
+        self._line.hang_up()
+        on_disk(self._process.join).add_done_callback(self._ended_after_all)
+        self._exited.set()
+        self._spread_news()
+
+    def _ended_after_all(self, joined: "asyncio.Future[None]") -> None:
+        if not joined.cancelled() and joined.exception() is None:
+            self._process.close()
+            self.on_end_after_all()
 
     async def _exits_within(self, seconds: float) -> bool:
         try:
@@ -276,10 +298,3 @@ class WorkerProcess:
         if self._stream_over.is_set() or self._exited.is_set():
             self.gone.set()
             self.rested.set()
-
-
-def _undo_start(process: SpawnProcess) -> None:
-    """A start that came too late: nobody knows this child."""
-    if process.pid is not None:
-        process.kill()
-        process.join(REAP_SECONDS)

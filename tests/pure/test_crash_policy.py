@@ -99,11 +99,11 @@ def test_whatever_got_further_is_acquitted_and_whatever_did_not_is_charged(steps
 
 def test_a_decoded_recording_is_further_than_any_that_is_still_decoded_and_later_is_further() -> None:
     def decoding(seconds: float) -> float:
-        return place_of_death(decoded=False, decoded_seconds=seconds, transcribed_seconds=0.0)
+        return place_of_death(0.0, seconds)
 
-    heard = place_of_death(decoded=True, decoded_seconds=0.0, transcribed_seconds=0.0)
+    heard = place_of_death(0.0, None)
     assert decoding(0.0) < decoding(1.0) < decoding(36_000.0) < heard
-    assert heard < place_of_death(decoded=True, decoded_seconds=0.0, transcribed_seconds=0.5)
+    assert heard < place_of_death(0.5, None)
 
 
 def test_deaths_with_progress_end_somewhere_too_and_later_in_long_recordings() -> None:

@@ -1,0 +1,40 @@
+"""What systemd hears of us: that we are ready, that we live, that we leave. sd_notify(3) in a datagram.
+
+Runs in: supervisor.
+"""
+
+import socket
+from collections.abc import MutableMapping
+
+SOCKET, EVERY_USEC, FOR_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
+
+
+class ServiceNotice:
+    """Of a service with Type=notify; says nothing anywhere else. Never raises and never waits."""
+
+    def __init__(self, environment: MutableMapping[str, str], pid: int) -> None:
+        """Workers and hooks are not to speak for us: the variables go, and come back with `restore`."""
+        self._environment = environment
+        self._kept = {name: environment.pop(name) for name in (SOCKET, EVERY_USEC, FOR_PID) if name in environment}
+        told = self._kept.get(EVERY_USEC, "")
+        is_ours = self._kept.get(FOR_PID, str(pid)) == str(pid)
+        self.watchdog_seconds = int(told) / 1e6 if told.isdecimal() and int(told) > 0 and is_ours else None
+        """Within that time it wants to hear that we live; None: it does not ask."""
+
+    def say(self, what: str) -> None:
+        """`READY=1`, `WATCHDOG=1`, `STOPPING=1` …"""
+        address = self._kept.get(SOCKET, "")
+        if not address.startswith(("/", "@")):
+            return
+        if address.startswith("@"):
+            address = "\0" + address[1:]
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+                line.setblocking(False)
+                line.sendto(what.encode(), address)
+        except OSError:
+            return  # whoever listened has gone; nothing of ours depends on it
+
+    def restore(self) -> None:
+        """For the program that this process becomes next."""
+        self._environment.update(self._kept)
