@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from dead_disk import CAN_DIE, dead_disk
 from decoders_at_work import QuietPulse, decoders, refusal_of, wish_for
 from eventually import eventually
 from hostile_decoder import program_with
@@ -263,6 +264,32 @@ def test_a_decoder_that_stands_still_without_work_is_a_disk_that_does_not_answer
         began = time.monotonic()
         assert refusal_of(made, wish_for(recording, disk_seconds=1.0)).code == "disk_not_answering"
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not CAN_DIE, reason="needs FUSE and root")
+def test_a_decoder_that_the_kernel_holds_is_written_off_and_another_disk_is_decoded_from(
+    long_recording: Path, tmp_path: Path
+) -> None:
+    other = wav(tmp_path / "other.wav", tone(1))
+    with dead_disk(tmp_path / "disk", long_recording) as disk, decoders(patience_seconds=30.0) as made:
+        wish = wish_for(tmp_path / "disk" / "1.wav", tmp_path / "audio.s16", disk_seconds=1.0)
+
+        def die() -> None:
+            part = tmp_path / "audio.s16.part"
+            eventually(lambda: part.exists() and part.stat().st_size > 1_000_000, 10)
+            disk.send_signal(signal.SIGUSR1)
+
+        thread = threading.Thread(target=die)
+        thread.start()
+        assert refusal_of(made, wish).code == "disk_not_answering"
+        thread.join()
+        began = time.monotonic()
+        again = wish.model_copy(update={"path": str(tmp_path / "disk" / "2.wav")})
+        assert refusal_of(made, again).code == "disk_not_answering"
+        assert time.monotonic() - began < 1.0, "not one more that cannot be killed"
+        assert made.decode(wish_for(other, tmp_path / "other.s16")).seconds == 1.0
+        disk.kill()
+        eventually(lambda: not (made.see_off() or made._hung), 5, "it is let go with the disk")
 
 
 def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
