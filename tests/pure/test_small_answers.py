@@ -1,12 +1,14 @@
 """Fifty thousand files and ten thousand jobs: answers stay small, and nobody waits for somebody else's."""
 
 import asyncio
+import gc
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from loop_lag import loop_lag
 from structlog.testing import capture_logs
 from watch_desk import settings_for
 
@@ -26,6 +28,33 @@ from supervisor.watch_folder import WatchFolders
 FILES, JOBS = 50_000, 10_000
 LONGEST_HOLD_SECONDS = 0.05
 ATTEMPT = {"role": "transcriber", "engine": "mlx", "outcome": "done", "phase": None, "at": "2026-11-30T12:00:00Z"}
+
+
+class Hold:
+    """The most of the loop's own time that went by without a turn for others. Not by the clock: the machine may be
+    busy with something else."""
+
+    seconds = 0.0
+
+
+@asynccontextmanager
+async def longest_hold() -> AsyncIterator[Hold]:
+    hold = Hold()
+    gc.freeze()  # as the daemon does: what pytest has heaped up is not ours
+
+    async def tick() -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0.002)
+            now = time.thread_time()
+            hold.seconds, before = max(hold.seconds, now - before), now
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield hold
+    finally:
+        ticking.cancel()
+        gc.unfreeze()
 
 
 @pytest.fixture
@@ -60,12 +89,12 @@ async def test_three_clients_that_page_through_ten_thousand_jobs_hold_nobody_up(
             if before is None:
                 return pages
 
-    async with loop_lag() as lag:
+    async with longest_hold() as hold:
         lists = await asyncio.gather(all_pages(None), all_pages("done"), all_pages(None))
     for pages in lists:
         assert max(map(len, pages)) < 1_000_000
         assert [job["id"] for page in pages for job in json.loads(page)] == list(range(JOBS, 0, -1))
-    assert lag.worst_own_seconds < LONGEST_HOLD_SECONDS
+    assert hold.seconds < LONGEST_HOLD_SECONDS
 
 
 async def test_a_look_at_fifty_thousand_files_holds_nobody_up() -> None:
@@ -78,19 +107,19 @@ async def test_a_look_at_fifty_thousand_files_holds_nobody_up() -> None:
         return frozenset(path for path, _ in asked if path in done_before)
 
     memory = FolderMemory(known)
-    async with loop_lag() as lag:
+    async with longest_hold() as hold:
         assert await memory.settled(files, 0.0, 1.0, settle_seconds=5.0) == []
         assert (memory.growing_count, len(memory.growing(20))) == (FILES // 2, 20)
         assert memory.next_look(5.0) == 6.0
         settled = await memory.settled(files, 10.0, 11.0, settle_seconds=5.0)
     for seen in settled:
         memory.deal_with(seen)
-    async with loop_lag() as again:
+    async with longest_hold() as again:
         assert await memory.settled(files, 20.0, 21.0, settle_seconds=5.0) == []
         assert await memory.settled(files[:10], 30.0, 31.0, settle_seconds=5.0) == []
     assert settled == [seen for seen in files if seen.path not in done_before]
     assert max(asked_at_once) <= 500
-    assert max(lag.worst_own_seconds, again.worst_own_seconds) < LONGEST_HOLD_SECONDS
+    assert max(hold.seconds, again.seconds) < LONGEST_HOLD_SECONDS
 
 
 async def test_of_fifty_thousand_files_that_grow_or_are_passed_over_a_few_are_named_and_all_are_counted(
