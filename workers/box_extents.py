@@ -13,6 +13,9 @@ from workers.recording_file import Recording
 from workers.size_fields import Extent
 
 Alive = Callable[[], None]
+ASF_HEAD_BYTES = 64 << 10
+ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MOST_BOXES = 1_000_000
 BLOCK_BYTES = 1 << 20
 INDEX = re.compile(rb"....moov....mvhd", re.DOTALL)
@@ -117,8 +120,10 @@ def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
         at = segment[2]
         segment = _element(file, at)
     endless = Extent(kind="matroska", start=start, sound_end=file.size, end=file.size, scan_from=start)
-    if segment is None or segment[0] != SEGMENT or segment[2] is None:
+    if segment is None or segment[0] != SEGMENT:
         return endless
+    if segment[2] is None:
+        return replace(endless, claimed_end=_end_of_elements(file, segment[1], alive))
     begin, end = segment[1], segment[2]
     if end > file.size:
         return replace(endless, claimed_end=end, scan_from=None)
@@ -129,6 +134,18 @@ def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
     size_bytes = begin - at - 4
     before[-size_bytes:] = ((1 << 7 * size_bytes) - 1 | 1 << 7 * size_bytes).to_bytes(size_bytes, "big")
     return replace(endless, start=begin, prefix=bytes(before), scan_from=end, claimed_end=end, read_on=True)
+
+
+def _end_of_elements(file: Recording, at: int, alive: Alive) -> int | None:
+    """Where the last of a segment's parts ends that goes on behind the file; None: the last is whole, or does not
+    say how long it is."""
+    while at < file.size:
+        alive()
+        element = _element(file, at)
+        if element is None or element[2] is None:
+            return None
+        at = element[2]
+    return at if at > file.size else None
 
 
 def _element(file: Recording, at: int) -> tuple[int, int, int | None] | None:
@@ -146,6 +163,14 @@ def _element(file: Recording, at: int) -> tuple[int, int, int | None] | None:
     begin = at + name_bytes + size_bytes
     unknown = size == (1 << 7 * size_bytes) - 1
     return int.from_bytes(head[:name_bytes], "big"), begin, None if unknown else begin + size
+
+
+def asf_claimed_end(file: Recording, start: int) -> int | None:
+    """Where a Windows Media file says that it ends; None: it does not."""
+    head = file.read_at(start, ASF_HEAD_BYTES)
+    at = head.find(ASF_PROPERTIES)
+    size = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    return start + size if size else None
 
 
 def avi_extent(file: Recording, start: int, alive: Alive) -> Extent:

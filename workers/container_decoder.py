@@ -24,7 +24,7 @@ from workers.media_container import (
 )
 from workers.pcm_writer import PcmWriter, can_be_resampled
 from workers.recording_account import Account, Container
-from workers.recording_extents import next_start, parts_of
+from workers.recording_extents import next_header, next_start, parts_of
 from workers.recording_file import Recording, refuse_unreadable
 from workers.recording_view import RecordingView
 from workers.size_fields import Extent
@@ -108,7 +108,7 @@ class ContainerDecoder:
                 if refusal.code == "not_media" and extent.kind == "mp4":
                     raise _no_index(self.name) from refusal
                 raise
-            behind = self._behind(part, view)
+            behind = self._behind(part, view, result)
             self.account.zero_bytes += view.zeros_passed
         result.read_seconds = self.writer.seconds - base
         if result.read_seconds:
@@ -158,7 +158,9 @@ class ContainerDecoder:
             )
             self.writer.begin(timeline)
             silence = self.writer.silence_seconds
-            self._write_all(container, stream, has_times=container.format.name not in WITHOUT_TIMES)
+            result.last_byte = self._write_all(
+                container, stream, has_times=container.format.name not in WITHOUT_TIMES
+            )
             self.writer.flush()
             if container.format.name in WITHOUT_HOLES:
                 self.account.seconds_lost += self.writer.silence_seconds - silence
@@ -177,18 +179,25 @@ class ContainerDecoder:
         self.writer.listens_to_mono = len(tracks) > 1
         return chosen
 
-    def _behind(self, extent: Extent, view: RecordingView) -> int:
+    def _behind(self, extent: Extent, view: RecordingView, result: Container) -> int:
         """The byte behind what was read of a container."""
         if view.end < extent.sound_end:
             return view.end  # another header ended it
         if extent.endless and view.read_until < extent.sound_end - GIVEN_UP_BYTES:
             return view.read_until  # FFmpeg gave up in the middle
+        if extent.kind == "other" and result.last_byte:
+            # Only where its own frames end can another header be one.
+            return min(next_header(self.file, extent.start + result.last_byte, self.alive), extent.end)
         return extent.end
 
-    def _write_all(self, container: "InputContainer", stream: "AudioStream", *, has_times: bool) -> None:
-        """Decode every packet of the stream into the writer, and count those that could not be used."""
+    def _write_all(self, container: "InputContainer", stream: "AudioStream", *, has_times: bool) -> int:
+        """Decode every packet of the stream into the writer, and count those that could not be used.
+
+        Returns the byte behind the last packet; 0: the container does not tell.
+        """
         import av
 
+        last_byte = 0
         packets_since_step, seconds_at_step = 0, 0.0
         for packet in _packets(self.name, container, stream):
             packets_since_step += 1
@@ -209,12 +218,16 @@ class ContainerDecoder:
                 if not has_times:
                     self.writer.append_silence(self.writer.frame_seconds)
                 continue
+            if packet is not None and packet.pos is not None:
+                last_byte = max(last_byte, packet.pos + packet.size)
             for frame in frames:
                 if not can_be_resampled(frame):
                     self._lost(packet)
                     continue
                 self.writer.append(frame, has_times=has_times)
                 self._refuse_too_long(self.writer.seconds)
+
+        return last_byte
 
     def _lost(self, packet: "Packet[AudioStream] | None") -> None:
         self.account.packets_lost += 1

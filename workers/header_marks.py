@@ -32,6 +32,8 @@ _HEADERS = rb"""
  |(?P<matroska>\x1a\x45\xdf\xa3.{0,48}?\x42\x82(?:\x84webm|\x88matroska))
  |(?P<asf>     \x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c)
  |(?P<flv>     FLV\x01[\x01\x04\x05]\x00\x00\x00\x09\x00\x00\x00\x00)
+ |(?P<tta>     TTA1[\x01\x02]\x00[\x01-\x08]\x00[\x08-\x20]\x00)
+ |(?P<wavpack> wvpk...\x00[\x02-\x10]\x04.{6}\x00{4})
  |(?P<amr>     \#!AMR(?:-WB)?\n)
  |(?P<mpegts>  G@\x00.\x00\x00\xb0[\x0d-\xff]..[\xc1\xc3-\xff]\x00\x00)
  |(?P<id3>     ID3[\x02\x03\x04]\x00[\x00\x10\x20\x40\x80\xc0][\x00-\x7f]{4})
@@ -39,7 +41,12 @@ _HEADERS = rb"""
 _OGG_PAGE = rb"|(?P<ogg>OggS\x00(?P<flags>[\x00-\x07])(?P<granule>.{8}))"
 
 _HEADER: Final = re.compile((_HEADERS + _OGG_PAGE).replace(b"\n", b""), re.DOTALL | re.VERBOSE)
-_FIRST_LETTERS = (*rb"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty".split(), b"\x1aE\xdf", b"0&\xb2", b"G@\0")
+_FIRST_LETTERS = (
+    *rb"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty TTA wvp".split(),
+    b"\x1aE\xdf",
+    b"0&\xb2",
+    b"G@\0",
+)
 """What every header begins with (an MP4 file: at its fifth byte)."""
 _TABLES = tuple(
     bytes(
@@ -53,7 +60,14 @@ _TABLES = tuple(
 """For each of the first three bytes: which of the beginnings it fits, as bits. Two beginnings share a bit."""
 _AT_ONCE = 32 << 10
 """Bytes that stay in the processor's cache while they are looked at."""
-_KINDS: dict[str, Kind] = {"asf": "other", "flv": "other", "amr": "raw", "id3": "raw"}
+_KINDS: dict[str, Kind] = {
+    "asf": "other",
+    "flv": "other",
+    "tta": "other",
+    "wavpack": "other",
+    "amr": "raw",
+    "id3": "raw",
+}
 
 FIRST_PAGE = 2
 """The flag of an Ogg page that begins a stream."""

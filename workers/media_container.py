@@ -34,9 +34,9 @@ LONGEST_FRAME_SAMPLES = 8 * 1024 * 1024
 WITHOUT_TIMES = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "dtshd", "loas", "amr", "truehd"})
 """Frames one behind the other, without timestamps: those that FFmpeg counts up for them are rounded, or of the first
 rate only where the rate changes. Their place is that of their samples."""
-ESTIMATED = WITHOUT_TIMES | {"ogg", "mpeg", "mpegts", "qcp"}
+ESTIMATED = WITHOUT_TIMES | {"asf", "ogg", "mpeg", "mpegts", "qcp"}
 """Containers that do not say how long they are: FFmpeg guesses."""
-AS_A_WHOLE = frozenset({"matroska,webm", "flv", "asf"})
+AS_A_WHOLE = frozenset({"matroska,webm", "flv"})
 """Containers that say how long they are, but not how long each track is."""
 LEAST_MP3_BYTES_A_SECOND = 900
 """MP3 has no bit rate below 8 kbit/s."""

@@ -30,6 +30,8 @@ class Container:
     """By how much a whole recording may be shorter than it claims: encoders round to frames."""
     missing_bytes: int = 0
     """How far behind the file's end its size fields reach."""
+    last_byte: int = 0
+    """The byte behind its last packet, counted from its beginning; 0: not known."""
     is_cut: bool = False
     """Its last frame is not whole."""
     read_on: bool = False

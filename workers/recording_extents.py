@@ -6,7 +6,7 @@ Runs in: worker. `cat a.wav b.flac`, the links of a web radio, a card recorder's
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from workers.box_extents import avi_extent, matroska_extent, mp4_extent
+from workers.box_extents import ASF, asf_claimed_end, avi_extent, matroska_extent, mp4_extent
 from workers.header_marks import (
     FIRST_PAGE,
     FRAMES_HEAD,
@@ -57,6 +57,7 @@ def extent_at(file: Recording, start: int, alive: Alive) -> Extent:
         end=file.size,
         endless=is_stream,
         scan_from=start if is_stream else None,
+        claimed_end=asf_claimed_end(file, start) if file.read_at(start, 8) == ASF else None,
         zero_bytes=zeros if zeros >= LEAST_ZERO_BYTES else 0,
     )
 

@@ -64,6 +64,8 @@ KINDS: dict[str, Maker] = {
     "caf": in_container(".caf", "pcm_s16le"),
     "au": in_container(".au", "pcm_s16be"),
     "w64": in_container(".w64", "pcm_s16le"),
+    "wv": in_container(".wv", "wavpack"),
+    "tta": in_container(".tta", "tta"),
 }
 JOINS = [
     *((kind, kind) for kind in KINDS),
@@ -140,7 +142,9 @@ def test_tags_and_a_little_padding_behind_a_recording_are_no_damage(tmp_path: Pa
     assert facts.damage == () and len(audio) / SAMPLE_RATE == pytest.approx(3, abs=0.15)
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a", "aiff", "caf", "au", "w64", "adts", "opus", "mka"])
+@pytest.mark.parametrize(
+    "kind", ["wav", "flac", "mp3", "m4a", "aiff", "caf", "au", "w64", "adts", "opus", "mka", "wv", "tta", "wma"]
+)
 def test_half_a_recording_says_that_it_is_one(tmp_path: Path, kind: str) -> None:
     recording = KINDS[kind](tmp_path / "one", noise(8, 48_000), 48_000)
     if kind == "m4a":
