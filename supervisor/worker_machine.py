@@ -117,7 +117,7 @@ class WorkerMachine:
         """Start the worker and keep it until it is stopped or we are cancelled. Nothing a worker does raises here."""
         if self.stopping:
             return
-        self._crash_folder.mkdir(parents=True, exist_ok=True)
+        self._crash_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as self._tasks:
             # One that ends with each job is not started before the first.
             self.happen(NotWantedYet() if self._keep_alive == 0 else Wanted())

@@ -69,6 +69,8 @@ print(s.makefile("rb").read())
 
 
 def _another_user(trial: Trial, tally: Tally) -> None:
+    # Its owner's: the daemon refuses a home that others may write into.
+    (trial.folder / "home").mkdir(mode=0o700)
     before = os.umask(0)
     try:
         with broken_daemon(trial.folder / "home") as daemon:
@@ -92,6 +94,8 @@ def _another_user(trial: Trial, tally: Tally) -> None:
             said = _somebody_asks(daemon.socket)
             tally.expect(" 403 " in said and "not_yours" in said, f"another uid was answered {said}")
             tally.trials += 2
+            for path, mode in ((trial.folder, 0o700), (home, 0o700), (home / "run", 0o700), (daemon.socket, 0o600)):
+                path.chmod(mode)
     finally:
         os.umask(before)
 
