@@ -142,9 +142,7 @@ def test_tags_and_a_little_padding_behind_a_recording_are_no_damage(tmp_path: Pa
     assert facts.damage == () and len(audio) / SAMPLE_RATE == pytest.approx(3, abs=0.15)
 
 
-@pytest.mark.parametrize(
-    "kind", ["wav", "flac", "mp3", "m4a", "aiff", "caf", "au", "w64", "adts", "opus", "mka", "wv", "tta", "wma"]
-)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"ac3", "flac_in_ogg", "ts"}))
 def test_half_a_recording_says_that_it_is_one(tmp_path: Path, kind: str) -> None:
     recording = KINDS[kind](tmp_path / "one", noise(8, 48_000), 48_000)
     if kind == "m4a":
