@@ -23,7 +23,7 @@ from chaos.trial import Trial
 
 ALONE = (7, 16, 1, 8, 24)
 """What is timed most closely; these come first."""
-LANES = ((18, 20, 4, 6, 26, 28), (30, 22, 5, 17, 14, 10, 11, 19, 3, 21, 15, 2, 23, 13, 12, 9, 29, 32, 33, 25))
+LANES = ((18, 20, 4, 6, 26, 28), (30, 22, 5, 17, 14, 10, 11, 19, 3, 21, 15, 2, 23, 13, 12, 9, 29, 32, 33, 25, 27, 31))
 """Side by side, for most of their time is waiting."""
 
 
