@@ -79,10 +79,13 @@ def test_a_broken_aligner_is_ill_without_any_canary() -> None:
     with a_daemon(ALIGNMENT_BACKEND="fake_engines:NeedsModelAligner") as daemon:
         daemon.wait_for_worker("aligner", lambda worker: worker["state"] == "broken")
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
-        assert health(daemon) == (
+        status, found = health(daemon)
+        assert (status, found.pop("reasons"), found.pop("warnings")) == (
             503,
-            {"healthy": False, "transcriber": "ready", "aligner": "broken", "canary": None},
+            ["the aligner is broken: needs model small: run steno models pull small"],
+            [],
         )
+        assert found == {"healthy": False, "transcriber": "ready", "aligner": "broken", "canary": None}
         assert "needs model small: run steno models pull" in health(daemon, fresh=True)[1]["canary"]["detail"]
 
 
