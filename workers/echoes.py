@@ -14,6 +14,7 @@ MOST_CHARACTERS_A_SECOND = 30.0
 USUAL_CHARACTERS_A_SECOND = 15.0
 LEAST_COPIES = 4
 """In a row: fewer are no circle."""
+MOSTLY = 0.5
 LONGEST_UNIT = 60
 """Words, or characters of a script without spaces."""
 
@@ -46,6 +47,17 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
     kept = [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
     return join(kept), circle.copies
+
+
+def is_of_the_same_words(text: str, other: str) -> bool:
+    """Whether most of what one says stands in the other, too: the sound asks for these words again and again."""
+    words, known = words_of(text), set(words_of(other))
+    return sum(word in known for word in words) >= MOSTLY * len(words)
+
+
+def words_of(text: str) -> list[str]:
+    """Characters, where a script has no spaces."""
+    return [bare(part) for part in (text.split() if " " in text.strip() else text)]
 
 
 def longest_circle(parts: Sequence[str]) -> Circle | None:

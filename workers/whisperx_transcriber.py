@@ -14,6 +14,7 @@ import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
+from workers.echoes import is_of_the_same_words
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for, share_out
@@ -182,8 +183,8 @@ class WhisperxTranscriber:
         return results
 
     def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:
-        """One chunk in windows that start where text ended. What goes round in circles may then not say five tokens
-        twice, and is believed if Whisper believes it.
+        """One chunk in windows that start where text ended. What goes round in circles is heard once more and may not
+        say five tokens twice: if Whisper believes that, and it says something else, the sound goes in no circle.
 
         No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
         text. Measured on real English: context and temperatures change nothing, or harm.
@@ -191,7 +192,8 @@ class WhisperxTranscriber:
         heard = self._hear_windows(chunk, wanted)
         if any(segment.compression_ratio > MOST_COMPRESSION for segment in heard):
             otherwise = self._hear_windows(chunk, wanted, no_repeat_ngram_size=LONGEST_ECHO_TOKENS)
-            if otherwise and not any(has_failed(segment) for segment in otherwise):
+            believed = otherwise and not any(has_failed(segment) for segment in otherwise)
+            if believed and not is_of_the_same_words(text_of(otherwise), text_of(heard)):
                 heard = otherwise
         return [as_heard(segment, chunk.start) for segment in heard]
 
@@ -212,6 +214,10 @@ class WhisperxTranscriber:
             wanted.alive()
             found.append(segment)
         return found
+
+
+def text_of(segments: Sequence[Any]) -> str:
+    return "".join(segment.text for segment in segments)
 
 
 def has_failed(segment: Any) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.echoes import LEAST_COPIES, cut_down, longest_circle
+from workers.echoes import LEAST_COPIES, cut_down, is_of_the_same_words, longest_circle
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_a_circle_is_cut_down_to_what_the_voice_had_time_for(
     text: str, voice_seconds: float, left: str, copies: int
 ) -> None:
     assert cut_down(text, voice_seconds) == (left, copies)
+
+
+def test_a_second_try_that_says_the_same_words_says_that_they_were_repeated() -> None:
+    circle = "Note to self, note to self, note to self, note to self, note to self, note to self."
+    assert is_of_the_same_words("Note to self, note to self. Note yourself, note to self.", circle)
+    assert not is_of_the_same_words("And then we went to the harbour to look for the boat itself.", circle)
+    assert is_of_the_same_words("はいはいはい", "はい" * 20)
+    assert not is_of_the_same_words("港へ行きました", "はい" * 20)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=24))
