@@ -53,8 +53,6 @@ LONGEST_SECONDS = 45.0
 SHORTEST_SAMPLES = 400
 """The first window of wav2vec2."""
 MOST_LIKELY_LANGUAGE = "en"
-NEARLY_USUAL = 2.0
-"""Within 6 dB of the usual loudness, no start moves by more than a frame."""
 LEAST_BELIEVED_SCORE = 0.3
 """Of a segment's words on average: below, the text is not what is said there, or nothing can be heard.
 
@@ -197,7 +195,7 @@ class WhisperxAligner:
             raise needs_model(name, f": {refusal.message}") from refusal
 
     def _letter_scores(self, model: Opened, audio: Audio) -> Scores:
-        samples = np.pad(at_usual_loudness(audio, NEARLY_USUAL), (0, max(SHORTEST_SAMPLES - len(audio), 0)))
+        samples = np.pad(at_usual_loudness(audio), (0, max(SHORTEST_SAMPLES - len(audio), 0)))
         scores: Scores = model.network(self.torch.from_numpy(samples)).numpy()
         return scores
 

@@ -15,10 +15,16 @@ def sound(samples: Samples) -> Audio:
 @pytest.mark.parametrize("gain_db", [-60, -40, -20, 0, 10, 30, 60])
 def test_a_sound_is_the_same_at_every_gain(gain_db: int) -> None:
     plain = sound(voice(MEMO))
-    assert at_usual_loudness(plain * np.float32(10 ** (gain_db / 20))) == pytest.approx(
-        at_usual_loudness(plain), abs=1e-4
+    assert at_usual_loudness(plain * np.float32(10 ** (gain_db / 20)), 1.0) == pytest.approx(
+        at_usual_loudness(plain, 1.0), abs=1e-4
     )
-    assert speech_level(levels_of(at_usual_loudness(plain))) == pytest.approx(USUAL_LEVEL, rel=0.05)
+    assert speech_level(levels_of(at_usual_loudness(plain, 1.0))) == pytest.approx(USUAL_LEVEL, rel=0.05)
+
+
+def test_what_is_about_as_loud_as_usual_stays_as_it_is() -> None:
+    plain = sound(voice(TALK))[: 5 * SAMPLE_RATE]
+    assert at_usual_loudness(plain) is plain
+    assert at_usual_loudness(plain / 3) is not plain
 
 
 def test_a_knock_and_an_offset_do_not_count_as_loud() -> None:
