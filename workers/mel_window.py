@@ -20,9 +20,9 @@ LEAST_WINDOW = 4 * 266
 SILENCE_BEHIND = 2 * FRAMES_A_SECOND
 """Frames of silence, at least, that tell Whisper it has heard all."""
 WINDOW_STEP = 266
-"""Frames. Windows come in nine lengths. What Whisper hears in a chunk depends on the length of its window, which comes
-from the chunk alone and never from its company; chunks of like length are still decoded together. Measured on ten
-minutes: steps of 2 s and 5 s take longer, and Whisper doubts itself more often; those between are alike."""
+"""Frames. Windows come in nine lengths. What Whisper hears in a chunk depends on the length of its window, so that
+follows from the chunk alone and never from its company; chunks of like length are still decoded together. Measured on
+ten minutes: steps of 2 s and 5 s take longer, and Whisper doubts itself more often; those between are alike."""
 DYNAMIC_RANGE = 2.0
 """From the loudest to silence in Whisper's log-mel units: 8 decades, divided by 4."""
 
