@@ -21,8 +21,8 @@ from supervisor.service_notice import ServiceNotice
 
 FROZEN_EXIT = os.EX_SOFTWARE
 """launchd and systemd start again what ends with another code than 0."""
-LOOKS = 12
-"""So many in a row that find the loop where it was: it is frozen."""
+LOOKS = 6
+"""So many in a row that find the loop where it was: it is frozen. Few, for each is a wake-up of an idle machine."""
 LATE_FACTOR = 2.0
 """A wake after more than so many times the wanted pause tells of a sleep, not of the loop."""
 REPORT = "daemon-frozen.txt"
@@ -45,7 +45,7 @@ class LoopWatch:
     async def run(self) -> None:
         """Until cancelled: the loop shows that it turns, to the watch and to systemd."""
         wanted = self._notice.watchdog_seconds
-        every_seconds = min(self._pause_seconds, wanted / 3 if wanted is not None else self._pause_seconds) / 2
+        every_seconds = min(self._pause_seconds, wanted / 3 if wanted is not None else self._pause_seconds)
         threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
         try:
             while True:

@@ -19,6 +19,7 @@ from config import logs
 from supervisor import __main__ as supervisor
 from supervisor import job_database, wakefulness, watched_folder, worker_process
 from supervisor.job_history import JobHistory
+from supervisor.lasting_loop import LastingLoop
 
 
 def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
@@ -45,11 +46,11 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
         world.holders.append(Holder())
         return world.holders[-1]
 
-    class Policy(asyncio.DefaultEventLoopPolicy):
-        def new_event_loop(self) -> asyncio.AbstractEventLoop:
-            clock.loop = loop = VirtualLoop()
-            world.begin(loop)
-            return loop
+    class Loop(VirtualLoop, LastingLoop):
+        def __init__(self) -> None:
+            super().__init__()
+            clock.loop = self
+            world.begin(self)
 
     for name, stand_in in in_place_of_processes(world.workers).items():
         patches.enter_context(patch.object(worker_process, name, stand_in))
@@ -58,9 +59,9 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
     patches.enter_context(patch.object(job_database, "_transaction", full_disk))
     patches.enter_context(patch.object(wakefulness.Wakefulness, "_start", start_holder))
     patches.enter_context(patch.object(logs, "FILE_BYTES", LOG_BYTES))
+    patches.enter_context(patch.object(supervisor, "LastingLoop", Loop))
     patches.enter_context(patch.object(sys, "argv", ["stenod"]))
     patches.enter_context(threads_counted())
-    asyncio.set_event_loop_policy(Policy())
     with suppress(asyncio.CancelledError):
         return supervisor.main()
     return -1

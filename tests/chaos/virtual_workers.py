@@ -122,7 +122,7 @@ class VirtualWorker:
         if self.exitcode is None:
             self._end(-signal.SIGKILL)
 
-    def join(self, seconds: float) -> None:
+    def join(self, seconds: float | None = None) -> None:
         """It ends at once."""
 
     def close(self) -> None:
