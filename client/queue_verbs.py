@@ -38,7 +38,7 @@ def backup(
 
 @app.command(
     rich_help_panel=MACHINE,
-    epilog="\nExample:\n  steno service stop && steno restore ~/Backups/steno.sqlite3 && steno service start",
+    epilog="\nExample:\n  steno service uninstall && steno restore ~/Backups/steno.sqlite3 && steno service install",
 )
 def restore(
     file: Annotated[Path, typer.Argument(help="What `steno backup` made, or a copy that stenod kept.")],

@@ -77,7 +77,7 @@ class QueueCheck:
             complaints = await on_disk(partial(_complaints, self._queue.database.file))
         except (sqlite3.Error, OSError) as error:
             complaints = [str(error)]
-        remedy = "`steno service stop`, then `steno restore` a backup"
+        remedy = "`steno service uninstall`, `steno restore` a backup, `steno service install`"
         return [Irregularity(check="pages", state="broken", what=one, remedy=remedy) for one in complaints]
 
     async def _strays(self, repair: bool) -> list[Irregularity]:

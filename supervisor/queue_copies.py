@@ -78,7 +78,7 @@ def restore(database: Path, lock: Path, copy: Path) -> tuple[QueueFile, Path | N
         raise CopyRefused(
             "daemon_runs",
             str(running),
-            "`steno service stop`, or end `steno serve`; then restore, then start it again",
+            "`steno service uninstall`, or end `steno serve`; then restore, then `steno service install`",
         ) from running
     except LockRefused as refused:
         raise CopyRefused("no_lock", refused.message, refused.hint) from refused

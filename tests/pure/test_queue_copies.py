@@ -122,7 +122,7 @@ async def test_no_restore_while_a_daemon_runs_and_none_of_what_is_no_queue(
     before = {file.name: file.read_bytes() for file in database.parent.iterdir() if file.name != lock.name}
     with DaemonLock.acquire(lock), pytest.raises(CopyRefused) as refused:
         restore(database, lock, tmp_path / "b")
-    assert (refused.value.code, "steno service stop" in refused.value.hint) == ("daemon_runs", True)
+    assert (refused.value.code, "steno service uninstall" in refused.value.hint) == ("daemon_runs", True)
     (tmp_path / "text").write_text("no queue")
     (tmp_path / "half").write_bytes((tmp_path / "b").read_bytes()[:20_000])
     damaged = bytearray((tmp_path / "b").read_bytes())
