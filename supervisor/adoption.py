@@ -12,12 +12,14 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from supervisor.arrival import Arrival
-from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS
+from supervisor.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.held_folder import HeldFolder, held, settled
 from supervisor.job import Job
 from supervisor.job_places import results_folder
@@ -44,9 +46,11 @@ class Adoption:
     async def results_of(self, arrival: Arrival) -> Path | None:
         """The transcript.json that is of this very content; None: there is none, or its disk does not answer."""
         wishes = wishes_of(arrival.options, self._settings)
+        folder = wishes.folder or Path(arrival.path).parent
+        finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
         try:
-            return await asyncio.wait_for(on_disk(lambda: find_results(arrival, wishes)), LONGEST_LOOK_SECONDS)
-        except (OSError, TimeoutError):
+            return await asyncio.wait_for(finding, LONGEST_LOOK_SECONDS)
+        except (OSError, TimeoutError, DiskNotAnswering):
             return None
 
 

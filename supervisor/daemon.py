@@ -172,7 +172,7 @@ class Daemon:
             watch_list=WatchList(places.state / "watches.json"),
         )
         search.look = watch_folders.find
-        errands = Errands(queue, board, recordings, settings, watch_folders.entry)
+        errands = Errands(queue, board, recordings, search, settings, watch_folders.entry)
         queue.aftermath = errands
         examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)
         canary = Canary(transcriber, aligner, settings, places.spool)

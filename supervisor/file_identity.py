@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import FileIO
@@ -17,6 +17,7 @@ from supervisor.held_folder import HeldFolder, Place, held, is_shared
 from supervisor.job import FileIdentity, HandedOver
 
 ROOT = Path("/")
+BLOCK_BYTES = 1 << 20
 
 SF_DATALESS = 0x40000000
 """macOS: the content is in the cloud. Reading it blocks uncancellably (https://developer.apple.com/documentation/
@@ -80,15 +81,20 @@ def follow(path: Path) -> HandedOver:
     return HandedOver(str(target), str(home), look_at(target, ROOT))
 
 
-def identity_in(folder: HeldFolder, name: str, *, content: bool = False) -> FileIdentity:
-    """The same of a name in an open folder, with the hash where `content` is wanted. Raises FileRefused."""
+def identity_in(
+    folder: HeldFolder, name: str, *, content: bool = False, on_block: Callable[[], object] = lambda: None
+) -> FileIdentity:
+    """The same of a name in an open folder, with the hash where `content` is wanted. Raises FileRefused.
+
+    `on_block` is called before each block that is read, and may raise what it likes.
+    """
     path = folder.path / name
     with _opened_in(folder, path) as file:
         before = _identity(os.fstat(file.fileno()))
         if not content:
             return before
         try:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = _sha256(file, on_block)
             after = _identity(os.fstat(file.fileno()))
             named = _identity(folder.facts(name))
         except OSError as error:
@@ -98,6 +104,15 @@ def identity_in(folder: HeldFolder, name: str, *, content: bool = False) -> File
             "changed_while_read", f"{path} changed while it was read", "hand it over again once it is complete"
         )
     return replace(before, sha256=sha256)
+
+
+def _sha256(file: FileIO, on_block: Callable[[], object]) -> str:
+    made, room = hashlib.sha256(), memoryview(bytearray(BLOCK_BYTES))
+    on_block()
+    while size := file.readinto(room):
+        made.update(room[:size])
+        on_block()
+    return made.hexdigest()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,9 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from supervisor.disk_thread import on_disk
+from supervisor.disk_touch import Touch, ends
 from supervisor.disk_walk import disks_on_the_way
 from supervisor.mounts import Mount, mounts_now
-from supervisor.patience import OVERSLEPT_SECONDS
 
 log = structlog.get_logger()
 
@@ -57,36 +57,6 @@ class DiskNotAnswering(Exception):
         """Where it is mounted."""
         self.message = str(self)
         self.hint = "bring its disk or server back, or unmount it; what waits for it goes on by itself"
-
-
-class NoLongerWanted(Exception):
-    """Whoever asked for this work has given it up: it must change nothing any more."""
-
-
-class Touch:
-    """One piece of work on a disk, as its thread sees it."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.mount: Mount | None = None
-        """The disk that is touched now; None: none yet."""
-        self.last_sign = time.monotonic()
-        self._is_given_up = threading.Event()
-
-    def sign(self) -> None:
-        """It goes on, and is about to go further. Raises NoLongerWanted."""
-        self.last_sign = time.monotonic()
-        if self._is_given_up.is_set():
-            raise NoLongerWanted(self.path)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return not self._is_given_up.is_set()
-
-    def give_up(self) -> None:
-        """Nobody waits any more."""
-        self._is_given_up.set()
 
 
 Work = Callable[[Touch], Answer]
@@ -147,14 +117,16 @@ class ForeignDisks:
 
     async def look(self, path: Path | str, look: Callable[[], Answer], seconds: float | None = None) -> Answer:
         """What a short look gives, or raises, in a thread. Raises DiskNotAnswering within `look_seconds`."""
-        return await self._touch(str(path), lambda touch: look(), seconds or self._look_seconds)
+        return await self._touch([str(path)], lambda touch: look(), seconds or self._look_seconds)
 
-    async def work(self, path: Path | str, work: "Work[Answer]") -> Answer:
+    async def work(self, path: Path | str, work: "Work[Answer]", *, also: Sequence[Path] = ()) -> Answer:
         """The same for work that takes long: it calls `sign` with every block, and before it makes anything final.
 
-        Raises DiskNotAnswering after `work_seconds` without a sign. Work that is given up may still end, much later.
+        Work at other paths, too, says at each sign which one it is about to touch: that one's disk is to blame if no
+        other sign follows. Raises DiskNotAnswering after `work_seconds` without one. Work that is given up may still
+        end, much later.
         """
-        return await self._touch(str(path), work, self._work_seconds)
+        return await self._touch([str(path), *map(str, also)], work, self._work_seconds)
 
     @property
     def silent(self) -> Sequence[Silence]:
@@ -174,19 +146,19 @@ class ForeignDisks:
 
     # --- one touch -------------------------------------------------------------------------------------------
 
-    async def _touch(self, path: str, work: "Work[Answer]", quiet_seconds: float) -> Answer:
+    async def _touch(self, paths: Sequence[str], work: "Work[Answer]", quiet_seconds: float) -> Answer:
         give_up_at = time.monotonic() + quiet_seconds
         while True:
-            touch = Touch(path)
+            touch = Touch(paths)
             doing = on_disk(partial(self._in_thread, touch, work))
             doing.add_done_callback(self._is_free)
             try:
-                if await _ends(doing, touch, quiet_seconds):
+                if await ends(doing, touch, quiet_seconds):
                     return doing.result()
                 self._fell_silent(touch, doing)
-                raise DiskNotAnswering(path, "/" if touch.mount is None else touch.mount.point)
+                raise DiskNotAnswering(touch.path, "/" if touch.mount is None else touch.mount.point)
             except _Crowded as crowded:
-                await self._until_free(path, crowded.disk, give_up_at)
+                await self._until_free(touch.path, crowded.disk, give_up_at)
             finally:
                 touch.give_up()
 
@@ -204,28 +176,40 @@ class ForeignDisks:
         self._freed = asyncio.Event()
 
     def _in_thread(self, touch: Touch, work: "Work[Answer]") -> Answer:
-        here: str | None = None
         try:
-            for mount in disks_on_the_way(touch.path, self._mounts()):
-                if mount.name != here:
-                    touch.mount = mount
-                    self._enter(touch, mount, here)
-                    here = mount.name
+            for path in touch.paths:
+                self._go_to(touch, path)
+            touch.sign(touch.paths[0])
             return work(touch)
         finally:
-            if here is not None:
-                with self._lock:
-                    self._held[here] -= 1
+            with self._lock:
+                self._leave(touch, touch.holds)
 
-    def _enter(self, touch: Touch, mount: Mount, before: str | None) -> None:
+    def _go_to(self, touch: Touch, path: str) -> None:
+        here: Mount | None = None
+        touch.path = path
+        for mount in disks_on_the_way(path, self._mounts()):
+            if here is None or mount.name != here.name:
+                touch.mount = mount
+                self._enter(touch, mount, here)
+                touch.mounts[path] = here = mount
+
+    def _enter(self, touch: Touch, mount: Mount, before: Mount | None) -> None:
         with self._lock:
             if mount.name in self._silent:
                 raise DiskNotAnswering(touch.path, mount.point)
             if self._held[mount.name] >= TOUCHES_AT_ONCE:
                 raise _Crowded(mount.point)
             self._held[mount.name] += 1
+            touch.holds.append(mount.name)
             if before is not None:
-                self._held[before] -= 1
+                self._leave(touch, [before.name])
+
+    def _leave(self, touch: Touch, disks: Sequence[str]) -> None:
+        """Under the lock."""
+        for disk in [disk for disk in disks if disk in touch.holds]:
+            touch.holds.remove(disk)
+            self._held[disk] -= 1
 
     # --- silence ---------------------------------------------------------------------------------------------
 
@@ -234,6 +218,8 @@ class ForeignDisks:
         if mount is None:
             return
         with self._lock:
+            # It is stuck at this one: another disk that it worked on is not short of a thread by that.
+            self._leave(touch, [disk for disk in touch.holds if disk != mount.name])
             silence = self._silent.get(mount.name)
             is_news = silence is None
             if silence is None:
@@ -271,30 +257,9 @@ class ForeignDisks:
         self.on_answer()
 
 
-def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
-    """The same, with a sign of life at each block and one at the end. Raises NoLongerWanted."""
-    for block in blocks:
-        touch.sign()
-        yield block
-    touch.sign()
-
-
 _OF_LOOP: "WeakKeyDictionary[asyncio.AbstractEventLoop, ForeignDisks]" = WeakKeyDictionary()
 
 
 def disks() -> ForeignDisks:
     """Those of the running loop: what one part finds out about a disk holds for all."""
     return _OF_LOOP.setdefault(asyncio.get_running_loop(), ForeignDisks())
-
-
-async def _ends(doing: "asyncio.Future[Answer]", touch: Touch, quiet_seconds: float) -> bool:
-    """Whether the work ends; False: no sign of life came for so long. A deadline that we overslept is set anew."""
-    while not doing.done():
-        due = touch.last_sign + quiet_seconds
-        if (left := due - time.monotonic()) > 0:
-            await asyncio.wait({doing}, timeout=left)
-        elif -left > OVERSLEPT_SECONDS:
-            touch.last_sign = time.monotonic()
-        else:
-            return False
-    return True

@@ -18,9 +18,11 @@ import structlog
 
 from config.watch_entry import WatchEntry
 from supervisor.arrival import RECORDING_GONE, Arrival
-from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS
 from supervisor.file_identity import FileRefused, look_at, read_identity
 from supervisor.folder_scan import SeenFile
+from supervisor.foreign_disks import LONGEST_READING_SECONDS as LONGEST_SILENT_SECONDS
+from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.held_folder import Place, held
 from supervisor.job import FileIdentity, Job
 from supervisor.job_places import recording_of
@@ -106,11 +108,10 @@ class RecordingSearch:
                 for file, entry in seen[:MOST_READ]:
                     if await self._queue.seen.is_anothers(file.path, job.id):
                         continue
-                    if (
-                        there := await on_disk(partial(_with_content, Place(Path(file.path), entry.path), known))
-                    ) is not None:
+                    reading = partial(_with_content, Place(Path(file.path), entry.path), known)
+                    if (there := await disks().look(file.path, reading, LONGEST_SILENT_SECONDS)) is not None:
                         return _arrival(there, file.path, entry)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, DiskNotAnswering):
             log.warning("recording_search_given_up", job=job.id, after_seconds=LONGEST_READING_SECONDS)
         return None
 
@@ -120,9 +121,10 @@ async def whereabouts(job: Job, hint: Path | None = None) -> Whereabouts:
 
     One that was replaced by a copy of itself is there; one that was handed over is whatever its path holds.
     """
+    looking = disks().look(recording_of(job).path, partial(_whereabouts, job, hint), LONGEST_SILENT_SECONDS)
     try:
-        return await asyncio.wait_for(on_disk(lambda: _whereabouts(job, hint)), LONGEST_READING_SECONDS)
-    except (OSError, TimeoutError):
+        return await asyncio.wait_for(looking, LONGEST_READING_SECONDS)
+    except (OSError, TimeoutError, DiskNotAnswering):
         return "unknown"
 
 
@@ -152,10 +154,10 @@ async def _beside(job: Job) -> Arrival | None:
     """Where it was handed over it is looked for in its own folder, whatever it is called now."""
     recording = recording_of(job)
     try:
-        name = await asyncio.wait_for(
-            on_disk(lambda: _by_inode(recording.folder, job.identity)), LONGEST_LOOK_SECONDS
+        name = await disks().look(
+            recording.path, partial(_by_inode, recording.folder, job.identity), LONGEST_LOOK_SECONDS
         )
-    except (OSError, TimeoutError):
+    except (OSError, DiskNotAnswering):
         return None
     if name is None:
         return None
@@ -188,8 +190,8 @@ async def _looked_at(place: Place, known: FileIdentity) -> FileIdentity | None:
         return replace(found, sha256=known.sha256) if found.looks_like(known) else None
 
     try:
-        return await asyncio.wait_for(on_disk(look), LONGEST_LOOK_SECONDS)
-    except (OSError, TimeoutError):
+        return await disks().look(place.path, look)
+    except (OSError, DiskNotAnswering):
         return None
 
 

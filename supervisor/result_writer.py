@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ipc.api_messages import Format
 from ipc.fault_points import reached
-from supervisor.disk_thread import LONGEST_LOOK_SECONDS, on_disk
-from supervisor.foreign_disks import disks, signed
+from supervisor.disk_thread import LONGEST_LOOK_SECONDS
+from supervisor.disk_touch import signed
+from supervisor.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.job import Job, WrittenFile
 from supervisor.job_places import place_of
 from supervisor.job_queue import JobQueue
@@ -131,8 +132,9 @@ class ResultWriter:
         ours = await self._queue.outputs.ours(job.path)
         names = await self._queue.outputs.unfinished_names(job.id)
         for folder in {Path(written.path).parent for written in job.outputs.values()}:
-            sweeping = on_disk(partial(_sweep, names, job, folder, ours))
-            with contextlib.suppress(TimeoutError):  # a dead disk must not keep the daemon from starting
+            sweeping = disks().look(folder, partial(_sweep, names, job, folder, ours), LONGEST_READING_SECONDS)
+            # A dead disk must not keep the daemon from starting.
+            with contextlib.suppress(TimeoutError, DiskNotAnswering):
                 await asyncio.wait_for(sweeping, LONGEST_LOOK_SECONDS)
 
     async def _plan(self, job: Job, wishes: JobWishes) -> tuple[dict[Format, Path] | None, Ours]:

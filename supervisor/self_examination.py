@@ -21,8 +21,8 @@ import psutil
 from config.places import Places
 from config.settings import Settings
 from ipc.status_views import Finding
-from supervisor.disk_thread import on_disk
 from supervisor.folder_probe import permission_hint
+from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.job_database import JobQueueBroken
 
 ANSWER_SECONDS = 5.0
@@ -75,9 +75,9 @@ class SelfExamination:
         file = self._places.database
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                is_there = await on_disk(partial(_is_there, file))
+                is_there = await disks().look(file, partial(_is_there, file))
                 await self._write_nothing()
-        except TimeoutError:
+        except (TimeoutError, DiskNotAnswering):
             return _broken("queue_file", f"{file} did not answer for {ANSWER_SECONDS:g} s", "`steno service restart`")
         except JobQueueBroken as broken:
             return _broken("queue_file", broken.message, broken.hint)
@@ -93,9 +93,10 @@ class SelfExamination:
         return Finding(check="queue_file", state="ok", what=f"the daemon can write its queue, {file}")
 
     async def _writing(self, check: str, folder: Path, *, is_made_later: bool = False) -> Finding:
+        writing = disks().look(folder, partial(_write_a_little, folder, is_made_later))
         try:
-            await asyncio.wait_for(on_disk(partial(_write_a_little, folder, is_made_later)), ANSWER_SECONDS)
-        except TimeoutError:
+            await asyncio.wait_for(writing, ANSWER_SECONDS)
+        except (TimeoutError, DiskNotAnswering):
             return _broken(check, f"{folder} did not answer for {ANSWER_SECONDS:g} s", "is its disk still there?")
         except FileNotFoundError:
             return _broken(check, f"{folder} is not there", f"mkdir -p {quote(str(folder))}")

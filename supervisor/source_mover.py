@@ -15,7 +15,9 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from supervisor.file_identity import FileRefused, identity_in
 from supervisor.graphemes import cut_to_bytes
@@ -25,9 +27,17 @@ from supervisor.result_files import OutputRefused, made
 from supervisor.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 
 BLOCK_BYTES = 1 << 20
+SYNC_BYTES = 16 << 20
+"""Of a copy are never more than so many left to the end to be brought to the disk: that one call gives no sign."""
 NAMES_TRIED = 10_000
 NOT_THIS_ONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
 """Why a file can be said not to be the recording. Others, `not_readable` say, may be gone with the next try."""
+
+
+Side = Literal["source", "target"]
+Sign = Callable[[Side], object]
+"""Called before a folder is touched, and with each block of a copy. What it raises ends the move, which leaves both
+places as the next try expects them."""
 
 
 class MovePutOff(Exception):
@@ -51,23 +61,25 @@ def move_recording(
     known: FileIdentity,
     folder: Place,
     names: TemporaryNames,
-    is_stopping: Callable[[], bool] = lambda: False,
+    sign: Sign = lambda side: None,
 ) -> Moved | None:
     """Into the folder, under its own name or `name (2)`. None: what is at the path is not the recording any more.
 
-    The folder is made if its parent is there. Blocks, for as long as a copy to another disk takes; `is_stopping` ends
-    that early. Raises MovePutOff.
+    The folder is made if its parent is there. Blocks, for as long as a copy to another disk takes. Once the old name
+    is gone nothing but success is told. Raises MovePutOff, and what `sign` raises.
     """
     try:
         with contextlib.ExitStack() as open_folders:
+            sign("target")
             into = open_folders.enter_context(held(made(folder)))
             out_of: HeldFolder | None = None
             try:
+                sign("source")
                 out_of = open_folders.enter_context(held(source.folder))
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     raise
-            return _moved(out_of, source.path.name, known, into, names, is_stopping)
+            return _moved(out_of, source.path.name, known, into, names, sign)
     except OutputRefused as refused:
         raise MovePutOff(refused.message, refused.hint) from refused
     except FileRefused as refused:
@@ -85,11 +97,16 @@ def _moved(
     known: FileIdentity,
     into: HeldFolder,
     names: TemporaryNames,
-    is_stopping: Callable[[], bool],
+    sign: Sign,
 ) -> Moved | None:
     """`out_of` None: its folder is gone, or is a link by now."""
-    _sweep(out_of, name, into, names)
-    here = None if out_of is None else _same(out_of, name, known)
+    sign("target")
+    _sweep_target(into, names)
+    sign("source")
+    if out_of is not None:
+        _sweep_source(out_of, name, names)
+    here = None if out_of is None else _same(out_of, name, known, partial(sign, "source"))
+    sign("target")
     if out_of is not None and here is not None and _is_one(out_of, into):
         return Moved(into.path / name, here)
     elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
@@ -97,17 +114,20 @@ def _moved(
         if into.facts_if_there(target) is not None:
             # It was moved or copied there before a kill. On one disk only the very same file counts: another of equal
             # content is a second copy that somebody wants to have.
-            there = _same(into, target, known if here is None or elsewhere else replace(here, sha256=None))
+            wanted = known if here is None or elsewhere else replace(here, sha256=None)
+            there = _same(into, target, wanted, partial(sign, "target"))
             if there is None:
                 continue
             into.sync()
             if out_of is not None and here is not None:
+                sign("source")
                 _take_away(out_of, name, here, names)
             return Moved(into.path / target, replace(there, sha256=known.sha256))
         if out_of is None or here is None:
             return None
         try:
             if not elsewhere:
+                sign("source")
                 return _renamed(out_of, name, here, into, target)
         except FileExistsError:
             continue
@@ -115,7 +135,7 @@ def _moved(
             if error.errno != errno.EXDEV:  # two mounts of one disk
                 raise
         with contextlib.suppress(FileExistsError):
-            return _copied(out_of, name, here, into, target, names, is_stopping)
+            return _copied(out_of, name, here, into, target, names, sign)
     raise MovePutOff(f"{into.path} holds {NAMES_TRIED} recordings named like {name}", "clear the folder up")
 
 
@@ -144,7 +164,7 @@ def _copied(
     into: HeldFolder,
     target: str,
     names: TemporaryNames,
-    is_stopping: Callable[[], bool],
+    sign: Sign,
 ) -> Moved | None:
     """To another disk, whole and proven before it has a name that anybody reads."""
     unfinished = names.fresh(UNFINISHED)
@@ -153,26 +173,35 @@ def _copied(
             if not _is_still(original.fileno(), here):
                 return None
             sha256 = hashlib.sha256()
+            unsynced = 0
             while block := original.read(BLOCK_BYTES):
-                if is_stopping():
-                    raise MovePutOff("the daemon stops", "it is moved after the next start")
+                sign("target")
                 sha256.update(block)
                 copy.write(block)
+                if (unsynced := unsynced + len(block)) >= SYNC_BYTES:
+                    unsynced = 0
+                    copy.flush()
+                    sync(copy.fileno())
+                sign("source")
+            sign("target")
             copy.flush()
             _copy_facts(original.fileno(), copy.fileno())
             sync(copy.fileno())
             if not _is_still(original.fileno(), here) or (here.sha256 or sha256.hexdigest()) != sha256.hexdigest():
                 return None
+        sign("source")
         if _same(out_of, name, replace(here, sha256=None)) is None:
             return None
-        if identity_in(into, unfinished, content=True).sha256 != sha256.hexdigest():
+        if identity_in(into, unfinished, content=True, on_block=partial(sign, "target")).sha256 != sha256.hexdigest():
             raise MovePutOff(f"the copy of {name} in {into.path} is not its equal", "check that disk")
         into.give_name(unfinished, target)
     finally:
         into.unlink(unfinished)
     into.sync()
+    there = replace(identity_in(into, target), sha256=here.sha256)
+    sign("source")
     _take_away(out_of, name, here, names)
-    return Moved(into.path / target, replace(identity_in(into, target), sha256=here.sha256))
+    return Moved(into.path / target, there)
 
 
 def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: TemporaryNames) -> None:
@@ -190,13 +219,17 @@ def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: Tempora
         folder.sync()
 
 
-def _sweep(out_of: HeldFolder | None, name: str, into: HeldFolder, names: TemporaryNames) -> None:
-    """What a try before this one left, when it was killed: half a copy, and a recording that had lost its name."""
+def _sweep_target(into: HeldFolder, names: TemporaryNames) -> None:
+    """The half copy of a try before this one that was killed."""
     for left in into.names():
         if names.is_ours(left, UNFINISHED):
             into.unlink(left)
-    for left in [] if out_of is None else out_of.names():
-        if out_of is not None and names.is_ours(left, LEAVING):
+
+
+def _sweep_source(out_of: HeldFolder, name: str, names: TemporaryNames) -> None:
+    """A recording that had lost its name when the try before was killed gets it back."""
+    for left in out_of.names():
+        if names.is_ours(left, LEAVING):
             _give_back(out_of, left, name)
 
 
@@ -207,7 +240,9 @@ def _give_back(folder: HeldFolder, hidden: str, name: str) -> None:
             return
 
 
-def _same(folder: HeldFolder, name: str, known: FileIdentity) -> FileIdentity | None:
+def _same(
+    folder: HeldFolder, name: str, known: FileIdentity, on_block: Callable[[], object] = lambda: None
+) -> FileIdentity | None:
     """What the file is, if it is the recording: by its looks, or by its content where that is known."""
     try:
         found = identity_in(folder, name)
@@ -215,7 +250,7 @@ def _same(folder: HeldFolder, name: str, known: FileIdentity) -> FileIdentity | 
             return replace(found, sha256=known.sha256)
         if known.sha256 is None or found.size != known.size:
             return None
-        found = identity_in(folder, name, content=True)
+        found = identity_in(folder, name, content=True, on_block=on_block)
     except FileRefused as refused:
         if refused.code in NOT_THIS_ONE:
             return None

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventually import eventually_async
@@ -25,8 +26,8 @@ from supervisor.job import FileIdentity, Job
 from supervisor.job_board import JobBoard
 from supervisor.job_database import JobQueueBroken
 from supervisor.job_queue import JobQueue
+from supervisor.recording_search import RecordingSearch
 from supervisor.recordings_in_hand import RecordingsInHand
-from supervisor.source_mover import MovePutOff
 
 
 class OneHook:
@@ -168,7 +169,8 @@ async def test_a_stop_leaves_an_errand_in_hand_for_the_next_start(queue: JobQueu
 
 def errands_for(queue: JobQueue, recordings: RecordingsInHand, entry: WatchEntry | None) -> Errands:
     board = JobBoard(EventBus())
-    errands = Errands(queue, board, recordings, Settings(), lambda path: entry if path == "/w" else None)
+    search = RecordingSearch(queue)
+    errands = Errands(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
     queue.aftermath = errands
     return errands
 
@@ -225,17 +227,18 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
     source.write_bytes(b"sound")
     began = threading.Event()
 
-    def endless(*_: object, **__: object) -> None:
-        is_stopping = _[-1]
-        assert callable(is_stopping)
+    def endless(*arguments: Any) -> None:
+        sign = arguments[-1]
         half.write_text("")
         began.set()
-        while not is_stopping():
-            time.sleep(0.01)
-        half.unlink()
-        raise MovePutOff("the daemon stops", "later")
+        try:
+            while True:
+                time.sleep(0.01)
+                sign("source")
+        finally:
+            half.unlink()
 
-    monkeypatch.setattr("supervisor.errands.move_recording", endless)
+    monkeypatch.setattr("supervisor.recording_moves.move_recording", endless)
     errands = errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     async with running(errands):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from supervisor import held_folder
+from supervisor import file_identity, held_folder
 from supervisor.file_identity import FileRefused, follow, look_at, read_identity
 
 
@@ -121,14 +121,14 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"x" * 1000)
-    real = hashlib.file_digest
+    real = file_identity._sha256
 
-    def digest_slowly(*arguments: Any) -> Any:
+    def read_slowly(*arguments: Any) -> str:
         answer = real(*arguments)
         meanwhile(path)
         return answer
 
-    monkeypatch.setattr(hashlib, "file_digest", digest_slowly)
+    monkeypatch.setattr(file_identity, "_sha256", read_slowly)
     with pytest.raises(FileRefused) as refused:
         read_identity(path)
     assert refused.value.code == "changed_while_read"

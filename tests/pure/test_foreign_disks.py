@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 from eventually import eventually_async
 
+from supervisor.disk_touch import NoLongerWanted, Touch, signed
 from supervisor.disk_walk import disks_on_the_way
-from supervisor.foreign_disks import (
-    TOUCHES_AT_ONCE,
-    DiskNotAnswering,
-    ForeignDisks,
-    NoLongerWanted,
-    Touch,
-    signed,
-)
+from supervisor.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks
 from supervisor.mounts import Mount, mounts_of
 
 ROOT = Mount("/", "ext4", "1")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import held_folder, source_mover
+from supervisor.disk_touch import NoLongerWanted
 from supervisor.file_identity import look_at, read_identity
 from supervisor.held_folder import NO_LINKS, HeldFolder, Place
 from supervisor.source_mover import Moved, MovePutOff, move_recording
@@ -340,10 +341,17 @@ def test_a_recording_whose_old_name_was_taken_away_when_the_power_went_gets_it_b
 
 
 def test_a_stop_ends_a_copy_and_leaves_no_half_of_it(inbox: Path, other_disk: Path) -> None:
-    source = recording(inbox)
-    with pytest.raises(MovePutOff):
-        move_recording(Place(source), read_identity(source), Place(other_disk), NAMES, is_stopping=lambda: True)
-    assert source.exists() and not list(other_disk.iterdir())
+    source, signs = recording(inbox), 0
+
+    def stop(side: str) -> None:
+        nonlocal signs
+        signs += 1
+        if list(other_disk.iterdir()):
+            raise NoLongerWanted(side)
+
+    with pytest.raises(NoLongerWanted):
+        move_recording(Place(source), read_identity(source), Place(other_disk), NAMES, stop)
+    assert signs > 1 and source.exists() and not list(other_disk.iterdir())
 
 
 def test_a_full_disk_leaves_the_recording_where_it_is(
