@@ -43,7 +43,10 @@ class FolderMemory:
         self, files: Sequence[SeenFile], began: float, ended: float, settle_seconds: float
     ) -> list[SeenFile]:
         """Takes in a look from `began` to `ended`, in monotonic seconds; the files that may be taken, in order."""
-        here = {seen.path for seen in files}
+        here: set[str] = set()
+        for first in range(0, len(files), FILES_AT_ONCE):
+            here.update(seen.path for seen in files[first : first + FILES_AT_ONCE])
+            await asyncio.sleep(0)
         for remembered in (self._growing, self._dealt_with):
             await asyncio.sleep(0)
             for gone in remembered.keys() - here:

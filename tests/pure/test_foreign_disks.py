@@ -64,11 +64,10 @@ async def test_a_look_that_gets_no_answer_ends_at_its_deadline_and_names_the_dis
     disks: ForeignDisks, dying: DyingDisk
 ) -> None:
     assert await disks.look(dying.folder / "a.wav", dying.look) == "seen"
-    began = time.monotonic()
     dying.answers.clear()
     with pytest.raises(DiskNotAnswering, match="does not answer") as refused:
         await disks.look(dying.folder / "a.wav", dying.look)
-    assert time.monotonic() - began < 5
+    assert not dying.answers.is_set(), "it ended although the disk never answered"
     assert refused.value.disk == str(dying.folder)
     assert [silence.disk for silence in disks.silent] == [str(dying.folder)]
 

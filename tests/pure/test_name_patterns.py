@@ -125,7 +125,8 @@ def test_no_pattern_takes_long_for_any_file(pattern: str, path: str) -> None:
     matches(pattern, path)  # what is compiled is kept
     began = time.thread_time()
     assert not matches(pattern, path)
-    assert time.thread_time() - began < 0.1
+    # Milliseconds on any machine; a pattern that is tried in all ways would take years.
+    assert time.thread_time() - began < 10
 
 
 def test_a_request_brings_no_more_patterns_than_a_person_would_write() -> None:
