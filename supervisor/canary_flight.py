@@ -116,7 +116,8 @@ class CanaryFlight:
                 async with asyncio.timeout_at(due):
                     borrowed = keeper.request(
                         request,
-                        deadline_seconds=max(0.1, due - loop.time()),
+                        # Of what others left us a worker must not be killed: it may be had a second before the end.
+                        deadline_seconds=max(self.deadline_seconds / 2, due - loop.time()),
                         # The one that is in there: nobody's model is exchanged for the sake of a question.
                         engine=keeper.view.engine,
                     )
