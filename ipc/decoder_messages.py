@@ -7,6 +7,7 @@ The worker sends one `DecodeThis` and the open PCM file with it. The decoder ans
 is not trusted either: what it says is checked like what comes from outside, and no line may be longer than allowed.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -111,17 +112,27 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, piece: bytes) -> list[FromDecoder]:
-        """The messages that this piece completes. Raises BadLine."""
+    def feed(self, piece: bytes) -> Iterator[FromDecoder]:
+        """The messages that this piece completes. Raises BadLine, after those that came before the bad line."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > LINE_LIMIT_BYTES or any(len(line) > LINE_LIMIT_BYTES for line in whole):
-            raise BadLine(f"a line of more than {LINE_LIMIT_BYTES} bytes")
-        try:
-            return [FROM_DECODER.validate_json(line) for line in whole]
-        except ValidationError as error:
-            # Without the input, which may be anything.
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise BadLine(f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['type']}") from None
+        for line in whole:
+            yield _message(line)
+        _refuse_long(self._rest)
+
+
+def _message(line: bytes) -> FromDecoder:
+    _refuse_long(line)
+    try:
+        return FROM_DECODER.validate_json(line)
+    except ValidationError as error:
+        # Without the input, which may be anything.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise BadLine(f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['type']}") from None
+
+
+def _refuse_long(line: bytes) -> None:
+    if len(line) > LINE_LIMIT_BYTES:
+        raise BadLine(f"a line of more than {LINE_LIMIT_BYTES} bytes")
 
 
 def as_line(message: Value) -> bytes:

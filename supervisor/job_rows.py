@@ -144,7 +144,14 @@ def insert_job(
 def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
     """Failed or cancelled → waiting. Raises NoSuchJob, MoveNotAllowed."""
     check_retry(fetch_job(connection, job_id))
+    # With the reason goes what it left: or the job would be done without words, and nothing say why.
+    reopen_segments(connection, job_id)
     return update_job(connection, job_id, FORGIVEN)
+
+
+def reopen_segments(connection: sqlite3.Connection, job_id: int) -> None:
+    """Segments that have no words may be aligned again."""
+    connection.execute("UPDATE segments SET aligned = 0 WHERE job_id = ? AND timing = 'segment'", (job_id,))
 
 
 def stand_in_line_again(connection: sqlite3.Connection, job_id: int, changes: Mapping[str, object]) -> Job:

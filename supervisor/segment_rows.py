@@ -61,11 +61,6 @@ def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> 
     file.writelines(content.encode() + b"\n" for (content,) in connection.execute(question, (job_id,)))
 
 
-def reopen(connection: sqlite3.Connection, job_id: int) -> None:
-    """Segments that have no words may be aligned again."""
-    connection.execute("UPDATE segments SET aligned = 0 WHERE job_id = ? AND timing = 'segment'", (job_id,))
-
-
 def forget(connection: sqlite3.Connection, job_id: int) -> None:
     """As if nobody had listened yet."""
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))

@@ -87,6 +87,7 @@ class QueueStory(RuleBasedStateMachine):
         heard = [Segment(id=n, start=n, end=n + 1, text="so" if n >= job.heard else "changed") for n in ids]
         self._do(self.daemon.queue.store_segments(job_id, heard, float(job.heard + count)))
         job.heard += count
+        job.crashes = 0  # it got further
 
     @precondition(lambda self: any(job.heard > job.timed for job in self.model.values() if job.status in RUNNING))
     @rule(data=st.data())
@@ -193,6 +194,7 @@ class QueueStory(RuleBasedStateMachine):
         job = self.model[job_id]
         assert before in ("failed", "cancelled"), f"a {before} job cannot be tried again"
         job.status, job.crashes, job.errands, job.degraded = "waiting", 0, 0, False
+        job.timed = 0  # no story gives words: all is opened again
 
     @rule()
     def pause_or_resume(self) -> None:

@@ -30,10 +30,11 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from supervisor.canary_flight import CLIP, CLIP_SECONDS
+from supervisor.canary_flight import CLIP_SECONDS
 
 DECODE_SECONDS, CHUNK_WORK_SECONDS, SEGMENT_WORK_SECONDS = (1, 8), (5, 60), (1, 4)
 CANARY_WORK_SECONDS = (0, 1)
+CANARY_SAMPLES = round(CLIP_SECONDS * RATE)
 
 Work = Callable[[Request, Phase, tuple[int, int]], Awaitable[None]]
 """Takes the time of one piece of work: if all goes well, between these two numbers of seconds. Raises Told."""
@@ -49,7 +50,6 @@ class VirtualEngine:
     def __init__(self, work: Work, say: Callable[[FromWorker], None]) -> None:
         self._work = work
         self._say = say
-        self._is_canary = False
 
     async def serve(self, request: Request) -> FromWorker:
         """The last word on it. Raises Told."""
@@ -66,7 +66,6 @@ class VirtualEngine:
     async def _decode(self, request: Decode) -> FromWorker:
         await self._work(request, "decoding", DECODE_SECONDS)
         try:
-            self._is_canary = Path(request.path) == CLIP
             return AudioDecoded(request_id=request.request_id, seconds=_decoded(request.path, Path(request.pcm_path)))
         except OSError as error:
             return RequestFailed(request_id=request.request_id, code="not_media", message=str(error), hint="none")
@@ -75,8 +74,10 @@ class VirtualEngine:
         sound = np.fromfile(request.pcm_path, dtype="<i2")
         length = round(CHUNK_SECONDS * RATE)
         number = request.first_segment_id
+        # By its length, which no recording of the day has: another may have been decoded between its two requests.
+        is_canary = len(sound) == CANARY_SAMPLES
         for first in range(round(request.start_at_seconds * RATE), len(sound), length):
-            await self._work(request, "transcribing", CANARY_WORK_SECONDS if self._is_canary else CHUNK_WORK_SECONDS)
+            await self._work(request, "transcribing", CANARY_WORK_SECONDS if is_canary else CHUNK_WORK_SECONDS)
             part = sound[first : first + length]
             start, end = first / RATE, (first + len(part)) / RATE
             heard = Segment(
@@ -103,7 +104,7 @@ def _decoded(recording: str, pcm: Path) -> float:
             samples = sound.readframes(sound.getnframes())
     except wave.Error:
         # The canary is no WAV file; it gets the length that it promises.
-        samples = bytes(2 * round(CLIP_SECONDS * RATE))
+        samples = bytes(2 * CANARY_SAMPLES)
     half = Path(f"{pcm}.part")
     half.write_bytes(samples)
     half.rename(pcm)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, Lines, Moved, as_line
+from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, Lines, Moved, Opening, as_line
 from ipc.transcript import RecordingFacts
 from workers.decoder_verdict import Waiting, death_of
 
@@ -93,4 +93,12 @@ def test_lines_are_put_together_from_whatever_pieces_arrive() -> None:
 )
 def test_what_is_no_message_is_refused(nonsense: bytes) -> None:
     with pytest.raises(BadLine):
-        Lines().feed(nonsense)
+        list(Lines().feed(nonsense))
+
+
+def test_what_was_said_before_a_line_of_nonsense_is_heard() -> None:
+    """Or the recording would not count as begun, and a decoder that it took over as one that never started."""
+    coming = Lines().feed(as_line(Opening()) + b"nonsense\n")
+    assert next(coming) == Opening()
+    with pytest.raises(BadLine):
+        next(coming)

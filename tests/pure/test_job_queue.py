@@ -172,6 +172,17 @@ async def test_finishing_sets_the_time_and_retry_forgives_but_keeps_what_was_hea
         await queue.retry(job.id)
 
 
+async def test_a_retry_asks_again_for_the_words_that_a_cancelled_job_was_to_do_without(queue: JobQueue) -> None:
+    job = await queue.add("/x/a.mp3", OPTIONS, identity())
+    await queue.claim_next()
+    await queue.store_segments(job.id, [segment(0), segment(1)], 2.0)
+    await queue.store_aligned(job.id, [with_one_word(segment(0)), segment(1)])
+    await queue.change(job.id, degraded_reason="aligner_unavailable")
+    await queue.move(job.id, "cancelled")
+    assert (await queue.retry(job.id)).degraded_reason is None
+    assert await queue.segments(job.id, unaligned_only=True) == [segment(1)]
+
+
 @pytest.mark.parametrize("status", ["transcribing", "aligning", "writing"])
 async def test_a_running_job_is_not_tried_again_so_it_never_has_a_twin(queue: JobQueue, status: JobStatus) -> None:
     job = await queue.add("/x/a.mp3", OPTIONS, identity())
