@@ -27,16 +27,7 @@ from supervisor.job import FINISHED, FileIdentity, HandedOver, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
 from supervisor.job_history import JobHistory
 from supervisor.job_line import Turn
-from supervisor.job_rows import (
-    JobChanges,
-    NoSuchJob,
-    fetch_job,
-    forgive_job,
-    insert_job,
-    job_from,
-    reopen_segments,
-    update_job,
-)
+from supervisor.job_rows import JobChanges, NoSuchJob, fetch_job, forgive_job, insert_job, job_from, update_job
 from supervisor.line_rows import QueueFull, QueueState
 from supervisor.output_ledger import OutputLedger
 from supervisor.queue_age import steady_clock
@@ -212,7 +203,7 @@ class JobQueue:
 
     async def reset_alignment(self, job_id: int) -> None:
         """Segments without words are open again: their job is to be upgraded."""
-        await self._database.write(lambda db: reopen_segments(db, job_id))
+        await self._database.write(lambda db: job_rows.reopen_untimed(db, job_id))
 
     async def forget_segments(self, job_id: int) -> None:
         """The recording is another one now: everything heard in it is forgotten."""

@@ -145,11 +145,11 @@ def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
     """Failed or cancelled → waiting. Raises NoSuchJob, MoveNotAllowed."""
     check_retry(fetch_job(connection, job_id))
     # With the reason goes what it left: or the job would be done without words, and nothing say why.
-    reopen_segments(connection, job_id)
+    reopen_untimed(connection, job_id)
     return update_job(connection, job_id, FORGIVEN)
 
 
-def reopen_segments(connection: sqlite3.Connection, job_id: int) -> None:
+def reopen_untimed(connection: sqlite3.Connection, job_id: int) -> None:
     """Segments that have no words may be aligned again."""
     connection.execute("UPDATE segments SET aligned = 0 WHERE job_id = ? AND timing = 'segment'", (job_id,))
 

@@ -25,6 +25,8 @@ DEMAND = (
 )
 DEATHS, ON_THE_DISK, GOOD, GOOD_SECONDS, ANSWER_SECONDS = 20, 5, 3, 40.0, 10.0
 BACK_SECONDS = 120.0
+PATIENT = {"STENO_DEADLINES_PROGRESS_SECONDS": "10", "STENO_WATCHING_UNREACHABLE_SECONDS": "2"}
+"""A worker has to see that its decoder hangs, end it and say so, before it is taken for hung itself."""
 
 
 def run(trial: Trial) -> Tally:
@@ -40,7 +42,7 @@ def run(trial: Trial) -> Tally:
         (folder / "results").mkdir()
         on_it = [make(folder / "share" / f"{n}.wav", luck.randrange(1 << 30), 4) for n in range(ON_THE_DISK)]
         good = [make(folder / f"good{n}.wav", luck.randrange(1 << 30), 2) for n in range(GOOD)]
-        daemon = BrokenDaemon(folder / "home", {"STUB_PACE": "0.1", **UNARMED})
+        daemon = BrokenDaemon(folder / "home", {"STUB_PACE": "0.1", **UNARMED, **PATIENT})
         with _disk(folder) as (disk, point):
             try:
                 daemon.start()

@@ -42,6 +42,8 @@ LEAST_PLACES = 25
 STRICT = {
     "STENO_DEADLINES_BOOT_SECONDS": "12",
     "STENO_DEADLINES_PROGRESS_SECONDS": "4",
+    # A worker has to end its decoder that stands still, and say so, before it is taken for hung itself.
+    "STENO_WATCHING_UNREACHABLE_SECONDS": "2",
     "STENO_RESTARTS_PROBE_SECONDS": "0.5",
 }
 SIDE_BY_SIDE = 4
