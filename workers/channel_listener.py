@@ -28,6 +28,11 @@ GATHERED_SAMPLES = 65_536
 IS_THERE, IS_NOT_BURIED, IS_CLEAR = 1, 2, 4
 """Flags of a channel's fate in a mix: not cancelled, not under other channels' sound, most of what is heard."""
 EASY_FORMATS = frozenset({"s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
+PLANAR: dict[str, "np.dtype[Any]"] = {
+    "fltp": np.dtype(np.float32),
+    "s16p": np.dtype(np.int16),
+    "s32p": np.dtype(np.int32),
+}
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 SILENCE_DB = -120
 AUDIBLE_DB = -75.0
@@ -104,15 +109,21 @@ class _Looks:
         while looks:
             length = len(looks[0])
             alike = next((at for at, look in enumerate(looks) if len(look) != length), len(looks))
-            self._judge(np.nan_to_num(np.stack(looks[:alike]), posinf=0.0, neginf=0.0))
+            samples = np.stack([look.T for look in looks[:alike]])
+            if not np.isfinite(samples).all():
+                samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+            self._judge(samples)
             looks = looks[alike:]
 
     def _judge(self, samples: NDArray[np.float32]) -> None:
-        # No matrix products: for so little work the library's threads cost more than they do.
-        mixed = np.einsum("lsc,c->ls", samples, self.weights)
-        own = np.einsum("lsc,lsc->lc", samples, samples) / samples.shape[1]
-        with_mix = np.einsum("ls,lsc->lc", mixed, samples) / samples.shape[1]
-        mix = np.einsum("ls,ls->l", mixed, mixed)[:, None] / samples.shape[1]
+        """Samples by look and channel."""
+        # No matrix products: for so little work the library's threads cost more than they do. The samples of a
+        # channel lie side by side: otherwise this takes 20 times as long.
+        length = samples.shape[2]
+        mixed = np.einsum("lcs,c->ls", samples, self.weights)
+        own = np.einsum("lcs,lcs->lc", samples, samples) / length
+        with_mix = np.einsum("ls,lcs->lc", mixed, samples) / length
+        mix = np.einsum("ls,ls->l", mixed, mixed)[:, None] / length
         apart = np.einsum("lc,c->l", own, self.weights**2)[:, None]
         safe = np.maximum(own, 1e-20)
         gain = with_mix / safe
@@ -151,7 +162,9 @@ class ChannelListener:
         if looks is None:
             weights = np.full(shape.channels, 1 / shape.channels) if shape.is_nameless else _weights_of(shape)
             looks = self._looks[shape] = _Looks(shape, weights.astype(np.float32))
-        samples = samples_of(frame, shape.channels)
+        samples = _planes_of(frame)
+        if samples is None:
+            samples = samples_of(frame, shape.channels)
         # A frame may last a second, a look may not.
         count = max(round(frame.samples / frame.sample_rate / LOOK_SECONDS), 1)
         size = max(len(samples) // count, 1)
@@ -192,6 +205,14 @@ def samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
         frame = packed[0]
     raw = frame.to_ndarray()
     return raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+
+
+def _planes_of(frame: "AudioFrame") -> NDArray[Any] | None:
+    """What `samples_of` gives, for stereo in planes: most recordings come so. A quarter of its time."""
+    dtype = PLANAR.get(frame.format.name)
+    if dtype is None or frame.layout.nb_channels != 2:
+        return None
+    return np.stack([np.frombuffer(memoryview(plane), dtype, frame.samples) for plane in frame.planes]).T
 
 
 def _some_of(samples: NDArray[Any]) -> NDArray[np.float32]:

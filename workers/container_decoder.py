@@ -13,6 +13,7 @@ from ipc.transcript import Track
 from workers.box_extents import is_encrypted_mp4
 from workers.cut_ends import ends_in_the_middle
 from workers.engine import EngineRefusal
+from workers.lost_stretches import Clocked, Unclocked
 from workers.media_container import (
     WITHOUT_TIMES,
     choose_stream,
@@ -24,7 +25,7 @@ from workers.media_container import (
 )
 from workers.pcm_writer import PcmWriter, can_be_resampled
 from workers.recording_account import Account, Container
-from workers.recording_extents import next_header, next_start, parts_of
+from workers.recording_extents import WAVPACK_SYNC, next_block, next_header, next_start, parts_of
 from workers.recording_file import Recording, refuse_unreadable
 from workers.recording_view import RecordingView
 from workers.size_fields import Extent
@@ -48,8 +49,10 @@ ENCODER_SAMPLES = 4096
 """By how many samples an encoder's length may differ from a decoder's: its delay and its last frame."""
 XING_BYTES = 4096
 """In so many bytes an MP3 has its count of frames, if at all."""
+MOST_SCRATCHES = 1000
+"""In one container. Each costs an opening."""
 GIVEN_UP_BYTES = 64 << 10
-WITHOUT_HOLES = WITHOUT_TIMES | {"flac", "ogg", "wav", "w64", "aiff", "caf", "au"}
+WITHOUT_HOLES = WITHOUT_TIMES | {"wv", "flac", "ogg", "wav", "w64", "aiff", "caf", "au"}
 """Containers whose timestamps leave no room for a pause: where frames are missing, they were lost."""
 STEP_PACKETS = 256
 STEP_SECONDS = 10.0
@@ -100,16 +103,21 @@ class ContainerDecoder:
             self._refuse_too_long(base + extent.sound_seconds)
         result = Container(missing_bytes=max((extent.claimed_end or 0) - self.file.size, 0), read_on=extent.read_on)
         behind = extent.end
-        for part in parts_of(extent):
+        parts = list(parts_of(extent))
+        for part in parts:
             view = self._view(part)
+            # Blocks of WavPack count from the recording's beginning, samples in parts from their own.
+            part_base = base if part.kind == "other" else self.writer.seconds
             try:
-                self._read_part(part, view, result)
+                self._read_part(part, view, result, part_base)
             except EngineRefusal as refusal:
                 if refusal.code == "not_media" and extent.kind == "mp4":
                     raise _no_index(self.name) from refusal
                 raise
             behind = self._behind(part, view, result)
             self.account.zero_bytes += view.zeros_passed
+            if (again := self._behind_a_scratch(part, result)) is not None and len(parts) < MOST_SCRATCHES:
+                parts.append(replace(part, start=again))
         result.read_seconds = self.writer.seconds - base
         if result.read_seconds:
             result.is_cut = behind >= extent.sound_end and ends_in_the_middle(self.file, extent, extent.sound_end)
@@ -118,6 +126,12 @@ class ContainerDecoder:
         else:
             self.account.bytes_unread += behind - extent.start
         return behind
+
+    def _behind_a_scratch(self, extent: Extent, result: Container) -> int | None:
+        """Where WavPack goes on in which FFmpeg did not find its way; None: nowhere."""
+        if self.file.read_at(extent.start, 4) != WAVPACK_SYNC:
+            return None
+        return next_block(self.file, extent.start + (result.last_byte or 1), extent.sound_end, self.alive)
 
     def _view(self, extent: Extent) -> RecordingView:
         return RecordingView(
@@ -131,8 +145,8 @@ class ContainerDecoder:
             scan_from=extent.scan_from,
         )
 
-    def _read_part(self, extent: Extent, view: RecordingView, result: Container) -> None:
-        base = self.writer.seconds
+    def _read_part(self, extent: Extent, view: RecordingView, result: Container, base: float) -> None:
+        """Decode what begins `base` seconds behind the PCM's start, by the container's own clock."""
         with open_container(self.name, view) as container:
             track = self._track(container)
             stream = choose_stream(container, track.number)
@@ -145,7 +159,7 @@ class ContainerDecoder:
                     size = extent.sound_end - extent.start
                     if reaches(self.name, whole, size, track.number, self.wish.longest_seconds - base, claimed):
                         self._refuse_too_long(base + claimed)
-            result.claimed_seconds = claimed
+            result.claimed_seconds = result.claimed_seconds if claimed is None else claimed
             result.tolerance_seconds = CLAIM_TOLERANCE_SECONDS + (
                 0.0 if extent.sound_seconds is not None else ENCODER_SAMPLES / max(stream.rate or 0, 8000)
             )
@@ -158,12 +172,16 @@ class ContainerDecoder:
             )
             self.writer.begin(timeline)
             silence = self.writer.silence_seconds
-            result.last_byte = self._write_all(
-                container, stream, has_times=container.format.name not in WITHOUT_TIMES
-            )
+            if container.format.name in WITHOUT_TIMES:
+                place: Unclocked | Clocked = Unclocked(self.file, view, extent)
+            else:
+                place = Clocked(self.file, view, has_one_stream=len(container.streams) == 1)
+            result.last_byte = self._write_all(container, stream, place)
             self.writer.flush()
             if container.format.name in WITHOUT_HOLES:
                 self.account.seconds_lost += self.writer.silence_seconds - silence
+            else:
+                self.account.seconds_lost += place.seconds_lost
             self.account.seconds_repaired += timeline.repaired_seconds
 
     def _track(self, container: "InputContainer") -> Track:
@@ -190,7 +208,7 @@ class ContainerDecoder:
             return min(next_header(self.file, extent.start + result.last_byte, self.alive), extent.end)
         return extent.end
 
-    def _write_all(self, container: "InputContainer", stream: "AudioStream", *, has_times: bool) -> int:
+    def _write_all(self, container: "InputContainer", stream: "AudioStream", place: Unclocked | Clocked) -> int:
         """Decode every packet of the stream into the writer, and count those that could not be used.
 
         Returns the byte behind the last packet; 0: the container does not tell.
@@ -205,7 +223,7 @@ class ContainerDecoder:
                 packets_since_step, seconds_at_step = 0, self.writer.seconds
                 self.alive()
             if packet is not None and packet.size > LONGEST_PACKET_BYTES:
-                self._lost(packet)
+                self._lost(packet, place)
                 continue
             try:
                 frames = stream.codec_context.decode(packet)
@@ -214,24 +232,27 @@ class ContainerDecoder:
             except av.error.FFmpegError as error:
                 if is_want_of_memory(error):
                     raise  # what it holds could be heard in another process
-                self._lost(packet)
-                if not has_times:
-                    self.writer.append_silence(self.writer.frame_seconds)
+                self._lost(packet, place)
                 continue
             if packet is not None and packet.pos is not None:
                 last_byte = max(last_byte, packet.pos + packet.size)
             for frame in frames:
                 if not can_be_resampled(frame):
-                    self._lost(packet)
+                    self._lost(packet, place)
                     continue
-                self.writer.append(frame, has_times=has_times)
+                if silence := place.silence_before(packet):
+                    self.writer.append_silence(silence)
+                silence_before = self.writer.silence_seconds
+                self.writer.append(frame, has_times=place.has_time(packet, frame))
+                place.taken(packet, self.writer.frame_seconds, self.writer.silence_seconds - silence_before)
                 self._refuse_too_long(self.writer.seconds)
 
         return last_byte
 
-    def _lost(self, packet: "Packet[AudioStream] | None") -> None:
+    def _lost(self, packet: "Packet[AudioStream] | None", place: Unclocked | Clocked) -> None:
         self.account.packets_lost += 1
-        if packet is not None and packet.duration and packet.time_base:
+        place.lost(packet)
+        if isinstance(place, Clocked) and packet is not None and packet.duration and packet.time_base:
             self.account.seconds_lost += float(packet.duration * packet.time_base)
 
     def _refuse_too_long(self, seconds: float) -> None:

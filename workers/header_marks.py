@@ -58,8 +58,8 @@ _TABLES = tuple(
     for letter in range(3)
 )
 """For each of the first three bytes: which of the beginnings it fits, as bits. Two beginnings share a bit."""
-_AT_ONCE = 32 << 10
-"""Bytes that stay in the processor's cache while they are looked at."""
+_AT_ONCE = 36 << 10
+"""Bytes that stay in the processor's cache: a block as FFmpeg reads it, with the end of the one before."""
 _KINDS: dict[str, Kind] = {
     "asf": "other",
     "flv": "other",
@@ -74,6 +74,8 @@ FIRST_PAGE = 2
 TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 """Bytes in a packet, and where in it the first sync byte stands."""
 TS_SYNC, AC3_SYNC = 0x47, b"\x0b\x77"
+PROGRAM_STREAM = b"\0\0\x01\xba"
+"""What a pack of an MPEG program stream begins with."""
 FRAMES_IN_A_ROW = 3
 FRAMES_HEAD: Final = 16 << 10
 """Bytes that hold so many frames of any kind."""
@@ -109,12 +111,14 @@ def frames_at(head: bytes) -> Kind | None:
     for size, first in TS_PACKETS:
         if len(head) > 3 * size + first and all(head[first + at * size] == TS_SYNC for at in range(4)):
             return "mpegts"
-    if _adts_frames(head) >= FRAMES_IN_A_ROW:
+    if head.startswith(PROGRAM_STREAM) and head[4:5] and (head[4] >> 6 == 1 or head[4] >> 4 == 2):
+        return "other"
+    if adts_frames(head) >= FRAMES_IN_A_ROW:
         return "adts"
     return "raw" if _mp3_frames(head) >= FRAMES_IN_A_ROW or head.startswith(AC3_SYNC) else None
 
 
-def _adts_frames(head: bytes) -> int:
+def adts_frames(head: bytes) -> int:
     """How many ADTS headers follow each other from the first byte on."""
     at = count = 0
     while at + 7 <= len(head) and head[at] == 0xFF and head[at + 1] & 0xF6 == 0xF0:
@@ -180,7 +184,7 @@ def first_frames(window: bytes) -> int | None:
     """Where frames of AAC or MPEG audio begin that follow each other, without a header before them."""
     at = window.find(b"\xff")
     while at >= 0:
-        if _adts_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW or (
+        if adts_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW or (
             _mp3_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW
         ):
             return at

@@ -115,6 +115,9 @@ def choose_stream(container: "InputContainer", track: int) -> "AudioStream":
             # Spares reading gigabytes of pictures where the container has an index.
             stream.discard = Discard.all
     chosen.codec_context.options = {"max_samples": str(LONGEST_FRAME_SAMPLES)}
+    if chosen.codec_context.name == "tta":
+        # Otherwise noise comes out of what was overwritten. Other decoders look at their checksums by themselves.
+        chosen.codec_context.options |= {"err_detect": "crccheck+explode"}
     return chosen
 
 

@@ -3,6 +3,7 @@
 Runs in: worker. `cat a.wav b.flac`, the links of a web radio, a card recorder's parts: each is opened by itself.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ from workers.size_fields import LEAST_ZERO_BYTES, Extent, samples_extent
 from workers.zero_runs import end_of_data, start_of_data
 
 Alive = Callable[[], None]
+WAVPACK_SYNC = b"wvpk"
+WAVPACK_BLOCK = re.compile(WAVPACK_SYNC + rb"...\x00[\x02-\x10]\x04", re.DOTALL)
 BLOCK_BYTES = 1 << 20
 STREAMS: frozenset[Kind] = frozenset({"flac", "ogg", "mpegts", "adts", "raw"})
 """Containers that are read from front to back; everything else has an index."""
@@ -114,6 +117,20 @@ def next_header(file: Recording, at: int, alive: Alive, within: int | None = Non
                 return min(at + found.start(), otherwise)
         at += BLOCK_BYTES
     return otherwise
+
+
+def next_block(file: Recording, at: int, end: int, alive: Alive) -> int | None:
+    """Where a block of the same WavPack recording begins, from `at` on; None: there is none before another header."""
+    while at < end:
+        alive()
+        at = min(start_of_data(file, at, end, alive), end)
+        block = file.read_at(at, min(BLOCK_BYTES + LONGEST_MARK, end - at))
+        for found in WAVPACK_BLOCK.finditer(block):
+            if kind_at(block[found.start() : found.start() + LONGEST_MARK]):
+                return None
+            return at + found.start()
+        at += BLOCK_BYTES
+    return None
 
 
 def _behind_tags(file: Recording, at: int) -> int:

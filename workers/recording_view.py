@@ -11,7 +11,16 @@ from collections.abc import Callable
 
 from workers.broadcast_tables import LOOK_BYTES, Streams, streams_of
 from workers.engine import EngineRefusal
-from workers.header_marks import FIRST_PAGE, LONGEST_MARK, Kind, headers_in, kind_of
+from workers.header_marks import (
+    FIRST_PAGE,
+    FRAMES_HEAD,
+    LONGEST_MARK,
+    Kind,
+    frames_at,
+    headers_in,
+    kind_of,
+    tag_bytes,
+)
 from workers.recording_file import Recording
 from workers.zero_runs import ZEROS, start_of_data
 
@@ -47,7 +56,8 @@ class RecordingView:
         """
         self._file = file
         self._start, self.end = start, end
-        self._alive = alive
+        self.alive = alive
+        """A sign of life while a caller looks at the recording itself."""
         self._prefix = prefix
         self._endless = endless
         self._scanned_until = scan_from
@@ -102,10 +112,10 @@ class RecordingView:
             block = self._prefix[self._position : self._position + size]
             self._position += len(block)
             return block
-        at = self._byte_at(self._position)
+        at = self.byte_at(self._position)
         block = self._file.read_at(at, min(size, self.end - at)) if at < self.end else b""
         if self._endless and len(block) >= 4096 and block == ZEROS[: len(block)]:
-            data = start_of_data(self._file, at, self.end, self._alive)
+            data = start_of_data(self._file, at, self.end, self.alive)
             if data - at >= LEAST_ZEROS_PASSED:
                 self._joints.append(self._position)
                 self._bytes_at.append(data)
@@ -122,7 +132,8 @@ class RecordingView:
     def close(self) -> None:
         """The recording stays open: others look at it as well."""
 
-    def _byte_at(self, position: int) -> int:
+    def byte_at(self, position: int) -> int:
+        """The byte of the recording that FFmpeg sees at this position."""
         joint = bisect_right(self._joints, position) - 1
         return self._bytes_at[joint] + position - self._joints[joint]
 
@@ -130,7 +141,7 @@ class RecordingView:
         now = time.monotonic()
         if now - self._signed_at >= BETWEEN_SIGNS_SECONDS:
             self._signed_at = now
-            self._alive()
+            self.alive()
         if self._opening_until is not None:
             self._opening_bytes += size
             if now > self._opening_until or self._opening_bytes > MOST_OPENING_BYTES:
@@ -179,9 +190,16 @@ class RecordingView:
                 # Said again and again: only another list of streams is another recording.
                 if self._is_another_broadcast(at):
                     return at
-            elif found["id3"] is None or self._kind not in NOT_ENDED_BY_TAGS:
+            elif found["id3"] is None or self._kind not in NOT_ENDED_BY_TAGS or self._is_before_an_mp3(at):
                 return at
         return None
+
+    def _is_before_an_mp3(self, at: int) -> bool:
+        """Whether the tag that begins here belongs to an MP3 behind AAC, and not to the radio that sends AAC."""
+        if self._kind != "adts":
+            return False
+        behind = at + tag_bytes(self._file.read_at(at, LONGEST_MARK), self._file.size - at)
+        return frames_at(self._file.read_at(behind, FRAMES_HEAD)) == "raw"
 
     def _is_another_broadcast(self, at: int) -> bool:
         streams = streams_of(self._file.read_at(at, LOOK_BYTES))

@@ -46,6 +46,8 @@ class Timeline:
         A jump that cannot be believed moves the origin instead, so that later gaps are measured from there.
         """
         if frame_seconds is None:
+            if self._expected is not None:
+                self._expected += frame_duration
             return 0.0
         step = 0.0 if self._expected is None else frame_seconds - self._expected
         self._expected = frame_seconds + frame_duration
