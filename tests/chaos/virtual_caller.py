@@ -12,6 +12,8 @@ from chaos.virtual_findings import Found
 
 EXPECTED = {200, 201, 400, 404, 409, 503, 507}
 """400: its disk is away; 409: too late, or too early; 503 and 507: the disk is full."""
+ANSWER_SECONDS = 2700.0
+"""The longest answer takes some minutes, and the machine may sleep for half an hour meanwhile."""
 
 
 class Caller:
@@ -24,7 +26,7 @@ class Caller:
     async def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Notes an answer that is none of the right ones. Raises httpx.HTTPError."""
         socket = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=False)
-        async with httpx.AsyncClient(transport=socket, base_url="http://steno", timeout=900) as client:
+        async with httpx.AsyncClient(transport=socket, base_url="http://steno", timeout=ANSWER_SECONDS) as client:
             answer = await client.request(method, path, json=body)
         self._found.expect(
             answer.status_code in EXPECTED, f"{method} {path}: {answer.status_code} {answer.text[:200]}"
