@@ -45,7 +45,8 @@ def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
             language=language_of_tag(stream.metadata.get("language")),
             title=title or None,
             is_default=bool(stream.disposition & Disposition.default),
-            codec=None if codec is None else codec.name,
+            # `mp3`, not the decoder that FFmpeg happens to take for it (`mp3float`).
+            codec=None if codec is None else codec.codec.canonical_name,
             channels=None if codec is None else codec.channels,
             sample_rate=None if codec is None else codec.sample_rate,
         )
