@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from workers.header_marks import LONGEST_MARK, kind_at
 from workers.recording_file import Recording
-from workers.size_fields import Extent
+from workers.size_fields import LEAST_ZERO_BYTES, Extent
+from workers.zero_runs import end_of_data
 
 Alive = Callable[[], None]
 ASF_HEAD_BYTES = 64 << 10
@@ -186,10 +187,13 @@ def avi_extent(file: Recording, start: int, alive: Alive) -> Extent:
             return Extent(kind="avi", start=start, sound_end=at, end=at)
         else:
             break
+    end = end_of_data(file, start, file.size, alive)
+    zeros = file.size - end if file.size - end >= LEAST_ZERO_BYTES else 0
     return Extent(
         kind="avi",
         start=start,
-        sound_end=file.size,
+        sound_end=file.size - zeros,
         end=file.size,
         claimed_end=at if at > file.size + 1 else None,
+        zero_bytes=zeros,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ipc.fault_points import reached
 from ipc.transcript import Track
 from workers.box_extents import is_encrypted_mp4
-from workers.cut_ends import ends_in_the_middle
+from workers.cut_ends import end_of_packets, ends_in_the_middle
 from workers.engine import EngineRefusal
 from workers.lost_stretches import Clocked, Unclocked
 from workers.media_container import (
@@ -201,6 +201,9 @@ class ContainerDecoder:
         """The byte behind what was read of a container."""
         if view.end < extent.sound_end:
             return view.end  # another header ended it
+        if extent.kind == "mpegts":
+            # FFmpeg passes over everything that is no packet, frames of another recording among it.
+            return end_of_packets(self.file, extent.start, extent.sound_end) or extent.end
         if extent.endless and view.read_until < extent.sound_end - GIVEN_UP_BYTES:
             return view.read_until  # FFmpeg gave up in the middle
         if extent.kind == "other" and result.last_byte:

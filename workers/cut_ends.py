@@ -5,7 +5,17 @@ Runs in: worker.
 
 from collections.abc import Callable
 
-from workers.header_marks import AC3_SYNC, FRAMES_IN_A_ROW, PROGRAM_STREAM, mpeg_frame_bytes, tag_bytes
+from workers.header_marks import (
+    AC3_SYNC,
+    FRAMES_HEAD,
+    FRAMES_IN_A_ROW,
+    LONGEST_MARK,
+    PROGRAM_STREAM,
+    frames_at,
+    kind_at,
+    mpeg_frame_bytes,
+    tag_bytes,
+)
 from workers.recording_file import Recording
 from workers.size_fields import Extent
 
@@ -36,6 +46,22 @@ def ends_in_the_middle(file: Recording, extent: Extent, end: int) -> bool:
     if extent.kind == "raw":
         return _last_frame_is_cut(_without_tags(tail), b"\xff", mpeg_frame_bytes)
     return head == PROGRAM_STREAM and _last_pack_is_cut(tail)
+
+
+def end_of_packets(file: Recording, start: int, end: int) -> int | None:
+    """Where a broadcast of plain packets ends before frames of another kind begin; None: none do."""
+    whole, behind = 0, (end - start) // TS_PACKET + 1
+    if file.read_at(start, 1) != b"G":
+        return None
+    while behind - whole > 1:
+        middle = (whole + behind) // 2
+        if file.read_at(start + middle * TS_PACKET, 1) == b"G":
+            whole = middle
+        else:
+            behind = middle
+    at = start + behind * TS_PACKET
+    head = file.read_at(at, FRAMES_HEAD)
+    return at if at < end and (kind_at(head[:LONGEST_MARK]) or frames_at(head)) in ("adts", "raw") else None
 
 
 def _last_page_is_cut(tail: bytes) -> bool:
