@@ -20,6 +20,8 @@ MOST_TASKS, MOST_TIMERS = 60, 400
 MOST_BLOCKS_OF_AN_HOUR = 1_000
 """Python's own memory, in pieces of some 60 bytes. The day itself remembers its recordings, which costs some 100."""
 HEARTBEAT_SECONDS, LOOK_SECONDS, PRUNE_HOURS = 15.0, 30.0, 6.0
+MOST_GIVEN_UP = 3
+"""Of a day's recordings, hit by chance where it hurts twice in a row."""
 SETTLED_SECONDS = 900.0
 """By then the workers are loaded and unloaded again, and nothing happens any more."""
 LOG_BYTES, LOG_FILES = 200_000, 4
@@ -87,6 +89,7 @@ def _judge_what_is_left(day: World, exit_code: int) -> None:
     found.lost = len(day.made) - len(day.statuses) + len(undone)
     unseen = [stem for stem, made in day.made.items() if made is not None]
     found.expect(not unseen, f"nobody saw the words of {unseen}")
+    found.expect(day.given_up <= MOST_GIVEN_UP, f"{day.given_up} jobs have segments that were given up")
     found.expect(not found.lost, f"of {len(day.made)} recordings {len(day.statuses)} are jobs; not done: {undone}")
     twice = [job_id for job_id, count in day.endings.items() if count > 1]
     found.expect(not twice, f"done more than once: {twice}")
