@@ -28,6 +28,9 @@ DAY_SECONDS = 86_400.0
 UNSYNCED = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """No disk at all: no story is about one."""
 
+MOST_POWER_CUTS = 2
+"""Of a story: with the third that hits it a job is suspected to take the daemon along, which is row 31's matter."""
+
 
 class QueueStory(RuleBasedStateMachine):
     """Rules say what happens, to the daemon and to the model alike; then both must agree."""
@@ -228,6 +231,7 @@ class QueueStory(RuleBasedStateMachine):
         self.model.restart()
         self._start(self.daemon.database)
 
+    @precondition(lambda self: self.lives < MOST_POWER_CUTS)
     @rule()
     def power_cut(self) -> None:
         """The next daemon finds the files as they lie there now; what this one still does nobody sees."""
