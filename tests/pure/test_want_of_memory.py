@@ -52,6 +52,7 @@ def test_a_packet_that_only_wanted_memory_is_not_passed_over_as_a_damaged_one() 
     stream: Any = SimpleNamespace(codec_context=SimpleNamespace(decode=decode))
     writer: Any = SimpleNamespace(seconds=0.0)
     file: Any = None
+    place: Any = None
     decoder = ContainerDecoder(Path("a.wav"), file, writer, DecodingWish(10.0), lambda seconds: None, Account(10))
     with pytest.raises(av.error.FFmpegError):
-        decoder._write_all(container, stream, has_times=True)
+        decoder._write_all(container, stream, place)
