@@ -145,6 +145,7 @@ class _Fake:
         told = dict(part.split("=", 1) for part in (setup.model or "").split(",") if "=" in part)
         self.pace_seconds = float(told.get("pace", 0.0))
         self.misbehave_at = int(told.get("at", 0))
+        self.misbehaves_now = Path(told["mark"]) if "mark" in told else None
         self.done = 0
         time.sleep(float(told.get("load", 0.0)))
         misbehave = type(self).misbehave
@@ -161,6 +162,8 @@ class _Fake:
         self.done += 1
         misbehave = type(self).misbehave
         if misbehave is not None and not self.on_load and self.done > self.misbehave_at:
+            if self.misbehaves_now is not None:
+                self.misbehaves_now.touch()
             misbehave()
 
 

@@ -122,10 +122,12 @@ async def test_leaving_early_cancels_and_keeps_the_worker(role: Any, three_chunk
 async def test_a_worker_that_does_not_hear_a_cancel_is_replaced_and_not_blamed(
     three_chunks: Path, tmp_path: Path
 ) -> None:
-    async with kept([setup_for("aligner", "HangHoldingGil", tmp_path)], tmp_path) as keeper:
+    hangs = tmp_path / "hangs"
+    async with kept([setup_for("aligner", "HangHoldingGil", tmp_path, model=f"mark={hangs}")], tmp_path) as keeper:
         pid = await pid_of(keeper)
         asking = asyncio.create_task(ask(keeper, request_for("aligner", three_chunks)))
-        await eventually_async(lambda: keeper.view.state == "busy")
+        # A busy worker may still hear a cancel before its first segment; one that hangs does not.
+        await eventually_async(hangs.exists)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -261,9 +263,10 @@ async def test_a_download_extends_the_boot_deadline(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fake", ["HangForever", "HangHoldingGil", "IgnoresSigterm", "StopsItself"])
 async def test_stop_ends_a_busy_worker_whatever_it_does(fake: str, three_chunks: Path, tmp_path: Path) -> None:
-    async with kept([setup_for("aligner", fake, tmp_path)], tmp_path) as keeper:
+    misbehaves = tmp_path / "misbehaves"
+    async with kept([setup_for("aligner", fake, tmp_path, model=f"mark={misbehaves}")], tmp_path) as keeper:
         asking = asyncio.create_task(ask(keeper, request_for("aligner", three_chunks)))
-        await eventually_async(lambda: keeper.view.state == "busy")
+        await eventually_async(misbehaves.exists)
         async with asyncio.timeout(BRIEF.deadlines.stop_seconds + 2.0):
             await keeper.stop()
         with pytest.raises(WorkerUnavailable) as refused:
