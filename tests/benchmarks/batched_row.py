@@ -9,7 +9,6 @@ from recordings import MEMO
 
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, series_of, times
-from benchmarks.word_errors import word_error_rate
 
 TITLE = "The whisperx engine beside `BatchedInferencePipeline`"
 SECONDS = 600.0
@@ -28,7 +27,7 @@ def batched(course: Course) -> Section:
                 {side.name: partial(side.turn, audio=str(recording.path)) for side in (ours, theirs)}
             )
     errors = {
-        name: tuple(100 * word_error_rate(recording.text, run["text"]) for run in runs)
+        name: tuple(course.scorer.percent(recording.text, run["text"]) for run in runs)
         for name, runs in answers.items()
     }
     return Section(

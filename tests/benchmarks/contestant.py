@@ -24,20 +24,22 @@ TURN_SECONDS = 3600.0
 """An hour of sound through the slowest competitor on a slow machine."""
 LEAVE_SECONDS = 20.0
 
+OF_THIS_SHELL = ("WHISPER_BACKEND", "ALIGNMENT_BACKEND", "VIRTUAL_ENV", "OMP_NUM_THREADS")
+
 
 class ContestantFailed(Exception):
     """It died or was silent for too long; the message ends with its last words."""
 
 
 def environment_of(threads: int) -> dict[str, str]:
-    """What both sides run under: offline, with so many threads, and nothing of this shell's stenod."""
+    """What both sides run under: offline, with so many threads (0: their own choice), without this shell's stenod."""
     return {
         **{
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("STENO_") and name not in ("WHISPER_BACKEND", "ALIGNMENT_BACKEND", "VIRTUAL_ENV")
+            if not name.startswith("STENO_") and name not in OF_THIS_SHELL
         },
-        "OMP_NUM_THREADS": str(threads),
+        **({"OMP_NUM_THREADS": str(threads)} if threads else {}),
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "NLTK_DATA": str(PUNKT),

@@ -11,8 +11,11 @@ from typing import TypeVar
 
 from recordings import MEMO, TALK, voice
 
-from benchmarks.contestant import PEERS, Contestant, environment_of, peers_environment
-from benchmarks.speech_maker import Recording, Voice, record
+from benchmarks.contestant import PEERS, ROOT, Contestant, environment_of, peers_environment
+from benchmarks.medley import record_medley
+from benchmarks.scorer import Scorer
+from benchmarks.speech_folder import SpeechFolder
+from benchmarks.speech_maker import SAMPLE_RATE, Recording, Voice, record
 from workers.alignment_models import STARTER_FOLDER
 from workers.starter import find_starter
 
@@ -21,6 +24,8 @@ Say = Callable[[str], None]
 
 LONGEST_REPEATED_SECONDS = 900.0
 """What is longer is run once: an hour of speech says by itself how much it varies."""
+WHISPER_BASE = ROOT / ".bench" / "whisper-base"
+"""Where `make bench-setup` puts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,10 @@ class Course:
     say: Say
     shrink: float = 1.0
     """How many times shorter recordings are than they should be; 1 but for a quick look."""
-    _made: dict[float, Recording] = field(default_factory=dict)
+    real: SpeechFolder | None = None
+    """Real speech, where there is some."""
+    _made: dict[object, Recording] = field(default_factory=dict)
+    _scorers: list[Scorer] = field(default_factory=list)
 
     @property
     def whisper(self) -> Path:
@@ -43,8 +51,25 @@ class Course:
         return find_starter()
 
     @property
+    def whisper_base(self) -> Path:
+        """Multilingual, in the same format; what rows on real speech hear with."""
+        return WHISPER_BASE
+
+    @property
     def aligner(self) -> Path:
         return STARTER_FOLDER
+
+    @property
+    def real_speech(self) -> SpeechFolder:
+        """Asked by rows that are offered only where there is some."""
+        assert self.real is not None
+        return self.real
+
+    @property
+    def scorer(self) -> Scorer:
+        if not self._scorers:
+            self._scorers.append(Scorer(self._scoring))
+        return self._scorers[0]
 
     def speech(self, seconds: float) -> Recording:
         """So much speech (times `shrink`, if this is only a quick look) with its text, made once."""
@@ -53,6 +78,16 @@ class Course:
             voices = [Voice(voice(path), path.with_suffix(".txt").read_text().strip()) for path in (MEMO, TALK)]
             self._made[seconds] = record(self.folder / f"speech-{seconds:.0f}.wav", voices, seconds)
         return self._made[seconds]
+
+    def medley(self, sound: Path, seconds: float | None = None) -> Recording:
+        """So much real speech, or all there is, from a recording of the clips; less if this is only a quick look."""
+        if seconds is None:
+            seconds = len(voice(sound)) / SAMPLE_RATE
+        wanted = sound, seconds / self.shrink
+        if wanted not in self._made:
+            path = self.folder / f"{sound.stem}-{seconds / self.shrink:.0f}.wav"
+            self._made[wanted] = record_medley(path, sound, self.real_speech.clips, seconds / self.shrink)
+        return self._made[wanted]
 
     def runs_at(self, seconds: float) -> int:
         return self.runs if seconds <= LONGEST_REPEATED_SECONDS else 1
@@ -67,19 +102,30 @@ class Course:
                 answers[name].append(turn())
         return answers
 
-    def engine(self, name: str, **setup: object) -> Contestant:
+    def engine(self, name: str, threads: int | None = None, **setup: object) -> Contestant:
         """One of stenod's engines, loaded, in a process of its own."""
+        threads = threads or self.threads
         return Contestant(
-            *(Path(sys.executable), "engines", name, self._setup(name, setup)), environment_of(self.threads)
+            *(Path(sys.executable), "engines", name, self._setup(name, threads, setup)), environment_of(threads)
         )
 
     def peer(self, name: str, **setup: object) -> Contestant:
         """One of the peers, loaded, in a process of its own."""
+        return self._of_peers("peers", name, setup)
+
+    def close(self) -> None:
+        for scorer in self._scorers:
+            scorer.close()
+
+    def _scoring(self, name: str) -> Contestant:
+        return self._of_peers("word_errors", name, {})
+
+    def _of_peers(self, module: str, name: str, setup: dict[str, object]) -> Contestant:
         return Contestant(
-            *(PEERS / "python", "peers", name, self._setup(name, setup)), peers_environment(self.threads)
+            *(PEERS / "python", module, name, self._setup(name, self.threads, setup)), peers_environment(self.threads)
         )
 
-    def _setup(self, name: str, setup: dict[str, object]) -> dict[str, object]:
+    def _setup(self, name: str, threads: int, setup: dict[str, object]) -> dict[str, object]:
         log = self.folder / f"{name.replace(' ', '-')}.log"
         told = {key: str(value) if isinstance(value, Path) else value for key, value in setup.items()}
-        return {"threads": self.threads, "folder": str(self.folder), "log": str(log), **told}
+        return {"threads": threads, "folder": str(self.folder), "log": str(log), **told}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mlx_counters import calls_of, encoded_seconds
 from benchmarks.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
 from ipc.worker_messages import (
@@ -50,13 +51,19 @@ class Notebook(Pulse):
 def whisperx_transcriber(setup: Asked) -> Loaded:
     from workers.whisperx_transcriber import WhisperxTranscriber
 
-    return _transcriber(WhisperxTranscriber(), setup, [0])
+    engine = WhisperxTranscriber()
+    device = engine.load(_worker_setup("transcriber", setup), _no_news).device
+    return _transcriber(engine, setup, device, [0], [0.0])
 
 
 def mlx_transcriber(setup: Asked) -> Loaded:
+    from workers.mlx_network import DecoderRows
     from workers.mlx_transcriber import MlxTranscriber
 
-    return _transcriber(MlxTranscriber(), setup, _decoder_steps())
+    engine = MlxTranscriber()
+    device = engine.load(_worker_setup("transcriber", setup), _no_news).device
+    steps, encoded = calls_of(DecoderRows, "read"), encoded_seconds(engine.model.network)
+    return _transcriber(engine, setup, device, steps, encoded)
 
 
 def whisperx_aligner(setup: Asked) -> Loaded:
@@ -83,31 +90,18 @@ def whisperx_aligner(setup: Asked) -> Loaded:
     return ready
 
 
-def _decoder_steps() -> list[int]:
-    """From now on the first element counts how often our decoder is called; one call serves the whole batch."""
-    from workers.mlx_network import DecoderRows
-
-    calls = [0]
-    whole = DecoderRows.read
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        calls[0] += 1
-        return whole(*args, **kwargs)
-
-    DecoderRows.read = counted  # type: ignore[method-assign]
-    return calls
-
-
-def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
+def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encoded: list[float]) -> Loaded:
+    """`steps` and `encoded` are counters, as `benchmarks.mlx_counters` has them."""
     from workers import media, worker_requests
     from workers.container_decoder import DecodingWish
 
-    device = engine.load(_worker_setup("transcriber", setup), _no_news).device
+    chunks = _chunks_of(engine)
 
     def ready(asked: Asked) -> Turn:
         pcm = Path(setup["folder"]) / f"{os.getpid()}.s16"
         pcm.unlink(missing_ok=True)
-        before = steps[0]
+        steps_before, encoded_before = steps[0], encoded[0]
+        chunks.clear()
 
         def turn() -> dict[str, Any]:
             notebook = Notebook()
@@ -119,7 +113,9 @@ def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
             return {
                 "text": " ".join(segment.text for segment in segments),
                 "segments": [segment.model_dump(include={"start", "end", "text"}) for segment in segments],
-                "decoder_steps": steps[0] - before,
+                "chunks": list(chunks),
+                "decoder_steps": steps[0] - steps_before,
+                "encoded_seconds": encoded[0] - encoded_before,
                 "batch_size": engine.batch_size,
                 "device": device,
             }
@@ -127,6 +123,19 @@ def _transcriber(engine: Any, setup: Asked, steps: list[int]) -> Loaded:
         return turn
 
     return ready
+
+
+def _chunks_of(engine: Any) -> list[tuple[float, float]]:
+    """From now on where every chunk that the engine is given starts and ends, in seconds."""
+    given: list[tuple[float, float]] = []
+    whole = engine.transcribe
+
+    def noted(chunks: Sequence[Any], wanted: Any) -> Any:
+        given.extend((chunk.start, chunk.end) for chunk in chunks)
+        return whole(chunks, wanted)
+
+    engine.transcribe = noted
+    return given
 
 
 def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:

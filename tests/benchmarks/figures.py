@@ -82,6 +82,15 @@ class Outcome:
     result: Section | Failure
     others_share: float
     """How much of the machine somebody else was using just before, 0 to 1."""
+    date: str
+    commit: str
+    """What was measured."""
+    runs: int
+    """Of each side, where a line does not say otherwise."""
+    shrink: float
+    """How many times shorter the recordings were than they should be."""
+    minutes: float
+    """How long it took."""
 
 
 @dataclass(frozen=True, slots=True)

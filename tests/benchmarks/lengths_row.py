@@ -14,8 +14,9 @@ from recordings import MEMO
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, Table, ratio
 from benchmarks.results_page import number
+from benchmarks.scorer import Scorer
 from benchmarks.served_daemon import Passage, served_daemon
-from benchmarks.word_errors import word_error_rate
+from benchmarks.speech_maker import Recording
 
 ONE_MINUTE, TEN_MINUTES, ONE_HOUR, THREE_HOURS = 60.0, 600.0, 3600.0, 10_800.0
 WORDS_TITLE = "10 minutes of speech to words"
@@ -37,6 +38,11 @@ class Length:
     peers: tuple[dict[str, Any], ...]
     """Empty where the peer was not asked."""
 
+    @property
+    def times_faster(self) -> float:
+        """Than the peer."""
+        return ratio([run["seconds"] for run in self.peers], [run.seconds for run in self.passages])
+
 
 class Lengths:
     """Measured once each, whichever rows want them."""
@@ -44,6 +50,10 @@ class Lengths:
     def __init__(self, course: Course) -> None:
         self._course = course
         self._measured: dict[float, Length] = {}
+
+    @property
+    def scorer(self) -> Scorer:
+        return self._course.scorer
 
     def at(self, seconds: float) -> Length:
         if seconds not in self._measured:
@@ -53,46 +63,69 @@ class Lengths:
     def _measure(self, seconds: float) -> Length:
         course = self._course
         course.say(f" {NAMES[seconds]} of speech")
-        recording = course.speech(seconds)
-        runs = course.runs_at(seconds)
-        with served_daemon(course.threads) as daemon:
-            daemon.transcribe(MEMO)
-            if seconds >= ONE_HOUR:
-                passages = course.in_turns({"stenod": lambda: daemon.transcribe(recording.path)}, runs)["stenod"]
-                return Length(recording.text, tuple(passages), daemon.peak_bytes(), ())
-            with course.peer("whisperx", model=course.whisper, alignment_model=course.aligner) as whisperx:
-                whisperx.turn(audio=str(MEMO))
-                sides: dict[str, Callable[[], Any]] = {
-                    "stenod": lambda: daemon.transcribe(recording.path),
-                    "WhisperX": lambda: whisperx.turn(audio=str(recording.path)),
-                }
-                answers = course.in_turns(sides, runs)
-            return Length(recording.text, tuple(answers["stenod"]), daemon.peak_bytes(), tuple(answers["WhisperX"]))
+        recording, runs = course.speech(seconds), course.runs_at(seconds)
+        alone = seconds >= ONE_HOUR
+        return beside_whisperx(course, recording, course.whisper, runs, threads=course.threads, alone=alone)
+
+
+def beside_whisperx(
+    course: Course,
+    recording: Recording,
+    model: Path,
+    runs: int,
+    *,
+    threads: int | None,
+    alone: bool = False,
+    **settings: str,
+) -> Length:
+    """A recording through a fresh daemon and through WhisperX in one process, in turns; or by the daemon alone.
+
+    `threads` are the daemon's, None for its own choice; `settings` further ones of it.
+    """
+    with served_daemon(threads, **settings) as daemon:
+        daemon.transcribe(MEMO)
+        sides: dict[str, Callable[[], Any]] = {"stenod": lambda: daemon.transcribe(recording.path)}
+        if alone:
+            return Length(recording.text, tuple(course.in_turns(sides, runs)["stenod"]), daemon.peak_bytes(), ())
+        with course.peer("whisperx", model=model, alignment_model=course.aligner) as whisperx:
+            whisperx.turn(audio=str(MEMO))
+            sides["WhisperX"] = lambda: whisperx.turn(audio=str(recording.path))
+            answers = course.in_turns(sides, runs)
+        return Length(recording.text, tuple(answers["stenod"]), daemon.peak_bytes(), tuple(answers["WhisperX"]))
 
 
 def words(lengths: Lengths) -> Section:
     """Row 2."""
     found = lengths.at(TEN_MINUTES)
-    ours, theirs = [run.seconds for run in found.passages], [run["seconds"] for run in found.peers]
-    our_errors = [100 * word_error_rate(found.text, run.transcript.text) for run in found.passages]
-    their_errors = [100 * word_error_rate(found.text, run["text"]) for run in found.peers]
+    series = compared(found, lengths.scorer)
+    ours, theirs = (one.median for one in series if "error" in one.what)
     return Section(
         title=WORDS_TITLE,
         setting="The daemon (engine whisperx, the threads shared evenly by its two workers, all files written) and "
         "`load_model(…).transcribe(batch_size=8)`, then `align`, in one process that has loaded both; tiny.en in "
         "int8, the starter aligner, language given.",
-        series=(
-            Series("stenod", "s", tuple(ours)),
-            Series("WhisperX", "s", tuple(theirs)),
-            Series("stenod, processor time", "s", tuple(run.cpu_seconds for run in found.passages)),
-            Series("WhisperX, processor time", "s", tuple(run["cpu_seconds"] for run in found.peers)),
-            Series("stenod, word error rate", "%", tuple(our_errors)),
-            Series("WhisperX, word error rate", "%", tuple(their_errors)),
-        ),
+        series=series,
         demands=(
-            Demand("times faster than WhisperX", ratio(theirs, ours), "≥", 2, "×"),
-            Demand("word error rate above WhisperX's", median(our_errors) - median(their_errors), "≤", 1, "points"),
+            Demand("times faster than WhisperX", found.times_faster, "≥", 2, "×"),
+            Demand("word error rate above WhisperX's", ours - theirs, "≤", 1, "points"),
         ),
+    )
+
+
+def compared(found: Length, scorer: Scorer, name: str = "") -> tuple[Series, ...]:
+    """Both sides' time, processor time and word error rate."""
+    sides = {
+        "stenod": [(run.seconds, run.cpu_seconds, run.transcript.text) for run in found.passages],
+        "WhisperX": [(run["seconds"], run["cpu_seconds"], run["text"]) for run in found.peers],
+    }
+    errors = {side: tuple(scorer.percent(found.text, text) for _, _, text in runs) for side, runs in sides.items()}
+    return (
+        *(Series(f"{side}{name}", "s", tuple(run[0] for run in runs)) for side, runs in sides.items()),
+        *(
+            Series(f"{side}{name}, processor time", "s", tuple(run[1] for run in runs))
+            for side, runs in sides.items()
+        ),
+        *(Series(f"{side}{name}, word error rate", "%", values) for side, values in errors.items()),
     )
 
 

@@ -10,7 +10,6 @@ from recordings import MEMO
 
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, series_of, times
-from benchmarks.word_errors import word_error_rate
 from workers.models import find_model
 
 TITLE = "The mlx engine beside `mlx_whisper.transcribe`"
@@ -34,7 +33,7 @@ def mlx(course: Course) -> Section:
         )
         answers |= course.in_turns({AS_IT_COMES: partial(theirs.turn, audio=audio, settings={})}, runs=1)
     errors = {
-        name: tuple(100 * word_error_rate(recording.text, run["text"]) for run in runs)
+        name: tuple(course.scorer.percent(recording.text, run["text"]) for run in runs)
         for name, runs in answers.items()
     }
     return Section(

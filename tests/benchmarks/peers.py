@@ -4,8 +4,10 @@ Runs in: a contestant's process, under the peers' Python. Knows nothing of steno
 """
 
 import wave
+from collections.abc import Callable
 from typing import Any
 
+from benchmarks.mlx_counters import calls_of, encoded_seconds
 from benchmarks.turns import Asked, Loaded, Turn, take_turns
 
 
@@ -54,17 +56,28 @@ def whisperx_align(setup: Asked) -> Loaded:
 
 
 def faster_whisper(setup: Asked) -> Loaded:
+    """Window after window, as Whisper itself goes through a file."""
+    return _on_faster_whisper(setup, lambda model: model)
+
+
+def batched_pipeline(setup: Asked) -> Loaded:
     """The pipeline under WhisperX, called directly."""
-    from faster_whisper import BatchedInferencePipeline, WhisperModel
+    from faster_whisper import BatchedInferencePipeline
+
+    return _on_faster_whisper(setup, BatchedInferencePipeline)
+
+
+def _on_faster_whisper(setup: Asked, of: Callable[[Any], Any]) -> Loaded:
+    from faster_whisper import WhisperModel
 
     model = WhisperModel(
         setup["model"], device="cpu", compute_type="int8", cpu_threads=setup["threads"], local_files_only=True
     )
-    pipeline = BatchedInferencePipeline(model)
+    listener = of(model)
 
     def ready(asked: Asked) -> Turn:
         def turn() -> dict[str, Any]:
-            segments, _ = pipeline.transcribe(asked["audio"], language="en", **setup["settings"])
+            segments, _ = listener.transcribe(asked["audio"], language="en", **setup["settings"])
             return {"text": " ".join(segment.text.strip() for segment in segments)}
 
         return turn
@@ -73,17 +86,18 @@ def faster_whisper(setup: Asked) -> Loaded:
 
 
 def mlx_whisper(setup: Asked) -> Loaded:
-    """mlx-whisper's own way through a file. Counts its decoder's steps."""
+    """mlx-whisper's own way through a file. Counts what its model is asked to do."""
     import mlx.core as mx
     import mlx_whisper
     from mlx_whisper.transcribe import ModelHolder
+    from mlx_whisper.whisper import TextDecoder
 
     metal = mx.metal.is_available()
-    ModelHolder.get_model(setup["model"], mx.float16 if metal else mx.float32)
-    steps = decoder_steps()
+    network = ModelHolder.get_model(setup["model"], mx.float16 if metal else mx.float32)
+    steps, encoded = calls_of(TextDecoder, "__call__"), encoded_seconds(network)
 
     def ready(asked: Asked) -> Turn:
-        before = steps[0]
+        steps_before, encoded_before = steps[0], encoded[0]
 
         def turn() -> dict[str, Any]:
             heard = mlx_whisper.transcribe(
@@ -94,26 +108,15 @@ def mlx_whisper(setup: Asked) -> Loaded:
                 fp16=metal,
                 **asked["settings"],
             )
-            return {"text": heard["text"], "decoder_steps": steps[0] - before}
+            return {
+                "text": heard["text"],
+                "decoder_steps": steps[0] - steps_before,
+                "encoded_seconds": encoded[0] - encoded_before,
+            }
 
         return turn
 
     return ready
-
-
-def decoder_steps() -> list[int]:
-    """From now on the first element counts the calls of mlx-whisper's decoder; one serves the whole batch."""
-    from mlx_whisper.whisper import TextDecoder
-
-    calls = [0]
-    whole = TextDecoder.__call__
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        calls[0] += 1
-        return whole(*args, **kwargs)
-
-    TextDecoder.__call__ = counted
-    return calls
 
 
 def _samples(path: str) -> Any:
@@ -130,7 +133,8 @@ if __name__ == "__main__":
         {
             "whisperx": whisperx,
             "whisperx.align": whisperx_align,
-            "BatchedInferencePipeline": faster_whisper,
+            "faster-whisper": faster_whisper,
+            "BatchedInferencePipeline": batched_pipeline,
             "mlx_whisper": mlx_whisper,
         }
     )

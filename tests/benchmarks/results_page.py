@@ -12,28 +12,46 @@ from benchmarks.figures import Demand, Failure, Machine, Outcome, Section, Serie
 QUIET_SHARE = 0.05
 """More than this in somebody else's hands, and a figure is not to be trusted."""
 MEGABYTE = 1_000_000
-LIMITS = (
-    "The speech is two synthetic voices in a loop, each time with another speed, loudness and pause, in light noise. "
-    "Word error rates compare the two sides; a recording from life is harder for both.",
-    "The models are the smallest there are. With a large one the network takes nearly all of the time on both sides, "
-    "and what stenod saves around it weighs less.",
-    "Nothing here was measured on a Mac, on Metal or on another GPU, unless the machine above has one.",
+FULL_RUNS = 5
+CARRIES_OVER = (
+    "**Word error rates, lost and invented words, word times** are the same on every machine that decodes with the "
+    "same engine and precision; on other recordings they are others. The order of the engines is what to look at.",
+    "**Ratios of times** hold roughly for CPUs with few cores and models up to about base. With a large model the "
+    "network takes nearly all of the time on both sides, and what stenod saves around it weighs less.",
+    "**Costs of the daemon** (rows 6 to 9: memory, queue, restarts) do not depend on the model.",
+)
+DOES_NOT = (
+    "**Seconds** are this machine's.",
+    "**The mlx engine** computed on MLX's CPU backend unless the machine below has a GPU: nothing here says how fast "
+    "it is on Metal, but for the seconds of sound that its encoder is given and the steps of its decoder.",
+    "**Rows 1 to 10** hear two synthetic voices in a loop with tiny.en, in light noise: easier than life, and "
+    "lighter work than a user's model. Rows that begin with `real` hear people, with whisper base.",
+    "**The recordings of the `real` rows** are few, and most are read aloud: errors in meetings are many times more.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When and how it was measured."""
+    """How it was measured."""
 
-    date: str
-    runs: int
     threads: int
     load_average: tuple[float, float, float]
     """Before anything was started."""
-    minutes: float
-    """How long all of it took."""
-    doubts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Rows that this page lacks."""
+
+
+def doubts(occasion: Occasion, outcomes: Sequence[Outcome]) -> list[str]:
     """Why this is only a quick look; empty for the real thing."""
+    found = []
+    for outcome in outcomes:
+        if outcome.runs < FULL_RUNS:
+            found.append(f"row {outcome.row}: {outcome.runs} run(s) instead of {FULL_RUNS}")
+        if outcome.shrink != 1.0:
+            found.append(f"row {outcome.row}: recordings {outcome.shrink:g} times shorter than their names say")
+    if occasion.left_out:
+        found.append(f"without row {', '.join(occasion.left_out)}")
+    return found
 
 
 def results_page(machine: Machine, occasion: Occasion, outcomes: Sequence[Outcome]) -> str:
@@ -44,13 +62,22 @@ def results_page(machine: Machine, occasion: Occasion, outcomes: Sequence[Outcom
 def _lines(machine: Machine, occasion: Occasion, outcomes: Sequence[Outcome]) -> Iterable[str]:
     yield "# stenod side by side with what a user would pick instead"
     yield ""
-    for doubt in occasion.doubts:
+    for doubt in doubts(occasion, outcomes):
         yield f"> **Only a quick look:** {doubt}."
         yield ""
-    yield f"Written by `make bench`, which anybody can run again; {occasion.date}, {occasion.minutes:.0f} minutes."
-    yield f"Medians of {occasion.runs} runs unless a line says otherwise, both sides in turns (A B A B …), wall-clock"
-    yield f"time, {occasion.threads} threads on each side; the peers as they install from PyPI, in an environment of"
-    yield "their own. Every side has heard a short recording before the clock starts."
+    yield "What carries over to another machine:"
+    yield ""
+    yield from (f"- {statement}" for statement in CARRIES_OVER)
+    yield ""
+    yield "What does not:"
+    yield ""
+    yield from (f"- {statement}" for statement in DOES_NOT)
+    yield ""
+    took = f"it took {sum(outcome.minutes for outcome in outcomes):.0f} minutes"
+    yield f"Written by `make bench SPEECH=DIR`, which anybody can run again; {took}. Medians of"
+    yield f"{FULL_RUNS} runs unless a line says otherwise, both sides in turns (A B A B …), wall-clock time,"
+    yield f"{occasion.threads} threads on each side; the peers as they install from PyPI, in an environment of their"
+    yield "own. Every side has heard a short recording before the clock starts."
     yield ""
     yield from _machine(machine, occasion)
     yield ""
@@ -62,11 +89,9 @@ def _lines(machine: Machine, occasion: Occasion, outcomes: Sequence[Outcome]) ->
         yield f"## {outcome.row} · {outcome.result.title}"
         yield ""
         yield from _outcome(outcome)
-    yield ""
-    yield "## What this does not show"
-    yield ""
-    for limit in LIMITS:
-        yield f"- {limit}"
+        yield ""
+        of = "" if outcome.commit == machine.commit else f" of {outcome.commit}"
+        yield f"Measured on {outcome.date}{of}."
 
 
 def _machine(machine: Machine, occasion: Occasion) -> Iterable[str]:

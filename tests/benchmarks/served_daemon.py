@@ -129,11 +129,12 @@ class ServedDaemon:
 
 
 @contextmanager
-def served_daemon(threads: int, **settings: str) -> Iterator[ServedDaemon]:
-    """A running daemon whose two workers have so many threads together; it and its home are gone afterwards."""
+def served_daemon(threads: int | None, **settings: str) -> Iterator[ServedDaemon]:
+    """A running daemon whose two workers have so many threads together, or as many as they choose themselves; it and
+    its home are gone afterwards."""
     # Not the system's own temporary folder: on macOS its path is too long for a socket.
     home = Path(tempfile.mkdtemp(prefix="steno-bench-", dir="/tmp"))
-    threads_each = max(1, threads // 2)
+    threads_each = 0 if threads is None else max(1, threads // 2)
     environment = {
         **environment_of(threads_each),
         "STENO_HOME": str(home),

@@ -1,59 +1,67 @@
-"""How many words of a text were heard wrongly.
+"""How many words were heard wrongly, and which were heard: OpenAI's normaliser for English, jiwer's alignment.
 
-Runs in: the benchmark.
+Runs in: a contestant's process, under the peers' Python. Knows nothing of stenod.
+
+"At nine thirty," and "at 9.30" are the same words to it, "colour" and "color" are one, "uh" is none.
 """
 
-import re
-from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
-NUMBERS = {
-    word: str(number)
-    for number, word in enumerate(
-        (
-            *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
-            *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-        )
-    )
-} | {
-    word: str(number)
-    for number, word in zip(
-        range(20, 100, 10),
-        ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"),
-        strict=True,
-    )
-}
+from benchmarks.turns import Asked, Loaded, Turn, take_turns
 
 
-def plain_words(text: str) -> list[str]:
-    """Lower case, no punctuation, numbers in digits: "At nine thirty." and "at 9.30" are the same three words."""
-    found = re.findall(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)*", text.lower().replace("’", "'"))
-    return [NUMBERS.get(word, word) for word in found]
+def word_errors(setup: Asked) -> Loaded:
+    """`reference` and `heard`, two texts → `words` of the reference, and how many are wrong, missing, too many."""
+    import jiwer
+    from whisper.normalizers import EnglishTextNormalizer
+
+    whisper = EnglishTextNormalizer()
+
+    def plain(text: str) -> str:
+        # It knows only the straight apostrophe: "beauty’s" would become "beauty s".
+        words: str = whisper(text.replace("’", "'"))
+        return words
+
+    def ready(asked: Asked) -> Turn:
+        def turn() -> dict[str, Any]:
+            reference = plain(asked["reference"])
+            found = jiwer.process_words(reference, plain(asked["heard"]))
+            return {
+                "words": len(reference.split()),
+                "substituted": found.substitutions,
+                "deleted": found.deletions,
+                "inserted": found.insertions,
+            }
+
+        return turn
+
+    return ready
 
 
-def word_error_rate(reference: str, heard: str) -> float:
-    """Wrong, missing and additional words for each word of the reference; 0 is perfect.
+def same_words(setup: Asked) -> Loaded:
+    """`reference` and `heard`, two lists of words → `pairs` of places, one in each, with the same word."""
+    import jiwer
 
-    Raises ValueError for a reference without words.
-    """
-    expected = plain_words(reference)
-    if not expected:
-        raise ValueError("a reference without words has no error rate")
-    return word_distance(expected, plain_words(heard)) / len(expected)
+    def plain(words: list[str]) -> str:
+        # One word stays one, whatever is in it.
+        return " ".join("".join(filter(str.isalnum, word.lower())) or "?" for word in words)
+
+    def ready(asked: Asked) -> Turn:
+        def turn() -> dict[str, Any]:
+            [parts] = jiwer.process_words(plain(asked["reference"]), plain(asked["heard"])).alignments
+            return {
+                "pairs": [
+                    (part.ref_start_idx + number, part.hyp_start_idx + number)
+                    for part in parts
+                    if part.type == "equal"
+                    for number in range(part.ref_end_idx - part.ref_start_idx)
+                ]
+            }
+
+        return turn
+
+    return ready
 
 
-def word_distance(one: Sequence[str], other: Sequence[str]) -> int:
-    """Levenshtein's distance over words, a row at a time.
-
-    The cheapest insertion up to each column is a running minimum, once every column is credited with its own number.
-    """
-    number = {word: place for place, word in enumerate(dict.fromkeys((*one, *other)))}
-    columns = np.array([number[word] for word in other], dtype=np.int64)
-    places = np.arange(len(other) + 1)
-    row = places
-    for word in one:
-        below = row + 1
-        below[1:] = np.minimum(below[1:], row[:-1] + (columns != number[word]))
-        row = np.minimum.accumulate(below - places) + places
-    return int(row[-1])
+if __name__ == "__main__":
+    take_turns({"word errors": word_errors, "same words": same_words})

