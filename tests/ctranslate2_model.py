@@ -1,7 +1,7 @@
 """A whisper of two layers in CTranslate2's file format, for tests of those who read it."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,27 +10,39 @@ import numpy.typing as npt
 CODES = {np.dtype(np.float32): 0, np.dtype(np.int8): 1, np.dtype(np.int16): 2, np.dtype(np.float16): 4}
 STATE = 64
 
+Array = npt.NDArray[Any]
+
 
 def string(text: str) -> bytes:
     data = text.encode() + b"\0"
     return struct.pack("<H", len(data)) + data
 
 
-def model_bin(variables: Mapping[str, npt.NDArray[Any]], spec: str = "WhisperSpec", version: int = 6) -> bytes:
-    frames = [struct.pack("<I", version), string(spec), struct.pack("<II", 3, len(variables))]
+def model_bin(variables: Mapping[str, Array], spec: str = "WhisperSpec", version: int = 6) -> bytes:
+    return b"".join(model_frames(variables, spec, version))
+
+
+def model_frames(variables: Mapping[str, Array], spec: str = "WhisperSpec", version: int = 6) -> Iterator[bytes]:
+    yield from (struct.pack("<I", version), string(spec), struct.pack("<II", 3, len(variables)))
     for name, array in variables.items():
         sizes = struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape)
-        frames.append(string(name) + sizes + struct.pack("<BI", CODES[array.dtype], array.nbytes) + array.tobytes())
-    return b"".join(frames)
+        yield string(name) + sizes + struct.pack("<BI", CODES[array.dtype], array.nbytes)
+        yield array.tobytes()
 
 
-def tiny_whisper(random: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+def alias_frames(aliases: Mapping[str, str]) -> Iterator[bytes]:
+    """What follows the variables: other names of theirs."""
+    yield struct.pack("<I", len(aliases))
+    yield from (string(alias) + string(name) for alias, name in aliases.items())
+
+
+def tiny_whisper(random: np.random.Generator) -> dict[str, Array]:
     """One layer in each half, of one head."""
 
     def some(*shape: int) -> npt.NDArray[np.float16]:
         return random.normal(size=shape).astype(np.float16)
 
-    variables: dict[str, npt.NDArray[Any]] = {
+    variables: dict[str, Array] = {
         "decoder/embeddings/weight": some(50, STATE),
         "decoder/position_encodings/encodings": some(448, STATE),
         "encoder/conv1/weight": some(STATE, 80, 3),

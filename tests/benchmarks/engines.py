@@ -107,13 +107,14 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
             notebook = Notebook()
             media.decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
-            worker_requests.transcribe(request, engine, engine.batch_size, notebook)
+            finished = worker_requests.transcribe(request, engine, engine.batch_size, notebook)
             engine.rest()
             segments = notebook.segments
             return {
                 "text": " ".join(segment.text for segment in segments),
                 "segments": [segment.model_dump(include={"start", "end", "text"}) for segment in segments],
                 "chunks": list(chunks),
+                "unheard": [stretch.model_dump() for stretch in getattr(finished, "unheard", ())],
                 "decoder_steps": steps[0] - steps_before,
                 "encoded_seconds": encoded[0] - encoded_before,
                 "batch_size": engine.batch_size,

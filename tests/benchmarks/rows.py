@@ -9,6 +9,7 @@ from benchmarks import (
     accuracy_rows,
     aligner_row,
     batched_row,
+    coverage_rows,
     daemon_rows,
     lengths_row,
     memo_row,
@@ -23,7 +24,7 @@ from benchmarks.figures import Section
 Row = tuple[str, Callable[[], Section]]
 
 OF_THE_STARTERS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "growth")
-ON_REAL_SPEECH = ("real-1", "real-1b", "real-2", "real-6", "real-7")
+ON_REAL_SPEECH = ("real-1", "real-1b", "real-2", "real-3", "real-4", "real-6", "real-7", "real-8")
 
 ALL = (*OF_THE_STARTERS, *ON_REAL_SPEECH)
 
@@ -56,7 +57,12 @@ def _rows_on_real_speech(course: Course) -> dict[str, Row]:
         "real-2": (accuracy_rows.MLX_TITLE, lambda: accuracy_rows.with_mlx(course, hearings)),
         "real-6": (text_speed_rows.TITLE, lambda: text_speed_rows.text_speed(course)),
         "real-7": (words_speed_row.TITLE, lambda: words_speed_row.words_speed(course)),
+        "real-8": (text_speed_rows.SLOW_TITLE, lambda: text_speed_rows.slow_model(course)),
     }
     if course.real.levels:
         rows["real-1b"] = accuracy_rows.LEVELS_TITLE, lambda: accuracy_rows.levels(course, hearings)
+    if course.real.meetings:
+        rows["real-3"] = coverage_rows.MEETINGS_TITLE, lambda: coverage_rows.meetings(course)
+    if course.real.noises:
+        rows["real-4"] = coverage_rows.NOISE_TITLE, lambda: coverage_rows.noises(course)
     return {row: rows[row] for row in ON_REAL_SPEECH if row in rows}

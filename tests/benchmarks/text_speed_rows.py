@@ -3,6 +3,7 @@
 Runs in: the benchmark.
 """
 
+import shutil
 from functools import partial
 from statistics import median
 from typing import Any
@@ -11,9 +12,11 @@ from recordings import MEMO
 
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, series_of, times
+from benchmarks.larger_whisper import write_larger_whisper
 
 TITLE = "Text of 1, 3 and 8 minutes beside `BatchedInferencePipeline`"
-MINUTES = (1, 3, 8)
+SLOW_TITLE = "Cores at work with a model as slow as medium"
+MINUTES, SLOW_MINUTES = (1, 3, 8), 2
 OURS, THEIRS = "whisperx engine", "BatchedInferencePipeline"
 TIMES_FASTER, LEAST_CORES = 1.3, 1.7
 SETTINGS = {"beam_size": 5, "batch_size": 8, "without_timestamps": False}
@@ -55,6 +58,30 @@ def text_speed(course: Course) -> Section:
         "in int8, beam 5, with timestamps, language given. Cores at work: processor time by time on the clock.",
         series=tuple(series),
         demands=tuple(demands),
+    )
+
+
+def slow_model(course: Course) -> Section:
+    """Row real-8."""
+    recording = course.medley(course.real_speech.english, SLOW_MINUTES * 60.0)
+    model = course.folder / "medium-size"
+    write_larger_whisper(course.whisper_base, model)
+    with course.engine(OURS, model=model) as ours:
+        ours.turn(audio=str(MEMO))
+        answers = course.in_turns({OURS: partial(ours.turn, audio=str(recording.path))})
+    shutil.rmtree(model)
+    cores = cores_used(answers[OURS])
+    errors = tuple(course.scorer.percent(recording.text, one["text"]) for one in answers[OURS])
+    return Section(
+        title=SLOW_TITLE,
+        setting=f"{recording.seconds:.0f} s of real English through whisper base, grown to the size of medium: it "
+        "hears what base hears, and costs what medium costs. int8, beam 5, language given.",
+        series=(
+            *series_of(answers, "seconds", "s"),
+            Series(f"{OURS}, at work", "cores", cores),
+            Series(f"{OURS}, word error rate", "%", errors),
+        ),
+        demands=(Demand("at work", median(cores), "≥", LEAST_CORES, "cores"),),
     )
 
 
