@@ -3,11 +3,13 @@
 Runs in: the test process.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from no_leftovers import no_leftovers
 
@@ -15,7 +17,9 @@ from ipc.decoder_messages import Limits
 from ipc.worker_messages import Decode, ExpectedFile
 from workers.decoder import Decoders
 from workers.decoder_process import PROGRAM
+from workers.decoder_supply import ForkServer, Spare, Way
 from workers.engine import EngineRefusal
+from workers.forked_child import adopt_orphans
 from workers.pulse import Cancelled
 
 TWELVE_HOURS = 12 * 3600.0
@@ -46,17 +50,20 @@ def decoders(
     *,
     patience_seconds: float = 20.0,
     limits: Limits | None = None,
-    keeps_spare: bool = False,
+    keeps_ready: bool = False,
     program: Sequence[str] = PROGRAM,
+    way: Way | None = None,
 ) -> Iterator[Decoders]:
     """Ready, and gone at the end with all that they started."""
     with no_leftovers():
         pulse: Any = QuietPulse(patience_seconds)
-        made = Decoders(pulse, keeps_spare=keeps_spare, limits=limits, program=program)
+        made = Decoders(pulse, keeps_ready=keeps_ready, limits=limits, program=program, way=way)
         try:
             yield made
         finally:
             made.close()
+            if sys.platform == "linux":
+                adopt_orphans(wanted=False)  # those of other tests are for init
 
 
 def wish_for(
@@ -83,3 +90,19 @@ def refusal_of(made: Decoders, wish: Decode) -> EngineRefusal:
         made.decode(wish)
     assert not list(Path(wish.pcm_path).parent.glob("audio.s16*"))
     return caught.value
+
+
+def ready_pid(made: Decoders) -> int | None:
+    """Of the fork server or the spare, if there is one."""
+    supply = made._supply
+    assert isinstance(supply, ForkServer | Spare)
+    ready = supply._server if isinstance(supply, ForkServer) else supply._spare
+    return None if ready is None else ready.pid
+
+
+def at_work(made: Decoders) -> list[psutil.Process]:
+    """Decoders that were taken, living or undead."""
+    ready = ready_pid(made)
+    if ready is None and isinstance(made._supply, ForkServer):
+        return []  # it is being started
+    return [child for child in psutil.Process().children() if child.pid != ready]

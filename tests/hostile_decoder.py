@@ -1,6 +1,6 @@
 """A decoder that its recording has taken over: it is the real one until it has shut itself in, and then attacks.
 
-Runs in: the decoder. `python -P hostile_decoder.py ATTACKS LINE PARENT`; `program_with` gives the words.
+Runs in: the decoder. `python -P hostile_decoder.py ATTACKS [--forks] LINE PARENT`; `program_with` gives the words.
 
 Every attack is an act that must fail. One that raises is `held`, one that returns has `escaped`; what is to be ended
 by a limit never comes back.
@@ -158,7 +158,7 @@ def leave(folder: Path) -> None:
 
 def say(words: bytes) -> Callable[[Path], object]:
     def attack(folder: Path) -> None:
-        os.write(int(sys.argv[1]), words)
+        os.write(int(os.environ["HOSTILE_LINE"]), words)
         time.sleep(60)
 
     return attack
@@ -272,7 +272,13 @@ def main() -> None:
     import config.lean_structlog  # noqa: F401
     from workers import decoding_room
 
-    ready = decoding_room.get_ready
+    ready, decode_once = decoding_room.get_ready, decoding_room.decode_once
+
+    def decode_attacking(said: bytes, pcm: int, line: int) -> None:
+        os.environ["HOSTILE_LINE"] = str(line)
+        decode_once(said, pcm, line)
+
+    decoding_room.decode_once = decode_attacking
 
     def get_ready() -> None:
         ready()

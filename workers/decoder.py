@@ -1,4 +1,4 @@
-"""The worker's side of decoding: one decoder for each recording, one more kept ready, and a verdict on each end.
+"""The worker's side of decoding: one decoder for each recording, and a verdict on each end.
 
 Runs in: worker.
 
@@ -35,7 +35,8 @@ from ipc.worker_messages import AudioDecoded, Decode
 from workers.decoder_limits import limits_for
 from workers.decoder_process import PROGRAM, DecoderLost, DecoderProcess
 from workers.decoder_refusals import decoder_crashed, no_decoder, refuse_silent_disk
-from workers.decoder_verdict import Death, Waiting, death_of
+from workers.decoder_supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, Way, supply_for
+from workers.decoder_verdict import Death, DecoderDied, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm_facts import keep_facts, kept_facts
 from workers.pcm_file import SAMPLE_BYTES, pcm_seconds
@@ -44,26 +45,10 @@ from workers.pulse import Pulse
 
 TRIES = 2
 """Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
-LOOK_SECONDS = 0.2
-"""How often a decoder that says nothing is looked at, and a cancel heard."""
-BOOT_SECONDS = 20.0
-"""For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
-DYING_SECONDS = 2.0
-"""For one that closed its line to come to its end."""
 MOST_NOTES = 50
 """Log lines that one recording may cost."""
 
 log = structlog.get_logger()
-
-
-class DecoderDied(Exception):
-    """One decoder ended without an answer."""
-
-    def __init__(self, death: Death, *, had_begun: bool = True) -> None:
-        super().__init__(death.words)
-        self.death = death
-        self.had_begun = had_begun
-        """With the recording: before that, its end says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +67,36 @@ class Decoders:
         self,
         pulse: Pulse,
         *,
-        keeps_spare: bool,
+        keeps_ready: bool,
         limits: Limits | None = None,
         program: Sequence[str] = PROGRAM,
+        way: Way | None = None,
     ) -> None:
-        """`limits`: other than those that follow from the request. `program`: another decoder, for tests."""
-        self._program = program
+        """`keeps_ready`: the next recording need not wait for a decoder to start, which costs memory. `limits`: other
+        than those that follow from the request. `program`, `way`: another decoder, another start, for tests."""
+        self._supply = supply_for(program, way)
         self._pulse = pulse
-        self._keeps_spare = keeps_spare
+        self._keeps_ready = keeps_ready
         self._limits = limits
-        self._spare: DecoderProcess | None = None
         self._leaving: list[DecoderProcess] = []
         self._hung: list[Hung] = []
         self._said_what_lacks = False
 
     def make_ready(self) -> None:
-        """Start the spare for the next recording, if there is none."""
+        """Between two recordings: what the next would have to wait for is done now, or nothing is kept."""
         self.see_off()
-        if not self._keeps_spare or (self._spare is not None and self._spare.is_alive):
+        if not self._keeps_ready:
+            self._supply.close()
             return
-        self._drop_spare()
         try:
-            self._spare = DecoderProcess(self._program)
+            self._supply.make_ready()
         except OSError as error:
             # The next request tries again, and has somebody to tell.
-            log.warning("no_spare_decoder", error=error.strerror)
+            log.warning("no_decoder_ready", error=error.strerror)
 
     def close(self) -> None:
-        """End the spare."""
-        self._drop_spare()
+        """End what is ready."""
+        self._supply.close()
         self.see_off()
 
     def see_off(self) -> None:
@@ -143,6 +129,8 @@ class Decoders:
                 log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
                 if not tries_left and not died.had_begun:
                     raise no_decoder(death.words) from died
+                # The next has its memory laid out in another way: a recording that attacks it begins from nothing.
+                self._supply.close()
                 if not tries_left:
                     raise decoder_crashed(request.path, TRIES, death) from died
                 self._pulse.step(0.0)
@@ -252,21 +240,11 @@ class Decoders:
                     pass
 
     def _take(self) -> DecoderProcess:
-        """The spare, or one that is started now. Raises EngineRefusal."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            if spare.is_alive:
-                return spare
-            spare.end()
+        """A decoder. Raises EngineRefusal, DecoderDied and Cancelled."""
         try:
-            return DecoderProcess(self._program)
+            return self._supply.take(meanwhile=lambda: self._pulse.step(0.0))
         except OSError as error:
             raise no_decoder(error.strerror or str(error)) from error
-
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.end()
-            self._spare = None
 
     def _say_what_lacks(self, lacks: tuple[str, ...]) -> None:
         if lacks and not self._said_what_lacks:

@@ -1,9 +1,10 @@
-"""`python -P -m workers.decoder_main LINE PARENT`: one recording, decoded by a process that can do nothing else.
+"""`python -P -m workers.decoder_main [--forks] LINE PARENT`: one recording, in a process that can do nothing else.
 
 Runs in: worker (the decoder, a child of its own for each recording).
 
 It gets ready, waits for its request, opens the recording and proves that it is the right one, shuts itself in, and
-only then reads the first byte. `--probe` shuts itself in at once and says how well, for `steno doctor`.
+only then reads the first byte. With `--forks` it gets ready once, and copies of it do the rest. `--probe` shuts
+itself in at once and says how well, for `steno doctor`.
 """
 
 import faulthandler
@@ -14,11 +15,10 @@ import socket
 import sys
 from typing import NoReturn
 
-from workers.parent_watch import end_with_parent
+from workers.decoder_forks import FORKS, NAME, copies
+from workers.parent_watch import call_this_process, end_with_parent
 
 PROBE = "--probe"
-NAME = "stenod-decoder"
-"""What fault points know it by."""
 BLOCK_BYTES = 65_536
 
 
@@ -27,12 +27,14 @@ def main(words: list[str]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
     faulthandler.enable()
     multiprocessing.current_process().name = NAME
+    call_this_process(NAME)
     if words == [PROBE]:
         from workers.decoder_probe import probe
 
         probe()
         os._exit(0)
-    line, parent_pid = socket.socket(fileno=int(words[0])), int(words[1])
+    *words, line_number, parent_number = words
+    line, parent_pid = socket.socket(fileno=int(line_number)), int(parent_number)
     end_with_parent(parent_pid)
     from ipc.fault_points import reached
 
@@ -41,8 +43,12 @@ def main(words: list[str]) -> NoReturn:
     from workers.decoding_room import decode_once, get_ready
 
     get_ready()
+    if FORKS in words:
+        line = copies(line)
     reached("decoder_warm")
     request, pcm = _request(line)
+    # A copy has its worker for a parent by now.
+    end_with_parent(parent_pid)
     decode_once(request, pcm, line.fileno())
     os._exit(0)
 

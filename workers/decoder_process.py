@@ -6,18 +6,17 @@ Runs in: worker.
 import contextlib
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 import psutil
 
 from ipc.decoder_messages import DecodeThis, FromDecoder, Lines, as_line
 from ipc.fault_points import ARMED_BY
+from workers.forked_child import ForkedChild
 
 PROGRAM = (sys.executable, "-P", "-s", "-m", "workers.decoder_main")
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,33 +35,19 @@ class DecoderLost(Exception):
 class DecoderProcess:
     """One child from start to end. `end` is due whatever happens."""
 
-    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
-        """Starts it; it gets ready by itself. Raises OSError where no process can be had."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [*program, str(theirs.fileno()), str(os.getpid())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    pass_fds=(theirs.fileno(),),
-                    env=environment(),
-                    bufsize=0,
-                )
-        except BaseException:
-            ours.close()
-            raise
-        self.pid = self._process.pid
-        self._line = ours
-        self._line.setblocking(False)
-        assert self._process.stderr is not None
-        self._stderr: IO[bytes] = self._process.stderr
-        os.set_blocking(self._stderr.fileno(), False)
+    def __init__(self, child: subprocess.Popen[bytes] | ForkedChild, line: socket.socket, stderr: int) -> None:
+        """`line` and `stderr`, a descriptor, are our ends, and this object's from now on."""
+        self._child = child
+        self.pid = child.pid
+        self.line = line
+        self.line.setblocking(False)
+        self._stderr = stderr
+        os.set_blocking(stderr, False)
+        self._is_closed = False
         self._lines = Lines()
         self._last_words = b""
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._line, selectors.EVENT_READ)
+        self._selector.register(self.line, selectors.EVENT_READ)
         self._selector.register(self._stderr, selectors.EVENT_READ)
 
     @property
@@ -72,7 +57,7 @@ class DecoderProcess:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self._child.poll() is None
 
     @property
     def is_computing(self) -> bool:
@@ -87,8 +72,8 @@ class DecoderProcess:
         line = as_line(this)
         try:
             # It reads as soon as it is ready; a request is far smaller than what the socket holds.
-            socket.send_fds(self._line, [line[:1]], [pcm])
-            self._line.sendall(line[1:])
+            socket.send_fds(self.line, [line[:1]], [pcm])
+            self.line.sendall(line[1:])
         except OSError as error:
             raise DecoderLost(str(error)) from error
 
@@ -97,54 +82,86 @@ class DecoderProcess:
 
         Raises DecoderLost when all is heard and nothing more can come, and BadLine.
         """
+        piece = self.hear_bytes(seconds)
+        if piece is not None:
+            yield from self._lines.feed(piece)
+
+    def hear_bytes(self, seconds: float) -> bytes | None:
+        """As `hear`, as it came. None: nothing, or something on stderr."""
+        piece = None
         for key, _ in self._selector.select(seconds):
-            if key.fileobj is self._stderr:
+            if key.fileobj == self._stderr:
                 self._read_stderr()
                 continue
             try:
-                piece = self._line.recv(PIECE_BYTES)
+                piece = self.line.recv(PIECE_BYTES)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise DecoderLost(str(error)) from error
             if not piece:
                 raise DecoderLost("end of the line")
-            yield from self._lines.feed(piece)
+        return piece
 
     def end(self, wait_seconds: float = REAP_SECONDS) -> int | None:
         """Kill it, close our ends. Its exit status as subprocess gives it; None: the kernel still holds it."""
-        if self._process.poll() is None:
-            self._process.kill()
+        if self._child.poll() is None:
+            self._child.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(wait_seconds)
-            if not self._stderr.closed:
+            self._child.wait(wait_seconds)
+            if not self._is_closed:
                 self._read_stderr()
         self._close()
-        return self._process.returncode
+        return self._child.returncode
 
     def died_of(self, wait_seconds: float) -> int | None:
         """The exit status of one that ends by itself; killed if it does not. As `end`."""
         try:
-            self._process.wait(wait_seconds)
+            self._child.wait(wait_seconds)
         except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGKILL)
+            self._child.kill()
         return self.end()
 
     def _read_stderr(self) -> None:
         """What there is of it. Kept from FFmpeg's chatter to the traceback: a full pipe would hold the decoder up."""
         with contextlib.suppress(BlockingIOError):
-            while piece := os.read(self._stderr.fileno(), PIECE_BYTES):
+            while piece := os.read(self._stderr, PIECE_BYTES):
                 self._last_words = (self._last_words + piece)[-LAST_WORDS_BYTES:]
             # Its end: it would be told again and again.
             with contextlib.suppress(KeyError):
                 self._selector.unregister(self._stderr)
 
     def _close(self) -> None:
-        if self._stderr.closed:
+        if self._is_closed:
             return
+        self._is_closed = True
         self._selector.close()
-        self._line.close()
-        self._stderr.close()
+        self.line.close()
+        os.close(self._stderr)
+
+
+def spawned(program: Sequence[str] = PROGRAM) -> DecoderProcess:
+    """A decoder that gets ready by itself. Raises OSError where no process can be had."""
+    ours, theirs = socket.socketpair()
+    stderr, its_stderr = os.pipe()
+    try:
+        child = subprocess.Popen(
+            [*program, str(theirs.fileno()), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=its_stderr,
+            pass_fds=(theirs.fileno(),),
+            env=environment(),
+            bufsize=0,
+        )
+    except BaseException:
+        ours.close()
+        os.close(stderr)
+        raise
+    finally:
+        theirs.close()
+        os.close(its_stderr)
+    return DecoderProcess(child, ours, stderr)
 
 
 def environment() -> dict[str, str]:

@@ -62,6 +62,16 @@ class Death:
     traceback: str = ""
 
 
+class DecoderDied(Exception):
+    """One decoder ended without an answer."""
+
+    def __init__(self, death: Death, *, had_begun: bool = True) -> None:
+        super().__init__(death.words)
+        self.death = death
+        self.had_begun = had_begun
+        """With the recording: before that, its end says nothing about it."""
+
+
 def death_of(status: int | None, last_words: str, lied: str | None = None) -> Death:
     """`status` as subprocess gives it; `lied`: what it said was no message, and it was ended for that."""
     last_words = last_words.partition(NOISE)[0]

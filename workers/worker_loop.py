@@ -67,7 +67,7 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     from workers.decoder import Decoders
 
     _prepare(setup.role, pulse)
-    decoders = Decoders(pulse, keeps_spare=setup.role == "transcriber")
+    decoders = Decoders(pulse, keeps_ready=setup.role == "transcriber")
     decoders.make_ready()
     # What is here now stays: it is never looked through again for what can go.
     gc.freeze()

@@ -39,7 +39,7 @@ def run(trial: Trial) -> Tally:
     place = trial.folder / "odd"
     place.mkdir()
     worst = 0.0
-    with decoders(keeps_spare=True) as made:
+    with decoders(keeps_ready=True) as made:
         for kind, all_of_it in _all_kinds().items():
             for recording in luck.sample(all_of_it, trial.number(len(all_of_it))):
                 path, pcm = place / "recording", place / "audio.s16"

@@ -18,6 +18,7 @@ from ipc.decoder_messages import Limits
 from workers.decoder import Decoders
 from workers.decoder_process import PROGRAM
 from workers.engine import EngineRefusal
+from workers.forked_child import adopt_orphans
 from workers.pcm_file import pcm_seconds
 
 TITLE = "Sandbox escapes"
@@ -51,12 +52,13 @@ def run(trial: Trial) -> Tally:
     side_by_side(taken_over, _taken_over, tally, LANES)
     side_by_side(without_end, _without_end, tally, LANES)
     side_by_side(honest, _honest, tally, LANES)
+    adopt_orphans(wanted=False)
     return tally
 
 
 def _decoders(program: tuple[str, ...] = PROGRAM, limits: Limits | None = None, patience: float = 60.0) -> Decoders:
     pulse: object = QuietPulse(patience)
-    return Decoders(pulse, keeps_spare=False, limits=limits, program=program)  # type: ignore[arg-type]
+    return Decoders(pulse, keeps_ready=False, limits=limits, program=program)  # type: ignore[arg-type]
 
 
 def _scene(folder: Path) -> Path:

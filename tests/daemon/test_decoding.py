@@ -136,7 +136,7 @@ def test_no_recording_of_another_is_reached_through_a_link_in_a_watched_folder()
         assert list(private.iterdir()) == [private / "a.wav"], "nothing is written there either"
 
 
-def test_a_transcriber_keeps_one_spare_and_the_aligner_none() -> None:
+def test_a_transcriber_keeps_one_process_ready_to_decode_and_the_aligner_none() -> None:
     def decoders(pid: int) -> list[psutil.Process]:
         return [child for child in psutil.Process(pid).children() if "workers.decoder_main" in child.cmdline()]
 

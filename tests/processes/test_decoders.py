@@ -8,25 +8,32 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import psutil
 import pytest
 from dead_disk import CAN_DIE, dead_disk
-from decoders_at_work import QuietPulse, decoders, refusal_of, wish_for
+from decoders_at_work import QuietPulse, at_work, decoders, ready_pid, refusal_of, wish_for
 from eventually import eventually
 from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
 from recordings import MEMO, encoded, tone, voice, wav
 
+from workers import decoder_supply
 from workers.container_decoder import DecodingWish
 from workers.decoder import Decoders
+from workers.decoder_process import DecoderProcess, spawned
+from workers.decoder_supply import ForkServer, Way, way_of
+from workers.decoder_verdict import Death, DecoderDied
 from workers.media import decode as decode_here
 from workers.pulse import Cancelled
 
 LENGTH_SECONDS = 1.0
+WAYS = get_args(Way)
 KINDS = [
     *(("a.m4a", "aac"), ("a.m4a", "alac"), ("a.mp3", "libmp3lame"), ("a.ogg", "libopus")),
     *(("a.webm", "libopus"), ("a.mka", "flac"), ("a.flac", "flac"), ("a.aac", "aac"), ("a.ac3", "ac3")),
@@ -42,7 +49,7 @@ def sha256(path: Path) -> str:
 
 
 def test_every_container_is_decoded_behind_walls_as_without_them(tmp_path: Path) -> None:
-    with decoders(keeps_spare=True) as made:
+    with decoders(keeps_ready=True) as made:
         for number, (name, codec) in enumerate(KINDS):
             folder = tmp_path / str(number)
             folder.mkdir()
@@ -189,7 +196,7 @@ def while_it_reads(made: Decoders, recording: Path, act: Callable[[Path], None])
     """The decoder is stopped at the first sign that it reads; then `act`, and it goes on."""
 
     def strike() -> None:
-        (decoder,) = eventually(children)
+        (decoder,) = eventually(lambda: at_work(made))
         part = recording.with_name("audio.s16.part")
         eventually(lambda: part.exists() and part.stat().st_size > 1_000_000, 10)
         decoder.suspend()
@@ -231,7 +238,7 @@ def test_a_recording_that_is_renamed_while_it_is_read_is_decoded_to_its_end(long
 
 def test_a_decoder_that_is_killed_once_costs_a_second_try_and_nothing_else(long_recording: Path) -> None:
     def kill() -> None:
-        eventually(children)[0].kill()
+        eventually(lambda: at_work(made))[0].kill()
 
     with decoders() as made:
         thread = threading.Thread(target=kill)
@@ -303,55 +310,209 @@ def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("audio.s16*"))
 
 
-def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: Way, tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
-    with decoders() as made:
+    with decoders(keeps_ready=True, way=way) as made:
         made.decode(wish_for(recording))
-        made.see_off()
+        made.make_ready()
         before = open_descriptors()
-        for number in range(10):
+        count = 10 if way == "fork" else 3
+        for number in range(count):
             pcm = tmp_path / "spool" / str(number)
             pcm.parent.mkdir(exist_ok=True)
             made.decode(wish_for(recording, pcm))
-            made.see_off()
-            assert not children()
+            made.make_ready()
+            assert [child.pid for child in children()] == [ready_pid(made)]
         assert open_descriptors() == before
-    assert len(list((tmp_path / "spool").iterdir())) == 20, "each has its PCM, and the facts beside it"
+    assert len(list((tmp_path / "spool").iterdir())) == 2 * count, "each has its PCM, and the facts beside it"
 
 
-def test_a_spare_is_used_once_and_one_that_died_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_that_decodes_now_and_then_keeps_nothing_between_two_recordings(way: Way, tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
-    with decoders(keeps_spare=True) as made:
+    with decoders(way=way) as made:
+        for number in range(2):
+            made.make_ready()
+            assert not children()
+            made.decode(wish_for(recording, tmp_path / f"{number}.s16"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_ready_is_one_process_and_one_that_died_is_replaced(way: Way, tmp_path: Path) -> None:
+    recording = wav(tmp_path / "a.wav", tone(0.1))
+    with decoders(keeps_ready=True, way=way) as made:
         made.make_ready()
-        (spare,) = children()
+        (first,) = children()
         made.make_ready()
-        assert children() == [spare], "one is enough"
+        assert children() == [first], "one is enough"
         made.decode(wish_for(recording, tmp_path / "one.s16"))
         made.make_ready()
-        eventually(lambda: not lives(spare))
         (second,) = children()
+        assert (second == first) == (way == "fork"), "a spare is used once"
         second.kill()
         made.decode(wish_for(recording, tmp_path / "two.s16"))
 
 
-def test_a_spare_is_gone_two_seconds_after_its_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_ready_is_gone_two_seconds_after_its_worker(way: Way, tmp_path: Path) -> None:
     """Killed or left: neither lets anything run on the worker's side."""
-    script = tmp_path / "small_worker.py"
+    with a_small_worker(tmp_path, f"Decoders(QuietPulse(20.0), keeps_ready=True, way={way!r})", "") as worker:
+        ready = psutil.Process(int(worker.stdout.readline()))
+        worker.send_signal(signal.SIGKILL)
+        eventually(lambda: not lives(ready), 2.0)
+
+
+# --- the fork server ---------------------------------------------------------------------------------------------
+
+
+def test_only_linux_forks_its_decoders() -> None:
+    assert way_of("linux", has_pidfd=True) == "fork"
+    assert way_of("linux", has_pidfd=False) == way_of("darwin", has_pidfd=False) == "spawn"
+
+
+def test_every_recording_has_a_process_of_its_own_and_the_server_is_none_of_them(tmp_path: Path) -> None:
+    recording = wav(tmp_path / "a.wav", tone(0.1))
+    seen: list[int] = []
+    with decoders(keeps_ready=True, way="fork") as made:
+        taken = made._take
+        made._take = lambda: (seen.append((process := taken()).pid), process)[1]  # type: ignore[method-assign]
+        for number in range(3):
+            made.decode(wish_for(recording, tmp_path / f"{number}.s16"))
+        assert len({*seen, ready_pid(made)}) == 4
+
+
+def test_the_server_that_copies_are_made_of_has_one_thread(tmp_path: Path) -> None:
+    with decoders(keeps_ready=True, way="fork") as made:
+        made.make_ready()
+        made.decode(wish_for(wav(tmp_path / "a.wav", tone(0.1))))
+        (server,) = [child for child in children() if child.pid == ready_pid(made)]
+        assert server.num_threads() == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a process that shut itself in")
+def test_a_copy_holds_the_recording_its_pcm_and_a_line_and_nothing_of_the_servers(long_recording: Path) -> None:
+    held: list[str] = []
+
+    def look(_: Path) -> None:
+        (decoder,) = at_work(made)
+        held.extend(str(one.readlink()) for one in Path(f"/proc/{decoder.pid}/fd").iterdir())
+
+    with decoders(keeps_ready=True, way="fork") as made:
+        while_it_reads(made, long_recording, look)
+    assert held.count(os.devnull) == 2, "what it would read from a terminal, and say to one"
+    assert sorted(one.partition(":")[0] for one in held if one != os.devnull) == sorted(
+        [str(long_recording), str(long_recording.with_name("audio.s16.part")), "pipe", "socket"]
+    )
+
+
+def test_a_server_that_is_killed_while_its_copy_decodes_costs_that_recording_nothing(long_recording: Path) -> None:
+    with decoders(keeps_ready=True, way="fork") as made:
+
+        def kill_the_server(_: Path) -> None:
+            os.kill(ready_pid(made) or 0, signal.SIGKILL)
+
+        while_it_reads(made, long_recording, kill_the_server)
+        made.decode(wish_for(long_recording, long_recording.with_name("again.s16")))
+
+
+def test_a_server_that_stands_still_is_replaced_and_a_cancel_is_heard_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = wav(tmp_path / "a.wav", tone(0.1))
+    with decoders(keeps_ready=True, way="fork") as made:
+        made.make_ready()
+        (server,) = children()
+        server.suspend()
+        threading.Timer(0.5, lambda: setattr(made._pulse, "cancelled", True)).start()
+        with pytest.raises(Cancelled):
+            made.decode(wish_for(recording))
+        assert not lives(server), "its answer would come to the next recording"
+        made._pulse.cancelled = False
+        monkeypatch.setattr(decoder_supply, "BOOT_SECONDS", 1.0)
+        made.make_ready()
+        (server,) = children()
+        server.suspend()
+        monkeypatch.setattr(decoder_supply, "spawned", patient_again(monkeypatch))
+        assert made.decode(wish_for(recording)).seconds == 0.1
+
+
+def patient_again(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], DecoderProcess]:
+    """Starts a server that has all the time that it needs."""
+
+    def start(program: Sequence[str]) -> DecoderProcess:
+        monkeypatch.setattr(decoder_supply, "BOOT_SECONDS", 20.0)
+        return spawned(program)
+
+    return start
+
+
+def test_after_a_crash_the_next_decoder_is_a_copy_of_another_server(tmp_path: Path) -> None:
+    """Copies have the same addresses in memory: one that crashes must teach nothing about the next."""
+    recording = wav(tmp_path / "a.wav", tone(1))
+    with decoders(program=program_with("crash"), keeps_ready=True, way="fork") as made:
+        made.make_ready()
+        (server,) = children()
+        refusal_of(made, wish_for(recording))
+        assert not lives(server)
+
+
+def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(tmp_path: Path) -> None:
+    recording = wav(tmp_path / "a.wav", tone(0.1))
+    with decoders(keeps_ready=True, way="fork") as made:
+        made.make_ready()
+        supply = made._supply
+        assert isinstance(supply, ForkServer)
+        told = supply._fork
+        strays: list[int] = []
+
+        def lost(*words: Any) -> int:
+            strays.append(told(*words))
+            supply._fork = told  # type: ignore[method-assign]
+            raise DecoderDied(Death("exit", "killed"), had_begun=False)
+
+        supply._fork = lost  # type: ignore[method-assign]
+        made.decode(wish_for(recording))
+        assert psutil.pid_exists(strays[0])
+        eventually(lambda: not lives(psutil.Process(strays[0])))
+        made.make_ready()
+        assert [child.pid for child in children()] == [ready_pid(made)]
+
+
+def test_a_decoder_at_work_is_gone_two_seconds_after_its_worker(long_recording: Path, tmp_path: Path) -> None:
+    """Its parent when it was made was the server; it is the worker that must not be outlived."""
+    work = "made.decode(wish_for(Path(sys.argv[1]), Path(sys.argv[2])))"
+    made = "Decoders(QuietPulse(20.0), keeps_ready=True, way='fork')"
+    pcm = tmp_path / "other.s16"
+    with a_small_worker(tmp_path, made, work, str(long_recording), str(pcm)) as worker:
+        part = pcm.with_name("other.s16.part")
+        eventually(lambda: part.exists() and part.stat().st_size > 1_000_000, 10)
+        below = psutil.Process(worker.pid).children()
+        assert len(below) == 2
+        for process in below:
+            process.suspend()
+        worker.send_signal(signal.SIGKILL)
+        eventually(lambda: not any(map(lives, below)), 2.0)
+
+
+@contextmanager
+def a_small_worker(folder: Path, made: str, work: str, *words: str) -> Iterator[Any]:
+    """A process that prints the pid of what it has ready and then works."""
+    script = folder / "small_worker.py"
     script.write_text(
         "import os, sys, time\n"
-        "from decoders_at_work import QuietPulse\n"
+        "from pathlib import Path\n"
+        "from decoders_at_work import QuietPulse, ready_pid, wish_for\n"
         "from workers.decoder import Decoders\n"
-        "made = Decoders(QuietPulse(20.0), keeps_spare=True)\n"
+        f"made = {made}\n"
         "made.make_ready()\n"
-        "print(made._spare.pid, flush=True)\n"
+        "print(ready_pid(made), flush=True)\n"
+        f"{work}\n"
         "time.sleep(60)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
-    ) as worker:
-        assert worker.stdout is not None
-        spare = psutil.Process(int(worker.stdout.readline()))
-        worker.send_signal(signal.SIGKILL)
-        eventually(lambda: not lives(spare), 2.0)
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
+    with subprocess.Popen([sys.executable, script, *words], stdout=subprocess.PIPE, env=environment) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()

@@ -1,0 +1,163 @@
+"""Where decoders come from, ready within milliseconds, and each for one recording.
+
+Runs in: worker. On its main thread alone: Linux ends a child with the thread that started it.
+
+To start a decoder takes a quarter of a second of a processor's time, nearly all of it for imports. On Linux a *fork
+server* has paid it once, and each decoder is a copy of it. On macOS the system's libraries do not outlive a fork:
+there a spare is started ahead of its recording.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import psutil
+
+from workers.decoder_forks import FORKS, NAME, REPLY
+from workers.decoder_process import DecoderLost, DecoderProcess, spawned
+from workers.decoder_verdict import Death, DecoderDied, death_of
+from workers.forked_child import ForkedChild, adopt_orphans
+
+BOOT_SECONDS = 20.0
+"""For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
+LOOK_SECONDS = 0.2
+"""How often a server that says nothing is looked at, and a cancel heard."""
+DYING_SECONDS = 2.0
+"""For one that closed its line to come to its end."""
+
+Way = Literal["fork", "spawn"]
+
+
+class Supply(Protocol):
+    """Gives a decoder for each recording."""
+
+    def make_ready(self) -> None:
+        """Do ahead what can be done ahead. Raises OSError where no process can be had."""
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """A decoder that nobody has asked anything yet. `meanwhile` is called again and again while it has to wait,
+        and what it raises passes. Raises OSError where no process can be had, and DecoderDied."""
+
+    def close(self) -> None:
+        """End what is ready. It may be used again."""
+
+
+def way_of(platform: str, *, has_pidfd: bool) -> Way:
+    """How a decoder is best started there. Pure."""
+    return "fork" if platform == "linux" and has_pidfd else "spawn"
+
+
+def supply_for(program: Sequence[str], way: Way | None = None) -> Supply:
+    """What suits this machine; `way`: another, for tests."""
+    way = way or way_of(sys.platform, has_pidfd=hasattr(os, "pidfd_open"))
+    return ForkServer(program) if way == "fork" else Spare(program)
+
+
+class Spare:
+    """One decoder is ready, and the next is started when it was taken."""
+
+    def __init__(self, program: Sequence[str]) -> None:
+        self._program = program
+        self._spare: DecoderProcess | None = None
+
+    def make_ready(self) -> None:
+        """See Supply."""
+        if self._spare is None or not self._spare.is_alive:
+            self.close()
+            self._spare = spawned(self._program)
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """See Supply."""
+        self.make_ready()
+        spare, self._spare = self._spare, None
+        assert spare is not None
+        return spare
+
+    def close(self) -> None:
+        """See Supply."""
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+
+
+class ForkServer:
+    """A process with all that decoding needs in its memory, which reads no recording, and forks those that do.
+
+    A decoder is a child of the worker and not of the server: the end of the one is nothing to the other, and the
+    worker sees how each decoder ended.
+    """
+
+    def __init__(self, program: Sequence[str]) -> None:
+        self._program = [*program, FORKS]
+        self._server: DecoderProcess | None = None
+        self._has_strays = False
+        """A server was lost in the middle of a fork: what it may have made ends by itself, and is for us to reap."""
+
+    def make_ready(self) -> None:
+        """See Supply."""
+        if self._server is None or not self._server.is_alive:
+            self.close()
+            adopt_orphans()
+            self._server = spawned(self._program)
+        elif self._has_strays:
+            _reap_strays()
+            self._has_strays = False
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """See Supply."""
+        self.make_ready()
+        assert self._server is not None
+        line, its_line = socket.socketpair()
+        stderr, its_stderr = os.pipe()
+        try:
+            return DecoderProcess(
+                ForkedChild(self._fork(self._server, its_line, its_stderr, meanwhile)), line, stderr
+            )
+        except BaseException:
+            # A reply that comes later would be taken for the next one's.
+            self._has_strays = True
+            self.close()
+            line.close()
+            os.close(stderr)
+            raise
+        finally:
+            its_line.close()
+            os.close(its_stderr)
+
+    def close(self) -> None:
+        """See Supply."""
+        if self._server is not None:
+            self._server.end()
+            self._server = None
+
+    def _fork(
+        self, server: DecoderProcess, its_line: socket.socket, its_stderr: int, meanwhile: Callable[[], None]
+    ) -> int:
+        """The new decoder's pid. Raises OSError where there can be none, DecoderDied where the server fails."""
+        try:
+            socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
+            until = time.monotonic() + BOOT_SECONDS
+            while (said := server.hear_bytes(LOOK_SECONDS)) is None:
+                if time.monotonic() >= until:
+                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    raise DecoderDied(death, had_begun=False)
+                meanwhile()
+        except (DecoderLost, OSError) as error:
+            death = death_of(server.died_of(DYING_SECONDS), server.last_words)
+            raise DecoderDied(death, had_begun=False) from error
+        (pid,) = REPLY.unpack(said)
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return int(pid)
+
+
+def _reap_strays() -> None:
+    """A decoder whose pid was never told ended when its line was closed."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, ChildProcessError):
+            if child.name() == NAME and child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
