@@ -3,6 +3,7 @@
 Runs in: the chaos run. Recordings of one name, different sound; the disk is slow where strace lets us make it so.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ def _judge(
     tally.expect(len(stems) == 1, f"{whose}: {one.path.name} is scattered over {sorted(stems)}")
     for format, path in kept.items():
         text = Path(path).read_text(encoding="utf-8")
-        if not all(word in text for chunk in one.texts for word in chunk.split()):
+        if not all(_says(text, chunk) for chunk in one.texts):
             tally.changed += 1
             tally.wrong.append(f"{whose}: {path} does not say what {one.path.name} says")
         if path in owners:
@@ -136,8 +137,12 @@ def _judge(
 
 def _kept(path: Path, one: Made) -> str:
     """The file, or where it went when another queue was told to overwrite it."""
-    first = one.texts[0].split()
     for there in (path, *sorted(path.parent.glob(f"{path.name}*~"))):
-        if there.is_file() and all(word in there.read_text(encoding="utf-8") for word in first):
+        if there.is_file() and _says(there.read_text(encoding="utf-8"), one.texts[0]):
             return str(there)
     return str(path)
+
+
+def _says(text: str, wanted: str) -> bool:
+    """Whether these words follow one another there. Two recordings may well say the same words in another order."""
+    return f" {' '.join(wanted.split())} " in f" {' '.join(re.findall('[a-z]+', text))} "
