@@ -45,6 +45,7 @@ def main() -> int:
     try:
         offered = offered_rows(course)
         wanted = asked.rows.split() or list(offered)
+        page, file = "", QUICK_LOOK
         if unknown := [row for row in wanted if row not in offered]:
             return _refused(f"there is no row {', '.join(unknown)}; there are {', '.join(offered)}")
         machine = this_machine()

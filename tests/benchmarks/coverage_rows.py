@@ -3,8 +3,10 @@
 Runs in: the benchmark.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+from benchmarks.contestant import Contestant
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Table
 from benchmarks.results_page import number
@@ -63,13 +65,15 @@ class _Line:
 def noises(course: Course) -> Section:
     """Row real-4."""
     real, base = course.real_speech, course.whisper_base
-    said: dict[str, dict[str, str]] = {}
-    for side, start in {
+    sides: dict[str, Callable[[], Contestant]] = {
         "stenod": lambda: course.engine("whisperx engine", model=base),
+        "WhisperX": lambda: course.peer("whisperx", model=base, alignment_model=course.aligner),
         "faster-whisper": lambda: course.peer("faster-whisper", model=base, settings=FASTER_WHISPER),
         "batched pipeline": lambda: course.peer("BatchedInferencePipeline", model=base, settings=BATCHED),
-        "WhisperX": lambda: course.peer("whisperx", model=base, alignment_model=course.aligner),
-    }.items():
+    }
+    said: dict[str, dict[str, str]] = {}
+    for side, start in sides.items():
+        course.say(f"  {side}")
         with start() as listener:
             said[side] = {noise.stem: listener.turn(audio=str(noise))["text"].strip() for noise in real.noises}
     invented = {side: sum(map(bool, texts.values())) for side, texts in said.items()}

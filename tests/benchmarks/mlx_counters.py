@@ -29,7 +29,7 @@ def encoded_seconds(network: Any) -> list[float]:
 
     seconds = [0.0]
 
-    class CountedNorm(nn.LayerNorm):
+    class CountedNorm(nn.LayerNorm):  # type: ignore[misc]
         """What everything passes at the encoder's end, whoever drives its blocks."""
 
         def __call__(self, x: Any) -> Any:

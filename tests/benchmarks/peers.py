@@ -28,7 +28,10 @@ def whisperx(setup: Asked) -> Loaded:
             # The batch of the command line.
             heard = model.transcribe(audio, batch_size=8, language="en")
             aligned = whisperx.align(heard["segments"], aligner, about, audio, "cpu")
-            return {"text": " ".join(segment["text"].strip() for segment in aligned["segments"])}
+            return {
+                "text": " ".join(segment["text"].strip() for segment in aligned["segments"]),
+                "words": [word for word in aligned["word_segments"] if "start" in word],
+            }
 
         return turn
 

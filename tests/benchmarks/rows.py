@@ -14,8 +14,10 @@ from benchmarks import (
     lengths_row,
     memo_row,
     mlx_row,
+    mlx_windows_row,
     overlap_row,
     text_speed_rows,
+    word_times_row,
     words_speed_row,
 )
 from benchmarks.course import Course
@@ -24,7 +26,18 @@ from benchmarks.figures import Section
 Row = tuple[str, Callable[[], Section]]
 
 OF_THE_STARTERS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "growth")
-ON_REAL_SPEECH = ("real-1", "real-1b", "real-2", "real-3", "real-4", "real-6", "real-7", "real-8")
+ON_REAL_SPEECH = (
+    "real-1",
+    "real-1b",
+    "real-2",
+    "real-3",
+    "real-4",
+    "real-6",
+    "real-7",
+    "real-8",
+    "real-9",
+    "real-10",
+)
 
 ALL = (*OF_THE_STARTERS, *ON_REAL_SPEECH)
 
@@ -58,6 +71,7 @@ def _rows_on_real_speech(course: Course) -> dict[str, Row]:
         "real-6": (text_speed_rows.TITLE, lambda: text_speed_rows.text_speed(course)),
         "real-7": (words_speed_row.TITLE, lambda: words_speed_row.words_speed(course)),
         "real-8": (text_speed_rows.SLOW_TITLE, lambda: text_speed_rows.slow_model(course)),
+        "real-9": (mlx_windows_row.TITLE, lambda: mlx_windows_row.mlx_windows(course)),
     }
     if course.real.levels:
         rows["real-1b"] = accuracy_rows.LEVELS_TITLE, lambda: accuracy_rows.levels(course, hearings)
@@ -65,4 +79,6 @@ def _rows_on_real_speech(course: Course) -> dict[str, Row]:
         rows["real-3"] = coverage_rows.MEETINGS_TITLE, lambda: coverage_rows.meetings(course)
     if course.real.noises:
         rows["real-4"] = coverage_rows.NOISE_TITLE, lambda: coverage_rows.noises(course)
+    if course.real.timed_words:
+        rows["real-10"] = word_times_row.TITLE, lambda: word_times_row.word_times(course)
     return {row: rows[row] for row in ON_REAL_SPEECH if row in rows}

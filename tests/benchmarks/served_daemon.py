@@ -93,7 +93,7 @@ class ServedDaemon:
                     break
             else:
                 raise self.failed("the daemon stopped in the middle of a job")
-        if job.status != "done" or (workflow == "subtitle" and job.timing != "word"):
+        if job.status != "done" or (workflow == "subtitle" and job.timing == "segment"):
             raise self.failed(f"job {job.id} is {job.status}, {job.timing}: {job.error or job.degraded_reason}")
         return Passage(
             seconds=now - began,

@@ -26,7 +26,7 @@ SETTINGS = {"beam_size": 5, "batch_size": 8, "without_timestamps": False}
 def text_speed(course: Course) -> Section:
     """Row real-6."""
     series: list[Series] = []
-    demands = []
+    demands: list[Demand] = []
     with (
         course.engine(OURS, model=course.whisper_base) as ours,
         course.peer(THEIRS, model=course.whisper_base, settings=SETTINGS) as theirs,

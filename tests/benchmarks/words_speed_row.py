@@ -14,7 +14,7 @@ TIMES_FASTER = 2.2
 
 def words_speed(course: Course) -> Section:
     series: list[Series] = []
-    demands = []
+    demands: list[Demand] = []
     for minutes in MINUTES:
         recording = course.medley(course.real_speech.english, minutes * 60.0)
         model = course.whisper_base

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import librispeech
 from benchmarks.medley import record_medley
 from benchmarks.speech_folder import SpeechFolderError, joined, outside, read_speech_folder
 from recordings import voice, wav
@@ -66,3 +67,24 @@ def test_stretches_of_several_speakers_are_counted_once_and_what_lies_outside_of
     assert joined([(4.0, 5.0), (1.0, 3.0), (2.0, 3.5), (3.5, 3.6)]) == ((1.0, 3.6), (4.0, 5.0))
     assert outside([(1.0, 3.0), (4.0, 5.0)], [(0.0, 1.5), (2.5, 4.5)]) == pytest.approx(1.5)
     assert outside([(1.0, 3.0)], []) == 2.0
+
+
+def test_a_folder_built_from_librispeech_is_one_that_the_benchmark_reads(tmp_path: Path) -> None:
+    for reader, number in (("7", 0), ("7", 1), ("9", 0)):
+        chapter = tmp_path / "corpus" / reader / "1"
+        chapter.mkdir(parents=True, exist_ok=True)
+        # WAV under another name: what reads it looks into the file.
+        wav(chapter / f"{reader}-1-{number}.flac", np.full(16_000, 10_000, np.int16))
+        with (chapter / f"{reader}-1.trans.txt").open("a") as transcript:
+            transcript.write(f"{reader}-1-{number} READER {reader} SENTENCE {number}\n")
+    librispeech.main([str(tmp_path / "corpus"), str(tmp_path / "folder")])
+    found = read_speech_folder(tmp_path / "folder")
+    assert [clip.text for clip in found.clips] == [
+        *("READER 7 SENTENCE 0", "READER 9 SENTENCE 0", "READER 7 SENTENCE 1"),
+    ]
+    samples = voice(found.english)
+    for clip in found.clips:
+        said = samples[round(clip.start * 16_000) : round(clip.end * 16_000)]
+        assert len(said) == 16_000 and (said == 10_000).all()
+    assert found.levels is not None and len(voice(found.levels)) == len(samples)
+    assert {noise.stem for noise in found.noises} == {"noise_brown", "noise_hiss", "noise_hum", "noise_silence"}
