@@ -9,15 +9,13 @@ from pathlib import Path
 
 import structlog
 
-from ipc.fault_points import reached
 from ipc.transcript import RecordingFacts
 from workers.container_decoder import ContainerDecoder, DecodingWish
 from workers.engine import EngineRefusal
-from workers.pcm_file import pcm_seconds
-from workers.pcm_writer import PcmWriter, pcm_writer
+from workers.pcm_writer import PcmWriter
 from workers.recording_account import Account
 from workers.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
-from workers.recording_file import Recording, open_recording, refuse_changed, refuse_unreadable
+from workers.recording_file import Recording, refuse_unreadable
 from workers.size_fields import LEAST_ZERO_BYTES
 from workers.track_trials import take_track
 from workers.want_of_memory import is_want_of_memory
@@ -28,40 +26,15 @@ ABOUT_A_PART = frozenset({"not_media", "no_audio", "damaged", "encrypted"})
 log = structlog.get_logger()
 
 
-def decode(
-    path: Path, pcm_path: Path, wish: DecodingWish, step: Callable[[float], None]
-) -> tuple[float, RecordingFacts | None]:
-    """Write the recording's sound to `pcm_path`; its seconds, and what was read of the recording.
-
-    The times in the PCM are those a player shows: a late sound track and holes in it become silence. What is
-    damaged is skipped, what is cut off ends early. An existing `pcm_path` is used as it is: no facts then.
-
-    `step` is told the seconds done, often; what it raises ends the decoder. Nothing unfinished is left behind.
-    Raises EngineRefusal: `not_found`, `is_a_symlink`, `not_a_regular_file`, `not_readable`, `empty_file`,
-    `not_media`, `no_audio`, `no_such_track`, `too_long`, `damaged`, `disk_full`, `spool_failed`,
-    `changed_while_read`.
-    """
-    if pcm_path.exists():
-        return pcm_seconds(pcm_path), None
-    step(0.0)
-    with open_recording(path) as file:
-        reached("recording_opened")
-        try:
-            with pcm_writer(pcm_path) as writer:
-                facts = decode_recording(path, file, writer, wish, step)
-                if file.has_changed:
-                    refuse_changed(path)
-        except EngineRefusal as refusal:
-            if file.has_changed:
-                refuse_changed(path, refusal)
-            raise
-    return writer.seconds, facts
-
-
 def decode_recording(
     name: Path, file: Recording, writer: PcmWriter, wish: DecodingWish, step: Callable[[float], None]
 ) -> RecordingFacts:
-    """Write the sound of an open recording, which refusals call `name`. Raises EngineRefusal as `decode`.
+    """Write the sound of an open recording, which refusals call `name`; what was read of it.
+
+    The times in the PCM are those a player shows: a late sound track and holes in it become silence. What is
+    damaged is skipped, what is cut off ends early. `step` is told the seconds done, often; what it raises ends this.
+    Raises EngineRefusal: `not_readable`, `not_media`, `no_audio`, `no_such_track`, `too_long`, `damaged`,
+    `encrypted`, `disk_full`, `spool_failed`.
 
     A track that turns out to be silent is left for the next one, and a track of which the usual mix loses a channel
     is decoded once more with a mix of its own; the facts say what came of it.

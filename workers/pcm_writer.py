@@ -14,7 +14,6 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from ipc.fault_points import reached
 from workers.channel_listener import ChannelListener, Shape, shape_of
 from workers.channel_mix import MixPlan
 from workers.downmix import Downmix
@@ -92,17 +91,17 @@ class PcmWriter:
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
 
     def begin(self, timeline: Timeline) -> None:
-        """From here on, frames belong where this timeline says. Raises EngineRefusal as `pcm_writer`."""
+        """From here on, frames belong where this timeline says. Raises EngineRefusal as `disk_under`."""
         self.flush()
         self._timeline = timeline
 
     def append_silence(self, seconds: float) -> None:
-        """Write silence in place of a frame that could not be decoded. Raises EngineRefusal as `pcm_writer`."""
+        """Write silence in place of a frame that could not be decoded. Raises EngineRefusal as `disk_under`."""
         self.flush()
         self._insert_silence(seconds)
 
     def append(self, frame: "AudioFrame", *, has_times: bool = True) -> None:
-        """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `pcm_writer`."""
+        """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `disk_under`."""
         duration = self.frame_seconds = frame.samples / frame.sample_rate
         time = frame.time if has_times else None
         silence = self._timeline.silence_before(time, self.seconds, duration)
@@ -148,31 +147,6 @@ class PcmWriter:
         with disk_under(self._folder):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-
-
-@contextmanager
-def pcm_writer(pcm_path: Path) -> Iterator[PcmWriter]:
-    """A writer whose file appears under its name only when the block ends well; otherwise nothing is left.
-
-    Raises EngineRefusal `disk_full`, `spool_failed`. No fsync: after a power cut the spool is made again.
-    """
-    part = pcm_path.with_name(pcm_path.name + ".part")
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with disk_under(part.parent):
-            descriptor = os.open(part, flags, 0o600)
-        try:
-            writer = PcmWriter(part.parent, descriptor)
-            yield writer
-            writer.flush()
-            reached("pcm_written")
-        finally:
-            os.close(descriptor)
-        with disk_under(part.parent):
-            part.replace(pcm_path)
-        reached("pcm_named")
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -5,9 +5,6 @@ Runs in: worker.
 
 import errno
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import NoReturn
@@ -60,27 +57,6 @@ class Recording(FileIO):
             if error.errno != errno.EINVAL:
                 raise
             return -errno.EINVAL
-
-
-@contextmanager
-def open_recording(path: Path) -> Iterator[Recording]:
-    """The file itself, held open: whatever its name comes to mean later, this is what is decoded."""
-    try:
-        # O_NONBLOCK: a FIFO without a writer would hold us here for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:
-        raise EngineRefusal("not_found", f"{str(path)!r} cannot be a file's name", "check the path") from error
-    except OSError as error:
-        refuse_unreadable(path, error)
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise _not_a_regular_file(path)
-        if found.st_size == 0:
-            raise EngineRefusal("empty_file", f"{path} is empty", "check that it was copied or recorded to the end")
-        yield Recording(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def refuse_unreadable(path: Path, error: OSError) -> NoReturn:

@@ -15,9 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from decoding_here import decode
+
 from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
-from workers import media, speech
+from workers import speech
 from workers.batch_pace import BatchPace
 from workers.container_decoder import DecodingWish
 from workers.engine import Wanted
@@ -53,7 +55,7 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
     began, burnt = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         pcm_path = Path(folder) / "audio.s16"
-        media.decode(recording, pcm_path, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+        decode(recording, pcm_path, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
         with speech.PcmFile(pcm_path) as pcm:
             segments = _segments(pcm, transcriber)
             if aligner is not None:

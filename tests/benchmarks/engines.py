@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from decoding_here import decode
+
 from benchmarks.mlx_counters import calls_of, encoded_seconds
 from benchmarks.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
@@ -20,6 +22,7 @@ from ipc.worker_messages import (
     Transcribe,
     WorkerSetup,
 )
+from workers.container_decoder import DecodingWish
 from workers.pulse import Pulse
 
 LONGEST_SECONDS = 12 * 3600.0
@@ -92,8 +95,7 @@ def whisperx_aligner(setup: Asked) -> Loaded:
 
 def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encoded: list[float]) -> Loaded:
     """`steps` and `encoded` are counters, as `benchmarks.mlx_counters` has them."""
-    from workers import media, worker_requests
-    from workers.container_decoder import DecodingWish
+    from workers import worker_requests
 
     chunks = _chunks_of(engine)
 
@@ -105,7 +107,7 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
 
         def turn() -> dict[str, Any]:
             notebook = Notebook()
-            media.decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+            decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
             finished = worker_requests.transcribe(request, engine, engine.batch_size, notebook)
             engine.rest()
@@ -153,11 +155,8 @@ def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:
 
 def _decoded(audio: str, folder: str) -> Path:
     """The recording as PCM, once."""
-    from workers import media
-    from workers.container_decoder import DecodingWish
-
     pcm = Path(folder) / f"{Path(audio).stem}-{os.getpid()}.s16"
-    media.decode(Path(audio), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+    decode(Path(audio), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
     return pcm
 
 

@@ -18,6 +18,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from daemon_under_test import MEMO
+from decoding_here import open_recording
 
 from chaos import injections
 from chaos.broken_daemon import broken_daemon
@@ -28,7 +29,6 @@ from ipc.pipe import BadFrame, receive
 from ipc.worker_messages import FROM_WORKER
 from supervisor.file_identity import FileRefused, read_identity
 from workers.engine import EngineRefusal
-from workers.recording_file import open_recording
 
 TITLE = "Strangers"
 DEMAND = (

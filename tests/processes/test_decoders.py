@@ -1,5 +1,6 @@
 """One decoder for each recording: what it is given, what it proves, and what its end costs the worker: nothing."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ import psutil
 import pytest
 from dead_disk import CAN_DIE, dead_disk
 from decoders_at_work import QuietPulse, at_work, decoders, ready_pid, refusal_of, wish_for
+from decoding_here import decode as decode_here
 from eventually import eventually
 from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
@@ -29,7 +31,6 @@ from workers.decoder import Decoders
 from workers.decoder_process import DecoderProcess, spawned
 from workers.decoder_supply import ForkServer, Way, way_of
 from workers.decoder_verdict import Death, DecoderDied
-from workers.media import decode as decode_here
 from workers.pulse import Cancelled
 
 LENGTH_SECONDS = 1.0
@@ -81,6 +82,21 @@ def test_audio_that_is_there_is_used_as_it_is_even_if_the_recording_is_gone(tmp_
     with decoders() as made:
         decoded = made.decode(wish)
     assert (decoded.seconds, decoded.recording) == (1.0, None)
+
+
+def test_a_spool_in_which_no_file_can_be_made_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+    wish = wish_for(wav(tmp_path / "a.wav", tone(1)))
+    open_really = os.open
+
+    def open_on_a_broken_disk(path: Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path).suffix == ".part":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_really(path, flags, mode)
+
+    with decoders() as made, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", open_on_a_broken_disk)
+        refused = refusal_of(made, wish)
+    assert refused.code == "spool_failed" and "Input/output error" in str(refused)
 
 
 # --- the file that was checked -----------------------------------------------------------------------------------

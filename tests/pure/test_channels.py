@@ -8,13 +8,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from decoding_here import decode
 from recordings import Samples, encoded, noise, silence, tone, voice, wav
 from recordings_of_tracks import as_cinema, with_layout
 
 from ipc.transcript import RecordingFacts
 from workers.channel_mix import ChannelMixer, MixPlan
+from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
-from workers.media import DecodingWish, decode
 
 SPOKEN = voice()[:100_000]
 """6 s of one voice."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from decoding_here import decode
 from recordings import TALK, Samples, voice, wav
 
 from ipc.transcript import RecordingFacts
 from workers.container_decoder import DecodingWish
-from workers.media import decode
 from workers.pcm_file import PcmFile
 
 Sound = npt.NDArray[np.float32]

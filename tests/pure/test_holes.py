@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoding_here import decode
 from recordings import encoded, noise, tone
 
 from ipc.transcript import RecordingFacts
 from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
-from workers.media import decode
 
 SECONDS, MARK_AT = 24, 20
 """A tone stands behind the hole."""

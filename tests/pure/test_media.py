@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import decoding_here
 import numpy as np
 import pytest
+from decoding_here import decode
 from recordings import MEMO, TALK, encoded, long_silence, noise, silence, tone, voice, wav
 
-from workers import media
 from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.media import decode
 from workers.pcm_file import PcmFile
 from workers.recording_file import Recording
 from workers.timeline import Timeline
@@ -213,7 +213,7 @@ def test_a_disk_that_fails_in_the_middle_refuses_rather_than_loses_half(tmp_path
             yield FailingFile(file.fileno())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(media, "open_recording", open_failing)
+        patch.setattr(decoding_here, "open_recording", open_failing)
         assert refusal(wav(tmp_path / "a.wav", noise(20))).code == "not_readable"
 
 
@@ -228,13 +228,6 @@ def test_a_cancelled_decode_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         decode(TALK, tmp_path / "audio.s16", DecodingWish(TWELVE_HOURS), cancel_later)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_decoded_audio_is_used_as_it_is_even_if_the_recording_is_gone(tmp_path: Path) -> None:
-    (tmp_path / "audio.s16").write_bytes(bytes(32_000))
-    wish = DecodingWish(longest_seconds=1.0)
-    found = decode(tmp_path / "gone.wav", tmp_path / "audio.s16", wish, lambda done_seconds: None)
-    assert found == (1.0, None), "nothing was read of the recording"
 
 
 def test_a_jump_of_timestamps_is_believed_within_reason() -> None:

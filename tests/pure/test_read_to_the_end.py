@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoding_here import decode
 from recordings import encoded, noise, tone, wav
 
 from ipc.transcript import RecordingFacts
 from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.media import decode
 from workers.pcm_file import PcmFile
 from workers.recording_view import RecordingView
 
@@ -315,7 +315,7 @@ def test_reading_shows_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("workers.recording_view.BETWEEN_SIGNS_SECONDS", 0.0)
     recording = wav(tmp_path / "a.wav", tone(1))
     signs: list[int] = []
-    from workers.recording_file import open_recording
+    from decoding_here import open_recording
 
     with open_recording(recording) as file:
         view = RecordingView(file, 0, file.size, lambda: signs.append(1))

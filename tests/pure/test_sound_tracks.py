@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoding_here import decode
 from hypothesis import given
 from hypothesis import strategies as some
 from recordings import noise, silence, voice, wav
 from recordings_of_tracks import MadeTrack, with_tracks
 
 from ipc.transcript import RecordingFacts, Track
+from workers.container_decoder import DecodingWish
 from workers.engine import EngineRefusal
-from workers.media import DecodingWish, decode
 from workers.sound_tracks import SoundTrack, tracks_to_try
 from workers.track_language import is_same_language, language_of_tag
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from decoding_here import decode
 
 from workers.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
-from workers.media import decode
 from workers.sound_stretch import stretched
 from workers.timeline import LEAST_GAP_SECONDS, Timeline
 
