@@ -43,7 +43,8 @@ def state_of(daemon: DaemonUnderTest, folder: Path) -> str:
 
 
 def drop(folder: Path, name: str, seconds: float) -> Path:
-    """A recording unlike those of any other length."""
+    """A recording unlike those of any other length. The daemon answers before it has made its folder."""
+    eventually(folder.is_dir, 10)
     return wav(folder / name, noise(seconds))
 
 

@@ -27,7 +27,12 @@ def test_a_segfault_costs_one_attempt_and_the_job_finishes_from_where_it_was() -
     with a_daemon(**SLOW_CHUNKS) as daemon:
         undisturbed = daemon.finished(daemon.submit(recording(daemon, name="undisturbed.flac")))
         job_id = daemon.submit(recording(daemon))
-        eventually(lambda: (running := daemon.get("/v1/status")["running"]) and running[0]["done_seconds"] >= 15)
+
+        def is_underway() -> bool:
+            running = daemon.get("/v1/status")["running"]
+            return bool(running) and running[0]["phase"] == "transcribing" and running[0]["done_seconds"] >= 15
+
+        eventually(is_underway)
         daemon.kill_worker("transcriber", signal.SIGSEGV)
         job = daemon.finished(job_id)
         assert job["status"] == "done"
