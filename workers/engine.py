@@ -3,7 +3,7 @@
 Runs in: worker. An engine is a class without arguments, named by import path; it imports its library in `load`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -86,6 +86,10 @@ class Heard:
     no_speech_prob: float | None = None
 
 
+Told = list[tuple[Chunk, list[Heard]]]
+"""Chunks that follow one another, each with what was heard in it."""
+
+
 def nobody_listens() -> None:
     """For callers that need no sign of life."""
 
@@ -114,7 +118,7 @@ class Transcriber(Protocol):
     """Whether `transcribe` calls `wanted.alive` so often within a batch that a batch of any size is no silence."""
     apart: bool
     """Whether a chunk's text and times are the same, to the last bit, whatever chunks are transcribed with it. Then
-    batches may follow the engine's pace; else they follow from the recording alone, however slow the engine is."""
+    the engine gets all of them, by `transcribe_each`; else batches that follow from the recording alone."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""
@@ -127,6 +131,12 @@ class Transcriber(Protocol):
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
         """One list a chunk, in order, each stretch inside its chunk. A chunk without words gives an empty list."""
+
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+        """All chunks of a recording, each with what was heard in it, in order, as soon as it is. Asked if `apart`.
+
+        Finding chunks takes time of its own: `chunks` is asked in this thread, for as many as the engine likes.
+        """
 
     def rest(self) -> None:
         """Between jobs: give caches back."""

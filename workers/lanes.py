@@ -1,10 +1,10 @@
-"""How a batch is shared out to lanes that work side by side, each on threads of its own. Pure.
+"""Lanes that work side by side, each on threads of its own, and what a free one takes next. Pure.
 
 Runs in: worker.
 
 A step of the decoder is many small products: two threads that share each of them wait for one another longer than
 they compute. Ten minutes through tiny.en's decoder on two cores: 25 s with both threads on every product, 20 s with
-one thread alone. Two lanes with half of the batch each lose nothing.
+one thread alone. Two lanes with half of the work each lose nothing.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 MOST_LANES = 2
 """With more, a short recording of a single chunk, which only one lane can take, would wait for too few threads."""
+LAST_GROUPS = 2
+"""For each lane. While no more wait than that, the most work goes first and the lanes are done at about the same
+time; before, the oldest goes first, for what is heard is told in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,18 @@ def lanes_for(threads: int, device: str) -> Lanes:
     return Lanes(count, threads // count)
 
 
-def share_out(windows: Sequence[int], lanes: int, most: int) -> list[list[int]]:
-    """Places of a batch by what is decoded together: windows of one length, at most `most`, the most work first.
+def next_group(windows: Sequence[int], lanes: int, most: int, more_to_come: bool) -> list[int]:
+    """Places, in a line of windows of these lengths, of what a free lane takes: all of one length, the oldest first.
 
-    No group is more than a lane's share of the work, if it can be divided: the lanes are done at about the same time.
+    At most so many at once. Towards the end a lane takes no more than half of its share of what is left: so all are
+    done at about the same time, and little comes last.
     """
-    share = sum(windows) / lanes
-    groups: list[list[int]] = []
-    for window in sorted(set(windows), reverse=True):
-        alike = [place for place, length in enumerate(windows) if length == window]
-        parts = -(-len(alike) // max(1, min(most, int(share / window))))
-        groups += [alike[part::parts] for part in range(parts)]
-    return sorted(groups, key=lambda group: -len(group) * windows[group[0]])
+    if not windows:
+        return []
+    share = sum(windows) / lanes / 2
+    size = {window: most if more_to_come else max(1, min(most, int(share / window))) for window in set(windows)}
+    if more_to_come or len(windows) > LAST_GROUPS * lanes:
+        window = windows[0]
+    else:
+        window = max(size, key=lambda window: window * min(size[window], windows.count(window)))
+    return [place for place, length in enumerate(windows) if length == window][: size[window]]

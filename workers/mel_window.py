@@ -13,7 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from workers.engine import SAMPLE_RATE
+
 FRAMES_A_SECOND = 100
+SAMPLES_A_FRAME = SAMPLE_RATE // FRAMES_A_SECOND
 WHOLE_WINDOW = 30 * FRAMES_A_SECOND
 LEAST_WINDOW = 4 * 266
 """Frames. Below, the encoder costs next to nothing and the decoder begins to stumble."""
@@ -28,6 +31,26 @@ DYNAMIC_RANGE = 2.0
 
 Mel = npt.NDArray[np.float32]
 """Shape (mels, frames), 100 frames a second."""
+
+
+class MelBank:
+    """Whisper's table from frequencies to mels; `bank @ power` gives the same bits with any number of threads.
+
+    A BLAS shares a product out to its threads, and their number decides how it adds up: the last bit of a sound, and
+    then a word that could be two, would hang on the machine's cores.
+    """
+
+    def __init__(self, filters: Mel) -> None:
+        """`filters`: shape (mels, frequencies). Nearly all of it is zero."""
+        self._bands = []
+        for row in filters:
+            used = np.flatnonzero(row)
+            band = slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
+            self._bands.append((band, row[band, None]))
+
+    def __matmul__(self, power: Mel) -> Mel:
+        """`power`: shape (frequencies, frames)."""
+        return np.stack([(weights * power[band]).sum(axis=0) for band, weights in self._bands])
 
 
 def window_frames(chunk_frames: int) -> int:

@@ -3,7 +3,7 @@
 Runs in: worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -14,12 +14,13 @@ import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
+from workers.chunk_line import Beat, ChunkLine, hear_in_lanes
 from workers.echoes import is_of_the_same_words
-from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
+from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
 from workers.heard_bounds import widen
-from workers.lanes import lanes_for, share_out
+from workers.lanes import lanes_for
 from workers.loudness import at_usual_loudness
-from workers.mel_window import WHOLE_WINDOW, Mel, in_windows, window_frames
+from workers.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
 from workers.models import find_model
 from workers.whisper_decoding import (
     LEAST_LOGPROB,
@@ -33,6 +34,8 @@ from workers.whisper_decoding import (
 DETECTION_SECONDS = 30
 """What is listened to for the language."""
 CHUNKS_A_LANE = 4
+"""At most. Measured with tiny and base: four together are decoded in 0.75 of the time they take one by one, and eight
+are no faster than two times four."""
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
 LONGEST_ECHO_TOKENS = 5
@@ -69,13 +72,19 @@ class WhisperxTranscriber:
             raise EngineRefusal(
                 "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
             ) from error
+        self.model.feature_extractor.mel_filters = MelBank(self.model.feature_extractor.mel_filters)
         self.device = device
-        # Integers add up to the same in any order, and each chunk's attention is its own: a test holds what a chunk
-        # gives in company against what it gives alone, to the last bit. Sums of floats promise no such thing.
-        self.apart = device == "cpu" and self.model.model.compute_type.startswith("int8")
-        # One lane needs no thread; several keep theirs, for each new thread would keep freed memory of its own.
-        self.side_by_side: Any = map if self.lanes.count == 1 else ThreadPoolExecutor(self.lanes.count, "lane").map
-        self.batch_size = CHUNKS_A_BATCH_ON_CUDA if device == "cuda" else CHUNKS_A_LANE * self.lanes.count
+        # On the processor each chunk is encoded by itself. Integers add up to the same in any order and each chunk's
+        # attention is its own, so the decoder takes several: a test holds what a chunk gives in company against what
+        # it gives alone, to the last bit. Sums of floats promise no such thing, and are decoded one by one.
+        self.apart = device == "cpu"
+        self.most_together = 1
+        if self.model.model.compute_type.startswith("int8"):
+            told = setup.batch_size // self.lanes.count
+            self.most_together = max(1, min(told, CHUNKS_A_LANE)) if setup.batch_size else CHUNKS_A_LANE
+        # They are kept: each new thread would keep freed memory of its own.
+        self.threads = ThreadPoolExecutor(self.lanes.count, "lane")
+        self.batch_size = CHUNKS_A_LANE * self.lanes.count if self.apart else CHUNKS_A_BATCH_ON_CUDA
         packages = ("faster-whisper", "ctranslate2")
         return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
 
@@ -105,51 +114,50 @@ class WhisperxTranscriber:
         return language, float(probability)
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
-        """All chunks in one go, then the rests of those in which Whisper broke off; what it doubts, by itself."""
+        """All chunks in one go, then the rests of those in which Whisper broke off."""
+        if self.apart:
+            return [heard for told in self.transcribe_each(iter(chunks), wanted) for _, heard in told]
         heard: list[list[Heard]] = [[] for _ in chunks]
         todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
-            rests: list[Stretch] = []
-            decodings = self._hear_together([stretch.sound for stretch in todo], wanted)
+            decodings = self._hear(todo, wanted.alive, wanted)
             for stretch, decoding in zip(todo, decodings, strict=True):
-                wanted.alive()
-                if is_doubtful(decoding, stretch.sound):
-                    heard[stretch.number] += self._hear_alone(stretch.sound, wanted)
-                    continue
                 heard[stretch.number] += decoding.heard
-                if decoding.rest is not None:
-                    rests.append(Stretch(stretch.number, decoding.rest))
-            todo = rests  # strictly shorter: a decoding that would not advance has no rest
+            todo = [
+                Stretch(stretch.number, decoding.rest)
+                for stretch, decoding in zip(todo, decodings, strict=True)
+                if decoding.rest is not None  # strictly shorter: a decoding that would not advance has no rest
+            ]
         return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+        """Side by side in lanes, each chunk in a window of its own length, like windows together."""
+        line = ChunkLine(self._window, self.most_together)
+        hear = partial(self._hear, wanted=wanted)
+        for told in hear_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
+            yield [(chunk, widen(heard, chunk)) for chunk, heard in told]
 
     def rest(self) -> None:
         """CTranslate2 keeps no cache that grows with the job."""
 
-    def _hear_together(self, sounds: Sequence[Chunk], wanted: Wanted) -> list[Decoding]:
-        """One batch without second tries, each chunk in a window of its own length, like windows together."""
+    def _window(self, chunk: Chunk) -> int:
+        """Frames."""
+        return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
+
+    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: Wanted) -> list[Decoding]:
+        """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread."""
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
             self.model.hf_tokenizer, self.model.model.is_multilingual, task=wanted.task, language=wanted.language
         )
-        said_before = tokenizer.encode(f" {wanted.prompt.strip()}") if wanted.prompt else []
-        prompt = self.model.get_prompt(tokenizer, said_before)
-        # Its last frame is that of the padding.
-        mels = [self.model.feature_extractor(at_usual_loudness(sound.audio))[:, :-1] for sound in sounds]
-        windows = [WHOLE_WINDOW if self.device == "cuda" else window_frames(mel.shape[1]) for mel in mels]
-        most = CHUNKS_A_BATCH_ON_CUDA if self.device == "cuda" else CHUNKS_A_LANE
-        groups = share_out(windows, self.lanes.count, most)
-        decode = partial(self._decode, prompt=prompt, tokenizer=tokenizer)
-        decoded = self.side_by_side(
-            decode, [in_windows([mels[place] for place in group], windows[group[0]]) for group in groups]
-        )
-        results: dict[int, Any] = {}
-        for group, of_group in zip(groups, decoded, strict=True):
-            results |= zip(group, of_group, strict=True)
-        return [
-            read_decoding(
-                (tokens := (result := results[place]).sequences_ids[0]),
-                sound,
+        found = []
+        results = self._decode([stretch.sound for stretch in stretches], tokenizer, wanted.prompt, beat)
+        for stretch, result in zip(stretches, results, strict=True):
+            tokens = result.sequences_ids[0]
+            decoding = read_decoding(
+                tokens,
+                stretch.sound,
                 tokenizer.timestamp_begin,
                 tokenizer.eot,
                 tokenizer.decode,
@@ -157,47 +165,58 @@ class WhisperxTranscriber:
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech_prob=result.no_speech_prob,
             )
-            for place, sound in enumerate(sounds)
-        ]
+            if is_doubtful(decoding, stretch.sound):
+                decoding = Decoding(tuple(self._hear_alone(stretch.sound, wanted, beat)))
+            found.append(decoding)
+            beat()
+        return found
 
-    def _decode(self, windows: Mel, prompt: list[int], tokenizer: Any) -> list[Any]:
-        """(chunks, mels, frames) → one result of CTranslate2's for each chunk. In a thread of a lane."""
+    def _decode(self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat) -> list[Any]:
+        """One result of CTranslate2's for each, in windows of the first one's length."""
         import ctranslate2
         from faster_whisper.transcribe import get_suppressed_tokens
 
-        if self.device == "cuda":
-            encoded = self.model.encode(windows)
-        else:
-            # One after the other: attention takes 50 MB for a whole window, of the smallest model there is.
-            rows = [np.array(self.model.encode(window[None])) for window in windows]
+        # Its last frame is that of the padding.
+        mels = [self.model.feature_extractor(at_usual_loudness(sound.audio))[:, :-1] for sound in sounds]
+        windows = in_windows(mels, self._window(sounds[0]))
+        if self.apart:
+            # One after the other: all together take longer (they leave the cache), and much more memory.
+            rows = []
+            for window in windows:
+                rows.append(np.array(self.model.encode(window[None])))
+                beat()
             encoded = ctranslate2.StorageView.from_array(np.concatenate(rows))
+        else:
+            encoded = self.model.encode(windows)
+        said_before = tokenizer.encode(f" {prompt.strip()}") if prompt else []
         results: list[Any] = self.model.model.generate(
             encoded,
-            [prompt] * len(windows),
+            [self.model.get_prompt(tokenizer, said_before)] * len(windows),
             beam_size=BEAM_SIZE,
             max_length=self.model.max_length,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,
             return_no_speech_prob=True,
         )
+        beat()
         return results
 
-    def _hear_alone(self, chunk: Chunk, wanted: Wanted) -> list[Heard]:
+    def _hear_alone(self, chunk: Chunk, wanted: Wanted, beat: Beat) -> list[Heard]:
         """One chunk in windows that start where text ended. What goes round in circles is heard once more and may not
         say five tokens twice: if Whisper believes that, and it says something else, the sound goes in no circle.
 
         No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
         text. Measured on real English: context and temperatures change nothing, or harm.
         """
-        heard = self._hear_windows(chunk, wanted)
+        heard = self._hear_windows(chunk, wanted, beat)
         if any(segment.compression_ratio > MOST_COMPRESSION for segment in heard):
-            otherwise = self._hear_windows(chunk, wanted, no_repeat_ngram_size=LONGEST_ECHO_TOKENS)
+            otherwise = self._hear_windows(chunk, wanted, beat, no_repeat_ngram_size=LONGEST_ECHO_TOKENS)
             believed = otherwise and not any(has_failed(segment) for segment in otherwise)
             if believed and not is_of_the_same_words(text_of(otherwise), text_of(heard)):
                 heard = otherwise
         return [as_heard(segment, chunk.start) for segment in heard]
 
-    def _hear_windows(self, chunk: Chunk, wanted: Wanted, **otherwise: int) -> list[Any]:
+    def _hear_windows(self, chunk: Chunk, wanted: Wanted, beat: Beat, **otherwise: int) -> list[Any]:
         """Segments of faster-whisper, in seconds from the chunk's start."""
         segments, _ = self.model.transcribe(
             at_usual_loudness(chunk.audio),
@@ -211,7 +230,7 @@ class WhisperxTranscriber:
         )
         found = []
         for segment in segments:
-            wanted.alive()
+            beat()
             found.append(segment)
         return found
 

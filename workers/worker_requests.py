@@ -5,11 +5,9 @@ Runs in: worker.
 Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
 """
 
-import functools
 import itertools
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -24,9 +22,9 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from workers.batch_pace import BatchPace, planned_size
+from workers.batch_pace import planned_size
 from workers.echoes import cut_down
-from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Heard, Transcriber, Wanted
+from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Told, Transcriber, Wanted
 from workers.pulse import Pulse
 from workers.want_of_memory import is_want_of_memory
 
@@ -34,55 +32,69 @@ log = structlog.get_logger()
 
 
 def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
-    """All speech from `start_at_seconds` on, sent in batches of at most `batch_size` chunks as they are done.
+    """All speech from `start_at_seconds` on, sent as it is heard: by chunks, or in batches of at most `batch_size`.
 
     `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
     company matters, batches are then those that the earlier worker would have had.
-
-    The first batch of a long recording is one chunk: it tells the engine's pace, and the aligner has something to do
-    at once. The last ones are small again: what the aligner has left when the last comes keeps the job waiting.
     """
     from workers import speech
 
     pulse.enter("speech", request.start_at_seconds)
     engine.check(request.language, request.task)
     reached("engine_checked")
-    language = request.language
     segment_id = request.first_segment_id
     speech_seconds = 0.0
-    # An owner's engine may be older than these attributes.
-    shows_life, apart = getattr(engine, "shows_life", False), getattr(engine, "apart", False)
-    pace = BatchPace(shows_life)
+    heard_until = request.start_at_seconds
+    transcribing = False
+
+    def listened(until: float) -> None:
+        pulse.step(heard_until if transcribing else until)
+
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         reached("pcm_opened")
-        chunks = speech.find_chunks(pcm, request.start_at_seconds, pulse.step)
-        heard_until = request.start_at_seconds
-
-        def size() -> int:
-            if apart:
-                return pace.size(batch_size, pcm.seconds - heard_until)
-            return planned_size(batch_size, heard_until, pcm.seconds, shows_life)
-
-        while batch := list(itertools.islice(chunks, size())):
-            if language is None:
-                language = _find_language(request, engine, batch[0], pulse)
-            pulse.enter("transcribing", batch[0].start)
-            reached("batch_begun")
-            began = time.monotonic()
-            alive = functools.partial(pulse.step, batch[0].start)
-            heard = engine.transcribe(batch, Wanted(language, request.task, request.prompt, alive))
-            pace = pace.after(len(batch), time.monotonic() - began)
+        chunks = speech.find_chunks(pcm, request.start_at_seconds, listened)
+        first = next(chunks, None)
+        if first is None:
+            return TranscriptionFinished(request_id=request.request_id, speech_seconds=0.0)
+        language = request.language or _find_language(request, engine, first, pulse)
+        transcribing = True
+        pulse.enter("transcribing", first.start)
+        wanted = Wanted(language, request.task, request.prompt, lambda: pulse.step(heard_until))
+        chunks = itertools.chain([first], chunks)
+        # An owner's engine may be older than this attribute.
+        if getattr(engine, "apart", False):
+            told = engine.transcribe_each(chunks, wanted)
+        else:
+            told = _in_batches(chunks, engine, wanted, batch_size, request.start_at_seconds, pcm.seconds)
+        reached("batch_begun")
+        for batch in told:
             reached("batch_done")
-            segments = _number(batch, heard, segment_id)
+            segments = _number(batch, segment_id)
             segment_id += len(segments)
-            speech_seconds += sum(chunk.end - chunk.start for chunk in batch)
-            heard_until = batch[-1].end
+            speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
+            heard_until = batch[-1][0].end
             pulse.send(
                 SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=heard_until)
             )
             reached("batch_said")
-            pulse.enter("speech", heard_until)
+            pulse.enter("transcribing", heard_until)
+            reached("batch_begun")
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
+
+
+def _in_batches(
+    chunks: Iterator[Chunk], engine: Transcriber, wanted: Wanted, most: int, heard_until: float, audio_seconds: float
+) -> Iterator[Told]:
+    """For an engine to which company matters: batches that follow from the recording alone.
+
+    The first one of a long recording is one chunk: the aligner has something to do at once. The last ones are small
+    again: what the aligner has left when the last comes keeps the job waiting.
+    """
+    # An owner's engine may be older than this attribute.
+    shows_life = getattr(engine, "shows_life", False)
+    while batch := list(itertools.islice(chunks, planned_size(most, heard_until, audio_seconds, shows_life))):
+        yield list(zip(batch, engine.transcribe(batch, wanted), strict=True))
+        heard_until = batch[-1].end
 
 
 def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
@@ -131,11 +143,11 @@ def _find_language(request: Transcribe, engine: Transcriber, first: Chunk, pulse
     return language
 
 
-def _number(batch: Sequence[Chunk], heard: Sequence[Sequence[Heard]], first_id: int) -> tuple[Segment, ...]:
+def _number(batch: Told, first_id: int) -> tuple[Segment, ...]:
     """Segments with ids from `first_id`, inside their chunks, without the empty ones and without going in circles."""
     ids = itertools.count(first_id)
     segments = []
-    for chunk, stretches in zip(batch, heard, strict=True):
+    for chunk, stretches in batch:
         for stretch in stretches:
             text = stretch.text.strip()
             if not text:

@@ -4,7 +4,6 @@ Runs in: the benchmark, as a process of its own. A line on stdin, the path of a 
 stdout, `{"wall_seconds": …, "cpu_seconds": …}`, loading apart.
 """
 
-import itertools
 import json
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from decoding_here import decode
 from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
 from workers import speech
-from workers.batch_pace import BatchPace
 from workers.container_decoder import DecodingWish
 from workers.engine import Wanted
 
@@ -65,19 +63,13 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
 
 
 def _segments(pcm: speech.PcmFile, transcriber: Any) -> list[Segment]:
-    segments: list[Segment] = []
-    chunks, pace, heard_until = speech.find_chunks(pcm, 0.0), BatchPace(transcriber.shows_life), 0.0
-    while batch := list(itertools.islice(chunks, pace.size(transcriber.batch_size, pcm.seconds - heard_until))):
-        began = time.monotonic()
-        heard = transcriber.transcribe(batch, Wanted("en"))
-        pace = pace.after(len(batch), time.monotonic() - began)
-        heard_until = batch[-1].end
-        segments += [
-            Segment(id=0, start=stretch.start, end=stretch.end, text=text)
-            for stretch in itertools.chain.from_iterable(heard)
-            if (text := stretch.text.strip())
-        ]
-    return segments
+    return [
+        Segment(id=0, start=stretch.start, end=stretch.end, text=text)
+        for told in transcriber.transcribe_each(speech.find_chunks(pcm, 0.0), Wanted("en"))
+        for _, heard in told
+        for stretch in heard
+        if (text := stretch.text.strip())
+    ]
 
 
 if __name__ == "__main__":

@@ -125,13 +125,13 @@ def test_a_chunk_gives_the_same_in_any_company_and_with_any_number_of_threads(tm
     chunks = cut(talk, (0.0, 9.0), (16.2, 23.6), (22.0, 27.5), (27.0, 40.0))
     chunks += [Chunk(70.0, np.tile(memo[: int(1.5 * SAMPLE_RATE)], 6)), Chunk(90.0, 0.002 * talk[: 9 * SAMPLE_RATE])]
     heard = []
-    for threads in (1, 2):
+    for threads in (1, 2, 4):
         transcriber = WhisperxTranscriber()
         transcriber.load(setup("transcriber", tmp_path).model_copy(update={"threads": threads}), nothing)
         assert transcriber.apart
         heard.append(transcriber.transcribe(chunks, ENGLISH))
     heard.append([transcriber.transcribe([chunk], ENGLISH)[0] for chunk in chunks])
-    assert heard[1] == heard[2] == heard[0]
+    assert heard[0] == heard[1] == heard[2] == heard[3]
 
 
 def test_silence_and_hiss_give_no_words_and_do_not_disturb_their_batch(transcriber: WhisperxTranscriber) -> None:

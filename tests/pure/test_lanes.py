@@ -1,10 +1,10 @@
-"""How a batch is shared out to lanes that decode side by side."""
+"""What a free lane takes of the chunks that wait."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.lanes import Lanes, lanes_for, share_out
+from workers.lanes import Lanes, lanes_for, next_group
 
 
 @pytest.mark.parametrize(
@@ -19,27 +19,30 @@ def test_a_gpu_takes_the_whole_batch() -> None:
     assert lanes_for(4, "cuda") == Lanes(1, 4)
 
 
-WINDOWS = st.lists(st.sampled_from([1200, 1500, 1800, 2100, 2400, 2700, 3000]), max_size=40)
+WINDOWS = st.lists(st.sampled_from([1200, 1500, 1800, 2100, 2400, 2700, 3000]), min_size=1, max_size=40)
+
+
+@given(WINDOWS, st.integers(1, 5), st.integers(1, 8), st.booleans())
+def test_a_lane_takes_windows_of_one_length_the_oldest_of_them_first(
+    windows: list[int], lanes: int, most: int, more_to_come: bool
+) -> None:
+    group = next_group(windows, lanes, most, more_to_come)
+    assert 1 <= len(group) <= most
+    alike = [place for place, window in enumerate(windows) if window == windows[group[0]]]
+    assert group == alike[: len(group)]
 
 
 @given(WINDOWS, st.integers(1, 5), st.integers(1, 8))
-def test_every_chunk_is_in_one_group_of_windows_of_one_length(windows: list[int], lanes: int, most: int) -> None:
-    groups = share_out(windows, lanes, most)
-    assert sorted(place for group in groups for place in group) == list(range(len(windows)))
-    assert all(1 <= len(group) <= most for group in groups)
-    assert all(len({windows[place] for place in group}) == 1 for group in groups)
-
-
-@given(WINDOWS, st.integers(1, 5), st.integers(1, 8))
-def test_the_most_work_comes_first_and_none_is_more_than_a_lanes_share(
+def test_towards_the_end_no_group_is_more_than_half_of_a_lanes_share_if_it_can_be_divided(
     windows: list[int], lanes: int, most: int
 ) -> None:
-    work = [sum(windows[place] for place in group) for group in share_out(windows, lanes, most)]
-    assert work == sorted(work, reverse=True)
-    assert all(one <= max(sum(windows) / lanes, max(windows)) for one in work)
+    group = next_group(windows, lanes, most, more_to_come=False)
+    assert len(group) == 1 or sum(windows[place] for place in group) <= sum(windows) / lanes / 2
 
 
-def test_two_lanes_divide_what_is_alike_and_one_lane_takes_it_whole() -> None:
-    assert share_out([3000, 1200, 3000, 3000, 3000], 2, 4) == [[0, 3], [2, 4], [1]]
-    assert share_out([3000, 1200, 3000, 3000, 3000], 1, 4) == [[0, 2, 3, 4], [1]]
-    assert share_out([], 2, 4) == []
+def test_the_oldest_goes_first_and_of_the_last_few_the_most_work() -> None:
+    windows = [1200, 3000, 3000, 1200, 3000, 1200]
+    assert next_group(windows, 2, 8, more_to_come=True) == [0, 3, 5]
+    assert next_group(windows, 2, 8, more_to_come=False) == [0, 3]
+    assert next_group([1200, 3000, 2100], 2, 8, more_to_come=False) == [1]
+    assert next_group([], 2, 8, more_to_come=False) == []

@@ -1,9 +1,23 @@
 """How much silence Whisper is shown behind a chunk, and of which kind."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from workers.mel_window import LEAST_WINDOW, WHOLE_WINDOW, in_windows, window_frames
+from workers.mel_window import LEAST_WINDOW, WHOLE_WINDOW, MelBank, in_windows, window_frames
+
+MULTIPLY = """
+import numpy as np
+from workers.mel_window import MelBank
+drawn = np.random.default_rng(0)
+power = drawn.random((3000, 201), np.float32).T
+bank = MelBank(drawn.random((80, 201), np.float32) * (drawn.random((80, 201)) < 0.1))
+print((bank @ power).tobytes().hex())
+"""
 
 
 @pytest.mark.parametrize(
@@ -30,3 +44,25 @@ def test_whispers_own_silence_is_that_of_padded_audio() -> None:
     ours = in_windows([extractor(sound)[:, :-1]], 1000)[0]
     padded = extractor(np.pad(sound, (0, 7 * 16_000)))[:, :1000]
     assert ours == pytest.approx(padded, abs=1e-4)
+
+
+def test_mels_are_the_same_to_the_last_bit_with_any_number_of_threads() -> None:
+    root = Path(__file__).parents[2]
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", MULTIPLY],
+            env={**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for threads in ("1", "2", "4")
+    ]
+    assert told[0] == told[1] == told[2] != b""
+
+
+def test_the_bank_of_mels_is_the_table_it_is_made_of() -> None:
+    drawn = np.random.default_rng(0)
+    table = (drawn.random((80, 201)) * (drawn.random((80, 201)) < 0.05)).astype(np.float32)
+    power = drawn.random((201, 30), np.float32)
+    assert MelBank(table) @ power == pytest.approx(table @ power, rel=1e-5)

@@ -1,4 +1,4 @@
-"""The same recording gives the same text, wherever workers die on it and however fast they are."""
+"""The same recording gives the same text, wherever workers die on it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from recordings import MEMO, TALK, silence, voice
 from ipc.transcript import Segment
 from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
 from workers import worker_requests
-from workers.engine import Chunk, Heard, Wanted
+from workers.engine import Chunk, Heard, Told, Wanted
 
 
 class Struck(Exception):
@@ -64,12 +64,14 @@ class SociableTranscriber:
 
 
 class ApartTranscriber(SociableTranscriber):
-    """Hears each chunk by itself."""
+    """Hears each chunk by itself, and tells it at once."""
 
     apart = True
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
-        return [heard for chunk in chunks for heard in super(ApartTranscriber, self).transcribe([chunk], wanted)]
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+        for chunk in chunks:
+            [heard] = self.transcribe([chunk], wanted)
+            yield [(chunk, heard)]
 
 
 class LivelyTranscriber(SociableTranscriber):
@@ -102,17 +104,6 @@ def work_on(pcm: Path, engine: SociableTranscriber, listener: Listener, batch_si
     worker_requests.transcribe(request, engine, batch_size, listener)  # type: ignore[arg-type]  # enough of both
 
 
-def clock(seconds_a_look: Iterator[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the clock finds it so much later: the engine seems as slow as that."""
-    now = [0.0]
-
-    def monotonic() -> float:
-        now[0] += next(seconds_a_look)
-        return now[0]
-
-    monkeypatch.setattr("workers.worker_requests.time.monotonic", monotonic)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(six_minutes: Path) -> dict[tuple[str, int], Listener]:
     found = {}
@@ -128,47 +119,32 @@ def undisturbed(six_minutes: Path) -> dict[tuple[str, int], Listener]:
     st.sampled_from(ENGINES),
     st.sampled_from([1, 4, 8]),
     st.lists(st.integers(1, 40), min_size=1, max_size=4),
-    st.lists(st.floats(0.0, 90.0), min_size=1, max_size=5),
 )
-def test_text_is_the_same_wherever_workers_die_and_however_slow_they_are(
+def test_text_is_the_same_wherever_workers_die(
     six_minutes: Path,
     undisturbed: dict[tuple[str, int], Listener],
     engine: type[SociableTranscriber],
     batch_size: int,
     deaths_after_messages: list[int],
-    paces: list[float],
 ) -> None:
     listener = Listener()
-    with pytest.MonkeyPatch.context() as patch:
-        clock(iter(paces * 1000), patch)
-        for messages in deaths_after_messages:
-            listener.messages_left = messages
-            try:
-                work_on(six_minutes, engine(), listener, batch_size)
-            except Struck:
-                continue
-            break
-        else:
-            listener.messages_left = math.inf
+    for messages in deaths_after_messages:
+        listener.messages_left = messages
+        try:
             work_on(six_minutes, engine(), listener, batch_size)
+        except Struck:
+            continue
+        break
+    else:
+        listener.messages_left = math.inf
+        work_on(six_minutes, engine(), listener, batch_size)
     assert listener.segments == undisturbed[engine.__name__, batch_size].segments
 
 
-def test_an_engine_that_hears_chunks_apart_gives_the_same_text_in_batches_of_any_size(
+def test_an_engine_that_hears_chunks_apart_is_given_all_of_them_and_told_of_as_they_come(
     undisturbed: dict[tuple[str, int], Listener],
 ) -> None:
     texts = [undisturbed["ApartTranscriber", size].segments for size in (1, 4, 8)]
     assert texts[0] == texts[1] == texts[2] and len(texts[0]) > 10
-    assert len(undisturbed["ApartTranscriber", 8].batches) < len(texts[0])
-
-
-def test_batches_of_an_engine_to_which_company_matters_do_not_follow_its_pace(
-    six_minutes: Path, undisturbed: dict[tuple[str, int], Listener], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = Listener()
-    clock(iter([60.0] * 1000), monkeypatch)
-    work_on(six_minutes, SociableTranscriber(), slow, 4)
-    assert slow.batches == undisturbed["SociableTranscriber", 4].batches
-    careful = Listener()
-    work_on(six_minutes, ApartTranscriber(), careful, 4)
-    assert len(careful.batches) > len(slow.batches)
+    assert len(undisturbed["ApartTranscriber", 8].batches) == len(texts[0])
+    assert len(undisturbed["SociableTranscriber", 8].batches) < len(texts[0])

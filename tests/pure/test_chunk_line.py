@@ -1,0 +1,159 @@
+"""Chunks wait in a line and are heard side by side; what comes of it is whole and in the recording's order."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.batch_pace import Pace
+from workers.chunk_line import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
+from workers.engine import SAMPLE_RATE, Chunk, Heard, nobody_listens
+from workers.whisper_decoding import Decoding, Stretch
+
+LATEST_SECONDS = 20.0
+
+
+def chunks_of(seconds: Sequence[int]) -> list[Chunk]:
+    """One behind the other."""
+    ends = itertools.accumulate(seconds)
+    return [
+        Chunk(end - long, np.ones(long * SAMPLE_RATE, np.float32)) for end, long in zip(ends, seconds, strict=True)
+    ]
+
+
+def line(most: int = 8) -> ChunkLine:
+    return ChunkLine(lambda chunk: len(chunk.audio), most)
+
+
+def in_two_parts(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+    """Hears a second of each and leaves the rest for another time."""
+    decodings = []
+    for stretch in stretches:
+        beat()
+        sound = stretch.sound
+        rest = sound.after(1.0) if sound.end - sound.start > 1.0 else None
+        decodings.append(Decoding((Heard(sound.start, sound.start + 1.0, f"at {sound.start}"),), rest))
+    return decodings
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), max_size=50), st.sampled_from([1, 2]))
+def test_every_chunk_is_told_once_in_order_with_all_that_was_heard_in_it(
+    threads: ThreadPoolExecutor, seconds: list[int], lanes: int
+) -> None:
+    chunks = chunks_of(seconds)
+    told = [
+        one
+        for some in hear_in_lanes(iter(chunks), line(), lanes, threads, in_two_parts, nobody_listens)
+        for one in some
+    ]
+    assert [chunk for chunk, _ in told] == chunks
+    for chunk, heard in told:
+        assert [one.start for one in heard] == [
+            chunk.start + second for second in range(int(chunk.end - chunk.start))
+        ]
+
+
+def test_a_chunk_is_told_as_soon_as_it_and_all_before_it_are_heard() -> None:
+    waiting = line(most=1)
+    for chunk in chunks_of([3, 2, 1]):
+        waiting.add(chunk)
+    first, second, third = (waiting.take(1, Pace(), more_to_come=True)[0] for _ in range(3))
+    waiting.heard(second, Decoding(()))
+    assert waiting.ready() == []
+    waiting.heard(first, Decoding((), rest=first.sound.after(2.0)))
+    assert waiting.ready() == []
+    [rest] = waiting.take(1, Pace(), more_to_come=True)
+    waiting.heard(rest, Decoding(()))
+    assert [chunk for chunk, _ in waiting.ready()] == [first.sound, second.sound]
+    waiting.heard(third, Decoding(()))
+    assert [chunk for chunk, _ in waiting.ready()] == [third.sound]
+
+
+def test_what_was_left_out_is_heard_before_what_is_younger() -> None:
+    waiting = line(most=1)
+    for chunk in chunks_of([3, 3, 3]):
+        waiting.add(chunk)
+    [first] = waiting.take(2, Pace(), more_to_come=True)
+    waiting.heard(first, Decoding((), rest=first.sound.after(1.0)))
+    assert waiting.take(2, Pace(), more_to_come=True)[0].number == first.number
+
+
+def test_a_slow_engine_is_given_one_chunk_at_a_time_and_a_fast_one_all_that_are_alike() -> None:
+    for pace, size in ((Pace(), 1), (Pace(30.0), 1), (Pace(0.5), 8)):
+        waiting = line()
+        for chunk in chunks_of([3] * 10):
+            waiting.add(chunk)
+        assert len(waiting.take(1, pace, more_to_come=True)) == size
+
+
+def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExecutor) -> None:
+    looked_for, may_go_on, others_rest = itertools.count(), threading.Event(), threading.Event()
+    heard: list[int] = []
+
+    def endless() -> Iterator[Chunk]:
+        for number in looked_for:
+            yield Chunk(float(number), np.ones(SAMPLE_RATE, np.float32))
+
+    def hear(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+        if stretches[0].number == 0:
+            assert may_go_on.wait(LATEST_SECONDS)
+        heard.extend(stretch.number for stretch in stretches)
+        if len(heard) == MOST_OPEN - 1:
+            others_rest.set()
+        return [Decoding(()) for _ in stretches]
+
+    told = hear_in_lanes(endless(), line(), 2, threads, hear, nobody_listens)
+    listener = threading.Thread(target=lambda: next(told))
+    listener.start()
+    assert others_rest.wait(LATEST_SECONDS)
+    may_go_on.set()
+    listener.join(LATEST_SECONDS)
+    assert sorted(heard)[:MOST_OPEN] == list(range(MOST_OPEN))
+    assert next(looked_for) <= MOST_OPEN + LONGEST_LINE
+    told.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the_lanes(
+    threads: ThreadPoolExecutor,
+) -> None:
+    def fails(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, fails, nobody_listens))
+
+    class Cancelled(Exception):
+        """Nobody wants it any more."""
+
+    ended: list[BaseException] = []
+    has_ended = threading.Event()
+
+    def goes_on(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+        try:
+            for _ in iter(int, 1):
+                beat()
+        except BaseException as end:
+            ended.append(end)
+            has_ended.set()
+            raise
+        return []
+
+    def cancelled() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
+    assert has_ended.wait(LATEST_SECONDS)
+    assert [type(end).__name__ for end in ended] == ["GivenUp"]
