@@ -23,7 +23,7 @@ def test_a_job_is_transcribed_by_the_folder_it_names_and_the_next_by_the_setting
         wrong = daemon.submit(recording, model="turbulent-v3")
         spoken = [daemon.transcript(daemon.finished(job_id)) for job_id in jobs]
         assert [words["engine"]["transcriber"]["model"] for words in spoken] == [str(folder), "starter"]
-        assert "ferry" in spoken[0]["text"]
+        assert "harbor office" in spoken[0]["text"]
         assert spoken[0]["text"] == spoken[1]["text"]
         failed = daemon.finished(wrong)
         assert (failed["status"], failed["error"]["code"]) == ("failed", "unknown_model")
