@@ -40,8 +40,6 @@ class Heard:
 
     text: str
     errors: WordErrors
-    seconds: float
-    cpu_seconds: float
 
 
 class Hearings:
@@ -58,8 +56,7 @@ class Hearings:
                 with _contestant(self._course, side) as listener:
                     said: dict[str, Any] = listener.turn(audio=str(recording.path))
                 errors = self._course.scorer.errors(recording.text, said["text"])
-                heard = Heard(said["text"], errors, said["seconds"], said["cpu_seconds"])
-                self._heard[recording.path, side] = heard
+                self._heard[recording.path, side] = Heard(said["text"], errors)
         return {side: self._heard[recording.path, side] for side in sides}
 
 
@@ -159,14 +156,11 @@ def _length(course: Course, recording: Recording) -> str:
 
 
 def _table(heard: Mapping[str, Heard], name: str = "") -> Table:
-    head = (name, "word error rate", "deleted", "substituted", "inserted", "it took", "at work")
+    head = (name, "word error rate", "deleted", "substituted", "inserted")
     return Table(head, tuple(_line(side, one) for side, one in heard.items()))
 
 
 def _line(side: str, heard: Heard) -> tuple[str, ...]:
     errors = heard.errors
     counts = (errors.deleted, errors.substituted, errors.inserted)
-    return (
-        *(side, number(errors.percent, "%"), *map(str, counts)),
-        *(number(heard.seconds, "s"), number(heard.cpu_seconds / heard.seconds, "cores")),
-    )
+    return (side, number(errors.percent, "%"), *map(str, counts))
