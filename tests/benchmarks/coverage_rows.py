@@ -14,7 +14,9 @@ from benchmarks.speech_folder import Meeting, joined, outside
 
 MEETINGS_TITLE = "Speech of meetings that is in no chunk"
 NOISE_TITLE = "Text where nobody speaks"
-MOST_MISSED_PERCENT, MOST_INVENTED = 3, 1
+MOST_MISSED_PERCENT, MOST_UNTOLD_PERCENT, MOST_INVENTED = 3, 1, 1
+EDGE_SECONDS = 0.25
+"""Around what has text and what is told: who wrote down when somebody speaks rounded, too."""
 FASTER_WHISPER = {"beam_size": 5, "condition_on_previous_text": False}
 BATCHED = {"beam_size": 5, "batch_size": 8, "without_timestamps": False}
 
@@ -31,7 +33,9 @@ def meetings(course: Course) -> Section:
         "chunk is what the engine is given to transcribe; unheard is what stenod says was audible and gave no text.",
         demands=(
             Demand("reference speech in no chunk", 100 * missed / spoken, "≤", MOST_MISSED_PERCENT, "%"),
-            Demand("reference speech in no segment and not told as unheard", silent, "≤", 0, "s"),
+            Demand(
+                "reference speech with no text and not told", 100 * silent / spoken, "≤", MOST_UNTOLD_PERCENT, "%"
+            ),
         ),
         tables=(
             Table(
@@ -54,7 +58,8 @@ class _Line:
         self.missed = outside(meeting.spoken, chunks)
         self.textless = outside(meeting.spoken, segments)
         self.unheard = sum(end - start for start, end in unheard)
-        self.silent = outside(meeting.spoken, joined([*segments, *unheard]))
+        told = [(start - EDGE_SECONDS, end + EDGE_SECONDS) for start, end in (*segments, *unheard)]
+        self.silent = outside(meeting.spoken, joined(told))
         self.words = len(answer["text"].split())
 
     def cells(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 ENDINGS = (".flac", ".wav")
+SPEECH_AROUND_NOISE = "noise_gap"
+"""Somebody speaks before and after it."""
 LEAST_PAUSE_SECONDS = 0.3
 """Between two words; less is a breath."""
 
@@ -87,11 +89,15 @@ def read_speech_folder(folder: Path) -> SpeechFolder:
             clips,
             levels=sound_of(folder, "english_levels"),
             meetings=tuple(map(_meeting, sorted(folder.glob("*.rttm")))),
-            noises=tuple(sorted(file for file in folder.glob("noise_*") if file.suffix in ENDINGS)),
+            noises=tuple(sorted(file for file in folder.glob("noise_*") if is_noise(file))),
             timed_words=tuple(map(_timed_words, sorted(folder.glob("words_*.json")))),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpeechFolderError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def is_noise(file: Path) -> bool:
+    return file.suffix in ENDINGS and file.stem != SPEECH_AROUND_NOISE
 
 
 def sound_of(folder: Path, stem: str) -> Path | None:

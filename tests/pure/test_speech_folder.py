@@ -25,7 +25,7 @@ def test_what_the_folder_holds_is_found_and_what_it_lacks_is_empty(tmp_path: Pat
     found = read_speech_folder(a_folder(tmp_path))
     assert [(clip.name, clip.start, clip.end, clip.text) for clip in found.clips][1] == ("two", 3.0, 4.0, "Second.")
     assert (found.levels, found.meetings, found.noises, found.timed_words) == (None, (), (), ())
-    for name in ("english_levels", "noise_hum", "noise_silence", "ami", "words_exact"):
+    for name in ("english_levels", "noise_hum", "noise_silence", "noise_gap", "ami", "words_exact"):
         wav(tmp_path / f"{name}.wav", np.zeros(16, np.int16))
     (tmp_path / "ami.rttm").write_text("SPEAKER ami 1 2.0 1.0 <NA> <NA> A\nSPEAKER ami 1 2.5 1.5 <NA> <NA> B\n")
     words = [("a", 1.0, 1.2), ("b", 1.25, 1.5), ("c", 2.0, 2.5)]
