@@ -5,7 +5,7 @@ Runs in: a contestant's process, under the product's Python.
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,12 @@ class Notebook(Pulse):
 
     def send(self, message: FromWorker) -> None:
         self.said.append(message)
+
+    @property
+    def unheard(self) -> list[Any]:
+        """What was audible and gave no text."""
+        heard = (message for message in self.said if isinstance(message, SegmentsTranscribed))
+        return [stretch for message in heard for stretch in getattr(message, "unheard", ())]
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -97,7 +103,7 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
     """`steps` and `encoded` are counters, as `benchmarks.mlx_counters` has them."""
     from workers import worker_requests
 
-    chunks = _chunks_of(engine)
+    chunks = _chunks_found()
 
     def ready(asked: Asked) -> Turn:
         pcm = Path(setup["folder"]) / f"{os.getpid()}.s16"
@@ -109,14 +115,14 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
             notebook = Notebook()
             decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
-            finished = worker_requests.transcribe(request, engine, engine.batch_size, notebook)
+            worker_requests.transcribe(request, engine, engine.batch_size, notebook)
             engine.rest()
             segments = notebook.segments
             return {
                 "text": " ".join(segment.text for segment in segments),
                 "segments": [segment.model_dump(include={"start", "end", "text"}) for segment in segments],
                 "chunks": list(chunks),
-                "unheard": [stretch.model_dump() for stretch in getattr(finished, "unheard", ())],
+                "unheard": [stretch.model_dump() for stretch in notebook.unheard],
                 "decoder_steps": steps[0] - steps_before,
                 "encoded_seconds": encoded[0] - encoded_before,
                 "batch_size": engine.batch_size,
@@ -128,17 +134,20 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
     return ready
 
 
-def _chunks_of(engine: Any) -> list[tuple[float, float]]:
-    """From now on where every chunk that the engine is given starts and ends, in seconds."""
-    given: list[tuple[float, float]] = []
-    whole = engine.transcribe
+def _chunks_found() -> list[tuple[float, float]]:
+    """From now on where every chunk that an engine is given starts and ends, in seconds."""
+    from workers import speech
 
-    def noted(chunks: Sequence[Any], wanted: Any) -> Any:
-        given.extend((chunk.start, chunk.end) for chunk in chunks)
-        return whole(chunks, wanted)
+    found: list[tuple[float, float]] = []
+    whole = speech.find_chunks
 
-    engine.transcribe = noted
-    return given
+    def noted(*asked: Any) -> Iterator[Any]:
+        for chunk in whole(*asked):
+            found.append((chunk.start, chunk.end))
+            yield chunk
+
+    speech.find_chunks = noted  # type: ignore[assignment]
+    return found
 
 
 def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:
