@@ -37,7 +37,7 @@ def main() -> int:
     load_average = os.getloadavg()
     _say(f"load average {' '.join(f'{load:.2f}' for load in load_average)}")
     try:
-        real = read_speech_folder(asked.speech) if asked.speech else None
+        real = read_speech_folder(asked.speech.resolve()) if asked.speech else None
     except SpeechFolderError as error:
         return _refused(str(error))
     folder = Path(tempfile.mkdtemp(prefix="steno-course-"))

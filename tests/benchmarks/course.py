@@ -3,8 +3,9 @@
 Runs in: the benchmark.
 """
 
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from workers.alignment_models import STARTER_FOLDER
 from workers.starter import find_starter
 
 Answer = TypeVar("Answer")
+Thing = TypeVar("Thing")
 Say = Callable[[str], None]
 
 LONGEST_REPEATED_SECONDS = 900.0
@@ -88,6 +90,10 @@ class Course:
             path = self.folder / f"{sound.stem}-{seconds / self.shrink:.0f}.wav"
             self._made[wanted] = record_medley(path, sound, self.real_speech.clips, seconds / self.shrink)
         return self._made[wanted]
+
+    def some(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """All of them; the first few if this is only a quick look."""
+        return things[: math.ceil(len(things) / self.shrink)]
 
     def runs_at(self, seconds: float) -> int:
         return self.runs if seconds <= LONGEST_REPEATED_SECONDS else 1

@@ -25,7 +25,7 @@ def meetings(course: Course) -> Section:
     """Row real-3."""
     real = course.real_speech
     with course.engine("whisperx engine", model=course.whisper_base) as engine:
-        lines = [_Line(meeting, engine.turn(audio=str(meeting.sound))) for meeting in real.meetings]
+        lines = [_Line(meeting, engine.turn(audio=str(meeting.sound))) for meeting in course.some(real.meetings)]
     spoken, missed, silent = (sum(getattr(line, what) for line in lines) for what in ("spoken", "missed", "silent"))
     return Section(
         title=MEETINGS_TITLE,
@@ -67,9 +67,9 @@ class _Line:
         return self.name, *(number(value, "s") for value in seconds), str(self.words)
 
 
-def noises(course: Course) -> Section:
+def noise(course: Course) -> Section:
     """Row real-4."""
-    real, base = course.real_speech, course.whisper_base
+    noises, base = course.some(course.real_speech.noises), course.whisper_base
     sides: dict[str, Callable[[], Contestant]] = {
         "stenod": lambda: course.engine("whisperx engine", model=base),
         "WhisperX": lambda: course.peer("whisperx", model=base, alignment_model=course.aligner),
@@ -80,16 +80,16 @@ def noises(course: Course) -> Section:
     for side, start in sides.items():
         course.say(f"  {side}")
         with start() as listener:
-            said[side] = {noise.stem: listener.turn(audio=str(noise))["text"].strip() for noise in real.noises}
+            said[side] = {noise.stem: listener.turn(audio=str(noise))["text"].strip() for noise in noises}
     invented = {side: sum(map(bool, texts.values())) for side, texts in said.items()}
     return Section(
         title=NOISE_TITLE,
-        setting=f"{len(real.noises)} recordings in which nobody speaks; whisper base in int8, language given.",
+        setting=f"{len(noises)} recordings in which nobody speaks; whisper base in int8, language given.",
         demands=(Demand("recordings with text, of stenod", invented["stenod"], "≤", MOST_INVENTED, ""),),
         tables=(
             Table(
                 ("", *said),
-                tuple((noise.stem, *(texts[noise.stem] for texts in said.values())) for noise in real.noises),
+                tuple((noise.stem, *(texts[noise.stem] for texts in said.values())) for noise in noises),
             ),
         ),
     )

@@ -27,7 +27,7 @@ def mlx_windows(course: Course) -> Section:
     real = course.real_speech
     materials = {"english": [course.medley(real.english, MINUTES * 60.0).path]}
     if real.meetings:
-        materials["meetings"] = [meeting.sound for meeting in real.meetings]
+        materials["meetings"] = [meeting.sound for meeting in course.some(real.meetings)]
     model = find_model(str(course.whisper_base), "mlx", course.folder, False, lambda: None)
     series: list[Series] = []
     demands: list[Demand] = []

@@ -78,7 +78,7 @@ def _rows_on_real_speech(course: Course) -> dict[str, Row]:
     if course.real.meetings:
         rows["real-3"] = coverage_rows.MEETINGS_TITLE, lambda: coverage_rows.meetings(course)
     if course.real.noises:
-        rows["real-4"] = coverage_rows.NOISE_TITLE, lambda: coverage_rows.noises(course)
+        rows["real-4"] = coverage_rows.NOISE_TITLE, lambda: coverage_rows.noise(course)
     if course.real.timed_words:
         rows["real-10"] = word_times_row.TITLE, lambda: word_times_row.word_times(course)
     return {row: rows[row] for row in ON_REAL_SPEECH if row in rows}

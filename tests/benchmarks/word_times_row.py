@@ -61,7 +61,7 @@ class Edges:
 
 
 def word_times(course: Course) -> Section:
-    recordings = course.real_speech.timed_words
+    recordings = course.some(course.real_speech.timed_words)
     base = str(course.whisper_base)
     said: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
     for side, settings in {
