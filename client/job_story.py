@@ -54,6 +54,8 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
         facts.add_row("language", _language(job.language))
     if (sound := sound_words(job.recording)) is not None:
         facts.add_row("sound", sound)
+    if job.unheard_seconds:
+        facts.add_row("unheard", f"{clock(job.unheard_seconds)} of sound without text; the JSON says where")
     for warning in job.warnings:
         facts.add_row(Text("warning", "yellow"), Text(visible(warning), "yellow"))
     for format, path in job.outputs.items():

@@ -134,6 +134,8 @@ class JobView(Value):
     """The watched folder that brought it."""
     recording: RecordingFacts | None = None
     """What was read of the recording; None: not decoded yet."""
+    unheard_seconds: float | None = None
+    """How much of it was audible and gave no text, `unheard` in transcript.json; None: not listened to yet."""
     warnings: tuple[str, ...] = ()
     """What its owner should know of the result, in words; empty: nothing is missing."""
 

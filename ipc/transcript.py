@@ -68,6 +68,18 @@ class Segment(Value):
     were folded into this one. None: it was not folded."""
 
 
+class Unheard(Value):
+    """A stretch in which something is audible and no text came of it: noise, music, laughter, or words that were
+    missed. Whoever needs every word listens there."""
+
+    start: float = Field(ge=0)
+    """Seconds from the start of the recording."""
+    end: float = Field(ge=0)
+    """Seconds from the start of the recording, never before `start`."""
+    level_db: float
+    """How loud it is at its loudest, in decibels below full scale."""
+
+
 class EngineUsed(Value):
     """Which program, model and device did one half of the work."""
 
@@ -149,6 +161,8 @@ class Transcript(Value):
     no_speech: bool = False
     """True when nobody speaks in the recording: the text is empty on purpose."""
     segments: tuple[Segment, ...]
+    unheard: tuple[Unheard, ...] = ()
+    """What was audible and gave no text, in order."""
     recording: RecordingFacts | None = None
     """What was read of the recording, and what was not; None: decoded by an older version."""
     word_segments: tuple[Word, ...]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ipc.transcript import FORGETFUL, RecordingFacts, Segment, Value, Word
+from ipc.transcript import FORGETFUL, RecordingFacts, Segment, Unheard, Value, Word
 
 Role = Literal["transcriber", "aligner"]
 Task = Literal["transcribe", "translate"]
@@ -205,6 +205,8 @@ class SegmentsTranscribed(Value):
     kind: Literal["segments_transcribed"] = "segments_transcribed"
     request_id: int
     segments: tuple[Segment, ...]
+    unheard: tuple[Unheard, ...] = ()
+    """What was audible in these chunks and gave no text, in order."""
     done_seconds: float
     """Nothing before this has to be heard again: where a fresh worker resumes."""
 

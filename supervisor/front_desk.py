@@ -133,7 +133,7 @@ class FrontDesk:
 
         def blocks() -> Iterator[bytes]:
             with stored:
-                transcript = transcript_of(job, stored)
+                transcript = transcript_of(job, stored, stored.unheard)
                 yield from render(transcript, format, recording_name=Path(job.path).name, highlight_words=False)
 
         return blocks()

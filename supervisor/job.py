@@ -118,6 +118,8 @@ class Job:
     """Of that request: the same key on another one is a mistake."""
     finished_age: float | None = None
     """How old the queue was when it was over, in seconds; None: it is not over."""
+    unheard_seconds: float | None = None
+    """How much of it was audible and gave no text; None: not listened to yet, or by an older version."""
     target: str | None = None
     """Where the recording really was when it was handed over: `path` with every link in it followed, once. None: a
     watched folder brought it."""

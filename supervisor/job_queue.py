@@ -18,7 +18,7 @@ import structlog
 
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
-from ipc.transcript import Segment
+from ipc.transcript import Segment, Unheard
 from supervisor import job_rows, line_rows, segment_rows, speeds_rows, waiting_rows
 from supervisor.arrival import Arrival
 from supervisor.daemon_deaths import DaemonDeaths
@@ -193,9 +193,12 @@ class JobQueue:
 
         return await self._database.write(work)
 
-    async def store_segments(self, job_id: int, segments: Sequence[Segment], done_seconds: float) -> None:
-        """Heard segments, and that nothing before `done_seconds` has to be heard again. Raises NoSuchJob."""
-        await self._database.write(lambda db: segment_rows.store_heard(db, job_id, segments, done_seconds))
+    async def store_segments(
+        self, job_id: int, segments: Sequence[Segment], done_seconds: float, unheard: Sequence[Unheard] = ()
+    ) -> None:
+        """Heard segments, what gave none, and that nothing before `done_seconds` has to be heard again. Raises
+        NoSuchJob."""
+        await self._database.write(lambda db: segment_rows.store_heard(db, job_id, segments, unheard, done_seconds))
 
     async def store_aligned(self, job_id: int, segments: Sequence[Segment]) -> None:
         """The same segments, final: with words, or deliberately without."""
@@ -208,6 +211,10 @@ class JobQueue:
     async def forget_segments(self, job_id: int) -> None:
         """The recording is another one now: everything heard in it is forgotten."""
         await self._database.write(lambda db: segment_rows.forget(db, job_id))
+
+    async def forget_unheard(self, job_id: int) -> None:
+        """Another track of the recording is listened to."""
+        await self._database.write(lambda db: segment_rows.forget_unheard(db, job_id))
 
     # --- questions ---------------------------------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 Runs in: supervisor.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ipc.transcript import EnginesUsed, EngineUsed, RecordingFacts, Segment, TranscriptTiming, Word
+from ipc.transcript import EnginesUsed, EngineUsed, RecordingFacts, Segment, TranscriptTiming, Unheard, Word
 from supervisor.job import Job
 from supervisor.transcript_rules import fold_repeats, joined
 
@@ -24,6 +24,7 @@ class JobTranscript:
     no_speech: bool
     engine: EnginesUsed
     recording: RecordingFacts | None = None
+    unheard: Sequence[Unheard] = ()
 
     def segments(self) -> Iterator[Segment]:
         """Echoes folded."""
@@ -38,7 +39,7 @@ class JobTranscript:
         return (word for segment in self.segments() for word in segment.words)
 
 
-def transcript_of(job: Job, stored: Iterable[Segment]) -> JobTranscript:
+def transcript_of(job: Job, stored: Iterable[Segment], unheard: Sequence[Unheard] = ()) -> JobTranscript:
     """The transcript of a job as its segments stand; reads all of them once."""
     kinds, last_end = set(), 0.0
     for segment in fold_repeats(stored):
@@ -53,6 +54,7 @@ def transcript_of(job: Job, stored: Iterable[Segment]) -> JobTranscript:
         no_speech=not kinds,
         engine=EnginesUsed(transcriber=_engine(job.transcribed_by), aligner=_engine(job.aligned_by)),
         recording=job.recording,
+        unheard=unheard,
     )
 
 

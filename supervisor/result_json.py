@@ -6,7 +6,7 @@ Runs in: supervisor.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from ipc.transcript import SCHEMA_VERSION, EnginesUsed, Segment, Word
+from ipc.transcript import SCHEMA_VERSION, EnginesUsed, Segment, Unheard, Word
 from supervisor.job_transcript import JobTranscript
 
 IN_ONE_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -38,6 +38,7 @@ def json_pieces(transcript: JobTranscript) -> Iterator[str]:
         # Figures as they were measured: whoever compares them with the file wants every digit.
         yield f'  "recording": {IN_ONE_LINE.encode(transcript.recording.model_dump(exclude_none=True))},\n'
     yield from _list("segments", map(_segment, transcript.segments()))
+    yield from _list("unheard", map(_unheard, transcript.unheard))
     yield from _list("word_segments", map(_word, transcript.words()))
     yield f'  "engine": {_engines(transcript.engine)}\n}}\n'
 
@@ -58,6 +59,10 @@ def _segment(segment: Segment) -> str:
     doubtful = ',\n      "timing_doubtful": true' if segment.timing_doubtful else ""
     repeats = "" if segment.repeats is None else f',\n      "repeats": {segment.repeats}'
     return f'{{\n      {A_LINE_EACH.encode(facts)[1:-1]},\n      "words": {listed}{doubtful}{repeats}\n    }}'
+
+
+def _unheard(stretch: Unheard) -> str:
+    return IN_ONE_LINE.encode({name: _rounded(fact) for name, fact in vars(stretch).items()})
 
 
 def _word(word: Word) -> str:

@@ -65,7 +65,7 @@ class ResultWriter:
         The job is `writing`; the segments are closed by the end.
         """
         with await self._queue.copies.of(job.id) as stored:
-            transcript = await asyncio.to_thread(transcript_of, job, stored)
+            transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
             content = _Content(job, transcript, wishes)
             sha256s = await asyncio.to_thread(content.sha256s)
             if job.outputs:
@@ -106,7 +106,7 @@ class ResultWriter:
     async def replace(self, job: Job, wishes: JobWishes) -> tuple[Job, JobTranscript]:
         """The same for a job that was done before; files that somebody changed since are left as they are."""
         with await self._queue.copies.of(job.id) as stored:
-            transcript = await asyncio.to_thread(transcript_of, job, stored)
+            transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
             content = _Content(job, transcript, wishes)
             sha256s = await asyncio.to_thread(content.sha256s)
             await self.sweep(job)

@@ -7,17 +7,24 @@ import sqlite3
 from collections.abc import Sequence
 from typing import IO
 
-from ipc.transcript import Segment
+from ipc.transcript import Segment, Unheard
 from supervisor.job_rows import NoSuchJob
 
 DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
 """Deaths are held against a recording only while it gets no further."""
 
+TOUCHING_SECONDS = 0.05
+
 
 def store_heard(
-    connection: sqlite3.Connection, job_id: int, segments: Sequence[Segment], done_seconds: float
+    connection: sqlite3.Connection,
+    job_id: int,
+    segments: Sequence[Segment],
+    unheard: Sequence[Unheard],
+    done_seconds: float,
 ) -> None:
-    """Segments and how far they reach, together. What is stored already stays: a repeated batch changes nothing.
+    """Segments, what gave none, and how far they reach, together. What is stored already stays: a repeated batch
+    changes nothing.
 
     A job that got further than before is acquitted of all deaths until now: they did not come of what lies behind it.
     """
@@ -33,6 +40,16 @@ def store_heard(
     connection.executemany(
         "INSERT INTO segments (job_id, id, content, timing) VALUES (?, ?, ?, ?) ON CONFLICT (job_id, id) DO NOTHING",
         [(job_id, segment.id, _as_json(segment), segment.timing) for segment in segments],
+    )
+    connection.executemany(
+        "INSERT INTO unheard (job_id, start, content) VALUES (?, ?, ?) ON CONFLICT (job_id, start) DO NOTHING",
+        [(job_id, one.start, one.model_dump_json()) for one in unheard],
+    )
+    connection.execute(
+        """UPDATE jobs SET unheard_seconds = (
+            SELECT total(content ->> '$.end' - start) FROM unheard WHERE job_id = ?1
+        ) WHERE id = ?1""",
+        (job_id,),
     )
 
 
@@ -55,6 +72,25 @@ def load(connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limi
     return [Segment.model_validate_json(content) for (content,) in rows]
 
 
+def load_unheard(connection: sqlite3.Connection, job_id: int) -> list[Unheard]:
+    """In order; what a chunk's border divides is one again."""
+    whole: list[Unheard] = []
+    rows = connection.execute("SELECT content FROM unheard WHERE job_id = ? ORDER BY start", (job_id,))
+    for (content,) in rows:
+        one = Unheard.model_validate_json(content)
+        if whole and one.start - whole[-1].end < TOUCHING_SECONDS:
+            before = whole.pop()
+            one = Unheard(start=before.start, end=one.end, level_db=max(before.level_db, one.level_db))
+        whole.append(one)
+    return whole
+
+
+def forget_unheard(connection: sqlite3.Connection, job_id: int) -> None:
+    """Another track is listened to."""
+    connection.execute("DELETE FROM unheard WHERE job_id = ?", (job_id,))
+    connection.execute("UPDATE jobs SET unheard_seconds = NULL WHERE id = ?", (job_id,))
+
+
 def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> None:
     """Every segment as a line of JSON, in the order of their ids. Raises OSError."""
     question = "SELECT content FROM segments WHERE job_id = ? ORDER BY id"
@@ -64,6 +100,7 @@ def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> 
 def forget(connection: sqlite3.Connection, job_id: int) -> None:
     """As if nobody had listened yet."""
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
+    forget_unheard(connection, job_id)
     connection.execute(
         """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,
            audio_seconds = NULL, recording = NULL, language = NULL, language_probability = NULL,

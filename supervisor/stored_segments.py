@@ -5,13 +5,13 @@ Runs in: supervisor.
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO
 
-from ipc.transcript import Segment
+from ipc.transcript import Segment, Unheard
 from supervisor import segment_rows
 from supervisor.job_database import JobDatabase, JobQueueBroken
 
@@ -22,8 +22,10 @@ class StoredSegments(AbstractContextManager["StoredSegments"]):
     After `close` whoever still reads gets a ValueError: a daemon that stops waits for no transcript of ten hours.
     """
 
-    def __init__(self, lines: IO[bytes]) -> None:
+    def __init__(self, lines: IO[bytes], unheard: Sequence[Unheard] = ()) -> None:
         self._lines = lines
+        self.unheard = unheard
+        """What was audible and gave no text, in order."""
 
     def __iter__(self) -> Iterator[Segment]:
         self._lines.seek(0)
@@ -58,7 +60,7 @@ class SegmentCopies:
             except BaseException:
                 lines.close()
                 raise
-            return StoredSegments(lines)
+            return StoredSegments(lines, segment_rows.load_unheard(connection, job_id))
 
         try:
             return await self._database.read(copied)

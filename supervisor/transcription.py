@@ -183,9 +183,9 @@ class Transcription:
                         self._step(phase, done_seconds)
                     case LanguageFound(language=found, probability=probability):
                         await self._queue.change(job.id, language=found, language_probability=probability)
-                    case SegmentsTranscribed(segments=heard, done_seconds=done_seconds):
+                    case SegmentsTranscribed(segments=heard, unheard=unheard, done_seconds=done_seconds):
                         await self._queue.store_segments(
-                            job.id, rewritten(heard, self._wishes.replacements), done_seconds
+                            job.id, rewritten(heard, self._wishes.replacements), done_seconds, unheard
                         )
                         reached("segments_stored")
                         self._step("transcribing", done_seconds)
@@ -220,6 +220,7 @@ class Transcription:
         if self._unheard.next_track is None:
             return False
         await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+        await self._queue.forget_unheard(job.id)
         await self._queue.change(
             job.id, transcribed_seconds=0.0, language=self._wishes.language, language_probability=None
         )

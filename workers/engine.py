@@ -55,6 +55,8 @@ class Chunk:
     audio: Audio
     voice: tuple[float, ...] | None = None
     """How likely somebody speaks, 0 to 1, for every 32 ms of it; None: nobody asked."""
+    audible: tuple[bool, ...] | None = None
+    """Whether a sound stands out from what is always there, the same way. Of a whole chunk, not of its parts."""
 
     @property
     def end(self) -> float:
@@ -66,13 +68,30 @@ class Chunk:
         voice = None if self.voice is None else self.voice[done // WINDOW_SAMPLES :]
         return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:], voice)
 
+    def between(self, start: float, end: float) -> "Chunk":
+        """A part of it, in seconds from the start of the recording; whole windows, and no more than there are."""
+        first = max(0, round((start - self.start) * SAMPLE_RATE / WINDOW_SAMPLES))
+        beyond = max(first, round((end - self.start) * SAMPLE_RATE / WINDOW_SAMPLES))
+        voice = None if self.voice is None else self.voice[first:beyond]
+        audio = self.audio[first * WINDOW_SAMPLES : beyond * WINDOW_SAMPLES]
+        return Chunk(self.start + first * WINDOW_SAMPLES / SAMPLE_RATE, audio, voice)
+
+    def likely_seconds(self, start: float, end: float) -> float | None:
+        """How much voice is to be expected there, each moment counted as far as it is likely; None: nobody asked."""
+        if self.voice is None:
+            return None
+        return sum(self._likely(start, end)) * WINDOW_SAMPLES / SAMPLE_RATE
+
     def voice_seconds(self, start: float, end: float) -> float | None:
         """How much of this part of the recording is a voice; None: nobody asked."""
         if self.voice is None:
             return None
-        first, beyond = (round((at - self.start) * SAMPLE_RATE / WINDOW_SAMPLES) for at in (start, end))
-        heard = sum(likely >= LEAST_VOICE for likely in self.voice[max(first, 0) : max(beyond, 0)])
+        heard = sum(one >= LEAST_VOICE for one in self._likely(start, end))
         return round(heard * WINDOW_SAMPLES / SAMPLE_RATE, 3)
+
+    def _likely(self, start: float, end: float) -> tuple[float, ...]:
+        first, beyond = (round((at - self.start) * SAMPLE_RATE / WINDOW_SAMPLES) for at in (start, end))
+        return (self.voice or ())[max(first, 0) : max(beyond, 0)]
 
 
 @dataclass(frozen=True, slots=True)

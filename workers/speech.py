@@ -5,12 +5,13 @@ starts at the end of its predecessor's last chunk finds the very chunks the pred
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
+from workers.engine import LEAST_VOICE, SAMPLE_RATE, WINDOW_SAMPLES, Chunk
 from workers.pcm_file import PcmFile
 from workers.voice_activity import VoiceActivity
 
@@ -21,9 +22,9 @@ def _windows(seconds: float) -> int:
     return int(seconds * SAMPLE_RATE / WINDOW_SAMPLES)
 
 
-SPEECH_PROBABILITY = 0.5
-"""Speech begins at this probability, Silero's own choice …"""
-SILENCE_PROBABILITY = 0.35
+SPEECH_PROBABILITY = 0.3
+"""Speech begins at this probability …"""
+SILENCE_PROBABILITY = 0.1
 """… and ends below this one."""
 LEAST_SILENCE = _windows(0.5)
 """Windows. People breathe for less; a cut in a shorter silence takes the edge off a word."""
@@ -33,12 +34,10 @@ MARGIN = _windows(0.2)
 """Windows kept before and after speech: soft consonants, and room for an aligner."""
 LONGEST_CHUNK = _windows(30.0)
 """Windows. Whisper hears 30 s at once."""
-LONGEST_PAUSE = _windows(1.5)
+FULL_CHUNK = _windows(15.0)
+"""Windows. With so much, a chunk may end wherever people pause for longest."""
+LONGEST_PAUSE = _windows(4.0)
 """Windows. Whisper invents words in long silence, and without the sentence before it mishears the next."""
-SHORT_CHUNK = _windows(6.0)
-"""Windows. A few words alone are heard badly, so a chunk this short still waits for more …"""
-LONGEST_PAUSE_AFTER_LITTLE = _windows(3.0)
-"""… over a pause of so many windows."""
 CUT_BLUR = 5
 """Windows that are looked at together when a cut must be made in speech: 160 ms, a short breath."""
 
@@ -63,15 +62,22 @@ def find_chunks(
     first = max(0, math.ceil(start_at_seconds * SAMPLE_RATE / WINDOW_SAMPLES - 0.01))
     while (found := _next_chunk(voice, first)) is not None:
         audio = pcm.audio_of_samples(found.start * WINDOW_SAMPLES, found.beyond * WINDOW_SAMPLES)
-        likely = tuple(voice.probability(window) for window in range(found.start, min(found.beyond, voice.windows)))
-        yield Chunk(start=found.start * WINDOW_SAMPLES / SAMPLE_RATE, audio=audio, voice=likely)
+        windows = range(found.start, min(found.beyond, voice.windows))
+        likely = tuple(voice.probability(window) for window in windows)
+        audible = tuple(voice.is_audible(window) or voice.probability(window) >= LEAST_VOICE for window in windows)
+        yield Chunk(found.start * WINDOW_SAMPLES / SAMPLE_RATE, audio, likely, audible)
         first = found.beyond
 
 
 def find_spans(
-    probability: Callable[[int], float], first: int, windows: int, longest: int, patience: int
+    probability: Callable[[int], float],
+    first: int,
+    windows: int,
+    longest: int,
+    patience: int,
+    is_audible: Callable[[int], bool] = lambda window: False,
 ) -> Iterator[Span]:
-    """Speech from window `first` up to `windows`, with the hysteresis of Silero's `get_speech_timestamps`.
+    """Speech and other sounds from window `first` on, with the hysteresis of Silero's `get_speech_timestamps`.
 
     https://github.com/snakers4/silero-vad. A span longer than `longest` is given as soon as it is, unfinished.
     The search ends `patience` windows after a span: hours of silence are not searched for what is too far away.
@@ -80,11 +86,11 @@ def find_spans(
     silent_since: int | None = None
     last_beyond: int | None = None
     for window in range(first, windows):
-        likely = probability(window)
+        likely, audible = probability(window), is_audible(window)
         if start is None:
-            if likely >= SPEECH_PROBABILITY:
+            if audible or likely >= SPEECH_PROBABILITY:
                 start = window
-        elif likely >= SPEECH_PROBABILITY:
+        elif audible or likely >= SPEECH_PROBABILITY:
             silent_since = None
         elif likely < SILENCE_PROBABILITY and silent_since is None:
             silent_since = window
@@ -107,7 +113,7 @@ def find_spans(
 
 def _next_chunk(voice: VoiceActivity, first: int) -> Span | None:
     """The first chunk at or after a window: whole spans while they fit and follow closely, else a piece of one."""
-    spans = find_spans(voice.probability, first, voice.windows, LONGEST_CHUNK, LONGEST_PAUSE_AFTER_LITTLE)
+    spans = find_spans(voice.probability, first, voice.windows, LONGEST_CHUNK, LONGEST_PAUSE, voice.is_audible)
     head = next(spans, None)
     if head is None:
         return None
@@ -115,13 +121,22 @@ def _next_chunk(voice: VoiceActivity, first: int) -> Span | None:
     limit = start + LONGEST_CHUNK
     if head.beyond > limit:
         return Span(start, _quietest(voice, limit - LONGEST_CHUNK // 3, limit))
-    beyond = head.beyond
+    row = [head]
     for span in spans:
-        pause_allowed = LONGEST_PAUSE if beyond - start > SHORT_CHUNK else LONGEST_PAUSE_AFTER_LITTLE
-        if span.start - beyond > pause_allowed or span.beyond > limit:
+        if span.start - row[-1].beyond > LONGEST_PAUSE:
             break
-        beyond = span.beyond
-    return Span(start, min(beyond + MARGIN, limit, voice.windows))
+        row.append(span)
+        if span.beyond > limit:
+            row = row[: _longest_pause(row, start)]
+            break
+    return Span(start, min(row[-1].beyond + MARGIN, limit, voice.windows))
+
+
+def _longest_pause(row: Sequence[Span], start: int) -> int:
+    """How many spans of a row, whose last one does not fit, make a chunk: sentences end where the pause is long."""
+    pauses = [(after.start - before.beyond, place) for place, (before, after) in enumerate(pairwise(row), start=1)]
+    late = [(pause, place) for pause, place in pauses if row[place - 1].beyond - start >= FULL_CHUNK]
+    return max(late)[1] if late else len(row) - 1
 
 
 def _quietest(voice: VoiceActivity, first: int, beyond: int) -> int:

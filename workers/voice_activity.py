@@ -7,6 +7,7 @@ brings CTranslate2, whose OpenMP runtime must not meet another engine's in one p
 import functools
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, EngineRefusal
-from workers.loudness import USUAL_LEVEL, Levels, levels_of, speech_level
+from workers.loudness import CONTEXT_WINDOWS, FAINTEST_DB, amplified, levels_of, surroundings
 from workers.pcm_file import PcmFile
 
 if TYPE_CHECKING:
@@ -32,24 +33,26 @@ WARM_UP_BLOCKS = 3
 """How much of the epoch before is heard again, 60 s, to come into it."""
 BLOCKS_KEPT = 8
 """Ending a chunk looks at most some 65 s beyond it, and the next search goes back there: twice that is kept."""
-BLOCKS_AROUND = 3
-"""A block is quiet if those before and after it are too: two minutes are, not the pause in a conversation."""
-QUIET_LEVEL = USUAL_LEVEL / 4
-"""What is softer is made louder. Above, Silero hears the same: measured on talk and English down to 30 dB below."""
-FAINTEST_LEVEL = USUAL_LEVEL / 2000
-"""What is softer is made louder by so much and no more: it is the converter's last bits."""
-LOUDER_SHARE = 0.01
-"""Of the windows around may be louder than the speech in them: doors, knocks, coughs."""
-
-Probabilities = npt.NDArray[np.float32]
 State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-class VoiceActivity:
-    """Speech probabilities of a recording by window, found as they are asked for, a block at a time.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is known of each of its windows."""
 
-    The answer for a window is a function of the recording alone, never of what was asked before. Where a recording is
-    quiet for minutes it is made louder: Silero hears nothing 60 dB below full scale.
+    likely: npt.NDArray[np.float32]
+    """How likely somebody speaks, 0 to 1."""
+    audible: npt.NDArray[np.bool_]
+    """Whether a sound stands out from what is always there."""
+    level: npt.NDArray[np.float32]
+    """Decibels below full scale."""
+
+
+class VoiceActivity:
+    """Voices and sounds of a recording by window, found as they are asked for, a block at a time.
+
+    The answer for a window is a function of the recording alone, never of what was asked before. Silero listens to
+    it as radio would send it: those who sit far from the microphone as loud as the others.
     """
 
     def __init__(self, pcm: PcmFile, step: Callable[[float], None]) -> None:
@@ -59,21 +62,35 @@ class VoiceActivity:
         self._session = _silero()
         self._state = _silence()
         self._next_block = 0
-        self._blocks: dict[int, Probabilities] = {}
-        self._levels: dict[int, Levels] = {}
+        self._blocks: dict[int, Block] = {}
         self.windows = -(-pcm.samples // WINDOW_SAMPLES)
 
     def probability(self, window: int) -> float:
-        """0 to 1. Going back more than a minute is allowed and slow. Raises IndexError past the end."""
-        block, inside = divmod(window, BLOCK_WINDOWS)
-        if block not in self._blocks:
-            self._advance_to(block)
-        return float(self._blocks[block][inside])
+        """That somebody speaks, 0 to 1. Going back more than a minute is allowed and slow. Raises IndexError past
+        the end."""
+        block, inside = self._block_of(window)
+        return float(block.likely[inside])
+
+    def is_audible(self, window: int) -> bool:
+        """Whether a sound stands out from what is always there, as `probability`."""
+        block, inside = self._block_of(window)
+        return bool(block.audible[inside])
+
+    def level_db(self, window: int) -> float:
+        """Decibels below full scale, as `probability`."""
+        block, inside = self._block_of(window)
+        return float(block.level[inside])
 
     def loudness(self, first: int, beyond: int) -> npt.NDArray[np.float32]:
         """Root mean square of each window from `first` up to `beyond`."""
         power: npt.NDArray[np.float32] = np.square(self._windows(first, beyond)).mean(axis=1)
         return np.sqrt(power)
+
+    def _block_of(self, window: int) -> tuple[Block, int]:
+        block, inside = divmod(window, BLOCK_WINDOWS)
+        if block not in self._blocks:
+            self._advance_to(block)
+        return self._blocks[block], inside
 
     def _advance_to(self, block: int) -> None:
         epoch = block // EPOCH_BLOCKS * EPOCH_BLOCKS
@@ -91,41 +108,31 @@ class VoiceActivity:
             self._listen(block)
         self._next_block = epoch
 
-    def _listen(self, block: int) -> Probabilities:
+    def _listen(self, block: int) -> Block:
         first = block * BLOCK_WINDOWS
         beyond = min(first + BLOCK_WINDOWS, self.windows)
         if self._pcm.is_digital_silence(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES):
             # Muted hours pass in no time, and the model cannot dream in them.
             self._state = _silence()
-            return np.zeros(beyond - first, dtype=np.float32)
-        audio = self._windows(first, beyond)
+            nothing = np.zeros(beyond - first, dtype=np.float32)
+            return Block(nothing, nothing.astype(np.bool_), np.full_like(nothing, FAINTEST_DB))
+        from_window, to_window = max(first - CONTEXT_WINDOWS, 0), min(beyond + CONTEXT_WINDOWS, self.windows)
+        samples = self._windows(from_window, to_window).reshape(-1)
+        around = surroundings(levels_of(samples))
+        louder = amplified(samples, around.gain)
+        own = slice(first - from_window, beyond - from_window)
+        audio = louder.reshape(-1, WINDOW_SAMPLES)[own]
         context = np.zeros((len(audio), CONTEXT_SAMPLES), dtype=np.float32)
         context[1:] = audio[:-1, -CONTEXT_SAMPLES:]
         if first:
-            start = first * WINDOW_SAMPLES
-            context[0] = self._pcm.audio_of_samples(start - CONTEXT_SAMPLES, start)
-        if (level := self._level_around(block)) < QUIET_LEVEL:
-            gain = np.float32(USUAL_LEVEL / max(level, FAINTEST_LEVEL))
-            audio, context = np.clip(audio * gain, -1.0, 1.0), np.clip(context * gain, -1.0, 1.0)
+            start = own.start * WINDOW_SAMPLES
+            context[0] = louder[start - CONTEXT_SAMPLES : start]
         hidden, cell = self._state
         feeds = {"input": np.concatenate([context, audio], axis=1), "h": hidden, "c": cell}
         found, hidden, cell = self._session.run(None, feeds)
         self._state = (hidden, cell)
-        return np.asarray(found, dtype=np.float32).reshape(-1)
-
-    def _level_around(self, block: int) -> float:
-        """How loud speech is in this part of the recording, if there is any."""
-        around = range(max(block - BLOCKS_AROUND, 0), block + BLOCKS_AROUND + 1)
-        self._levels = {near: self._levels_in(near) for near in around if near * BLOCK_WINDOWS < self.windows}
-        levels = np.concatenate(list(self._levels.values()))
-        return speech_level(levels, int(levels.size * LOUDER_SHARE))
-
-    def _levels_in(self, block: int) -> Levels:
-        if block in self._levels:
-            return self._levels[block]
-        first = block * BLOCK_WINDOWS
-        beyond = min(first + BLOCK_WINDOWS, self.windows)
-        return levels_of(self._pcm.audio_of_samples(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES))
+        likely = np.asarray(found, dtype=np.float32).reshape(-1)
+        return Block(likely, around.is_audible[own], around.level[own])
 
     def _windows(self, first: int, beyond: int) -> npt.NDArray[np.float32]:
         """Samples, shape (windows, 512); the recording's last window is filled up with silence."""

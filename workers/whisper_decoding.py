@@ -16,11 +16,18 @@ MOST_COMPRESSION = 2.4
 """Text that zlib shrinks further than this is a loop."""
 MOST_NO_SPEECH = 0.6
 
-MOST_UNHEARD_SECONDS = 1.0
-"""Text that ends earlier than this before its sound has left something out: a chunk ends with speech."""
 MOST_OVERRUN_SECONDS = 2.0
 """Text that goes on for longer than this behind its sound is made up: Whisper was shown no more, and goes round in
 circles. Measured: loops run on for 20 s."""
+
+MOST_CHARACTERS_A_SECOND_OF_VOICE = 60.0
+"""Three times as many as in rapid speech: with less voice than that, a text is hardly speech …"""
+LEAST_NO_SPEECH = 0.3
+"""… unless Whisper is sure that it is …"""
+GOOD_LOGPROB = -0.7
+"""… and sure of its words …"""
+MOST_CHARACTERS_A_SECOND_OF_MURMUR = 240.0
+"""… and the speech detector was in doubt itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +61,46 @@ def read_decoding(
     no_speech_prob: float,
 ) -> Decoding:
     """The tokens of one decoding, as times in the recording."""
-    if no_speech_prob > MOST_NO_SPEECH and avg_logprob < LEAST_LOGPROB:
-        return Decoding(())
     seconds = len(sound.audio) / SAMPLE_RATE
     reading = read_timestamps(tokens, timestamp_begin, end_of_text, seconds, decode)
     heard = tuple(
         Heard(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
         for start, end, text in reading.stretches
     )
+    heard = tuple(one for one in heard if is_believed(one, sound))
     rest = None if reading.heard_until is None else sound.after(reading.heard_until)
     last_token = max((token for token in tokens if token >= timestamp_begin), default=timestamp_begin)
     return Decoding(heard, rest, max(0.0, (last_token - timestamp_begin) * TOKEN_SECONDS - seconds))
 
 
-def is_doubtful(decoding: Decoding, sound: Chunk) -> bool:
-    """Whether Whisper's own tests fail, or its text does not last as long as the sound. Silence is no doubt."""
-    if not decoding.heard:
-        return False
-    end = sound.end if decoding.rest is None else decoding.rest.start
-    return (
+def has_failed(decoding: Decoding) -> bool:
+    """Whether Whisper's own tests fail. Silence is no failure."""
+    return bool(decoding.heard) and (
         min(one.avg_logprob or 0.0 for one in decoding.heard) < LEAST_LOGPROB
-        or compression("".join(one.text for one in decoding.heard)) > MOST_COMPRESSION
-        or end - decoding.heard[-1].end > MOST_UNHEARD_SECONDS
+        or goes_in_circles(decoding)
         or decoding.overrun_seconds > MOST_OVERRUN_SECONDS
     )
+
+
+def goes_in_circles(decoding: Decoding) -> bool:
+    return compression(text_of(decoding.heard)) > MOST_COMPRESSION
+
+
+def is_believed(heard: Heard, sound: Chunk) -> bool:
+    """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
+    detector, which never saw a letter, seldom err together."""
+    no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
+    if no_speech > MOST_NO_SPEECH and logprob < LEAST_LOGPROB:
+        return False
+    seconds = sound.likely_seconds(heard.start, heard.end)
+    if seconds is None or len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
+        return True
+    is_sure = no_speech < LEAST_NO_SPEECH and logprob > GOOD_LOGPROB
+    return is_sure and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
+
+
+def text_of(heard: Sequence[Heard]) -> str:
+    return "".join(one.text for one in heard)
 
 
 def compression(text: str) -> float:

@@ -15,21 +15,14 @@ import numpy as np
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.chunk_line import Beat, ChunkLine, hear_in_lanes
-from workers.echoes import is_of_the_same_words
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for
-from workers.loudness import at_usual_loudness
+from workers.loudness import evenly_loud
 from workers.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
 from workers.models import find_model
-from workers.whisper_decoding import (
-    LEAST_LOGPROB,
-    MOST_COMPRESSION,
-    Decoding,
-    Stretch,
-    is_doubtful,
-    read_decoding,
-)
+from workers.second_look import is_doubtful, look_again
+from workers.whisper_decoding import Decoding, Stretch, read_decoding
 
 DETECTION_SECONDS = 30
 """What is listened to for the language."""
@@ -39,7 +32,7 @@ are no faster than two times four."""
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
 LONGEST_ECHO_TOKENS = 5
-"""In a second try: so many tokens in a row are not said twice."""
+"""Where a text goes round in circles: so many tokens in a row are not said twice."""
 
 
 class WhisperxTranscriber:
@@ -108,9 +101,7 @@ class WhisperxTranscriber:
     def find_language(self, audio: Audio) -> tuple[str, float]:
         if self.model.supported_languages == ["en"]:
             return "en", 1.0
-        language, probability, _ = self.model.detect_language(
-            at_usual_loudness(audio[: DETECTION_SECONDS * SAMPLE_RATE])
-        )
+        language, probability, _ = self.model.detect_language(evenly_loud(audio[: DETECTION_SECONDS * SAMPLE_RATE]))
         return language, float(probability)
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
@@ -145,19 +136,34 @@ class WhisperxTranscriber:
         return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
 
     def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: Wanted) -> list[Decoding]:
-        """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread."""
+        """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread.
+
+        No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
+        text. Measured on real English: context and temperatures change nothing, or harm.
+        """
+
+        def hear_alone(sound: Chunk, no_circles: bool) -> Decoding:
+            return self._hear_together([sound], beat, wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+
+        sounds = [stretch.sound for stretch in stretches]
+        return [
+            look_again(sound, decoding, hear_alone) if is_doubtful(sound, decoding) else decoding
+            for sound, decoding in zip(sounds, self._hear_together(sounds, beat, wanted), strict=True)
+        ]
+
+    def _hear_together(
+        self, sounds: Sequence[Chunk], beat: Beat, wanted: Wanted, longest_echo_tokens: int = 0
+    ) -> list[Decoding]:
+        """In windows of the first one's length, without second tries."""
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
             self.model.hf_tokenizer, self.model.model.is_multilingual, task=wanted.task, language=wanted.language
         )
-        found = []
-        results = self._decode([stretch.sound for stretch in stretches], tokenizer, wanted.prompt, beat)
-        for stretch, result in zip(stretches, results, strict=True):
-            tokens = result.sequences_ids[0]
-            decoding = read_decoding(
-                tokens,
-                stretch.sound,
+        return [
+            read_decoding(
+                (tokens := result.sequences_ids[0]),
+                sound,
                 tokenizer.timestamp_begin,
                 tokenizer.eot,
                 tokenizer.decode,
@@ -165,19 +171,20 @@ class WhisperxTranscriber:
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech_prob=result.no_speech_prob,
             )
-            if is_doubtful(decoding, stretch.sound):
-                decoding = Decoding(tuple(self._hear_alone(stretch.sound, wanted, beat)))
-            found.append(decoding)
-            beat()
-        return found
+            for sound, result in zip(
+                sounds, self._decode(sounds, tokenizer, wanted.prompt, beat, longest_echo_tokens), strict=True
+            )
+        ]
 
-    def _decode(self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat) -> list[Any]:
+    def _decode(
+        self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat, longest_echo_tokens: int
+    ) -> list[Any]:
         """One result of CTranslate2's for each, in windows of the first one's length."""
         import ctranslate2
         from faster_whisper.transcribe import get_suppressed_tokens
 
         # Its last frame is that of the padding.
-        mels = [self.model.feature_extractor(at_usual_loudness(sound.audio))[:, :-1] for sound in sounds]
+        mels = [self.model.feature_extractor(evenly_loud(sound.audio))[:, :-1] for sound in sounds]
         windows = in_windows(mels, self._window(sounds[0]))
         if self.apart:
             # One after the other: all together take longer (they leave the cache), and much more memory.
@@ -197,59 +204,7 @@ class WhisperxTranscriber:
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,
             return_no_speech_prob=True,
+            no_repeat_ngram_size=longest_echo_tokens,
         )
         beat()
         return results
-
-    def _hear_alone(self, chunk: Chunk, wanted: Wanted, beat: Beat) -> list[Heard]:
-        """One chunk in windows that start where text ended. What goes round in circles is heard once more and may not
-        say five tokens twice: if Whisper believes that, and it says something else, the sound goes in no circle.
-
-        No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
-        text. Measured on real English: context and temperatures change nothing, or harm.
-        """
-        heard = self._hear_windows(chunk, wanted, beat)
-        if any(segment.compression_ratio > MOST_COMPRESSION for segment in heard):
-            otherwise = self._hear_windows(chunk, wanted, beat, no_repeat_ngram_size=LONGEST_ECHO_TOKENS)
-            believed = otherwise and not any(has_failed(segment) for segment in otherwise)
-            if believed and not is_of_the_same_words(text_of(otherwise), text_of(heard)):
-                heard = otherwise
-        return [as_heard(segment, chunk.start) for segment in heard]
-
-    def _hear_windows(self, chunk: Chunk, wanted: Wanted, beat: Beat, **otherwise: int) -> list[Any]:
-        """Segments of faster-whisper, in seconds from the chunk's start."""
-        segments, _ = self.model.transcribe(
-            at_usual_loudness(chunk.audio),
-            language=wanted.language,
-            task=wanted.task,
-            beam_size=BEAM_SIZE,
-            temperature=0.0,
-            initial_prompt=wanted.prompt,
-            condition_on_previous_text=False,
-            **otherwise,
-        )
-        found = []
-        for segment in segments:
-            beat()
-            found.append(segment)
-        return found
-
-
-def text_of(segments: Sequence[Any]) -> str:
-    return "".join(segment.text for segment in segments)
-
-
-def has_failed(segment: Any) -> bool:
-    """Whisper's own tests of a text."""
-    return bool(segment.compression_ratio > MOST_COMPRESSION or segment.avg_logprob < LEAST_LOGPROB)
-
-
-def as_heard(segment: Any, offset_seconds: float) -> Heard:
-    """A faster_whisper Segment, moved to its place in the recording."""
-    return Heard(
-        start=segment.start + offset_seconds,
-        end=segment.end + offset_seconds,
-        text=segment.text,
-        avg_logprob=float(segment.avg_logprob),
-        no_speech_prob=float(segment.no_speech_prob),
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from ipc.fault_points import reached
-from ipc.transcript import Segment, Word
+from ipc.transcript import Segment, Unheard, Word
 from ipc.worker_messages import (
     Align,
     LanguageFound,
@@ -26,6 +26,8 @@ from workers.batch_pace import planned_size
 from workers.echoes import cut_down
 from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Told, Transcriber, Wanted
 from workers.pulse import Pulse
+from workers.spoken_language import find_language, first_chunks
+from workers.unheard import unheard_in
 from workers.want_of_memory import is_want_of_memory
 
 log = structlog.get_logger()
@@ -53,14 +55,14 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         reached("pcm_opened")
         chunks = speech.find_chunks(pcm, request.start_at_seconds, listened)
-        first = next(chunks, None)
-        if first is None:
+        first = first_chunks(chunks) if request.language is None else list(itertools.islice(chunks, 1))
+        if not first:
             return TranscriptionFinished(request_id=request.request_id, speech_seconds=0.0)
         language = request.language or _find_language(request, engine, first, pulse)
         transcribing = True
-        pulse.enter("transcribing", first.start)
+        pulse.enter("transcribing", first[0].start)
         wanted = Wanted(language, request.task, request.prompt, lambda: pulse.step(heard_until))
-        chunks = itertools.chain([first], chunks)
+        chunks = itertools.chain(first, chunks)
         # An owner's engine may be older than this attribute.
         if getattr(engine, "apart", False):
             told = engine.transcribe_each(chunks, wanted)
@@ -74,7 +76,12 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
             speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
             heard_until = batch[-1][0].end
             pulse.send(
-                SegmentsTranscribed(request_id=request.request_id, segments=segments, done_seconds=heard_until)
+                SegmentsTranscribed(
+                    request_id=request.request_id,
+                    segments=segments,
+                    unheard=_unheard([chunk for chunk, _ in batch], segments),
+                    done_seconds=heard_until,
+                )
             )
             reached("batch_said")
             pulse.enter("transcribing", heard_until)
@@ -135,9 +142,9 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
     return WordsAligned(request_id=request.request_id, words=words)
 
 
-def _find_language(request: Transcribe, engine: Transcriber, first: Chunk, pulse: Pulse) -> str:
-    pulse.enter("language", first.start)
-    language, probability = engine.find_language(first.audio)
+def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], pulse: Pulse) -> str:
+    pulse.enter("language", first[0].start)
+    language, probability = find_language(first, engine.find_language)
     engine.check(language, request.task)
     pulse.send(LanguageFound(request_id=request.request_id, language=language, probability=probability))
     return language
@@ -169,6 +176,17 @@ def _number(batch: Told, first_id: int) -> tuple[Segment, ...]:
                 )
             )
     return tuple(segments)
+
+
+def _unheard(batch: Sequence[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
+    """What was audible in these chunks and gave no text, in order."""
+    return tuple(
+        one
+        for chunk in batch
+        for one in unheard_in(
+            chunk, [found for found in segments if chunk.start <= found.start and found.end <= chunk.end]
+        )
+    )
 
 
 def _finite(figure: float | None) -> float | None:

@@ -12,7 +12,7 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
-from ipc.transcript import Segment, Word
+from ipc.transcript import Segment, Unheard, Word
 from supervisor import job_history
 from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
 from supervisor.job_line import Turn
@@ -203,6 +203,24 @@ async def test_a_batch_of_segments_that_comes_twice_is_stored_once(queue: JobQue
     assert (await queue.get(job.id)).transcribed_seconds == 2.0
     with pytest.raises(NoSuchJob):
         await queue.store_segments(99, [segment(0)], 1.0)
+
+
+async def test_what_gave_no_text_is_stored_with_what_did_and_a_repeated_batch_changes_nothing(
+    queue: JobQueue,
+) -> None:
+    job = await queue.add("/r/a.m4a", OPTIONS, identity())
+    music = Unheard(start=3.0, end=30.0, level_db=-30.0)
+    goes_on = Unheard(start=30.0, end=42.5, level_db=-24.0)
+    for _ in range(2):
+        await queue.store_segments(job.id, [segment(0)], 30.0, [music])
+    await queue.store_segments(job.id, [], 60.0, [goes_on, Unheard(start=50.0, end=51.0, level_db=-40.0)])
+    assert (await queue.get(job.id)).unheard_seconds == pytest.approx(40.5)
+    with await queue.copies.of(job.id) as stored:
+        assert [(one.start, one.end, one.level_db) for one in stored.unheard] == [(3, 42.5, -24), (50, 51, -40)]
+    await queue.forget_segments(job.id)
+    assert (await queue.get(job.id)).unheard_seconds is None
+    with await queue.copies.of(job.id) as stored:
+        assert stored.unheard == []
 
 
 async def test_segments_stay_open_until_they_are_final_and_an_upgrade_opens_those_without_words(

@@ -142,3 +142,8 @@ def test_where_a_recording_had_several_tracks_or_odd_channels_the_story_says_wha
         assert sound_words(usual) is None
     hostile = Track(number=2, title="\x1b[31mred", language="deu")
     assert "\x1b" not in (sound_words(several.model_copy(update={"other_tracks": (hostile,)})) or "")
+
+
+def test_sound_that_gave_no_text_is_told() -> None:
+    assert "unheard    1:15 of sound without text; the JSON says where" in drawn(story(job(unheard_seconds=75.2)))
+    assert "unheard" not in drawn(story(job(unheard_seconds=0.0))) + drawn(story(job()))

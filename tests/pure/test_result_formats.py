@@ -142,6 +142,7 @@ def test_json_has_the_promised_names_and_only_says_interpolated_where_it_is() ->
         "timing",
         "no_speech",
         "segments",
+        "unheard",
         "word_segments",
         "engine",
     ]

@@ -1,50 +1,81 @@
 """When a decoding of Whisper's is believed, when its sound is heard again, and when it is silence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from workers.engine import SAMPLE_RATE, Chunk, Heard
-from workers.whisper_decoding import Decoding, is_doubtful, read_decoding
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
+from workers.second_look import is_doubtful, look_again
+from workers.whisper_decoding import Decoding, has_failed, read_decoding
 
+SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 CHUNK = Chunk(start=60.0, audio=np.arange(10 * SAMPLE_RATE, dtype=np.float32))
-CLEAR = Heard(60.2, 69.8, "All of it was heard.", avg_logprob=-0.2, no_speech_prob=0.05)
+CLEAR = Heard(60.2, 69.8, "All of it was heard, to the very last word that was said in it.", -0.2, 0.05)
 END_OF_TEXT, TIMES = 1000, 2000
+
+
+def spoken(*voices: tuple[float, float], seconds: float = 10.0, start: float = 60.0) -> Chunk:
+    """A sound with voices in it, from and until, in seconds from the start of the recording."""
+    windows = round(seconds / SECONDS_A_WINDOW)
+    at = [start + (window + 0.5) * SECONDS_A_WINDOW for window in range(windows)]
+    likely = tuple(0.9 if any(begin <= one < end for begin, end in voices) else 0.0 for one in at)
+    return Chunk(start, np.ones(windows * WINDOW_SAMPLES, np.float32), likely)
 
 
 def at(seconds: float) -> int:
     return TIMES + round(seconds / 0.02)
 
 
-def read(tokens: Sequence[int], *, avg_logprob: float = -0.2, no_speech_prob: float = 0.1) -> Decoding:
+def read(
+    tokens: Sequence[int], *, avg_logprob: float = -0.2, no_speech_prob: float = 0.1, sound: Chunk = CHUNK
+) -> Decoding:
     def decode(words: list[int]) -> str:
         return "".join(f" w{word}" for word in words)
 
-    return read_decoding(tokens, CHUNK, TIMES, END_OF_TEXT, decode, avg_logprob, no_speech_prob)
+    return read_decoding(tokens, sound, TIMES, END_OF_TEXT, decode, avg_logprob, no_speech_prob)
+
+
+class Ear:
+    """Hears in every sound a text as long as it, but where it is told what to hear first; notes what it was given."""
+
+    def __init__(self, *first: Decoding) -> None:
+        self.first = list(first)
+        self.heard: list[tuple[float, float, bool]] = []
+
+    def __call__(self, sound: Chunk, no_circles: bool) -> Decoding:
+        self.heard.append((sound.start, sound.end, no_circles))
+        if self.first:
+            return self.first.pop(0)
+        text = f"what was said from {sound.start:.1f} until {sound.end:.1f}"
+        return Decoding((Heard(sound.start, sound.end, text, -0.2, 0.05),))
 
 
 def test_clear_speech_up_to_the_end_is_believed_and_so_is_silence() -> None:
-    assert not is_doubtful(Decoding((CLEAR,)), CHUNK)
-    assert not is_doubtful(Decoding(()), CHUNK)
+    assert not is_doubtful(CHUNK, Decoding((CLEAR,)))
+    assert not is_doubtful(CHUNK, Decoding(()))
+    assert not is_doubtful(spoken((60.2, 69.8)), Decoding((CLEAR,)))
+    assert not is_doubtful(spoken((63.0, 63.5)), Decoding(()))
 
 
 @pytest.mark.parametrize(
     "heard",
     [
-        Heard(60.2, 69.8, "Words it is unsure of.", avg_logprob=-1.2),
+        Heard(60.2, 69.8, "Words that it is very unsure of, all of them, as it says itself.", avg_logprob=-1.2),
         Heard(60.2, 69.8, "and again " * 20, avg_logprob=-0.1),
-        Heard(60.2, 66.0, "Half of it.", avg_logprob=-0.2),
+        Heard(60.2, 66.0, "Half of what was said in it, and then nothing more.", avg_logprob=-0.2),
+        Heard(60.2, 69.8, "A stretched stamp.", avg_logprob=-0.2),
     ],
-    ids=["unlikely", "going round in circles", "ends too early"],
+    ids=["unlikely", "going round in circles", "ends too early", "too little text for so much speech"],
 )
-def test_a_chunk_is_heard_again_by_itself(heard: Heard) -> None:
-    assert is_doubtful(Decoding((heard,)), CHUNK)
+def test_a_chunk_is_doubted(heard: Heard) -> None:
+    assert is_doubtful(spoken((60.2, 69.8)), Decoding((heard,)))
 
 
 def test_a_text_that_goes_on_long_behind_its_sound_is_made_up() -> None:
-    assert is_doubtful(read([at(0), 1, at(9.5), at(9.5), 2, at(29)]), CHUNK)
-    assert not is_doubtful(read([at(0), 1, at(9.5), at(9.5), 2, at(11)]), CHUNK)
+    assert has_failed(read([at(0), 1, at(9.5), at(9.5), 2, at(29)]))
+    assert not has_failed(read([at(0), 1, at(9.5), at(9.5), 2, at(11)]))
 
 
 def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() -> None:
@@ -53,7 +84,6 @@ def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() ->
     assert decoding.rest is not None
     assert decoding.rest.start == 65.0
     assert np.array_equal(decoding.rest.audio, CHUNK.audio[5 * SAMPLE_RATE :])
-    assert not is_doubtful(decoding, CHUNK)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +92,57 @@ def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() ->
 def test_silence_takes_two_witnesses(no_speech: float, logprob: float, silent: bool) -> None:
     decoding = read([at(0), 1, at(9.5)], avg_logprob=logprob, no_speech_prob=no_speech)
     assert (decoding == Decoding(())) is silent
+
+
+@pytest.mark.parametrize(
+    ("no_speech", "logprob", "murmur", "silent"),
+    [(0.1, -0.3, 0.04, False), (0.5, -0.3, 0.04, True), (0.1, -0.9, 0.04, True), (0.1, -0.3, 0.0, True)],
+    ids=["sure of all", "unsure that it is speech", "unsure of its words", "no voice at all"],
+)
+def test_where_hardly_a_voice_is_heard_whisper_has_to_be_sure(
+    no_speech: float, logprob: float, murmur: float, silent: bool
+) -> None:
+    tokens = [at(0), *range(10), at(9.5)]
+    doubtful = replace(spoken(), voice=(murmur,) * 312)
+    assert bool(read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=doubtful).heard) is not silent
+    assert read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=spoken((60, 69))).heard
+
+
+def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
+    sound = spoken((60.0, 63.0), (65.0, 69.0))
+    first = Decoding((Heard(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
+    ear = Ear()
+    found = look_again(sound, first, ear)
+    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(64.8, 69.2)]
+    assert [one.text for one in found.heard] == [first.heard[0].text, "what was said from 64.8 until 69.2"]
+
+
+def test_too_little_text_is_replaced_only_by_more() -> None:
+    sound = spoken((60.0, 69.5))
+    slow = Heard(60.0, 69.5, "Not much.", -0.2, 0.05)
+    found = look_again(sound, Decoding((slow,)), Ear())
+    assert "".join(one.text for one in found.heard).startswith("what was said from 60.0")
+    silent = Ear(Decoding(()), Decoding(()))
+    assert look_again(sound, Decoding((slow,)), silent).heard == (slow,)
+
+
+def test_what_fails_as_a_whole_is_heard_in_halves_and_halves_of_halves() -> None:
+    sound = spoken((60.0, 84.0), seconds=24.0)
+    failed = Decoding((Heard(60.0, 84.0, "mumble", -1.5, 0.1),))
+    ear = Ear(failed)
+    found = look_again(sound, failed, ear)
+    assert len(ear.heard) == 4, "two halves, and two of the one that failed again"
+    assert found.heard[0].start == 60.0 and found.heard[-1].end == pytest.approx(84.0, abs=0.05)
+    assert [one.end for one in found.heard[:-1]] == [one.start for one in found.heard[1:]]
+
+
+def test_a_circle_is_broken_by_hearing_straight_and_one_that_was_spoken_stays() -> None:
+    sound = spoken((60.0, 69.5))
+    circle = Decoding((Heard(60.0, 69.5, "until the " + "or, " * 60, -0.1, 0.0),))
+    straight = Decoding((Heard(60.0, 69.5, "until the resonant frequencies of the room reinforce", -0.3, 0.0),))
+    ear = Ear(straight)
+    assert look_again(sound, circle, ear) == straight
+    assert ear.heard == [(60.0, pytest.approx(sound.end), True)]
+    drill = Decoding((Heard(60.0, 69.5, "left right " * 20, -0.1, 0.0),))
+    same = Decoding((Heard(60.0, 69.5, "left right left right, left.", -0.3, 0.0),))
+    assert look_again(sound, drill, Ear(same)) == drill
