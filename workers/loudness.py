@@ -41,7 +41,9 @@ LEAST_ABOVE_FLOOR_DB = 15.0
 """What is closer to the floor is made louder as if it were so far away: rooms do not roar in the pauses."""
 MOST_GAIN_DB = 66.0
 LEAST_GAIN_DB = -20.0
-AUDIBLE_DB = 6.0
+RUMBLE_SAMPLES = 64
+"""Their mean, 4 ms long, follows what is slower than a voice."""
+AUDIBLE_DB = 4.0
 """Above the floor: a sound of its own …"""
 AUDIBLE_SECONDS = 0.25
 """… if it is so in most windows up to so far away."""
@@ -57,6 +59,15 @@ def levels_of(audio: Audio) -> Levels:
     windows = audio[: len(audio) // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES)
     levels: Levels = (windows if len(windows) else audio[None, :]).std(axis=1, dtype=np.float32)
     return levels
+
+
+def without_rumble(audio: Audio) -> Audio:
+    """What is left of a sound above some 100 Hz: wind and traffic shake a microphone below, and no voice."""
+    half = RUMBLE_SAMPLES // 2
+    sums = np.cumsum(np.pad(audio.astype(np.float64), (half, half), mode="edge"))
+    sums = np.concatenate([[0.0], sums])
+    left: Audio = (audio - (sums[2 * half :] - sums[: -2 * half])[: len(audio)] / (2 * half)).astype(np.float32)
+    return left
 
 
 def speech_level(levels: Levels, louder_windows: int = LOUDER_WINDOWS) -> float:
@@ -124,7 +135,7 @@ def evenly_loud(audio: Audio) -> Audio:
         return audio
     centred = audio - audio.mean()
     windows = np.pad(centred, (0, -len(centred) % WINDOW_SAMPLES), mode="edge")
-    return amplified(centred, surroundings(levels_of(windows)).gain)
+    return amplified(centred, surroundings(levels_of(without_rumble(windows))).gain)
 
 
 def at_usual_loudness(audio: Audio, give_or_take: float = NEARLY_USUAL) -> Audio:

@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from workers.echoes import is_of_the_same_words
-from workers.engine import LEAST_VOICE, SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
 from workers.loudness import levels_of
-from workers.whisper_decoding import Decoding, goes_in_circles, has_failed, text_of
+from workers.whisper_decoding import LEAST_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
 
 Hear = Callable[[Chunk, bool], Decoding]
 """Hears a sound; True: and may not say five tokens twice."""
@@ -30,6 +30,10 @@ SLOW_SECONDS = 4.0
 """… if so much is spoken."""
 LEAST_HOLE_SECONDS = 1.0
 """Of voice without text. Whisper's stamps are about half a second off."""
+MURMUR = 0.05
+"""Of those who sit far away, the speech detector is no surer …"""
+LEAST_VOICE_SECONDS = 0.25
+"""… but in all of it some voice is to be expected."""
 VOICE_PAUSE_SECONDS = 0.5
 """A shorter pause divides no voice."""
 MARGIN_SECONDS = 0.2
@@ -65,6 +69,7 @@ def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
         else:
             halves = in_halves(piece, hear)
             new = () if halves is None else halves.heard
+        new = tuple(one for one in new if (one.avg_logprob or 0.0) >= LEAST_LOGPROB)
         if len(text_of(new)) > len(text_of(old)):
             heard = [*(one for one in heard if one not in old), *new]
     return replace(first, heard=tuple(sorted(heard, key=lambda one: one.start)))
@@ -101,19 +106,21 @@ def is_too_slow(heard: Heard, sound: Chunk) -> bool:
 
 
 def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
-    """Where somebody speaks for a second or more."""
+    """Where somebody may speak for a second or more."""
     if sound.voice is None or end - start < LEAST_HOLE_SECONDS:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))
     beyond = min(len(sound.voice), int((end - sound.start) / SECONDS_A_WINDOW))
     found: list[Stretch] = []
-    spoken = [window for window in range(first, beyond) if sound.voice[window] >= LEAST_VOICE]
+    spoken = [window for window in range(first, beyond) if sound.voice[window] >= MURMUR]
     pause = VOICE_PAUSE_SECONDS / SECONDS_A_WINDOW
     borders = [0, *(n + 1 for n, (one, other) in enumerate(pairwise(spoken)) if other - one > pause), len(spoken)]
     for one, other in pairwise(borders):
-        if (other - one) * SECONDS_A_WINDOW >= LEAST_HOLE_SECONDS:
-            begin, until = spoken[one] * SECONDS_A_WINDOW, (spoken[other - 1] + 1) * SECONDS_A_WINDOW
-            found.append((sound.start + begin, sound.start + until))
+        if one == other:
+            continue
+        begin, until = (sound.start + at * SECONDS_A_WINDOW for at in (spoken[one], spoken[other - 1] + 1))
+        if until - begin >= LEAST_HOLE_SECONDS and (sound.likely_seconds(begin, until) or 0.0) >= LEAST_VOICE_SECONDS:
+            found.append((begin, until))
     return found
 
 

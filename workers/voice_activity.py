@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, EngineRefusal
-from workers.loudness import CONTEXT_WINDOWS, FAINTEST_DB, amplified, levels_of, surroundings
+from workers.loudness import CONTEXT_WINDOWS, FAINTEST_DB, amplified, levels_of, surroundings, without_rumble
 from workers.pcm_file import PcmFile
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class VoiceActivity:
             return Block(nothing, nothing.astype(np.bool_), np.full_like(nothing, FAINTEST_DB))
         from_window, to_window = max(first - CONTEXT_WINDOWS, 0), min(beyond + CONTEXT_WINDOWS, self.windows)
         samples = self._windows(from_window, to_window).reshape(-1)
-        around = surroundings(levels_of(samples))
+        around = surroundings(levels_of(without_rumble(samples)))
         louder = amplified(samples, around.gain)
         own = slice(first - from_window, beyond - from_window)
         audio = louder.reshape(-1, WINDOW_SAMPLES)[own]

@@ -7,7 +7,7 @@ Every function returns the final reply, or raises EngineRefusal, Cancelled, or w
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
