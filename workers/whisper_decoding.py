@@ -93,7 +93,9 @@ def is_believed(heard: Heard, sound: Chunk) -> bool:
     if no_speech > MOST_NO_SPEECH and logprob < LEAST_LOGPROB:
         return False
     seconds = sound.likely_seconds(heard.start, heard.end)
-    if seconds is None or len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
+    if seconds is None:
+        seconds = heard.end - heard.start
+    if len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
     is_sure = no_speech < LEAST_NO_SPEECH and logprob > GOOD_LOGPROB
     return is_sure and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds

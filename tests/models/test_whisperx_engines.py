@@ -15,6 +15,8 @@ from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
 from workers.alignment_models import STARTER_FOLDER
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
+from workers.pcm_file import PcmFile
+from workers.speech import find_chunks
 from workers.whisperx_aligner import WhisperxAligner
 from workers.whisperx_transcriber import WhisperxTranscriber
 
@@ -289,3 +291,22 @@ def test_two_threads_find_the_same_text_and_the_same_words(tmp_path: Path) -> No
         found.append([[(word.word, round(word.start, 2), round(word.end, 2)) for word in words] for words in timed])
     assert len(found[0]) > 3
     assert found[0] == found[1]
+
+
+def test_those_who_sit_far_from_the_microphone_are_heard_between_those_who_sit_near(
+    transcriber: WhisperxTranscriber, tmp_path: Path
+) -> None:
+    memo, talk = recording("memo"), recording("talk")
+    far = talk[: round(23.6 * SAMPLE_RATE)] * np.float32(10 ** (-30 / 20))
+    day = np.concatenate([memo, far, memo])
+    day = day + np.random.default_rng(0).normal(0, 10 ** (-72 / 20), len(day)).astype(np.float32)
+    pcm_path = tmp_path / "audio.s16"
+    (day * 32767).clip(-32768, 32767).astype("<i2").tofile(pcm_path)
+    with PcmFile(pcm_path) as pcm:
+        chunks = list(find_chunks(pcm, 0.0))
+    heard = " ".join(one.text for stretches in transcriber.transcribe(chunks, ENGLISH) for one in stretches)
+
+    note = plain((RECORDINGS / "memo.txt").read_text())
+    alone = transcriber.transcribe(cut(talk, (0.6, 15.8), (16.2, 23.6)), ENGLISH)
+    said = note + plain(" ".join(one.text for stretches in alone for one in stretches)) + note
+    assert word_errors(plain(heard), said) <= 0.1 * len(said)
