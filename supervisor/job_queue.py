@@ -212,10 +212,6 @@ class JobQueue:
         """The recording is another one now: everything heard in it is forgotten."""
         await self._database.write(lambda db: segment_rows.forget(db, job_id))
 
-    async def forget_unheard(self, job_id: int) -> None:
-        """Another track of the recording is listened to."""
-        await self._database.write(lambda db: segment_rows.forget_unheard(db, job_id))
-
     # --- questions ---------------------------------------------------------------------------------------------
 
     async def get(self, job_id: int) -> Job:

@@ -49,6 +49,7 @@ class JobChanges(TypedDict, total=False):
     crashed_at_seconds: float | None
     daemon_deaths: int
     deaths_alone: int
+    unheard_seconds: float | None
 
 
 PROMISES_KEPT = 16

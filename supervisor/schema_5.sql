@@ -10,3 +10,6 @@ CREATE TABLE unheard (
 ) WITHOUT ROWID;
 -- All of it together; NULL: not listened to yet, or by an older version.
 ALTER TABLE jobs ADD COLUMN unheard_seconds REAL;
+CREATE TRIGGER listened_to_anew AFTER UPDATE OF unheard_seconds ON jobs WHEN new.unheard_seconds IS NULL BEGIN
+    DELETE FROM unheard WHERE job_id = new.id;
+END;

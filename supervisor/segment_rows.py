@@ -85,12 +85,6 @@ def load_unheard(connection: sqlite3.Connection, job_id: int) -> list[Unheard]:
     return whole
 
 
-def forget_unheard(connection: sqlite3.Connection, job_id: int) -> None:
-    """Another track is listened to."""
-    connection.execute("DELETE FROM unheard WHERE job_id = ?", (job_id,))
-    connection.execute("UPDATE jobs SET unheard_seconds = NULL WHERE id = ?", (job_id,))
-
-
 def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> None:
     """Every segment as a line of JSON, in the order of their ids. Raises OSError."""
     question = "SELECT content FROM segments WHERE job_id = ? ORDER BY id"
@@ -100,11 +94,11 @@ def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> 
 def forget(connection: sqlite3.Connection, job_id: int) -> None:
     """As if nobody had listened yet."""
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
-    forget_unheard(connection, job_id)
     connection.execute(
         """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,
            audio_seconds = NULL, recording = NULL, language = NULL, language_probability = NULL,
-           timing = NULL, transcriber_crashes = 0, crashed_at_seconds = NULL, daemon_deaths = 0, deaths_alone = 0
+           timing = NULL, transcriber_crashes = 0, crashed_at_seconds = NULL, daemon_deaths = 0, deaths_alone = 0,
+           unheard_seconds = NULL
            WHERE id = ?""",
         (job_id,),
     )

@@ -220,10 +220,9 @@ class Transcription:
         if self._unheard.next_track is None:
             return False
         await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
-        await self._queue.forget_unheard(job.id)
-        await self._queue.change(
-            job.id, transcribed_seconds=0.0, language=self._wishes.language, language_probability=None
-        )
+        again = JobChanges(transcribed_seconds=0.0, unheard_seconds=None, language_probability=None)
+        again["language"] = self._wishes.language
+        await self._queue.change(job.id, **again)
         return True
 
     async def _begin_again(self, job: Job) -> NoReturn:
