@@ -16,7 +16,7 @@ import numpy as np
 from workers.echoes import is_of_the_same_words
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
 from workers.loudness import levels_of
-from workers.whisper_decoding import LEAST_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
+from workers.whisper_decoding import Decoding, goes_in_circles, has_failed, text_of
 
 Hear = Callable[[Chunk, bool], Decoding]
 """Hears a sound; True: and may not say five tokens twice."""
@@ -36,6 +36,8 @@ LEAST_VOICE_SECONDS = 0.25
 """… but in all of it some voice is to be expected."""
 VOICE_PAUSE_SECONDS = 0.5
 """A shorter pause divides no voice."""
+GOOD_LOGPROB = -0.7
+"""What is heard alone has to be as sure as that: out of a breath between two sentences Whisper makes a word, too."""
 MARGIN_SECONDS = 0.2
 """Heard before and behind a hole."""
 LEAST_PIECE_SECONDS = 3.0
@@ -69,7 +71,7 @@ def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
         else:
             halves = in_halves(piece, hear)
             new = () if halves is None else halves.heard
-        new = tuple(one for one in new if (one.avg_logprob or 0.0) >= LEAST_LOGPROB)
+        new = tuple(one for one in new if (one.avg_logprob or 0.0) >= GOOD_LOGPROB)
         if len(text_of(new)) > len(text_of(old)):
             heard = [*(one for one in heard if one not in old), *new]
     return replace(first, heard=tuple(sorted(heard, key=lambda one: one.start)))

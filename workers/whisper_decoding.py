@@ -21,13 +21,9 @@ MOST_OVERRUN_SECONDS = 2.0
 circles. Measured: loops run on for 20 s."""
 
 MOST_CHARACTERS_A_SECOND_OF_VOICE = 60.0
-"""Three times as many as in rapid speech: with less voice than that, a text is hardly speech …"""
-LEAST_NO_SPEECH = 0.3
-"""… unless Whisper is sure that it is …"""
-GOOD_LOGPROB = -0.7
-"""… and sure of its words …"""
+"""Three times as many as in rapid speech: with less voice than that, none of Whisper's tests may fail."""
 MOST_CHARACTERS_A_SECOND_OF_MURMUR = 240.0
-"""… and the speech detector was in doubt itself."""
+"""With so little the speech detector says that nobody speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +85,19 @@ def goes_in_circles(decoding: Decoding) -> bool:
 def is_believed(heard: Heard, sound: Chunk) -> bool:
     """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
     detector, which never saw a letter, seldom err together."""
-    no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
-    if no_speech > MOST_NO_SPEECH and logprob < LEAST_LOGPROB:
+    is_silence, is_unlikely = (
+        (heard.no_speech_prob or 0.0) > MOST_NO_SPEECH,
+        (heard.avg_logprob or 0.0) < LEAST_LOGPROB,
+    )
+    if is_silence and is_unlikely:
         return False
     seconds = sound.likely_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
     if len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
-    is_sure = no_speech < LEAST_NO_SPEECH and logprob > GOOD_LOGPROB
-    return is_sure and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
+    has_failed = is_silence or is_unlikely or compression(heard.text) > MOST_COMPRESSION
+    return not has_failed and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
 def text_of(heard: Sequence[Heard]) -> str:

@@ -96,7 +96,7 @@ def test_silence_takes_two_witnesses(no_speech: float, logprob: float, silent: b
 
 @pytest.mark.parametrize(
     ("no_speech", "logprob", "murmur", "silent"),
-    [(0.1, -0.3, 0.04, False), (0.5, -0.3, 0.04, True), (0.1, -0.9, 0.04, True), (0.1, -0.3, 0.0, True)],
+    [(0.4, -0.8, 0.04, False), (0.7, -0.3, 0.04, True), (0.1, -1.1, 0.04, True), (0.1, -0.3, 0.0, True)],
     ids=["sure of all", "unsure that it is speech", "unsure of its words", "no voice at all"],
 )
 def test_where_hardly_a_voice_is_heard_whisper_has_to_be_sure(
