@@ -85,19 +85,16 @@ def goes_in_circles(decoding: Decoding) -> bool:
 def is_believed(heard: Heard, sound: Chunk) -> bool:
     """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
     detector, which never saw a letter, seldom err together."""
-    is_silence, is_unlikely = (
-        (heard.no_speech_prob or 0.0) > MOST_NO_SPEECH,
-        (heard.avg_logprob or 0.0) < LEAST_LOGPROB,
-    )
-    if is_silence and is_unlikely:
+    is_silence = (heard.no_speech_prob or 0.0) > MOST_NO_SPEECH
+    is_bad = (heard.avg_logprob or 0.0) < LEAST_LOGPROB or compression(heard.text) > MOST_COMPRESSION
+    if is_silence and is_bad:
         return False
     seconds = sound.likely_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
     if len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
-    has_failed = is_silence or is_unlikely or compression(heard.text) > MOST_COMPRESSION
-    return not has_failed and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
+    return not is_silence and not is_bad and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
 def text_of(heard: Sequence[Heard]) -> str:
