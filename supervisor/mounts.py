@@ -8,8 +8,9 @@ ever (https://github.com/gorakhargosh/watchdog/issues/409), and inodes there may
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -51,7 +52,7 @@ class Mount:
         return f"{self.identity} {self.point}"
 
 
-def mounts_now() -> list[Mount]:
+def mounts_now() -> Sequence[Mount]:
     """All that is mounted, in the order of mounting. Touches no disk; empty where a sandbox hides it."""
     try:
         if MOUNTINFO.exists():
@@ -61,15 +62,16 @@ def mounts_now() -> list[Mount]:
         return []
 
 
-def mounts_of(mountinfo: str) -> list[Mount]:
-    """The mounts of Linux's table, see proc_pid_mountinfo(5): pure."""
+@lru_cache(maxsize=1)
+def mounts_of(mountinfo: str) -> Sequence[Mount]:
+    """The mounts of Linux's table, see proc_pid_mountinfo(5): pure. It is read at each touch and seldom changes."""
     found = []
     for line in mountinfo.splitlines():
         facts, _, kind = line.partition(" - ")
         fields = facts.split(" ")
         if len(fields) >= 5 and kind:
             found.append(Mount(ESCAPED.sub(_unescaped, fields[4]), kind.split(" ")[0], fields[0]))
-    return found
+    return tuple(found)
 
 
 def _unescaped(found: re.Match[str]) -> str:

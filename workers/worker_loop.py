@@ -84,11 +84,11 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         if not isinstance(request, Decode):
             _let_rest(engine, pulse)
             decoders.make_ready()
-        else:
-            decoders.see_off()
         reached("engine_rested")
         pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
         reached("rest_said")
+        # The end of a process takes some milliseconds, in which the next request is on its way.
+        decoders.see_off()
 
 
 def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:

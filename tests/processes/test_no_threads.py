@@ -6,6 +6,9 @@ Runs in: the test process; the worker is a real child with a fake engine in the 
 import asyncio
 import errno
 import threading
+import time
+from collections import deque
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from eventually import eventually
 from kept_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
+from supervisor import disk_thread
 from supervisor.disk_thread import on_disk
 from supervisor.hired_threads import THREADS, TooFewThreads, hired_threads
 
@@ -49,9 +53,29 @@ async def test_a_worker_that_gets_no_threads_for_its_line_is_a_failed_start_and_
 
 async def test_a_look_at_a_disk_without_a_thread_fails_as_disks_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", no_thread)
+    monkeypatch.setattr(disk_thread, "_IDLE", deque())
     with pytest.raises(OSError, match="can't start new thread") as refused:
         await on_disk(lambda: None)
     assert refused.value.errno == errno.EAGAIN
+
+
+async def test_a_thread_that_is_done_with_one_disk_takes_the_next_and_ends_when_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(disk_thread, "_IDLE", deque())
+    monkeypatch.setattr(disk_thread, "IDLE_SECONDS", 0.5)
+    first = await on_disk(threading.current_thread)
+    with pytest.raises(OSError, match="no such disk"):
+        await on_disk(partial(fail, OSError("no such disk")))
+    assert await on_disk(threading.current_thread) is first
+    other, _ = await asyncio.gather(on_disk(threading.current_thread), on_disk(partial(time.sleep, 0.1)))
+    assert other is first
+    first.join(10)
+    assert await on_disk(threading.current_thread) is not first
+
+
+def fail(error: Exception) -> None:
+    raise error
 
 
 @pytest.mark.parametrize("had", [0, THREADS - 1])

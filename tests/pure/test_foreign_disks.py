@@ -192,4 +192,4 @@ def test_every_disk_on_the_way_is_named_before_it_is_touched(tmp_path: Path) -> 
 
 def test_the_table_of_mounts_is_read_with_blanks_in_names() -> None:
     line = r"36 35 98:0 /mnt1 /mnt/two\040words rw,noatime master:1 - nfs4 server:/share rw"
-    assert mounts_of(line + "\nnonsense\n") == [Mount("/mnt/two words", "nfs4", "36")]
+    assert mounts_of(line + "\nnonsense\n") == (Mount("/mnt/two words", "nfs4", "36"),)
