@@ -41,6 +41,7 @@ from workers.letter_path import Scores, find_letters
 from workers.loudness import at_usual_loudness
 from workers.network_precision import network_of
 from workers.rough_words import Letter, doubted, mend, positions_of, rough_word
+from workers.sound_edges import AROUND_LETTERS, Core, words_at_the_sound
 from workers.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
 from workers.word_times import WITHOUT_SPACES, split_words
 
@@ -108,12 +109,14 @@ class WhisperxAligner:
         if not cut or not 0 < len(audio) <= LONGEST_SECONDS * SAMPLE_RATE or not np.isfinite(audio).all():
             return ()
         letters = self._time_letters(model, segment, audio, language)
-        words = [
-            rough_word(word, [letters[place] for place in places if place in letters])
-            for word, places in zip(cut, positions_of(cut, segment.text), strict=True)
+        spelt = [
+            [letters[place] for place in places if place in letters] for places in positions_of(cut, segment.text)
         ]
+        words = [rough_word(word, spelling) for word, spelling in zip(cut, spelt, strict=True)]
         timed = mend(words, segment.start, segment.end, model.found.start_bias_seconds)
-        return doubted(timed, LEAST_BELIEVED_SCORE)
+        cores = [core_of(spelling) for spelling in spelt]
+        placed = words_at_the_sound(timed, cores, audio, segment, AROUND_LETTERS) if timed else ()
+        return doubted(placed, LEAST_BELIEVED_SCORE)
 
     def side_by_side(self, work: Callable[..., Any], *many: Sequence[Any]) -> Iterable[Any]:
         """In lanes; a single segment has the main thread, and with it all threads there are."""
@@ -248,6 +251,12 @@ def spoken_symbols(text: str, language: str) -> tuple[list[int], list[str]]:
     first, last = len(text) - len(text.lstrip()), len(text.rstrip())
     spelt = [(place, between if text[place].isspace() else text[place].lower()) for place in range(first, last)]
     return [place for place, symbol in spelt if symbol], [symbol for _, symbol in spelt if symbol]
+
+
+def core_of(letters: Sequence[Letter]) -> Core | None:
+    """From the first letter that is heard to the last one; None: there is none."""
+    times = tuple(letter.start for letter in letters)
+    return Core(times[0], times[-1], times) if times else None
 
 
 def be_quiet_and_offline(may_download: bool) -> None:

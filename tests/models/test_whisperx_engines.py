@@ -13,6 +13,7 @@ from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
+from workers import whisperx_aligner
 from workers.alignment_models import STARTER_FOLDER
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
 from workers.pcm_file import PcmFile
@@ -173,11 +174,12 @@ TALK = (
 )
 
 
-def test_words_and_times_are_those_of_whisperx_itself_less_the_starters_bias(
+def test_before_the_sound_is_asked_words_and_times_are_those_of_whisperx_less_the_starters_bias(
     aligner: WhisperxAligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from whisperx import alignment
 
+    monkeypatch.setattr(whisperx_aligner, "words_at_the_sound", lambda words, *_: words)
     monkeypatch.setenv("NLTK_DATA", str(STARTER_FOLDER / "nltk_data"))
     monkeypatch.setattr(alignment.nltk.data, "path", [str(STARTER_FOLDER / "nltk_data")])
     audio = recording("talk")
@@ -192,6 +194,34 @@ def test_words_and_times_are_those_of_whisperx_itself_less_the_starters_bias(
     starts = [max(word["start"] - 0.026, free_from) for word, free_from in zip(theirs, earliest, strict=False)]
     assert [word.start for word in ours] == pytest.approx(starts, abs=0.002)
     assert [word.word for word in ours if word.interpolated] == ["9.30", "-"]
+
+
+def test_a_word_beside_a_pause_begins_and_ends_where_it_is_heard(aligner: WhisperxAligner) -> None:
+    talk = recording("talk")
+    # Both are cut far from their words; the pause between them is digital silence and then noise.
+    parts = [
+        sound_of(Segment(id=0, start=start, end=end, text="-"), talk) for start, end in ((19.2, 23.6), (3.2, 7.9))
+    ]
+    pause = np.zeros(2 * SAMPLE_RATE, np.float32)
+    audio = np.concatenate([pause, parts[0], pause, parts[1], pause])
+    audio[: 3 * SAMPLE_RATE] += 1e-4 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE).astype(np.float32)
+    text = "Tighten it slowly, and stop when you see a thin line of glue." + TALK[1][2]
+    words = aligner.align(audio, Segment(id=0, start=0.0, end=len(audio) / SAMPLE_RATE, text=text), "en")
+    assert_in_order_inside(words, Segment(id=0, start=0.0, end=len(audio) / SAMPLE_RATE, text=text))
+    place = [word.word for word in words].index("glue.")
+    edges = (words[0].start, words[place].end, words[place + 1].start, words[-1].end)
+    begins = (2.0, 2.0 + (len(parts[0]) + len(pause)) / SAMPLE_RATE)
+    heard = [
+        edge for part, begin in zip(parts, begins, strict=True) for edge in (begin + at for at in loud_part(part))
+    ]
+    assert edges == pytest.approx(heard, abs=0.06)
+
+
+def loud_part(audio: Audio) -> tuple[float, float]:
+    """Seconds from its start at which it is first and last less than 30 dB below its loudest 10 ms."""
+    levels = audio[: len(audio) // 160 * 160].reshape(-1, 160).std(axis=1)
+    loud = np.flatnonzero(levels > levels.max() * 10 ** (-30 / 20))
+    return loud[0] / 100, (loud[-1] + 1) / 100
 
 
 @pytest.mark.parametrize("gain_db", [-60, -40, -20, 30])
