@@ -16,6 +16,7 @@ from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.chunk_line import Beat, ChunkLine, hear_in_lanes
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
+from workers.heap import give_freed_memory_back, keep_freed_memory
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for
 from workers.loudness import evenly_loud
@@ -50,6 +51,7 @@ class WhisperxTranscriber:
         import ctranslate2
         from faster_whisper import WhisperModel
 
+        keep_freed_memory()
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self.lanes = lanes_for(setup.threads, device)
         try:
@@ -129,7 +131,8 @@ class WhisperxTranscriber:
             yield [(chunk, widen(heard, chunk)) for chunk, heard in told]
 
     def rest(self) -> None:
-        """CTranslate2 keeps no cache that grows with the job."""
+        """CTranslate2 keeps no cache that grows with the job; what it freed is still ours."""
+        give_freed_memory_back()
 
     def _window(self, chunk: Chunk) -> int:
         """Frames."""
