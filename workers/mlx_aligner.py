@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
+from workers.lateness import LANGUAGE, TEXT, known_sound, lateness
 from workers.mlx_model import WINDOW_SAMPLES, MlxModel, give_caches_back, load_mlx_model
 from workers.rough_words import doubted
+from workers.sound_edges import AROUND_WORDS, Core, words_at_the_sound
 from workers.word_times import Piece, shorten_long_words, split_words, times_of_words
 
 FRAME_SAMPLES = 160
@@ -27,6 +27,8 @@ Measured with the starter on 31 words: the median start does not move, nine of t
 LEAST_BELIEVED_SCORE = 0.5
 """Of a segment's words on average. Measured with `tiny.en`: of what is said there 0.88 to 0.98, of the words of
 another segment at most 0.22."""
+CORE_SECONDS = 0.12
+"""From the far edge of a word next to a pause on: so far it surely is heard."""
 SPECIAL_TOKENS = 8
 """Room in the decoder's context for what stands around the text."""
 
@@ -38,17 +40,17 @@ class MlxAligner:
     """
 
     model: MlxModel
+    late_by_seconds: float = 0.0
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
         self.model = load_mlx_model(setup, downloading)
-        self.warm_up()
+        self.late_by_seconds = self._warm_up()
         return self.model.loaded()
 
-    def warm_up(self) -> None:
-        """The first time warping makes numba compile for seconds; better now than in the first job."""
-        from mlx_whisper.timing import dtw
-
-        dtw(np.zeros((2, 2), np.float32))
+    def _warm_up(self) -> float:
+        """How late the model is, in seconds. The first time warping makes numba compile: better now than in a job."""
+        timed = self._times(known_sound(), TEXT, LANGUAGE)
+        return lateness([piece.start for piece in timed])
 
     def check(self, language: str) -> None:
         if not self.model.knows(language):
@@ -59,21 +61,25 @@ class MlxAligner:
             )
 
     def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
-        words = split_words(segment.text, language)
-        if not words or not LEAST_SAMPLES <= len(audio) <= WINDOW_SAMPLES:
-            return ()
-        tokenizer = self.model.tokenizer(language)
-        # Text may contain what looks like a control token; here it is only text.
-        tokens = tokenizer.encode(" " + " ".join(segment.text.split()), disallowed_special=())
-        if len(tokens) > self.model.network.dims.n_text_ctx - SPECIAL_TOKENS:
-            return ()
-        timed = times_of_words(words, self.follow(audio, tokens, tokenizer))
-        if timed is None:
-            return ()
-        return doubted(fit_into(shorten_long_words(timed), segment), LEAST_BELIEVED_SCORE)
+        timed = self._times(audio, segment.text, language)
+        words = fit_into(shorten_long_words(timed), segment, self.late_by_seconds)
+        cores = [core_of(word) for word in words]
+        return doubted(words_at_the_sound(words, cores, audio, segment, AROUND_WORDS), LEAST_BELIEVED_SCORE)
 
     def rest(self) -> None:
         give_caches_back()
+
+    def _times(self, audio: Audio, text: str, language: str) -> list[Piece]:
+        """When the model attends to each word of the text, in seconds from the start; empty if it does not."""
+        words = split_words(text, language)
+        if not words or not LEAST_SAMPLES <= len(audio) <= WINDOW_SAMPLES:
+            return []
+        tokenizer = self.model.tokenizer(language)
+        # Text may contain what looks like a control token; here it is only text.
+        tokens = tokenizer.encode(" " + " ".join(text.split()), disallowed_special=())
+        if len(tokens) > self.model.network.dims.n_text_ctx - SPECIAL_TOKENS:
+            return []
+        return times_of_words(words, self.follow(audio, tokens, tokenizer)) or []
 
     def follow(self, audio: Audio, tokens: list[int], tokenizer: Any) -> list[Piece]:
         """When each group of tokens is said, in seconds from the start of the audio."""
@@ -119,15 +125,22 @@ class Listener:
             encoder._positional_embedding = every_position
 
 
-def fit_into(timed: Sequence[Piece], segment: Segment) -> tuple[Word, ...]:
-    """Times from the start of the recording: finite, in order, inside the segment."""
+def core_of(word: Word) -> Core:
+    """Attention wanders into the pause before or behind a word, but not as far as to leave it."""
+    inside = min(CORE_SECONDS, (word.end - word.start) / 2)
+    return Core(begun=word.end - inside, over=word.start + inside)
+
+
+def fit_into(timed: Sequence[Piece], segment: Segment, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
+    """Times from the start of the recording: finite, in order, inside the segment, corrected by so much."""
     words: list[Word] = []
     behind = segment.start
     for piece in timed:
         if not (math.isfinite(piece.start) and math.isfinite(piece.end)):
             return ()
-        start = min(max(round(segment.start + piece.start, 3), behind), segment.end)
-        end = min(max(round(segment.start + piece.end, 3), start), segment.end)
+        first, last = (segment.start + edge - late_by_seconds for edge in (piece.start, piece.end))
+        start = min(max(round(first, 3), behind), segment.end)
+        end = min(max(round(last, 3), start), segment.end)
         behind = end
         score = round(min(max(piece.score, 0.0), 1.0), 3) if math.isfinite(piece.score) else None
         words.append(Word(word=piece.text, start=start, end=end, score=score))

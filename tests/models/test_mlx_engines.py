@@ -10,6 +10,7 @@ from recordings import AUDIO as RECORDINGS
 from ipc.transcript import Segment
 from ipc.worker_messages import Role, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
+from workers.lateness import STARTS, TEXT, known_sound
 from workers.mlx_aligner import MlxAligner
 from workers.mlx_transcriber import MlxTranscriber
 
@@ -96,6 +97,17 @@ def test_the_words_of_what_was_heard_are_timed_in_order_inside_and_complete(
     assert edges == sorted(edges)
     assert stretch.start <= edges[0] < edges[-1] <= stretch.end
     assert len({word.start for word in words}) > 0.8 * len(words)
+
+
+def test_words_are_where_they_are_said_and_beside_a_pause_where_the_sound_ends(aligner: MlxAligner) -> None:
+    assert 0.03 < aligner.late_by_seconds < 0.15
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    audio = np.concatenate([silence, known_sound(), silence])
+    words = aligner.align(audio, Segment(id=0, start=50.0, end=50.0 + len(audio) / SAMPLE_RATE, text=TEXT), "en")
+    late = [word.start - 51.0 - start for word, start in zip(words, STARTS, strict=True) if start is not None]
+    assert abs(np.median(late)) < 0.03 and np.percentile(np.abs(late), 90) < 0.2
+    beside = [words[0].start, words[8].end, words[9].start, words[-1].end]
+    assert beside == pytest.approx([51.24, 53.87, 54.61, 57.62], abs=0.06)
 
 
 def test_odd_text_survives_alignment(aligner: MlxAligner, memo: Audio) -> None:
