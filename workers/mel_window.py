@@ -26,6 +26,10 @@ WINDOW_STEP = 266
 """Frames. Windows come in nine lengths. What Whisper hears in a chunk depends on the length of its window, so that
 follows from the chunk alone and never from its company; chunks of like length are still decoded together. Measured on
 ten minutes: steps of 2 s and 5 s take longer, and Whisper doubts itself more often; those between are alike."""
+SHORT_SILENCE_BEHIND = 150
+SHORT_WINDOW_STEP = 10
+"""Frames: MLX keeps memory for each shape, and three hundred of them are few."""
+LEAST_SHORT_WINDOW = 300
 DYNAMIC_RANGE = 2.0
 """From the loudest to silence in Whisper's log-mel units: 8 decades, divided by 4."""
 
@@ -57,6 +61,13 @@ def window_frames(chunk_frames: int) -> int:
     """How many frames Whisper is shown for a chunk of so many: an even number, as the encoder takes them in pairs."""
     wanted = max(chunk_frames + SILENCE_BEHIND, LEAST_WINDOW)
     return min(-(-wanted // WINDOW_STEP) * WINDOW_STEP, WHOLE_WINDOW)
+
+
+def short_window_frames(chunk_frames: int) -> int:
+    """The same for an engine that encodes each chunk by itself and has no use for windows of one length: hardly more
+    than the chunk."""
+    wanted = max(chunk_frames + SHORT_SILENCE_BEHIND, LEAST_SHORT_WINDOW)
+    return min(-(-wanted // SHORT_WINDOW_STEP) * SHORT_WINDOW_STEP, WHOLE_WINDOW)
 
 
 def in_windows(mels: Sequence[Mel], frames: int) -> Mel:

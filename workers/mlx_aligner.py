@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
 from workers.lateness import LANGUAGE, TEXT, known_sound, lateness
+from workers.loudness import at_usual_loudness
 from workers.mlx_model import WINDOW_SAMPLES, MlxModel, give_caches_back, load_mlx_model
 from workers.rough_words import doubted
 from workers.sound_edges import AROUND_WORDS, Core, words_at_the_sound
@@ -87,7 +90,9 @@ class MlxAligner:
 
         frames = len(audio) // FRAME_SAMPLES
         listener = Listener(self.model.network, math.ceil(frames / 2))
-        timings = find_alignment(listener, tokenizer, tokens, self.model.mel(audio), frames)
+        timings = find_alignment(
+            listener, tokenizer, tokens, self.model.mel(at_usual_loudness(np.nan_to_num(audio))), frames
+        )
         return [
             Piece(timing.word, float(timing.start), float(timing.end), float(timing.probability))
             for timing in timings

@@ -4,12 +4,11 @@ Runs in: worker, on its main thread.
 Source of the method: `DecodingTask` in https://github.com/openai/whisper/blob/main/whisper/decoding.py
 """
 
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
+from workers.mlx_beams import BEAMS, Step, Texts, best_step, first_scores, going_on
 from workers.mlx_network import DecoderRows
 from workers.mlx_token_rules import Said, TokenRules
 
@@ -17,46 +16,19 @@ DONE_SHARE = 0.25
 """Rows that have said all are taken out of a batch once they are this share of it: taking out copies the others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """What one chunk says, and how sure the model is."""
 
     tokens: tuple[int, ...]
     """Words and times, without the end of text."""
-    text: str
     avg_logprob: float
     no_speech_prob: float
 
-    @cached_property
-    def compression_ratio(self) -> float:
-        """How much zlib shrinks the text: what goes round in circles shrinks far."""
-        whole = self.text.encode()
-        return len(whole) / len(zlib.compress(whole))
-
-
-@dataclass(slots=True)
-class Row:
-    """One chunk while it is being decoded."""
-
-    no_speech_prob: float = 0.0
-    tokens: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    """Of all its tokens and, once it is done, of the end of text."""
-    done: bool = False
-
-    def hear(self, token: int, logprob: float, end_of_text: int) -> None:
-        if self.done:
-            return
-        self.logprob += logprob
-        if token == end_of_text:
-            self.done = True
-        else:
-            self.tokens.append(token)
-
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
-    """How a batch is decoded: greedily, or by drawing lots at a temperature."""
+class BatchDecoding:
+    """How a batch is decoded."""
 
     network: Any
     tokenizer: Any
@@ -64,53 +36,57 @@ class Decoding:
     prompt: tuple[int, ...] = ()
     alive: Callable[[], None] = lambda: None
 
-    def run(self, encoded: Any, temperature: float, longest_tokens: int) -> list[Decoded]:
-        """(rows, 1500, state) → one text a row, at most so many tokens long."""
+    def run(self, encoded: Sequence[Any], longest_tokens: int) -> list[Decoded]:
+        """(frames, state) for each row → one text a row, at most so many tokens long."""
         import mlx.core as mx
 
         # The last token chosen is not read, so the context may be one shorter than what is said in it.
         longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
-        rows = [Row() for _ in range(encoded.shape[0])]
-        decoder = DecoderRows.listening(self.network, encoded)
-        said, step = self.begin(decoder, rows, temperature)
-        in_batch = list(range(len(rows)))
+        decoder = DecoderRows.listening(self.network, encoded, BEAMS)
+        texts = [Texts() for _ in encoded]
+        said, step = self.begin(decoder, texts)
+        in_batch = list(range(len(texts)))
         for n in range(1, longest_tokens + 1):
-            tokens, logprobs = step
+            found = step
             # The next step is on its way while we look at this one; it is in vain once, at the end.
             if n < longest_tokens:
-                said, step = self.go_on(decoder, said, temperature, n)
-                mx.async_eval(*step)  # type: ignore[no-untyped-call]  # MLX gives it no types
-            for row, token, logprob in zip(in_batch, numbers(tokens), numbers(logprobs), strict=True):
-                rows[row].hear(token, logprob, self.rules.end_of_text)
+                said, step = self.go_on(decoder, said, step)
+                mx.async_eval(step.tokens, step.parents, step.scores)  # type: ignore[no-untyped-call]  # MLX gives it no types
+            left = []
+            for place, (row, candidates) in enumerate(zip(in_batch, listed(found), strict=True)):
+                if not texts[row].take(candidates, self.rules.end_of_text, n == longest_tokens):
+                    left.append(place)
             self.alive()
-            left = [place for place, row in enumerate(in_batch) if not rows[row].done]
             if not left:
                 break
             if len(in_batch) - len(left) >= DONE_SHARE * len(in_batch):
-                decoder.keep(left)
-                said, step = said.kept(mx.array(left)), tuple(part[mx.array(left)] for part in step)
+                rows = mx.array(left)
+                decoder.keep(rows)
+                said, step = said.kept(rows), step.kept(rows)
                 in_batch = [in_batch[place] for place in left]
-        return [self.decoded(row) for row in rows]
+        return [decoded(text) for text in texts]
 
-    def begin(self, decoder: DecoderRows, rows: Sequence[Row], temperature: float) -> tuple[Said, tuple[Any, Any]]:
+    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, Step]:
         """The prompt is read, each row judged for speech, and its first token chosen."""
         import mlx.core as mx
 
-        opening = mx.broadcast_to(mx.array(self.opening), (len(rows), len(self.opening)))
-        state = decoder.read(opening)
+        rows = len(texts)
+        state = decoder.read(mx.broadcast_to(mx.array(self.opening), (rows, len(self.opening))))
         at_start = decoder.logits(state[:, self.opening.index(self.tokenizer.sot)])
-        speechless = mx.softmax(at_start, axis=1)[:, self.tokenizer.no_speech]
-        for row, probability in zip(rows, numbers(speechless), strict=True):
-            row.no_speech_prob = probability
+        speechless: Any = mx.softmax(at_start, axis=1)[:, self.tokenizer.no_speech].tolist()
+        for text, probability in zip(texts, speechless, strict=True):
+            text.no_speech_prob = probability
         self.alive()
-        step = choose(self.rules.first(decoder.logits(state[:, -1])), temperature, 0)
-        return self.rules.nothing_said(len(rows)).then(step[0], self.rules.first_time), step
+        first = self.rules.first(decoder.logits(state[:, -1]))[:, None]
+        logits = mx.broadcast_to(first, (rows, BEAMS, first.shape[2]))
+        return self.rules.nothing_said(rows, BEAMS), best_step(logits, first_scores(rows))
 
-    def go_on(self, decoder: DecoderRows, said: Said, temperature: float, n: int) -> tuple[Said, tuple[Any, Any]]:
-        """Token number `n` of every row and its logarithmic probability."""
-        state = decoder.read(said.last[:, None])
-        step = choose(self.rules.further(decoder.logits(state[:, -1]), said), temperature, n)
-        return said.then(step[0], self.rules.first_time), step
+    def go_on(self, decoder: DecoderRows, said: Said, step: Step) -> tuple[Said, Step]:
+        """The best beams say what they chose, and what they may say next is weighed."""
+        beams = going_on(step, self.rules.end_of_text)
+        said = said.by(beams.parents).then(beams.tokens, self.rules)
+        state = decoder.say(beams.tokens, beams.parents)
+        return said, best_step(self.rules.further(decoder.logits(state), said), beams.scores)
 
     @property
     def opening(self) -> list[int]:
@@ -119,33 +95,13 @@ class Decoding:
         before = [self.tokenizer.sot_prev, *self.prompt[-most:]] if self.prompt else []
         return [*before, *self.tokenizer.sot_sequence]
 
-    def decoded(self, row: Row) -> Decoded:
-        return Decoded(
-            tokens=tuple(row.tokens),
-            text=self.tokenizer.decode(row.tokens).strip(),
-            avg_logprob=row.logprob / (len(row.tokens) + 1),
-            no_speech_prob=row.no_speech_prob,
-        )
+
+def listed(step: Step) -> list[list[tuple[int, int, float]]]:
+    """Token, parent and score of every candidate of every row. Waits until they are there."""
+    parts = (step.tokens.tolist(), step.parents.tolist(), step.scores.tolist())
+    return [list(zip(*row, strict=True)) for row in zip(*parts, strict=True)]
 
 
-def numbers(array: Any) -> list[Any]:
-    """Waits until they are there."""
-    listed: list[Any] = array.tolist()
-    return listed
-
-
-def choose(logits: Any, temperature: float, n: int) -> tuple[Any, Any]:
-    """(rows, vocabulary) → token number `n` of each row and its logarithmic probability.
-
-    The lots (https://en.wikipedia.org/wiki/Gumbel_distribution#Gumbel_reparameterization_tricks) depend on the step
-    and the temperature alone: a chunk says the same whatever company it is decoded in.
-    """
-    import mlx.core as mx
-
-    scores = logits
-    if temperature > 0:
-        key = mx.random.key(1000 * round(10 * temperature) + n)
-        scores = logits / temperature + mx.random.gumbel((logits.shape[1],), key=key)
-    tokens = mx.argmax(scores, axis=1).astype(mx.int32)
-    logprobs = mx.take_along_axis(logits, tokens[:, None], axis=1)[:, 0] - mx.logsumexp(logits, axis=1)
-    return tokens, logprobs
+def decoded(text: Texts) -> Decoded:
+    tokens, logprob = text.best()
+    return Decoded(tokens, logprob / (len(tokens) + 1), text.no_speech_prob)

@@ -5,7 +5,8 @@ Runs in: worker. MLX is loaded and used on the worker's main thread only: its st
 """
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,15 +18,17 @@ import psutil
 from config.model_names import DEFAULT_MODEL
 from ipc.worker_messages import WorkerSetup
 from workers.bare_package import import_bare
-from workers.engine import SAMPLE_RATE, Audio, EngineRefusal, Loaded
-from workers.loudness import at_usual_loudness
+from workers.engine import Audio, EngineRefusal, Loaded
+from workers.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
 from workers.mlx_batch import chunks_that_fit
 from workers.mlx_network import is_on_cpu
+from workers.mlx_vocabulary import TurnedVocabulary
 from workers.models import MLX_WEIGHTS, find_model
 
-WINDOW_SECONDS = 30
-WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE
-"""Whisper always hears 30 s; what is shorter is followed by silence."""
+WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
+"""Whisper hears 30 s at most."""
+MOST_STREAMS = 4
+"""Each holds a window's work of its own in memory."""
 CACHE_LIMIT_BYTES = 512 * 1024 * 1024
 """MLX keeps freed buffers for each new shape, without a limit of its own that a long-lived worker could bear."""
 
@@ -38,6 +41,8 @@ class MlxModel:
     network: Any
     device: str
     """`metal`, `cuda` or `cpu`."""
+    streams: tuple[Any, ...]
+    """Each works on something of its own at the same time. A GPU is kept busy by one, a core of the processor too."""
 
     @property
     def half(self) -> bool:
@@ -77,13 +82,13 @@ class MlxModel:
         number_bytes = 2 if self.half else 4
         return chunks_that_fit(memory_bytes(self.device), weights_bytes, self.network.dims, number_bytes)
 
-    def mel(self, audio: Audio) -> Any:
-        """(samples,) of at most 30 s → mx.array (3000, mels) in the model's number format."""
+    def mel(self, audio: Audio, frames: int = WHOLE_WINDOW) -> Any:
+        """(samples,), cut or followed by silence → mx.array (frames, mels) in the model's number format."""
         import mlx.core as mx
         from mlx_whisper.audio import log_mel_spectrogram
 
-        samples = at_usual_loudness(np.nan_to_num(audio[:WINDOW_SAMPLES]))
-        window = np.pad(samples, (0, WINDOW_SAMPLES - len(samples))).astype(np.float32)
+        samples = audio[: frames * SAMPLES_A_FRAME]
+        window = np.pad(samples, (0, frames * SAMPLES_A_FRAME - len(samples))).astype(np.float32)
         spectrogram = log_mel_spectrogram(mx.array(window), self.network.dims.n_mels)
         return spectrogram.astype(mx.float16 if self.half else mx.float32)
 
@@ -121,9 +126,11 @@ def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxMo
             f"mlx-whisper cannot load {folder}: {error}",
             f"delete {folder} and fetch the model again",
         ) from error
+    streams = streams_for(device, setup.threads)
     if device == "cpu":
         turn_weights(network)
-    return MlxModel(setup.model or DEFAULT_MODEL["mlx"], network, device)
+        turn_vocabulary(network, streams)
+    return MlxModel(setup.model or DEFAULT_MODEL["mlx"], network, device, streams)
 
 
 def find_device() -> str:
@@ -133,6 +140,17 @@ def find_device() -> str:
     if is_on_cpu():
         return "cpu"
     return "metal" if mx.metal.is_available() else "cuda"
+
+
+def streams_for(device: str, threads: int) -> tuple[Any, ...]:
+    """One for each of so many threads (0: cores), up to MOST_STREAMS: on a processor a stream computes in one."""
+    import mlx.core as mx
+
+    first = mx.default_stream(mx.default_device())
+    if device != "cpu":
+        return (first,)
+    count = min(threads or os.cpu_count() or 1, MOST_STREAMS)
+    return (first, *(mx.new_stream(mx.cpu) for _ in range(count - 1)))
 
 
 def memory_bytes(device: str) -> int:
@@ -181,6 +199,18 @@ def turn_weights(network: Any) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):  # quantized layers are neither
             module.weight = mx.contiguous(module.weight.T).T
             mx.eval(module.weight)
+
+
+def turn_vocabulary(network: Any, streams: Sequence[Any]) -> None:
+    """The same for the widest matrix of all, in blocks that stay in the processor's cache, shared out to the streams.
+
+    Measured with base, 51,865 × 512: turned 5.6 GFLOP/s, in blocks 7.4, in each of the streams.
+    """
+    from mlx import nn
+
+    embedding = network.decoder.token_embedding
+    if isinstance(embedding, nn.Embedding):
+        network.decoder.token_embedding = TurnedVocabulary.of(embedding.weight, streams)
 
 
 def give_caches_back() -> None:

@@ -11,88 +11,152 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ROOM_TOKENS = 64
-"""The caches grow by so many tokens at once."""
+ROOM_STEPS = 32
+"""The caches grow by so many steps at once."""
 
 
-def encode(network: Any, mels: Any, alive: Callable[[], None]) -> Any:
-    """Spectrograms (rows, 3000, mels) → what the decoder listens to (rows, 1500, state). Alive after each layer."""
+def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Callable[[], None]) -> list[Any]:
+    """Spectrograms (frames, mels), as many as there are streams or fewer → what the decoder listens to, (frames / 2,
+    state) each. Alive after each layer.
+
+    Windows may be shorter than the 30 s that Whisper was taught with, and are of an even number of frames: the work
+    grows with them, and the attention's with their square.
+    """
     import mlx.core as mx
     from mlx import nn
 
     encoder = network.encoder
-    x = nn.gelu(convolve(encoder.conv2, nn.gelu(convolve(encoder.conv1, mels)))) + encoder._positional_embedding
+    states: list[Any] = []
+    for mel, stream in zip(mels, streams, strict=False):
+        with mx.stream(stream):
+            x = nn.gelu(convolve(encoder.conv2, nn.gelu(convolve(encoder.conv1, mel[None]))))
+            states.append(x + encoder._positional_embedding[: x.shape[1]])
+    before: list[Any] = []
     for block in encoder.blocks:
-        normed = block.attn_ln(x)
-        keys, values = keys_and_values(block.attn, normed)
-        x = think(block, x + attend(block.attn, normed, keys, values))
-        mx.eval(x)
+        for n, (x, stream) in enumerate(zip(states, streams, strict=False)):
+            with mx.stream(stream):
+                normed = block.attn_ln(x)
+                keys, values = keys_and_values(block.attn, normed)
+                states[n] = think(block, x + attend(block.attn, normed, keys, values))
+        # A GPU has the next layer before it is done with this one, and we hear of each.
+        mx.async_eval(*states)  # type: ignore[no-untyped-call]  # MLX gives it no types
+        mx.eval(before)
+        before = list(states)
         alive()
-    return encoder.ln_post(x)
+    encoded = [encoder.ln_post(x)[0] for x in states]
+    mx.eval(encoded)
+    return encoded
 
 
 @dataclass(slots=True)
 class DecoderRows:
-    """The decoder with what it has heard and said so far, a row for each chunk of a batch."""
+    """The decoder with what it has heard and said so far: a row for each chunk of a batch, and in it several beams.
+
+    Beams of a chunk listen to one copy of its sound. Nor are the keys of what was said copied when beams part: those
+    of all beams lie side by side, and each beam knows which of them are its own past. So a step reads every key once,
+    where others copy the caches of a large model, hundreds of megabytes, for every token.
+    """
 
     network: Any
+    beams: int
     heard: list[tuple[Any, Any]]
-    """Keys and values of the encoded audio for each layer, rows × heads × 1500 × numbers."""
+    """Keys and values of the encoded audio for each layer, rows × heads × longest × numbers."""
+    audible: Any
+    """What of it is a row's own sound, rows × 1 × 1 × longest; None: all of it."""
     said: list[tuple[Any, Any]]
-    """Keys and values of the tokens so far for each layer, rows × heads × room × numbers."""
-    length: int = 0
-    """Tokens so far, the same for every row."""
+    """Keys and values of what was said for each layer, rows × heads × room × numbers: first what all beams of a row
+    have read, then a place for every beam and step."""
+    past: Any = None
+    """Which places are a beam's own past, rows × beams × room."""
+    taken: int = 0
+    """Places that are in use, the same for every row."""
+    position: int = 0
+    """Tokens that each beam has behind it."""
 
     @classmethod
-    def listening(cls, network: Any, encoded: Any) -> "DecoderRows":
-        """`encoded` is (rows, 1500, state)."""
+    def listening(cls, network: Any, encoded: Sequence[Any], beams: int) -> "DecoderRows":
+        """`encoded` is (frames, state) for each row; the shorter ones are filled up, and nobody listens to that."""
         import mlx.core as mx
 
-        heard = [keys_and_values(block.cross_attn, encoded) for block in network.decoder.blocks]
-        mx.eval(heard)
-        empty = [(keys[:, :, :0], values[:, :, :0]) for keys, values in heard]
-        return cls(network, heard, empty)
+        lengths = [len(row) for row in encoded]
+        longest = max(lengths)
+        rows = mx.stack([mx.pad(row, [(0, longest - len(row)), (0, 0)]) for row in encoded])
+        heard = []
+        for block in network.decoder.blocks:
+            heard.append(keys_and_values(block.cross_attn, rows))
+            mx.eval(heard[-1])
+        audible = None
+        if min(lengths) < longest:
+            audible = (mx.arange(longest) < mx.array(lengths)[:, None])[:, None, None]
+        return cls(network, beams, heard, audible, [(keys[:, :, :0], values[:, :, :0]) for keys, values in heard])
 
     def read(self, tokens: Any) -> Any:
-        """The next tokens of every row (rows, tokens) → the decoder's state behind each (rows, tokens, state)."""
+        """What every row begins with (rows, tokens), once → the decoder's state behind each (rows, tokens, state)."""
         import mlx.core as mx
 
+        rows, length = tokens.shape
+        room = self.make_room(length)
+        places = mx.arange(room)
+        state = self.step(tokens, mx.arange(length), places <= mx.arange(length)[:, None])
+        self.past = mx.broadcast_to(places < length, (rows, self.beams, room))
+        self.position = length
+        return state
+
+    def say(self, tokens: Any, parents: Any) -> Any:
+        """The next token of every beam (rows, beams) → the state behind it (rows, beams, state).
+
+        `parents`, of the same shape, are the beams that it follows: a beam may have several children, or none.
+        """
+        import mlx.core as mx
+
+        room = self.make_room(self.taken + self.beams)
+        if missing := room - self.past.shape[2]:
+            self.past = mx.pad(self.past, [(0, 0), (0, 0), (0, missing)])
+        own = mx.arange(room) == self.taken + mx.arange(self.beams)[:, None]
+        self.past = mx.take_along_axis(self.past, parents[:, :, None], axis=1) | own
+        state = self.step(tokens, mx.array([self.position]), self.past[:, None])
+        self.position += 1
+        return state
+
+    def step(self, tokens: Any, positions: Any, seen: Any) -> Any:
+        """Tokens take the next places. `seen` says which places (columns) each of them (rows) may look at."""
         decoder = self.network.decoder
-        start, beyond = self.length, self.length + tokens.shape[1]
-        room = self.make_room(beyond)
-        seen = mx.arange(room) <= mx.arange(start, beyond)[:, None]
-        x = decoder.token_embedding(tokens) + decoder.positional_embedding[start:beyond]
+        start, beyond = self.taken, self.taken + tokens.shape[1]
+        x = decoder.token_embedding(tokens) + decoder.positional_embedding[positions]
         for n, block in enumerate(decoder.blocks):
             normed = block.attn_ln(x)
             keys, values = self.said[n]
             keys[:, :, start:beyond], values[:, :, start:beyond] = keys_and_values(block.attn, normed)
             x = x + attend(block.attn, normed, keys, values, seen)
-            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.heard[n])
+            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.heard[n], self.audible)
             x = think(block, x)
-        self.length = beyond
+        self.taken = beyond
         return decoder.ln(x)
 
     def logits(self, state: Any) -> Any:
-        """(rows, state) → (rows, vocabulary) in full precision."""
+        """(…, state) → (…, vocabulary) in full precision."""
         import mlx.core as mx
 
         return self.network.decoder.token_embedding.as_linear(state).astype(mx.float32)
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def keep(self, rows: Any) -> None:
         """Go on with these rows alone, layer by layer: never is there twice as much memory in use."""
         import mlx.core as mx
 
-        kept = mx.array(list(rows))
         for caches in (self.heard, self.said):
             for layer, (keys, values) in enumerate(caches):
-                caches[layer] = keys[kept], values[kept]
+                caches[layer] = keys[rows], values[rows]
                 mx.eval(caches[layer])  # the old ones go before the next layer's are copied
+        self.past = self.past[rows]
+        if self.audible is not None:
+            self.audible = self.audible[rows]
 
-    def make_room(self, tokens: int) -> int:
-        """How many tokens the caches have room for, at least so many."""
+    def make_room(self, places: int) -> int:
+        """How many places the caches have room for, at least so many."""
         import mlx.core as mx
 
-        room = -(-tokens // ROOM_TOKENS) * ROOM_TOKENS
+        at_once = ROOM_STEPS * self.beams
+        room = -(-places // at_once) * at_once
         if missing := room - self.said[0][0].shape[2]:
             more = [(0, 0), (0, 0), (0, missing), (0, 0)]
             self.said = [(mx.pad(keys, more), mx.pad(values, more)) for keys, values in self.said]

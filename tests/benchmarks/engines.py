@@ -71,7 +71,7 @@ def mlx_transcriber(setup: Asked) -> Loaded:
 
     engine = MlxTranscriber()
     device = engine.load(_worker_setup("transcriber", setup), _no_news).device
-    steps, encoded = calls_of(DecoderRows, "read"), encoded_seconds(engine.model.network)
+    steps, encoded = calls_of(DecoderRows, "step"), encoded_seconds(engine.model.network)
     return _transcriber(engine, setup, device, steps, encoded)
 
 

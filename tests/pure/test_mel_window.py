@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workers.mel_window import LEAST_WINDOW, WHOLE_WINDOW, MelBank, in_windows, window_frames
+from workers.mel_window import LEAST_WINDOW, WHOLE_WINDOW, MelBank, in_windows, short_window_frames, window_frames
 
 MULTIPLY = """
 import numpy as np
@@ -25,6 +25,13 @@ print((bank @ power).tobytes().hex())
 )
 def test_a_window_is_the_chunk_and_two_to_five_seconds_more_up_to_what_whisper_knows(chunk: int, window: int) -> None:
     assert window_frames(chunk) == window <= WHOLE_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("chunk", "window"), [(1, 300), (150, 300), (151, 310), (1130, 1280), (1131, 1290), (2850, 3000), (3000, 3000)]
+)
+def test_a_short_window_is_the_chunk_and_hardly_more(chunk: int, window: int) -> None:
+    assert short_window_frames(chunk) == window
 
 
 def test_every_chunk_is_followed_by_the_silence_that_whisper_was_taught() -> None:

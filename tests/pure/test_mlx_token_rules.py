@@ -53,18 +53,18 @@ def open_by_the_book(logits: Sequence[float], said: Sequence[int]) -> set[int]:
 
 
 def open_by_us(rules: TokenRules, logits: Sequence[float], *histories: Sequence[int]) -> list[set[int]]:
-    """What each row may say after its history; the histories are of one length."""
+    """What each beam may say after its history; the histories are of one length."""
     import mlx.core as mx
 
-    said = rules.nothing_said(len(histories))
+    said = rules.nothing_said(1, len(histories))
     for tokens in zip(*histories, strict=True):
-        said = said.then(mx.array(list(tokens)), TIMES)
-    scores: Any = np.array(rules.further(mx.array([list(logits)] * len(histories)), said))
-    return [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in scores]
+        said = said.then(mx.array([tokens]), rules)
+    scores: Any = np.array(rules.further(mx.array([[list(logits)] * len(histories)]), said))
+    return [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in scores[0]]
 
 
 @given(data=st.data(), logits=LOGITS, length=st.integers(1, 6))
-def test_every_row_may_say_what_openais_rules_allow_it(
+def test_every_beam_may_say_what_openais_rules_allow_it(
     rules: TokenRules, data: st.DataObject, logits: list[float], length: int
 ) -> None:
     token = st.sampled_from([0, 1, 5, *range(TIMES, VOCABULARY)])
@@ -88,3 +88,13 @@ def test_times_do_not_run_backwards(rules: TokenRules) -> None:
     flat = [0.0] * VOCABULARY
     [open_tokens] = open_by_us(rules, flat, [TIMES, 1, TIMES + 9])
     assert {token for token in open_tokens if token >= TIMES} == set(range(TIMES + 9, VOCABULARY))
+
+
+def test_what_would_say_tokens_once_more_is_closed_and_all_else_stays_open() -> None:
+    rules = token_rules(TOKENIZER, VOCABULARY, longest_echo=3)
+    histories = [[TIMES, 1, 2, 5, 1, 2], [TIMES, 1, 2, 5, 2, 1], [TIMES, 1, 2, 5, 2, 5]]
+    echo, other, overlapping = open_by_us(rules, [0.0] * 10 + [9.0] + [-9.0] * 29, *histories)
+    assert 5 not in echo
+    assert {0, 1, 2, 4} <= echo
+    assert 5 in other
+    assert 2 not in overlapping

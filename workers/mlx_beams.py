@@ -1,0 +1,111 @@
+"""Beam search for all chunks of a batch at once: which beams go on, and which texts are finished.
+
+Runs in: worker, on its main thread.
+
+The network's side of a step is a few operations on the device, without a look at their numbers; the texts are put
+together on this side, a step behind. As CTranslate2 does it, so that both engines say the same:
+https://github.com/OpenNMT/CTranslate2/blob/master/src/decoding.cc, `BeamSearch::search`, with patience 1 and length
+penalty 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+BEAMS = 5
+"""Of each chunk, as faster-whisper has by default. Measured on real English: 1.5 to 1.9 points of word error rate
+less than one alone has."""
+CANDIDATES = 2 * BEAMS
+"""Of each step: every beam may end, and as many are left to go on."""
+BLOCK = 256
+"""Tokens of the vocabulary that are compared at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The best continuations of each row, the best first: (rows, CANDIDATES) each."""
+
+    tokens: Any
+    parents: Any
+    """The beams that they continue."""
+    scores: Any
+    """The logarithmic probability of all that the beam then has said."""
+
+    def kept(self, rows: Any) -> "Step":
+        return Step(self.tokens[rows], self.parents[rows], self.scores[rows])
+
+
+def first_scores(rows: int) -> Any:
+    """(rows, BEAMS): at first all beams are alike, and one stands for all."""
+    import mlx.core as mx
+
+    return mx.broadcast_to(mx.array([0.0] + [-mx.inf] * (BEAMS - 1)), (rows, BEAMS))
+
+
+def best_step(logits: Any, scores: Any) -> Step:
+    """Logits (rows, BEAMS, vocabulary) and what the beams have scored so far (rows, BEAMS) → how to go on best."""
+    import mlx.core as mx
+
+    rows = len(scores)
+    best, tokens = best_tokens(logits, CANDIDATES)
+    totals = scores[:, :, None] + best - mx.logsumexp(logits, axis=2, keepdims=True)
+    order = mx.argsort(-totals.reshape(rows, -1), axis=1)[:, :CANDIDATES]
+    return Step(
+        tokens=mx.take_along_axis(tokens.reshape(rows, -1), order, axis=1).astype(mx.int32),
+        parents=(order // CANDIDATES).astype(mx.int32),
+        scores=mx.take_along_axis(totals.reshape(rows, -1), order, axis=1),
+    )
+
+
+def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
+    """(…, vocabulary) → its `count` highest (…, count), the highest first, and which tokens they are.
+
+    The highest stand in the blocks with the highest maxima: only those are sorted, and not the whole vocabulary.
+    """
+    import mlx.core as mx
+
+    *outer, vocabulary = logits.shape
+    missing = -vocabulary % BLOCK
+    padded = mx.pad(logits, [(0, 0)] * len(outer) + [(0, missing)], constant_values=-mx.inf)
+    blocks = padded.reshape(*outer, -1, BLOCK)
+    highest = mx.argsort(-blocks.max(axis=-1), axis=-1)[..., :count]
+    candidates = mx.take_along_axis(blocks, highest[..., None], axis=-2).flatten(len(outer))
+    order = mx.argsort(-candidates, axis=-1)[..., :count]
+    tokens = mx.take_along_axis(highest, order // BLOCK, axis=-1) * BLOCK + order % BLOCK
+    return mx.take_along_axis(candidates, order, axis=-1), tokens
+
+
+def going_on(step: Step, end_of_text: int) -> Step:
+    """Of each row the best BEAMS that have not ended, (rows, BEAMS) each."""
+    import mlx.core as mx
+
+    places = mx.arange(CANDIDATES)
+    order = mx.argsort(places + mx.where(step.tokens == end_of_text, CANDIDATES, 0), axis=1)[:, :BEAMS]
+    return Step(*(mx.take_along_axis(part, order, axis=1) for part in (step.tokens, step.parents, step.scores)))
+
+
+@dataclass(slots=True)
+class Texts:
+    """What the beams of one chunk have said, and which texts are finished."""
+
+    no_speech_prob: float = 0.0
+    beams: list[tuple[int, ...]] = field(default_factory=lambda: [()] * BEAMS)
+    finished: list[tuple[tuple[int, ...], float]] = field(default_factory=list)
+    """Tokens without the end of text, and their logarithmic probability with it."""
+
+    def take(self, step: Sequence[tuple[int, int, float]], end_of_text: int, is_last: bool) -> bool:
+        """The best continuations, as token, parent and score, best first → whether the search is over."""
+        further: list[tuple[int, ...]] = []
+        for place, (token, parent, score) in enumerate(step):
+            ended = token == end_of_text
+            said = self.beams[parent] if ended else (*self.beams[parent], token)
+            if place < BEAMS and (ended or is_last) and score > float("-inf"):
+                self.finished.append((said, score))
+            if not ended and len(further) < BEAMS:
+                further.append(said)
+        self.beams = further
+        return is_last or len(self.finished) >= BEAMS
+
+    def best(self) -> tuple[tuple[int, ...], float]:
+        """The text with the highest probability a token, and its logarithmic probability."""
+        return max(self.finished, key=lambda text: text[1] / max(len(text[0]), 1), default=((), 0.0))
