@@ -49,7 +49,7 @@ class Notebook(Pulse):
     def unheard(self) -> list[Any]:
         """What was audible and gave no text."""
         heard = (message for message in self.said if isinstance(message, SegmentsTranscribed))
-        return [stretch for message in heard for stretch in getattr(message, "unheard", ())]
+        return [stretch for message in heard for stretch in message.unheard]
 
     @property
     def segments(self) -> tuple[Segment, ...]:
