@@ -46,7 +46,7 @@ def mlx_windows(course: Course) -> Section:
                 encoded = tuple(one["encoded_seconds"] for one in given)
                 series.append(Series(f"{side}, {name}, sound encoded", "s", encoded))
             series.append(Series(f"{name}, speech found by stenod", "s", (chunks,)))
-            window = answers[OURS][0]["encoded_seconds"] / chunks
+            window = answers[OURS][0]["encoded_seconds"] / chunks if chunks else 0.0
             times = ratio([one["seconds"] for one in answers[OURS]], [one["seconds"] for one in answers[THEIRS]])
             demands += (
                 Demand(f"{name}: encoded a second of speech", window, "≤", MOST_WINDOW, "s"),
