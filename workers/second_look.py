@@ -7,16 +7,16 @@ one who sits far away. In a stretch of its own the same sound is heard: there is
 """
 
 import math
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
 from workers.echoes import is_of_the_same_words
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
 from workers.loudness import levels_of
-from workers.whisper_decoding import Decoding, goes_in_circles, has_failed, text_of
+from workers.whisper_decoding import GOOD_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
 
 Hear = Callable[[Chunk, bool], Decoding]
 """Hears a sound; True: and may not say five tokens twice."""
@@ -26,6 +26,7 @@ Stretch = tuple[float, float]
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 SLOWEST_CHARACTERS_A_SECOND = 5.0
 """Of voice. Slow speech has twice as many; with fewer, most of it is missing …"""
+LETTERS_A_SYLLABLE = 3
 SLOW_SECONDS = 4.0
 """… if so much is spoken."""
 LEAST_HOLE_SECONDS = 1.0
@@ -36,8 +37,6 @@ LEAST_VOICE_SECONDS = 0.25
 """… but in all of it some voice is to be expected."""
 VOICE_PAUSE_SECONDS = 0.5
 """A shorter pause divides no voice."""
-GOOD_LOGPROB = -0.7
-"""What is heard alone has to be as sure as that: out of a breath between two sentences Whisper makes a word, too."""
 MARGIN_SECONDS = 0.2
 """Heard before and behind a hole."""
 LEAST_PIECE_SECONDS = 3.0
@@ -62,7 +61,7 @@ def look_again(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
 
 def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
     """The same, with what is heard where nothing was written, or too little."""
-    heard = list(first.heard)
+    heard = [kept for one in first.heard for kept in heard_closely(one, sound, hear)]
     for start, end in stretches_to_doubt(sound, first):
         old = [one for one in heard if start <= one.start and one.end <= end]
         piece = sound.between(start, end)
@@ -71,10 +70,20 @@ def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
         else:
             halves = in_halves(piece, hear)
             new = () if halves is None else halves.heard
+        # Out of a breath between two sentences Whisper makes a word, too.
         new = tuple(one for one in new if (one.avg_logprob or 0.0) >= GOOD_LOGPROB)
         if len(text_of(new)) > len(text_of(old)):
             heard = [*(one for one in heard if one not in old), *new]
     return replace(first, heard=tuple(sorted(heard, key=lambda one: one.start)))
+
+
+def heard_closely(heard: Heard, sound: Chunk, hear: Hear) -> tuple[Heard, ...]:
+    """The same; but where a few words fill seconds in which hardly anybody speaks, what is heard just there: of an
+    answer it is the answer, of music its caption is gone."""
+    if not is_stretched(heard, sound) or not (spoken := murmurs(sound, heard.start, heard.end)):
+        return () if is_stretched(heard, sound) else (heard,)
+    piece = sound.between(spoken[0][0] - MARGIN_SECONDS, spoken[-1][1] + MARGIN_SECONDS)
+    return hear_out(piece, hear) if is_part(piece, sound.between(heard.start, heard.end)) else (heard,)
 
 
 def is_part(piece: Chunk, sound: Chunk) -> bool:
@@ -84,7 +93,8 @@ def is_part(piece: Chunk, sound: Chunk) -> bool:
 
 def is_doubtful(sound: Chunk, first: Decoding) -> bool:
     """Whether a second look is worth its time."""
-    return has_failed(first) or bool(stretches_to_doubt(sound, first))
+    is_caption = any(is_stretched(one, sound) for one in first.heard)
+    return has_failed(first) or is_caption or bool(stretches_to_doubt(sound, first))
 
 
 def stretches_to_doubt(sound: Chunk, first: Decoding) -> list[Stretch]:
@@ -104,25 +114,47 @@ def is_too_slow(heard: Heard, sound: Chunk) -> bool:
     seconds = sound.voice_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
-    return seconds >= SLOW_SECONDS and len(heard.text) < SLOWEST_CHARACTERS_A_SECOND * seconds
+    return seconds >= SLOW_SECONDS and letters_in(heard.text) < SLOWEST_CHARACTERS_A_SECOND * seconds
+
+
+def letters_in(text: str) -> int:
+    """How many an alphabet would need for it: a sign of Chinese or Japanese is a syllable."""
+    return sum(LETTERS_A_SYLLABLE if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def is_stretched(heard: Heard, sound: Chunk) -> bool:
+    """Whether it lasts for seconds in which there is not even one of voice."""
+    seconds = heard.end - heard.start
+    if seconds < SLOW_SECONDS or letters_in(heard.text) >= SLOWEST_CHARACTERS_A_SECOND * seconds:
+        return False
+    spoken = sound.likely_seconds(heard.start, heard.end)
+    return spoken is not None and spoken < LEAST_HOLE_SECONDS
 
 
 def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
     """Where somebody may speak for a second or more."""
-    if sound.voice is None or end - start < LEAST_HOLE_SECONDS:
+    return [
+        (begin, until)
+        for begin, until in murmurs(sound, start, end)
+        if until - begin >= LEAST_HOLE_SECONDS and (sound.likely_seconds(begin, until) or 0.0) >= LEAST_VOICE_SECONDS
+    ]
+
+
+def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
+    """Where somebody may speak, however softly or shortly."""
+    if sound.voice is None:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))
     beyond = min(len(sound.voice), int((end - sound.start) / SECONDS_A_WINDOW))
     found: list[Stretch] = []
-    spoken = [window for window in range(first, beyond) if sound.voice[window] >= MURMUR]
-    pause = VOICE_PAUSE_SECONDS / SECONDS_A_WINDOW
-    borders = [0, *(n + 1 for n, (one, other) in enumerate(pairwise(spoken)) if other - one > pause), len(spoken)]
-    for one, other in pairwise(borders):
-        if one == other:
+    for window in range(first, beyond):
+        if sound.voice[window] < MURMUR:
             continue
-        begin, until = (sound.start + at * SECONDS_A_WINDOW for at in (spoken[one], spoken[other - 1] + 1))
-        if until - begin >= LEAST_HOLE_SECONDS and (sound.likely_seconds(begin, until) or 0.0) >= LEAST_VOICE_SECONDS:
-            found.append((begin, until))
+        begin = sound.start + window * SECONDS_A_WINDOW
+        if found and begin - found[-1][1] <= VOICE_PAUSE_SECONDS:
+            found[-1] = found[-1][0], begin + SECONDS_A_WINDOW
+        else:
+            found.append((begin, begin + SECONDS_A_WINDOW))
     return found
 
 

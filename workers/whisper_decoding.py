@@ -21,9 +21,13 @@ MOST_OVERRUN_SECONDS = 2.0
 circles. Measured: loops run on for 20 s."""
 
 MOST_CHARACTERS_A_SECOND_OF_VOICE = 60.0
-"""Three times as many as in rapid speech: with less voice than that, none of Whisper's tests may fail."""
+"""Three times as many as in rapid speech: with less voice than that, Whisper itself must not doubt."""
 MOST_CHARACTERS_A_SECOND_OF_MURMUR = 240.0
-"""With so little the speech detector says that nobody speaks."""
+"""With so little the speech detector says that nobody speaks …"""
+LEAST_MURMUR_SECONDS = 0.1
+"""… as with less than a syllable in all."""
+GOOD_LOGPROB = -0.7
+"""Of a text of which Whisper has no doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,20 @@ def goes_in_circles(decoding: Decoding) -> bool:
 def is_believed(heard: Heard, sound: Chunk) -> bool:
     """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
     detector, which never saw a letter, seldom err together."""
-    is_silence = (heard.no_speech_prob or 0.0) > MOST_NO_SPEECH
-    is_bad = (heard.avg_logprob or 0.0) < LEAST_LOGPROB or compression(heard.text) > MOST_COMPRESSION
-    if is_silence and is_bad:
+    no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
+    # The surer it is that nobody speaks, the surer it has to be of what was said.
+    least_logprob = LEAST_LOGPROB + max(0.0, no_speech - MOST_NO_SPEECH)
+    goes_round = compression(heard.text) > MOST_COMPRESSION
+    if no_speech > MOST_NO_SPEECH and (logprob < least_logprob or goes_round):
         return False
     seconds = sound.likely_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
     if len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
-    return not is_silence and not is_bad and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
+    if no_speech > MOST_NO_SPEECH or logprob < GOOD_LOGPROB or goes_round:
+        return False
+    return seconds >= LEAST_MURMUR_SECONDS and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
 def text_of(heard: Sequence[Heard]) -> str:

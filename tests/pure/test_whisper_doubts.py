@@ -87,7 +87,7 @@ def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() ->
 
 
 @pytest.mark.parametrize(
-    ("no_speech", "logprob", "silent"), [(0.9, -1.2, True), (0.9, -0.3, False), (0.1, -1.2, False)]
+    ("no_speech", "logprob", "silent"), [(0.9, -1.2, True), (0.9, -0.8, True), (0.9, -0.3, False), (0.1, -1.2, False)]
 )
 def test_silence_takes_two_witnesses(no_speech: float, logprob: float, silent: bool) -> None:
     decoding = read([at(0), 1, at(9.5)], avg_logprob=logprob, no_speech_prob=no_speech)
@@ -96,7 +96,7 @@ def test_silence_takes_two_witnesses(no_speech: float, logprob: float, silent: b
 
 @pytest.mark.parametrize(
     ("no_speech", "logprob", "murmur", "silent"),
-    [(0.4, -0.8, 0.04, False), (0.7, -0.3, 0.04, True), (0.1, -1.1, 0.04, True), (0.1, -0.3, 0.0, True)],
+    [(0.4, -0.6, 0.04, False), (0.7, -0.3, 0.04, True), (0.1, -0.8, 0.04, True), (0.1, -0.3, 0.005, True)],
     ids=["sure of all", "unsure that it is speech", "unsure of its words", "no voice at all"],
 )
 def test_where_hardly_a_voice_is_heard_whisper_has_to_be_sure(
@@ -117,6 +117,13 @@ def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
     assert [one.text for one in found.heard] == [first.heard[0].text, "what was said from 64.8 until 69.2"]
 
 
+def test_chinese_needs_fewer_signs_for_as_much_speech() -> None:
+    sound = spoken((60.2, 69.8))
+    said = "所以我今天想先讲讲我们昨天在学校里看到的那些事情然后再说明天要做什么"
+    assert not is_doubtful(sound, Decoding((Heard(60.2, 69.8, said, -0.2, 0.05),)))
+    assert is_doubtful(sound, Decoding((Heard(60.2, 69.8, "所以我今天", -0.2, 0.05),)))
+
+
 def test_too_little_text_is_replaced_only_by_more() -> None:
     sound = spoken((60.0, 69.5))
     slow = Heard(60.0, 69.5, "Not much.", -0.2, 0.05)
@@ -124,6 +131,19 @@ def test_too_little_text_is_replaced_only_by_more() -> None:
     assert "".join(one.text for one in found.heard).startswith("what was said from 60.0")
     silent = Ear(Decoding(()), Decoding(()))
     assert look_again(sound, Decoding((slow,)), silent).heard == (slow,)
+
+
+def test_a_word_that_is_stretched_over_seconds_without_a_voice_is_heard_where_the_voice_is() -> None:
+    music = spoken()
+    caption = Decoding((Heard(60.0, 66.2, "Music", -0.5, 0.06),))
+    assert is_doubtful(music, caption)
+    assert look_again(music, caption, Ear()).heard == ()
+    answer = Decoding((Heard(60.0, 66.2, "Yes.", -0.5, 0.06),))
+    ear = Ear(Decoding((Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)))
+    assert look_again(spoken((63.0, 63.4)), answer, ear).heard == (Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)
+    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(62.8, 63.6)]
+    slow = Decoding((Heard(60.0, 66.2, "I am sitting.", -0.5, 0.06),))
+    assert not is_doubtful(spoken((60.5, 62.0), (64.0, 64.5)), slow)
 
 
 def test_what_fails_as_a_whole_is_heard_in_halves_and_halves_of_halves() -> None:
