@@ -150,13 +150,11 @@ class ChannelListener:
 
     def __init__(self) -> None:
         self._looks: dict[Shape, _Looks] = {}
-        self._due_seconds = 0.0
+        self.due_seconds = 0.0  # when the next look is, after the recording's first frame
 
     def hear(self, frame: "AudioFrame", at_seconds: float) -> None:
         """Take notice of a frame that begins `at_seconds` after the recording's first."""
-        if at_seconds < self._due_seconds:
-            return
-        self._due_seconds = at_seconds + LOOK_SECONDS
+        self.due_seconds = at_seconds + LOOK_SECONDS
         shape = shape_of(frame)
         looks = self._looks.get(shape)
         if looks is None:
@@ -212,7 +210,10 @@ def _planes_of(frame: "AudioFrame") -> NDArray[Any] | None:
     dtype = PLANAR.get(frame.format.name)
     if dtype is None or frame.layout.nb_channels != 2:
         return None
-    return np.stack([np.frombuffer(memoryview(plane), dtype, frame.samples) for plane in frame.planes]).T
+    both = np.empty((frame.samples, 2), dtype, "F")
+    for channel, plane in enumerate(frame.planes):
+        both[:, channel] = np.frombuffer(memoryview(plane), dtype, frame.samples)
+    return both
 
 
 def _some_of(samples: NDArray[Any]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from workers.engine import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
 
 
 class Downmix:
@@ -46,7 +47,7 @@ class Downmix:
 
     def of(self, frame: "AudioFrame") -> Iterator[NDArray[np.int16]]:
         """What is ready once this frame is in."""
-        for even in self._to_mono(frame):
+        for even in (frame,) if self._to_packed is None else self._to_mono(frame, self._to_packed):
             for ready in self._resampler.resample(even):
                 yield self._mono(ready)
 
@@ -56,13 +57,10 @@ class Downmix:
         for ready in filter(None, self._resampler.resample(None)):
             yield self._mono(ready)
 
-    def _to_mono(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
+    def _to_mono(self, frame: "AudioFrame", to_packed: "AudioResampler") -> Iterator["AudioFrame"]:
         import av
 
-        if self._to_packed is None:
-            yield frame
-            return
-        for packed in self._to_packed.resample(frame):
+        for packed in to_packed.resample(frame):
             mean = packed.to_ndarray().reshape(-1, self._channels).mean(axis=1)
             mono = av.AudioFrame.from_ndarray(mean[None, :], format="flt", layout="mono")
             mono.sample_rate = frame.sample_rate

@@ -3,13 +3,12 @@
 Runs in: worker. Pure.
 """
 
-import functools
-import operator
 import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 Kind = Literal[
     "wav", "avi", "w64", "aiff", "au", "caf", "flac", "ogg", "mp4", "matroska", "mpegts", "adts", "raw", "other"
@@ -41,23 +40,26 @@ _HEADERS = rb"""
 _OGG_PAGE = rb"|(?P<ogg>OggS\x00(?P<flags>[\x00-\x07])(?P<granule>.{8}))"
 
 _HEADER: Final = re.compile((_HEADERS + _OGG_PAGE).replace(b"\n", b""), re.DOTALL | re.VERBOSE)
-_FIRST_LETTERS = (
-    *rb"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty TTA wvp".split(),
-    b"\x1aE\xdf",
-    b"0&\xb2",
-    b"G@\0",
+_FIRST_LETTERS = frozenset(
+    (
+        *b"RIF RF6 BW6 rif FOR .sn caf fLa FLV #!A ID3 Ogg fty TTA wvp".split(),
+        b"\x1aE\xdf",
+        b"0&\xb2",
+        b"G@\0",
+    )
 )
 """What every header begins with (an MP4 file: at its fifth byte)."""
-_TABLES = tuple(
-    bytes(
-        functools.reduce(
-            operator.or_, (1 << at % 8 for at, word in enumerate(_FIRST_LETTERS) if word[letter] == byte), 0
-        )
-        for byte in range(256)
-    )
-    for letter in range(3)
-)
-"""For each of the first three bytes: which of the beginnings it fits, as bits. Two beginnings share a bit."""
+
+
+def _pairs() -> NDArray[np.bool_]:
+    """For all two bytes as one number: whether they are in one of the beginnings."""
+    pairs = np.zeros(1 << 16, np.bool_)
+    for word in _FIRST_LETTERS:
+        pairs[word[0] | word[1] << 8] = pairs[word[1] | word[2] << 8] = True
+    return pairs
+
+
+_PAIRS = _pairs()
 _AT_ONCE = 36 << 10
 """Bytes that stay in the processor's cache: a block as FFmpeg reads it, with the end of the one before."""
 _KINDS: dict[str, Kind] = {
@@ -83,15 +85,16 @@ FRAMES_HEAD: Final = 16 << 10
 
 def headers_in(window: bytes) -> Iterator[re.Match[bytes]]:
     """Every header and every page of Ogg in these bytes, in order. Fast: a regular expression alone reads 4 MB/s."""
-    for start in range(0, max(len(window) - 2, 0), _AT_ONCE):
-        block = window[start : start + _AT_ONCE + 2]
-        first, second, third = (np.frombuffer(block.translate(table), np.uint8) for table in _TABLES)
-        fits = first[:-2] & second[1:-1] & third[2:]
-        for at in np.flatnonzero(fits) if fits.any() else ():
-            begin = start + int(at)
-            found = _HEADER.match(window, begin) or (_HEADER.match(window, begin - 4) if begin >= 4 else None)
-            if found is not None:
-                yield found
+    # Of three bytes two stand at an even place: one look for every second byte.
+    for start in range(0, len(window) - 1, _AT_ONCE):
+        pairs = np.frombuffer(window, "<u2", min(_AT_ONCE, len(window) - start) // 2, start)
+        for pair in np.flatnonzero(_PAIRS[pairs]).tolist():
+            for begin in (start + 2 * pair - 1, start + 2 * pair):
+                if window[max(begin, 0) : begin + 3] not in _FIRST_LETTERS:
+                    continue
+                found = _HEADER.match(window, begin) or (_HEADER.match(window, begin - 4) if begin >= 4 else None)
+                if found is not None:
+                    yield found
 
 
 def kind_of(found: re.Match[bytes]) -> Kind:

@@ -36,20 +36,27 @@ class Headroom:
 
     def __init__(self) -> None:
         self._is_finer = False
+        self.wants_to_see = False
+        """Whether it matters how far frames like the one begun with go beyond full scale."""
         self._is_clipped = False
+        self._is_fine_now = False
         self._samples = 0
         self._clipped = 0
         self._peak = 0
         self._excess = 1.0
 
+    def begin(self, frame: "AudioFrame") -> None:
+        """Frames like this one follow."""
+        self._is_fine_now = frame.format.name not in COARSE_FORMATS
+        self._is_finer |= self._is_fine_now
+        self.wants_to_see = self._is_clipped and self._is_fine_now
+
     def see(self, frame: "AudioFrame") -> None:
         """A frame, before it is made 16 bits."""
-        self._is_finer |= frame.format.name not in COARSE_FORMATS
-        if self._is_clipped and frame.format.name not in COARSE_FORMATS:
-            samples = samples_of(frame, frame.layout.nb_channels)
-            if samples.dtype.kind == "f" and samples.size:
-                loudest = np.abs(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)).max()
-                self._excess = max(self._excess, float(loudest))
+        samples = samples_of(frame, frame.layout.nb_channels)
+        if samples.dtype.kind == "f" and samples.size:
+            loudest = np.abs(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)).max()
+            self._excess = max(self._excess, float(loudest))
 
     def note(self, samples: NDArray[np.int16]) -> None:
         """What became of frames."""
@@ -62,6 +69,7 @@ class Headroom:
             clipped = int(np.count_nonzero((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
             self._clipped += clipped
             self._is_clipped |= clipped >= CLIPPED_IN_A_PIECE
+            self.wants_to_see = self._is_clipped and self._is_fine_now
 
     @property
     def gain(self) -> float:

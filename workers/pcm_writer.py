@@ -54,6 +54,7 @@ class PcmWriter:
     def _forget(self, plans: Mapping[Shape, MixPlan], gain: float = 1.0) -> None:
         self._timeline = Timeline(origin_seconds=0.0, claimed_seconds=0.0, longest_seconds=0.0)
         self._shape: tuple[str, str, int] | None = None
+        self._is_listened_to = False
         self._downmix: Downmix | None = None
         self._samples_written = 0
         self._unwritten_seconds = 0.0
@@ -112,9 +113,12 @@ class PcmWriter:
             self._downmix = Downmix(frame, self._plans.get(shape_of(frame)), self.gain)
             self._mixes[self._downmix.in_words] = None
             self._shape = shape
-        if self.listens_to_mono or frame.layout.nb_channels > 1:
-            self.listener.hear(frame, self.seconds)
-        self.headroom.see(frame)
+            self._is_listened_to = self.listens_to_mono or frame.layout.nb_channels > 1
+            self.headroom.begin(frame)
+        if self._is_listened_to and (at := self.seconds) >= self.listener.due_seconds:
+            self.listener.hear(frame, at)
+        if self.headroom.wants_to_see:
+            self.headroom.see(frame)
         self._unwritten_seconds += duration
         self.decoded_seconds += duration
         if self._downmix is not None:

@@ -54,6 +54,10 @@ class Timeline:
         if self.clock_may_jump and (step > CLOCK_JUMP_SECONDS or step < -LEAST_GAP_SECONDS):
             self.origin_seconds += step
         ahead = frame_seconds - self.origin_seconds - written_seconds
+        if -LEAST_GAP_SECONDS <= ahead <= LEAST_GAP_SECONDS and ahead <= self.longest_seconds - written_seconds:
+            self._late += ahead
+            self._late_frames += 1
+            return 0.0
         believable = max(LONGEST_GAP_SECONDS, self.claimed_seconds - written_seconds)
         if ahead < -BACKWARD_JUMP_SECONDS or ahead > min(believable, self.longest_seconds - written_seconds):
             self.origin_seconds += ahead
