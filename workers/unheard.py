@@ -3,7 +3,7 @@
 Runs in: worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -11,12 +11,47 @@ import numpy as np
 from ipc.transcript import Segment, Unheard
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
 from workers.loudness import FAINTEST_DB, levels_of
+from workers.whisper_decoding import LEAST_MURMUR_SECONDS
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 LONGEST_BREATH_SECONDS = 0.5
 """A shorter pause divides no sound."""
 LEAST_SECONDS = 0.5
 """A cough or a click is shorter, and so is what is left over where a text's times are half a second off."""
+
+
+class WithoutVoice:
+    """Chunks in which nobody speaks, by the detector. No engine is asked, for whatever it wrote would be made up;
+    what is audible in them is told with that of the chunks around them."""
+
+    def __init__(self) -> None:
+        self._audible: list[Unheard] = []
+
+    def put_aside(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The others, in order."""
+        for chunk in chunks:
+            likely_seconds = chunk.likely_seconds(chunk.start, chunk.end)
+            if likely_seconds is None or likely_seconds >= LEAST_MURMUR_SECONDS:
+                yield chunk
+            else:
+                self._audible += unheard_in(chunk, ())
+
+    def before(self, seconds: float) -> list[Unheard]:
+        """What is audible in those that begin earlier, in order, each once."""
+        told = [one for one in self._audible if one.start < seconds]
+        self._audible = self._audible[len(told) :]
+        return told
+
+
+def unheard(chunks: Iterable[Chunk], segments: Sequence[Segment]) -> list[Unheard]:
+    """What was audible in these chunks and gave none of these segments, in order."""
+    return [
+        one
+        for chunk in chunks
+        for one in unheard_in(
+            chunk, [found for found in segments if chunk.start <= found.start and found.end <= chunk.end]
+        )
+    ]
 
 
 def unheard_in(chunk: Chunk, segments: Sequence[Segment]) -> list[Unheard]:

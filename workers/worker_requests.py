@@ -7,7 +7,7 @@ Every function returns the final reply, or raises EngineRefusal, Cancelled, or w
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -27,7 +27,7 @@ from workers.echoes import cut_down
 from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Told, Transcriber, Wanted
 from workers.pulse import Pulse
 from workers.spoken_language import find_language, first_chunks
-from workers.unheard import unheard_in
+from workers.unheard import WithoutVoice, unheard
 from workers.want_of_memory import is_want_of_memory
 
 log = structlog.get_logger()
@@ -54,9 +54,11 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
 
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         reached("pcm_opened")
-        chunks = speech.find_chunks(pcm, request.start_at_seconds, listened)
+        without_voice = WithoutVoice()
+        chunks = without_voice.put_aside(speech.find_chunks(pcm, request.start_at_seconds, listened))
         first = first_chunks(chunks) if request.language is None else list(itertools.islice(chunks, 1))
         if not first:
+            _tell_the_rest(request, without_voice, pulse)
             return TranscriptionFinished(request_id=request.request_id, speech_seconds=0.0)
         language = request.language or _find_language(request, engine, first, pulse)
         transcribing = True
@@ -79,14 +81,29 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
                 SegmentsTranscribed(
                     request_id=request.request_id,
                     segments=segments,
-                    unheard=_unheard([chunk for chunk, _ in batch], segments),
+                    unheard=_in_order(without_voice.before(heard_until), (chunk for chunk, _ in batch), segments),
                     done_seconds=heard_until,
                 )
             )
             reached("batch_said")
             pulse.enter("transcribing", heard_until)
             reached("batch_begun")
+        _tell_the_rest(request, without_voice, pulse)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
+
+
+def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, pulse: Pulse) -> None:
+    """What is audible behind the last voice."""
+    if audible := tuple(without_voice.before(math.inf)):
+        rest = SegmentsTranscribed(
+            request_id=request.request_id, segments=(), unheard=audible, done_seconds=audible[-1].end
+        )
+        pulse.send(rest)
+
+
+def _in_order(aside: Sequence[Unheard], chunks: Iterable[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
+    """What was audible and gave no text, in the chunks that were heard and in those around them."""
+    return tuple(sorted([*aside, *unheard(chunks, segments)], key=lambda one: one.start))
 
 
 def _in_batches(
@@ -176,17 +193,6 @@ def _number(batch: Told, first_id: int) -> tuple[Segment, ...]:
                 )
             )
     return tuple(segments)
-
-
-def _unheard(batch: Sequence[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
-    """What was audible in these chunks and gave no text, in order."""
-    return tuple(
-        one
-        for chunk in batch
-        for one in unheard_in(
-            chunk, [found for found in segments if chunk.start <= found.start and found.end <= chunk.end]
-        )
-    )
 
 
 def _finite(figure: float | None) -> float | None:

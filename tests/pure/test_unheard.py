@@ -1,11 +1,13 @@
 """What was audible in a recording and gave no text is told, wherever it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ipc.transcript import Segment
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
-from workers.unheard import sounds_in, unheard_in
+from workers.unheard import WithoutVoice, sounds_in, unheard, unheard_in
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 
@@ -45,3 +47,14 @@ def test_a_chunk_without_any_text_is_told_whole() -> None:
     (one,) = unheard_in(chunk((100.0, 120.0), loudness=0.001), [])
     assert (one.start, one.end) == pytest.approx((100.0, 120.0), abs=0.04)
     assert one.level_db == pytest.approx(-60, abs=1)
+
+
+def test_where_the_detector_hears_no_voice_at_all_no_engine_is_asked_and_the_sound_is_told() -> None:
+    music = replace(chunk((100.0, 119.0)), voice=(0.0001,) * 625)
+    speech = replace(chunk((120.0, 139.0), start=120.0), voice=(0.5,) * 625)
+    unknown = chunk((140.0, 159.0), start=140.0)
+    aside = WithoutVoice()
+    assert list(aside.put_aside(iter([music, speech, unknown]))) == [speech, unknown]
+    assert [(one.start, one.end) for one in aside.before(139.0)] == [pytest.approx((100.0, 119.0), abs=0.04)]
+    assert unheard([speech], [segment(120.0, 139.5)]) == []
+    assert aside.before(1000.0) == [], "each is told once"
