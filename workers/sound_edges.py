@@ -71,8 +71,9 @@ class Reach:
     behind: float
 
 
-AROUND_LETTERS = Reach(before=0.25, behind=0.6)
-"""From the first letter back, and from where the last letter begins."""
+AROUND_LETTERS = Reach(before=0.15, behind=0.6)
+"""From the first letter back, which a network hears at once: what is more than 0.15 s before it is a breath; and from
+where the last letter begins."""
 AROUND_WORDS = Reach(before=1.2, behind=1.2)
 """From any part of the word."""
 

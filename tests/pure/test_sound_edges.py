@@ -151,6 +151,12 @@ def test_breath_and_clicks_in_a_pause_belong_to_no_word() -> None:
     assert near(found, (0.3, 0.8), (second, second + 0.4))
 
 
+def test_a_breath_right_before_a_word_is_no_part_of_it() -> None:
+    audio = np.concatenate([silence(0.4), hiss(0.3, -30), vowel(0.4), silence(0.5)])
+    found = placed(audio, [word("so", 0.69, 0.9)], [core(0.71, 0.9)])
+    assert near(found, (0.69, 1.1))
+
+
 def test_a_letter_misplaced_beyond_a_pause_does_not_tear_its_word_apart() -> None:
     words = [word("one", 0.36, 0.75), word("two", 0.78, 2.0)]
     found = placed(TWO_WORDS, words, [core(0.36, 0.6), core(0.78, 1.9, 2.0)])
