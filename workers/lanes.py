@@ -10,11 +10,11 @@ one thread alone. Two lanes with half of the work each lose nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_LANES = 2
-"""With more, a short recording of a single chunk, which only one lane can take, would wait for too few threads."""
+LANES = 2
+"""If there are threads for more, each has more: with many lanes, a short recording of a single chunk, which only one
+can take, would wait for too few threads."""
 LAST_GROUPS = 2
-"""For each lane. While no more wait than that, the most work goes first and the lanes are done at about the same
-time; before, the oldest goes first, for what is heard is told in order."""
+"""For each lane. While no more wait than that, the most work goes first: all are then done at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,24 @@ def lanes_for(threads: int, device: str) -> Lanes:
     """A GPU is kept busy by one; it takes the whole batch."""
     if device != "cpu" or threads <= 0:
         return Lanes(1, threads)
-    count = min(threads, MOST_LANES)
-    return Lanes(count, threads // count)
+    each = max(1, threads // LANES)
+    return Lanes(threads // each, each)
 
 
 def next_group(windows: Sequence[int], lanes: int, most: int, more_to_come: bool) -> list[int]:
     """Places, in a line of windows of these lengths, of what a free lane takes: all of one length, the oldest first.
 
-    At most so many at once. Towards the end a lane takes no more than half of its share of what is left: so all are
+    It is the length of which most can be decoded together, at most so many, and among equals that of the oldest: what
+    is heard is told in order. Towards the end a lane takes no more than half of its share of what is left: so all are
     done at about the same time, and little comes last.
     """
     if not windows:
         return []
-    share = sum(windows) / lanes / 2
-    size = {window: most if more_to_come else max(1, min(most, int(share / window))) for window in set(windows)}
-    if more_to_come or len(windows) > LAST_GROUPS * lanes:
-        window = windows[0]
-    else:
-        window = max(size, key=lambda window: window * min(size[window], windows.count(window)))
-    return [place for place, length in enumerate(windows) if length == window][: size[window]]
+    half_a_share = sum(windows) / lanes / 2
+    sizes = {
+        window: min(windows.count(window), most if more_to_come else max(1, min(most, int(half_a_share / window))))
+        for window in dict.fromkeys(windows)
+    }
+    is_near_the_end = not more_to_come and len(windows) <= LAST_GROUPS * lanes
+    window = max(sizes, key=lambda window: sizes[window] * (window if is_near_the_end else 1))
+    return [place for place, length in enumerate(windows) if length == window][: sizes[window]]

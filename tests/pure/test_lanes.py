@@ -9,7 +9,7 @@ from workers.lanes import Lanes, lanes_for, next_group
 
 @pytest.mark.parametrize(
     ("threads", "lanes"),
-    [(0, Lanes(1, 0)), (1, Lanes(1, 1)), (2, Lanes(2, 1)), (3, Lanes(2, 1)), (4, Lanes(2, 2)), (8, Lanes(2, 4))],
+    [(0, Lanes(1, 0)), (1, Lanes(1, 1)), (2, Lanes(2, 1)), (3, Lanes(3, 1)), (4, Lanes(2, 2)), (8, Lanes(2, 4))],
 )
 def test_a_processor_decodes_in_two_lanes_as_soon_as_there_are_two_threads(threads: int, lanes: Lanes) -> None:
     assert lanes_for(threads, "cpu") == lanes
@@ -40,9 +40,11 @@ def test_towards_the_end_no_group_is_more_than_half_of_a_lanes_share_if_it_can_b
     assert len(group) == 1 or sum(windows[place] for place in group) <= sum(windows) / lanes / 2
 
 
-def test_the_oldest_goes_first_and_of_the_last_few_the_most_work() -> None:
+def test_the_largest_company_goes_first_or_else_the_oldest_and_of_the_last_few_the_most_work() -> None:
     windows = [1200, 3000, 3000, 1200, 3000, 1200]
     assert next_group(windows, 2, 8, more_to_come=True) == [0, 3, 5]
+    assert next_group([1200, *windows[1:5]], 2, 8, more_to_come=True) == [1, 2, 4]
+    assert next_group(windows, 2, 1, more_to_come=True) == [0]
     assert next_group(windows, 2, 8, more_to_come=False) == [0, 3]
     assert next_group([1200, 3000, 2100], 2, 8, more_to_come=False) == [1]
     assert next_group([], 2, 8, more_to_come=False) == []

@@ -61,7 +61,7 @@ def test_no_aligner_is_made_where_none_is_wanted() -> None:
         # The processor alone: transcription takes longer, and gets more.
         *((Cores("linux", usable), "x86_64", {}, threads) for usable, threads in (
             (1, (1, None, 1)),
-            (2, (1, None, 1)),
+            (2, (2, None, 1)),
             (3, (2, None, 1)),
             (4, (3, None, 1)),
             (8, (6, None, 2)),
