@@ -16,7 +16,7 @@ import numpy as np
 from workers.echoes import is_of_the_same_words
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
 from workers.loudness import levels_of
-from workers.whisper_decoding import GOOD_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
+from workers.whisper_decoding import GOOD_LOGPROB, LEAST_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
 
 Hear = Callable[[Chunk, bool], Decoding]
 """Hears a sound; True: and may not say five tokens twice."""
@@ -83,7 +83,9 @@ def heard_closely(heard: Heard, sound: Chunk, hear: Hear) -> tuple[Heard, ...]:
     if not is_stretched(heard, sound) or not (spoken := murmurs(sound, heard.start, heard.end)):
         return () if is_stretched(heard, sound) else (heard,)
     piece = sound.between(spoken[0][0] - MARGIN_SECONDS, spoken[-1][1] + MARGIN_SECONDS)
-    return hear_out(piece, hear) if is_part(piece, sound.between(heard.start, heard.end)) else (heard,)
+    if not is_part(piece, sound.between(heard.start, heard.end)):
+        return (heard,)
+    return tuple(one for one in hear_out(piece, hear) if (one.avg_logprob or 0.0) >= LEAST_LOGPROB)
 
 
 def is_part(piece: Chunk, sound: Chunk) -> bool:

@@ -142,6 +142,8 @@ def test_a_word_that_is_stretched_over_seconds_without_a_voice_is_heard_where_th
     ear = Ear(Decoding((Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)))
     assert look_again(spoken((63.0, 63.4)), answer, ear).heard == (Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)
     assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(62.8, 63.6)]
+    unsure = Ear(Decoding((Heard(63.0, 63.4, "Music", -1.4, 0.2),)))
+    assert look_again(spoken((63.0, 63.4)), caption, unsure).heard == ()
     slow = Decoding((Heard(60.0, 66.2, "I am sitting.", -0.5, 0.06),))
     assert not is_doubtful(spoken((60.5, 62.0), (64.0, 64.5)), slow)
 
