@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from workers.echoes import is_of_the_same_words
+from workers.echoes import MOST_CHARACTERS_A_SECOND, is_of_the_same_words
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
 from workers.loudness import levels_of
 from workers.whisper_decoding import GOOD_LOGPROB, LEAST_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
@@ -39,7 +39,7 @@ VOICE_PAUSE_SECONDS = 0.5
 """A shorter pause divides no voice."""
 MARGIN_SECONDS = 0.2
 """Heard before and behind a hole."""
-LEAST_PIECE_SECONDS = 3.0
+LEAST_PIECE_SECONDS = 2.0
 """Less is heard worse than the whole it is a piece of."""
 MOSTLY = 0.8
 BLUR = 5
@@ -52,11 +52,19 @@ def look_again(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
         return with_holes_filled(sound, first, hear)
     if goes_in_circles(first):
         straight = hear(sound, True)
-        if is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
+        if can_be_said(first, sound) and is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
             return first  # somebody says these words again and again
-        if straight.heard and not has_failed(straight):
+        if straight.heard and not has_failed(straight) and can_be_said(straight, sound):
             return straight
     return in_halves(sound, hear) or first
+
+
+def can_be_said(decoding: Decoding, sound: Chunk) -> bool:
+    """Whether there is voice enough for all of its text."""
+    seconds = sound.likely_seconds(sound.start, sound.end)
+    if seconds is None:
+        seconds = sound.end - sound.start
+    return len(text_of(decoding.heard)) <= MOST_CHARACTERS_A_SECOND * seconds
 
 
 def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:

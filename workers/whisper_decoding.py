@@ -98,11 +98,13 @@ def is_believed(heard: Heard, sound: Chunk) -> bool:
     seconds = sound.likely_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
-    if len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
+    # A loop may have begun as speech: it is heard again, if there is a voice for what it repeats.
+    characters = len(zlib.compress(heard.text.encode())) if goes_round else len(heard.text)
+    if characters <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
     if no_speech > MOST_NO_SPEECH or logprob < GOOD_LOGPROB or goes_round:
         return False
-    return seconds >= LEAST_MURMUR_SECONDS and len(heard.text) <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
+    return seconds >= LEAST_MURMUR_SECONDS and characters <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
 def text_of(heard: Sequence[Heard]) -> str:

@@ -108,6 +108,13 @@ def test_where_hardly_a_voice_is_heard_whisper_has_to_be_sure(
     assert read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=spoken((60, 69))).heard
 
 
+def test_a_loop_over_a_voice_is_kept_to_be_heard_again_and_one_over_music_is_not() -> None:
+    tokens = [at(0), *[1] * 200, at(9.5)]
+    assert has_failed(read(tokens, sound=spoken((61.0, 64.0))))
+    assert read(tokens, sound=spoken((61.0, 61.1))).heard == ()
+    assert read(tokens, sound=spoken((61.0, 64.0)), no_speech_prob=0.8).heard == ()
+
+
 def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
     sound = spoken((60.0, 63.0), (65.0, 69.0))
     first = Decoding((Heard(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
