@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 import pytest
-from no_leftovers import no_leftovers
+from eventually import eventually
+from no_leftovers import children, no_leftovers
 
 from ipc.decoder_messages import Limits
 from ipc.worker_messages import Decode, ExpectedFile
@@ -100,8 +101,20 @@ def ready_pid(made: Decoders) -> int | None:
     return None if ready is None else ready.pid
 
 
+def ready_processes(made: Decoders) -> list[psutil.Process]:
+    """All children, once they are those that wait for a recording: of a fork server two."""
+    wanted = 2 if isinstance(made._supply, ForkServer) else 1
+
+    def found() -> list[psutil.Process]:
+        here = psutil.Process().children()
+        are_all = children() == here and len(here) == wanted
+        return here if are_all and ready_pid(made) in [child.pid for child in here] else []
+
+    return sorted(eventually(found), key=lambda child: child.pid != ready_pid(made))
+
+
 def at_work(made: Decoders) -> list[psutil.Process]:
-    """Decoders that were taken, living or undead."""
+    """The decoder that was taken, living or undead. (The next one is not there yet: `make_ready` orders it.)"""
     ready = ready_pid(made)
     if ready is None and isinstance(made._supply, ForkServer):
         return []  # it is being started

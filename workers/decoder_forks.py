@@ -9,8 +9,10 @@ import contextlib
 import errno
 import gc
 import os
+import select
 import socket
 import struct
+import sys
 from typing import NamedTuple
 
 FORKS = "--forks"
@@ -31,7 +33,7 @@ class Given(NamedTuple):
 def copies(orders: socket.socket) -> socket.socket:
     """Returns in each copy, with its line to the worker; the server itself ends here, with its worker.
 
-    The copy is a grandchild whose parent has ended, so that the kernel gives it to the worker for a child.
+    The copy is a grandchild whose parent has ended, so that the kernel has given it to the worker for a child.
     """
     gc.collect()
     gc.freeze()  # What is here now is shared with every copy, as long as nobody looks it through for what can go.
@@ -42,12 +44,13 @@ def copies(orders: socket.socket) -> socket.socket:
         if not said:
             os._exit(0)
         given = Given(*descriptors)
-        pid = _forked_twice(to_server)
+        pid, parent = _forked_twice(to_server)
         if pid is None:
             for ours in (orders.detach(), between, to_server):
                 os.close(ours)
             os.dup2(given.stderr, 2)
             os.close(given.stderr)
+            _await_adoption(parent)
             return socket.socket(fileno=given.line)
         if pid > 0:
             # Only once the one between has ended is the copy the worker's child.
@@ -58,22 +61,34 @@ def copies(orders: socket.socket) -> socket.socket:
         orders.sendall(REPLY.pack(pid))
 
 
-def _forked_twice(to_server: int) -> int | None:
-    """In the copy None; in the server the pid of the one between, or an error's number below zero."""
+def _forked_twice(to_server: int) -> tuple[int | None, int]:
+    """In the copy None, and its parent's pid; in the server the pid of the one between, or an error's number below
+    zero, and its own."""
     try:
         between = os.fork()
     except OSError as error:
-        return -(error.errno or 1)
+        return -(error.errno or 1), os.getpid()
+    parent = os.getpid()
     if between:
-        return between
+        return between, parent
     try:
         pid = os.fork()
     except OSError as error:
         pid = -(error.errno or 1)
     if pid == 0:
-        return None
+        return None, parent
     os.write(to_server, REPLY.pack(pid))
     os._exit(0)
+
+
+def _await_adoption(parent: int) -> None:
+    """Until this parent has ended, which it is about to."""
+    if sys.platform != "linux" or os.getppid() != parent:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(parent)
+        select.select([descriptor], [], [])
+        os.close(descriptor)
 
 
 def _told(between: int) -> int:

@@ -45,10 +45,9 @@ def main(words: list[str]) -> NoReturn:
     get_ready()
     if FORKS in words:
         line = copies(line)
+        end_with_parent(parent_pid)
     reached("decoder_warm")
     request, pcm = _request(line)
-    # A copy has its worker for a parent by now.
-    end_with_parent(parent_pid)
     decode_once(request, pcm, line.fileno())
     os._exit(0)
 

@@ -88,6 +88,8 @@ class DecoderProcess:
 
     def hear_bytes(self, seconds: float) -> bytes | None:
         """As `hear`, as it came. None: nothing, or something on stderr."""
+        if self._is_closed:
+            raise DecoderLost("it was ended")
         piece = None
         for key, _ in self._selector.select(seconds):
             if key.fileobj == self._stderr:

@@ -26,6 +26,7 @@ BOOT_SECONDS = 20.0
 """For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
 LOOK_SECONDS = 0.2
 """How often a server that says nothing is looked at, and a cancel heard."""
+LOOKS_FOR_STRAYS = 4
 DYING_SECONDS = 2.0
 """For one that closed its line to come to its end."""
 
@@ -87,15 +88,18 @@ class Spare:
 class ForkServer:
     """A process with all that decoding needs in its memory, which reads no recording, and forks those that do.
 
-    A decoder is a child of the worker and not of the server: the end of the one is nothing to the other, and the
-    worker sees how each decoder ended.
+    The next decoder is forked ahead. It is a child of the worker and not of the server: the end of the one is nothing
+    to the other, and the worker sees how each decoder ended.
     """
 
     def __init__(self, program: Sequence[str]) -> None:
         self._program = [*program, FORKS]
         self._server: DecoderProcess | None = None
-        self._has_strays = False
-        """A server was lost in the middle of a fork: what it may have made ends by itself, and is for us to reap."""
+        self._coming: tuple[socket.socket, int] | None = None
+        """Line and stderr of the decoder whose pid the server will tell."""
+        self._looks_for_strays = 0
+        """So often is looked for what a server made that was lost in the middle of a fork: it ends by itself, and is
+        for us to reap."""
 
     def make_ready(self) -> None:
         """See Supply."""
@@ -103,50 +107,53 @@ class ForkServer:
             self.close()
             adopt_orphans()
             self._server = spawned(self._program)
-        elif self._has_strays:
-            _reap_strays()
-            self._has_strays = False
+        self._reap_strays()
+        if self._coming is None:
+            self._coming = _order(self._server)
 
     def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
         """See Supply."""
         self.make_ready()
-        assert self._server is not None
-        line, its_line = socket.socketpair()
-        stderr, its_stderr = os.pipe()
+        assert self._server is not None and self._coming is not None
         try:
-            return DecoderProcess(
-                ForkedChild(self._fork(self._server, its_line, its_stderr, meanwhile)), line, stderr
-            )
+            pid = self._told(self._server, meanwhile)
         except BaseException:
             # A reply that comes later would be taken for the next one's.
-            self._has_strays = True
             self.close()
-            line.close()
-            os.close(stderr)
             raise
-        finally:
-            its_line.close()
-            os.close(its_stderr)
+        (line, stderr), self._coming = self._coming, None
+        return DecoderProcess(ForkedChild(pid), line, stderr)
 
     def close(self) -> None:
         """See Supply."""
-        if self._server is not None:
-            self._server.end()
-            self._server = None
+        server, self._server = self._server, None
+        coming, self._coming = self._coming, None
+        self._reap_strays()
+        if server is None:
+            return
+        if coming is not None:
+            line, stderr = coming
+            self._looks_for_strays = LOOKS_FOR_STRAYS
+            with contextlib.suppress(OSError):
+                server.line.shutdown(socket.SHUT_WR)  # it still gives what was ordered, and leaves
+            with contextlib.suppress(DecoderLost, OSError):
+                if (said := server.hear_bytes(DYING_SECONDS)) and (pid := REPLY.unpack(said)[0]) > 0:
+                    self._looks_for_strays = 0
+                    DecoderProcess(ForkedChild(pid), line, os.dup(stderr)).end()
+            line.close()
+            os.close(stderr)
+        server.end()
 
-    def _fork(
-        self, server: DecoderProcess, its_line: socket.socket, its_stderr: int, meanwhile: Callable[[], None]
-    ) -> int:
+    def _told(self, server: DecoderProcess, meanwhile: Callable[[], None]) -> int:
         """The new decoder's pid. Raises OSError where there can be none, DecoderDied where the server fails."""
         try:
-            socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
             until = time.monotonic() + BOOT_SECONDS
             while (said := server.hear_bytes(LOOK_SECONDS)) is None:
                 if time.monotonic() >= until:
                     death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
                     raise DecoderDied(death, had_begun=False)
                 meanwhile()
-        except (DecoderLost, OSError) as error:
+        except DecoderLost as error:
             death = death_of(server.died_of(DYING_SECONDS), server.last_words)
             raise DecoderDied(death, had_begun=False) from error
         (pid,) = REPLY.unpack(said)
@@ -154,10 +161,24 @@ class ForkServer:
             raise OSError(-pid, os.strerror(-pid))
         return int(pid)
 
+    def _reap_strays(self) -> None:
+        """A decoder whose pid was never told ends when its line is closed."""
+        if not self._looks_for_strays:
+            return
+        self._looks_for_strays -= 1
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                if child.name() == NAME and child.status() == psutil.STATUS_ZOMBIE:
+                    os.waitpid(child.pid, os.WNOHANG)
 
-def _reap_strays() -> None:
-    """A decoder whose pid was never told ended when its line was closed."""
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error, ChildProcessError):
-            if child.name() == NAME and child.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(child.pid, os.WNOHANG)
+
+def _order(server: DecoderProcess) -> tuple[socket.socket, int]:
+    """Our ends of a decoder's line and stderr; the server has the others. Raises OSError where there are none."""
+    line, its_line = socket.socketpair()
+    stderr, its_stderr = os.pipe()
+    # One that is gone is noticed when its reply is awaited.
+    with contextlib.suppress(BrokenPipeError, ConnectionError):
+        socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
+    its_line.close()
+    os.close(its_stderr)
+    return line, stderr

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import psutil
@@ -136,14 +137,16 @@ def test_no_recording_of_another_is_reached_through_a_link_in_a_watched_folder()
         assert list(private.iterdir()) == [private / "a.wav"], "nothing is written there either"
 
 
-def test_a_transcriber_keeps_one_process_ready_to_decode_and_the_aligner_none() -> None:
+def test_a_transcriber_keeps_one_decoder_ready_and_the_aligner_none() -> None:
+    ready = 2 if sys.platform == "linux" else 1  # there, with the server that it is a copy of
+
     def decoders(pid: int) -> list[psutil.Process]:
         return [child for child in psutil.Process(pid).children() if "workers.decoder_main" in child.cmdline()]
 
     with a_daemon(FAKE_CHUNK_SECONDS="5") as daemon:
         both_ready(daemon)
         for number in range(3):
-            eventually(lambda: len(decoders(pids(daemon)["transcriber"])) == 1)
+            eventually(lambda: len(decoders(pids(daemon)["transcriber"])) == ready)
             assert not decoders(pids(daemon)["aligner"])
             copy = Path(shutil.copy(MEMO, daemon.home / f"{number}.flac"))
             assert daemon.finished(daemon.submit(copy))["status"] == "done"
