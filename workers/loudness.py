@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Audio
+from workers.room_noise import with_less_noise
 
 USUAL_LEVEL = 0.182
 """Of the loud windows of speech, 15 dB below full scale: that of the recordings the models were measured with."""
@@ -130,10 +131,11 @@ def amplified(audio: Audio, gain: Levels) -> Audio:
 
 
 def evenly_loud(audio: Audio) -> Audio:
-    """The sound with each of its speakers at the usual level, near and far, around zero: as radio does."""
+    """The sound with each of its speakers at the usual level, near and far, around zero, and less of the room: as
+    radio does."""
     if not audio.size:
         return audio
-    centred = audio - audio.mean()
+    centred = with_less_noise(audio - audio.mean())
     windows = np.pad(centred, (0, -len(centred) % WINDOW_SAMPLES), mode="edge")
     return amplified(centred, surroundings(levels_of(without_rumble(windows))).gain)
 
