@@ -67,6 +67,8 @@ def read_decoding(
         Heard(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
         for start, end, text in reading.stretches
     )
+    if no_speech_prob > MOST_NO_SPEECH and compression(text_of(heard)) > MOST_COMPRESSION:
+        return Decoding(())
     heard = tuple(one for one in heard if is_believed(one, sound))
     rest = None if reading.heard_until is None else sound.after(reading.heard_until)
     last_token = max((token for token in tokens if token >= timestamp_begin), default=timestamp_begin)

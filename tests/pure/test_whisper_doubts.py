@@ -115,6 +115,12 @@ def test_a_loop_over_a_voice_is_kept_to_be_heard_again_and_one_over_music_is_not
     assert read(tokens, sound=spoken((61.0, 64.0)), no_speech_prob=0.8).heard == ()
 
 
+def test_a_sentence_over_and_over_in_what_whisper_takes_for_silence_is_a_drone() -> None:
+    thanks = [token for n in range(9) for token in (at(n), *range(6), at(n + 1))]
+    assert read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.64) == Decoding(())
+    assert len(read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.2).heard) == 9
+
+
 def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
     sound = spoken((60.0, 63.0), (65.0, 69.0))
     first = Decoding((Heard(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
