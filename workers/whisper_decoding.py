@@ -19,6 +19,8 @@ MOST_NO_SPEECH = 0.6
 MOST_OVERRUN_SECONDS = 2.0
 """Text that goes on for longer than this behind its sound is made up: Whisper was shown no more, and goes round in
 circles. Measured: loops run on for 20 s."""
+MOST_SILENCE_SHOWN_SECONDS = 5.0
+"""A window of its own length ends so soon behind its sound (see `mel_window`)."""
 
 MOST_CHARACTERS_A_SECOND_OF_VOICE = 60.0
 """Three times as many as in rapid speech: with less voice than that, Whisper itself must not doubt."""
@@ -48,7 +50,7 @@ class Decoding:
     rest: Chunk | None = None
     """Where it broke off: what has to be heard on its own."""
     overrun_seconds: float = 0.0
-    """How far the last time that it wrote lies behind the end of the sound."""
+    """See `overrun`."""
 
 
 def read_decoding(
@@ -71,8 +73,19 @@ def read_decoding(
         return Decoding(())
     heard = tuple(one for one in heard if is_believed(one, sound))
     rest = None if reading.heard_until is None else sound.after(reading.heard_until)
-    last_token = max((token for token in tokens if token >= timestamp_begin), default=timestamp_begin)
-    return Decoding(heard, rest, max(0.0, (last_token - timestamp_begin) * TOKEN_SECONDS - seconds))
+    return Decoding(heard, rest, overrun(tokens, timestamp_begin, seconds, is_sure=avg_logprob >= GOOD_LOGPROB))
+
+
+def overrun(tokens: Sequence[int], timestamp_begin: int, seconds: float, *, is_sure: bool) -> float:
+    """Seconds from the end of the sound to the last time that is written behind it.
+
+    A small model writes whole seconds and takes the end of its window for the end of the last sentence. Where it is
+    sure of its text, only that time is wrong, unless a sentence begins behind the sound.
+    """
+    times = [(token - timestamp_begin) * TOKEN_SECONDS for token in sorted({*tokens}) if token >= timestamp_begin]
+    behind = max(0.0, times[-1] - seconds) if times else 0.0
+    begins_inside = len(times) > 1 and times[-2] < seconds
+    return 0.0 if is_sure and begins_inside and behind <= MOST_SILENCE_SHOWN_SECONDS else behind
 
 
 def has_failed(decoding: Decoding) -> bool:

@@ -78,6 +78,13 @@ def test_a_text_that_goes_on_long_behind_its_sound_is_made_up() -> None:
     assert not has_failed(read([at(0), 1, at(9.5), at(9.5), 2, at(11)]))
 
 
+def test_where_whisper_is_sure_the_end_of_its_window_may_stand_for_the_end_of_the_last_sentence() -> None:
+    late = [at(0), 1, at(8), at(8), 2, at(13)]
+    assert not has_failed(read(late, avg_logprob=-0.2))
+    assert has_failed(read(late, avg_logprob=-0.9))
+    assert has_failed(read([at(0), 1, at(10.5), at(10.5), 2, at(13)], avg_logprob=-0.2)), "it begins behind the sound"
+
+
 def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() -> None:
     decoding = read([at(0.2), 1, 2, at(5), at(5), 3, 4])
     assert [(one.start, one.end, one.text) for one in decoding.heard] == [(60.2, 65.0, "w1 w2")]
