@@ -70,7 +70,7 @@ class Segment(Value):
 
 class Unheard(Value):
     """A stretch in which something is audible and no text came of it: noise, music, laughter, or words that were
-    missed. Whoever needs every word listens there."""
+    missed. To have every word, listen there."""
 
     start: float = Field(ge=0)
     """Seconds from the start of the recording."""

@@ -42,7 +42,7 @@ def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
         if answer.set_running_or_notify_cancel():
             try:
                 tell = partial(answer.set_result, work())
-            except BaseException as error:  # noqa: BLE001 - carried to whoever waits, as an executor does
+            except BaseException as error:  # noqa: BLE001 - carried to the caller, as an executor does
                 tell = partial(answer.set_exception, error)
         # Before the answer, whose reader may have more to do for this very thread.
         _IDLE.append(inbox)
@@ -55,7 +55,7 @@ def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
         try:
             threading.Thread(target=_live, args=(run,), name="disk", daemon=True).start()
         except RuntimeError as none_left:
-            # For whoever waits it is one more thing that a disk may say, and may not say the next time.
+            # For the caller it is one more thing that a disk may say, and may not say the next time.
             answer.set_exception(OSError(errno.EAGAIN, str(none_left)))
     return asyncio.wrap_future(answer)
 

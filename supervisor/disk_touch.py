@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 class NoLongerWanted(Exception):
-    """Whoever asked for this work has given it up: it must change nothing any more."""
+    """The caller has given this work up: it must change nothing any more."""
 
 
 class Touch:
@@ -51,7 +51,7 @@ class Touch:
         return not self._is_given_up.is_set()
 
     def give_up(self) -> None:
-        """Nobody waits any more."""
+        """The caller has given it up."""
         self._is_given_up.set()
 
 
@@ -64,7 +64,7 @@ def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
 
 
 async def ends(doing: "asyncio.Future[Answer]", touch: Touch, quiet_seconds: float) -> bool:
-    """Whether the work ends; False: no sign of life came for so long. A deadline that we overslept is set anew."""
+    """Whether the work ends; False: no sign of life came for so long. A deadline that we overslept is set again."""
     while not doing.done():
         due = touch.last_sign + quiet_seconds
         if (left := due - time.monotonic()) > 0:

@@ -49,6 +49,7 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
         finished_at=None if job.finished_at is None else iso_time(job.finished_at),
         watch=job.watch,
         recording=job.recording,
+        unheard_seconds=job.unheard_seconds,
         warnings=warnings_of(job),
     )
 

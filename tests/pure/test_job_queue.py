@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from config.settings import QueueSettings
-from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
+from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
 from ipc.transcript import Segment, Unheard, Word
 from supervisor import job_history
 from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
 from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
+from supervisor.status_report import job_view
 
 DAY = 86_400.0
 OPTIONS = JobOptions()
@@ -205,6 +206,11 @@ async def test_a_batch_of_segments_that_comes_twice_is_stored_once(queue: JobQue
         await queue.store_segments(99, [segment(0)], 1.0)
 
 
+async def test_clients_are_told_every_fact_of_a_job_and_none_is_left_at_its_default(queue: JobQueue) -> None:
+    told = job_view(await queue.add("/r/a.m4a", OPTIONS, identity()))
+    assert told.model_fields_set == set(JobView.model_fields)
+
+
 async def test_what_gave_no_text_is_stored_with_what_did_and_a_repeated_batch_changes_nothing(
     queue: JobQueue,
 ) -> None:
@@ -214,7 +220,8 @@ async def test_what_gave_no_text_is_stored_with_what_did_and_a_repeated_batch_ch
     for _ in range(2):
         await queue.store_segments(job.id, [segment(0)], 30.0, [music])
     await queue.store_segments(job.id, [], 60.0, [goes_on, Unheard(start=50.0, end=51.0, level_db=-40.0)])
-    assert (await queue.get(job.id)).unheard_seconds == pytest.approx(40.5)
+    known = await queue.get(job.id)
+    assert known.unheard_seconds == job_view(known).unheard_seconds == pytest.approx(40.5)
     with await queue.copies.of(job.id) as stored:
         assert [(one.start, one.end, one.level_db) for one in stored.unheard] == [(3, 42.5, -24), (50, 51, -40)]
     await queue.forget_segments(job.id)
