@@ -36,16 +36,16 @@ def main(words: list[str]) -> NoReturn:
     *words, line_number, parent_number = words
     line, parent_pid = socket.socket(fileno=int(line_number)), int(parent_number)
     end_with_parent(parent_pid)
-    from ipc.fault_points import reached
-
-    reached("decoder_spawned")
     import config.lean_structlog  # noqa: F401 - before the first module that logs
+    from ipc.fault_points import reached
     from workers.decoding_room import decode_once, get_ready
 
     get_ready()
     if FORKS in words:
         line = copies(line)
         end_with_parent(parent_pid)
+    # In each decoder, whether it was started or forked: the server itself reads no recording.
+    reached("decoder_spawned")
     reached("decoder_warm")
     request, pcm = _request(line)
     decode_once(request, pcm, line.fileno())
