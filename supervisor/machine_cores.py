@@ -45,16 +45,17 @@ def share(cores: Cores, engine: str, *, has_aligner: bool) -> Threads:
     """Who gets how many cores, while this engine transcribes.
 
     On Apple's GPU it needs a core to feed it, and the aligner has the fast ones: a thread on a slow core would make
-    the others wait. On the processor alone transcription, the slower half of the work, has about two thirds; of two
-    cores both, for the aligner needs one for a sixth of the time, and then shares it.
+    the others wait. On the processor alone transcription, the slower half of the work, has about two thirds. The
+    aligner has two if there are two: at the end of a recording, while nobody transcribes, it would leave one idle.
     """
     fast = min(cores.performance or cores.usable, cores.usable)
     if engine == "mlx" and cores.platform == "darwin":
         return Threads(transcriber=1, aligner=fast)
     if not has_aligner:
         return Threads(transcriber=fast, aligner=1)
-    aligner = max(fast // 3, 1)
-    return Threads(transcriber=max(fast - aligner, min(fast, 2)), aligner=aligner)
+    least = min(fast, 2)
+    third = max(fast // 3, 1)
+    return Threads(transcriber=max(fast - third, least), aligner=max(third, least))
 
 
 # --- counting ----------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ their own, threads would each keep as much (https://man7.org/linux/man-pages/man
 """
 
 import ctypes
-import math
+import resource
 import sys
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 """malloc.h."""
@@ -17,36 +18,37 @@ NEVER = 2**31 - 1
 KEPT_BYTES = 128 * 1024 * 1024
 """A worker at rest keeps no more than this: what a memo needs. Given back, a tenth of its time would go into asking
 for it again."""
+STATM = Path("/proc/self/statm")
+"""In pages: what is mapped, what is in memory, …"""
 
 
-def keep_freed_memory() -> None:
-    """Before the engine's threads begin. Does nothing where the system's allocator is another one, as on macOS."""
-    if (libc := _glibc()) is not None:
-        for name, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)):
-            libc.mallopt(name, value)
+class Heap:
+    """The memory of one worker. Does nothing where the system's allocator is another one, as on macOS."""
+
+    def __init__(self) -> None:
+        """Before the engine's threads begin."""
+        self._libc = _glibc()
+        self._needed_bytes = 0
+        if self._libc is not None:
+            for name, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)):
+                self._libc.mallopt(name, value)
+
+    def give_back(self) -> None:
+        """All that is free. Once an engine is loaded: reading a model takes more than it keeps."""
+        if self._libc is not None:
+            self._libc.malloc_trim(0)
+            self._needed_bytes = resident_bytes()
+
+    def rest(self) -> None:
+        """Between jobs: a few milliseconds, if there is much to give back."""
+        # Not what glibc calls free: that counts pages which the kernel has long had back.
+        if self._libc is not None and resident_bytes() - self._needed_bytes > KEPT_BYTES:
+            self.give_back()
 
 
-def give_freed_memory_back() -> None:
-    """Between jobs, if it is much: a few milliseconds."""
-    if (libc := _glibc()) is not None and freed_bytes(libc) > KEPT_BYTES:
-        libc.malloc_trim(0)
-
-
-def freed_bytes(libc: ctypes.CDLL) -> float:
-    """What the heap holds and nothing uses. Infinite before glibc 2.33, which cannot tell."""
-    if not hasattr(libc, "mallinfo2"):
-        return math.inf
-    libc.mallinfo2.restype = _Mallinfo2
-    return int(libc.mallinfo2().fordblks)
-
-
-class _Mallinfo2(ctypes.Structure):
-    """malloc.h: `struct mallinfo2`, ten numbers."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks")
-    ] + [("keepcost", ctypes.c_size_t)]
+def resident_bytes() -> int:
+    """What this process has in memory. Linux only."""
+    return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -16,7 +16,7 @@ from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
 from workers.chunk_line import Beat, ChunkLine, hear_in_lanes
 from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
-from workers.heap import give_freed_memory_back, keep_freed_memory
+from workers.heap import Heap
 from workers.heard_bounds import widen
 from workers.lanes import lanes_for
 from workers.loudness import evenly_loud
@@ -51,7 +51,7 @@ class WhisperxTranscriber:
         import ctranslate2
         from faster_whisper import WhisperModel
 
-        keep_freed_memory()
+        self.heap = Heap()
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self.lanes = lanes_for(setup.threads, device)
         try:
@@ -80,6 +80,7 @@ class WhisperxTranscriber:
         # They are kept: each new thread would keep freed memory of its own.
         self.threads = ThreadPoolExecutor(self.lanes.count, "lane")
         self.batch_size = CHUNKS_A_LANE * self.lanes.count if self.apart else CHUNKS_A_BATCH_ON_CUDA
+        self.heap.give_back()
         packages = ("faster-whisper", "ctranslate2")
         return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
 
@@ -132,7 +133,7 @@ class WhisperxTranscriber:
 
     def rest(self) -> None:
         """CTranslate2 keeps no cache that grows with the job; what it freed is still ours."""
-        give_freed_memory_back()
+        self.heap.rest()
 
     def _window(self, chunk: Chunk) -> int:
         """Frames."""

@@ -9,54 +9,62 @@ import pytest
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's heap")
 
 ROOT = Path(__file__).parents[2]
-WORK = """
+BEGIN = """
 import resource
 import numpy as np
-import psutil
-from workers.heap import give_freed_memory_back, keep_freed_memory
+from workers.heap import KEPT_BYTES, Heap, resident_bytes
 
-BUFFER_BYTES, PAGE_BYTES = 200 * 1024 * 1024, 4096
+def use(size):
+    np.ones(size, np.int8)
 
-def pages_asked_for():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def pages_asked_for(work, size):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work(size)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize()
 
-def step():
-    np.ones(BUFFER_BYTES, np.int8)
+MODEL = np.ones(1_000_000, np.int8)
+heap = Heap()
+"""
 
-keep_freed_memory()
-step()
-before = pages_asked_for()
-for _ in range(5):
-    step()
-print(pages_asked_for() - before < BUFFER_BYTES / PAGE_BYTES / 10)
-held = psutil.Process().memory_info().rss
-give_freed_memory_back()
-print(held - psutil.Process().memory_info().rss > BUFFER_BYTES * 0.9)
+A_STEP_AND_A_REST = """
+SIZE = 2 * KEPT_BYTES
+use(SIZE)
+print(pages_asked_for(use, SIZE) < SIZE / 10)
+held = resident_bytes()
+heap.rest()
+print(held - resident_bytes() > SIZE * 0.9)
+"""
+
+TWO_MEMOS_AFTER_A_LARGE_MODEL = """
+use(5 * KEPT_BYTES)
+heap.give_back()
+SIZE = KEPT_BYTES // 2
+use(SIZE)
+heap.rest()
+print(pages_asked_for(use, SIZE) < SIZE / 10)
+"""
+
+MEMOS_AFTER_A_LONG_JOB = """
+use(5 * KEPT_BYTES)
+heap.rest()
+SIZE = KEPT_BYTES // 2
+use(SIZE)
+heap.rest()
+print(pages_asked_for(use, SIZE) < SIZE / 10)
 """
 
 
-LITTLE = """
-import numpy as np
-import psutil
-from workers.heap import KEPT_BYTES, give_freed_memory_back, keep_freed_memory
-
-keep_freed_memory()
-np.ones(KEPT_BYTES // 2, np.int8)
-held = psutil.Process().memory_info().rss
-give_freed_memory_back()
-print(held - psutil.Process().memory_info().rss < KEPT_BYTES / 10)
-"""
-
-
-def test_what_a_memo_needs_is_there_for_the_next_one() -> None:
+def outcome_of(work: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", LITTLE], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", BEGIN + work], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.split() == ["True"]
+    return done.stdout.split()
 
 
 def test_a_step_finds_the_memory_that_the_one_before_it_freed_and_a_rest_gives_it_back() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WORK], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.split() == ["True", "True"]
+    assert outcome_of(A_STEP_AND_A_REST) == ["True", "True"]
+
+
+@pytest.mark.parametrize("story", [TWO_MEMOS_AFTER_A_LARGE_MODEL, MEMOS_AFTER_A_LONG_JOB])
+def test_what_a_memo_needs_is_there_for_the_next_one(story: str) -> None:
+    assert outcome_of(story) == ["True"]

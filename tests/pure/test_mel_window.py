@@ -21,7 +21,17 @@ print((bank @ power).tobytes().hex())
 
 
 @pytest.mark.parametrize(
-    ("chunk", "window"), [(1, LEAST_WINDOW), (1130, 1330), (1131, 1596), (2194, 2394), (2900, 3000), (3000, 3000)]
+    ("chunk", "window"),
+    [
+        (1, LEAST_WINDOW),
+        (1130, 1330),
+        (1131, 1368),
+        (1396, 1596),
+        (1397, 1862),
+        (2194, 2394),
+        (2900, 3000),
+        (3000, 3000),
+    ],
 )
 def test_a_window_is_the_chunk_and_two_to_five_seconds_more_up_to_what_whisper_knows(chunk: int, window: int) -> None:
     assert window_frames(chunk) == window <= WHOLE_WINDOW

@@ -57,13 +57,13 @@ def test_no_aligner_is_made_where_none_is_wanted() -> None:
         (Cores("darwin", usable=8), "arm64", {}, (1, 6, 8)),
         (MAC, "arm64", {"alignment_backend": "none"}, (1, 8, None)),
         (MAC, "arm64", {"whisper_backend": "whisperx"}, (6, None, 2)),
-        (Cores("darwin", usable=4), "x86_64", {}, (3, None, 1)),
+        (Cores("darwin", usable=4), "x86_64", {}, (3, None, 2)),
         # The processor alone: transcription takes longer, and gets more.
         *((Cores("linux", usable), "x86_64", {}, threads) for usable, threads in (
             (1, (1, None, 1)),
-            (2, (2, None, 1)),
-            (3, (2, None, 1)),
-            (4, (3, None, 1)),
+            (2, (2, None, 2)),
+            (3, (2, None, 2)),
+            (4, (3, None, 2)),
             (8, (6, None, 2)),
             (16, (11, None, 5)),
         )),
