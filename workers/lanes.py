@@ -14,7 +14,7 @@ LANES = 2
 """If there are threads for more, each has more: with many lanes, a short recording of a single chunk, which only one
 can take, would wait for too few threads."""
 LAST_GROUPS = 2
-"""For each lane. While no more wait than that, the most work goes first: all are then done at about the same time."""
+"""For each of several lanes. While no more wait than that, the most work goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ def lanes_for(threads: int, device: str) -> Lanes:
 
 
 def next_group(windows: Sequence[int], lanes: int, most: int, more_to_come: bool) -> list[int]:
-    """Places, in a line of windows of these lengths, of what a free lane takes: all of one length, the oldest first.
+    """Places, in a line of windows of these lengths, of what a free lane takes: the oldest and those of its length.
 
-    It is the length of which most can be decoded together, at most so many, and among equals that of the oldest: what
-    is heard is told in order. Towards the end a lane takes no more than half of its share of what is left: so all are
-    done at about the same time, and little comes last.
+    What is heard is told in order, and gets its words meanwhile: a lane that passed over the oldest would leave the
+    aligner idle, and all its work for the end. Towards the end a lane takes no more than half of its share of what is
+    left; and if there are several, the most work first: so all are done at about the same time.
     """
     if not windows:
         return []
@@ -48,6 +48,6 @@ def next_group(windows: Sequence[int], lanes: int, most: int, more_to_come: bool
         window: min(windows.count(window), most if more_to_come else max(1, min(most, int(half_a_share / window))))
         for window in dict.fromkeys(windows)
     }
-    is_near_the_end = not more_to_come and len(windows) <= LAST_GROUPS * lanes
-    window = max(sizes, key=lambda window: sizes[window] * (window if is_near_the_end else 1))
+    is_near_the_end = not more_to_come and lanes > 1 and len(windows) <= LAST_GROUPS * lanes
+    window = max(sizes, key=lambda window: sizes[window] * window) if is_near_the_end else windows[0]
     return [place for place, length in enumerate(windows) if length == window][: sizes[window]]

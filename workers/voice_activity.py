@@ -119,14 +119,16 @@ class VoiceActivity:
         from_window, to_window = max(first - CONTEXT_WINDOWS, 0), min(beyond + CONTEXT_WINDOWS, self.windows)
         samples = self._windows(from_window, to_window).reshape(-1)
         around = surroundings(levels_of(without_rumble(samples)))
-        louder = amplified(samples, around.gain)
         own = slice(first - from_window, beyond - from_window)
-        audio = louder.reshape(-1, WINDOW_SAMPLES)[own]
+        # The gain glides from window to window: those around say how.
+        near = slice(max(own.start - 2, 0), own.stop + 1)
+        near_samples = slice(near.start * WINDOW_SAMPLES, near.stop * WINDOW_SAMPLES)
+        louder = amplified(samples[near_samples], around.gain[near]).reshape(-1, WINDOW_SAMPLES)
+        before, audio = louder[: own.start - near.start], louder[own.start - near.start :][: beyond - first]
         context = np.zeros((len(audio), CONTEXT_SAMPLES), dtype=np.float32)
         context[1:] = audio[:-1, -CONTEXT_SAMPLES:]
         if first:
-            start = own.start * WINDOW_SAMPLES
-            context[0] = louder[start - CONTEXT_SAMPLES : start]
+            context[0] = before[-1, -CONTEXT_SAMPLES:]
         hidden, cell = self._state
         feeds = {"input": np.concatenate([context, audio], axis=1), "h": hidden, "c": cell}
         found, hidden, cell = self._session.run(None, feeds)

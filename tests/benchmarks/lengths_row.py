@@ -65,7 +65,7 @@ class Lengths:
         course.say(f" {NAMES[seconds]} of speech")
         recording, runs = course.speech(seconds), course.runs_at(seconds)
         alone = seconds >= ONE_HOUR
-        return beside_whisperx(course, recording, course.whisper, runs, threads=course.threads, alone=alone)
+        return beside_whisperx(course, recording, course.whisper, runs, threads=None, alone=alone)
 
 
 def beside_whisperx(
@@ -101,7 +101,7 @@ def words(lengths: Lengths) -> Section:
     ours, theirs = (one.median for one in series if "error" in one.what)
     return Section(
         title=WORDS_TITLE,
-        setting="The daemon (engine whisperx, the threads shared evenly by its two workers, all files written) and "
+        setting="The daemon (engine whisperx, its own choice of threads, all files written) and "
         "`load_model(…).transcribe(batch_size=8)`, then `align`, in one process that has loaded both; tiny.en in "
         "int8, the starter aligner, language given.",
         series=series,

@@ -36,7 +36,7 @@ def memo(course: Course) -> Section:
             raise ContestantFailed(f"whisperx ended with {done.returncode}:\n{done.stderr[-2000:]}")
         return seconds
 
-    with served_daemon(course.threads) as daemon:
+    with served_daemon(None) as daemon:
         sides = {OURS: lambda: daemon.submit_and_wait(MEMO), THEIRS: whisperx}
         # Files of both are in the page cache from here on.
         course.in_turns(sides, runs=1)

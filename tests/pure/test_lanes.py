@@ -40,11 +40,12 @@ def test_towards_the_end_no_group_is_more_than_half_of_a_lanes_share_if_it_can_b
     assert len(group) == 1 or sum(windows[place] for place in group) <= sum(windows) / lanes / 2
 
 
-def test_the_largest_company_goes_first_or_else_the_oldest_and_of_the_last_few_the_most_work() -> None:
+def test_the_oldest_goes_first_with_its_company_and_of_the_last_few_in_several_lanes_the_most_work() -> None:
     windows = [1200, 3000, 3000, 1200, 3000, 1200]
     assert next_group(windows, 2, 8, more_to_come=True) == [0, 3, 5]
-    assert next_group([1200, *windows[1:5]], 2, 8, more_to_come=True) == [1, 2, 4]
+    assert next_group([1200, *windows[1:5]], 2, 8, more_to_come=True) == [0, 3]
     assert next_group(windows, 2, 1, more_to_come=True) == [0]
     assert next_group(windows, 2, 8, more_to_come=False) == [0, 3]
     assert next_group([1200, 3000, 2100], 2, 8, more_to_come=False) == [1]
+    assert next_group([1200, 3000, 2100], 1, 8, more_to_come=False) == [0]
     assert next_group([], 2, 8, more_to_come=False) == []
