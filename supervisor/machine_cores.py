@@ -46,7 +46,7 @@ def share(cores: Cores, engine: str, *, has_aligner: bool) -> Threads:
 
     On Apple's GPU it needs a core to feed it, and the aligner has the fast ones: a thread on a slow core would make
     the others wait. On the processor alone transcription, the slower half of the work, has about two thirds. The
-    aligner has two if there are two: at the end of a recording, while nobody transcribes, it would leave one idle.
+    aligner has at least two, where there are two: it works alone at the end of each recording.
     """
     fast = min(cores.performance or cores.usable, cores.usable)
     if engine == "mlx" and cores.platform == "darwin":

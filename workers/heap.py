@@ -8,9 +8,9 @@ their own, threads would each keep as much (https://man7.org/linux/man-pages/man
 """
 
 import ctypes
-import resource
 import sys
-from pathlib import Path
+
+import psutil
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 """malloc.h."""
@@ -18,8 +18,6 @@ NEVER = 2**31 - 1
 KEPT_BYTES = 128 * 1024 * 1024
 """A worker at rest keeps no more than this: what a memo needs. Given back, a tenth of its time would go into asking
 for it again."""
-STATM = Path("/proc/self/statm")
-"""In pages: what is mapped, what is in memory, …"""
 
 
 class Heap:
@@ -47,8 +45,8 @@ class Heap:
 
 
 def resident_bytes() -> int:
-    """What this process has in memory. Linux only."""
-    return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    """What this process has in memory."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -2,9 +2,9 @@
 
 Runs in: worker.
 
-Somebody who sits far away is hardly louder than the room, and made as loud as the others with the room. What is there
-all the time is known from the softest moments of each band, and is taken down by as much as it fills of a moment: ten
-decibels at most, for what is taken out altogether leaves holes in which Whisper hears other words.
+A distant speaker is hardly louder than the room, and gain control makes both loud. The softest moments of each band
+tell how loud the room is there. Each moment is made softer by the room's share of it, by ten decibels at most:
+Whisper hears other words in the holes that noise leaves when it is removed altogether.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ Spectrum = npt.NDArray[np.float32]
 
 
 def with_less_noise(audio: Audio) -> Audio:
-    """As long as the sound, and as loud where somebody speaks."""
+    """Samples at 16 kHz → as many samples. Speech keeps its loudness, constant noise loses up to 10 dB."""
     if len(audio) < LEAST_FRAMES * STEP_SAMPLES:
         return audio
     padded = np.pad(audio, (STEP_SAMPLES, STEP_SAMPLES + -len(audio) % STEP_SAMPLES))

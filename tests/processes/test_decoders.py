@@ -480,7 +480,9 @@ def test_after_a_crash_the_next_decoder_is_a_copy_of_another_server(tmp_path: Pa
         assert not lives(server)
 
 
-def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(tmp_path: Path) -> None:
+def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
     with decoders(keeps_ready=True, way="fork") as made:
         made.make_ready()
@@ -491,10 +493,10 @@ def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(t
 
         def lost(*words: Any) -> int:
             strays.append(told(*words))
-            supply._told = told  # type: ignore[method-assign]
+            monkeypatch.undo()
             raise DecoderDied(Death("exit", "killed"), had_begun=False)
 
-        supply._told = lost  # type: ignore[method-assign]
+        monkeypatch.setattr(supply, "_told", lost)
         made.decode(wish_for(recording))
         # It ends when its line is closed, which may be before or after the worker looks for it.
         eventually(lambda: not any(lives(one) for one in psutil.Process().children() if one.pid == strays[0]))

@@ -35,18 +35,9 @@ heap.rest()
 print(held - resident_bytes() > SIZE * 0.9)
 """
 
-TWO_MEMOS_AFTER_A_LARGE_MODEL = """
+TWO_MEMOS = """
 use(5 * KEPT_BYTES)
-heap.give_back()
-SIZE = KEPT_BYTES // 2
-use(SIZE)
-heap.rest()
-print(pages_asked_for(use, SIZE) < SIZE / 10)
-"""
-
-MEMOS_AFTER_A_LONG_JOB = """
-use(5 * KEPT_BYTES)
-heap.rest()
+{what_the_heap_did}()
 SIZE = KEPT_BYTES // 2
 use(SIZE)
 heap.rest()
@@ -65,6 +56,8 @@ def test_a_step_finds_the_memory_that_the_one_before_it_freed_and_a_rest_gives_i
     assert outcome_of(A_STEP_AND_A_REST) == ["True", "True"]
 
 
-@pytest.mark.parametrize("story", [TWO_MEMOS_AFTER_A_LARGE_MODEL, MEMOS_AFTER_A_LONG_JOB])
-def test_what_a_memo_needs_is_there_for_the_next_one(story: str) -> None:
-    assert outcome_of(story) == ["True"]
+@pytest.mark.parametrize(
+    "what_the_heap_did", ["heap.give_back", "heap.rest"], ids=["after a large model", "after a long job"]
+)
+def test_what_a_memo_needs_is_there_for_the_next_one(what_the_heap_did: str) -> None:
+    assert outcome_of(TWO_MEMOS.format(what_the_heap_did=what_the_heap_did)) == ["True"]
