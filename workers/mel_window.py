@@ -24,8 +24,9 @@ SILENCE_BEHIND = 2 * FRAMES_A_SECOND
 """Frames of silence, at least, that tell Whisper it has heard all."""
 WINDOW_STEP = 266
 """Frames. Long windows come in few lengths. What Whisper hears in a chunk depends on the length of its window, so
-that follows from the chunk alone and never from its company; chunks of like length are still decoded together. Measured on
-ten minutes: steps of 2 s and 5 s take longer, and Whisper doubts itself more often; those between are alike."""
+that follows from the chunk alone and never from its company; chunks of like length are still decoded together.
+Measured on ten minutes: steps of 2 s and 5 s take longer, and Whisper doubts itself more often; those between are
+alike."""
 LONGEST_FINE_WINDOW = 6 * WINDOW_STEP
 """Frames. A long recording has few chunks so short, and they would seldom be decoded together. A memo is one …"""
 FINE_STEP = WINDOW_STEP // 7
