@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,6 +160,9 @@ def _everything_around(folder: Path, place: Path) -> set[str]:
 
 # --- links that are swapped ------------------------------------------------------------------------------------
 
+RACE_SECONDS = 20.0
+"""On a busy machine the swapping process may sleep through hundreds of tries, with the link in place."""
+
 
 def _swaps(trial: Trial, tally: Tally) -> None:
     """A recording becomes a link to another, and itself again, while it is looked at and opened. What is handed over
@@ -171,7 +175,10 @@ def _swaps(trial: Trial, tally: Tally) -> None:
     head, digests = own.path.read_bytes(), Counter[str]()
     came_of = Counter[str]()
     with _swapping(victim, own.path, secret.path):
-        for _ in range(trial.number(SWAPS)):
+        tries, latest = trial.number(SWAPS), time.monotonic() + RACE_SECONDS
+        while sum(came_of.values()) < tries or (
+            not (came_of["opened"] and came_of["is_a_symlink"]) and time.monotonic() < latest
+        ):
             tally.trials += 1
             try:
                 with open_recording(victim) as file:
