@@ -77,6 +77,12 @@ def follow(path: Path) -> HandedOver:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileRefused("is_a_symlink", f"{path} leads in a circle", "hand over a file") from error
+        if error.errno == errno.EINVAL:  # What readlink says of a file that was a link a moment before.
+            raise FileRefused(
+                "is_a_symlink",
+                f"{path} was a symbolic link when stenod first looked, and is none now",
+                "hand it over again",
+            ) from error
         raise _refusal(path, error) from error
     return HandedOver(str(target), str(home), look_at(target, ROOT))
 

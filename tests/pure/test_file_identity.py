@@ -161,6 +161,24 @@ def test_a_private_file_with_a_second_name_in_a_shared_folder_is_not_read_to_oth
     look(private)
 
 
+def test_a_link_that_becomes_a_file_while_it_is_followed_is_refused_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = tmp_path / "a.wav"
+    symlink(recording)
+    read = os.readlink
+
+    def exchanged(name: str, *, dir_fd: int | None = None) -> str:
+        recording.unlink()
+        recording.write_bytes(b"a file of its own")
+        return read(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "readlink", exchanged)
+    with pytest.raises(FileRefused) as refused:
+        follow(recording)
+    assert (refused.value.code, refused.value.hint) == ("is_a_symlink", "hand it over again")
+
+
 @pytest.mark.parametrize("kernel_walks", [True, False])
 @pytest.mark.parametrize("look", [look_at, read_identity])
 def test_below_a_watched_folder_no_folder_may_be_a_link_and_above_it_any_may(
