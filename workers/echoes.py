@@ -37,16 +37,22 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
     """The text with its circle cut down, and how often the model wrote that; None: all of it can have been said."""
     if len(text) <= MOST_CHARACTERS_A_SECOND * voice_seconds:
         return text, None
-    spaced = " " in text
-    parts = text.split() if spaced else list(text)
-    circle = longest_circle([bare(part) for part in parts])
-    if circle is None:
-        return text, None
-    join = " ".join if spaced else "".join
-    unit = len(join(parts[circle.first : circle.first + circle.unit]))
+    words = text.split()
+    circle = longest_circle([bare(word) for word in words])
+    if circle is not None:
+        return " ".join(without_echo(circle, words, " ", voice_seconds)), circle.copies
+    # A script without spaces, or an endless word: "L-L-L-L".
+    circle = longest_circle([bare(sign) for sign in text])
+    if circle is not None and (len(words) == 1 or circle.beyond - circle.first >= MOSTLY * len(text)):
+        return "".join(without_echo(circle, list(text), "", voice_seconds)), circle.copies
+    return text, None
+
+
+def without_echo(circle: Circle, parts: list[str], space: str, voice_seconds: float) -> list[str]:
+    """The parts with no more copies than somebody can have said."""
+    unit = len(space.join(parts[circle.first : circle.first + circle.unit]))
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
-    kept = [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
-    return join(kept), circle.copies
+    return [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
 
 
 def is_of_the_same_words(text: str, other: str) -> bool:

@@ -54,7 +54,7 @@ def look_again(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
         straight = hear(sound, True)
         if can_be_said(first, sound) and is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
             return first  # somebody says these words again and again
-        if straight.heard and not has_failed(straight) and can_be_said(straight, sound):
+        if straight.heard and can_be_said(straight, sound) and (not has_failed(straight) or is_too_short(sound)):
             return straight
     return in_halves(sound, hear) or first
 
@@ -190,10 +190,14 @@ def hear_out(sound: Chunk, hear: Hear) -> tuple[Heard, ...]:
     return tuple(heard)
 
 
+def is_too_short(sound: Chunk) -> bool:
+    """Whether its halves would be heard worse than it is."""
+    return len(sound.audio) < 2 * LEAST_PIECE_SECONDS * SAMPLE_RATE
+
+
 def cut_in_two(sound: Chunk) -> tuple[Chunk, Chunk] | None:
     """At the quietest moment of its middle third; None: it is too short."""
-    seconds = len(sound.audio) / SAMPLE_RATE
-    if seconds < 2 * LEAST_PIECE_SECONDS:
+    if is_too_short(sound):
         return None
     loudness = levels_of(sound.audio)
     if sound.voice is not None:

@@ -32,6 +32,9 @@ CHUNKS_A_LANE = 4
 are no faster than two times four."""
 CHUNKS_A_BATCH_ON_CUDA = 16
 BEAM_SIZE = 5
+PATIENCE = 0.6
+"""Three texts that have ended are compared, not five. Measured with base: on five medleys of 314 s as many of 3025
+words are wrong, and on music no text goes round for half a minute; with two, music more often gives a word."""
 LONGEST_ECHO_TOKENS = 5
 """Where a text goes round in circles: so many tokens in a row are not said twice."""
 
@@ -204,6 +207,7 @@ class WhisperxTranscriber:
             encoded,
             [self.model.get_prompt(tokenizer, said_before)] * len(windows),
             beam_size=BEAM_SIZE,
+            patience=PATIENCE,
             max_length=self.model.max_length,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
             return_scores=True,

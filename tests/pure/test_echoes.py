@@ -19,6 +19,7 @@ from workers.echoes import LEAST_COPIES, cut_down, is_of_the_same_words, longest
         ("Call the harbour office if the weather turns. " * 9, 25.0),
         ("It was said far too fast to be true and yet nothing of it is said again", 0.5),
         ("はい" * 30, 10.0),
+        ("Well .... then you said it all far too fast to be true", 0.5),
     ],
 )
 def test_what_can_have_been_said_stays(text: str, voice_seconds: float) -> None:
@@ -32,6 +33,7 @@ def test_what_can_have_been_said_stays(text: str, voice_seconds: float) -> None:
         ("So he said go. Go, go. Go! go go go go", 0.2, "So he said go.", 8),
         ("I do not know, I do not know, I do not know, I do not know, I do not", 0.1, "I do not know,", 4),
         ("Ring " * 100 + "bye.", 1.0, "Ring Ring Ring bye.", 100),
+        ("and this is an O" + "-L" * 200, 0.5, "and this is an O-L-L-L", 200),
         ("ご視聴ありがとうございました" * 20, 0.1, "ご視聴ありがとうございました", 20),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_window_is_the_chunk_and_two_to_five_seconds_more_up_to_what_whisper_k
 
 
 @pytest.mark.parametrize(
-    ("chunk", "window"), [(1, 600), (450, 600), (451, 610), (1130, 1280), (1131, 1290), (2850, 3000), (3000, 3000)]
+    ("chunk", "window"), [(1, 600), (500, 600), (501, 610), (1130, 1230), (1131, 1240), (2900, 3000), (3000, 3000)]
 )
 def test_a_short_window_is_the_chunk_and_hardly_more(chunk: int, window: int) -> None:
     assert short_window_frames(chunk) == window

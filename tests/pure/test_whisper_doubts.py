@@ -188,3 +188,10 @@ def test_a_circle_is_broken_by_hearing_straight_and_one_that_was_spoken_stays() 
     drill = Decoding((Heard(60.0, 69.5, "left right " * 20, -0.1, 0.0),))
     same = Decoding((Heard(60.0, 69.5, "left right left right, left.", -0.3, 0.0),))
     assert look_again(sound, drill, Ear(same)) == drill
+
+
+def test_a_circle_in_a_sound_too_short_for_halves_gives_way_to_what_was_heard_straight() -> None:
+    sound = spoken((60.0, 62.5), seconds=2.6)
+    circle = Decoding((Heard(60.0, 62.5, "and this is an O" + "-L" * 200, -0.1, 0.0),))
+    unsure = Decoding((Heard(60.0, 62.5, "and this is an O-L-L.", -1.1, 0.0),))
+    assert look_again(sound, circle, Ear(unsure)) == unsure
