@@ -55,9 +55,10 @@ def mlx_windows(course: Course) -> Section:
     return Section(
         title=TITLE,
         setting=f"{MINUTES} minutes of English clips, and the meetings one after the other, heard once: mlx_whisper "
-        "goes round in circles on them for a quarter of an hour; whisper base, converted once, language given, float32 on MLX's CPU backend, float16 on Metal; each side in a process of its own, "
-        "from the file to the text. mlx_whisper with `condition_on_previous_text=False`, as stenod decodes. Sound "
-        "encoded includes the silence that pads it.",
+        "goes round in circles on them for a quarter of an hour; whisper base, converted once, language given, "
+        "float32 on MLX's CPU backend, float16 on Metal; each side in a process of its own, from the file to the "
+        "text. mlx_whisper with `condition_on_previous_text=False`, as stenod decodes. Sound encoded includes the "
+        "silence that pads it.",
         series=tuple(series),
         demands=tuple(demands),
         notes=(f"MLX computed on: {device}.",),
