@@ -15,12 +15,12 @@ from ipc.api_messages import Attempt, JobError, Outcome
 from ipc.fault_points import reached
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
+from supervisor.clock import iso_time
 from supervisor.crash_policy import halves, most_deaths, next_alignment
 from supervisor.decoding import DecoderCrashed, Step, decode, is_another
 from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait, JobMustWaitLonger
-from supervisor.status_report import iso_time
 from supervisor.transcript_rules import with_words
 from supervisor.unkillable import is_spellbound
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ipc.api_messages import JobOptions
-from supervisor.job import RUNNING, FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import RUNNING, Job
 
 RECORDING_GONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
 """Codes of errors that say: the recording is not at its path. It may come back, or be found elsewhere."""

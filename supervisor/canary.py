@@ -17,7 +17,7 @@ import structlog
 from config.settings import Settings
 from ipc.status_views import CanaryView, WorkerView
 from supervisor.canary_flight import CLIP_SECONDS, Busy, CanaryFlight
-from supervisor.status_report import iso_time
+from supervisor.clock import iso_time
 from supervisor.worker_keeper import WorkerKeeper
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from ipc.worker_messages import (
     Transcribe,
     WordsAligned,
 )
-from supervisor.status_report import iso_time
+from supervisor.clock import iso_time
 from supervisor.transcript_rules import with_words
 from supervisor.worker_keeper import WorkerDied, WorkerKeeper, WorkerUnavailable
 

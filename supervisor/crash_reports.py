@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.ownership import make_private, open_own
-from supervisor.status_report import iso_time
+from supervisor.clock import iso_time
 from supervisor.worker_keeper import Death
 
 

@@ -11,7 +11,8 @@ from config.settings import Settings
 from ipc.api_messages import JobError
 from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Phase, Progress, RequestFailed
 from supervisor.death import Death
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_places import recording_of
 from supervisor.setbacks import JobFailed, JobMustWait
 from supervisor.worker_keeper import WorkerKeeper

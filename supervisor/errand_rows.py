@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from supervisor.job import FINISHED, FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import FINISHED, Job
 from supervisor.job_database import JobDatabase
 from supervisor.job_rows import fetch_job, update_job
 

@@ -9,12 +9,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
 from supervisor.held_folder import HeldFolder, Place, held, is_shared
-from supervisor.job import FileIdentity, HandedOver
 
 ROOT = Path("/")
 BLOCK_BYTES = 1 << 20
@@ -22,6 +21,33 @@ BLOCK_BYTES = 1 << 20
 SF_DATALESS = 0x40000000
 """macOS: the content is in the cloud. Reading it blocks uncancellably (https://developer.apple.com/documentation/
 technotes/tn3150-getting-ready-for-data-less-files), so such a file is never opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What a recording was when it was taken: cheap to compare first, certain second."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    sha256: str | None = None
+    """Of the whole content; None while nobody has read it."""
+
+    def looks_like(self, other: "FileIdentity") -> bool:
+        """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What the path of a recording led to when it was handed over: no link in it is followed again."""
+
+    target: str
+    """The recording itself, absolute, without a link."""
+    home: str
+    """The folder that the path is in, the same way: the results go there, under the path's own name."""
+    identity: FileIdentity
 
 
 class FileRefused(Exception):

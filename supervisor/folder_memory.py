@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
+from supervisor.file_identity import FileIdentity
 from supervisor.folder_scan import SeenFile
-from supervisor.job import FileIdentity
 from supervisor.settling import Sighting, seen_again
 
 Known = Callable[[Sequence[tuple[str, FileIdentity]]], Awaitable[frozenset[str]]]

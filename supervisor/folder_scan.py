@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from supervisor.candidate_names import is_searched, is_storable, name_in_icloud, name_meant
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.name_patterns import NamePatterns
 
 SF_DATALESS = 0x4000_0000

@@ -14,9 +14,8 @@ from config.settings import Settings
 from config.watch_entry import WatchEntry
 from supervisor.adoption import Adoption
 from supervisor.arrival import Arrival
-from supervisor.file_identity import read_identity
+from supervisor.file_identity import FileIdentity, read_identity
 from supervisor.foreign_disks import LONGEST_READING_SECONDS, disks
-from supervisor.job import FileIdentity
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue

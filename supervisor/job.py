@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
 from ipc.transcript import RecordingFacts, TranscriptTiming
+from supervisor.file_identity import FileIdentity
 
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
@@ -25,33 +26,6 @@ ALLOWED_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
 
 class MoveNotAllowed(Exception):
     """A job was asked to make a move that its state does not know."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
-    """What a recording was when it was taken: cheap to compare first, certain second."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    sha256: str | None = None
-    """Of the whole content; None while nobody has read it."""
-
-    def looks_like(self, other: "FileIdentity") -> bool:
-        """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""
-        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """What the path of a recording led to when it was handed over: no link in it is followed again."""
-
-    target: str
-    """The recording itself, absolute, without a link."""
-    home: str
-    """The folder that the path is in, the same way: the results go there, under the path's own name."""
-    identity: FileIdentity
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import psutil
 from config.settings import MediaSettings
 from supervisor.engine_tally import BROKEN
 from supervisor.foreign_disks import DiskNotAnswering, disks
-from supervisor.status_report import ABLE
 from supervisor.worker_keeper import WorkerKeeper
+from supervisor.worker_lifecycle import ABLE
 
 PAUSED = "the queue is paused; `steno resume` lets it go on"
 

@@ -23,7 +23,8 @@ from supervisor import job_rows, line_rows, segment_rows, speeds_rows, waiting_r
 from supervisor.arrival import Arrival
 from supervisor.daemon_deaths import DaemonDeaths
 from supervisor.errand_rows import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
-from supervisor.job import FINISHED, FileIdentity, HandedOver, Job, check_move
+from supervisor.file_identity import FileIdentity, HandedOver
+from supervisor.job import FINISHED, Job, check_move
 from supervisor.job_database import DatabaseRefused, JobDatabase, JobQueueBroken
 from supervisor.job_history import JobHistory
 from supervisor.job_line import Turn

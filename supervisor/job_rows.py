@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, Format, JobError, JobOptions
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
-from supervisor.job import FileIdentity, HandedOver, Job, MoveNotAllowed, WrittenFile, check_move, check_retry
+from supervisor.file_identity import FileIdentity, HandedOver
+from supervisor.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)

@@ -19,12 +19,12 @@ import structlog
 from config.watch_entry import WatchEntry
 from supervisor.arrival import RECORDING_GONE, Arrival
 from supervisor.disk_thread import LONGEST_LOOK_SECONDS
-from supervisor.file_identity import FileRefused, look_at, read_identity
+from supervisor.file_identity import FileIdentity, FileRefused, look_at, read_identity
 from supervisor.folder_scan import SeenFile
 from supervisor.foreign_disks import LONGEST_READING_SECONDS as LONGEST_SILENT_SECONDS
 from supervisor.foreign_disks import DiskNotAnswering, disks
 from supervisor.held_folder import Place, held
-from supervisor.job import FileIdentity, Job
+from supervisor.job import Job
 from supervisor.job_places import recording_of
 from supervisor.job_queue import JobQueue
 from supervisor.watch_entries import options_of, treatment_of

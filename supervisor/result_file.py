@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ipc.api_messages import Format
 from ipc.fault_points import reached
+from supervisor.file_identity import FileIdentity
 from supervisor.held_folder import HeldFolder, sync
-from supervisor.job import FileIdentity
 from supervisor.result_files import OutputRefused, is_recording, unchanged
 from supervisor.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
 

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Self, assert_never
 
 from ipc.api_messages import Format, IfExists
+from supervisor.file_identity import FileIdentity
 from supervisor.held_folder import HeldFolder, Place, held, make_folder, settled
-from supervisor.job import FileIdentity, Job
+from supervisor.job import Job
 from supervisor.job_places import place_of, results_folder
 from supervisor.result_names import name_of
 

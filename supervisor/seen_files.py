@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from config.settings import QueueSettings
 from supervisor import seen_rows
 from supervisor.arrival import Arrival, Verdict
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_database import JobDatabase
 
 ASKED_AT_ONCE = 500

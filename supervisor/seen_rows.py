@@ -10,7 +10,8 @@ from pathlib import Path
 
 from supervisor.arrival import RECORDING_GONE, Arrival, Sight, Surroundings, Verdict, is_being_heard, judge
 from supervisor.errand_rows import withdraw_errands
-from supervisor.job import FINISHED, FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import FINISHED, Job
 from supervisor.job_rows import NoSuchJob, fetch_job, forgive_job, insert_job, update_job
 from supervisor.line_rows import refuse_when_full
 

@@ -8,7 +8,7 @@ and inode stayed the same for a while. Only monotonic time is compared: an mtime
 
 from dataclasses import dataclass
 
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)

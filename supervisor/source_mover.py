@@ -19,10 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from supervisor.file_identity import FileRefused, identity_in
+from supervisor.file_identity import FileIdentity, FileRefused, identity_in
 from supervisor.graphemes import cut_to_bytes
 from supervisor.held_folder import HeldFolder, Place, held, sync
-from supervisor.job import FileIdentity
 from supervisor.result_files import OutputRefused, made
 from supervisor.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 

@@ -4,7 +4,6 @@ Runs in: supervisor.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from ipc.api_messages import JobStatus, JobView
 from ipc.status_views import (
@@ -17,18 +16,11 @@ from ipc.status_views import (
     SpeedView,
     StatusView,
     WatchView,
-    WorkerState,
     WorkerView,
 )
+from supervisor.clock import iso_time
 from supervisor.job import RUNNING, Job
-
-ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
-"""Worker states that serve a request now."""
-
-
-def iso_time(epoch_seconds: float) -> str:
-    """UTC, ISO 8601, to the millisecond."""
-    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
+from supervisor.worker_lifecycle import ABLE
 
 
 def job_view(job: Job, why_waiting: str | None = None) -> JobView:

@@ -25,6 +25,7 @@ from ipc.worker_messages import (
     Transcribe,
     TranscriptionFinished,
 )
+from supervisor.clock import iso_time
 from supervisor.crash_policy import deaths_in_a_row, deaths_in_words, most_deaths, next_transcription, place_of_death
 from supervisor.crash_reports import CrashReports
 from supervisor.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
@@ -34,7 +35,6 @@ from supervisor.job_queue import JobChanges, JobQueue
 from supervisor.job_wishes import JobWishes
 from supervisor.replacements import rewritten
 from supervisor.setbacks import STOPPED, JobFailed, JobMustWait
-from supervisor.status_report import iso_time
 from supervisor.unheard_tracks import UnheardTracks
 from supervisor.unkillable import setback_of_unkillable
 from supervisor.worker_keeper import Death, WorkerDied, WorkerKeeper, WorkerUnavailable

@@ -8,10 +8,10 @@ from shlex import quote
 
 from config.places import Places
 from ipc.status_views import Finding, WorkerView
+from supervisor.clock import iso_time
 from supervisor.foreign_disks import Silence, disks
 from supervisor.loop_watch import freeze_report, last_freeze
 from supervisor.probation import Probation
-from supervisor.status_report import iso_time
 from supervisor.written_off import MOST_WRITTEN_OFF
 
 

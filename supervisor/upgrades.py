@@ -15,8 +15,8 @@ from supervisor.job_database import JobQueueBroken
 from supervisor.job_queue import JobQueue, NoSuchJob
 from supervisor.job_runner import JobRunner
 from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
-from supervisor.status_report import ABLE
 from supervisor.worker_keeper import WorkerKeeper
+from supervisor.worker_lifecycle import ABLE
 
 log = structlog.get_logger()
 

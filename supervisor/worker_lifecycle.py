@@ -48,6 +48,8 @@ SHOWN_AS: dict[State, WorkerState] = {
     "stopped": "stopped",
 }
 """What `steno status` calls it."""
+ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
+"""Worker states that serve a request now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Any, cast
 from config.settings import Settings
 from ipc.api_messages import JobOptions
 from supervisor.event_bus import EventBus
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import JobDispatcher
 from supervisor.job_queue import JobQueue

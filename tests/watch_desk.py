@@ -15,8 +15,7 @@ from eventually import eventually_async
 from watchdog.observers import Observer
 
 from config.settings import Settings, WatchEntry, WatchingSettings
-from supervisor.file_identity import FileRefused
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity, FileRefused
 from supervisor.watch_folder import WatchFolders
 
 SETTLE_SECONDS = 0.15

@@ -22,7 +22,7 @@ from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.database_file import APPLICATION_ID, SCHEMA_SCRIPTS
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_database import DatabaseRefused, JobQueueBroken
 from supervisor.job_queue import JobQueue
 

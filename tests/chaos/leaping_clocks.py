@@ -20,7 +20,8 @@ from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.errand_rows import Event, NewErrand
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 
 TITLE = "Clocks that leap"

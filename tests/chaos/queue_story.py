@@ -21,7 +21,8 @@ from chaos.staged_daemon import KEPT_DAYS, Shift, StagedDaemon
 from chaos.virtual_loop import VirtualLoop, threads_counted
 from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.transcript import Segment
-from supervisor.job import FileIdentity, Job, MoveNotAllowed
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job, MoveNotAllowed
 from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
 
 DAY_SECONDS = 86_400.0

@@ -21,7 +21,7 @@ import asyncio, pathlib, sys
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_queue import JobQueue
 
 async def work():

@@ -18,7 +18,8 @@ from ipc.transcript import Segment, Word
 from ipc.worker_messages import Align, AudioDecoded, Decode, RequestFailed, WordsAligned
 from supervisor.alignment import Alignment
 from supervisor.death import Death
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.setbacks import JobMustWait
 from supervisor.worker_keeper import WorkerDied, WorkerUnavailable

@@ -10,7 +10,8 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobError, JobOptions
 from supervisor.arrival import Arrival, Fate
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job, WrittenFile
 from supervisor.job_queue import JobQueue
 
 NOT_FOUND = JobError(code="not_found", message="it does not exist", hint="check the path")

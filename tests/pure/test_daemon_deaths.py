@@ -12,7 +12,8 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
 from supervisor.daemon_deaths import is_condemned, is_suspect, pause_before_trial
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue
 

@@ -16,7 +16,8 @@ from ipc.api_messages import JobOptions
 from supervisor import database_file
 from supervisor.aftermath import command_after, errands_after, folder_after, seconds_before_retry
 from supervisor.errand_rows import Event, NewErrand
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job, WrittenFile
 from supervisor.job_queue import JobQueue
 
 IDENTITY = FileIdentity(device=1, inode=2**64 - 2, size=3, mtime_ns=4, sha256="aa")

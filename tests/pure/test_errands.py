@@ -21,8 +21,8 @@ from supervisor.errand_line import Again, ErrandLine
 from supervisor.errand_rows import Errand, ErrandRows, Event, NewErrand
 from supervisor.errands import Errands
 from supervisor.event_bus import EventBus
-from supervisor.file_identity import read_identity
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity, read_identity
+from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_database import JobQueueBroken
 from supervisor.job_queue import JobQueue

@@ -5,7 +5,8 @@ Runs in: the test process.
 
 from ipc.api_messages import JobOptions, JobStatus
 from supervisor.event_bus import EventBus
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_dispatcher import PAUSED
 

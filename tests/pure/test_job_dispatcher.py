@@ -25,7 +25,8 @@ from ipc.events import JobChanged
 from supervisor import job_database
 from supervisor.api import create_app
 from supervisor.engine_tally import WorkerUnavailable
-from supervisor.job import FileIdentity, Job, MoveNotAllowed
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job, MoveNotAllowed
 from supervisor.job_queue import JobQueue, JobQueueBroken
 from supervisor.setbacks import JobFailed, JobMustWait
 

@@ -14,7 +14,8 @@ from config.settings import QueueSettings
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
 from ipc.transcript import Segment, Unheard, Word
 from supervisor import job_history
-from supervisor.job import FileIdentity, MoveNotAllowed, WrittenFile
+from supervisor.file_identity import FileIdentity
+from supervisor.job import MoveNotAllowed, WrittenFile
 from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
 from supervisor.status_report import job_view

@@ -17,7 +17,7 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor import database_file
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_queue import DatabaseRefused, JobQueue, JobQueueBroken
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)

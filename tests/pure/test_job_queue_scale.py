@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, JobStatus
 from ipc.transcript import Segment
-from supervisor.job import ALLOWED_MOVES, FileIdentity, WrittenFile
+from supervisor.file_identity import FileIdentity
+from supervisor.job import ALLOWED_MOVES, WrittenFile
 from supervisor.job_line import Turn
 from supervisor.job_queue import JobQueue
 

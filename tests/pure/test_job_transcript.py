@@ -14,8 +14,9 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
+from supervisor.file_identity import FileIdentity
 from supervisor.held_folder import Place, held
-from supervisor.job import FileIdentity, Job
+from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.job_transcript import transcript_of
 from supervisor.result_file import Claim, write

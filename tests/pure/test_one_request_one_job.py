@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, SubmitFile
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
 from supervisor.request_rows import KeyUsedBefore, NamedRequest
 

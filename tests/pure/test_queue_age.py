@@ -13,7 +13,8 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.errand_rows import Event, NewErrand
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_queue import JobQueue
 from supervisor.queue_age import PLAUSIBLE_SECONDS, AgeRead, age_after
 from supervisor.speeds import Speeds

@@ -15,7 +15,8 @@ from config.settings import QueueSettings
 from ipc.api_messages import Format, JobOptions
 from ipc.status_views import CheckView
 from supervisor.errand_rows import NewErrand, write_errands
-from supervisor.job import FileIdentity, WrittenFile
+from supervisor.file_identity import FileIdentity
+from supervisor.job import WrittenFile
 from supervisor.job_queue import JobQueue
 from supervisor.queue_check import QueueCheck
 

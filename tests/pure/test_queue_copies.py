@@ -20,7 +20,7 @@ from supervisor import database_copy, database_file
 from supervisor.daemon_lock import DaemonLock
 from supervisor.database_copy import kept_copies
 from supervisor.database_file import SCHEMA_SCRIPTS
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_queue import JobQueue, JobQueueBroken
 from supervisor.queue_care import forget_in_copy
 from supervisor.queue_copies import CopyRefused, back_up, look_into, restore

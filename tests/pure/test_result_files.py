@@ -13,9 +13,9 @@ import pytest
 
 from ipc.api_messages import Format, IfExists, JobOptions
 from supervisor import result_file, result_files
-from supervisor.file_identity import look_at
+from supervisor.file_identity import FileIdentity, look_at
 from supervisor.held_folder import Place, held
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.job import Job, WrittenFile
 from supervisor.result_file import Claim
 from supervisor.result_files import OutputRefused, home_of
 from supervisor.temporary_names import TemporaryNames

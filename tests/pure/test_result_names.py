@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from client import exit_codes, steno
 from config.section import NAME_FIELDS, name_template
 from ipc.api_messages import JobOptions
+from supervisor.file_identity import FileIdentity
 from supervisor.held_folder import Place
-from supervisor.job import FileIdentity, Job
+from supervisor.job import Job
 from supervisor.result_files import plan
 from supervisor.result_names import name_of
 

@@ -12,8 +12,9 @@ import pytest
 from config.settings import QueueSettings, Settings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
+from supervisor.file_identity import FileIdentity
 from supervisor.held_folder import Place, held
-from supervisor.job import FileIdentity, Job, WrittenFile
+from supervisor.job import Job, WrittenFile
 from supervisor.job_queue import JobQueue
 from supervisor.job_wishes import wishes_of
 from supervisor.result_files import unchanged

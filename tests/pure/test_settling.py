@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.settling import Sighting, seen_again
 
 SETTLE_SECONDS = 5.0

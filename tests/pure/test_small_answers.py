@@ -16,10 +16,11 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobStatus, JobView
 from supervisor.api import array_of
 from supervisor.event_bus import EventBus
+from supervisor.file_identity import FileIdentity
 from supervisor.folder_condition import FolderCondition
 from supervisor.folder_memory import FILES_AT_ONCE, FolderMemory
 from supervisor.folder_scan import FolderScan, PassedOver, SeenFile
-from supervisor.job import FileIdentity, Job
+from supervisor.job import Job
 from supervisor.job_board import JobBoard
 from supervisor.job_queue import JobQueue
 from supervisor.jobs_page import JOBS_AT_ONCE, jobs_page

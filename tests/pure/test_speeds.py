@@ -15,7 +15,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
 from supervisor import database_file, speeds_rows
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_queue import JobQueue
 from supervisor.pace import Expected, Left
 from supervisor.queue_eta import seconds_for_all, work_of

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed, Segment, Word
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.job_transcript import transcript_of
 from supervisor.transcript_rules import SLACK_SECONDS, fold_repeats, joined, with_words
 

@@ -5,7 +5,8 @@ Runs in: the test process.
 
 from ipc.api_messages import JobOptions
 from ipc.transcript import RecordingFacts, Track
-from supervisor.job import FileIdentity, Job
+from supervisor.file_identity import FileIdentity
+from supervisor.job import Job
 from supervisor.unheard_tracks import UnheardTracks
 
 

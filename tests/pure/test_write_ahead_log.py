@@ -19,7 +19,7 @@ from eventually import eventually_async
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor import write_ahead_log
-from supervisor.job import FileIdentity
+from supervisor.file_identity import FileIdentity
 from supervisor.job_database import JobDatabase
 from supervisor.job_queue import JobQueue, JobQueueBroken
 
