@@ -51,7 +51,7 @@ $(READY): pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 demo: $(READY)
-	@$(PY) -P -m client.demo
+	@$(PY) -P -m client.commands.demo
 
 test: lint types unit
 

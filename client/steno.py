@@ -3,7 +3,7 @@
 Runs in: the user's shell.
 """
 
-from client import interpreter
+from client.terminal import python_check as interpreter
 
 interpreter.leave_if_wrong()
 # isort: split
@@ -11,23 +11,21 @@ import sys
 
 import typer
 
-from client import (
-    bench_verb,
-    completion_verb,
-    config_verbs,
-    daemon_verbs,
-    exit_codes,
-    health_verb,
-    jobs_verbs,
-    models_verbs,
-    queue_verbs,
-    service_verbs,
-    terminal,
-    transcribe_verb,
-    watch_verbs,
-)
-from client.doctor_verb import app as doctor_app
-from client.refusals import NoDaemon, Refusal
+from client.commands import bench as bench_verb
+from client.commands import completion_command as completion_verb
+from client.commands import config as config_verbs
+from client.commands import daemon as daemon_verbs
+from client.commands import health as health_verb
+from client.commands import jobs as jobs_verbs
+from client.commands import models as models_verbs
+from client.commands import queue as queue_verbs
+from client.commands import service as service_verbs
+from client.commands import transcribe as transcribe_verb
+from client.commands import watch as watch_verbs
+from client.commands.doctor import app as doctor_app
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+from client.terminal.errors import NoDaemon, Refusal
 
 MACHINE = "This machine"
 

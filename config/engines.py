@@ -5,17 +5,17 @@ Runs in: every process.
 
 from dataclasses import dataclass
 
+from config.loader import ConfigError
 from config.settings import Settings
-from config.sources import ConfigError
 
 TRANSCRIBERS = {
-    "mlx": "workers.mlx_transcriber:MlxTranscriber",
-    "whisperx": "workers.whisperx_transcriber:WhisperxTranscriber",
+    "mlx": "workers.mlx.transcriber:MlxTranscriber",
+    "whisperx": "workers.whisperx.transcriber:WhisperxTranscriber",
 }
 """Engine → the import path its worker is started with."""
 ALIGNERS = {
-    "mlx": "workers.mlx_aligner:MlxAligner",
-    "whisperx": "workers.whisperx_aligner:WhisperxAligner",
+    "mlx": "workers.mlx.aligner:MlxAligner",
+    "whisperx": "workers.whisperx.aligner:WhisperxAligner",
 }
 FALLBACK = "whisperx"
 """It runs on every machine and shares no native code with MLX."""

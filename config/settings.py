@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.section import FOR_EVER, Command, Folder, KeepAlive, Language, NameTemplate, Section
+from config.field_types import FOR_EVER, Command, Folder, KeepAlive, Language, NameTemplate, Section
 from config.watch_entry import WatchEntry
 
 __all__ = ["ENGINE_PATH", "FOR_EVER", "Folder", "Section", "Settings", "WatchEntry"]

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.section import Command, Folder, InnerFolder, Language, NameTemplate, Pattern, Section
+from config.field_types import Command, Folder, InnerFolder, Language, NameTemplate, Pattern, Section
 
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]

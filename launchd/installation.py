@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from launchd.carried_environment import carried_environment, search_path, writable
+from launchd.environment import carried_environment, search_path, writable
 from launchd.owner import Owner
 from launchd.refusal import ServiceRefused
 

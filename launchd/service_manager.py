@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from launchd.installation import Installation
-from launchd.macos import Launchd
-from launchd.program import Answer
-from launchd.service_state import ServiceState
-from launchd.steps import Run, Step
+from launchd.launch_agent import Launchd
+from launchd.plan import Run, Step
+from launchd.run_command import Answer
+from launchd.state import ServiceState
 from launchd.systemd import Systemd
 
 
 class ServiceManager(Protocol):
-    """Looks, plans and explains; it changes nothing. `launchd.carrying_out` does."""
+    """Looks, plans and explains; it changes nothing. `launchd.apply` does."""
 
     @property
     def installation(self) -> Installation: ...

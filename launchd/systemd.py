@@ -6,11 +6,11 @@ Runs in: the installer.
 from pathlib import Path
 
 from launchd.installation import STOP_SECONDS, Installation
-from launchd.program import Answer, run
+from launchd.plan import SHORT_SECONDS, MakeFolder, RemoveFile, Run, Step, WriteFile
 from launchd.refusal import ServiceRefused
-from launchd.service_state import ServiceState, read_definition
-from launchd.steps import SHORT_SECONDS, MakeFolder, RemoveFile, Run, Step, WriteFile
-from launchd.unit_file import unit_file
+from launchd.run_command import Answer, run
+from launchd.state import ServiceState, read_definition
+from launchd.unit import unit_file
 
 UNITS = Path(".config/systemd/user")
 MACHINE_UNITS = Path("/etc/systemd/system")

@@ -5,7 +5,7 @@ Runs in: supervisor. Never imports a model library.
 
 import sys
 
-from supervisor import boot_signals
+from supervisor.system import signals as boot_signals
 
 if boot_signals.is_daemon(sys.orig_argv):
     # Before anything that takes time to import: a signal must find somebody who listens.

@@ -14,21 +14,21 @@ from dataclasses import replace
 
 import structlog
 
-from config.doubts import doubts_about
 from config.engines import resolve_engines
+from config.loader import ConfigError, Loaded, load
 from config.logs import cut_back_stderr, start_logging
 from config.ownership import faults_of, obeyed_files, own_places
 from config.places import find_places
-from config.sources import ConfigError, Loaded, load
-from supervisor import boot_signals
-from supervisor.api_socket import SocketRefused
+from config.warnings import doubts_about
+from supervisor.api.unix_socket import SocketRefused
 from supervisor.daemon import Daemon
-from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
-from supervisor.heap import keep_heap_small
-from supervisor.hired_threads import TooFewThreads
-from supervisor.job_database import DatabaseRefused, JobQueueBroken
-from supervisor.lasting_loop import LastingLoop
-from supervisor.new_start import begin_anew, new_starts_before, pause_before, reap_children
+from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
+from supervisor.system import signals as boot_signals
+from supervisor.system.allocator import keep_heap_small
+from supervisor.system.event_loop import LastingLoop
+from supervisor.system.re_exec import begin_anew, new_starts_before, pause_before, reap_children
+from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
+from supervisor.system.threads import TooFewThreads
 
 EXIT_ALREADY_RUNNING = 0
 """Whoever starts a second daemon has what they wanted; a service manager must not try again."""

@@ -18,49 +18,49 @@ from typing import NoReturn
 import structlog
 
 from config.engines import EngineChoice
+from config.loader import ConfigError, Loaded
 from config.logs import set_level
 from config.ownership import make_private
 from config.places import Places
-from config.sources import ConfigError, Loaded
 from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
-from supervisor import boot_signals
-from supervisor.api import create_app
-from supervisor.api_server import serve
-from supervisor.api_socket import bind
-from supervisor.boot_sweep import sweep
-from supervisor.canary import Canary
-from supervisor.crash_reports import CrashReports
-from supervisor.errands import Errands
-from supervisor.event_bus import EventBus
-from supervisor.foreign_disks import disks
-from supervisor.front_desk import FrontDesk
-from supervisor.hired_threads import hired_threads, wait_for_children_without_threads
-from supervisor.intake import Intake
-from supervisor.job_board import JobBoard
-from supervisor.job_dispatcher import JobDispatcher
-from supervisor.job_queue import JobQueue
-from supervisor.job_runner import JobRunner
-from supervisor.loop_watch import loop_watch
-from supervisor.machine_cores import cores_of_this_machine
-from supervisor.model_folders import model_folders
-from supervisor.new_start import begin_anew, pause_before
-from supervisor.outlook import Outlook
-from supervisor.queue_care import QueueCare
-from supervisor.recording_search import RecordingSearch
-from supervisor.recordings_in_hand import RecordingsInHand
-from supervisor.reload import Reload, Use
-from supervisor.self_examination import SelfExamination
-from supervisor.service_notice import ServiceNotice
-from supervisor.spawner import Spawner
-from supervisor.troubles import Troubles
-from supervisor.upgrades import Upgrades
-from supervisor.wakefulness import Wakefulness
-from supervisor.watch_folder import WatchFolders
-from supervisor.watch_list import WatchList
-from supervisor.worker_keeper import WorkerKeeper
-from supervisor.worker_setups import worker_setups
+from supervisor.api.app import create_app
+from supervisor.api.server import serve
+from supervisor.api.service import FrontDesk
+from supervisor.api.unix_socket import bind
+from supervisor.disks.foreign_disks import disks
+from supervisor.followups.followups import Errands
+from supervisor.health.canary import Canary
+from supervisor.health.self_check import SelfExamination
+from supervisor.health.troubles import Troubles
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.jobs.intake import Intake
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.runner import JobRunner
+from supervisor.jobs.upgrades import Upgrades
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.progress.forecast import Outlook
+from supervisor.recovery.leftovers import sweep
+from supervisor.recovery.queue_care import QueueCare
+from supervisor.store.jobs import JobQueue
+from supervisor.system import signals as boot_signals
+from supervisor.system.loop_watchdog import loop_watch
+from supervisor.system.re_exec import begin_anew, pause_before
+from supervisor.system.reload import Reload, Use
+from supervisor.system.service_notify import ServiceNotice
+from supervisor.system.sleep_inhibitor import Wakefulness
+from supervisor.system.threads import hired_threads, wait_for_children_without_threads
+from supervisor.watch.added_folders import WatchList
+from supervisor.watch.watcher import WatchFolders
+from supervisor.worker.cores import cores_of_this_machine
+from supervisor.worker.crash_reports import CrashReports
+from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.model_folders import model_folders
+from supervisor.worker.setups import worker_setups
+from supervisor.worker.spawner import Spawner
 
 log = structlog.get_logger()
 

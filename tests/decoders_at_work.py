@@ -16,12 +16,12 @@ from no_leftovers import children, no_leftovers
 
 from ipc.decoder_messages import Limits
 from ipc.worker_messages import Decode, ExpectedFile
-from workers.decoder import Decoders
-from workers.decoder_process import PROGRAM
-from workers.decoder_supply import ForkServer, Spare, Way
+from workers.decoder.decoders import Decoders
+from workers.decoder.forked_child import adopt_orphans
+from workers.decoder.process import PROGRAM
+from workers.decoder.supply import ForkServer, Spare, Way
 from workers.engine import EngineRefusal
-from workers.forked_child import adopt_orphans
-from workers.pulse import Cancelled
+from workers.heartbeat import Cancelled
 
 TWELVE_HOURS = 12 * 3600.0
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.transcript import RecordingFacts
-from workers.container_decoder import DecodingWish
-from workers.media import decode_recording
-from workers.pcm_writer import PcmWriter
-from workers.recording_file import Recording
-from workers.recording_path import opened_recording
+from workers.audio.container_decoder import DecodingWish
+from workers.audio.decode import decode_recording
+from workers.pcm.pcm_writer import PcmWriter
+from workers.recording.recording_file import Recording
+from workers.recording.recording_path import opened_recording
 
 
 @contextmanager

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from config.settings import Settings
 from ipc.api_messages import JobOptions
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_dispatcher import JobDispatcher
-from supervisor.job_queue import JobQueue
-from supervisor.upgrades import Upgrades
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.jobs.upgrades import Upgrades
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
 
 Way = Callable[[Job, Callable[[], None]], Awaitable[Job]]
 

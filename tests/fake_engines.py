@@ -29,9 +29,9 @@ import numpy as np
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Task, WorkerSetup
-from workers import speech
 from workers.engine import Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
-from workers.pcm_file import PcmFile
+from workers.pcm.pcm_file import PcmFile
+from workers.speech import chunks as speech
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 POISON = "poison"

@@ -107,7 +107,7 @@ def signal_from_a_descriptor(folder: Path) -> None:
 
 def try_every_call(folder: Path) -> None:
     """None beyond those that decoding needs may come further than to the filter."""
-    from workers.seccomp import CALLS, CLONE3, CONDITIONAL, MACHINES
+    from workers.sandbox.seccomp import CALLS, CLONE3, CONDITIONAL, MACHINES
 
     column = MACHINES[os.uname().machine].column
     allowed = {numbers[column] for numbers in CALLS.values()} | {both[column] for both, _ in CONDITIONAL.values()}
@@ -254,7 +254,8 @@ def outcome_of(which: str, folder: Path) -> str:
 
 def main() -> None:
     """The real decoder, with the attacks in decoding's place."""
-    from workers import decoder_main, sandbox
+    from workers.decoder import __main__ as decoder_main
+    from workers.sandbox import sandbox
 
     words = sys.argv.pop(1).split(SEVERAL)
     for word in (word for word in words if word.startswith(WITHOUT)):
@@ -270,7 +271,7 @@ def main() -> None:
         raise EngineRefusal((bad or outcomes)[0].split()[0], "; ".join(bad or outcomes), "")
 
     import config.lean_structlog  # noqa: F401
-    from workers import decoding_room
+    from workers.decoder import decode_one as decoding_room
 
     ready, decode_once = decoding_room.get_ready, decoding_room.decode_once
 

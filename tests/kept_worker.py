@@ -12,8 +12,8 @@ from config.settings import DeadlineSettings, RestartSettings, Settings, WorkerS
 from ipc.status_views import WorkerView
 from ipc.transcript import Segment
 from ipc.worker_messages import Align, FromWorker, Request, Role, Transcribe, WorkerSetup
-from supervisor.spawner import Spawner
-from supervisor.worker_keeper import WorkerKeeper
+from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.spawner import Spawner
 
 BRIEF = Settings(
     deadlines=DeadlineSettings(

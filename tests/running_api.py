@@ -15,13 +15,13 @@ from ipc.api_messages import Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, JobChanged, QueuePaused
 from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
-from supervisor.api import create_app
-from supervisor.api_server import serve
-from supervisor.api_socket import bind
-from supervisor.event_bus import EventBus
-from supervisor.front_desk import FrontDesk
-from supervisor.jobs_page import JobsPage
-from supervisor.refused import Refused
+from supervisor.api.app import create_app
+from supervisor.api.job_pages import JobsPage
+from supervisor.api.server import serve
+from supervisor.api.service import FrontDesk
+from supervisor.api.unix_socket import bind
+from supervisor.progress.event_bus import EventBus
+from supervisor.system.refused import Refused
 
 CREATED = "2026-01-02T03:04:05.000+00:00"
 

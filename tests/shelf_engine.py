@@ -9,7 +9,7 @@ from fake_engines import EchoTranscriber
 
 from ipc.worker_messages import WorkerSetup
 from workers.engine import Downloading, Loaded
-from workers.models import find_model
+from workers.models.find import find_model
 
 
 class ShelfTranscriber(EchoTranscriber):

@@ -15,8 +15,8 @@ from eventually import eventually_async
 from watchdog.observers import Observer
 
 from config.settings import Settings, WatchEntry, WatchingSettings
-from supervisor.file_identity import FileIdentity, FileRefused
-from supervisor.watch_folder import WatchFolders
+from supervisor.disks.file_identity import FileIdentity, FileRefused
+from supervisor.watch.watcher import WatchFolders
 
 SETTLE_SECONDS = 0.15
 NEVER_SECONDS = 3600.0

@@ -17,7 +17,7 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from workers.parent_watch import end_with_parent, leave
+from workers.parent_death import end_with_parent, leave
 
 TELL_WHERE = signal.SIGUSR1
 """The supervisor sends this before it kills a worker that hangs: every thread's traceback goes to the crash file."""
@@ -34,7 +34,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
-    from ipc.fault_points import reached
+    from ipc.failpoints import reached
 
     reached("worker_spawned")
     os.environ.update(NO_TELEMETRY)
@@ -52,7 +52,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
         try:
             import config.lean_structlog  # noqa: F401 - before the first module that logs
             from ipc.worker_messages import WorkerSetup
-            from workers.worker_loop import live
+            from workers.shell.loop import live
 
             reached("worker_imported")
             live(WorkerSetup.model_validate_json(setup_json), connection, crash)

@@ -14,7 +14,7 @@ from benchmarks.figures import Demand, Section, Table
 from benchmarks.results_page import number
 from benchmarks.scorer import WordErrors
 from benchmarks.speech_maker import Recording
-from workers.models import find_model
+from workers.models.find import find_model
 
 ENGLISH_TITLE = "Words heard wrongly, real English, whisper base"
 LEVELS_TITLE = "The same clips at other levels"

@@ -18,9 +18,9 @@ from decoding_here import decode
 
 from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
-from workers import speech
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
 from workers.engine import Wanted
+from workers.speech import chunks as speech
 
 LONGEST_SECONDS = 12 * 3600.0
 

@@ -17,8 +17,8 @@ from benchmarks.medley import record_medley
 from benchmarks.scorer import Scorer
 from benchmarks.speech_folder import SpeechFolder
 from benchmarks.speech_maker import SAMPLE_RATE, Recording, Voice, record
-from workers.alignment_models import STARTER_FOLDER
-from workers.starter import find_starter
+from workers.models.find_aligner import STARTER_FOLDER
+from workers.models.starter import find_starter
 
 Answer = TypeVar("Answer")
 Thing = TypeVar("Thing")

@@ -22,8 +22,8 @@ from ipc.worker_messages import (
     Transcribe,
     WorkerSetup,
 )
-from workers.container_decoder import DecodingWish
-from workers.pulse import Pulse
+from workers.audio.container_decoder import DecodingWish
+from workers.heartbeat import Pulse
 
 LONGEST_SECONDS = 12 * 3600.0
 BATCH_SEGMENTS = 4
@@ -58,7 +58,7 @@ class Notebook(Pulse):
 
 
 def whisperx_transcriber(setup: Asked) -> Loaded:
-    from workers.whisperx_transcriber import WhisperxTranscriber
+    from workers.whisperx.transcriber import WhisperxTranscriber
 
     engine = WhisperxTranscriber()
     device = engine.load(_worker_setup("transcriber", setup), _no_news).device
@@ -66,8 +66,8 @@ def whisperx_transcriber(setup: Asked) -> Loaded:
 
 
 def mlx_transcriber(setup: Asked) -> Loaded:
-    from workers.mlx_network import DecoderRows
-    from workers.mlx_transcriber import MlxTranscriber
+    from workers.mlx.network import DecoderRows
+    from workers.mlx.transcriber import MlxTranscriber
 
     engine = MlxTranscriber()
     device = engine.load(_worker_setup("transcriber", setup), _no_news).device
@@ -76,8 +76,8 @@ def mlx_transcriber(setup: Asked) -> Loaded:
 
 
 def whisperx_aligner(setup: Asked) -> Loaded:
-    from workers import worker_requests
-    from workers.whisperx_aligner import WhisperxAligner
+    from workers.shell import requests as worker_requests
+    from workers.whisperx.aligner import WhisperxAligner
 
     engine = WhisperxAligner()
     engine.load(_worker_setup("aligner", setup), _no_news)
@@ -101,7 +101,7 @@ def whisperx_aligner(setup: Asked) -> Loaded:
 
 def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encoded: list[float]) -> Loaded:
     """`steps` and `encoded` are counters, as `benchmarks.mlx_counters` has them."""
-    from workers import worker_requests
+    from workers.shell import requests as worker_requests
 
     chunks = _chunks_found()
 
@@ -136,7 +136,7 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
 
 def _chunks_found() -> list[tuple[float, float]]:
     """From now on where every chunk that an engine is given starts and ends, in seconds."""
-    from workers import speech
+    from workers.speech import chunks as speech
 
     found: list[tuple[float, float]] = []
     whole = speech.find_chunks

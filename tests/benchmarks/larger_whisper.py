@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ctranslate2_model import Array, alias_frames, model_frames
 
-from workers.ctranslate2_weights import read_variables
+from workers.models.ct2_reader import read_variables
 
 WIDER, DEEPER = 2, 4
 """512 × 6 layers become 1024 × 24."""

@@ -10,7 +10,7 @@ from recordings import MEMO
 
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, series_of, times
-from workers.models import find_model
+from workers.models.find import find_model
 
 TITLE = "The mlx engine beside `mlx_whisper.transcribe`"
 SECONDS = 90.0

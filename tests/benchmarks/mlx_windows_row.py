@@ -13,7 +13,7 @@ from recordings import MEMO
 from benchmarks.contestant import Contestant
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, ratio
-from workers.models import find_model
+from workers.models.find import find_model
 
 TITLE = "The mlx engine beside `mlx_whisper.transcribe`, real speech"
 MINUTES = 2

@@ -15,7 +15,7 @@ from statistics import median
 import psutil
 from daemon_under_test import STARTERS, DaemonUnderTest, a_daemon
 
-from client.connection import Daemon
+from client.daemon.connection import Daemon
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
 from ipc.events import Event, WorkerChanged

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.contestant import environment_of
-from client.connection import Daemon
-from client.refusals import NoDaemon
+from client.daemon.connection import Daemon
+from client.terminal.errors import NoDaemon
 from config.places import Places, find_places
 from ipc.api_messages import JobOptions, JobView, Workflow
 from ipc.events import Event, JobChanged

@@ -20,8 +20,8 @@ from daemon_under_test import STARTERS, TALK, DaemonUnderTest, a_daemon
 from recordings import voice, wav
 
 from benchmarks.bare_script import Cost
-from client.connection import Daemon
-from client.follow import follow
+from client.daemon.connection import Daemon
+from client.following.follow import follow
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
 from ipc.api_messages import JobOptions

@@ -16,8 +16,8 @@ from daemon_under_test import DaemonUnderTest
 from chaos.broken_daemon import STUBS
 from chaos.tally import Tally
 from chaos.trial import Trial
-from supervisor import line_rows
-from supervisor.job_line import Turn
+from supervisor.store import claims as line_rows
+from supervisor.store.schedule import Turn
 
 TITLE = "A backlog"
 DEMAND = (

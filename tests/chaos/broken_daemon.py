@@ -14,7 +14,7 @@ from eventually import eventually
 from no_leftovers import lives
 
 from chaos.oracle import CHUNK_SECONDS
-from ipc.fault_points import ARMED_BY, FAULTS, POINTS_OF
+from ipc.failpoints import ARMED_BY, FAULTS, POINTS_OF
 
 STUBS = {
     "WHISPER_BACKEND": "chaos.stub_engines:StubTranscriber",

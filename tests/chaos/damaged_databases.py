@@ -21,10 +21,10 @@ from chaos.trial import Trial
 from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
-from supervisor.database_file import APPLICATION_ID, SCHEMA_SCRIPTS
-from supervisor.file_identity import FileIdentity
-from supervisor.job_database import DatabaseRefused, JobQueueBroken
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.jobs import JobQueue
+from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS
+from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
 
 TITLE = "Damaged databases"
 DEMAND = (

@@ -20,7 +20,7 @@ from chaos.oracle import Made, make
 from chaos.strangers import SOMEBODY
 from chaos.tally import Tally
 from chaos.trial import Trial
-from supervisor.name_calls import exchange
+from supervisor.disks.rename_calls import exchange
 
 TITLE = "Exchanged files"
 DEMAND = (

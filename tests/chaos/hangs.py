@@ -19,7 +19,7 @@ from chaos.oracle import complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from chaos.worker_chaos import DRAIN_SECONDS, unfinished
-from supervisor.patience import OVERSLEPT_SECONDS
+from supervisor.system.deadline import OVERSLEPT_SECONDS
 
 TITLE = "Hung or slow"
 DEMAND = (

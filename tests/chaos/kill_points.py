@@ -18,7 +18,7 @@ from chaos.broken_daemon import STUBS, BrokenDaemon, broken_daemon, pids_of
 from chaos.oracle import Made, complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
-from ipc.fault_points import DecoderPoint, WorkerPoint
+from ipc.failpoints import DecoderPoint, WorkerPoint
 from ipc.worker_messages import Role
 
 TITLE = "Named places"

@@ -19,10 +19,10 @@ from chaos.trial import Trial
 from config.logs import set_level
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
-from supervisor.errand_rows import Event, NewErrand
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import Event, NewErrand
 
 TITLE = "Clocks that leap"
 DEMAND = (

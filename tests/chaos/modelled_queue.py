@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ipc.api_messages import JobStatus
-from supervisor.job_dispatcher import JOBS_AT_ONCE
+from supervisor.jobs.dispatcher import JOBS_AT_ONCE
 
 PROBATION_CRASHES = 2
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})

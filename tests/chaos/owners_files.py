@@ -25,7 +25,7 @@ from chaos.lanes import LANES, side_by_side
 from chaos.oracle import Made, complaint, make
 from chaos.tally import Tally
 from chaos.trial import Trial
-from supervisor.name_calls import exchange
+from supervisor.disks.rename_calls import exchange
 
 TITLE = "The owner's own files"
 DEMAND = (

@@ -21,9 +21,9 @@ from chaos.trial import Trial
 from chaos.worker_chaos import DRAIN_SECONDS, unfinished
 from config.logs import set_level
 from config.settings import QueueSettings
-from supervisor.job import Job
-from supervisor.job_database import DatabaseRefused, JobQueueBroken
-from supervisor.job_queue import JobQueue
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
 
 TITLE = "Power cuts"
 DEMAND = "2,000 crash states of 50 jobs: no acknowledged job is lost, no partial file has a final name"

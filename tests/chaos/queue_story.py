@@ -21,9 +21,9 @@ from chaos.staged_daemon import KEPT_DAYS, Shift, StagedDaemon
 from chaos.virtual_loop import VirtualLoop, threads_counted
 from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.transcript import Segment
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job, MoveNotAllowed
-from supervisor.setbacks import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
+from supervisor.store.job import Job, MoveNotAllowed
 
 DAY_SECONDS = 86_400.0
 UNSYNCED = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

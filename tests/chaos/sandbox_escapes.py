@@ -15,11 +15,11 @@ from chaos.lanes import side_by_side
 from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.decoder_messages import Limits
-from workers.decoder import Decoders
-from workers.decoder_process import PROGRAM
+from workers.decoder.decoders import Decoders
+from workers.decoder.forked_child import adopt_orphans
+from workers.decoder.process import PROGRAM
 from workers.engine import EngineRefusal
-from workers.forked_child import adopt_orphans
-from workers.pcm_file import pcm_seconds
+from workers.pcm.pcm_file import pcm_seconds
 
 TITLE = "Sandbox escapes"
 DEMAND = (

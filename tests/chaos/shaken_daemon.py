@@ -18,7 +18,7 @@ def shake(seed: str, log: int) -> None:
     """Stands between watchdog and us; the product's own code is as it is."""
     from watchdog.events import FileSystemEvent
 
-    from supervisor.folder_events import FolderEvents
+    from supervisor.watch.events import FolderEvents
 
     luck = random.Random(seed)
     whole, begin = FolderEvents.on_any_event, FolderEvents.__init__

@@ -15,13 +15,13 @@ from typing import Any, Self, cast
 
 from chaos.virtual_loop import VirtualLoop
 from config.settings import QueueSettings, Settings
-from supervisor.errand_rows import Event, NewErrand
-from supervisor.event_bus import EventBus
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_dispatcher import JobDispatcher
-from supervisor.job_queue import JobQueue
-from supervisor.upgrades import Upgrades
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.jobs.upgrades import Upgrades
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import Event, NewErrand
 
 KEPT_DAYS = 1.0
 

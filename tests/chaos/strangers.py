@@ -28,7 +28,7 @@ from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.pipe import BadFrame, receive
 from ipc.worker_messages import FROM_WORKER
-from supervisor.file_identity import FileRefused, read_identity
+from supervisor.disks.file_identity import FileRefused, read_identity
 from workers.engine import EngineRefusal
 
 TITLE = "Strangers"

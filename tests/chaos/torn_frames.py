@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.worker_messages import Transcribe
-from supervisor.worker_keeper import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerKeeper
 
 TITLE = "Torn frames"
 DEMAND = "256 cuts through a frame of 1 MiB and 20 stops in mid-frame; the loop is never held up for 50 ms"

@@ -30,7 +30,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from supervisor.canary_flight import CLIP_SECONDS
+from supervisor.health.canary_run import CLIP_SECONDS
 
 DECODE_SECONDS, CHUNK_WORK_SECONDS, SEGMENT_WORK_SECONDS = (1, 8), (5, 60), (1, 4)
 CANARY_WORK_SECONDS = (0, 1)

@@ -2,8 +2,8 @@
 
 Runs in: the virtual day's process.
 
-All of it is in `supervisor.worker_process`: the places of multiprocessing's spawn context, of the pipe's two threads,
-and of `os.kill`.
+All of it is in `supervisor.worker.child_process`: the places of multiprocessing's spawn context, of the pipe's two
+threads, and of `os.kill`.
 """
 
 from collections.abc import Callable
@@ -64,5 +64,5 @@ class VirtualSpawn:
 
 
 def in_place_of_processes(workers: VirtualWorkers) -> dict[str, object]:
-    """What takes which name's place in `supervisor.worker_process`."""
+    """What takes which name's place in `supervisor.worker.child_process`."""
     return {"SPAWN": VirtualSpawn(workers), "WorkerLine": VirtualLine, "os": SimpleNamespace(kill=workers.kill)}

@@ -17,9 +17,12 @@ from chaos.virtual_verdict import LOG_BYTES
 from chaos.virtual_world import Holder, World
 from config import logs
 from supervisor import __main__ as supervisor
-from supervisor import job_database, wakefulness, watched_folder, worker_process
-from supervisor.job_history import JobHistory
-from supervisor.lasting_loop import LastingLoop
+from supervisor.store.history import JobHistory
+from supervisor.store.sqlite import transactions as job_database
+from supervisor.system import sleep_inhibitor as wakefulness
+from supervisor.system.event_loop import LastingLoop
+from supervisor.watch import folder as watched_folder
+from supervisor.worker import child_process as worker_process
 
 
 def supervise(world: World, clock: Clock, patches: ExitStack) -> int:

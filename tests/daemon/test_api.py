@@ -19,11 +19,11 @@ import pytest
 from eventually import eventually_async
 from running_api import CREATED, DeskInMemory, RunningApi
 
-from client import connection
+from client.daemon import connection
 from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, QueuePaused
-from supervisor import api_server
-from supervisor.api import live, server_sent
+from supervisor.api import server as api_server
+from supervisor.api.app import live, server_sent
 
 
 @pytest.fixture

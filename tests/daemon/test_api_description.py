@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from running_api import RunningApi
 
-from config.section import NAME_FIELDS, name_template
+from config.field_types import NAME_FIELDS, name_template
 from ipc.api_messages import AddWatch, SubmitFile
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import api_socket
-from supervisor.api_socket import SocketRefused, bind
+from supervisor.api import unix_socket as api_socket
+from supervisor.api.unix_socket import SocketRefused, bind
 
 
 @pytest.fixture

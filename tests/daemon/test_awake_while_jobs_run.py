@@ -12,7 +12,7 @@ from daemon_under_test import MEMO, a_daemon
 from eventually import eventually
 from no_leftovers import lives
 
-from supervisor.wakefulness import holder
+from supervisor.system.sleep_inhibitor import holder
 
 
 def test_a_job_holds_the_machine_awake_and_a_stop_lets_go(tmp_path: Path) -> None:

@@ -17,19 +17,20 @@ from eventually import eventually, eventually_async
 from running_api import CREATED, RunningApi
 from structlog.testing import capture_logs
 
-from client import follow as following
-from client import here, steno
-from client.connection import Daemon
-from client.follow import follow
-from client.private_daemon import HopeForTranscriber, private_daemon
-from client.refusals import NoDaemon, Refusal
+from client import steno
+from client.daemon import here
+from client.daemon.connection import Daemon
+from client.daemon.private import HopeForTranscriber, private_daemon
+from client.following import follow as following
+from client.following.follow import follow
+from client.terminal.errors import NoDaemon, Refusal
 from config.places import find_places
 from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, JobChanged, WorkerChanged
 from ipc.status_views import LastDeath, WorkerView
 from ipc.transcript import EnginesUsed, Transcript
 from ipc.worker_messages import Role
-from supervisor.refused import Refused
+from supervisor.system.refused import Refused
 
 
 @pytest.fixture(autouse=True)
@@ -255,7 +256,7 @@ def test_a_private_daemon_that_cannot_start_says_why_and_leaves_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(here, "SUPERVISOR", (sys.executable, "-c", "import sys; sys.exit('no engine here')"))
-    monkeypatch.setattr("client.private_daemon.SHORT_PLACE", str(tmp_path))
+    monkeypatch.setattr("client.daemon.private.SHORT_PLACE", str(tmp_path))
     with pytest.raises(Refusal, match="no engine here"), private_daemon({}):
         pass
     eventually(lambda: not list(tmp_path.iterdir()))

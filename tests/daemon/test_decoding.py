@@ -10,7 +10,7 @@ from daemon_under_test import MEMO, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
 from recordings import voice, wav
 
-from ipc.fault_points import ARMED_BY
+from ipc.failpoints import ARMED_BY
 
 SLOW_TO_LOAD = {"FAKE_CHUNK_SECONDS": "5", "STENO_MODEL": "load=2,pace=0.1"}
 
@@ -40,7 +40,7 @@ def test_a_recording_that_kills_every_decoder_is_quarantined_and_no_worker_dies(
         before = pids(daemon)
         job = daemon.finished(poison := daemon.submit(daemon.own(MEMO)))
         assert (job["status"], job["error"]["code"]) == ("failed", "decoder_crashed")
-        assert "SIGSEGV" in job["error"]["message"] and "fault_points.py" in job["error"]["message"]
+        assert "SIGSEGV" in job["error"]["message"] and "failpoints.py" in job["error"]["message"]
         story = [(one["engine"], one["outcome"], one["signal"], one["phase"]) for one in job["attempts"]]
         assert story == [("decoder", "crashed", "SIGSEGV", "decoding")] * 3
         assert pids(daemon) == before
@@ -141,7 +141,7 @@ def test_a_transcriber_keeps_one_decoder_ready_and_the_aligner_none() -> None:
     ready = 2 if sys.platform == "linux" else 1  # there, with the server that it is a copy of
 
     def decoders(pid: int) -> list[psutil.Process]:
-        return [child for child in psutil.Process(pid).children() if "workers.decoder_main" in child.cmdline()]
+        return [child for child in psutil.Process(pid).children() if "workers.decoder" in child.cmdline()]
 
     with a_daemon(FAKE_CHUNK_SECONDS="5") as daemon:
         both_ready(daemon)

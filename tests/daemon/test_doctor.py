@@ -18,9 +18,9 @@ from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
 from no_leftovers import lives
 
-from client.doctor import Doctor
-from client.doctor_installation import ROOT
-from client.doctor_models import model_findings
+from client.doctor.installation import ROOT
+from client.doctor.models import model_findings
+from client.doctor.run import Doctor
 from ipc.status_views import Finding
 
 FIND_NOTHING_WRONG = Finding(check="transcriber_model", state="ok", what="starter is whole").model_dump_json()

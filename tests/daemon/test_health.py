@@ -11,8 +11,9 @@ from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 from typer.testing import CliRunner
 
-from client import exit_codes, steno
-from client.connection import Daemon
+from client import steno
+from client.daemon.connection import Daemon
+from client.terminal import exit_codes
 from ipc.status_views import CanaryView
 
 

@@ -17,7 +17,7 @@ from eventually import eventually
 from no_leftovers import lives
 from recordings import MEMO, TALK, noise, wav
 
-from supervisor.temporary_names import UNFINISHED, TemporaryNames
+from supervisor.disks.temporary_names import UNFINISHED, TemporaryNames
 
 SLOW_WORDS = {"FAKE_CHUNK_SECONDS": "1", "STENO_ALIGNMENT_MODEL": "pace=0.15"}
 """A recording of 6 s becomes six segments, and the aligner is far behind the transcriber."""

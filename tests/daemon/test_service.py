@@ -21,9 +21,10 @@ from daemon_under_test import FAKES, MEMO, QUICK, TESTS
 from eventually import eventually
 from typer.testing import CliRunner
 
-from client import service_verbs, steno
-from client.refusals import Refusal
-from launchd import macos
+from client import steno
+from client.commands import service as service_verbs
+from client.terminal.errors import Refusal
+from launchd import launch_agent as macos
 
 NO_DAEMON, USAGE = 69, 2
 BARE = ("LANG", "LC_ALL", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")

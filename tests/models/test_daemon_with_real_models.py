@@ -11,7 +11,7 @@ import pytest
 from daemon_under_test import MEMO, STARTERS, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
 
-from client.connection import Daemon
+from client.daemon.connection import Daemon
 
 pytestmark = pytest.mark.models
 

@@ -15,13 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers import network_precision
-from workers.alignment_models import STARTER_FOLDER
-from workers.alignment_weights import LetterModel, letters_of, read_bundle, read_folder
-from workers.letter_network import LetterNetwork
-from workers.letter_path import find_letters
-from workers.matrices import MatrixKind, eight_bit, exact, sixteen_bit
-from workers.network_precision import (
+from workers.models.find_aligner import STARTER_FOLDER
+from workers.models.torch_bundles import bundle_file
+from workers.wav2vec2 import precision as network_precision
+from workers.wav2vec2.ctc_path import find_letters
+from workers.wav2vec2.network import LetterNetwork
+from workers.wav2vec2.precision import (
     TIMED_AT_MOST,
     Trial,
     check_sound,
@@ -30,7 +29,8 @@ from workers.network_precision import (
     same_where_sure,
     timed_fairly,
 )
-from workers.torch_bundles import bundle_file
+from workers.wav2vec2.quantized_linear import MatrixKind, eight_bit, exact, sixteen_bit
+from workers.wav2vec2.weights import LetterModel, letters_of, read_bundle, read_folder
 
 pytestmark = pytest.mark.models
 

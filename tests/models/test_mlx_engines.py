@@ -10,9 +10,9 @@ from recordings import AUDIO as RECORDINGS
 from ipc.transcript import Segment
 from ipc.worker_messages import Role, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
-from workers.lateness import STARTS, TEXT, known_sound
-from workers.mlx_aligner import MlxAligner
-from workers.mlx_transcriber import MlxTranscriber
+from workers.mlx.aligner import MlxAligner
+from workers.mlx.attention_delay import STARTS, TEXT, known_sound
+from workers.mlx.transcriber import MlxTranscriber
 
 pytest.importorskip("mlx_whisper")
 pytestmark = pytest.mark.models

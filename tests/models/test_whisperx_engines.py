@@ -13,13 +13,13 @@ from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
-from workers import whisperx_aligner
-from workers.alignment_models import STARTER_FOLDER
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
-from workers.pcm_file import PcmFile
-from workers.speech import find_chunks
-from workers.whisperx_aligner import WhisperxAligner
-from workers.whisperx_transcriber import WhisperxTranscriber
+from workers.models.find_aligner import STARTER_FOLDER
+from workers.pcm.pcm_file import PcmFile
+from workers.speech.chunks import find_chunks
+from workers.whisperx import aligner as whisperx_aligner
+from workers.whisperx.aligner import WhisperxAligner
+from workers.whisperx.transcriber import WhisperxTranscriber
 
 pytestmark = pytest.mark.models
 

@@ -25,13 +25,13 @@ from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
 from recordings import MEMO, encoded, tone, voice, wav
 
-from workers import decoder_supply
-from workers.container_decoder import DecodingWish
-from workers.decoder import Decoders
-from workers.decoder_process import DecoderProcess, spawned
-from workers.decoder_supply import ForkServer, Way, way_of
-from workers.decoder_verdict import Death, DecoderDied
-from workers.pulse import Cancelled
+from workers.audio.container_decoder import DecodingWish
+from workers.decoder import supply as decoder_supply
+from workers.decoder.decoders import Decoders
+from workers.decoder.process import DecoderProcess, spawned
+from workers.decoder.supply import ForkServer, Way, way_of
+from workers.decoder.verdict import Death, DecoderDied
+from workers.heartbeat import Cancelled
 
 LENGTH_SECONDS = 1.0
 WAYS = get_args(Way)
@@ -529,7 +529,7 @@ def a_small_worker(folder: Path, made: str, work: str, *words: str) -> Iterator[
         "import os, sys, time\n"
         "from pathlib import Path\n"
         "from decoders_at_work import QuietPulse, ready_pid, wish_for\n"
-        "from workers.decoder import Decoders\n"
+        "from workers.decoder.decoders import Decoders\n"
         f"made = {made}\n"
         "made.make_ready()\n"
         "print(ready_pid(made), flush=True)\n"

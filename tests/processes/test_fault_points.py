@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 
-from ipc import fault_points
-from ipc.fault_points import ARMED_BY, FAULTS, POINTS_OF, armed_points
-from launchd.carried_environment import carried_environment
+from ipc import failpoints as fault_points
+from ipc.failpoints import ARMED_BY, FAULTS, POINTS_OF, armed_points
+from launchd.environment import carried_environment
 
 REACH_ALL = """
-from ipc.fault_points import POINTS_OF, reached
+from ipc.failpoints import POINTS_OF, reached
 for points in POINTS_OF.values():
     for point in points:
         reached(point)

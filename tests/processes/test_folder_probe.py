@@ -10,7 +10,7 @@ import pytest
 from eventually import eventually_async
 from watch_desk import Desk, settings_for, watching
 
-from supervisor.folder_probe import FolderProbe, permission_hint, probe_folder
+from supervisor.watch.access_check import FolderProbe, permission_hint, probe_folder
 
 
 def test_a_good_folder_is_ok_and_as_it_was(inbox: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_disk_that_does_not_answer_costs_a_limited_time_and_one_thread(
             answer.wait()
         return FolderProbe(str(folder), "ok")
 
-    monkeypatch.setattr("supervisor.watched_folder.probe_folder", probe)
+    monkeypatch.setattr("supervisor.watch.folder.probe_folder", probe)
     settings = settings_for(inbox, tmp_path)
     looking = settings.watching.model_copy(update={"unreachable_seconds": 0.2})
     watches = watching(desk, settings.model_copy(update={"watching": looking}))

@@ -11,7 +11,7 @@ import pytest
 THREADS_THAT_ALLOCATE = """
 import ctypes, sys, threading
 import psutil
-from supervisor.heap import keep_heap_small
+from supervisor.system.allocator import keep_heap_small
 
 if sys.argv[1] == "small":
     assert keep_heap_small()

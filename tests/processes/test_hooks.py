@@ -15,8 +15,8 @@ import pytest
 from eventually import eventually, eventually_async
 from no_leftovers import open_descriptors
 
-from supervisor.hook import HookEnd, run_hook
-from supervisor.hook_call import HookCall, path_of
+from supervisor.followups.hook_command import HookCall, path_of
+from supervisor.followups.hook_process import HookEnd, run_hook
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

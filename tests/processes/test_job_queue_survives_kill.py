@@ -11,7 +11,7 @@ from pathlib import Path
 
 from config.settings import QueueSettings
 from ipc.transcript import Segment
-from supervisor.job_queue import JobQueue
+from supervisor.store.jobs import JobQueue
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 4
@@ -21,8 +21,8 @@ import asyncio, pathlib, sys
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
-from supervisor.file_identity import FileIdentity
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.jobs import JobQueue
 
 async def work():
     queue = await JobQueue.open(pathlib.Path(sys.argv[1]), QueueSettings())

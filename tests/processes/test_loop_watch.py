@@ -13,8 +13,8 @@ from eventually import eventually
 CHILD = """
 import asyncio, os, sys, time
 from pathlib import Path
-from supervisor.loop_watch import LoopWatch
-from supervisor.service_notice import ServiceNotice
+from supervisor.system.loop_watchdog import LoopWatch
+from supervisor.system.service_notify import ServiceNotice
 
 async def main():
     watch = LoopWatch(1.2, Path(sys.argv[1]), ServiceNotice(os.environ, os.getpid()), os._exit)

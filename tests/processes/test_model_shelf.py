@@ -16,7 +16,7 @@ from ctranslate2_model import model_bin, tiny_whisper
 from eventually import eventually
 from fake_hub import FakeHub, a_hub
 
-from ipc.shelf_messages import SHELF_MESSAGE, FileProgress, ModelHere, Removal, ShelfRefusal, ShelfView
+from ipc.model_messages import SHELF_MESSAGE, FileProgress, ModelHere, Removal, ShelfRefusal, ShelfView
 from ipc.status_views import Finding
 
 TINY = "Systran/faster-whisper-tiny"
@@ -62,7 +62,7 @@ def hub(model: dict[str, bytes]) -> Iterator[FakeHub]:
 
 
 class Shelf:
-    """`python -P -m workers.shelf_main` in an environment of its own."""
+    """`python -P -m workers.model_manager` in an environment of its own."""
 
     def __init__(self, home: Path, endpoint: str) -> None:
         self.hub_cache = home / "hf" / "hub"
@@ -79,7 +79,7 @@ class Shelf:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "workers.shelf_main", *words],
+            [sys.executable, "-P", "-m", "workers.model_manager", *words],
             env=self.environment,
             cwd="/",
             stdout=subprocess.PIPE,
@@ -148,7 +148,7 @@ def test_a_pulled_model_is_listed_found_whole_and_opened_without_a_word_to_the_h
 OPEN_AS_A_WORKER_DOES = """
 import sys
 from pathlib import Path
-from workers.models import find_model
+from workers.models.find import find_model
 print(find_model("tiny", "whisperx", Path(sys.argv[1]), allow_download=True, downloading=lambda: None))
 """
 

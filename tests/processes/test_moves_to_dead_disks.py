@@ -13,16 +13,16 @@ from eventually import eventually_async
 
 from config.settings import QueueSettings, Settings, WatchEntry
 from ipc.api_messages import JobOptions
-from supervisor import foreign_disks
-from supervisor.errands import MOVES_AT_ONCE, Errands
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import read_identity
-from supervisor.foreign_disks import ForeignDisks
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_queue import JobQueue
-from supervisor.recording_search import RecordingSearch
-from supervisor.recordings_in_hand import RecordingsInHand
+from supervisor.disks import foreign_disks
+from supervisor.disks.file_identity import read_identity
+from supervisor.disks.foreign_disks import ForeignDisks
+from supervisor.followups.followups import MOVES_AT_ONCE, Errands
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
 
 pytestmark = pytest.mark.skipif(not CAN_DIE, reason="needs FUSE and root")
 

@@ -16,9 +16,9 @@ from eventually import eventually
 from kept_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
-from supervisor import disk_thread
-from supervisor.disk_thread import on_disk
-from supervisor.hired_threads import THREADS, TooFewThreads, hired_threads
+from supervisor.system import disk_thread
+from supervisor.system.disk_thread import on_disk
+from supervisor.system.threads import THREADS, TooFewThreads, hired_threads
 
 START = threading.Thread.start
 

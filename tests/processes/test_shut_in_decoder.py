@@ -75,7 +75,7 @@ def test_output_without_end_is_cut_off_at_the_longest_recording(recording: Path)
 def test_a_decoder_is_told_nothing_of_its_owners_environment(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workers.decoder_process import environment
+    from workers.decoder.process import environment
 
     monkeypatch.setenv("HF_TOKEN", "secret")
     assert "secret" not in str(environment())

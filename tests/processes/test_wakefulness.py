@@ -19,8 +19,8 @@ from eventually import eventually, eventually_async
 from structlog.testing import capture_logs
 
 from config.settings import Settings
-from supervisor.hired_threads import wait_for_children_without_threads
-from supervisor.wakefulness import Wakefulness, holder
+from supervisor.system.sleep_inhibitor import Wakefulness, holder
+from supervisor.system.threads import wait_for_children_without_threads
 
 PROGRAM = holder(sys.platform, 1)[0]
 LINGER_SECONDS = 0.1
@@ -165,7 +165,8 @@ async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path)
 
 def test_it_ends_with_us_however_we_end(lives: Path) -> None:
     script = (
-        "import asyncio; from config.settings import Settings; from supervisor.wakefulness import Wakefulness\n"
+        "import asyncio; from config.settings import Settings\n"
+        "from supervisor.system.sleep_inhibitor import Wakefulness\n"
         "async def main():\n"
         "    wakefulness = Wakefulness(Settings()); wakefulness.note_running(True); await wakefulness.run()\n"
         "asyncio.run(main())"

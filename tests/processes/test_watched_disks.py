@@ -18,8 +18,8 @@ from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watch
 from watchdog.observers.api import BaseObserver
 
 from config.settings import WatchEntry
-from supervisor.folder_probe import permission_hint
-from supervisor.folder_scan import FolderScan, ScanRules, scan_folder
+from supervisor.watch.access_check import permission_hint
+from supervisor.watch.scan import FolderScan, ScanRules, scan_folder
 
 
 async def test_a_folder_that_goes_away_is_offline_and_watched_again_when_it_returns(inbox: Path, desk: Desk) -> None:
@@ -56,7 +56,7 @@ async def test_a_folder_that_does_not_answer_is_offline_and_holds_up_no_other(
             answer.wait()
         return scan_folder(folder, rules, inodes_hold=inodes_hold)
 
-    monkeypatch.setattr("supervisor.watched_folder.scan_folder", scan)
+    monkeypatch.setattr("supervisor.watch.folder.scan_folder", scan)
     settings = settings_for(dead, inbox)
     looking = settings.watching.model_copy(update={"unreachable_seconds": 0.2})
     settings = settings.model_copy(update={"watching": looking})
@@ -106,7 +106,7 @@ async def test_the_empty_place_of_an_unmounted_disk_is_offline_and_nothing_is_do
     def scan(folder: Path, rules: ScanRules, *, inodes_hold: bool) -> FolderScan:
         return replace(scan_folder(folder, rules, inodes_hold=inodes_hold), is_mount_point=is_mounted)
 
-    monkeypatch.setattr("supervisor.watched_folder.scan_folder", scan)
+    monkeypatch.setattr("supervisor.watch.folder.scan_folder", scan)
     (inbox / "before.wav").write_bytes(b"before")
     async with running(watching(desk, settings_for(inbox, scan_seconds=0.2))) as watches:
         await sentinel_taken(desk, inbox)
@@ -133,7 +133,7 @@ async def test_the_empty_place_of_an_unmounted_disk_is_offline_and_nothing_is_do
 async def test_a_network_disk_is_polled_without_an_observer_and_without_trust_in_its_inodes(
     inbox: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.watched_folder.is_on_network", lambda folder: True)
+    monkeypatch.setattr("supervisor.watch.folder.is_on_network", lambda folder: True)
     settings = settings_for(inbox, polling=None)
     looking = settings.watching.model_copy(update={"polling_seconds": 0.2})
     settings = settings.model_copy(update={"watching": looking})
@@ -158,7 +158,7 @@ async def test_a_network_disk_is_polled_without_an_observer_and_without_trust_in
 async def test_an_owner_may_want_polling_or_events_whatever_the_disk(
     inbox: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.watched_folder.is_on_network", lambda folder: True)
+    monkeypatch.setattr("supervisor.watch.folder.is_on_network", lambda folder: True)
     async with running(watching(desk, settings_for(inbox, polling=False))) as watches:
         await sentinel_taken(desk, inbox)
         (inbox / "by event.wav").write_bytes(b"x")

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 
 from config.settings import WatchEntry
-from supervisor.watch_folder import NotWatched
-from supervisor.watch_list import WatchList
+from supervisor.watch.added_folders import WatchList
+from supervisor.watch.watcher import NotWatched
 
 
 async def test_a_folder_added_while_running_is_watched_now_and_after_a_restart(

@@ -15,8 +15,8 @@ from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from loop_lag import loop_lag
 
 from ipc.worker_messages import Role, SegmentsTranscribed, TranscriptionFinished, WordsAligned
-from supervisor.death import Cause
-from supervisor.worker_keeper import WorkerDied, WorkerUnavailable
+from supervisor.worker.death import Cause
+from supervisor.worker.handle import WorkerDied, WorkerUnavailable
 
 LAG_ALLOWED_SECONDS = 0.25
 """A blocked loop lags for as long as the worker hangs; a free one by what its neighbours on the cores cost."""

@@ -26,7 +26,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from supervisor.worker_keeper import WorkerDied, WorkerKeeper, WorkerUnavailable
+from supervisor.worker.handle import WorkerDied, WorkerKeeper, WorkerUnavailable
 from workers.worker_main import NICENESS
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

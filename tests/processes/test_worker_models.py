@@ -11,8 +11,10 @@ from kept_worker import BRIEF, ask, kept, request_for, setup_for
 
 from ipc.status_views import WorkerView
 from ipc.worker_messages import TranscriptionFinished, WorkerSetup
-from supervisor import engine_tallies, engine_tally, worker_offer
-from supervisor.worker_keeper import WorkerKeeper, WorkerUnavailable
+from supervisor.worker import availability as worker_offer
+from supervisor.worker import circuit_breaker as engine_tally
+from supervisor.worker import circuit_breakers as engine_tallies
+from supervisor.worker.handle import WorkerKeeper, WorkerUnavailable
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -16,13 +16,13 @@ from config.settings import QueueSettings, Settings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Align, AudioDecoded, Decode, RequestFailed, WordsAligned
-from supervisor.alignment import Alignment
-from supervisor.death import Death
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_queue import JobQueue
-from supervisor.setbacks import JobMustWait
-from supervisor.worker_keeper import WorkerDied, WorkerUnavailable
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.alignment import Alignment
+from supervisor.jobs.outcomes import JobMustWait
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.worker.death import Death
+from supervisor.worker.handle import WorkerDied, WorkerUnavailable
 
 Answer = Callable[[Any], object]
 DEATH = Death("SIGSEGV", -11, "aligning", "crashed", "segmentation fault", "", 0.0, 1)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from workers.alignment_models import (
+from workers.engine import EngineRefusal
+from workers.models.find_aligner import (
     STARTER_FOLDER,
     AlignmentModel,
     DefaultModels,
     find_alignment_model,
     starter_aligner,
 )
-from workers.engine import EngineRefusal
 
 DEFAULTS = DefaultModels(bundles={"en": "ENGLISH_BUNDLE"}, hub_ids={"nl": "someone/dutch"})
 

@@ -9,10 +9,10 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobError, JobOptions
-from supervisor.arrival import Arrival, Fate
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job, WrittenFile
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.arrival import Arrival, Fate
+from supervisor.store.job import Job, WrittenFile
+from supervisor.store.jobs import JobQueue
 
 NOT_FOUND = JobError(code="not_found", message="it does not exist", hint="check the path")
 DAMAGED = JobError(code="damaged", message="it is no recording", hint="play it")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.batch_pace import LONGEST_SILENCE_SECONDS, Pace, planned_size
+from workers.shell.batch_pace import LONGEST_SILENCE_SECONDS, Pace, planned_size
 
 
 def test_the_first_group_is_one_chunk_and_a_fast_engine_then_gets_all_it_likes() -> None:

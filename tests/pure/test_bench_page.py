@@ -5,9 +5,9 @@ Runs in: the test process.
 
 from drawn_views import drawn, looks_as_before
 
-from client.bench import Figures, NotMeasured, Took
-from client.bench_page import BenchView, bench_markdown, bench_page
-from client.this_machine import Machine, chip_in, this_machine
+from client.bench.measure import Figures, NotMeasured, Took
+from client.bench.page import BenchView, bench_markdown, bench_page
+from client.machine.specs import Machine, chip_in, this_machine
 
 MAC = Machine(
     chip="Apple M4 Pro",

@@ -10,7 +10,7 @@ import pytest
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
 from ipc.worker_messages import FROM_WORKER
-from supervisor.job_rows import ATTEMPTS, OUTPUTS
+from supervisor.store.job_rows import ATTEMPTS, OUTPUTS
 
 MANY = 2_000
 READ: dict[str, Callable[[int], object]] = {

@@ -17,8 +17,8 @@ from ipc.worker_messages import (
     Transcribe,
     TranscriptionFinished,
 )
-from supervisor.canary_flight import CLIP_SECONDS, CLIP_TEXT, CanaryFlight
-from supervisor.worker_keeper import WorkerKeeper
+from supervisor.health.canary_run import CLIP_SECONDS, CLIP_TEXT, CanaryFlight
+from supervisor.worker.handle import WorkerKeeper
 
 PATIENCE_SECONDS = 2.0
 

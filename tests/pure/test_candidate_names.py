@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.api_messages import Format
-from supervisor.candidate_names import (
+from supervisor.watch.recording_names import (
     AUDIO,
     VIDEO,
     is_candidate,
@@ -16,7 +16,7 @@ from supervisor.candidate_names import (
     name_in_icloud,
     name_meant,
 )
-from supervisor.folder_scan import why_passed
+from supervisor.watch.scan import why_passed
 
 # fmt: off
 RECORDINGS = [

@@ -13,9 +13,9 @@ from recordings import Samples, encoded, noise, silence, tone, voice, wav
 from recordings_of_tracks import as_cinema, with_layout
 
 from ipc.transcript import RecordingFacts
-from workers.channel_mix import ChannelMixer, MixPlan
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
+from workers.pcm.channel_mix import ChannelMixer, MixPlan
 
 SPOKEN = voice()[:100_000]
 """6 s of one voice."""

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.batch_pace import Pace
-from workers.chunk_line import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
 from workers.engine import SAMPLE_RATE, Chunk, Heard, nobody_listens
-from workers.whisper_decoding import Decoding, Stretch
+from workers.shell.batch_pace import Pace
+from workers.text.decode_quality import Decoding, Stretch
+from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
 
 LATEST_SECONDS = 20.0
 

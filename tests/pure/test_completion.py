@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import completion
-from client.choices import FORMATS
+from client.commands import completion
+from client.commands.choices import FORMATS
 
 SHELL_CODE = set("\"'`$\\;&|<>(){}[]*?!#\n\t\0:")
 

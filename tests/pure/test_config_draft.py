@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import config
 from client import steno
-from client.config_draft import editor_of, mend_file
-from client.refusals import Refusal
+from client.machine.config_draft import editor_of, mend_file
+from client.terminal.errors import Refusal
 
 DEFAULT = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
 Editor = Callable[[str], None]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.crash_policy import (
+from supervisor.jobs.crash_policy import (
     deaths_in_a_row,
     halves,
     most_deaths,

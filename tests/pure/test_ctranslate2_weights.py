@@ -8,7 +8,7 @@ from ctranslate2_model import STATE, model_bin, tiny_whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.ctranslate2_weights import NotCTranslate2, find_dimensions, mlx_weights, read_variables
+from workers.models.ct2_reader import NotCTranslate2, find_dimensions, mlx_weights, read_variables
 
 
 def test_stacked_projections_are_taken_apart_and_convolutions_turned(tmp_path: Path) -> None:

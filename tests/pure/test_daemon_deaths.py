@@ -11,11 +11,11 @@ from dispatcher_at_work import Desk, at_work
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
-from supervisor.daemon_deaths import is_condemned, is_suspect, pause_before_trial
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_line import Turn
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.daemon_deaths import is_condemned, is_suspect, pause_before_trial
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.schedule import Turn
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 ALONE = Turn(suspects_too=True)
@@ -103,7 +103,7 @@ async def test_any_progress_takes_all_charges_back(lives: Lives) -> None:
 async def test_it_is_condemned_by_three_more_deaths_alone_and_says_so(
     lives: Lives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.job_dispatcher.LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("supervisor.jobs.dispatcher.LOOK_AGAIN_SECONDS", 0.02)
     (poison,) = await lives.add("poison")
     pauses = []
     for _ in range(6):

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 
-from supervisor.daemon_lock import AlreadyRunning, DaemonLock, LockRefused
+from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys, pathlib
-from supervisor.daemon_lock import DaemonLock
+from supervisor.system.single_instance import DaemonLock
 lock = DaemonLock.acquire(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

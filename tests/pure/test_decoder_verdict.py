@@ -4,13 +4,13 @@ import pytest
 
 from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, Lines, Moved, Opening, as_line
 from ipc.transcript import RecordingFacts
-from workers.decoder_verdict import Waiting, death_of
+from workers.decoder.verdict import Waiting, death_of
 
 TRACEBACK = """Fatal Python error: Segmentation fault
 
 Current thread 0x00007f41ce287b80 (most recent call first):
-  File "/home/somebody/stenod/workers/media.py", line 120 in _write_all
-  File "/home/somebody/stenod/workers/decoding_room.py", line 82 in _decode
+  File "/home/somebody/stenod/workers/audio/decode.py", line 120 in _write_all
+  File "/home/somebody/stenod/workers/decoder/decode_one.py", line 82 in _decode
 
 Extension modules: numpy._core._multiarray_umath (total: 49)
 """
@@ -53,7 +53,7 @@ def test_where_both_deadlines_are_one_the_disk_is_blamed_for_idle_time() -> None
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (-11, "SIGSEGV", "it was ended by SIGSEGV, in workers/media.py:120 (_write_all)"),
+        (-11, "SIGSEGV", "it was ended by SIGSEGV, in workers/audio/decode.py:120 (_write_all)"),
         (-24, "SIGXCPU", "more processor time than a recording may"),
         (-9, "SIGKILL", "it was ended by SIGKILL"),
         (0, "exit", "code 0 and without an answer"),

@@ -16,22 +16,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from client import (
-    doctor,
-    doctor_daemon,
-    doctor_folders,
-    doctor_headroom,
-    doctor_service,
-    doctor_workers,
-)
-from client.doctor_look import Look, Looked, side_by_side
-from client.doctor_page import doctor_page
-from client.service_here import find_service
+from client.doctor import daemon as doctor_daemon
+from client.doctor import disk_and_memory as doctor_headroom
+from client.doctor import folders as doctor_folders
+from client.doctor import run as doctor
+from client.doctor import service as doctor_service
+from client.doctor import workers as doctor_workers
+from client.doctor.check import Look, Looked, side_by_side
+from client.doctor.page import doctor_page
+from client.machine.service import find_service
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
-from supervisor.folder_probe import permission_hint
-from supervisor.self_examination import watch_finding
+from supervisor.health.self_check import watch_finding
+from supervisor.watch.access_check import permission_hint
 
 AT = "2026-01-02T03:04:05.000+00:00"
 NOW = datetime.fromisoformat(AT).astimezone(UTC)

@@ -11,7 +11,10 @@ import pytest
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from client import doctor_installation, doctor_packages, interpreter, steno
+from client import steno
+from client.doctor import installation as doctor_installation
+from client.machine import packages as doctor_packages
+from client.terminal import python_check as interpreter
 from ipc.status_views import Finding, FindingState
 
 
@@ -47,7 +50,7 @@ def test_a_wrong_python_is_called_that(version: tuple[int, ...], fits: bool) -> 
         assert only([found]).remedy
 
 
-@pytest.mark.parametrize("file", ["client/interpreter.py", "client/steno.py", "client/__init__.py"])
+@pytest.mark.parametrize("file", ["client/terminal/python_check.py", "client/steno.py", "client/__init__.py"])
 def test_an_old_python_can_read_what_tells_it_so(file: str) -> None:
     source = (doctor_installation.ROOT / file).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 7))

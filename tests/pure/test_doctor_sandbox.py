@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from client.doctor_sandbox import Probed, sandbox_finding, sandbox_findings
+from client.doctor.sandbox import Probed, sandbox_finding, sandbox_findings
 
 
 def test_walls_that_stand_are_named() -> None:

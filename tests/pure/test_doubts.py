@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from config.doubts import doubts_about
 from config.settings import Settings
+from config.warnings import doubts_about
 
 HERE = {"watch": [{"path": "/here"}]}
 

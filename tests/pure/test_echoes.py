@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.echoes import LEAST_COPIES, cut_down, is_of_the_same_words, longest_circle
+from workers.text.repetition import LEAST_COPIES, cut_down, is_of_the_same_words, longest_circle
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ import pytest
 
 from config.settings import HookSettings, QueueSettings, WatchEntry
 from ipc.api_messages import JobOptions
-from supervisor import database_file
-from supervisor.aftermath import command_after, errands_after, folder_after, seconds_before_retry
-from supervisor.errand_rows import Event, NewErrand
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job, WrittenFile
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.followups.rules import command_after, errands_after, folder_after, seconds_before_retry
+from supervisor.store.job import Job, WrittenFile
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.sqlite import database as database_file
 
 IDENTITY = FileIdentity(device=1, inode=2**64 - 2, size=3, mtime_ns=4, sha256="aa")
 OPTIONS = JobOptions()

@@ -16,18 +16,19 @@ from eventually import eventually_async
 
 from config.settings import QueueSettings, Settings, WatchEntry
 from ipc.api_messages import JobOptions
-from supervisor import aftermath, errand_line
-from supervisor.errand_line import Again, ErrandLine
-from supervisor.errand_rows import Errand, ErrandRows, Event, NewErrand
-from supervisor.errands import Errands
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import FileIdentity, read_identity
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_database import JobQueueBroken
-from supervisor.job_queue import JobQueue
-from supervisor.recording_search import RecordingSearch
-from supervisor.recordings_in_hand import RecordingsInHand
+from supervisor.disks.file_identity import FileIdentity, read_identity
+from supervisor.followups import outbox_runner as errand_line
+from supervisor.followups import rules as aftermath
+from supervisor.followups.followups import Errands
+from supervisor.followups.outbox_runner import Again, ErrandLine
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import Errand, ErrandRows, Event, NewErrand
+from supervisor.store.sqlite.transactions import JobQueueBroken
 
 
 class OneHook:
@@ -238,7 +239,7 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
         finally:
             half.unlink()
 
-    monkeypatch.setattr("supervisor.recording_moves.move_recording", endless)
+    monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", endless)
     errands = errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     async with running(errands):

@@ -4,7 +4,7 @@ import asyncio
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, QueuePaused
-from supervisor.event_bus import BACKLOG, EventBus
+from supervisor.progress.event_bus import BACKLOG, EventBus
 
 
 def job(job_id: int) -> JobChanged:

@@ -10,12 +10,13 @@ import pytest
 from fake_hub import FakeHub, a_hub
 
 from config.model_names import ALIGNMENT_BUNDLES, BUNDLE_FILES
-from ipc.shelf_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
-from workers import arrival, punkt_data
-from workers.model_pull import Puller
-from workers.model_source import alignment_source
-from workers.model_wishes import Wish
-from workers.torch_bundles import bundle_file, checkpoints_folder
+from ipc.model_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
+from workers.model_manager.pull import Puller
+from workers.model_manager.selection import Wish
+from workers.model_manager.source import alignment_source
+from workers.models import punkt_data
+from workers.models import transfer as arrival
+from workers.models.torch_bundles import bundle_file, checkpoints_folder
 
 GERMAN = ALIGNMENT_BUNDLES["de"]
 FILE = BUNDLE_FILES[GERMAN]

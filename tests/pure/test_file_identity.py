@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from supervisor import file_identity, held_folder
-from supervisor.file_identity import FileRefused, follow, look_at, read_identity
+from supervisor.disks import file_identity, held_folder
+from supervisor.disks.file_identity import FileRefused, follow, look_at, read_identity
 
 
 def test_a_recording_is_known_by_its_content(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from eventually import eventually_async
 
-from supervisor.disk_touch import NoLongerWanted, Touch, signed
-from supervisor.disk_walk import disks_on_the_way
-from supervisor.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks
-from supervisor.mounts import Mount, mounts_of
+from supervisor.disks.disk_touch import NoLongerWanted, Touch, signed
+from supervisor.disks.disk_walk import disks_on_the_way
+from supervisor.disks.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks
+from supervisor.disks.mounts import Mount, mounts_of
 
 ROOT = Mount("/", "ext4", "1")
 SOON = 0.15

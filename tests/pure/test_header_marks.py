@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from workers.header_marks import _AT_ONCE, headers_in, kind_of
+from workers.container.header_marks import _AT_ONCE, headers_in, kind_of
 
 HEADERS = {
     "wav": b"RIFF1234WAVEfmt ",

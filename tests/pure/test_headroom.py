@@ -10,8 +10,8 @@ from decoding_here import decode
 from recordings import TALK, Samples, voice, wav
 
 from ipc.transcript import RecordingFacts
-from workers.container_decoder import DecodingWish
-from workers.pcm_file import PcmFile
+from workers.audio.container_decoder import DecodingWish
+from workers.pcm.pcm_file import PcmFile
 
 Sound = npt.NDArray[np.float32]
 """Samples by channel, from -1 to 1 and beyond."""

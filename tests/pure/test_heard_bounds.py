@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.engine import SAMPLE_RATE, Chunk, Heard
-from workers.heard_bounds import says_something, too_short, widen
+from workers.text.segment_bounds import says_something, too_short, widen
 
 CHUNK = Chunk(start=100.0, audio=np.zeros(20 * SAMPLE_RATE, np.float32))
 stretches = st.builds(Heard, start=st.floats(90, 130), end=st.floats(90, 130), text=st.text(max_size=60))

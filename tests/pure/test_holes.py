@@ -10,7 +10,7 @@ from decoding_here import decode
 from recordings import encoded, noise, tone
 
 from ipc.transcript import RecordingFacts
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
 
 SECONDS, MARK_AT = 24, 20

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from client.private_daemon import NO_HOOKS
+from client.daemon.private import NO_HOOKS
+from config.loader import load
 from config.places import find_places
-from config.sources import load
 from ipc.api_messages import JobError, JobView
-from supervisor.errand_rows import Event
-from supervisor.hook_call import HookCall, hook_call, notification, path_of
+from supervisor.followups.hook_command import HookCall, hook_call, notification, path_of
+from supervisor.store.outbox import Event
 
 JOB = JobView(
     id=7,

@@ -4,11 +4,11 @@ Runs in: the test process.
 """
 
 from ipc.api_messages import JobOptions, JobStatus
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_dispatcher import PAUSED
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.dispatcher import PAUSED
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
 
 
 class Turned:

@@ -22,19 +22,19 @@ from eventually import eventually_async
 from config.settings import QueueSettings
 from ipc.api_messages import JobError, JobOptions
 from ipc.events import JobChanged
-from supervisor import job_database
-from supervisor.api import create_app
-from supervisor.engine_tally import WorkerUnavailable
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job, MoveNotAllowed
-from supervisor.job_queue import JobQueue, JobQueueBroken
-from supervisor.setbacks import JobFailed, JobMustWait
+from supervisor.api.app import create_app
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.outcomes import JobFailed, JobMustWait
+from supervisor.store.job import Job, MoveNotAllowed
+from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.sqlite import transactions as job_database
+from supervisor.worker.circuit_breaker import WorkerUnavailable
 
 
 @pytest.fixture
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr("supervisor.job_dispatcher.LOOK_AGAIN_SECONDS", 0.02)
-    monkeypatch.setattr("supervisor.upgrades.LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("supervisor.jobs.dispatcher.LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("supervisor.jobs.upgrades.LOOK_AGAIN_SECONDS", 0.02)
     queue = await JobQueue.open(tmp_path / "queue.db", QueueSettings())
     yield Desk(queue, tmp_path)
     await queue.close()
@@ -227,7 +227,7 @@ async def test_a_missing_model_keeps_only_those_waiting_who_want_it_and_tells_ea
 async def test_what_was_set_back_is_tried_at_once_when_somebody_says_so(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.job_dispatcher.LOOK_AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr("supervisor.jobs.dispatcher.LOOK_AGAIN_SECONDS", 60.0)
     tries: list[int] = []
 
     async def not_at_first(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
@@ -381,7 +381,7 @@ async def test_a_model_is_preferred_only_for_so_long(desk: Desk, monkeypatch: py
     turns, job = desk.dispatcher.turns, await desk.queue.get(await desk.add())
     turns.claimed(job, turns.now)
     assert not turns.now.oldest_decides
-    monkeypatch.setattr("supervisor.job_turns.LONGEST_SERVED_SECONDS", 0.0)
+    monkeypatch.setattr("supervisor.jobs.dispatch_order.LONGEST_SERVED_SECONDS", 0.0)
     turns.claimed(job, turns.now)
     assert turns.now.oldest_decides, "one more of the same does not begin anew"
     turns.nobody_claimed()

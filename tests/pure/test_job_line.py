@@ -8,7 +8,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.job_line import MOST_OVERTAKING, Turn, in_turn
+from supervisor.store.schedule import MOST_OVERTAKING, Turn, in_turn
 
 OWN = frozenset({None, "small"})
 

@@ -13,12 +13,12 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
 from ipc.transcript import Segment, Unheard, Word
-from supervisor import job_history
-from supervisor.file_identity import FileIdentity
-from supervisor.job import MoveNotAllowed, WrittenFile
-from supervisor.job_line import Turn
-from supervisor.job_queue import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
-from supervisor.status_report import job_view
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.progress.views import job_view
+from supervisor.store import history as job_history
+from supervisor.store.job import MoveNotAllowed, WrittenFile
+from supervisor.store.jobs import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
+from supervisor.store.schedule import Turn
 
 DAY = 86_400.0
 OPTIONS = JobOptions()

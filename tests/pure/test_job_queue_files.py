@@ -16,9 +16,9 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
-from supervisor import database_file
-from supervisor.file_identity import FileIdentity
-from supervisor.job_queue import DatabaseRefused, JobQueue, JobQueueBroken
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.jobs import DatabaseRefused, JobQueue, JobQueueBroken
+from supervisor.store.sqlite import database as database_file
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 
@@ -68,8 +68,8 @@ async def test_a_database_too_large_to_be_checked_in_time_is_opened_all_the_same
 ) -> None:
     place = tmp_path / "jobs.sqlite3"
     await made(place)
-    monkeypatch.setattr("supervisor.database_file.LONGEST_CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("supervisor.database_file.CHECK_STEPS", 1)
+    monkeypatch.setattr("supervisor.store.sqlite.database.LONGEST_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("supervisor.store.sqlite.database.CHECK_STEPS", 1)
     queue = await JobQueue.open(place, QueueSettings())
     assert (await queue.counts())["waiting"] == 3
     await queue.close()
@@ -131,8 +131,8 @@ def test_a_disk_that_lets_no_file_be_opened_is_told_as_a_disk(
 OPENED_WHERE_FILES_CANNOT_GROW = """
 import resource, sys
 from pathlib import Path
-from supervisor import database_file
-from supervisor.job_database import JobQueueBroken
+from supervisor.store.sqlite import database as database_file
+from supervisor.store.sqlite.transactions import JobQueueBroken
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:

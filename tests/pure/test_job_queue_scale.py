@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, JobStatus
 from ipc.transcript import Segment
-from supervisor.file_identity import FileIdentity
-from supervisor.job import ALLOWED_MOVES, WrittenFile
-from supervisor.job_line import Turn
-from supervisor.job_queue import JobQueue
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.job import ALLOWED_MOVES, WrittenFile
+from supervisor.store.jobs import JobQueue
+from supervisor.store.schedule import Turn
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOBS = 10_000

@@ -11,9 +11,9 @@ import pytest
 from drawn_views import CREATED, NOW, drawn, job, looks_as_before
 from rich.console import RenderableType
 
-from client.job_story import attempt_words, consequence, job_story, what_to_do
-from client.reasons import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
-from client.sound_words import sound_words
+from client.terminal.wording import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
+from client.views.job import attempt_words, consequence, job_story, what_to_do
+from client.views.sound import sound_words
 from ipc.api_messages import Attempt, JobError, JobStatus, JobView, Outcome
 from ipc.transcript import RecordingFacts, Track
 from ipc.worker_messages import Phase, Role

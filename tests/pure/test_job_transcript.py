@@ -14,15 +14,15 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
-from supervisor.file_identity import FileIdentity
-from supervisor.held_folder import Place, held
-from supervisor.job import Job
-from supervisor.job_queue import JobQueue
-from supervisor.job_transcript import transcript_of
-from supervisor.result_file import Claim, write
-from supervisor.result_formats import BLOCK_CHARACTERS, render
-from supervisor.stored_segments import StoredSegments
-from supervisor.temporary_names import TemporaryNames
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.held_folder import Place, held
+from supervisor.disks.temporary_names import TemporaryNames
+from supervisor.results.atomic_file import Claim, write
+from supervisor.results.formats import BLOCK_CHARACTERS, render
+from supervisor.results.transcript import transcript_of
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.stored_segments import StoredSegments
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOB = Job(id=1, path="/x/a.mp3", options=JobOptions(), status="writing", identity=IDENTITY, created_at=0.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.lanes import Lanes, lanes_for, next_group
+from workers.whisperx.lanes import Lanes, lanes_for, next_group
 
 
 @pytest.mark.parametrize(

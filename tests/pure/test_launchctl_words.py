@@ -2,7 +2,7 @@
 
 import pytest
 
-from launchd.launchctl_words import Circumstances, explained, is_disabled, number_in, printed_facts
+from launchd.launchctl_output import Circumstances, explained, is_disabled, number_in, printed_facts
 
 RUNNING = """gui/501/dev.stenod.stenod = {
 	active count = 1

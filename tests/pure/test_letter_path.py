@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.letter_path import Scores, find_letters
-from workers.matrices import eight_bit, flags_of_cpu, reduced_kinds, sixteen_bit
+from workers.wav2vec2.ctc_path import Scores, find_letters
+from workers.wav2vec2.quantized_linear import eight_bit, flags_of_cpu, reduced_kinds, sixteen_bit
 
 
 def scores_of(frames: list[str], letters: str = "-abc") -> Scores:

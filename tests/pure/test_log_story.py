@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from client import steno
-from client.log_line import LEVELS, day_of, line_in_words
-from client.log_story import JOB_FIELDS, LogStory
+from client.machine.log_file import JOB_FIELDS, LogStory
+from client.machine.log_lines import LEVELS, day_of, line_in_words
 from config.places import find_places
 
 AT = "2026-01-02T23:04:05.123456Z"

@@ -5,7 +5,7 @@ import pytest
 from recordings import MEMO, TALK, Samples, noise, voice
 
 from workers.engine import SAMPLE_RATE, Audio
-from workers.loudness import (
+from workers.speech.loudness import (
     USUAL_LEVEL,
     WINDOWS_A_SECOND,
     at_usual_loudness,

@@ -12,11 +12,11 @@ import pytest
 from decoding_here import decode
 from recordings import MEMO, TALK, encoded, long_silence, noise, silence, tone, voice, wav
 
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.pcm_file import PcmFile
-from workers.recording_file import Recording
-from workers.timeline import Timeline
+from workers.pcm.pcm_file import PcmFile
+from workers.pcm.timeline import Timeline
+from workers.recording.recording_file import Recording
 
 TWELVE_HOURS = 12 * 3600.0
 

@@ -11,9 +11,9 @@ import pytest
 from decoding_here import decode, open_recording
 from recordings import tone, wav
 
-from supervisor.decoding import CURABLE
-from workers import media_container
-from workers.container_decoder import DecodingWish
+from supervisor.jobs.decoding import CURABLE
+from workers.audio.container_decoder import DecodingWish
+from workers.container import demuxers as media_container
 from workers.engine import EngineRefusal
 
 

@@ -8,11 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workers.mel_window import LEAST_WINDOW, WHOLE_WINDOW, MelBank, in_windows, short_window_frames, window_frames
+from workers.speech.mel_window import (
+    LEAST_WINDOW,
+    WHOLE_WINDOW,
+    MelBank,
+    in_windows,
+    short_window_frames,
+    window_frames,
+)
 
 MULTIPLY = """
 import numpy as np
-from workers.mel_window import MelBank
+from workers.speech.mel_window import MelBank
 drawn = np.random.default_rng(0)
 power = drawn.random((3000, 201), np.float32).T
 bank = MelBank(drawn.random((80, 201), np.float32) * (drawn.random((80, 201)) < 0.1))

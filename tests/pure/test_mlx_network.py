@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.bare_package import import_bare
-from workers.mlx_beams import BEAMS
-from workers.mlx_decoding import BatchDecoding, Decoded
-from workers.mlx_network import ROOM_STEPS, DecoderRows, encode
-from workers.mlx_token_rules import token_rules
-from workers.mlx_vocabulary import TurnedVocabulary
-from workers.pulse import Cancelled
+from workers.heartbeat import Cancelled
+from workers.mlx.bare_package import import_bare
+from workers.mlx.batch_decoder import BatchDecoding, Decoded
+from workers.mlx.beam_search import BEAMS
+from workers.mlx.network import ROOM_STEPS, DecoderRows, encode
+from workers.mlx.token_rules import token_rules
+from workers.mlx.vocabulary import TurnedVocabulary
 
 mx = pytest.importorskip("mlx.core")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.mlx_token_rules import TokenRules, token_rules
+from workers.mlx.token_rules import TokenRules, token_rules
 
 pytest.importorskip("mlx.core")
 

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers import mlx_transcriber
-from workers.bare_package import import_bare
 from workers.engine import SAMPLE_RATE, Audio, Wanted
-from workers.mlx_model import MlxModel
-from workers.mlx_transcriber import MlxTranscriber
+from workers.mlx import transcriber as mlx_transcriber
+from workers.mlx.bare_package import import_bare
+from workers.mlx.model import MlxModel
+from workers.mlx.transcriber import MlxTranscriber
 
 mx = pytest.importorskip("mlx.core")
 

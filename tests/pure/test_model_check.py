@@ -8,12 +8,13 @@ import pytest
 
 from config.engines import resolve_engines
 from config.settings import Settings
-from ipc.shelf_messages import ShelfModel, ShelfView
+from ipc.model_messages import ShelfModel, ShelfView
 from ipc.status_views import Finding
-from workers import alignment_models, punkt_data
 from workers.engine import EngineRefusal
-from workers.model_check import findings
-from workers.model_removal import plan_removal
+from workers.model_manager.remove import plan_removal
+from workers.model_manager.verify import findings
+from workers.models import find_aligner as alignment_models
+from workers.models import punkt_data
 
 STARTERS = {"whisper_backend": "whisperx", "model": "starter", "alignment_model": "starter"}
 

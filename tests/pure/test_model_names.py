@@ -17,13 +17,13 @@ from config.model_names import (
     SHORT_NAMES,
     ModelEngine,
 )
-from config.models_needed import ModelNeeded, models_needed
+from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
-from workers.model_kind import NotAModel, files_to_fetch, kind_of
-from workers.model_source import ModelSource
-from workers.model_wishes import doubts, wishes_by_name, wishes_of_settings
-from workers.punkt_data import PUNKT_NAMES
+from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
+from workers.model_manager.selection import doubts, wishes_by_name, wishes_of_settings
+from workers.model_manager.source import ModelSource
+from workers.models.punkt_data import PUNKT_NAMES
 
 
 def needed(**given: Any) -> list[ModelNeeded]:

@@ -9,9 +9,10 @@ from ctranslate2_model import model_bin, tiny_whisper
 from safetensors.numpy import load_file, save_file
 
 from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
-from workers import models, starter
 from workers.engine import EngineRefusal
-from workers.models import find_model
+from workers.models import find as models
+from workers.models import starter
+from workers.models.find import find_model
 
 
 @pytest.fixture(autouse=True)

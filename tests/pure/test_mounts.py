@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.mounts import Mount, is_network, mount_of
+from supervisor.disks.mounts import Mount, is_network, mount_of
 
 MAC = [
     Mount("/", "apfs"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ipc.api_messages import AddWatch, Format
-from supervisor.candidate_names import MEDIA, is_candidate
-from supervisor.name_patterns import NamePatterns, matches
+from supervisor.watch.name_filter import NamePatterns, matches
+from supervisor.watch.recording_names import MEDIA, is_candidate
 
 NAMES = st.sampled_from(["talk", "Draft 2", "Käthe", "old", "a.b"])
 PATHS = st.builds(

@@ -5,7 +5,7 @@ Runs in: the test process.
 
 import pytest
 
-from supervisor.new_start import COUNTED_BY, WELL_AFTER_SECONDS, new_starts_before, pause_before
+from supervisor.system.re_exec import COUNTED_BY, WELL_AFTER_SECONDS, new_starts_before, pause_before
 
 
 def test_a_disk_that_stays_dead_costs_a_start_a_minute_and_no_more() -> None:

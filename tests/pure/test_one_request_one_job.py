@@ -11,9 +11,9 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, SubmitFile
-from supervisor.file_identity import FileIdentity
-from supervisor.job_queue import JobQueue, NoSuchJob, QueueFull
-from supervisor.request_rows import KeyUsedBefore, NamedRequest
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.jobs import JobQueue, NoSuchJob, QueueFull
+from supervisor.store.request_rows import KeyUsedBefore, NamedRequest
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 WANTED = SubmitFile(path="/x/a.mp3", options=JobOptions(language="de"))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.worker_messages import Phase
-from supervisor.pace import Expected, Pace
-from supervisor.track import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Track
+from supervisor.progress.estimate import Expected, Pace
+from supervisor.progress.rate import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Track
 
 HOUR = 3600.0
 NEW = Pace()

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from supervisor import patience
-from supervisor.patience import within
+from supervisor.system import deadline as patience
+from supervisor.system.deadline import within
 
 
 async def test_what_takes_too_long_is_given_up() -> None:

@@ -8,8 +8,8 @@ import io
 from drawn_views import QUEUE, drawn, job
 from rich.console import Console
 
-from client.progress_bars import ProgressBars
-from client.refusals import NoDaemon
+from client.terminal.errors import NoDaemon
+from client.views.progress import ProgressBars
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import QueueView, RunningView
 

@@ -12,12 +12,12 @@ import pytest
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
-from supervisor.errand_rows import Event, NewErrand
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_queue import JobQueue
-from supervisor.queue_age import PLAUSIBLE_SECONDS, AgeRead, age_after
-from supervisor.speeds import Speeds
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.speeds import Speeds
+from supervisor.store.sqlite.queue_age import PLAUSIBLE_SECONDS, AgeRead, age_after
 
 DAY = 86_400.0
 IN_2026, IN_1970, IN_2099 = 1_790_000_000.0, 40.0, 4_090_000_000.0

@@ -14,11 +14,11 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import Format, JobOptions
 from ipc.status_views import CheckView
-from supervisor.errand_rows import NewErrand, write_errands
-from supervisor.file_identity import FileIdentity
-from supervisor.job import WrittenFile
-from supervisor.job_queue import JobQueue
-from supervisor.queue_check import QueueCheck
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.recovery.queue_check import QueueCheck
+from supervisor.store.job import WrittenFile
+from supervisor.store.jobs import JobQueue
+from supervisor.store.outbox import NewErrand, write_errands
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 

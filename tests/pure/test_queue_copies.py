@@ -16,14 +16,15 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
-from supervisor import database_copy, database_file
-from supervisor.daemon_lock import DaemonLock
-from supervisor.database_copy import kept_copies
-from supervisor.database_file import SCHEMA_SCRIPTS
-from supervisor.file_identity import FileIdentity
-from supervisor.job_queue import JobQueue, JobQueueBroken
-from supervisor.queue_care import forget_in_copy
-from supervisor.queue_copies import CopyRefused, back_up, look_into, restore
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.recovery.backup import CopyRefused, back_up, look_into, restore
+from supervisor.recovery.queue_care import forget_in_copy
+from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.sqlite import database as database_file
+from supervisor.store.sqlite import database_copy
+from supervisor.store.sqlite.database import SCHEMA_SCRIPTS
+from supervisor.store.sqlite.database_copy import kept_copies
+from supervisor.system.single_instance import DaemonLock
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 SECRET = "rhubarb"

@@ -10,10 +10,10 @@ from decoding_here import decode
 from recordings import encoded, noise, tone, wav
 
 from ipc.transcript import RecordingFacts
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
+from workers.container.recording_view import RecordingView
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.pcm_file import PcmFile
-from workers.recording_view import RecordingView
+from workers.pcm.pcm_file import PcmFile
 
 TWELVE_HOURS = 12 * 3600.0
 FIRST_HERTZ, SECOND_HERTZ = 440, 1000
@@ -301,7 +301,7 @@ def test_an_mp4_whose_size_field_hides_its_index_is_read(tmp_path: Path) -> None
 
 
 def test_opening_has_an_end_however_large_the_junk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.recording_view.MOST_OPENING_BYTES", 200_000)
+    monkeypatch.setattr("workers.container.recording_view.MOST_OPENING_BYTES", 200_000)
     recording = tmp_path / "junk.mka"
     whole = KINDS["mka"](tmp_path / "one", noise(0.1, 48_000), 48_000).read_bytes()
     recording.write_bytes(whole[:60] + np.random.default_rng(2).bytes(3_000_000))
@@ -312,7 +312,7 @@ def test_opening_has_an_end_however_large_the_junk(tmp_path: Path, monkeypatch: 
 
 
 def test_reading_shows_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.recording_view.BETWEEN_SIGNS_SECONDS", 0.0)
+    monkeypatch.setattr("workers.container.recording_view.BETWEEN_SIGNS_SECONDS", 0.0)
     recording = wav(tmp_path / "a.wav", tone(1))
     signs: list[int] = []
     from decoding_here import open_recording

@@ -16,19 +16,20 @@ from structlog.testing import capture_logs
 
 from config.settings import QueueSettings, Settings, WatchEntry
 from ipc.api_messages import JobOptions
-from supervisor import aftermath, foreign_disks
-from supervisor.errands import MOVES_AT_ONCE, Errands
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import look_at, read_identity
-from supervisor.folder_scan import SeenFile
-from supervisor.foreign_disks import ForeignDisks
-from supervisor.held_folder import HeldFolder
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_queue import JobQueue
-from supervisor.mounts import Mount
-from supervisor.recording_search import RecordingSearch
-from supervisor.recordings_in_hand import RecordingsInHand
+from supervisor.disks import foreign_disks
+from supervisor.disks.file_identity import look_at, read_identity
+from supervisor.disks.foreign_disks import ForeignDisks
+from supervisor.disks.held_folder import HeldFolder
+from supervisor.disks.mounts import Mount
+from supervisor.followups import rules as aftermath
+from supervisor.followups.followups import MOVES_AT_ONCE, Errands
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.watch.scan import SeenFile
 
 ROOT = Mount("/", "ext4", "1")
 
@@ -185,7 +186,7 @@ async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
         sign("target")
         disks.answers.wait()
 
-    monkeypatch.setattr("supervisor.recording_moves.move_recording", copies)
+    monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", copies)
     disks.answers.clear()
     entries = WatchEntry(path=disks.good, done=disks.dying / "done")
     errands = Errands(

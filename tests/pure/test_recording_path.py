@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from workers import recording_path
 from workers.engine import EngineRefusal
-from workers.recording_path import open_beneath, open_step_by_step, opened_recording
+from workers.recording import recording_path
+from workers.recording.recording_path import open_beneath, open_step_by_step, opened_recording
 
 Way = Callable[[int, tuple[str, ...]], int]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from config.loader import KEYS, ConfigError, Loaded
 from config.settings import Settings
-from config.sources import KEYS, ConfigError, Loaded
-from supervisor.reload import LIVE, Reload, changed, is_live, with_changes
+from supervisor.system.reload import LIVE, Reload, changed, is_live, with_changes
 
 
 def settings(**values: Any) -> Settings:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ipc.transcript import Segment
-from supervisor.replacements import replaced, rewritten
+from supervisor.results.replacements import replaced, rewritten
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import held_folder, result_file
-from supervisor.held_folder import HeldFolder, Place, held
-from supervisor.result_file import Claim, NameTaken, remove_leftovers, withdraw
-from supervisor.result_files import OutputRefused, open_home, unchanged
-from supervisor.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
+from supervisor.disks import held_folder
+from supervisor.disks.held_folder import HeldFolder, Place, held
+from supervisor.disks.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
+from supervisor.results import atomic_file as result_file
+from supervisor.results.atomic_file import Claim, NameTaken, remove_leftovers, withdraw
+from supervisor.results.file_plan import OutputRefused, open_home, unchanged
 
 NAMES = TemporaryNames("0123456789abcdef", 7)
 OVERWRITE = Claim(sets_aside=True)

@@ -12,13 +12,14 @@ from types import MappingProxyType
 import pytest
 
 from ipc.api_messages import Format, IfExists, JobOptions
-from supervisor import result_file, result_files
-from supervisor.file_identity import FileIdentity, look_at
-from supervisor.held_folder import Place, held
-from supervisor.job import Job, WrittenFile
-from supervisor.result_file import Claim
-from supervisor.result_files import OutputRefused, home_of
-from supervisor.temporary_names import TemporaryNames
+from supervisor.disks.file_identity import FileIdentity, look_at
+from supervisor.disks.held_folder import Place, held
+from supervisor.disks.temporary_names import TemporaryNames
+from supervisor.results import atomic_file as result_file
+from supervisor.results import file_plan as result_files
+from supervisor.results.atomic_file import Claim
+from supervisor.results.file_plan import OutputRefused, home_of
+from supervisor.store.job import Job, WrittenFile
 
 FORMATS: tuple[Format, ...] = ("json", "srt", "txt")
 POLICIES: tuple[IfExists, ...] = ("renew", "skip", "overwrite", "suffix")

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from ipc.api_messages import Format
 from ipc.transcript import EnginesUsed, EngineUsed, Segment, Transcript, Word
-from supervisor.job_transcript import JobTranscript
-from supervisor.plain_text import plain
-from supervisor.result_formats import render
-from supervisor.subtitle_cues import LONGEST_CUE_SECONDS
-from supervisor.subtitle_pieces import LINE_COLUMNS
+from supervisor.results.cue_pieces import LINE_COLUMNS
+from supervisor.results.cues import LONGEST_CUE_SECONDS
+from supervisor.results.formats import render
+from supervisor.results.plain_text import plain
+from supervisor.results.transcript import JobTranscript
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 from typer.testing import CliRunner
 
-from client import exit_codes, steno
-from config.section import NAME_FIELDS, name_template
+from client import steno
+from client.terminal import exit_codes
+from config.field_types import NAME_FIELDS, name_template
 from ipc.api_messages import JobOptions
-from supervisor.file_identity import FileIdentity
-from supervisor.held_folder import Place
-from supervisor.job import Job
-from supervisor.result_files import plan
-from supervisor.result_names import name_of
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.held_folder import Place
+from supervisor.results.file_names import name_of
+from supervisor.results.file_plan import plan
+from supervisor.store.job import Job
 
 NOON = 1_795_348_800 * 10**9
 """2026-11-22 12:00:00 UTC."""

@@ -12,13 +12,13 @@ import pytest
 from config.settings import QueueSettings, Settings
 from ipc.api_messages import Format, JobOptions
 from ipc.transcript import Segment, Word
-from supervisor.file_identity import FileIdentity
-from supervisor.held_folder import Place, held
-from supervisor.job import Job, WrittenFile
-from supervisor.job_queue import JobQueue
-from supervisor.job_wishes import wishes_of
-from supervisor.result_files import unchanged
-from supervisor.result_writer import ResultWriter
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.held_folder import Place, held
+from supervisor.jobs.writing import ResultWriter
+from supervisor.results.file_plan import unchanged
+from supervisor.store.job import Job, WrittenFile
+from supervisor.store.job_options import wishes_of
+from supervisor.store.jobs import JobQueue
 
 WISHES = wishes_of(JobOptions(), Settings())
 HEARD = Segment(id=0, start=0.0, end=1.0, text="hello")

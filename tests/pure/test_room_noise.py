@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from recordings import TALK, voice
 
-from workers import room_noise
 from workers.engine import SAMPLE_RATE, Audio
-from workers.room_noise import with_less_noise
+from workers.speech import room_noise
+from workers.speech.room_noise import with_less_noise
 
 TALKING: Audio = voice(TALK)[: 16 * SAMPLE_RATE].astype(np.float32) / 32768
 ROOM: Audio = np.random.default_rng(0).normal(0, 0.01, len(TALKING)).astype(np.float32)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.transcript import Word
-from workers.rough_words import Letter, RoughWord, doubted, mend, positions_of, rough_word
-from workers.word_times import split_words
+from workers.text.word_repair import Letter, RoughWord, doubted, mend, positions_of, rough_word
+from workers.text.word_times import split_words
 
 odd_times = st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32)
 rough_words = st.builds(

@@ -12,8 +12,8 @@ from recordings import MEMO, TALK, silence, voice
 
 from ipc.transcript import Segment
 from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
-from workers import worker_requests
 from workers.engine import Chunk, Heard, Told, Wanted
+from workers.shell import requests as worker_requests
 
 
 class Struck(Exception):

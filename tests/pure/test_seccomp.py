@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.seccomp import (
+from workers.sandbox.seccomp import (
     AND,
     AT_LEAST,
     CALLS,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from an_installation import an_installation
 
-from client import here
+from client.daemon import here
 from launchd.installation import doubts
 from launchd.owner import owner_name
 from launchd.refusal import ServiceRefused

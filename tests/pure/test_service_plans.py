@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from an_installation import an_installation
 
-from launchd.carrying_out import carry_out
-from launchd.macos import Launchd
-from launchd.program import run
+from launchd.apply import carry_out
+from launchd.launch_agent import Launchd
+from launchd.plan import Await, MakeFolder, RemoveFile, Run, Step, WriteFile, in_shell
 from launchd.refusal import ServiceRefused
+from launchd.run_command import run
 from launchd.service_manager import service_manager
-from launchd.service_state import ServiceState
-from launchd.steps import Await, MakeFolder, RemoveFile, Run, Step, WriteFile, in_shell
+from launchd.state import ServiceState
 from launchd.systemd import Systemd, explained
 
 NOTHING = ServiceState(None, False, "not loaded", None, None)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.file_identity import FileIdentity
-from supervisor.settling import Sighting, seen_again
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.watch.settling import Sighting, seen_again
 
 SETTLE_SECONDS = 5.0
 identities = st.builds(

@@ -7,9 +7,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from client.shelf_views import FetchBars, here_line, shelf_table
-from client.waiting_workers import waits_for_model
-from ipc.shelf_messages import FileProgress, ModelHere, ShelfModel, ShelfView
+from client.machine.waiting_workers import waits_for_model
+from client.views.models import FetchBars, here_line, shelf_table
+from ipc.model_messages import FileProgress, ModelHere, ShelfModel, ShelfView
 from ipc.status_views import WorkerState, WorkerView
 
 DUTCH = "jonatasgrosman/wav2vec2-large-xlsr-53-dutch"

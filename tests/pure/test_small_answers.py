@@ -14,17 +14,17 @@ from watch_desk import settings_for
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobStatus, JobView
-from supervisor.api import array_of
-from supervisor.event_bus import EventBus
-from supervisor.file_identity import FileIdentity
-from supervisor.folder_condition import FolderCondition
-from supervisor.folder_memory import FILES_AT_ONCE, FolderMemory
-from supervisor.folder_scan import FolderScan, PassedOver, SeenFile
-from supervisor.job import Job
-from supervisor.job_board import JobBoard
-from supervisor.job_queue import JobQueue
-from supervisor.jobs_page import JOBS_AT_ONCE, jobs_page
-from supervisor.watch_folder import WatchFolders
+from supervisor.api.app import array_of
+from supervisor.api.job_pages import JOBS_AT_ONCE, jobs_page
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue
+from supervisor.watch.folder_memory import FILES_AT_ONCE, FolderMemory
+from supervisor.watch.folder_state import FolderCondition
+from supervisor.watch.scan import FolderScan, PassedOver, SeenFile
+from supervisor.watch.watcher import WatchFolders
 
 FILES, JOBS = 50_000, 10_000
 ATTEMPT = {"role": "transcriber", "engine": "mlx", "outcome": "done", "phase": None, "at": "2026-11-30T12:00:00Z"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from client.socket_line import Answer, LineBroke, LineSilent, NobodyListens, ask, events_in, listen
+from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyListens, ask, events_in, listen
 
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 

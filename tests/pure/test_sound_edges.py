@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ipc.transcript import Segment, Word
 from workers.engine import SAMPLE_RATE, Audio
-from workers.sound_edges import AROUND_LETTERS, AROUND_WORDS, Core, Reach, words_at_the_sound
+from workers.text.word_edges import AROUND_LETTERS, AROUND_WORDS, Core, Reach, words_at_the_sound
 
 NEAR = 0.015
 """Seconds: a window of the levels and a frame."""

@@ -14,10 +14,10 @@ from recordings import noise, silence, voice, wav
 from recordings_of_tracks import MadeTrack, with_tracks
 
 from ipc.transcript import RecordingFacts, Track
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
+from workers.audio.track_language import is_same_language, language_of_tag
+from workers.audio.tracks import SoundTrack, tracks_to_try
 from workers.engine import EngineRefusal
-from workers.sound_tracks import SoundTrack, tracks_to_try
-from workers.track_language import is_same_language, language_of_tag
 
 SPOKEN = voice()[:64_000]
 OTHER = voice()[64_000:128_000]

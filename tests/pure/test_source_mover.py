@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import held_folder, source_mover
-from supervisor.disk_touch import NoLongerWanted
-from supervisor.file_identity import look_at, read_identity
-from supervisor.held_folder import NO_LINKS, HeldFolder, Place
-from supervisor.source_mover import Moved, MovePutOff, move_recording
-from supervisor.temporary_names import LEAVING, UNFINISHED, TemporaryNames
+from supervisor.disks import held_folder
+from supervisor.disks.disk_touch import NoLongerWanted
+from supervisor.disks.file_identity import look_at, read_identity
+from supervisor.disks.held_folder import NO_LINKS, HeldFolder, Place
+from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
+from supervisor.followups import archive as source_mover
+from supervisor.followups.archive import Moved, MovePutOff, move_recording
 
 NAMES = TemporaryNames("0123456789abcdef", 7)
 

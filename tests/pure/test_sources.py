@@ -9,9 +9,9 @@ import pytest
 
 import config
 from config.engines import EngineChoice, resolve_engines
+from config.loader import KEYS, NAMES, ConfigError, load
 from config.places import Places, find_places
 from config.settings import Settings, WatchEntry
-from config.sources import KEYS, NAMES, ConfigError, load
 
 MAC = ("darwin", "arm64")
 LINUX = ("linux", "x86_64")
@@ -324,11 +324,11 @@ def test_backends_resolve_to_engines(
 def test_a_worker_is_told_its_engine_by_import_path() -> None:
     assert chosen("mlx", "whisperx", MAC) == EngineChoice(
         transcriber="mlx",
-        transcriber_path="workers.mlx_transcriber:MlxTranscriber",
+        transcriber_path="workers.mlx.transcriber:MlxTranscriber",
         aligner="whisperx",
-        aligner_path="workers.whisperx_aligner:WhisperxAligner",
+        aligner_path="workers.whisperx.aligner:WhisperxAligner",
         fallback="whisperx",
-        fallback_path="workers.whisperx_transcriber:WhisperxTranscriber",
+        fallback_path="workers.whisperx.transcriber:WhisperxTranscriber",
     )
     assert chosen("a.b:C", "d:E", LINUX).transcriber_path == "a.b:C"
     assert chosen("a.b:C", "d:E", LINUX).aligner_path == "d:E"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from supervisor.spawner import Spawner
+from supervisor.worker.spawner import Spawner
 
 SHORT_SECONDS = 0.05
 

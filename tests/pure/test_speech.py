@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import MEMO, TALK, Samples, noise, silence, tone, voice
 
-from workers import loudness, voice_activity
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
-from workers.pcm_file import PcmFile
-from workers.speech import (
+from workers.pcm.pcm_file import PcmFile
+from workers.speech import loudness, voice_activity
+from workers.speech.chunks import (
     LEAST_SILENCE,
     LEAST_SPEECH,
     LONGEST_CHUNK,
@@ -22,7 +22,7 @@ from workers.speech import (
     find_chunks,
     find_spans,
 )
-from workers.voice_activity import VoiceActivity
+from workers.speech.voice_activity import VoiceActivity
 
 Times = list[tuple[float, float]]
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
-from supervisor import database_file, speeds_rows
-from supervisor.file_identity import FileIdentity
-from supervisor.job_queue import JobQueue
-from supervisor.pace import Expected, Left
-from supervisor.queue_eta import seconds_for_all, work_of
-from supervisor.speeds import Rate, Speeds
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.progress.estimate import Expected, Left
+from supervisor.progress.queue_forecast import seconds_for_all, work_of
+from supervisor.store import speeds_rows
+from supervisor.store.jobs import JobQueue
+from supervisor.store.speeds import Rate, Speeds
+from supervisor.store.sqlite import database as database_file
 
 TURBO = EngineUsed(engine="mlx", model="large-v3-turbo", device="metal")
 SMALL = EngineUsed(engine="mlx", model="small", device="metal")

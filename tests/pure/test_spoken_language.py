@@ -3,7 +3,7 @@
 import numpy as np
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Audio, Chunk
-from workers.spoken_language import find_language, first_chunks
+from workers.speech.spoken_language import find_language, first_chunks
 
 
 def chunk(number: int, voice_seconds: float | None, seconds: float = 20.0) -> Chunk:

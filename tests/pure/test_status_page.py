@@ -9,11 +9,11 @@ import pytest
 from drawn_views import CREATED, NOW, QUEUE, drawn, job, looks_as_before, status, worker
 from rich.console import Console
 
-from client import views
-from client.live_page import FOOTER, fitting
-from client.progress_line import bar, roughly
-from client.status_page import status_page, workers_view
-from client.watches_view import watches_table
+from client.views import tables as views
+from client.views.live import FOOTER, fitting
+from client.views.progress_line import bar, roughly
+from client.views.status import status_page, workers_view
+from client.views.watch_tables import watches_table
 from ipc.api_messages import JobOptions
 from ipc.status_views import LastDeath, PassedOverView, RunningView, StatusView, WatchView, WorkerState
 

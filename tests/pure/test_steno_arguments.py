@@ -12,9 +12,11 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from client import choices, exit_codes, steno
-from client.languages import CODE_OF, language_code
-from client.transcribe_verb import can_do
+from client import steno
+from client.commands import choices
+from client.commands.transcribe import can_do
+from client.terminal import exit_codes
+from client.terminal.languages import CODE_OF, language_code
 from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView

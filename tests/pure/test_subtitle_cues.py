@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ipc.transcript import Segment, Word
-from supervisor.graphemes import clusters_of
-from supervisor.plain_text import plain
-from supervisor.subtitle_cues import Cue, cues_of
+from supervisor.results.cues import Cue, cues_of
+from supervisor.results.plain_text import plain
+from supervisor.system.graphemes import clusters_of
 
 WORDS = some.text("abcdefg,.!?-", min_size=1, max_size=14)
 LONG = some.text("abcdefg-/.", min_size=43, max_size=120)

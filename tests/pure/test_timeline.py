@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from decoding_here import decode
 
-from workers.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
-from workers.sound_stretch import stretched
-from workers.timeline import LEAST_GAP_SECONDS, Timeline
+from workers.pcm.clock_drift import stretched
+from workers.pcm.timeline import LEAST_GAP_SECONDS, Timeline
 
 SECONDS, EVERY = 60, 10
 """A click every ten seconds."""

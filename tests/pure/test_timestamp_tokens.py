@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.timestamp_tokens import Reading, read_timestamps
+from workers.text.timestamp_tokens import Reading, read_timestamps
 
 END_OF_TEXT, TIMES = 1000, 2000
 

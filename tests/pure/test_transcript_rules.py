@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed, Segment, Word
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.job_transcript import transcript_of
-from supervisor.transcript_rules import SLACK_SECONDS, fold_repeats, joined, with_words
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.results.transcript import transcript_of
+from supervisor.results.transcript_rules import SLACK_SECONDS, fold_repeats, joined, with_words
+from supervisor.store.job import Job
 
 SEGMENT = Segment(id=4, start=10.0, end=14.0, text="nobody was hurt", avg_logprob=-0.2)
 

@@ -7,7 +7,7 @@ import pytest
 
 from ipc.transcript import Segment
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk
-from workers.unheard import WithoutVoice, sounds_in, unheard, unheard_in
+from workers.text.unheard import WithoutVoice, sounds_in, unheard, unheard_in
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 

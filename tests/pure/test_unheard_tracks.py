@@ -5,9 +5,9 @@ Runs in: the test process.
 
 from ipc.api_messages import JobOptions
 from ipc.transcript import RecordingFacts, Track
-from supervisor.file_identity import FileIdentity
-from supervisor.job import Job
-from supervisor.unheard_tracks import UnheardTracks
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.jobs.silent_tracks import UnheardTracks
+from supervisor.store.job import Job
 
 
 def job_in(track: int | None, *others: int) -> Job:

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from client import reasons, views
-from client.job_story import job_story
-from client.progress_bars import ProgressBars
-from client.status_page import status_page
-from client.terminal import err, print_json, print_json_array, visible
+from client.terminal import wording as reasons
+from client.terminal.output import err, print_json, print_json_array, visible
+from client.views import tables as views
+from client.views.job import job_story
+from client.views.progress import ProgressBars
+from client.views.status import status_page
 from ipc.api_messages import Attempt, JobError, JobOptions, JobStatus
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import LastDeath, PassedOverView, RunningView, WatchView

@@ -2,8 +2,8 @@
 
 import re
 
-from workers.landlock import ruleset
-from workers.seatbelt import profile
+from workers.sandbox.landlock import ruleset
+from workers.sandbox.seatbelt import profile
 
 
 def test_every_version_of_landlock_is_asked_for_all_that_it_can_forbid() -> None:

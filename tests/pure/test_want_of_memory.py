@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import av
 import pytest
 
-from workers.container_decoder import ContainerDecoder, DecodingWish
+from workers.audio.container_decoder import ContainerDecoder, DecodingWish
+from workers.audio.recording_account import Account
 from workers.engine import EngineRefusal
-from workers.recording_account import Account
-from workers.want_of_memory import is_want_of_memory
+from workers.out_of_memory import is_want_of_memory
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,7 @@ from pydantic import ValidationError
 
 from config.settings import Settings, WatchEntry
 from ipc.api_messages import AddWatch, JobOptions
-from supervisor.folder_scan import ScanRules
-from supervisor.folder_terms import folder_terms
-from supervisor.watch_entries import (
+from supervisor.watch.entries import (
     FOLDER,
     HOOKS,
     OPTION_OF,
@@ -21,6 +19,8 @@ from supervisor.watch_entries import (
     treatment_of,
     with_hooks_of,
 )
+from supervisor.watch.folder_rules import folder_terms
+from supervisor.watch.scan import ScanRules
 
 FULL: dict[str, object] = {
     "path": "/rec",

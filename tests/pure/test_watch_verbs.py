@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from client import exit_codes, here, steno
-from client.watch_page import watch_page
+from client import steno
+from client.daemon import here
+from client.terminal import exit_codes
+from client.views.watches import watch_page
 from ipc.api_messages import AddWatch, JobOptions
 from ipc.status_views import PassedOverView, WatchView
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
-from workers.second_look import is_doubtful, look_again
-from workers.whisper_decoding import Decoding, has_failed, read_decoding
+from workers.text.decode_quality import Decoding, has_failed, read_decoding
+from workers.text.second_look import is_doubtful, look_again
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 CHUNK = Chunk(start=60.0, audio=np.arange(10 * SAMPLE_RATE, dtype=np.float32))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.word_times import Piece, shorten_long_words, split_words, times_of_words
+from workers.text.word_times import Piece, shorten_long_words, split_words, times_of_words
 
 
 @given(st.text(max_size=60), st.sampled_from(["en", "de", "zh", "ja", "th"]))

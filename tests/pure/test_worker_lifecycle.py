@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as any_
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from supervisor.worker_lifecycle import (
+from supervisor.worker.state_machine import (
     SHOWN_AS,
     BecameReady,
     DelayOver,

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from config.settings import FOR_EVER, WorkerSettings
-from supervisor.keep_alive import LINGER_SECONDS, keep_alive_seconds, seconds_until_unload
-from supervisor.memory_limit import Growth, memory_limit_bytes
-from supervisor.model_folders import model_folders, models_seen
+from supervisor.worker.keep_alive import LINGER_SECONDS, keep_alive_seconds, seconds_until_unload
+from supervisor.worker.memory_limit import Growth, memory_limit_bytes
+from supervisor.worker.model_folders import model_folders, models_seen
 
 GB = 1_000_000_000
 

@@ -11,8 +11,8 @@ import pytest
 from chaos.virtual_loop import VirtualLoop
 
 from ipc.worker_messages import Progress, Transcribe, TranscriptionFinished
-from supervisor.death import Verdict
-from supervisor.worker_replies import Replies
+from supervisor.worker.death import Verdict
+from supervisor.worker.replies import Replies
 
 REQUEST = Transcribe(request_id=7, pcm_path="/x/audio.s16")
 BEAT_SECONDS = 30.0

@@ -8,8 +8,8 @@ import pytest
 from config.engines import resolve_engines
 from config.places import find_places
 from config.settings import Settings, WorkerSettings
-from supervisor.machine_cores import Cores, cores_of_this_machine, usable_cores
-from supervisor.worker_setups import WorkerSetups, worker_setups
+from supervisor.worker.cores import Cores, cores_of_this_machine, usable_cores
+from supervisor.worker.setups import WorkerSetups, worker_setups
 
 MAC = Cores("darwin", usable=10, performance=8)
 

@@ -18,10 +18,10 @@ from eventually import eventually_async
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
-from supervisor import write_ahead_log
-from supervisor.file_identity import FileIdentity
-from supervisor.job_database import JobDatabase
-from supervisor.job_queue import JobQueue, JobQueueBroken
+from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.sqlite import wal_sync as write_ahead_log
+from supervisor.store.sqlite.transactions import JobDatabase
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 

@@ -74,22 +74,11 @@ def test_model_libraries_are_imported_only_in_workers_and_only_where_they_are_lo
     assert not wrong
 
 
-def test_only_the_aligner_and_its_network_name_the_crashing_libraries() -> None:
-    owners = {
-        "whisperx": {"workers/whisperx_aligner.py"},
-        "torch": {
-            "workers/alignment_weights.py",
-            "workers/letter_network.py",
-            "workers/matrices.py",
-            "workers/network_precision.py",
-            "workers/position_convolution.py",
-            "workers/sound_features.py",
-            "workers/whisperx_aligner.py",
-        },
-    }
+def test_only_the_rooms_of_the_aligner_and_its_network_name_the_crashing_libraries() -> None:
+    owners = {"whisperx": {"workers/whisperx"}, "torch": {"workers/whisperx", "workers/wav2vec2"}}
     for library, allowed in owners.items():
         named_in = {
-            str(file.relative_to(ROOT))
+            str(file.parent.relative_to(ROOT))
             for file in files_of("workers")
             for module, _ in imports_of(file)
             if module.split(".")[0] == library
@@ -97,9 +86,9 @@ def test_only_the_aligner_and_its_network_name_the_crashing_libraries() -> None:
         assert named_in <= allowed
 
 
-def test_only_worker_process_spawns_and_kills() -> None:
+def test_only_child_process_spawns_and_kills() -> None:
     for file in files_of("supervisor"):
-        if file.name != "worker_process.py":
+        if file.name != "child_process.py":
             assert not {"multiprocessing", "multiprocessing.connection"} & {
                 module for module, _ in imports_of(file)
             }, file
@@ -112,12 +101,12 @@ def test_every_module_says_what_it_is_for_and_where_it_runs() -> None:
             assert docstring and "Runs in: " in docstring, file
 
 
-def test_every_file_fits_on_three_screens() -> None:
+def test_every_file_has_at_most_400_lines() -> None:
     long = {
         str(file.relative_to(ROOT))
         for room in ROOMS
         for file in files_of(room)
-        if len(file.read_text().splitlines()) > 300
+        if len(file.read_text().splitlines()) > 400
     }
     assert not long
 
@@ -156,6 +145,6 @@ def test_a_worker_watches_its_parent_before_anything_that_takes_time_is_imported
     )
     loaded = set(answer.stdout.split())
     assert {module for module in loaded if module.split(".")[0] in ROOMS} == {
-        *("workers", "workers.worker_main", "workers.parent_watch"),
+        *("workers", "workers.worker_main", "workers.parent_death"),
     }
     assert not {"pydantic", "structlog", "psutil", "asyncio"} & loaded

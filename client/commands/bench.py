@@ -1,0 +1,156 @@
+"""The verb that measures this machine: bench.
+
+Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands import completion
+from client.commands.jobs import Json
+from client.daemon import here
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+
+if TYPE_CHECKING:
+    from client.bench.measure import Figures, NotMeasured
+
+app = typer.Typer()
+CLIP = Path(__file__).parents[1] / "recordings" / "talk.flac"
+CLIP_LANGUAGE = "en"
+AS_MEASURED = {
+    # A stand-in would be measured under the wrong name; a download, or a worker that is put to rest, as slowness.
+    "STENO_WORKERS_FALLBACK": "false",
+    "STENO_ALLOW_DOWNLOAD": "false",
+    "STENO_WORKERS_KEEP_ALIVE": "-1",
+    "STENO_WORKERS_TRANSCRIBER_KEEP_ALIVE": "-1",
+    "STENO_WORKERS_ALIGNER_KEEP_ALIVE": "-1",
+}
+
+
+@app.command(
+    rich_help_panel="This machine",
+    epilog="\nExamples:\n  steno bench\n  steno bench --model starter --model small --runs 9\n"
+    "  steno bench --recording talk.m4a --markdown\n\n"
+    "Exit codes: 0 measured · 2 refused · 4 no model could be measured",
+)
+def bench(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name, a hub id, a folder or `starter`; those of the settings. Repeatable.",
+            autocompletion=completion.models,
+        ),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=99, help="Of each kind of job, after the first.")] = 5,
+    recording: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own recording instead of the starter clip.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table for an issue or a forum.")] = False,
+    json: Json = False,
+) -> None:
+    """Measure this machine: transcription, alignment and end to end, as one table. Downloads nothing."""
+    from client.bench.page import BenchView, bench_markdown, bench_page
+    from client.machine.specs import this_machine
+
+    if json and markdown:
+        raise typer.BadParameter("--json and --markdown are two ways to say the same")
+    if recording is not None and not recording.is_file():
+        raise typer.BadParameter(f"--recording: {recording} is not a file")
+    disturbance = _disturbance()
+    if disturbance is not None:
+        terminal.say(f"steno: {disturbance}")
+    measured, missing = _measure_all(model, runs, recording)
+    view = BenchView(
+        machine=this_machine(),
+        recording=(recording or CLIP).name,
+        runs=runs,
+        models=tuple(measured),
+        not_measured=tuple(missing),
+        disturbed_by=disturbance,
+    )
+    if json:
+        terminal.print_json(view)
+    elif markdown:
+        print(bench_markdown(view))
+    else:
+        terminal.show(bench_page(view))
+    if not measured:
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def _measure_all(
+    models: list[str] | None, runs: int, recording: Path | None
+) -> "tuple[list[Figures], list[NotMeasured]]":
+    from client.bench.measure import NotMeasured
+    from client.terminal.errors import Refusal
+
+    measured: list[Figures] = []
+    missing = []
+    try:
+        for model in models or _models_of_owner():
+            try:
+                measured.append(_measure(model, runs, recording))
+            except Refusal as refusal:
+                why = f"{refusal.message}: {refusal.hint}" if refusal.hint else refusal.message
+                terminal.say(f"steno: {model}: {why}")
+                missing.append(NotMeasured(model=model, why=why))
+    except KeyboardInterrupt:
+        terminal.say("steno: left; nothing of it is kept")
+        raise typer.Exit(exit_codes.INTERRUPTED) from None
+    return measured, missing
+
+
+def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
+    """On a daemon of its own, with the owner's settings and models. Raises Refusal."""
+    from client.bench.measure import Bench
+    from client.daemon.private import private_daemon
+    from client.following.submit import model_named
+
+    wishes = {**AS_MEASURED, "STENO_MODEL": model_named(model)}
+    if recording is None:
+        wishes["STENO_LANGUAGE"] = CLIP_LANGUAGE
+    terminal.say(f"steno: {model}: loading")
+    with private_daemon(wishes) as daemon:
+        outputs = daemon.socket.parent.parent / "results"
+        outputs.mkdir()
+        return Bench(
+            daemon=daemon,
+            recording=(recording or CLIP).absolute(),
+            outputs=outputs,
+            language=CLIP_LANGUAGE if recording is None else None,
+            runs=runs,
+            tell=lambda what: terminal.say(f"steno: {what}"),
+        ).measure(model)
+
+
+def _models_of_owner() -> list[str]:
+    """What the settings and the watched folders transcribe with."""
+    import platform
+    import sys
+
+    from config.engines import resolve_engines
+    from config.required_models import models_needed
+
+    settings = here.settings().settings
+    choice = resolve_engines(settings, sys.platform, platform.machine())
+    needed = models_needed(settings, choice)
+    names = dict.fromkeys(one.name for one in needed if one.use == "transcriber")
+    # An engine of the owner's own knows by itself what it loads.
+    return list(names) or [settings.model or choice.transcriber]
+
+
+def _disturbance() -> str | None:
+    """The owner's daemon, if it is there and so has its share of the machine."""
+    from client.terminal.errors import NoDaemon, Refusal
+
+    try:
+        with here.daemon() as daemon:
+            queue = daemon.status().queue
+    except (NoDaemon, Refusal):
+        return None
+    if queue.running:
+        return "your daemon is at work: these figures are slower than the machine; `steno pause` helps"
+    return "your daemon runs too: its warm models take memory, and a job of its own would slow these figures"

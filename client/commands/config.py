@@ -1,0 +1,184 @@
+"""The verbs about the settings: config show, check, edit and reload.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import json as json_format
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands.jobs import Json
+from client.daemon import here
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+from client.terminal.errors import NoDaemon, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from config.loader import Loaded
+    from ipc.status_views import ReloadView
+
+app = typer.Typer(no_args_is_help=True, help="What is set, and who said so.")
+
+
+@app.command("show", epilog="\nExamples:\n  steno config show\n  steno config show --changed")
+def config_show(
+    json: Json = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default.")] = False,
+) -> None:
+    """Show every setting with its value and where it came from."""
+    from client.views.tables import settings_table
+
+    loaded = here.settings()
+    written = loaded.settings.model_dump(mode="json")
+    values = {key: _at(written, key) for key, origin in loaded.origins.items() if not changed or origin != "default"}
+    if json:
+        told = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
+        print(json_format.dumps(told))
+        return
+    if "watch" in values:
+        values["watch"] = [entry.model_dump(mode="json", exclude_defaults=True) for entry in loaded.settings.watch]
+    terminal.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
+    for doubt in loaded.doubts:
+        terminal.say(doubt)
+
+
+@app.command("check", epilog="\nExamples:\n  steno config check\n  steno config check ./config.toml")
+def config_check(
+    file: Annotated[Path | None, typer.Argument(help="Instead of config.toml.", exists=True, dir_okay=False)] = None,
+    json: Json = False,
+) -> None:
+    """Look for mistakes in all that is set: exit code 0 without, 2 with. Doubts are only told."""
+    from config.loader import ConfigError
+
+    place = file if file is not None else here.places().config_file
+    mistakes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    try:
+        doubts = checked(file).doubts
+    except ConfigError as wrong:
+        mistakes = tuple(wrong.mistakes)
+    if json:
+        print(json_format.dumps({"file": str(place), "mistakes": mistakes, "doubts": doubts}, ensure_ascii=False))
+    else:
+        _tell(mistakes, doubts)
+        if not mistakes:
+            there = f"{place} can be used" if place.exists() else f"there is no {place}: the defaults hold"
+            terminal.print_line(there)
+    raise typer.Exit(exit_codes.USAGE if mistakes else exit_codes.DONE)
+
+
+@app.command("edit", epilog="\nExamples:\n  steno config edit\n  EDITOR='code --wait' steno config edit")
+def config_edit() -> None:
+    """Open config.toml in your editor; what cannot be used never takes its place."""
+    import config
+    from client.machine.config_draft import ConfigDraft, editor_of
+
+    editor = editor_of(os.environ)
+    draft = ConfigDraft(here.places().config_file, Path(config.__file__).with_name("default.toml"))
+    if draft.begin():
+        terminal.say(f"going on with {draft.file}, which was not used last time")
+    draft.edit(editor)
+    while not draft.discard_if_unchanged() and (mistakes := _mistakes_in(draft.file)):
+        _tell(mistakes, ())
+        if not (sys.stdin.isatty() and typer.confirm("Edit it again?", default=True, err=True)):
+            terminal.say(f"{draft.target} is as it was; your draft is {draft.file}")
+            raise typer.Exit(exit_codes.USAGE)
+        draft.edit(editor)
+    if not draft.file.exists():
+        terminal.print_line("nothing was changed")
+        return
+    _tell((), checked(draft.file).doubts)
+    draft.put_in_place()
+    terminal.print_line(f"{draft.target} is written")
+    try:
+        _print_reload(_reloaded())
+    except NoDaemon:
+        terminal.print_line("no daemon runs; it holds from its next start on")
+
+
+@app.command("reload", epilog="\nExample:\n  steno config reload")
+def config_reload(json: Json = False) -> None:
+    """Let the running daemon read its settings again, as SIGHUP does."""
+    found = _reloaded()
+    if json:
+        terminal.print_json(found)
+    else:
+        _print_reload(found)
+
+
+def checked(file: Path | None = None) -> "Loaded":
+    """All sources, with `file` instead of config.toml, and all doubts about them. Raises ConfigError."""
+    from config.engines import resolve_engines
+    from config.loader import load
+    from config.warnings import doubts_about
+
+    loaded = load(here.places(), os.environ, config_file=file)
+    choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+    doubts = doubts_about(
+        loaded.settings,
+        transcriber=choice.transcriber,
+        is_folder=Path.is_dir,
+        find_program=shutil.which,
+        default_watch=loaded.origins["watch"] == "default",
+    )
+    return replace(loaded, doubts=(*loaded.doubts, *doubts))
+
+
+def _mistakes_in(file: Path) -> "Sequence[str]":
+    from config.loader import ConfigError
+
+    try:
+        checked(file)
+    except ConfigError as wrong:
+        return wrong.mistakes
+    return ()
+
+
+def _tell(mistakes: "Sequence[str]", doubts: "Sequence[str]") -> None:
+    for mistake in mistakes:
+        terminal.say(f"steno: {mistake}")
+    for doubt in doubts:
+        terminal.say(f"doubt: {doubt}")
+
+
+def _reloaded() -> "ReloadView":
+    with here.daemon() as daemon:
+        try:
+            return daemon.reload()
+        except Refusal as no:
+            if no.code != "bad_config":
+                raise
+            # The daemon's environment may say what this shell's does not.
+            _tell(no.message.split("\n"), ())
+            terminal.say("the daemon goes on with what it had")
+            raise typer.Exit(exit_codes.USAGE) from no
+
+
+def _print_reload(found: "ReloadView") -> None:
+    if found.applied:
+        terminal.print_line(f"holds now: {', '.join(found.applied)}")
+    if found.needs_restart:
+        terminal.print_line(f"after `steno service restart`: {', '.join(found.needs_restart)}")
+    if not (found.applied or found.needs_restart):
+        terminal.print_line("the daemon has these settings already")
+
+
+def _at(written: dict[str, object], key: str) -> object:
+    found: object = written
+    for step in key.split("."):
+        assert isinstance(found, dict)
+        found = found[step]
+    return found
+
+
+def _in_toml(value: object) -> str:
+    """As it would stand in config.toml; JSON spells these values alike."""
+    return "(unset)" if value is None else json_format.dumps(value, ensure_ascii=False)

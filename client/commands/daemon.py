@@ -1,0 +1,141 @@
+"""The verbs about the daemon: serve, status, restart, unload, pause, resume, logs, demo.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import sys
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands import choices, completion
+from client.commands.jobs import Json
+from client.daemon import here
+from client.terminal import output as terminal
+
+if TYPE_CHECKING:
+    from ipc.status_views import WorkerView
+
+app = typer.Typer()
+PANEL = "The daemon"
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="\nExamples:\n  steno serve\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
+)
+def serve() -> None:
+    """Run the daemon here, in the foreground, until Ctrl-C."""
+    import signal
+
+    # What comes before the daemon listens waits for it: its Python needs a moment to start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
+    here.become(*here.SUPERVISOR)
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno status\n  steno status --json | jq '.workers[].pid'")
+def status(
+    json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until q or Ctrl-C.")] = False,
+) -> None:
+    """Show workers, queue, running jobs and watched folders."""
+    if watch and json:
+        raise typer.BadParameter("--watch is for people; scripts may follow GET /v1/events")
+    with here.daemon() as daemon:
+        if watch:
+            from client.views.live import LivePage
+
+            LivePage(daemon, terminal.out()).run()
+            return
+        found = daemon.status()
+    if json:
+        terminal.print_json(found)
+        return
+    from client.views.status import status_page
+
+    terminal.show(status_page(found, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno restart aligner")
+def restart(role: choices.Role, json: Json = False) -> None:
+    """Replace a worker by a fresh one, its deaths forgotten."""
+    with here.daemon() as daemon:
+        _tell(daemon.restart(role), json)
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno unload transcriber")
+def unload(role: choices.Role, json: Json = False) -> None:
+    """Give a worker's memory back, after what it has in hand; the next job starts it again."""
+    with here.daemon() as daemon:
+        _tell(daemon.unload(role), json)
+
+
+def _tell(worker: "WorkerView", as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(worker)
+    else:
+        terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno pause && make-music; steno resume")
+def pause(json: Json = False) -> None:
+    """Start no further job; running ones finish. Survives a restart of the daemon."""
+    with here.daemon() as daemon:
+        queue = daemon.pause()
+    if json:
+        terminal.print_json(queue)
+    else:
+        terminal.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno resume")
+def resume(json: Json = False) -> None:
+    """Start jobs again after `pause`."""
+    with here.daemon() as daemon:
+        queue = daemon.resume()
+    if json:
+        terminal.print_json(queue)
+    else:
+        terminal.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno logs -f\n  steno logs --job 12 --json")
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    job: Annotated[
+        int | None,
+        typer.Option("--job", metavar="ID", help="Only what concerns this job.", autocompletion=completion.jobs),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the file.")] = False,
+) -> None:
+    """Print the daemon's own story."""
+    from client.machine.log_file import LogStory
+    from client.machine.log_lines import day_of, line_in_words
+    from client.terminal.errors import Refusal
+
+    story = LogStory(here.places().log_file, job)
+    day = ""
+    try:
+        for line in chain(story.last(lines), story.follow() if follow else ()):
+            if json:
+                terminal.print_line(line, keep="\t")
+                continue
+            if (day_now := day_of(line) or day) != day:
+                day = day_now
+                terminal.print_text(f"— {day} —", "dim")
+            terminal.print_text(line_in_words(line))
+    except FileNotFoundError as missing:
+        raise Refusal(
+            "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"
+        ) from missing
+    except KeyboardInterrupt:
+        return
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno demo")
+def demo() -> None:
+    """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
+    here.become(sys.executable, "-P", "-m", "client.commands.demo")

@@ -1,0 +1,274 @@
+"""`make demo`, `steno demo`: three recordings, two crashes, no loss, on a daemon of its own.
+
+Runs in: the user's shell.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from client.daemon.connection import Daemon
+from client.following.follow import follow
+from client.terminal.errors import NoDaemon, Refusal
+from client.terminal.wording import phase_words
+from client.views.progress import ProgressBars
+from ipc.api_messages import JobOptions, JobView
+from ipc.events import Event, JobChanged, JobProgressed, WorkerChanged
+from ipc.worker_messages import Role
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+START_SECONDS = 60.0
+"""From the start of the daemon to two warm workers on a slow machine."""
+JOB_SECONDS = 60.0
+STOP_SECONDS = 10.0
+ORPHAN_SECONDS = 2.0
+WORDS_SHOWN = 12
+
+
+class DemoFailed(Exception):
+    """Something that was promised did not happen."""
+
+
+def promise(kept: object, what: str) -> None:
+    """Raises DemoFailed unless it is so."""
+    if not kept:
+        raise DemoFailed(what)
+
+
+class Demonstration:
+    """A story told while it happens."""
+
+    def __init__(self, console: Console, home: Path) -> None:
+        self._console = console
+        self._home = home
+        self._daemon = Daemon(home / "run" / "stenod.sock")
+
+    def run(self) -> None:
+        """Raises DemoFailed, Refusal or NoDaemon if any of it does not happen."""
+        with self._running_daemon() as pid:
+            self._wait_for_workers()
+            self._show_a_recording_becoming_words()
+            self._show_a_crash("transcriber", self._drop("talk.flac"), _is_transcribing)
+            self._show_a_crash("aligner", self._hand_over("talk.flac", "the same talk.flac"), _aligner_is_busy)
+            children = psutil.Process(pid).children(recursive=True)
+        _, alive = psutil.wait_procs(children, timeout=ORPHAN_SECONDS)
+        promise(not alive, "the workers end with the daemon")
+        promise(not self._daemon.socket.exists(), "the socket is gone")
+        promise(not any((self._home / "spool").iterdir()), "the spool is empty")
+
+    # --- acts ------------------------------------------------------------------------------------------------
+
+    def _show_a_recording_becoming_words(self) -> None:
+        self._say("a recording falls into the watched folder: memo.flac")
+        with self._daemon.events() as events:
+            job_id = self._job_of(self._drop("memo.flac"), events)
+        job = self._finished(job_id)
+        promise(job.timing == "word", f"every word has its time, not {job.timing} ({job.degraded_reason})")
+        self._show(job)
+
+    def _show_a_crash(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> None:
+        with self._daemon.events() as events:
+            if recording.parent == self._inbox:
+                self._say(f"a second recording, {recording.name}; its {role} is killed with SIGSEGV in the middle")
+                job_id = self._job_of(recording, events)
+            else:
+                self._say(f"a third, handed over with `submit`; its {role} is killed with SIGSEGV in the middle")
+                job_id = self._daemon.submit(str(recording), JobOptions()).id
+            deadline = time.monotonic() + JOB_SECONDS
+            for event in events:
+                promise(time.monotonic() < deadline, f"the {role} gets to work on {recording.name}")
+                promise(not _is_finished(event, job_id), f"{recording.name} is caught in the middle")
+                if is_the_moment(event, job_id):
+                    pid = next(w.pid for w in self._daemon.status().workers if w.role == role)
+                    promise(pid, f"the {role} has a process")
+                    os.kill(int(pid or 0), signal.SIGSEGV)
+                    self._console.print(f"    kill -SEGV {pid}   [dim]# the {role}, at work[/dim]")
+                    break
+        job = self._finished(job_id)
+        for attempt in job.attempts:
+            died = f"died of {attempt.signal} while {attempt.phase}" if attempt.signal else attempt.outcome
+            self._console.print(f"    {attempt.role} ({attempt.engine}): {died}")
+        crashed = [attempt for attempt in job.attempts if attempt.role == role and attempt.signal == "SIGSEGV"]
+        promise(crashed, f"the story of {recording.name} tells of the {role}'s crash")
+        promise(job.timing == "word", f"every word has its time all the same, not {job.timing}")
+        self._show(job)
+
+    # --- scenery ---------------------------------------------------------------------------------------------
+
+    @property
+    def _inbox(self) -> Path:
+        return self._home / "Transcribe"
+
+    @contextmanager
+    def _running_daemon(self) -> Iterator[int]:
+        self._say("a daemon of its own, with the starter models and no network")
+        log = (self._home / "daemon.log").open("wb")
+        environment = {
+            **os.environ,
+            "STENO_HOME": str(self._home),
+            "STENO_MODEL": "starter",
+            "STENO_ALIGNMENT_MODEL": "starter",
+            "STENO_ALLOW_DOWNLOAD": "false",
+            "STENO_WATCHING_SETTLE_SECONDS": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "supervisor"], env=environment, stdout=log, stderr=log, cwd="/"
+            )
+        try:
+            yield process.pid
+            self._say("an orderly stop")
+            process.send_signal(signal.SIGTERM)
+            promise(process.wait(STOP_SECONDS) == 0, "the daemon stops with exit code 0")
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+    def _wait_for_workers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
+        while True:
+            # The socket is not there yet, so nothing could wake us.
+            time.sleep(0.1)
+            promise(time.monotonic() < deadline, "both workers are ready within a minute")
+            try:
+                workers = self._daemon.status().workers
+            except NoDaemon:
+                continue
+            if len(workers) == 2 and all(worker.state == "ready" for worker in workers):
+                break
+            broken = [worker for worker in workers if worker.state == "broken"]
+            promise(not broken, f"the workers start: {[worker.note for worker in broken]}")
+        for worker in workers:
+            self._console.print(
+                f"    {worker.role}: {worker.engine}, {worker.model}, {worker.device}, pid {worker.pid}"
+            )
+        self._console.print(f"    warm after {time.monotonic() - began:.1f} s")
+
+    def _drop(self, name: str) -> Path:
+        """As a careful program does it: written beside under a hidden name, then renamed."""
+        promise(self._inbox.is_dir(), "the watched folder is there")
+        hidden = self._inbox / f".{name}"
+        shutil.copyfile(RECORDINGS / name, hidden)
+        return hidden.rename(self._inbox / name)
+
+    def _hand_over(self, name: str, new_name: str) -> Path:
+        return Path(shutil.copyfile(RECORDINGS / name, self._home / new_name))
+
+    def _job_of(self, recording: Path, events: Iterator[Event]) -> int:
+        for event in events:
+            if isinstance(event, JobChanged) and event.job.path == str(recording):
+                return event.job.id
+        raise DemoFailed("the daemon stays")
+
+    def _finished(self, job_id: int) -> JobView:
+        with ProgressBars(self._console, [job_id]) as bars, _deadline(JOB_SECONDS):
+            # Bars need a terminal; in a log each new phase is a line.
+            heard = bars if self._console.is_terminal else self._phases(job_id)
+            job = next(follow(self._daemon, [job_id], heard))
+        promise(job.status == "done", f"job {job_id} is done, not {job.status}: {job.error}")
+        return job
+
+    def _phases(self, job_id: int) -> Callable[[Event], None]:
+        told: list[str] = []
+
+        def heard(event: Event) -> None:
+            match event:
+                case JobProgressed(running=running) if running.id == job_id:
+                    words = phase_words(running.status, running.phase)
+                    if words not in told:
+                        told.append(words)
+                        self._console.print(
+                            f"    {words} … {running.done_seconds:.0f} s of {running.audio_seconds} s"
+                        )
+                case _:
+                    pass
+
+        return heard
+
+    def _show(self, job: JobView) -> None:
+        written = json.loads(Path(job.outputs["json"]).read_text(encoding="utf-8"))
+        words = written["word_segments"]
+        promise(" ".join(word["word"] for word in words) == written["text"], "the words, joined, are the text")
+        promise(Path(job.outputs["srt"]).stat().st_size, "the subtitles are there")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 4), show_header=False)
+        for word in words[:WORDS_SHOWN]:
+            table.add_row(f"{word['start']:6.2f}", f"{word['end']:6.2f}", word["word"])
+        self._console.print(table)
+        self._console.print(
+            f"    … {len(words)} words in all; {', '.join(Path(p).name for p in job.outputs.values())}"
+        )
+        self._console.print(f"    [italic]{written['text']}[/italic]")
+
+    def _say(self, what: str) -> None:
+        self._console.print(f"\n[bold]•[/bold] {what}")
+
+
+def _is_transcribing(event: Event, job_id: int) -> bool:
+    return isinstance(event, JobProgressed) and event.running.id == job_id and event.running.phase == "transcribing"
+
+
+def _aligner_is_busy(event: Event, job_id: int) -> bool:
+    return isinstance(event, WorkerChanged) and event.worker.role == "aligner" and event.worker.state == "busy"
+
+
+def _is_finished(event: Event, job_id: int) -> bool:
+    return isinstance(event, JobChanged) and event.job.id == job_id and event.job.status in ("done", "failed")
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Ends a wait that has no deadline of its own."""
+
+    def too_late(number: int, frame: FrameType | None) -> None:
+        raise DemoFailed(f"it is done within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def main() -> int:
+    """The exit code: 0 only if all of it happened."""
+    console = Console(highlight=False)
+    began = time.monotonic()
+    # Not the system's own temporary folder: on macOS its path is too long for a socket.
+    home = Path(tempfile.mkdtemp(prefix="steno-demo-", dir="/tmp"))
+    try:
+        Demonstration(console, home).run()
+    except (DemoFailed, NoDaemon, Refusal, KeyError, OSError, subprocess.TimeoutExpired) as failure:
+        console.print(f"\n[bold red]The demo failed.[/bold red] Promised and not kept: {failure}")
+        with suppress(OSError):
+            console.print((home / "daemon.log").read_text(encoding="utf-8")[-4000:], markup=False)
+        return 1
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    seconds = time.monotonic() - began
+    console.print(
+        f"\n[bold green]All of it happened:[/bold green] three recordings, two crashes, every word has its time, "
+        f"and nothing is left behind. {seconds:.0f} s."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The verb doctor: looks at everything stenod stands on, and says what is wrong with it.
+
+Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them.
+"""
+
+import json as json_format
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands.jobs import Json
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client.doctor.check import Looked
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel="This machine",
+    epilog="\nExamples:\n  steno doctor\n  steno doctor -v\n"
+    "  steno doctor --json | jq '.findings[] | select(.state == \"broken\")'\n\n"
+    "Exit codes: 0 nothing is broken · 1 something is",
+)
+def doctor(
+    json: Json = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Why each thing matters, and its name for scripts.")
+    ] = False,
+) -> None:
+    """Look at everything stenod stands on: what is wrong, why it matters, how to mend it."""
+    from client.doctor.page import doctor_page
+    from client.doctor.run import Doctor
+
+    with terminal.err().status("looking around …") as progress:
+
+        def tell(still_out: "Sequence[str]") -> None:
+            progress.update(f"looking at {', '.join(still_out).replace('_', ' ')} …")
+
+        try:
+            examined = Doctor(dict(os.environ)).examine(tell)
+        except KeyboardInterrupt:
+            raise typer.Exit(exit_codes.INTERRUPTED) from None
+    is_healthy = all(finding.state != "broken" for looked in examined for finding in looked.findings)
+    if json:
+        print(_as_json(examined, is_healthy))
+    else:
+        terminal.show(doctor_page(examined, verbose))
+    if not is_healthy:
+        raise typer.Exit(exit_codes.UNHEALTHY)
+
+
+def _as_json(examined: "Sequence[Looked]", is_healthy: bool) -> str:
+    findings = [finding.model_dump(mode="json") for looked in examined for finding in looked.findings]
+    return json_format.dumps({"healthy": is_healthy, "findings": findings})

@@ -1,0 +1,185 @@
+"""The verbs about recordings: submit, jobs, show, wait, cancel, retry.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands import choices, completion, flags
+from client.daemon import here
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+from client.terminal.languages import language_code
+
+if TYPE_CHECKING:
+    from ipc.api_messages import JobView
+
+app = typer.Typer()
+PANEL = "Recordings"
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
+IDS_HELP = "Job numbers, as `steno jobs` shows them."
+Ids = Annotated[
+    list[int],
+    typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
+]
+RetryableIds = Annotated[
+    list[int],
+    typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
+]
+RequireWords = Annotated[
+    bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
+]
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="\nExamples:\n  steno submit talk.m4a\n  steno submit *.wav --wait -f srt,json\n"
+    "  steno submit interview.mp3 --wait --json --language de --require-words\n\n"
+    "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled · 69 no daemon",
+)
+def submit(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
+    json: Json = False,
+    language: flags.Language = None,
+    task: flags.Task = None,
+    workflow: flags.Workflow = None,
+    prompt: flags.Prompt = None,
+    replace: flags.Replace = None,
+    model: flags.Model = None,
+    formats: flags.Formats = None,
+    output_dir: flags.OutputDir = None,
+    name: flags.Name = None,
+    if_exists: flags.IfExists = None,
+    highlight_words: flags.HighlightWords = None,
+    track: flags.Track = None,
+    require_words: RequireWords = False,
+) -> None:
+    """Hand recordings over to the daemon; prints the number of each job."""
+    from client.following.submit import hand_over, model_named, options_of
+
+    if require_words and workflow == "transcribe":
+        raise typer.BadParameter("--require-words contradicts --workflow transcribe")
+    options = options_of(
+        workflow=workflow or ("subtitle" if require_words else None),
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=prompt,
+        model=None if model is None else model_named(model),
+        formats=None if formats is None else choices.formats_of(formats),
+        output_dir=None if output_dir is None else str(Path(output_dir).absolute()),
+        output_name=name,
+        replacements=flags.replacements_of(replace),
+        if_exists=if_exists,
+        highlight_words=highlight_words,
+        track=track,
+    )
+    with here.daemon() as daemon:
+        codes, job_ids = [exit_codes.DONE], []
+        for path, job in hand_over(daemon, files, options, json):
+            if job is None:
+                codes.append(exit_codes.USAGE)
+                continue
+            job_ids.append(job.id)
+            if not wait and json:
+                terminal.print_json(job)
+            elif not wait:
+                terminal.print_line(str(job.id) if len(files) == 1 else f"{job.id}  {path}")
+        if wait and job_ids:
+            from client.following.wait import see_through, show_finished
+
+            waited = see_through(daemon, job_ids, require_words=require_words, finished=show_finished(json))
+            codes.append(waited)
+    leave_with(codes)
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno wait 12 13 && open talk.srt")
+def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
+    """Return when these jobs are finished; exit codes as for submit --wait."""
+    from client.following.wait import see_through, show_finished
+
+    with here.daemon() as daemon:
+        leave_with([see_through(daemon, ids, require_words=require_words, finished=show_finished(json))])
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno jobs\n  steno jobs --status failed --json")
+def jobs(
+    status: Annotated[
+        choices.JobStatus | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only these: waiting, transcribing, aligning, writing, done, failed or cancelled.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 30,
+    json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from client.views.tables import jobs_table
+
+    with here.daemon() as daemon:
+        found = daemon.jobs(status, limit)
+    if json:
+        terminal.print_json_array(found)
+    else:
+        terminal.show(jobs_table(found, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno show 12")
+def show(
+    id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
+) -> None:
+    """Tell a job's story, crash by crash."""
+    from client.views.job import job_story
+
+    with here.daemon() as daemon:
+        job = daemon.job(id)
+    if json:
+        terminal.print_json(job)
+    else:
+        terminal.show(job_story(job, datetime.now(UTC)))
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")
+def cancel(ids: Ids, json: Json = False) -> None:
+    """End jobs that wait or run."""
+    with here.daemon() as daemon:
+        leave_with([_each(ids, daemon.cancel, "cancelled", json)])
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
+def retry(ids: RetryableIds, json: Json = False) -> None:
+    """Let failed or cancelled jobs wait again, their crashes forgiven."""
+    with here.daemon() as daemon:
+        leave_with([_each(ids, daemon.retry, "waits again", json)])
+
+
+def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool) -> int:
+    from client.terminal.errors import Refusal
+
+    code = exit_codes.DONE
+    for job_id in ids:
+        try:
+            job = ask(job_id)
+        except Refusal as refusal:
+            terminal.say_error(refusal.message, refusal.hint)
+            code = exit_codes.USAGE
+            continue
+        if json:
+            terminal.print_json(job)
+        else:
+            terminal.print_line(f"job {job.id} {done}: {job.path}")
+    return code
+
+
+def leave_with(codes: list[int]) -> None:
+    """End the command with the worst of these codes; 130 stands above all."""
+    code = exit_codes.INTERRUPTED if exit_codes.INTERRUPTED in codes else exit_codes.worst(codes)
+    if code != exit_codes.DONE:
+        raise typer.Exit(code)

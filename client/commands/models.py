@@ -1,0 +1,178 @@
+"""The verbs about models: list, pull, remove.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands.jobs import Json
+from client.daemon import here
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+from client.terminal.languages import language_code
+from config.model_names import ModelEngine
+
+if TYPE_CHECKING:
+    from ipc.model_messages import PullResult, Removal, ShelfRefusal
+
+EngineOption = Annotated[
+    ModelEngine | None, typer.Option(help="For which engine, where a name means something to both.")
+]
+
+MISTAKEN = frozenset({"unknown_model", "no_such_model", "not_a_model", "not_here", "not_ours", "in_use"})
+"""Codes of refusals that no second try helps."""
+
+app = typer.Typer(invoke_without_command=True, help="Models: what is here, what is needed, fetch and remove.")
+
+
+@app.callback(epilog="\nExamples:\n  steno models\n  steno models pull --lang en,de\n  steno models list --json")
+def models(context: typer.Context, json: Json = False) -> None:
+    """Models: what is on this machine, and what the settings need."""
+    if context.invoked_subcommand is None:
+        models_list(json)
+
+
+@app.command("list", epilog="\nExample:\n  steno models list --json")
+def models_list(json: Json = False) -> None:
+    """Show the models that are here, those the settings need, and the names stenod knows."""
+    from client.machine.model_manager import shelf_lines
+    from ipc.model_messages import ShelfView
+
+    [line] = shelf_lines("list")
+    shelf = ShelfView.model_validate_json(line)
+    if json:
+        terminal.print_json(shelf)
+        return
+    from client.views.models import shelf_table
+
+    terminal.show(shelf_table(shelf))
+
+
+@app.command(
+    "pull",
+    epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
+    "  steno models pull --lang en,de\n\n"
+    "Once interrupted, the same command goes on. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
+)
+def models_pull(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Names or hub ids; none: all that the settings need."),
+    ] = None,
+    lang: Annotated[
+        str | None,
+        typer.Option("--lang", metavar="xx,yy", help="What these languages need: transcriber, fallback, aligners."),
+    ] = None,
+    engine: EngineOption = None,
+    json: Json = False,
+) -> None:
+    """Fetch models and check every byte, so that the workers never need the network."""
+    words = ["pull", *(("--engine", engine) if engine else ()), *(("--lang", _codes(lang)) if lang else ())]
+    try:
+        result = _pull([*words, "--", *(names or ())], as_json=json)
+    except KeyboardInterrupt:
+        terminal.say("stopped; the same command goes on from here")
+        raise typer.Exit(exit_codes.INTERRUPTED) from None
+    if result.here:
+        from client.machine.waiting_workers import wake
+
+        for role in wake(here.daemon()):
+            terminal.say(f"the {role} waited for a model and looks for it again")
+    if json:
+        terminal.print_json(result)
+    raise typer.Exit(_exit_code(result.refused))
+
+
+def _codes(languages: str) -> str:
+    """`German,en` → `de,en`."""
+    try:
+        codes = [language_code(part.strip()) for part in languages.split(",") if part.strip()]
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
+    return ",".join(code for code in codes if code is not None)
+
+
+def _pull(words: list[str], *, as_json: bool) -> "PullResult":
+    from client.machine.model_manager import shelf_lines
+    from client.views.models import FetchBars, here_line
+    from ipc.model_messages import SHELF_MESSAGE, FileProgress, ModelHere, Note, PullResult, ShelfRefusal
+
+    fetched: list[ModelHere] = []
+    refused: list[ShelfRefusal] = []
+    notes: list[str] = []
+    with closing(shelf_lines(*words)) as lines, FetchBars(terminal.err()) as bars:
+        for line in lines:
+            match SHELF_MESSAGE.validate_json(line):
+                case FileProgress() as file:
+                    bars.moves(file)
+                case Note(text=text):
+                    notes.append(text)
+                    terminal.say(text)
+                case ModelHere() as model:
+                    bars.ends(model.name)
+                    fetched.append(model)
+                    if not as_json:
+                        terminal.show(here_line(model))
+                case ShelfRefusal() as refusal:
+                    bars.ends(refusal.name)
+                    refused.append(refusal)
+                    terminal.say_error(f"{refusal.name}: {refusal.message}", refusal.hint)
+                case _:
+                    pass
+    return PullResult(here=tuple(fetched), refused=tuple(refused), notes=tuple(notes))
+
+
+def _exit_code(refused: "tuple[ShelfRefusal, ...]") -> int:
+    return exit_codes.worst(
+        exit_codes.USAGE if refusal.code in MISTAKEN else exit_codes.FAILED for refusal in refused
+    )
+
+
+@app.command("remove", epilog="\nExamples:\n  steno models remove medium\n  steno models remove medium --yes")
+def models_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `steno models list` shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what the settings use.")] = False,
+    engine: EngineOption = None,
+    json: Json = False,
+) -> None:
+    """Delete a model that stenod fetched or made; never one of your own folders."""
+    from client.terminal.errors import Refusal
+    from client.views.models import removal_text
+
+    words = ("remove", *(("--engine", engine) if engine else ()))
+    plan = _removal(*words, "--", name)
+    if plan.used_as and not force:
+        raise Refusal(
+            "in_use", f"the settings use {name} as {', '.join(plan.used_as)}", "--force removes it all the same"
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Refusal("not_asked", "nobody can be asked here", "add --yes")
+        terminal.err().print(removal_text(plan))
+        if not typer.confirm("Remove it?", err=True):
+            raise typer.Exit(exit_codes.CANCELLED)
+    done = _removal(*words, "--yes", "--", name)
+    if json:
+        terminal.print_json(done)
+    else:
+        terminal.show(removal_text(done))
+
+
+def _removal(*words: str) -> "Removal":
+    from client.machine.model_manager import shelf_lines
+    from client.terminal.errors import Refusal
+    from ipc.model_messages import SHELF_MESSAGE, Removal, ShelfRefusal
+
+    [line] = shelf_lines(*words)
+    match SHELF_MESSAGE.validate_json(line):
+        case Removal() as removal:
+            return removal
+        case ShelfRefusal() as refusal:
+            raise Refusal(refusal.code, refusal.message, refusal.hint)
+        case other:
+            raise Refusal("not_understood", f"an unexpected answer: {other.kind}", "is this one installation?")

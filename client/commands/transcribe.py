@@ -1,0 +1,189 @@
+"""`steno transcribe`: whisper's command, with or without a daemon.
+
+Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from client.commands import choices, completion, flags
+from client.commands.flags import checked
+from client.commands.jobs import Json, RequireWords, leave_with
+from client.daemon import here
+from client.terminal import exit_codes
+from client.terminal import output as terminal
+from client.terminal.languages import language_code
+
+if TYPE_CHECKING:
+    from client.daemon.connection import Daemon
+    from ipc.api_messages import JobOptions, JobView
+    from ipc.status_views import StatusView
+
+app = typer.Typer()
+
+
+def _switch(name: str, help: str) -> Any:
+    """One of whisper's switches, in both spellings, said as it says them: `--word_timestamps True`."""
+    return typer.Option(f"--{name}", f"--{name.replace('_', '-')}", help=help, case_sensitive=False)
+
+
+NO_EFFECT = "No effect here: accepted because whisper's command has it."
+
+
+@app.command(
+    rich_help_panel="Recordings",
+    epilog="\nExamples:\n  steno transcribe talk.m4a\n"
+    "  steno transcribe a.wav b.wav --model small --language English --output_format srt -o subtitles\n"
+    "  steno transcribe talk.m4a --no_align --verbose False\n\n"
+    "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled",
+)
+def transcribe(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name, a hub id, a folder or `starter`.", autocompletion=completion.models),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="A code or an English name; found by listening.",
+            callback=checked(language_code),
+            autocompletion=completion.languages,
+        ),
+    ] = None,
+    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
+    initial_prompt: Annotated[
+        str | None,
+        typer.Option("--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings to know."),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            "--output_format",
+            "--output-format",
+            "-f",
+            metavar="txt,srt,…|all",
+            help="Which files are written.",
+            callback=checked(choices.formats_of),
+            autocompletion=completion.formats,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", "--output-dir", "-o", help="Where; beside the recording otherwise.")
+    ] = None,
+    word_timestamps: Annotated[
+        choices.TrueOrFalse | None, _switch("word_timestamps", "False does without word times.")
+    ] = None,
+    highlight_words: Annotated[
+        choices.TrueOrFalse | None, _switch("highlight_words", "VTT files mark each word as it is spoken.")
+    ] = None,
+    track: flags.Track = None,
+    no_align: Annotated[bool, typer.Option("--no_align", "--no-align", help="As --word_timestamps False.")] = False,
+    align_model: Annotated[
+        str | None, typer.Option("--align_model", "--align-model", help="What the aligner loads.")
+    ] = None,
+    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False does not print the text.")] = "True",
+    condition_on_previous_text: Annotated[
+        choices.TrueOrFalse | None,
+        _switch("condition_on_previous_text", "Only False: True invents loops in silence."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
+    fp16: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
+    compute_type: Annotated[
+        str | None, typer.Option("--compute_type", "--compute-type", help=NO_EFFECT, hidden=True)
+    ] = None,
+    require_words: RequireWords = False,
+    json: Json = False,
+) -> None:
+    """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
+    from client.following.submit import model_named, options_of
+
+    if condition_on_previous_text == "True":
+        terminal.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
+    for flag, given in (("--device", device), ("--fp16", fp16), ("--compute_type", compute_type)):
+        if given is not None:
+            terminal.say(f"steno: {flag} has no effect here: each engine knows what suits the machine")
+    without_words = no_align or word_timestamps == "False"
+    if require_words and without_words:
+        raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")
+    options = options_of(
+        workflow="transcribe" if without_words else "subtitle" if word_timestamps or require_words else None,
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=initial_prompt,
+        model=None if model is None else model_named(model),
+        formats=None if output_format is None else choices.formats_of(output_format),
+        output_dir=None if output_dir is None else str(output_dir.absolute()),
+        highlight_words=None if highlight_words is None else highlight_words == "True",
+        track=track,
+    )
+    settings = {
+        name: wish for name, wish in (("STENO_MODEL", options.model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish
+    }
+    try:
+        with _some_daemon(settings) as (daemon, is_private):
+            codes = _transcribe(daemon, is_private, files, options, verbose == "True", json, require_words)
+    except KeyboardInterrupt:
+        raise typer.Exit(exit_codes.INTERRUPTED) from None
+    leave_with(codes)
+
+
+@contextmanager
+def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[Daemon, bool]]":
+    """The owner's daemon if it answers and can do as wished, else a private one; and whether it is private."""
+    from client.daemon.private import private_daemon
+    from client.terminal.errors import NoDaemon
+
+    with here.daemon() as running:
+        try:
+            fits = can_do(running.status(), wishes)
+        except NoDaemon:
+            fits = False
+        if fits:
+            yield running, False
+            return
+    with private_daemon(wishes) as daemon:
+        yield daemon, True
+
+
+def can_do(status: "StatusView", wishes: Mapping[str, str]) -> bool:
+    """Whether a daemon does for one job what is wished for: any transcriber's model, but only its own aligner's."""
+    aligner = next((worker.model for worker in status.workers if worker.role == "aligner"), None)
+    return wishes.get("STENO_ALIGNMENT_MODEL") in (None, aligner)
+
+
+def _transcribe(
+    daemon: "Daemon",
+    is_private: bool,
+    files: "list[str]",
+    options: "JobOptions",
+    with_text: bool,
+    json: bool,
+    require_words: bool,
+) -> list[int]:
+    from client.daemon.private import HopeForTranscriber
+    from client.following.submit import hand_over
+    from client.following.wait import see_through, show_finished
+
+    tell = show_finished(json)
+
+    def finished(job: "JobView") -> None:
+        tell(job)
+        if with_text and not json and job.status == "done" and terminal.out().is_terminal:
+            print(terminal.visible(daemon.transcript(job.id, "txt"), keep="\n\t").rstrip("\n"))
+
+    codes, job_ids = [exit_codes.DONE], []
+    for _, job in hand_over(daemon, files, options, json):
+        if job is None:
+            codes.append(exit_codes.USAGE)
+        else:
+            job_ids.append(job.id)
+    if job_ids:
+        # The owner's daemon may be mended while we wait; a private one has nobody who would.
+        heard = HopeForTranscriber(daemon) if is_private else lambda event: None
+        codes.append(see_through(daemon, job_ids, require_words=require_words, finished=finished, also_heard=heard))
+    return codes

@@ -1,0 +1,150 @@
+"""The verbs about watched folders: watch list, add, remove.
+
+Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.commands import choices, completion, flags
+from client.commands.jobs import Json
+from client.daemon import here
+from client.terminal import output as terminal
+from client.terminal.languages import language_code
+
+app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
+NAMES, AFTERWARDS = "Which recordings", "What becomes of them"
+Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+Patterns = list[str] | None
+
+
+@app.command("list", epilog="\nExample:\n  steno watch list --json")
+def watch_list(json: Json = False) -> None:
+    """Show the watched folders, how each is treated and what still grows in it."""
+    with here.daemon() as daemon:
+        found = daemon.watches()
+    if json:
+        terminal.print_json_array(found)
+        return
+    from client.views.watches import watch_page
+
+    terminal.show(watch_page(found))
+
+
+@app.command(
+    "add",
+    epilog="\nExamples:\n  steno watch add ~/Recordings --recursive\n"
+    '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n'
+    '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
+    "A folder that is watched already is watched like this from now on.",
+)
+def watch_add(
+    folder: Folder,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="With the folders within.", rich_help_panel=NAMES)
+    ] = False,
+    include: Annotated[
+        Patterns,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only names like *.m4a or meetings/*; may be repeated. *.xyz makes such names recordings too.",
+            rich_help_panel=NAMES,
+        ),
+    ] = None,
+    exclude: Annotated[
+        Patterns,
+        typer.Option(metavar="PATTERN", help="Never names like this; may be repeated.", rich_help_panel=NAMES),
+    ] = None,
+    polling: Annotated[
+        bool | None,
+        typer.Option(
+            "--polling/--no-polling",
+            help="Look by the clock and do without file events; unset: on network disks.",
+            rich_help_panel=NAMES,
+        ),
+    ] = None,
+    language: flags.Language = None,
+    task: flags.Task = None,
+    workflow: flags.Workflow = None,
+    prompt: flags.Prompt = None,
+    replace: flags.Replace = None,
+    model: flags.Model = None,
+    formats: flags.Formats = None,
+    output_dir: flags.OutputDir = None,
+    name: flags.Name = None,
+    if_exists: flags.IfExists = None,
+    highlight_words: flags.HighlightWords = None,
+    track: flags.Track = None,
+    done: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Where recordings go once their files are written.", rich_help_panel=AFTERWARDS
+        ),
+    ] = None,
+    failed: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where recordings go whose job failed.", rich_help_panel=AFTERWARDS),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Watch a folder, after a restart too, until `steno watch remove`.
+
+    Folders given with -o, --done and --failed are meant within DIR, unless they begin with / or ~ or ./
+    """
+    from client.following.submit import options_of
+
+    options = options_of(
+        workflow=workflow,
+        language=None if language is None else language_code(language),
+        task=task,
+        prompt=prompt,
+        formats=None if formats is None else choices.formats_of(formats),
+        output_dir=None if output_dir is None else inner_folder(output_dir),
+        if_exists=if_exists,
+        highlight_words=highlight_words,
+        track=track,
+        model=model,
+        replacements=flags.replacements_of(replace),
+        output_name=name,
+    )
+    with here.daemon() as daemon:
+        found = daemon.add_watch(
+            str(_absolute(folder)),
+            recursive=recursive,
+            include=include or (),
+            exclude=exclude or (),
+            polling=polling,
+            done=None if done is None else inner_folder(done),
+            failed=None if failed is None else inner_folder(failed),
+            options=options,
+        )
+    if json:
+        terminal.print_json(found)
+        return
+    from client.views.watches import watch_page
+
+    terminal.show(watch_page([found]))
+
+
+@app.command("remove", epilog="\nExample:\n  steno watch remove ~/Recordings")
+def watch_remove(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
+) -> None:
+    """Stop watching a folder; its jobs go on."""
+    path = str(_absolute(folder))
+    with here.daemon() as daemon:
+        daemon.remove_watch(path)
+    terminal.print_line(f"no longer watching {path}")
+
+
+def inner_folder(folder: str) -> str:
+    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
+    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as somebody else
+    return str(_absolute(Path(folder))) if folder.split("/")[0] in (".", "..") else folder
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks

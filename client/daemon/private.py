@@ -1,0 +1,149 @@
+"""A daemon for one command: the same supervisor, in a folder of its own that is gone afterwards.
+
+Runs in: the user's shell.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from client.daemon import here
+from client.daemon.connection import Daemon
+from client.terminal.errors import NoDaemon, Refusal
+from config.ownership import make_private
+from config.places import Places, find_places
+from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.status_views import WorkerView
+
+START_SECONDS = 30.0
+"""From the process to its first answer; models load after that."""
+STOP_SECONDS = 12.0
+"""The supervisor promises to be gone in ten."""
+BETWEEN_TRIES_SECONDS = 0.05
+NO_HOOKS = dict.fromkeys(("STENO_HOOKS_ON_DONE", "STENO_HOOKS_ON_FAILED", "STENO_HOOKS_ON_DEGRADED"), "''")
+"""Whoever waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
+SHORT_PLACE = "/tmp"
+"""macOS's own temporary folders are too deep for a socket's path."""
+
+
+class HopeForTranscriber:
+    """Hears what happens, and raises Refusal once a private daemon's transcriber will not come back."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._was_broken = False
+        self._breakdowns = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case JobChanged(job=job) if job.status == "waiting":
+                # Also the first thing heard: it may have broken before we listened.
+                workers = self._daemon.status().workers
+            case WorkerChanged(worker=worker):
+                workers = (worker,)
+            case _:
+                return
+        for worker in workers:
+            if worker.role == "transcriber":
+                self._judge(worker)
+
+    def _judge(self, worker: WorkerView) -> None:
+        broken = worker.state == "broken"
+        self._breakdowns += broken and not self._was_broken
+        self._was_broken = broken
+        # One that never died refused to load, and will again. After deaths the fallback or a probe has its turn.
+        if broken and (worker.last_death is None or self._breakdowns > 1):
+            why = worker.note or "the transcriber keeps dying"
+            raise Refusal("no_transcriber", why, "`steno models` shows what is on disk; --model names another")
+
+
+@contextmanager
+def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
+    """A running daemon with these settings (`STENO_MODEL` → `tiny.en`) over those of this environment.
+
+    It watches nothing of the owner's, shares his models, and ends with the block, however that ends. Raises Refusal
+    with the daemon's own words if it does not start.
+    """
+    owner = here.places()
+    home = Path(tempfile.mkdtemp(prefix="steno-", dir=SHORT_PLACE))
+    try:
+        _furnish(home, owner)
+        places = find_places({"STENO_HOME": str(home)})
+        inbox = str(home / "Transcribe")
+        environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
+        with (home / "stderr").open("wb") as complaints, _ended_by_signals():
+            process = subprocess.Popen(
+                here.SUPERVISOR,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=complaints,
+                stderr=complaints,
+                # Ctrl-C is for this command alone, which then stops the daemon in order.
+                process_group=0,
+            )
+            try:
+                with Daemon(places.socket) as daemon:
+                    _await_answer(daemon, process, home / "stderr")
+                    yield daemon
+            finally:
+                _stop(process)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _furnish(home: Path, owner: Places) -> None:
+    """The owner's settings and models, by links: nothing is loaded or converted twice."""
+    make_private(owner.models)
+    (home / "models").symlink_to(owner.models, target_is_directory=True)
+    for file in (owner.config_file, owner.config_file.with_name(".env.pipeline")):
+        if file.exists():
+            (home / file.name).symlink_to(file)
+
+
+def _await_answer(daemon: Daemon, process: subprocess.Popen[bytes], complaints: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            daemon.status()
+            return
+        except NoDaemon as not_yet:
+            if process.poll() is None and time.monotonic() < deadline:
+                time.sleep(BETWEEN_TRIES_SECONDS)  # nothing wakes us when a socket appears
+                continue
+            said = complaints.read_text(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"exit code {process.poll()}"
+            raise Refusal("no_private_daemon", f"the daemon did not start: {why}", "`steno serve` shows more") from (
+                not_yet
+            )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        # The workers see their pipes close and leave by themselves.
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind this command, so that its daemon is stopped and its folder removed."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {ending: signal.signal(ending, leave) for ending in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)

@@ -1,0 +1,62 @@
+"""Following jobs to their end by the daemon's events, through a restart of the daemon if need be.
+
+Runs in: the user's shell.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from client.daemon.connection import Daemon
+from client.terminal.errors import NoDaemon
+from client.views.progress import FINISHED
+from ipc.api_messages import JobView
+from ipc.events import Event, JobChanged, JobProgressed
+
+PATIENCE_SECONDS = 60.0
+"""How long a daemon that was there may be away: a service manager brings it back within ten."""
+BETWEEN_TRIES_SECONDS = 0.5
+
+Heard = Callable[[Event], None]
+
+
+def follow(
+    daemon: Daemon,
+    job_ids: Iterable[int],
+    heard: Heard,
+    patience_seconds: float = PATIENCE_SECONDS,
+    lost: Callable[[NoDaemon], None] = lambda gone: None,
+) -> Iterator[JobView]:
+    """Each job once it is finished, in the order in which they finish. `heard` gets every event on the way.
+
+    `lost` is told, again and again, that the daemon is away; the next event says that it is back.
+
+    Raises Refusal for a job that does not exist, NoDaemon when the daemon is away for longer than its patience.
+    """
+    pending = set(job_ids)
+    last_seen: float | None = None
+    while pending:
+        try:
+            for event in _since_now(daemon, sorted(pending)):
+                last_seen = time.monotonic()
+                heard(event)
+                if isinstance(event, JobChanged) and event.job.id in pending and event.job.status in FINISHED:
+                    pending.discard(event.job.id)
+                    yield event.job
+                    if not pending:
+                        return
+        except NoDaemon as gone:
+            if last_seen is None or time.monotonic() - last_seen > patience_seconds:
+                raise
+            lost(gone)
+        # Nothing wakes us when a socket appears; a stream that ended has its daemon stopping.
+        time.sleep(BETWEEN_TRIES_SECONDS)
+
+
+def _since_now(daemon: Daemon, job_ids: list[int]) -> Iterator[Event]:
+    """How the jobs stand, then everything that happens: subscribed first, so nothing slips between."""
+    with daemon.events() as events:
+        for job_id in job_ids:
+            yield JobChanged(job=daemon.job(job_id))
+        # The next step may be half a minute away.
+        yield from (JobProgressed(running=job) for job in daemon.status().running if job.id in job_ids)
+        yield from events

@@ -1,0 +1,207 @@
+"""`steno show`: one job's story in plain words, crash by crash.
+
+Runs in: the user's shell.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from client.terminal.languages import CODE_OF
+from client.terminal.output import visible
+from client.terminal.wording import degraded_words, phase_words, remedy, signal_words
+from client.views.sound import sound_words
+from client.views.tables import STYLES, ago, base_name, clock, result_text, state_text, without_path
+from ipc.api_messages import Attempt, JobView
+
+QUARANTINES = frozenset(
+    {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
+)
+"""Codes of errors of jobs that failed because they killed workers, or the daemon."""
+FINISHED = frozenset({"done", "failed", "cancelled"})
+DAYS_WITH_ITS_TIME = 1
+
+
+def job_story(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:
+    """Everything about one job. Times of day are of `zone`, the machine's own if None."""
+    parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _told(job, now, zone)]
+    if steps := list(what_to_do(job)):
+        parts += [Text(), Text("what to do", "bold"), *(Padding(step, (0, 0, 0, 2)) for step in steps)]
+    return Group(*parts)
+
+
+def _head(job: JobView) -> Text:
+    head = Text.assemble((f"job {job.id}", "bold"), " · ", state_text(job.status))
+    if job.status == "done" and job.timing is not None:
+        head.append(" · ").append_text(result_text(job))
+    return head
+
+
+def _facts(job: JobView, now: datetime) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("recording", visible(job.path))
+    source = "handed over" if job.watch is None else f"taken from the watched folder {visible(job.watch)}"
+    facts.add_row("came", f"{source} {ago(job.created_at, now)}")
+    if job.audio_seconds is not None:
+        facts.add_row("length", clock(job.audio_seconds))
+    if job.language is not None:
+        facts.add_row("language", _language(job.language))
+    if (sound := sound_words(job.recording)) is not None:
+        facts.add_row("sound", sound)
+    if job.unheard_seconds:
+        facts.add_row("unheard", f"{clock(job.unheard_seconds)} of sound without text; the JSON says where")
+    for warning in job.warnings:
+        facts.add_row(Text("warning", "yellow"), Text(visible(warning), "yellow"))
+    for format, path in job.outputs.items():
+        facts.add_row(format, visible(path))
+    return facts
+
+
+def _language(code: str) -> str:
+    name = next((name.title() for name, known in CODE_OF.items() if known == code), None)
+    return visible(code) if name is None else f"{name} ({visible(code)})"
+
+
+# --- the story ---------------------------------------------------------------------------------------------------
+
+
+def _told(job: JobView, now: datetime, zone: tzinfo | None) -> RenderableType:
+    story = Table.grid(padding=(0, 2))
+    story.add_column(style="dim", no_wrap=True)
+    story.add_column(overflow="fold")
+    story.add_row(_time(job.created_at, now, zone), _beginning(job))
+    for position, attempt in enumerate(job.attempts):
+        style = "" if attempt.outcome == "done" else "yellow"
+        at = "" if attempt.at is None else _time(attempt.at, now, zone)
+        story.add_row(at, Text(attempt_words(attempt, _is_again(job.attempts, position)), style))
+        if then := consequence(job, position):
+            story.add_row("", then)
+    ended_at = "" if job.finished_at is None else _time(job.finished_at, now, zone)
+    story.add_row(ended_at, Text(ending(job), STYLES[job.status] if job.status in FINISHED else ""))
+    return story
+
+
+def _time(iso: str, now: datetime, zone: tzinfo | None) -> str:
+    at = datetime.fromisoformat(iso).astimezone(zone)
+    recent = (now.astimezone(UTC) - at).days < DAYS_WITH_ITS_TIME
+    return f"{at:%H:%M:%S}" if recent else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _beginning(job: JobView) -> str:
+    name = base_name(job.path)
+    return f"{name} was handed over." if job.watch is None else f"{name} was found in {visible(job.watch)}."
+
+
+def attempt_words(attempt: Attempt, again: bool = False) -> str:
+    """One attempt as a sentence: who had the job in hand, and how that ended."""
+    who = "The decoder" if attempt.engine == "decoder" else f"The {attempt.role} ({visible(attempt.engine)})"
+    during = f" while {phase_words('', attempt.phase)}" if attempt.phase else ""
+    once_more = " again" if again else ""
+    match attempt.outcome:
+        case "done" if attempt.role == "transcriber":
+            return f"{who} wrote down all that is said."
+        case "done":
+            return f"{who} timed the words."
+        case "crashed":
+            cause = f" of {signal_words(attempt.signal)}" if attempt.signal else " without a word"
+            return f"{who} died{once_more}{during},{cause}." if during else f"{who} died{once_more}{cause}."
+        case "timeout":
+            return f"{who} hung{once_more}{during}: it made no step forward, and was ended for that."
+        case "failed":
+            return f"{who} could not do it{during}; no worker died."
+
+
+def _is_again(attempts: Sequence[Attempt], position: int) -> bool:
+    def who_and_how(attempt: Attempt) -> tuple[str, ...]:
+        return attempt.role, attempt.engine, attempt.outcome
+
+    return who_and_how(attempts[position]) in map(who_and_how, attempts[:position])
+
+
+def consequence(job: JobView, position: int) -> str:
+    """What stenod did about a worker that died; empty where nothing had to be done."""
+    attempt = job.attempts[position]
+    if attempt.outcome not in ("crashed", "timeout"):
+        return ""
+    then = next((after for after in job.attempts[position + 1 :] if after.role == attempt.role), None)
+    if attempt.role == "aligner":
+        return _consequence_for_words(job, position, then)
+    if then is None and job.status == "failed":
+        quarantined = job.error is not None and job.error.code in QUARANTINES
+        return "That was once too often: the job is quarantined, and the others go on." if quarantined else ""
+    if then is None and job.status == "cancelled":
+        return ""
+    resumed = _place(attempt)
+    if then is not None and then.engine != attempt.engine:
+        return f"The other engine, {visible(then.engine)}, took the job over {resumed}."
+    verb = "went on" if then is not None or job.status in FINISHED else "goes on"
+    return f"A fresh worker {verb} {resumed}."
+
+
+def _place(attempt: Attempt) -> str:
+    match attempt.done_seconds:
+        case None:
+            return "from the last stored segment"
+        case 0.0:
+            return "from the beginning"
+        case seconds:
+            return f"from {clock(seconds)}; what was written down before is kept"
+
+
+def _consequence_for_words(job: JobView, position: int, then: Attempt | None) -> str:
+    deaths_before = sum(
+        before.role == "aligner" and before.outcome in ("crashed", "timeout") for before in job.attempts[:position]
+    )
+    if then is None and job.status == "done":
+        return "What it had in hand keeps the times of its segments; the text is whole."
+    if then is None and job.status in FINISHED:
+        return ""
+    if deaths_before:
+        return "A fresh worker took the same segments in smaller parts, to find the one that kills it."
+    return "A fresh worker tried the same segments once more."
+
+
+def ending(job: JobView) -> str:
+    """How it stands now, or how it ended, as a sentence."""
+    match job.status:
+        case "done" if job.degraded_reason not in (None, "alignment_off"):
+            return f"Done, with the whole text; {degraded_words(job.degraded_reason or '')}."
+        case "done" if job.note:
+            return f"Done: {visible(job.note)}."
+        case "done" if job.degraded_reason == "alignment_off":
+            return "Done, with the times of segments: words were not asked for."
+        case "done":
+            with_times = ", with a time for every word" if job.timing == "word" else ""
+            return f"Done{with_times}; but see the warning above." if job.warnings else f"Done{with_times}."
+        case "failed":
+            return f"Failed: {without_path(job.error.message, job.path)}." if job.error is not None else "Failed."
+        case "cancelled":
+            return f"Cancelled: {visible(job.note)}." if job.note else "Cancelled."
+        case "waiting":
+            return f"Waiting: {visible(job.note)}." if job.note else "Waiting for its turn."
+        case "transcribing" | "aligning" | "writing":
+            return f"Now it is {phase_words(job.status, None)}."
+
+
+def what_to_do(job: JobView) -> Iterator[str]:
+    """Next steps for a person; none where there is nothing to be done."""
+    match job.status:
+        case "failed" if job.error is not None:
+            yield visible(job.error.hint)
+            if "steno retry" not in job.error.hint:
+                yield f"then `steno retry {job.id}`"
+            if job.error.code in QUARANTINES:
+                yield f"`steno logs --job {job.id}` has the daemon's own account"
+        case "done" if job.degraded_reason not in (None, "alignment_off"):
+            if step := remedy(job.degraded_reason or ""):
+                yield step
+        case "cancelled":
+            yield f"`steno retry {job.id}` lets it go on with what it has"
+        case _:
+            return

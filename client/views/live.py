@@ -1,0 +1,164 @@
+"""`steno status --watch`: a page that moves when the daemon does.
+
+Runs in: the user's shell.
+"""
+
+import bisect
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.styled import Styled
+from rich.text import Text
+
+from client.daemon.connection import Daemon
+from client.terminal.errors import NoDaemon, Refusal
+from client.terminal.keyboard import Keyboard
+from client.views.status import Room, status_page
+from client.views.tables import clock
+from ipc.status_views import StatusView
+
+LONGEST_REST_SECONDS = 1.0
+"""Without any event the page is drawn this often, for its clocks."""
+SHORTEST_REST_SECONDS = 0.4
+"""However fast events come, the daemon is not asked more often."""
+AIRY_LINES = 20
+"""A lower terminal has no place for empty lines."""
+FOOTER = "q leaves"
+
+
+class LivePage:
+    """Events say when to look, `GET /v1/status` what to show: that is for two threads. This one draws and hears q."""
+
+    def __init__(self, daemon: Daemon, console: Console) -> None:
+        self._daemon = daemon
+        self._console = console
+        self._moved = threading.Event()
+        self._gone: tuple[str, float] | None = None
+        """Why there is nothing to see, and since when (monotonic); None: what is shown holds."""
+
+    def run(self) -> None:
+        """Until q or Ctrl-C. Raises NoDaemon if there is none at the start; one that leaves later is waited for."""
+        self._status = self._daemon.status()
+        if not self._console.is_terminal:
+            raise Refusal(
+                "no_terminal",
+                "--watch draws on a terminal, and this is none",
+                "`steno status` prints the page once; scripts may follow GET /v1/events",
+            )
+        try:
+            self._show()
+        except KeyboardInterrupt:
+            return
+
+    def _show(self) -> None:
+        with (
+            Keyboard() as keyboard,
+            Live(
+                self._page(),
+                console=self._console,
+                screen=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            ) as live,
+        ):
+            threading.Thread(target=self._look, args=(keyboard,), daemon=True).start()
+            threading.Thread(target=self._listen, daemon=True).start()
+            while not set(keyboard.wait(LONGEST_REST_SECONDS)) & {"q", "Q"}:
+                if keyboard.was_suspended:
+                    live.stop()
+                    keyboard.suspend()
+                    live.start()
+                live.update(self._page(), refresh=True)
+
+    def _page(self) -> RenderableType:
+        now = datetime.now(UTC)
+        if self._gone is None:
+            return fitting(self._status, now, self._console)
+        why, since = self._gone
+        apology = Text(f"{why}; waiting for it, {clock(time.monotonic() - since)} so far", "yellow")
+        return Group(apology, Text(), Styled(fitting(self._status, now, self._console, lines_taken=3), "dim"))
+
+    # --- threads ---------------------------------------------------------------------------------------------
+
+    def _look(self, keyboard: Keyboard) -> None:
+        with Daemon(self._daemon.socket) as eyes:
+            while True:
+                self._moved.wait(LONGEST_REST_SECONDS)
+                self._moved.clear()
+                try:
+                    self._status = eyes.status()
+                    self._gone = None
+                except (NoDaemon, Refusal) as nothing:
+                    self._gone = (str(nothing), time.monotonic() if self._gone is None else self._gone[1])
+                keyboard.ring()
+                time.sleep(SHORTEST_REST_SECONDS)
+
+    def _listen(self) -> None:
+        with Daemon(self._daemon.socket) as ears:
+            while True:
+                try:
+                    with ears.events() as events:
+                        for _ in events:
+                            self._moved.set()
+                except (NoDaemon, Refusal):
+                    pass  # the page says so
+                time.sleep(LONGEST_REST_SECONDS)
+
+
+# --- what has a place --------------------------------------------------------------------------------------------
+
+
+def fitting(status: StatusView, now: datetime, console: Console, lines_taken: int = 0) -> RenderableType:
+    """The page, its lists cut so that it never scrolls: the queue first, then folders, then the workers' past."""
+    height = console.size.height - lines_taken
+
+    def page(room: Room) -> RenderableType:
+        return Group(status_page(status, now, room), *([Text()] if room.airy else []), Text(FOOTER, "dim"))
+
+    def fits(room: Room) -> bool:
+        return len(console.render_lines(page(room), pad=False)) <= height
+
+    rooms = list(_less_and_less(status, height))
+    if fits(rooms[0]):
+        return page(rooms[0])
+    # Each needs fewer lines than the one before: a handful of tries finds the first that fits.
+    first_to_fit = bisect.bisect_left(rooms, True, lo=1, key=fits)
+    return page(rooms[min(first_to_fit, len(rooms) - 1)])
+
+
+def _less_and_less(status: StatusView, height: int) -> Iterator[Room]:
+    """From a page with everything down to one that is hardly any; no list has more entries than there are lines."""
+    watches = min(len(status.watches), height)
+    room = Room(waiting=len(status.next_up), watches=watches, running=len(status.running), airy=height >= AIRY_LINES)
+    yield room
+    for left in range(len(status.next_up) - 1, 2, -1):
+        room = replace(room, waiting=left)
+        yield room
+    for left in _fewer(watches, 3):
+        room = replace(room, watches=left)
+        yield room
+    room = replace(room, airy=False)
+    yield room
+    room = replace(room, waiting=min(len(status.next_up), 1), deaths=False)
+    yield room
+    for left in _fewer(min(watches, 3), 0):
+        room = replace(room, watches=left)
+        yield room
+    room = replace(room, waiting=0)
+    yield room
+    for left in _fewer(len(status.running), 0):
+        room = replace(room, running=left)
+        yield room
+
+
+def _fewer(many: int, least: int) -> Iterator[int]:
+    """Smaller and smaller numbers, in few steps where there are many."""
+    while many > least:
+        many -= max((many - least) // 4, 1)
+        yield many

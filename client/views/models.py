@@ -1,0 +1,147 @@
+"""Models as tables and bars: values in, rich renderables out; bars on a terminal only.
+
+Runs in: the user's shell.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from client.terminal.output import visible
+from client.views.tables import gigabytes, plain_table
+from ipc.model_messages import FileProgress, ModelHere, Removal, ShelfModel, ShelfView
+
+LONGEST_DESCRIPTION = 36
+SHORTEST_NAME = 10
+STYLES = {"whole": "green", "missing": "yellow", "damaged": "bold red"}
+
+
+def shelf_table(shelf: ShelfView) -> RenderableType:
+    """What is needed and what is here, then the names that could be."""
+    table = plain_table("model", "engine", "size", "state", "used as")
+    for model in shelf.models:
+        table.add_row(
+            _title(model),
+            model.engine,
+            gigabytes(model.size_bytes) if model.size_bytes else "–",
+            Text(_state(model), STYLES[model.state]),
+            Text(", ".join(model.used_as)),
+        )
+    lines: list[RenderableType] = [table]
+    for model in shelf.models:
+        if model.why:
+            lines.append(Text(f"{visible(model.name)}: {visible(model.why)}", STYLES[model.state]))
+    if any(model.used_as and model.state != "whole" for model in shelf.models):
+        lines.append(Text("`steno models pull` fetches what the settings need"))
+    lines.append(Text(f"{gigabytes(shelf.free_bytes)} free at {visible(shelf.hub_cache)}", "dim"))
+    return Group(*lines, _names(shelf))
+
+
+def _title(model: ShelfModel) -> Text:
+    title = Text(visible(model.name))
+    match model.kind:
+        case "aligner" if model.name == "starter":
+            title.append(" (aligner)")
+        case "conversion":
+            title.append(" (made for mlx)", "dim")
+        case _ if model.id != model.name:
+            title.append(f"\n{visible(model.id)}", "dim")
+    return title
+
+
+def _state(model: ShelfModel) -> str:
+    return "unfinished" if model.state == "missing" and model.size_bytes else model.state
+
+
+def _names(shelf: ShelfView) -> RenderableType:
+    common = set.intersection(*map(set, shelf.names.values())) if shelf.names else set()
+    every = next(iter(shelf.names.values()), ())
+    names = Table.grid(padding=(0, 1))
+    names.add_column(no_wrap=True, style="dim")
+    names.add_column(style="dim")
+    names.add_row("names:", ", ".join(name for name in every if name in common))
+    for engine, known in shelf.names.items():
+        if alone := [name for name in known if name not in common]:
+            names.add_row("", f"{', '.join(alone)} ({engine} alone)")
+    names.add_row("", "or a hub id, a folder, starter")
+    return names
+
+
+def here_line(model: ModelHere) -> Text:
+    """A model that is here now."""
+    how = f"{gigabytes(model.fetched_bytes)} fetched" if model.fetched_bytes else "already here"
+    return Text.assemble(
+        ("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, every byte checked"
+    )
+
+
+def removal_text(removal: Removal) -> Text:
+    """What goes, or went."""
+    verb = "removed" if removal.is_done else "would remove"
+    text = Text(f"{verb} {visible(removal.name)}: {gigabytes(removal.freed_bytes)}")
+    for path in removal.paths:
+        text.append(f"\n  {visible(path)}", "dim")
+    return text
+
+
+class FetchBars:
+    """One bar for each model on its way: its present file, bytes, speed and what is left of the time."""
+
+    def __init__(self, console: Console) -> None:
+        self._tasks: dict[str, tuple[TaskID, tuple[str, str]]] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def moves(self, file: FileProgress) -> None:
+        stage = (file.phase, file.file)
+        task, before = self._tasks.get(file.model, (None, None))
+        if task is None:
+            task = self._progress.add_task(_description(file), total=file.total_bytes, completed=file.done_bytes)
+        if stage != before:
+            # What was here before is no speed.
+            self._progress.reset(
+                task, total=file.total_bytes, completed=file.done_bytes, description=_description(file)
+            )
+            self._tasks[file.model] = (task, stage)
+        self._progress.update(task, completed=file.done_bytes, total=file.total_bytes)
+
+    def ends(self, model: str) -> None:
+        if known := self._tasks.pop(model, None):
+            self._progress.remove_task(known[0])
+
+
+def _description(file: FileProgress) -> str:
+    """`small  model.bin`, short enough to leave room for a bar on 80 columns."""
+    doing = f"{'checking ' if file.phase == 'checking' else ''}{visible(file.file)}".rstrip()
+    model = visible(file.model.rpartition("/")[2])
+    room = max(LONGEST_DESCRIPTION - len(doing) - 2, SHORTEST_NAME)
+    return f"{model if len(model) <= room else model[: room - 1] + '…'}  {doing}"

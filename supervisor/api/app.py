@@ -1,0 +1,275 @@
+"""HTTP over the Unix socket: each endpoint is one line of the front desk.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, suppress
+from pathlib import PurePath
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+from ipc.api_messages import AbsolutePath, AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.events import Event, JobChanged
+from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
+from ipc.transcript import Value
+from ipc.worker_messages import Role
+from supervisor.api.errors import answer_with_problems
+from supervisor.api.openapi import ANYWHERE, DescribedApi, content_of, refusals
+from supervisor.api.peer_process import Asked
+from supervisor.api.queue_routes import IdempotencyKey, JobId, add_care
+from supervisor.api.request_checks import refuse_unknown_parameters, refuse_unusable_text
+from supervisor.api.service import FrontDesk
+from supervisor.store.job import FINISHED
+from supervisor.system.refused import Refused
+
+HEARTBEAT_SECONDS = 15.0
+"""A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
+MOST_JOBS_LISTED = 1_000
+"""In one answer; its Link header leads to the next."""
+
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "txt": "text/plain",
+    "tsv": "text/tab-separated-values",
+    "md": "text/markdown",
+}
+EVENT_STREAM = "text/event-stream"
+
+Story = AsyncGenerator[Event | None, None]
+"""What a client is told over time; None is a heartbeat."""
+
+
+def create_app(desk: FrontDesk) -> FastAPI:
+    """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
+    # No documentation pages: they would fetch scripts from a CDN.
+    app = DescribedApi(
+        title="stenod",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        responses=refusals(*ANYWHERE),
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.stop = asyncio.Event()
+    answer_with_problems(app)
+    _add_jobs(app, desk)
+    _add_daemon(app, desk)
+    add_care(app, desk)
+    _add_events(app, desk)
+    return app
+
+
+def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
+    @app.post("/v1/jobs", status_code=201, responses=refusals(413))
+    async def submit(wanted: SubmitFile, idempotency_key: IdempotencyKey = None) -> JobView:
+        refuse_unusable_text(wanted)
+        folder = wanted.options.output_dir
+        if folder is not None and not PurePath(folder).is_absolute():
+            raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
+        return await desk.submit(wanted, idempotency_key)
+
+    @app.get("/v1/jobs", response_model=list[JobView])
+    async def jobs(
+        request: Request,
+        status: JobStatus | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_JOBS_LISTED)] = 100,
+        before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    ) -> Response:
+        """Newest first. `before`: only jobs older than this one; while there are more, the Link header says which."""
+        page = await desk.jobs(status, limit, before)
+        headers = {}
+        if page.next_before is not None:
+            url = request.url.include_query_params(before=page.next_before)
+            headers["link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return StreamingResponse(array_of(page.views), media_type="application/json", headers=headers)
+
+    @app.get("/v1/jobs/{job_id}", responses=refusals(404))
+    async def job(job_id: JobId) -> JobView:
+        return await desk.job(job_id)
+
+    @app.get(
+        "/v1/jobs/{job_id}/transcript",
+        response_class=StreamingResponse,
+        responses=refusals(404, 409) | content_of(*MEDIA_TYPES.values()),
+    )
+    async def transcript(job_id: JobId, format: Format = "json") -> Response:
+        return StreamingResponse(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
+
+    @app.post("/v1/jobs/{job_id}/cancel", responses=refusals(404, 409))
+    async def cancel(job_id: JobId, asker: Asked) -> JobView:
+        job = await desk.cancel(job_id)
+        asker.did("cancel_asked", job=job_id)
+        return job
+
+    @app.post("/v1/jobs/{job_id}/retry", responses=refusals(404, 409))
+    async def retry(job_id: JobId, asker: Asked) -> JobView:
+        job = await desk.retry(job_id)
+        asker.did("retry_asked", job=job_id)
+        return job
+
+
+def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
+    @app.get("/v1/status")
+    async def status() -> StatusView:
+        return await desk.status()
+
+    @app.get("/v1/health", responses={503: refusals(503)[503] | {"model": HealthView}})
+    async def health(response: Response, fresh: bool = False) -> HealthView:
+        found = await desk.health(fresh)
+        # The body says why; the status is for those who only look at that, like `curl --fail`.
+        response.status_code = 200 if found.healthy else 503
+        return found
+
+    @app.post("/v1/reload")
+    async def reload(asker: Asked) -> ReloadView:
+        found = await desk.reload()
+        asker.did("reload_asked", applied=found.applied)
+        return found
+
+    @app.get("/v1/examination")
+    async def examination() -> list[Finding]:
+        return await desk.examination()
+
+    @app.post("/v1/workers/{role}/restart", responses=refusals(409))
+    async def restart(role: Role, asker: Asked) -> WorkerView:
+        worker = await desk.restart(role)
+        asker.did("worker_restarted", worker=role)
+        return worker
+
+    @app.post("/v1/workers/{role}/unload", responses=refusals(409))
+    async def unload(role: Role, asker: Asked) -> WorkerView:
+        worker = await desk.unload(role)
+        asker.did("worker_unloaded", worker=role)
+        return worker
+
+    @app.post("/v1/queue/pause")
+    async def pause(asker: Asked) -> QueueView:
+        queue = await desk.pause()
+        asker.did("queue_paused")
+        return queue
+
+    @app.post("/v1/queue/resume")
+    async def resume(asker: Asked) -> QueueView:
+        queue = await desk.resume()
+        asker.did("queue_resumed")
+        return queue
+
+    @app.get("/v1/watches")
+    async def watches() -> list[WatchView]:
+        return desk.watches()
+
+    @app.post("/v1/watches", status_code=201, responses=refusals(413))
+    async def add_watch(wanted: AddWatch, asker: Asked) -> WatchView:
+        refuse_unusable_text(wanted)
+        watch = await desk.add_watch(wanted)
+        asker.did("watch_asked_for", watch=watch.path)
+        return watch
+
+    @app.delete("/v1/watches", status_code=204, responses=refusals(404))
+    async def remove_watch(path: Annotated[AbsolutePath, Query()], asker: Asked) -> None:
+        refuse_unusable_text(AddWatch(path=path))
+        await desk.remove_watch(path)
+        asker.did("watch_given_up", watch=path)
+
+
+def _add_events(app: FastAPI, desk: FrontDesk) -> None:
+    # Dependencies, because theirs is the only scope that opens before the answer's first byte and closes after its
+    # last: a client that has our headers has its subscription.
+    async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:
+        async with desk.events(None) as events:
+            yield events
+
+    async def of_one_job(job_id: JobId) -> AsyncIterator[AsyncIterator[Event]]:
+        async with desk.events(job_id) as events:
+            yield events
+
+    @app.get("/v1/events", response_class=StreamingResponse, responses=content_of(EVENT_STREAM))
+    async def every_event(events: Annotated[AsyncIterator[Event], Depends(of_everything)]) -> StreamingResponse:
+        return _stream(live(events, app.state.stop))
+
+    @app.get(
+        "/v1/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses=refusals(404) | content_of(EVENT_STREAM),
+    )
+    async def events_of_a_job(
+        job_id: JobId, events: Annotated[AsyncIterator[Event], Depends(of_one_job)]
+    ) -> StreamingResponse:
+        now = JobChanged(job=await desk.job(job_id))
+        return _stream(story_of_a_job(now, live(events, app.state.stop)))
+
+
+async def array_of(pieces: AsyncIterator[Sequence[Value]]) -> AsyncIterator[bytes]:
+    """All of the pieces as one JSON array, in pieces."""
+    before = "["
+    async for some in pieces:
+        if some:
+            yield (before + ",".join(value.model_dump_json() for value in some)).encode()
+            before = ","
+    yield b"]" if before == "," else b"[]"
+
+
+def _stream(events: Story) -> StreamingResponse:
+    async def frames() -> AsyncIterator[bytes]:
+        async with aclosing(events):
+            async for event in events:
+                yield server_sent(event)
+
+    return StreamingResponse(frames(), media_type=EVENT_STREAM, headers={"cache-control": "no-store"})
+
+
+def server_sent(event: Event | None) -> bytes:
+    """An event as it goes over the wire; None is a heartbeat."""
+    if event is None:
+        return format_sse_event(comment="still here")
+    return format_sse_event(event=event.kind, data_str=event.model_dump_json())
+
+
+async def live(
+    events: AsyncIterator[Event], stop: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> Story:
+    """The events as they come, None where nothing came for so long; ends with the events or at `stop`."""
+    stopping = asyncio.ensure_future(stop.wait())
+    coming: asyncio.Task[Event] | None = None
+    try:
+        while not stop.is_set():
+            coming = coming or asyncio.ensure_future(anext(events))
+            await asyncio.wait({coming, stopping}, timeout=heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                return
+            if not coming.done():
+                yield None
+                continue
+            try:
+                event = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield event
+    finally:
+        for waiting in (stopping, coming):
+            if waiting is not None:
+                waiting.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await waiting
+
+
+async def story_of_a_job(now: JobChanged, events: Story) -> Story:
+    """How the job stands, then all that happens to it, until it is finished."""
+    async with aclosing(events):
+        yield now
+        if now.job.status in FINISHED:
+            return
+        async for event in events:
+            yield event
+            if isinstance(event, JobChanged) and event.job.status in FINISHED:
+                return

@@ -1,0 +1,157 @@
+"""Every refusal in one shape: problem+json (RFC 9457) with a stable code and a hint.
+
+Runs in: supervisor.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ipc.api_messages import Problem
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.system.refused import Refused
+
+PROBLEM_JSON = "application/problem+json"
+BODY_LIMIT_BYTES = 64 * 1024
+MOST_FAULTS_TOLD = 3
+
+_ENDPOINTS = "GET /v1/openapi.json lists the endpoints"
+_BY_STATUS = {
+    400: ("bad_request", "the body must be JSON"),
+    404: ("no_such_endpoint", _ENDPOINTS),
+    405: ("method_not_allowed", _ENDPOINTS),
+    413: ("body_too_large", "a request is a path and a few options, at most 64 KiB"),
+}
+_INTERNAL = Problem(
+    status=500, code="internal", detail="the daemon made a mistake with this request", hint="`steno logs` tells more"
+)
+
+log = structlog.get_logger()
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem as it goes over the wire."""
+    return Response(problem.model_dump_json(), problem.status, media_type=PROBLEM_JSON)
+
+
+def problem_of_faults(faults: Sequence[Any]) -> Problem:
+    """What pydantic found wrong with a request (its `errors()`) → one problem that names the field."""
+    told = [f"{where}: {fault['msg']}" if (where := _field(fault)) else fault["msg"] for fault in faults]
+    detail = "; ".join(told[:MOST_FAULTS_TOLD])
+    if len(told) > MOST_FAULTS_TOLD:
+        detail += f"; and {len(told) - MOST_FAULTS_TOLD} more"
+    status = 400 if faults[0]["type"] == "json_invalid" else 422
+    return Problem(status=status, code="bad_request", detail=_encodable(detail), hint=_encodable(_hint(faults[0])))
+
+
+def _field(fault: Any) -> str:
+    """`options.language`: where the fault is, without the word for the part of the request."""
+    if fault["type"] == "json_invalid":
+        return f"at character {fault['loc'][-1]}"
+    return ".".join(str(step) for step in fault["loc"][1:])
+
+
+def _hint(fault: Any) -> str:
+    field = _field(fault)
+    match fault["type"]:
+        case "json_invalid":
+            return "the body must be one JSON object"
+        case "extra_forbidden":
+            return f"`{field}` is not known here; GET /v1/openapi.json lists what is"
+        case "missing" if field:
+            return f"`{field}` must be given"
+        case _ if not field:
+            return "send a JSON object, with the header Content-Type: application/json"
+        case _:
+            return f"correct `{field}`"
+
+
+def _encodable(text: str) -> str:
+    # A name in the request may hold a lone surrogate, which JSON can say and UTF-8 cannot.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _allowed_methods(request: Request) -> str:
+    """Of all endpoints at this path; Starlette tells those of the first alone."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted(method for route in here for method in route.methods))
+
+
+class RequestBoundary:
+    """ASGI middleware: no request is too large, and a mistake with one costs that one, never the daemon."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+        taken_bytes = 0
+
+        async def watch_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        async def weigh() -> Message:
+            nonlocal taken_bytes
+            message = await receive()
+            taken_bytes += len(message.get("body", b""))
+            if taken_bytes > BODY_LIMIT_BYTES:
+                raise HTTPException(413)  # the kind that FastAPI passes on while it reads a body
+            return message
+
+        try:
+            await self.app(scope, weigh, watch_start)
+        except Exception:  # the boundary of a request: the next one must find the daemon alive
+            log.exception("request_failed", method=scope.get("method"), path=scope.get("path"))
+            if started:
+                raise  # uvicorn then drops the connection, so that the client sees the answer torn
+            await problem_response(_INTERNAL)(scope, receive, send)
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """From now on everything this app refuses is problem+json."""
+
+    async def refused(request: Request, refusal: Exception) -> Response:
+        assert isinstance(refusal, Refused)
+        detail, hint = _encodable(refusal.message), _encodable(refusal.hint)
+        log.info("request_refused", code=refusal.code, method=request.method, path=request.url.path)
+        return problem_response(Problem(status=refusal.status, code=refusal.code, detail=detail, hint=hint))
+
+    async def not_stored(request: Request, broken: Exception) -> Response:
+        assert isinstance(broken, JobQueueBroken)
+        log.warning("request_not_stored", code=broken.code, method=request.method, path=request.url.path)
+        return problem_response(Problem(status=507, code=broken.code, detail=broken.message, hint=broken.hint))
+
+    async def forgotten(request: Request, gone: Exception) -> Response:
+        """Between two steps of one request."""
+        return problem_response(
+            Problem(status=404, code="no_such_job", detail=str(gone), hint="`steno jobs` lists them")
+        )
+
+    async def malformed(request: Request, fault: Exception) -> Response:
+        assert isinstance(fault, RequestValidationError)
+        return problem_response(problem_of_faults(fault.errors()))
+
+    async def not_served(request: Request, fault: Exception) -> Response:
+        assert isinstance(fault, HTTPException)
+        code, hint = _BY_STATUS.get(fault.status_code, ("bad_request", _ENDPOINTS))
+        detail = _encodable(f"{request.method} {request.url.path}: {fault.detail}")
+        answer = problem_response(Problem(status=fault.status_code, code=code, detail=detail, hint=hint))
+        if fault.status_code == 405:
+            answer.headers["allow"] = _allowed_methods(request)
+        return answer
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(JobQueueBroken, not_stored)
+    app.add_exception_handler(NoSuchJob, forgotten)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, not_served)
+    app.add_middleware(RequestBoundary)

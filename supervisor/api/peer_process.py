@@ -1,0 +1,95 @@
+"""Who asks: the process at the other end of a connection, for the log.
+
+Runs in: supervisor.
+"""
+
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated
+
+import psutil
+import structlog
+from fastapi import Depends, Request
+
+from supervisor.api.unix_socket import SOL_LOCAL, UCRED, Connected, peer_uid
+
+log = structlog.get_logger()
+
+LOCAL_PEERPID = 2
+"""macOS, <sys/un.h>: at level SOL_LOCAL."""
+PID = struct.Struct("@i")
+LONGEST_VERB = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """As the kernel knows it; the process may be gone by now, and its number another's."""
+
+    uid: int | None
+    pid: int | None
+
+    def did(self, event: str, **facts: object) -> None:
+        """Its request was carried out."""
+        log.info(event, **facts, uid=self.uid, pid=self.pid, command=command_of(self.pid))
+
+
+def asker_at(connection: Connected) -> Asker:
+    """Never raises: what is not known is None."""
+    try:
+        uid: int | None = peer_uid(connection)
+    except (OSError, ValueError):
+        uid = None
+    try:
+        pid = peer_pid(connection)
+    except (OSError, ValueError):
+        pid = None
+    return Asker(uid, pid)
+
+
+def peer_pid(connection: Connected) -> int | None:
+    """The process that connected. Raises OSError or ValueError."""
+    if sys.platform == "darwin":
+        return pid_of(connection.getsockopt(SOL_LOCAL, LOCAL_PEERPID, PID.size), PID)
+    return pid_of(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size), UCRED)
+
+
+def pid_of(raw: bytes, shape: struct.Struct) -> int | None:
+    """The number that stands first; None: of a process that this one cannot see, as outside a container."""
+    if len(raw) != shape.size:
+        raise ValueError(f"{len(raw)} bytes are not {shape.size}")
+    pid = int(shape.unpack(raw)[0])
+    return pid if pid > 0 else None
+
+
+def command_of(pid: int | None) -> str | None:
+    """`steno pause`: the program and what it was told to do. None: it is gone, or hidden."""
+    if pid is None:
+        return None
+    try:
+        return told(psutil.Process(pid).cmdline())
+    except (psutil.Error, OSError, ValueError):
+        return None
+
+
+def told(words: Sequence[str]) -> str | None:
+    """Only the program and its verb: further on stand names of recordings, and prompts."""
+    names = list(words)
+    if len(names) > 1 and PurePath(names[0]).name.startswith("python") and not names[1].startswith("-"):
+        del names[0]
+    if not names:
+        return None
+    verb = names[1] if len(names) > 1 and names[1].isalpha() and len(names[1]) <= LONGEST_VERB else ""
+    return f"{PurePath(names[0]).name} {verb}".rstrip()
+
+
+def _asker_of(request: Request) -> Asker:
+    asker = getattr(request.state, "asker", None)
+    return asker if isinstance(asker, Asker) else Asker(None, None)
+
+
+Asked = Annotated[Asker, Depends(_asker_of)]
+"""A parameter of an endpoint."""

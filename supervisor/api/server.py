@@ -1,0 +1,194 @@
+"""uvicorn inside our own event loop: who may connect, how long they may dawdle, and a stop that never hangs.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import cast
+
+import h11
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ipc.api_messages import Problem
+from supervisor.api.errors import PROBLEM_JSON
+from supervisor.api.peer_process import asker_at
+from supervisor.api.unix_socket import peer_may_enter
+
+MOST_CONNECTIONS = 64
+"""Event streams included. For the next one the oldest that asks nothing has to go; if all ask, it is answered 503."""
+HEADERS_LIMIT_BYTES = 64 * 1024
+REQUEST_SECONDS = 8.0
+"""From a connection, or a request's first byte, to the request's last."""
+IDLE_SECONDS = 30
+"""How long a connection between two requests is kept."""
+LINGER_SECONDS = 1.0
+"""How long somebody turned away may take to read why. To close at once, with his request unread, would reset the
+connection and our answer with it."""
+GRACE_SECONDS = 1
+"""What answers in progress get at stop before they are cut."""
+
+log = structlog.get_logger()
+
+
+class OwnersConnection(H11Protocol):
+    """A connection of uvicorn's that asks who is there, and does not wait for ever.
+
+    What uvicorn 0.54 lacks and this adds: the peer check, a deadline for the whole request (its own timers start only
+    after the first answer), a limit that counts connections before they have asked anything and that those who never
+    finish asking cannot use up, problem+json throughout.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+    _turned_away = False
+    _waits_since = 0.0
+    """When it connected, or began its newest request; the loop's seconds."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "asker": asker_at(transport.get_extra_info("socket"))}
+        if not peer_may_enter(transport.get_extra_info("socket")):
+            log.warning("peer_refused")
+            self._turn_away(Problem(status=403, code="not_yours", detail="this daemon serves its owner", hint="none"))
+        elif len(self.connections) > MOST_CONNECTIONS and not self._somebody_made_room():
+            log.warning("connection_refused", connections=len(self.connections))
+            self._turn_away(
+                Problem(
+                    status=503,
+                    code="too_many_connections",
+                    detail=f"{MOST_CONNECTIONS} connections are open",
+                    hint="close some, and try again",
+                )
+            )
+        else:
+            self._await_request()
+
+    def data_received(self, data: bytes) -> None:
+        if self._turned_away:
+            return
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._await_request()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        self._turn_away(Problem(status=400, code="bad_request", detail=msg, hint="speak HTTP/1.1"))
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether a whole request waits for the end of its answer; an event stream does all its life."""
+        return self._late is None and self.cycle is not None and not self.cycle.response_complete
+
+    def _somebody_made_room(self) -> bool:
+        """Hangs up on the oldest connection that has not asked anything, half requests before idle ones."""
+        others = (cast(OwnersConnection, one) for one in self.connections if one is not self)
+        silent = [one for one in others if not (one._is_asking or one._turned_away)]
+        if not silent:
+            return False
+        oldest = min(silent, key=lambda one: (one._late is None, one._waits_since))
+        log.debug("connection_dropped", connections=len(self.connections))
+        oldest._turned_away = True
+        oldest.transport.abort()
+        return True
+
+    def _await_request(self) -> None:
+        if self._late is None:
+            self._waits_since = self.loop.time()
+            self._late = self.loop.call_later(REQUEST_SECONDS, self._request_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _request_is_late(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            detail = f"no whole request within {REQUEST_SECONDS:g} s"
+            self._turn_away(Problem(status=408, code="too_slow", detail=detail, hint="send it at once"))
+        else:
+            self.transport.abort()  # its endpoint already waits for the body and learns it from the disconnect
+
+    def _turn_away(self, problem: Problem) -> None:
+        """Answers without an application behind, hears no more and hangs up."""
+        self._stop_waiting()
+        self._turned_away = True
+        body = problem.model_dump_json().encode()
+        headers = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), "connection": "close"}
+        answer = (
+            h11.Response(status_code=problem.status, headers=list(headers.items())),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
+        with suppress(h11.LocalProtocolError):  # half an answer is out already: hanging up says the rest
+            for event in answer:
+                self.transport.write(self.conn.send(event) or b"")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._late = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers, asleep where it would look ten times a second whether to stop."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self.stop = stop
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Signals are the daemon's own business."""
+        yield
+
+    async def main_loop(self) -> None:
+        """uvicorn.Server.main_loop, waiting where that one polls."""
+        await self.on_tick(0)
+        await self.stop.wait()
+
+
+async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -> None:
+    """Answers on `listener` until `stop` is set, then returns within 2 s whoever is still connected.
+
+    Event streams end by themselves at `stop`; other answers have GRACE_SECONDS. The socket's file is gone afterwards.
+    """
+    app.state.stop = stop
+    path = Path(os.fsdecode(listener.getsockname()))
+    config = uvicorn.Config(
+        app,
+        http=OwnersConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=HEADERS_LIMIT_BYTES,
+    )
+    server = QuietServer(config, stop)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for connection in list(server.server_state.connections):
+            cast(OwnersConnection, connection).transport.abort()
+        listener.close()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Nobody else can have put a socket there: the daemon's lock is still held."""
+    path.unlink(missing_ok=True)

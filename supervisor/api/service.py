@@ -1,0 +1,288 @@
+"""What anybody may ask of the daemon: the use cases behind the socket.
+
+Runs in: supervisor.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+
+from config.field_types import NAME_FIELDS, name_template
+from config.loader import ConfigError
+from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.events import Event, QueuePaused
+from ipc.failpoints import reached
+from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
+from ipc.worker_messages import Role
+from supervisor.api.job_pages import JobsPage, jobs_page
+from supervisor.disks.file_identity import FileRefused, follow
+from supervisor.disks.foreign_disks import DiskNotAnswering, disks
+from supervisor.health.canary import Canary
+from supervisor.health.self_check import SelfExamination
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.progress.board import JobBoard
+from supervisor.progress.event_bus import EventBus
+from supervisor.progress.forecast import Outlook
+from supervisor.progress.views import health_view, queue_view, status_view
+from supervisor.recovery.queue_care import QueueCare
+from supervisor.results.formats import render
+from supervisor.results.transcript import transcript_of
+from supervisor.store.claims import QueueState
+from supervisor.store.job import Job, MoveNotAllowed
+from supervisor.store.jobs import JobQueue, NoSuchJob, QueueFull
+from supervisor.store.request_rows import KeyUsedBefore, NamedRequest
+from supervisor.system.refused import Refused
+from supervisor.system.reload import Reload
+from supervisor.watch.entries import EntryRefused, entry_of
+from supervisor.watch.watcher import WatchFolders
+from supervisor.worker.handle import WorkerKeeper
+
+NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
+NEXT_UP = 10
+"""As many waiting jobs as the status page shows."""
+
+
+class FrontDesk:
+    """One method a use case; each returns what the client is shown, or raises Refused or JobQueueBroken."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        dispatcher: JobDispatcher,
+        board: JobBoard,
+        transcriber: WorkerKeeper,
+        aligner: WorkerKeeper | None,
+        watch_folders: WatchFolders,
+        bus: EventBus,
+        version: str,
+        canary: Canary,
+        reload: Reload,
+        examination: SelfExamination,
+        outlook: Outlook,
+        care: QueueCare,
+        troubles: Callable[[], Sequence[Finding]] = tuple,
+    ) -> None:
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._board = board
+        self._transcriber = transcriber
+        self._aligner = aligner
+        self._watch_folders = watch_folders
+        self._bus = bus
+        self._version = version
+        self._canary = canary
+        self._reload = reload
+        self._examination = examination
+        self._outlook = outlook
+        self._troubles = troubles
+        self.care = care
+        self._started_at = time.monotonic()
+
+    # --- jobs ------------------------------------------------------------------------------------------------
+
+    async def submit(self, wanted: SubmitFile, key: str | None = None) -> JobView:
+        """A recording becomes a job, durable before this returns. `key`: the request's name, which makes one job."""
+        _refuse_relative(wanted.path)
+        if wanted.options.output_dir is not None:
+            _refuse_relative(wanted.options.output_dir)
+        if wanted.options.output_name is not None:
+            _refuse_bad_template(wanted.options.output_name)
+        request = None if key is None else NamedRequest.of(wanted, key)
+        try:
+            if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
+                return self._board.view(before)
+            found = await disks().look(wanted.path, partial(follow, Path(wanted.path)))
+            job = await self._queue.add(wanted.path, wanted.options, found, request)
+            reached("job_stored")
+        except DiskNotAnswering as no:
+            raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
+        except FileRefused as no:
+            raise Refused(400, no.code, no.message, no.hint) from no
+        except KeyUsedBefore as no:
+            raise Refused(422, "key_used_before", str(no), "draw another key for each recording") from no
+        except QueueFull as no:
+            raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
+        self._dispatcher.job_added()
+        return self._board.tell(job)
+
+    async def jobs(self, status: JobStatus | None, limit: int, before: int | None) -> JobsPage:
+        """Newest first; `before`: older than that job."""
+        return await jobs_page(self._queue, self._board, status, limit, before)
+
+    async def job(self, job_id: int) -> JobView:
+        """One job."""
+        return self._board.view(await self._find(job_id))
+
+    async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
+        """The transcript as stored, in any format, whatever files were written. Of a finished job only.
+
+        In blocks, made as they are asked for: ask for them in a thread.
+        """
+        job = await self._find(job_id)
+        if job.status != "done":
+            raise Refused(
+                409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
+            )
+        if not job.transcribed_whole:
+            # Done by leaving what was there: an empty transcript would say that nobody speaks.
+            raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
+        stored = await self._queue.copies.of(job_id)
+
+        def blocks() -> Iterator[bytes]:
+            with stored:
+                transcript = transcript_of(job, stored, stored.unheard)
+                yield from render(transcript, format, recording_name=Path(job.path).name, highlight_words=False)
+
+        return blocks()
+
+    async def cancel(self, job_id: int) -> JobView:
+        """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
+        await self._find(job_id)
+        try:
+            return self._board.tell(await self._dispatcher.cancel(job_id))
+        except MoveNotAllowed as no:
+            raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
+
+    async def retry(self, job_id: int) -> JobView:
+        """A failed or cancelled job waits again, its crashes forgiven."""
+        await self._find(job_id)
+        try:
+            job = await self._queue.retry(job_id)
+        except MoveNotAllowed as no:
+            raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
+        self._dispatcher.job_added()
+        return self._board.tell(job)
+
+    # --- the daemon ------------------------------------------------------------------------------------------
+
+    async def status(self) -> StatusView:
+        """The whole page."""
+        queue = await self._queue.state(self._dispatcher.turns.now, NEXT_UP)
+        return status_view(
+            DaemonView(
+                pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
+            ),
+            [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
+            await self._queue_view(queue),
+            self._watch_folders.views,
+            self._board.running,
+            [self._board.view(job) for job in queue.next_up],
+            self._queue.speeds.views,
+        )
+
+    async def health(self, fresh: bool) -> HealthView:
+        """Whether a recording handed over now would come out with words; `fresh` asks for a proof made now."""
+        canary = await self._canary.ask(fresh=fresh)
+        return health_view(
+            self._transcriber.view, None if self._aligner is None else self._aligner.view, canary, self._troubles()
+        )
+
+    async def reload(self) -> ReloadView:
+        """Read the settings again; what can change while running does."""
+        try:
+            return await self._reload()
+        except ConfigError as no:
+            raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` mends it") from no
+
+    async def examination(self) -> list[Finding]:
+        """What only the daemon can find out about its folders and its queue."""
+        return [*self._troubles(), *await self._examination.findings()]
+
+    async def restart(self, role: Role) -> WorkerView:
+        """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
+        keeper = self._keeper(role)
+        await keeper.restart()
+        self._dispatcher.try_at_once()
+        return keeper.view
+
+    async def unload(self, role: Role) -> WorkerView:
+        """The worker's memory is given back, after the request it holds; the next job starts it again."""
+        keeper = self._keeper(role)
+        await keeper.unload()
+        return keeper.view
+
+    async def pause(self) -> QueueView:
+        """No further job is started; running ones finish. Survives a restart of the daemon."""
+        return await self._set_paused(True)
+
+    async def resume(self) -> QueueView:
+        """Jobs are started again."""
+        return await self._set_paused(False)
+
+    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Subscribe first, read the state afterwards: nothing slips between."""
+        return self._bus.subscribe(job_id)
+
+    # --- watch folders ---------------------------------------------------------------------------------------
+
+    def watches(self) -> list[WatchView]:
+        """Every watched folder."""
+        return list(self._watch_folders.views)
+
+    async def add_watch(self, wanted: AddWatch) -> WatchView:
+        """Watch one more folder; one that is watched, like this from now on."""
+        _refuse_relative(wanted.path)
+        try:
+            entry = entry_of(wanted)
+        except EntryRefused as no:
+            raise Refused(400, "bad_watch", no.message, no.hint) from no
+        if self._watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
+            raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
+        self._watch_folders.add(entry)
+        return next(view for view in self._watch_folders.views if Path(view.path) == entry.path)
+
+    async def remove_watch(self, path: str) -> None:
+        """Stop watching a folder; its jobs go on."""
+        if all(Path(view.path) != Path(path) for view in self._watch_folders.views):
+            raise Refused(404, "no_such_watch", f"{path!r} is not watched", "`steno watch list` shows what is")
+        self._watch_folders.remove(Path(path))
+
+    # ---------------------------------------------------------------------------------------------------------
+
+    def _keeper(self, role: Role) -> WorkerKeeper:
+        keeper = self._transcriber if role == "transcriber" else self._aligner
+        if keeper is None:
+            raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
+        return keeper
+
+    async def _find(self, job_id: int) -> Job:
+        try:
+            return await self._queue.get(job_id)
+        except NoSuchJob as no:
+            raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
+
+    async def _is_folder(self, path: str) -> bool:
+        try:
+            return await disks().look(path, lambda: os.path.isdir(path))  # noqa: PTH112
+        except DiskNotAnswering:
+            raise Refused(
+                400, "folder_unreachable", f"{path!r} does not answer", "see that its disk is there and try again"
+            ) from None
+
+    async def _queue_view(self, queue: QueueState) -> QueueView:
+        eta_seconds = None
+        # A worker that starts is a matter of seconds; for how long anything else holds them up, nobody knows.
+        if not queue.paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
+            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, queue.counts["waiting"])
+        return queue_view(queue.counts, queue.paused, eta_seconds)
+
+    async def _set_paused(self, paused: bool) -> QueueView:
+        await self._dispatcher.set_paused(paused)
+        self._bus.publish(QueuePaused(paused=paused))
+        return await self._queue_view(await self._queue.state())
+
+
+def _refuse_relative(path: str) -> None:
+    """The daemon's working folder is not the client's."""
+    if not Path(path).is_absolute():
+        raise Refused(400, "path_not_absolute", f"{path!r} is not an absolute path", "give the full path")
+
+
+def _refuse_bad_template(template: str) -> None:
+    try:
+        name_template(template)
+    except ValueError as wrong:
+        raise Refused(422, "bad_name_template", f"{template!r} names no files: {wrong}", NAME_HINT) from wrong

@@ -1,0 +1,76 @@
+"""One piece of work on disks that may stop answering, as its thread sees it, and as its waiter does.
+
+Runs in: supervisor, and the touches in threads of their own.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from supervisor.disks.mounts import Mount
+from supervisor.system.deadline import OVERSLEPT_SECONDS
+
+Answer = TypeVar("Answer")
+
+
+class NoLongerWanted(Exception):
+    """The caller has given this work up: it must change nothing any more."""
+
+
+class Touch:
+    """Work on the disks of one path, or of several."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
+        self.path = paths[0]
+        """The one that is touched now."""
+        self.mount: Mount | None = None
+        """Its disk; None: none yet."""
+        self.mounts: dict[str, Mount] = {}
+        """Path → the disk it was found to lead to."""
+        self.holds: list[str] = []
+        """The names of the disks at which this counts as a thread."""
+        self.last_sign = time.monotonic()
+        self._is_given_up = threading.Event()
+
+    def sign(self, at: Path | str | None = None) -> None:
+        """It goes on, and is about to go further, `at` that one of its paths. Raises NoLongerWanted."""
+        if at is not None:
+            self.path = str(at)
+            self.mount = self.mounts.get(self.path, self.mount)
+        self.last_sign = time.monotonic()
+        if self._is_given_up.is_set():
+            raise NoLongerWanted(self.path)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not self._is_given_up.is_set()
+
+    def give_up(self) -> None:
+        """The caller has given it up."""
+        self._is_given_up.set()
+
+
+def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
+    """The same, with a sign of life at each block and one at the end. Raises NoLongerWanted."""
+    for block in blocks:
+        touch.sign()
+        yield block
+    touch.sign()
+
+
+async def ends(doing: "asyncio.Future[Answer]", touch: Touch, quiet_seconds: float) -> bool:
+    """Whether the work ends; False: no sign of life came for so long. A deadline that we overslept is set again."""
+    while not doing.done():
+        due = touch.last_sign + quiet_seconds
+        if (left := due - time.monotonic()) > 0:
+            await asyncio.wait({doing}, timeout=left)
+        elif -left > OVERSLEPT_SECONDS:
+            touch.last_sign = time.monotonic()
+        else:
+            return False
+    return True

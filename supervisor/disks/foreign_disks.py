@@ -1,0 +1,265 @@
+"""Disks that may stop answering: every touch of one has a deadline, and one that is silent is left alone.
+
+Runs in: supervisor, and the touches in threads of their own.
+
+A hard NFS mount, a share whose server went away or a USB disk that is pulled out may keep a system call for ever, and
+the thread that made it. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as
+silent: it is touched by nobody until one of the threads it holds comes back, or a single probe does. A path is walked
+name by name before it is touched, for a symbolic link may lead to another disk than its name says.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from supervisor.disks.disk_touch import Touch, ends
+from supervisor.disks.disk_walk import disks_on_the_way
+from supervisor.disks.mounts import Mount, mounts_now
+from supervisor.system.disk_thread import on_disk
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 8.0
+"""For a look at a file: a disk that sleeps wakes within that. Who waits for an answer has it within ten."""
+LONGEST_READING_SECONDS = 600.0
+"""For the reading of a whole recording, of which nobody hears how far it is."""
+WORK_SECONDS = 60.0
+"""For work that gives a sign of life with every block: so long without one is a disk that hangs."""
+TOUCHES_AT_ONCE = 12
+"""Of one disk; others wait. As many threads a disk can take with it when it falls silent."""
+PROBES_AT_ONCE = 3
+"""A probe may get stuck although the disk answers others."""
+FIRST_PROBE_SECONDS = 10.0
+LONGEST_PROBE_SECONDS = 300.0
+
+Answer = TypeVar("Answer")
+
+
+class DiskNotAnswering(Exception):
+    """The disk did not answer in time, or did not a moment ago."""
+
+    code = "disk_not_answering"
+
+    def __init__(self, path: str, disk: str) -> None:
+        super().__init__(f"the disk of {path} does not answer" + (f": {disk}" if disk != "/" else ""))
+        self.path = path
+        self.disk = disk
+        """Where it is mounted."""
+        self.message = str(self)
+        self.hint = "bring its disk or server back, or unmount it; what waits for it goes on by itself"
+
+
+Work = Callable[[Touch], Answer]
+
+
+@dataclass(slots=True, eq=False)
+class Silence:
+    """A disk that did not answer."""
+
+    mount: Mount
+    since: float
+    """Seconds since the epoch."""
+    path: str
+    """What was touched when that was found."""
+    probes: "list[asyncio.Future[os.statvfs_result]]" = field(default_factory=list)
+    """Threads that ask it whether it is back."""
+    asking: "asyncio.Task[None] | None" = None
+
+    @property
+    def disk(self) -> str:
+        """Where it is mounted."""
+        return self.mount.point
+
+
+class _Crowded(Exception):
+    """As many threads are at this disk as may be."""
+
+    def __init__(self, disk: str) -> None:
+        super().__init__(disk)
+        self.disk = disk
+
+
+class ForeignDisks:
+    """All touches of disks that are not our own go through here. One for the daemon; used from its event loop."""
+
+    def __init__(
+        self,
+        *,
+        mounts: Callable[[], Sequence[Mount]] = mounts_now,
+        look_seconds: float = LOOK_SECONDS,
+        work_seconds: float = WORK_SECONDS,
+        first_probe_seconds: float = FIRST_PROBE_SECONDS,
+    ) -> None:
+        self.on_answer: Callable[[], None] = lambda: None
+        """Called when a disk answers again."""
+        self._mounts = mounts
+        self._look_seconds = look_seconds
+        self._work_seconds = work_seconds
+        self._first_probe_seconds = first_probe_seconds
+        self._lock = threading.Lock()
+        self._silent: dict[str, Silence] = {}
+        """By the mount's name: another disk at the same place is another disk."""
+        self._held: Counter[str] = Counter()
+        """Mount → threads at it, those that were given up too."""
+        self._freed = asyncio.Event()
+
+    # --- what others ask of it -------------------------------------------------------------------------------
+
+    async def look(self, path: Path | str, look: Callable[[], Answer], seconds: float | None = None) -> Answer:
+        """What a short look gives, or raises, in a thread. Raises DiskNotAnswering within `look_seconds`."""
+        return await self._touch([str(path)], lambda touch: look(), seconds or self._look_seconds)
+
+    async def work(self, path: Path | str, work: "Work[Answer]", *, also: Sequence[Path] = ()) -> Answer:
+        """The same for work that takes long: it calls `sign` with every block, and before it makes anything final.
+
+        Work at other paths, too, says at each sign which one it is about to touch: that one's disk is to blame if no
+        other sign follows. Raises DiskNotAnswering after `work_seconds` without one. Work that is given up may still
+        end, much later.
+        """
+        return await self._touch([str(path), *map(str, also)], work, self._work_seconds)
+
+    @property
+    def silent(self) -> Sequence[Silence]:
+        """The disks that do not answer now, the longest silent first."""
+        return sorted(self._silent.values(), key=lambda silence: silence.since)
+
+    @property
+    def silent_points(self) -> frozenset[str]:
+        """Where they are mounted, but for the root of all."""
+        return frozenset(silence.disk for silence in self._silent.values()) - {"/"}
+
+    def close(self) -> None:
+        """Nobody waits for a disk any more."""
+        for silence in self._silent.values():
+            if silence.asking is not None:
+                silence.asking.cancel()
+
+    # --- one touch -------------------------------------------------------------------------------------------
+
+    async def _touch(self, paths: Sequence[str], work: "Work[Answer]", quiet_seconds: float) -> Answer:
+        give_up_at = time.monotonic() + quiet_seconds
+        while True:
+            touch = Touch(paths)
+            doing = on_disk(partial(self._in_thread, touch, work))
+            doing.add_done_callback(self._is_free)
+            try:
+                if await ends(doing, touch, quiet_seconds):
+                    return doing.result()
+                self._fell_silent(touch, doing)
+                raise DiskNotAnswering(touch.path, "/" if touch.mount is None else touch.mount.point)
+            except _Crowded as crowded:
+                await self._until_free(touch.path, crowded.disk, give_up_at)
+            finally:
+                touch.give_up()
+
+    async def _until_free(self, path: str, disk: str, give_up_at: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                await self._freed.wait()
+        except TimeoutError:
+            raise DiskNotAnswering(path, disk) from None
+
+    def _is_free(self, doing: "asyncio.Future[Answer]") -> None:
+        if not doing.cancelled():
+            doing.exception()  # seen, also where nobody waited for it any more
+        self._freed.set()
+        self._freed = asyncio.Event()
+
+    def _in_thread(self, touch: Touch, work: "Work[Answer]") -> Answer:
+        try:
+            for path in touch.paths:
+                self._go_to(touch, path)
+            touch.sign(touch.paths[0])
+            return work(touch)
+        finally:
+            with self._lock:
+                self._leave(touch, touch.holds)
+
+    def _go_to(self, touch: Touch, path: str) -> None:
+        here: Mount | None = None
+        touch.path = path
+        for mount in disks_on_the_way(path, self._mounts()):
+            if here is None or mount.name != here.name:
+                touch.mount = mount
+                self._enter(touch, mount, here)
+                touch.mounts[path] = here = mount
+
+    def _enter(self, touch: Touch, mount: Mount, before: Mount | None) -> None:
+        with self._lock:
+            if mount.name in self._silent:
+                raise DiskNotAnswering(touch.path, mount.point)
+            if self._held[mount.name] >= TOUCHES_AT_ONCE:
+                raise _Crowded(mount.point)
+            self._held[mount.name] += 1
+            touch.holds.append(mount.name)
+            if before is not None:
+                self._leave(touch, [before.name])
+
+    def _leave(self, touch: Touch, disks: Sequence[str]) -> None:
+        """Under the lock."""
+        for disk in [disk for disk in disks if disk in touch.holds]:
+            touch.holds.remove(disk)
+            self._held[disk] -= 1
+
+    # --- silence ---------------------------------------------------------------------------------------------
+
+    def _fell_silent(self, touch: Touch, doing: "asyncio.Future[Answer]") -> None:
+        mount = touch.mount
+        if mount is None:
+            return
+        with self._lock:
+            # It is stuck at this one: another disk that it worked on is not short of a thread by that.
+            self._leave(touch, [disk for disk in touch.holds if disk != mount.name])
+            silence = self._silent.get(mount.name)
+            is_news = silence is None
+            if silence is None:
+                silence = self._silent[mount.name] = Silence(mount, time.time(), touch.path)
+        if is_news:
+            log.warning("disk_not_answering", disk=mount.point, kind=mount.kind, path=touch.path)
+            silence.asking = asyncio.ensure_future(self._ask_again(silence))
+        # The thread that it holds is the best of probes: it comes back when the disk does.
+        doing.add_done_callback(lambda _: self._answered(silence))
+
+    async def _ask_again(self, silence: Silence) -> None:
+        pause_seconds = self._first_probe_seconds
+        while True:
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, LONGEST_PROBE_SECONDS)
+            if all(mount.name != silence.mount.name for mount in self._mounts()):
+                self._answered(silence)  # it was unmounted; what is there now is asked afresh
+                return
+            silence.probes = [probe for probe in silence.probes if not probe.done()]
+            if len(silence.probes) < PROBES_AT_ONCE:
+                # Asked of the disk itself: what the system remembers of a file says nothing.
+                probe = on_disk(partial(os.statvfs, silence.disk))
+                probe.add_done_callback(lambda done: done.cancelled() or done.exception())
+                probe.add_done_callback(lambda _: self._answered(silence))
+                silence.probes.append(probe)
+
+    def _answered(self, silence: Silence) -> None:
+        with self._lock:
+            if self._silent.get(silence.mount.name) is not silence:
+                return
+            del self._silent[silence.mount.name]
+        if silence.asking is not None:
+            silence.asking.cancel()
+        log.info("disk_answers_again", disk=silence.disk)
+        self.on_answer()
+
+
+_OF_LOOP: "WeakKeyDictionary[asyncio.AbstractEventLoop, ForeignDisks]" = WeakKeyDictionary()
+
+
+def disks() -> ForeignDisks:
+    """Those of the running loop: what one part finds out about a disk holds for all."""
+    return _OF_LOOP.setdefault(asyncio.get_running_loop(), ForeignDisks())

@@ -1,0 +1,289 @@
+"""A recording on its way to the watched folder's `done` or `failed`: moved, never overwriting, never lost.
+
+Runs in: supervisor.
+
+Every step may be the last before a power cut, and the whole may be asked for again: what was moved before is found
+under its new name. The old name goes only while it is still the recording's, and after the new one is on the disk.
+Both folders are held open meanwhile: others who may write around them cannot make us move anything else.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from supervisor.disks.file_identity import FileIdentity, FileRefused, identity_in
+from supervisor.disks.held_folder import HeldFolder, Place, held, sync
+from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
+from supervisor.results.file_plan import OutputRefused, made
+from supervisor.system.graphemes import cut_to_bytes
+
+BLOCK_BYTES = 1 << 20
+SYNC_BYTES = 16 << 20
+"""Of a copy are never more than so many left to the end to be brought to the disk: that one call gives no sign."""
+NAMES_TRIED = 10_000
+NOT_THIS_ONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
+"""Why a file can be said not to be the recording. Others, `not_readable` say, may be gone with the next try."""
+
+
+Side = Literal["source", "target"]
+Sign = Callable[[Side], object]
+"""Called before a folder is touched, and with each block of a copy. What it raises ends the move, which leaves both
+places as the next try expects them."""
+
+
+class MovePutOff(Exception):
+    """It could not be moved now; both places are as they were, or as the next try expects them."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the recording is now, and what it is there."""
+
+    path: Path
+    identity: FileIdentity
+
+
+def move_recording(
+    source: Place,
+    known: FileIdentity,
+    folder: Place,
+    names: TemporaryNames,
+    sign: Sign = lambda side: None,
+) -> Moved | None:
+    """Into the folder, under its own name or `name (2)`. None: what is at the path is not the recording any more.
+
+    The folder is made if its parent is there. Blocks, for as long as a copy to another disk takes. Once the old name
+    is gone nothing but success is told. Raises MovePutOff, and what `sign` raises.
+    """
+    try:
+        with contextlib.ExitStack() as open_folders:
+            sign("target")
+            into = open_folders.enter_context(held(made(folder)))
+            out_of: HeldFolder | None = None
+            try:
+                sign("source")
+                out_of = open_folders.enter_context(held(source.folder))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+            return _moved(out_of, source.path.name, known, into, names, sign)
+    except OutputRefused as refused:
+        raise MovePutOff(refused.message, refused.hint) from refused
+    except FileRefused as refused:
+        raise MovePutOff(refused.message, refused.hint) from refused
+    except OSError as error:
+        raise MovePutOff(
+            f"{source.path} could not be moved to {folder.path}: {error.strerror}",
+            "it is tried again; check the folder's disk",
+        ) from error
+
+
+def _moved(
+    out_of: HeldFolder | None,
+    name: str,
+    known: FileIdentity,
+    into: HeldFolder,
+    names: TemporaryNames,
+    sign: Sign,
+) -> Moved | None:
+    """`out_of` None: its folder is gone, or is a link by now."""
+    sign("target")
+    _sweep_target(into, names)
+    sign("source")
+    if out_of is not None:
+        _sweep_source(out_of, name, names)
+    here = None if out_of is None else _same(out_of, name, known, partial(sign, "source"))
+    sign("target")
+    if out_of is not None and here is not None and _is_one(out_of, into):
+        return Moved(into.path / name, here)
+    elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
+    for target in _names(name):
+        if into.facts_if_there(target) is not None:
+            # It was moved or copied there before a kill. On one disk only the very same file counts: another of equal
+            # content is a second copy that somebody wants to have.
+            wanted = known if here is None or elsewhere else replace(here, sha256=None)
+            there = _same(into, target, wanted, partial(sign, "target"))
+            if there is None:
+                continue
+            into.sync()
+            if out_of is not None and here is not None:
+                sign("source")
+                _take_away(out_of, name, here, names)
+            return Moved(into.path / target, replace(there, sha256=known.sha256))
+        if out_of is None or here is None:
+            return None
+        try:
+            if not elsewhere:
+                sign("source")
+                return _renamed(out_of, name, here, into, target)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # two mounts of one disk
+                raise
+        with contextlib.suppress(FileExistsError):
+            return _copied(out_of, name, here, into, target, names, sign)
+    raise MovePutOff(f"{into.path} holds {NAMES_TRIED} recordings named like {name}", "clear the folder up")
+
+
+def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Moved | None:
+    """On one disk. Raises FileExistsError when somebody took the name first."""
+    try:
+        out_of.give_name(name, target, into)
+    except FileNotFoundError:
+        return None
+    there = _same(into, target, here)
+    if there is None:
+        # Exchanged in the blink between our look and the move: the newcomer gets its own name back, unless that is
+        # taken once more.
+        with contextlib.suppress(FileExistsError):
+            into.give_name(target, name, out_of)
+        return None
+    into.sync()
+    out_of.sync()
+    return Moved(into.path / target, there)
+
+
+def _copied(
+    out_of: HeldFolder,
+    name: str,
+    here: FileIdentity,
+    into: HeldFolder,
+    target: str,
+    names: TemporaryNames,
+    sign: Sign,
+) -> Moved | None:
+    """To another disk, whole and proven before it has a name that anybody reads."""
+    unfinished = names.fresh(UNFINISHED)
+    try:
+        with os.fdopen(out_of.open(name), "rb") as original, os.fdopen(into.create(unfinished), "wb") as copy:
+            if not _is_still(original.fileno(), here):
+                return None
+            sha256 = hashlib.sha256()
+            unsynced = 0
+            while block := original.read(BLOCK_BYTES):
+                sign("target")
+                sha256.update(block)
+                copy.write(block)
+                if (unsynced := unsynced + len(block)) >= SYNC_BYTES:
+                    unsynced = 0
+                    copy.flush()
+                    sync(copy.fileno())
+                sign("source")
+            sign("target")
+            copy.flush()
+            _copy_facts(original.fileno(), copy.fileno())
+            sync(copy.fileno())
+            if not _is_still(original.fileno(), here) or (here.sha256 or sha256.hexdigest()) != sha256.hexdigest():
+                return None
+        sign("source")
+        if _same(out_of, name, replace(here, sha256=None)) is None:
+            return None
+        if identity_in(into, unfinished, content=True, on_block=partial(sign, "target")).sha256 != sha256.hexdigest():
+            raise MovePutOff(f"the copy of {name} in {into.path} is not its equal", "check that disk")
+        into.give_name(unfinished, target)
+    finally:
+        into.unlink(unfinished)
+    into.sync()
+    there = replace(identity_in(into, target), sha256=here.sha256)
+    sign("source")
+    _take_away(out_of, name, here, names)
+    return Moved(into.path / target, there)
+
+
+def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: TemporaryNames) -> None:
+    """The old name, unless it is another file's by now. The recording has its new one."""
+    with contextlib.suppress(FileNotFoundError, FileRefused):
+        if not identity_in(folder, name).looks_like(here):
+            return
+        # Only what has no name that others use can be looked at and then taken away without a gap in between.
+        leaving = names.fresh(LEAVING)
+        folder.give_name(name, leaving)
+        if _same(folder, leaving, replace(here, sha256=None)) is not None:
+            folder.unlink(leaving)
+        else:
+            _give_back(folder, leaving, name)
+        folder.sync()
+
+
+def _sweep_target(into: HeldFolder, names: TemporaryNames) -> None:
+    """The half copy of a try before this one that was killed."""
+    for left in into.names():
+        if names.is_ours(left, UNFINISHED):
+            into.unlink(left)
+
+
+def _sweep_source(out_of: HeldFolder, name: str, names: TemporaryNames) -> None:
+    """A recording that had lost its name when the try before was killed gets it back."""
+    for left in out_of.names():
+        if names.is_ours(left, LEAVING):
+            _give_back(out_of, left, name)
+
+
+def _give_back(folder: HeldFolder, hidden: str, name: str) -> None:
+    for wanted in _names(name):
+        with contextlib.suppress(FileExistsError):
+            folder.give_name(hidden, wanted)
+            return
+
+
+def _same(
+    folder: HeldFolder, name: str, known: FileIdentity, on_block: Callable[[], object] = lambda: None
+) -> FileIdentity | None:
+    """What the file is, if it is the recording: by its looks, or by its content where that is known."""
+    try:
+        found = identity_in(folder, name)
+        if found.looks_like(known):
+            return replace(found, sha256=known.sha256)
+        if known.sha256 is None or found.size != known.size:
+            return None
+        found = identity_in(folder, name, content=True, on_block=on_block)
+    except FileRefused as refused:
+        if refused.code in NOT_THIS_ONE:
+            return None
+        raise
+    return found if found.sha256 == known.sha256 else None
+
+
+def _is_one(folder: HeldFolder, other: HeldFolder) -> bool:
+    return os.path.samestat(os.fstat(folder.descriptor), os.fstat(other.descriptor))
+
+
+def _is_still(descriptor: int, here: FileIdentity) -> bool:
+    found = os.fstat(descriptor)
+    is_regular = stat.S_ISREG(found.st_mode)
+    return is_regular and (found.st_ino, found.st_size, found.st_mtime_ns) == (here.inode, here.size, here.mtime_ns)
+
+
+def _copy_facts(original: int, copy: int) -> None:
+    """Mode, times and, where there are any, extended attributes; a disk that cannot keep one does without."""
+    found = os.fstat(original)
+    with contextlib.suppress(OSError):
+        os.fchmod(copy, stat.S_IMODE(found.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for attribute in os.listxattr(original):
+                with contextlib.suppress(OSError):
+                    os.setxattr(copy, attribute, os.getxattr(original, attribute))
+    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _names(name: str) -> Iterator[str]:
+    """`talk.m4a`, `talk (2).m4a`, … of at most 255 bytes."""
+    stem, extension = Path(name).stem, Path(name).suffix
+    for attempt in range(1, NAMES_TRIED + 1):
+        suffix = "" if attempt == 1 else f" ({attempt})"
+        room = 255 - len(os.fsencode(suffix + extension))
+        yield cut_to_bytes(stem, room) + suffix + extension

@@ -1,0 +1,187 @@
+"""Recordings whose jobs are over, on their way into `done` or `failed`: followed, put off, never waited for for ever.
+
+Runs in: supervisor, and the moves in threads of their own.
+
+A disk that does not answer keeps the thread of a move, perhaps within the very call that renames. Such a thread is
+given up, and that recording is left alone until it comes back. Then either it finds that it is given up and changes
+nothing more, or the recording is moved already and the job is told so.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from config.settings import WatchEntry
+from supervisor.disks.disk_touch import Touch
+from supervisor.disks.foreign_disks import LONGEST_PROBE_SECONDS, DiskNotAnswering, disks
+from supervisor.followups.archive import Moved, MovePutOff, Side, move_recording
+from supervisor.followups.outbox_runner import Again
+from supervisor.followups.rules import folder_after, seconds_before_retry
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.progress.board import JobBoard
+from supervisor.store.job import Job
+from supervisor.store.job_places import place_of, recording_of
+from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.outbox import Errand
+from supervisor.store.sqlite.transactions import JobQueueBroken
+
+log = structlog.get_logger()
+
+SLOW_MOVE_SECONDS = 60.0
+"""A move that takes longer, to a disk far away say, holds up the job's hooks no more."""
+GIVE_UP_SECONDS = 1.0
+"""For a copy that is stopped half-way to take that away."""
+FOLLOWED_AT_MOST = 3
+"""So often is a recording looked for that is renamed again before it could be moved."""
+
+EntryFor = Callable[[str], WatchEntry | None]
+"""The watched folder of this path as it is now. A plain look-up: the database's thread asks, too."""
+
+
+class RecordingMoves:
+    """Sees one errand of this kind through, or says when it is to be tried again."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        board: JobBoard,
+        recordings: RecordingsInHand,
+        search: RecordingSearch,
+        entry_for: EntryFor,
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` is called when an errand was put off although it goes on."""
+        self._queue = queue
+        self._board = board
+        self._recordings = recordings
+        self._search = search
+        self._entry_for = entry_for
+        self._wake = wake
+        self._in_threads: set[int] = set()
+        """Jobs whose recording a thread works on, one that was given up perhaps."""
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def move(self, errand: Errand) -> Again | None:
+        """None: the recording is moved, or stays where it is."""
+        tries = errand.tries + 1
+        later = (tries, seconds_before_retry(tries))
+        # To ask again costs nothing while a disk is known to be silent: when it is back, the move soon follows.
+        soon = (tries, min(later[1], LONGEST_PROBE_SECONDS))
+        lock = self._recordings.of(errand.job_id)
+        # It is being upgraded, or transcribed again; or a disk that is silent still has the thread of a try.
+        if lock.locked() or errand.job_id in self._in_threads:
+            return soon
+        async with lock:
+            try:
+                return await self._follow_and_move(errand, later)
+            except NoSuchJob:
+                return None
+            except DiskNotAnswering as silent:
+                self._say_why_not_yet(errand, silent.message, silent.hint, soon)
+                return soon
+            except MovePutOff as put_off:
+                self._say_why_not_yet(errand, str(put_off), put_off.hint, later)
+                return later
+
+    def _say_why_not_yet(self, errand: Errand, error: str, hint: str, later: Again) -> None:
+        tries, seconds = later
+        log.warning(
+            "recording_not_moved_yet",
+            job=errand.job_id,
+            error=error,
+            hint=hint,
+            tries=tries,
+            next_try_seconds=seconds,
+        )
+
+    async def _follow_and_move(self, errand: Errand, later: Again) -> Again | None:
+        job = await self._queue.get(errand.job_id)
+        for _ in range(FOLLOWED_AT_MOST):
+            folder = folder_after(errand.event, None if job.watch is None else self._entry_for(job.watch))
+            if folder is None or job.status != errand.event:
+                return None
+            if await self._queue.errands.others_need(job):
+                return later
+            moved = await self._moved(errand, job, folder, later)
+            if moved is not None:
+                await self._note(errand, job.path, moved)
+                return None
+            # Renamed since its job ended; a watched folder may have told the job before we could look.
+            now = await self._search.followed(job) or await self._queue.get(job.id)
+            if now.path == job.path:
+                break
+            job = now
+        log.warning(
+            "recording_not_moved",
+            job=job.id,
+            path=job.path,
+            why="it is no longer there, or has other content, and it was not found under another name",
+            hint="move it by hand if you want it there",
+        )
+        return None
+
+    async def _note(self, errand: Errand, path: str, moved: Moved) -> None:
+        job = await self._queue.errands.recording_moved(errand, moved.path, moved.identity)
+        log.info("recording_moved", job=job.id, path=path, to=job.path)
+        self._board.tell(job)
+
+    # --- one move --------------------------------------------------------------------------------------------
+
+    async def _moved(self, errand: Errand, job: Job, folder: Path, later: Again) -> Moved | None:
+        source, target = recording_of(job), place_of(job, folder)
+        names = await self._queue.outputs.unfinished_names(job.id)
+        loop, thread_is_over, is_waited_for = asyncio.get_running_loop(), asyncio.Event(), True
+
+        def over(moved: Moved | None) -> None:
+            self._in_threads.discard(job.id)
+            thread_is_over.set()
+            if moved is not None and not is_waited_for:
+                late = loop.create_task(self._note_late(errand, job.path, moved))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
+
+        def work(touch: Touch) -> Moved | None:
+            def sign(side: Side) -> None:
+                touch.sign(source.path if side == "source" else target.path)
+
+            touch.sign()
+            self._in_threads.add(job.id)
+            moved = None
+            try:
+                moved = move_recording(source, job.identity, target, names, sign)
+            finally:
+                with contextlib.suppress(RuntimeError):  # the daemon is gone
+                    loop.call_soon_threadsafe(over, moved)
+            return moved
+
+        moving = asyncio.ensure_future(disks().work(source.path, work, also=[target.path]))
+        try:
+            await asyncio.wait({moving}, timeout=SLOW_MOVE_SECONDS)
+            if not moving.done():
+                await self._let_hooks_pass(errand, later)
+            return await moving
+        except asyncio.CancelledError:
+            moving.cancel()
+            if job.id in self._in_threads:  # half a copy is still to be taken away
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(thread_is_over.wait(), GIVE_UP_SECONDS)
+            raise
+        finally:
+            is_waited_for = False
+
+    async def _note_late(self, errand: Errand, path: str, moved: Moved) -> None:
+        with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try finds it there
+            if (await self._queue.get(errand.job_id)).path == path:
+                await self._note(errand, path, moved)
+
+    async def _let_hooks_pass(self, errand: Errand, later: Again) -> None:
+        tries, seconds = later
+        try:
+            await self._queue.errands.put_off(errand, tries, self._queue.errands.now() + seconds)
+        except JobQueueBroken as broken:
+            log.warning("errand_put_off", job=errand.job_id, code=broken.code, error=broken.message)
+        self._wake()

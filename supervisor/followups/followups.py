@@ -1,0 +1,120 @@
+"""What is done once a job is over: its recording moved, its hooks run. At least once, and never in a job's way.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from config.settings import Settings, WatchEntry
+from supervisor.followups.archive_moves import EntryFor, RecordingMoves
+from supervisor.followups.hook_command import hook_call
+from supervisor.followups.hook_process import HookEnd, run_hook
+from supervisor.followups.outbox_runner import Again, ErrandLine
+from supervisor.followups.rules import command_after, errands_after, seconds_before_retry
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.progress.board import JobBoard
+from supervisor.store.job import Job
+from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.outbox import Errand, Event, NewErrand
+
+log = structlog.get_logger()
+
+HOOKS_AT_ONCE = 2
+MOVES_AT_ONCE = 2
+
+
+class Errands:
+    """Says what an ending is followed by, and does it, across kills and restarts."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        board: JobBoard,
+        recordings: RecordingsInHand,
+        search: RecordingSearch,
+        settings: Settings,
+        entry_for: EntryFor,
+    ) -> None:
+        self._queue = queue
+        self._board = board
+        self._settings = settings
+        self._entry_for = entry_for
+        moves = RecordingMoves(queue, board, recordings, search, entry_for, self.wake)
+        self._lines = (
+            ErrandLine("move_recording", MOVES_AT_ONCE, queue.errands, moves.move, self.wake),
+            ErrandLine("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook, self.wake),
+        )
+
+    def use(self, settings: Settings) -> None:
+        """From now on these hold, for errands that wait, too."""
+        self._settings = settings
+        self.wake()
+
+    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
+        """What is left to do for a job that has ended so. Called within the transaction of that end."""
+        return errands_after(job, event, self._entry(job), self._settings.hooks)
+
+    def wake(self) -> None:
+        """A job is over."""
+        for line in self._lines:
+            line.wake()
+
+    async def run(self) -> None:
+        """Until cancelled: running hooks are ended, copies given up; both begin anew at the next start."""
+        async with asyncio.TaskGroup() as lines:
+            for line in self._lines:
+                lines.create_task(line.run())
+
+    def _entry(self, job: Job) -> WatchEntry | None:
+        return None if job.watch is None else self._entry_for(job.watch)
+
+    async def _run_hook(self, errand: Errand) -> Again | None:
+        try:
+            job = await self._queue.get(errand.job_id)
+        except NoSuchJob:
+            return None
+        hooks = self._settings.hooks
+        command = command_after(errand.event, self._entry(job), hooks)
+        if not command:
+            return None
+        call = hook_call(
+            command,
+            errand.event,
+            self._board.view(job),
+            platform=sys.platform,
+            surroundings=os.environ,
+            own_folder=str(Path(sys.executable).parent),
+            expand=os.path.expanduser,
+        )
+        began = time.monotonic()
+        end = await run_hook(call, hooks.timeout_seconds)
+        seconds = round(time.monotonic() - began, 2)
+        if end.why is None:
+            log.info("hook_ran", job=job.id, hook=errand.event, program=call.argv[0], seconds=seconds)
+            return None
+        tries = errand.tries + 1
+        again = (tries, seconds_before_retry(tries)) if tries < hooks.tries else None
+        self._say_why(errand, job, call.argv[0], end, again)
+        return again
+
+    def _say_why(self, errand: Errand, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
+        log.warning(
+            "hook_failed",
+            job=job.id,
+            hook=errand.event,
+            program=program,
+            error=end.why,
+            exit_code=end.exit_code,
+            said=end.said,
+            hint=end.hint,
+            tries=errand.tries + 1,
+            next_try_seconds=None if again is None else again[1],
+        )

@@ -1,0 +1,91 @@
+"""What a hook is called with: its program and arguments, its environment, what it reads. Pure.
+
+Runs in: supervisor.
+"""
+
+import html
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.field_types import Command
+from ipc.api_messages import JobView
+from supervisor.store.outbox import Event
+
+NOTIFY: Command = ("notify",)
+"""The ready choice: a notification of the system."""
+USUAL_FOLDERS = ("/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+"""Where programs are found. launchd and systemd tell a service less than a shell knows."""
+SHOW = ("on run argv", "display notification (item 2 of argv) with title (item 1 of argv)", "end run")
+"""AppleScript that gets its words as arguments: in the script itself a quote in a name would be program text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookCall:
+    """All that a process needs to begin."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    says: bytes
+    """Its stdin."""
+
+
+def hook_call(
+    command: Command,
+    event: Event,
+    job: JobView,
+    *,
+    platform: str,
+    surroundings: Mapping[str, str],
+    own_folder: str,
+    expand: Callable[[str], str],
+) -> HookCall:
+    """The call of a configured command.
+
+    `surroundings` is our own environment, `own_folder` where `steno` is, `expand` turns `~` into a home.
+    """
+    told = "done" if event == "upgraded" else event
+    argv = notification(event, job, platform) if command == NOTIFY else (expand(command[0]), *command[1:])
+    says = {"event": told, "upgraded": event == "upgraded", "job": job.model_dump(mode="json")}
+    return HookCall(
+        argv=argv,
+        environment={
+            **surroundings,
+            "PATH": path_of(surroundings.get("PATH", ""), own_folder),
+            "STENO_EVENT": told,
+            "STENO_JOB_ID": str(job.id),
+            "STENO_RECORDING": job.path,
+        },
+        says=json.dumps(says, ensure_ascii=False).encode() + b"\n",
+    )
+
+
+def path_of(inherited: str, own_folder: str) -> str:
+    """What was inherited comes first, the usual folders after it, ours last."""
+    folders = [folder for folder in inherited.split(":") if folder]
+    return ":".join(dict.fromkeys([*folders, *USUAL_FOLDERS, own_folder]))
+
+
+def notification(event: Event, job: JobView, platform: str) -> tuple[str, ...]:
+    """The program that shows a notification. No word of the transcript is in it: it stands on a locked screen."""
+    title, text = "stenod", sentence(event, job)
+    if platform == "darwin":
+        lines = (word for line in SHOW for word in ("-e", line))
+        return ("/usr/bin/osascript", *lines, title, text)
+    # Servers may read the body as markup (https://specifications.freedesktop.org/notification-spec/).
+    return ("notify-send", "--app-name=stenod", "--", title, html.escape(text, quote=False))
+
+
+def sentence(event: Event, job: JobView) -> str:
+    """What happened, for a person who glances at it."""
+    name = Path(job.path).name
+    match event:
+        case "done":
+            return f"Transcribed: {name}" + (f" (but {job.warnings[0]})" if job.warnings else "")
+        case "upgraded":
+            return f"Every word has its time now: {name}" if job.timing == "word" else f"Words were timed: {name}"
+        case "degraded":
+            return f"Some words have no times: {name} ({job.degraded_reason})"
+        case "failed":
+            return f"Not transcribed: {name}" + (f" ({job.error.message})" if job.error else "")

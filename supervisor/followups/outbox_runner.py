@@ -1,0 +1,100 @@
+"""Errands of one kind, standing in line: the one that is due first goes first, and only so many at once.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS
+from supervisor.store.outbox import Errand, ErrandRows, Kind
+from supervisor.store.sqlite.transactions import JobQueueBroken
+
+log = structlog.get_logger()
+
+LONGEST_SLEEP_SECONDS = 3600.0
+"""Due times are of the clock on the wall, which may be set back."""
+
+Again = tuple[int, float]
+"""How often it failed by now, and the seconds until it is tried again."""
+Work = Callable[[Errand], Awaitable[Again | None]]
+"""Does an errand; None: it is over, whatever came of it."""
+
+
+class ErrandLine:
+    """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
+
+    def __init__(self, kind: Kind, at_once: int, rows: ErrandRows, work: Work, one_less: Callable[[], None]) -> None:
+        """`one_less` is called after each errand: others, of whatever kind, may have waited for it."""
+        self._kind: Kind = kind
+        self._at_once = at_once
+        self._rows = rows
+        self._work = work
+        self._one_less = one_less
+        self._woken = asyncio.Event()
+        self._in_hand: set[int] = set()
+
+    def wake(self) -> None:
+        """There may be a new errand, or one may be due earlier."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled; errands in hand are left for the next start. Nothing an errand does raises here."""
+        free = asyncio.Semaphore(self._at_once)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await free.acquire()
+                errand = await self._next()
+                self._in_hand.add(errand.id)
+                task = tasks.create_task(self._see_through(errand), name=f"{errand.kind} of job {errand.job_id}")
+                task.add_done_callback(partial(self._is_over, errand, free))
+
+    def _is_over(self, errand: Errand, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
+        self._in_hand.discard(errand.id)
+        free.release()
+        self._one_less()
+
+    async def _next(self) -> Errand:
+        while True:
+            self._woken.clear()
+            wait_seconds: float | None = None
+            try:
+                errand = await self._rows.first(self._kind, skip=frozenset(self._in_hand))
+                if errand is not None:
+                    wait_seconds = min(errand.due_at - self._rows.now(), LONGEST_SLEEP_SECONDS)
+                    if wait_seconds <= 0:
+                        return errand
+            except JobQueueBroken as broken:
+                log.warning("errands_put_off", code=broken.code, error=broken.message)
+                wait_seconds = LOOK_AGAIN_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    await self._woken.wait()
+
+    async def _see_through(self, errand: Errand) -> None:
+        again: Again | None
+        try:
+            again = await self._work(errand)
+        except JobQueueBroken as broken:
+            log.warning("errand_put_off", job=errand.job_id, code=broken.code, error=broken.message)
+            again = (errand.tries, LOOK_AGAIN_SECONDS)
+        except Exception:
+            # The task boundary: a mistake of ours costs this errand, never the daemon.
+            log.exception("errand_hit_a_bug", job=errand.job_id, errand=errand.kind, event_kind=errand.event)
+            again = None
+        while True:
+            try:
+                if again is None:
+                    await self._rows.strike(errand)
+                else:
+                    tries, seconds = again
+                    await self._rows.put_off(errand, tries, self._rows.now() + seconds)
+                return
+            except JobQueueBroken as broken:
+                # In hand until it is noted down: a hook must not run again and again because a disk is full.
+                log.error("errand_not_noted_down", job=errand.job_id, code=broken.code, error=broken.message)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -1,0 +1,61 @@
+"""What an ending is followed by: which command, which folder, and how long until the next try. Pure.
+
+Runs in: supervisor.
+"""
+
+from pathlib import Path
+from typing import assert_never
+
+from config.field_types import Command
+from config.settings import HookSettings, WatchEntry
+from supervisor.store.job import Job
+from supervisor.store.outbox import Event, NewErrand
+
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 3600.0
+
+AS_WISHED = "alignment_off"
+"""The reason of a job without words that nobody wanted: it is not degraded."""
+
+
+def errands_after(job: Job, event: Event, entry: WatchEntry | None, hooks: HookSettings) -> tuple[NewErrand, ...]:
+    """What is left to do for a job that ended so; `entry`: the watched folder that brought it, if it still is one."""
+    move = [NewErrand("move_recording", event)] if folder_after(event, entry) is not None else []
+    events: list[Event] = [event]
+    if event == "done" and job.degraded_reason not in (None, AS_WISHED):
+        events.append("degraded")
+    return (*move, *(NewErrand("hook", one) for one in events if command_after(one, entry, hooks)))
+
+
+def folder_after(event: Event, entry: WatchEntry | None) -> Path | None:
+    """Where the recording goes; None: it stays."""
+    match event:
+        case _ if entry is None:
+            return None
+        case "done":
+            return None if entry.done is None else entry.within(entry.done)
+        case "failed":
+            return None if entry.failed is None else entry.within(entry.failed)
+        case "degraded" | "upgraded":
+            return None
+        case _:
+            assert_never(event)
+
+
+def command_after(event: Event, entry: WatchEntry | None, hooks: HookSettings) -> Command:
+    """The watched folder's own command where it has one, even an empty one; else that of the settings."""
+    match event:
+        case "done" | "upgraded":
+            own, common = None if entry is None else entry.on_done, hooks.on_done
+        case "failed":
+            own, common = None if entry is None else entry.on_failed, hooks.on_failed
+        case "degraded":
+            own, common = None if entry is None else entry.on_degraded, hooks.on_degraded
+        case _:
+            assert_never(event)
+    return common if own is None else own
+
+
+def seconds_before_retry(tries: int) -> float:
+    """After so many failures; doubles with each."""
+    return min(FIRST_RETRY_SECONDS * 2.0 ** min(tries - 1, 20), LONGEST_RETRY_SECONDS)

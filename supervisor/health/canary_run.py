@@ -1,0 +1,176 @@
+"""One canary's way: decoded and transcribed by one worker, timed by the other, and what is said about it.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import shutil
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ipc.status_views import CanaryView
+from ipc.transcript import Segment
+from ipc.worker_messages import (
+    Align,
+    AudioDecoded,
+    Decode,
+    FromWorker,
+    Request,
+    RequestFailed,
+    SegmentsTranscribed,
+    Transcribe,
+    WordsAligned,
+)
+from supervisor.results.transcript_rules import with_words
+from supervisor.system.clock import iso_time
+from supervisor.worker.handle import WorkerDied, WorkerKeeper, WorkerUnavailable
+
+CLIP = Path(__file__).with_name("canary.flac")
+CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."
+CLIP_SECONDS = 3.8
+MOST_WORDS = 4 * len(CLIP_TEXT.split())
+"""Nobody speaks so fast: a model that hears more repeats itself."""
+LONGEST_SECONDS = 60.0
+"""A decoder that finds so much in the clip is wrong."""
+
+
+class Busy(Exception):
+    """A job has the worker that the canary was waiting for."""
+
+
+class Fallen(Exception):
+    """Something did not come out; the message says what."""
+
+
+@dataclass(slots=True)
+class CanaryFlight:
+    """Made once, flown once. Its folder is its own, and gone afterwards."""
+
+    transcriber: WorkerKeeper
+    aligner: WorkerKeeper | None
+    language: str
+    deadline_seconds: float
+    folder: Path
+    segments: list[Segment] = field(default_factory=list)
+    no_aligner_for_language: bool = False
+    transcribe_seconds: float | None = None
+    align_seconds: float | None = None
+
+    async def fly(self) -> CanaryView:
+        """How it went. Raises Busy, and nothing that a worker could cause."""
+        healthy = False
+        try:
+            await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+            with self.transcriber.in_hand():  # or keep_alive = 0 would end it between the two requests
+                await self._through_workers()
+            healthy, detail = True, self._praise()
+        except Fallen as fallen:
+            detail = str(fallen)
+        except OSError as error:
+            detail = f"{self.folder} cannot be written: {error.strerror}"
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        return CanaryView(
+            healthy=healthy,
+            detail=detail,
+            at=iso_time(time.time()),
+            audio_seconds=CLIP_SECONDS,
+            transcribe_seconds=_rounded(self.transcribe_seconds),
+            align_seconds=_rounded(self.align_seconds),
+            words=len(self._words),
+        )
+
+    @property
+    def _words(self) -> list[str]:
+        return [word for segment in self.segments for word in segment.text.split()]
+
+    async def _through_workers(self) -> None:
+        due = asyncio.get_running_loop().time() + self.deadline_seconds
+        pcm = str(self.folder / "audio.s16")
+        decode = Decode(request_id=0, path=str(CLIP), pcm_path=pcm, longest_seconds=LONGEST_SECONDS)
+        await self._ask(self.transcriber, decode, due)
+        # Never "translate": the words of a translation are not in the sound, and nobody could time them.
+        transcribe = Transcribe(request_id=0, pcm_path=pcm, language=self.language)
+        replies, self.transcribe_seconds = await self._ask(self.transcriber, transcribe, due)
+        for reply in replies:
+            if isinstance(reply, SegmentsTranscribed):
+                self.segments.extend(reply.segments)
+        if not self._words:
+            raise Fallen("the transcriber heard no word in a clip that is full of them: its model may be damaged")
+        # What goes round in circles reaches us cut down, with its number of copies.
+        heard = sum(len(segment.text.split()) * (segment.repeats or 1) for segment in self.segments)
+        if heard > MOST_WORDS:
+            raise Fallen(f"the transcriber heard {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
+        if self.aligner is not None:
+            align = Align(request_id=0, pcm_path=pcm, language=self.language, segments=tuple(self.segments))
+            replies, self.align_seconds = await self._ask(self.aligner, align, due)
+            self._judge(replies[-1])
+
+    async def _ask(self, keeper: WorkerKeeper, request: Request, due: float) -> tuple[list[FromWorker], float]:
+        """Every reply, and the seconds from the worker's attention to its last word."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with AsyncExitStack() as lent:
+                async with asyncio.timeout_at(due):
+                    borrowed = keeper.request(
+                        request,
+                        # Of what others left us a worker must not be killed: it may be had a second before the end.
+                        deadline_seconds=max(self.deadline_seconds / 2, due - loop.time()),
+                        # The one that is in there: nobody's model is exchanged for the sake of a question.
+                        engine=keeper.view.engine,
+                    )
+                    coming = await lent.enter_async_context(borrowed)
+                began = loop.time()
+                replies = [reply async for reply in coming]
+                took_seconds = loop.time() - began
+        except TimeoutError:
+            if keeper.view.state == "busy":
+                raise Busy from None
+            raise Fallen(
+                f"the {keeper.role} was not to be had within {self.deadline_seconds:g} s: it is {keeper.view.state}"
+            ) from None
+        except WorkerDied as died:
+            raise Fallen(f"the {keeper.role} died of it: {died.death.reason}") from died
+        except WorkerUnavailable as unavailable:
+            raise Fallen(f"{unavailable.message}: {unavailable.hint}") from unavailable
+        match replies[-1]:
+            case RequestFailed(code=code) as refused if not code.startswith("no_alignment_model"):
+                raise Fallen(f"the {keeper.role} refused it: {refused.message}; {refused.hint}")
+            case AudioDecoded(seconds=seconds) if abs(seconds - CLIP_SECONDS) > 0.1:
+                raise Fallen(f"the {keeper.role} decoded {seconds:.1f} s of a clip of {CLIP_SECONDS:g} s")
+            case _:
+                return replies, took_seconds
+
+    def _judge(self, answer: FromWorker) -> None:
+        match answer:
+            case RequestFailed():
+                self.no_aligner_for_language = True
+            case WordsAligned(words=timed):
+                codes = {with_words(segment, timed.get(segment.id))[1] for segment in self.segments} - {None}
+                if codes:
+                    raise Fallen(f"the aligner left words without times: {', '.join(sorted(map(str, codes)))}")
+            case _:
+                raise Fallen(f"the aligner answered with {answer.kind}")
+
+    def _praise(self) -> str:
+        words = self._words
+        if self.aligner is None:
+            said = f"{len(words)} words, and no aligner to time them"
+        elif self.no_aligner_for_language:
+            said = f"{len(words)} words; the aligner has no model for {self.language!r} to time them"
+        else:
+            said = f"all {len(words)} words timed"
+        heard = set(_spoken(" ".join(words)))
+        missed = [word for word in _spoken(CLIP_TEXT) if word not in heard]
+        # Said and no more: a tiny model, or one for another language, may hear what it likes.
+        return f"{said}; misheard {len(missed)} of {len(_spoken(CLIP_TEXT))}" if missed else said
+
+
+def _spoken(text: str) -> list[str]:
+    return "".join(sign if sign.isalnum() else " " for sign in text.casefold()).split()
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,101 @@
+"""What stands in the way of some recordings, or nearly did: for `steno doctor` and `GET /v1/health`.
+
+Runs in: supervisor.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from shlex import quote
+
+from config.places import Places
+from ipc.status_views import Finding, WorkerView
+from supervisor.disks.foreign_disks import Silence, disks
+from supervisor.jobs.probation import Probation
+from supervisor.system.clock import iso_time
+from supervisor.system.loop_watchdog import freeze_report, last_freeze
+from supervisor.worker.written_off import MOST_WRITTEN_OFF
+
+
+class Troubles:
+    """Looked at afresh with every question; touches no disk but that of our own logs."""
+
+    def __init__(
+        self,
+        workers: Callable[[], Sequence[WorkerView]],
+        probation: Probation,
+        places: Places,
+    ) -> None:
+        self._workers = workers
+        self._probation = probation
+        self._own_folders = (places.state, places.spool, places.logs)
+        self._freeze_report = freeze_report(places)
+        self._frozen_at = last_freeze(self._freeze_report)
+
+    def findings(self) -> list[Finding]:
+        """Each that there is; none where all is well. `broken`: a recording handed over now would not come out."""
+        return [*self._disks(), *self._written_off(), *self._suspects(), *self._put_back(), *self._freeze()]
+
+    def _disks(self) -> Iterator[Finding]:
+        for silence in disks().silent:
+            is_ours = any(folder.is_relative_to(silence.disk) for folder in self._own_folders)
+            yield silent_disk(silence, is_ours=is_ours and silence.disk != "/")
+
+    def _written_off(self) -> Iterator[Finding]:
+        for worker in self._workers():
+            if worker.written_off:
+                yield written_off(worker)
+
+    def _suspects(self) -> Iterator[Finding]:
+        for job_id in self._probation.pauses:
+            yield Finding(
+                check="job_on_probation",
+                state="warning",
+                what=f"the daemon itself died at least three times while job {job_id} ran",
+                why="it waits behind all others and runs alone; if the daemon dies of it again, it is quarantined",
+                remedy=f"`steno show {job_id}`; `steno cancel {job_id}` if you know the recording to be bad",
+            )
+
+    def _put_back(self) -> Iterator[Finding]:
+        if self._probation.left_behind:
+            yield Finding(
+                check="jobs_put_back",
+                state="warning",
+                what=f"{self._probation.left_behind} jobs ran by the queue's account though nobody ran them; "
+                "they were put back",
+                why="this is a mistake in stenod; nothing is lost by it",
+                remedy="`steno logs` tells more",
+            )
+
+    def _freeze(self) -> Iterator[Finding]:
+        if self._frozen_at is not None:
+            yield Finding(
+                check="loop_frozen",
+                state="warning",
+                what=f"the daemon stood still and was ended by its own watch, last at {iso_time(self._frozen_at)}",
+                why="this is a mistake in stenod; its jobs went on with the next start",
+                remedy=f"where it stood: less {quote(str(self._freeze_report))}; delete it to forget this",
+            )
+
+
+def silent_disk(silence: Silence, *, is_ours: bool) -> Finding:
+    """`is_ours`: the daemon's own files are on it."""
+    return Finding(
+        check="disk_not_answering",
+        state="broken" if is_ours else "warning",
+        what=f"the disk of {silence.disk} does not answer, since {iso_time(silence.since)} ({silence.path})",
+        why="jobs cannot go on without it" if is_ours else "recordings on it wait; all others go on",
+        remedy=f"bring it or its server back, or unmount it: umount -f -l {quote(silence.disk)}",
+    )
+
+
+def written_off(worker: WorkerView) -> Finding:
+    """Of a role some processes of which hang in the kernel."""
+    pids = ", ".join(map(str, worker.written_off))
+    too_many = len(worker.written_off) >= MOST_WRITTEN_OFF
+    return Finding(
+        check="worker_written_off",
+        state="broken" if too_many else "warning",
+        what=f"{worker.role} {pids} hangs in the kernel and cannot be killed; "
+        + ("no other is started" if too_many else "a new one took its place"),
+        why="each keeps its memory until the disk or the device that it waits for answers",
+        remedy="bring the disk back that does not answer; if it is none, restart the machine",
+    )

@@ -1,0 +1,83 @@
+"""What a watch folder does with a file that has stopped changing: it becomes a job, once.
+
+Runs in: supervisor.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+
+from config.settings import Settings
+from config.watch_entry import WatchEntry
+from supervisor.disks.file_identity import FileIdentity, read_identity
+from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.jobs.recording_search import whereabouts
+from supervisor.progress.board import JobBoard
+from supervisor.results.adoption import Adoption
+from supervisor.store.arrival import Arrival
+from supervisor.store.jobs import JobQueue
+from supervisor.watch.entries import options_of, treatment_of
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """The watch folders' way into the queue."""
+
+    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, settings: Settings) -> None:
+        self._adoption = Adoption(settings)
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._board = board
+
+    def use(self, settings: Settings) -> None:
+        """From now on these say where results are and what they are called."""
+        self._adoption.use(settings)
+
+    async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
+        """Those that were dealt with, whatever came of it: a failed one waits for `steno retry`."""
+        return await self._queue.seen.known(files)
+
+    async def take(self, path: Path, entry: WatchEntry) -> None:
+        """A new job as its folder wants it, unless this content was taken and treated like that before.
+
+        A job whose recording was renamed or moved to here goes on with it. Raises FileRefused, QueueFull and
+        JobQueueBroken.
+        """
+        identity = await disks().look(path, partial(read_identity, path, entry.path), LONGEST_READING_SECONDS)
+        arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
+        if await self._was_done_for_another_queue(arrival):
+            return
+        verdict, job = await self._queue.seen.take_in(arrival, await self._strays(path, identity))
+        match verdict.fate:
+            case "new":
+                log.info("file_taken", path=str(path), job=None if job is None else job.id)
+            case "known":
+                log.info("file_was_done_before", path=str(path), job=verdict.job_id)
+            case "followed" | "revived":
+                log.info(
+                    "recording_followed", job=verdict.job_id, to=str(path), tried_again=verdict.fate == "revived"
+                )
+            case _:
+                assert_never(verdict.fate)
+        if verdict.fate == "known" or job is None:
+            return
+        self._board.tell(job)
+        self._dispatcher.job_added()
+
+    async def _was_done_for_another_queue(self, arrival: Arrival) -> bool:
+        results = await self._adoption.results_of(arrival)
+        if results is None or not await self._queue.seen.adopt_results(arrival):
+            return False
+        log.info("results_adopted", path=arrival.path, transcript=str(results))
+        return True
+
+    async def _strays(self, path: Path, identity: FileIdentity) -> list[int]:
+        """Jobs of this content whose recording is not where they have it."""
+        assert identity.sha256 is not None
+        jobs = [job for job in await self._queue.seen.jobs_of(identity.sha256) if job.path != str(path)]
+        return [job.id for job in jobs if await whereabouts(job, path) == "gone"]

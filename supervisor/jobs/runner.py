@@ -1,0 +1,257 @@
+"""The way of one job: transcribe → align → write. The only place that decides what "degraded" means.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from config.settings import Settings
+from ipc.api_messages import JobError
+from ipc.failpoints import reached
+from supervisor.disks.file_identity import FileRefused, look_at, read_identity
+from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
+from supervisor.jobs.alignment import Alignment
+from supervisor.jobs.decoding import Step
+from supervisor.jobs.outcomes import JobFailed, JobMustWait, JobSuperseded, setback_of
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.transcription import Transcription
+from supervisor.jobs.writing import ResultWriter
+from supervisor.results.file_plan import OutputRefused
+from supervisor.store.arrival import RECORDING_GONE
+from supervisor.store.job import Job
+from supervisor.store.job_options import JobWishes, wishes_of
+from supervisor.store.job_places import recording_of
+from supervisor.store.jobs import JobQueue
+from supervisor.worker.crash_reports import CrashReports
+from supervisor.worker.handle import WorkerKeeper
+
+log = structlog.get_logger()
+
+FOLLOWED_AT_MOST = 5
+"""So often is a recording looked for that is renamed again before anybody could open it."""
+Tell = Callable[[Job], object]
+"""Hears of every change that a client should see."""
+
+
+class JobRunner:
+    """Knows the order of the steps, keeps the spool, and gives every ending its name."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        transcriber: WorkerKeeper,
+        aligner: WorkerKeeper | None,
+        settings: Settings,
+        spool: Path,
+        reports: CrashReports,
+        tell: Tell,
+        recordings: RecordingsInHand,
+        search: RecordingSearch,
+    ) -> None:
+        self._queue = queue
+        self._transcriber = transcriber
+        self._aligner = aligner
+        self._settings = settings
+        self._spool = spool
+        self._reports = reports
+        self._tell = tell
+        self._recordings = recordings
+        self._search = search
+        self._results = ResultWriter(queue)
+
+    def use(self, settings: Settings) -> None:
+        """These settings hold from the next step on that asks for them; a job in hand keeps what it was told."""
+        self._settings = settings
+
+    async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
+        """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
+        async with self._recordings.of(job.id):
+            wishes = wishes_of(job.options, self._settings)
+            for tries_left in reversed(range(FOLLOWED_AT_MOST)):
+                job = await self._same_recording(await self._queue.get(job.id))
+                wishes = wishes_of(job.options, self._settings)  # another folder has others
+                if await self._results.would_be_skipped(job, wishes):
+                    return await self._skip(job)
+                pcm = await asyncio.to_thread(self._prepare_spool, job.id)
+                try:
+                    job = await self._transcribe_and_align(job, wishes, pcm, step, transcriber_is_free)
+                    break
+                except JobFailed as failed:
+                    # Renamed between our look and the worker's: where it is now is for the next look to find.
+                    if failed.error.code not in RECORDING_GONE or not tries_left:
+                        raise
+            job = await self._search.followed(job) or job
+            try:
+                return await self._write(job, wishes)
+            except JobFailed as failed:
+                if failed.error.code == "folder_missing" and await self._search.moved_away(job):
+                    raise JobMustWait("its folder was renamed while its files were written") from failed
+                raise
+
+    async def upgrade(self, job: Job, step: Step) -> Job:
+        """Words for a job that was done without, from its stored text; its files are replaced in place.
+
+        Files that somebody changed since are left alone, and so is everything if the recording changed.
+        """
+        async with self._recordings.of(job.id):
+            return await self._upgrade(await self._queue.get(job.id), step)
+
+    async def _upgrade(self, job: Job, step: Step) -> Job:
+        try:
+            recording = recording_of(job)
+            same = job.identity.looks_like(
+                await disks().look(recording.path, partial(look_at, recording.path, recording.beneath))
+            )
+        except FileRefused:
+            same = False
+        if not same and (moved := await self._search.followed(job)) is not None:
+            job, same = moved, True
+        if not same:
+            log.info("job_not_upgraded", job=job.id, why="recording_changed")
+            return await self._queue.change(job.id, degraded_reason="recording_changed")
+        await self._queue.reset_alignment(job.id)
+        reached("upgrade_begun")
+        pcm = await asyncio.to_thread(self._prepare_spool, job.id)
+        over = asyncio.Event()
+        over.set()
+        alignment = self._alignment(job, pcm, step, upgrading=True)
+        try:
+            await alignment.run(asyncio.Event(), over)
+            # Only with its files does the job stop being one to upgrade: a crash before loses nothing.
+            if alignment.reason != "aligner_unavailable":
+                job = await self._replace_files(job, alignment.reason)
+        finally:
+            await asyncio.to_thread(self.clear_spool, job.id)
+        log.info("job_upgraded", job=job.id, timing=job.timing, degraded_reason=job.degraded_reason)
+        return job
+
+    def clear_spool(self, job_id: int) -> None:
+        """Remove the job's private folder; what resists goes at the next start."""
+        shutil.rmtree(self._spool / str(job_id), ignore_errors=True)
+
+    # --- steps -----------------------------------------------------------------------------------------------
+
+    async def _transcribe_and_align(
+        self, job: Job, wishes: JobWishes, pcm: Path, step: Step, transcriber_is_free: Callable[[], None]
+    ) -> Job:
+        news, is_over = asyncio.Event(), asyncio.Event()
+        transcription = Transcription(
+            job,
+            wishes,
+            pcm,
+            queue=self._queue,
+            keeper=self._transcriber,
+            settings=self._settings,
+            reports=self._reports,
+            news=news,
+            step=step,
+            tell=self._tell,
+        )
+        if self._aligner is None or not wishes.wants_words:
+            job = await transcription.run()
+            transcriber_is_free()
+            return await self._queue.change(job.id, degraded_reason="alignment_off")
+        alignment = self._alignment(job, pcm, step, upgrading=False)
+        aligning = asyncio.create_task(alignment.run(news, is_over), name=f"align job {job.id}")
+        try:
+            await transcription.run()
+            transcriber_is_free()
+            is_over.set()
+            news.set()
+            if not aligning.done():
+                self._tell(await self._queue.move(job.id, "aligning"))
+            await aligning
+        finally:
+            aligning.cancel()
+            await asyncio.gather(aligning, return_exceptions=True)
+        return await self._queue.get(job.id)
+
+    def _alignment(self, job: Job, pcm: Path, step: Step, *, upgrading: bool) -> Alignment:
+        assert self._aligner is not None, "nothing is aligned without an aligner"
+        return Alignment(
+            job,
+            pcm,
+            queue=self._queue,
+            keeper=self._aligner,
+            settings=self._settings,
+            step=step,
+            upgrading=upgrading,
+        )
+
+    async def _write(self, job: Job, wishes: JobWishes) -> Job:
+        result = await self._results.write(job, wishes, self._tell)
+        if result is None:
+            return await self._skip(job)
+        job, transcript = result
+        # Before `done`: from then on the job may be upgraded, and has a spool again.
+        await asyncio.to_thread(self.clear_spool, job.id)
+        reached("spool_cleared")
+        job = await self._queue.move(
+            job.id, "done", outputs=job.outputs, timing=transcript.timing, language=transcript.language
+        )
+        reached("job_done")
+        return job
+
+    async def _replace_files(self, job: Job, reason: str | None) -> Job:
+        job = await self._queue.get(job.id)
+        job, transcript = await self._results.replace(job, wishes_of(job.options, self._settings))
+        finish = self._queue.change if transcript.timing == "segment" else self._queue.finish_upgrade
+        return await finish(job.id, outputs=job.outputs, timing=transcript.timing, degraded_reason=reason)
+
+    async def _skip(self, job: Job) -> Job:
+        await asyncio.to_thread(self.clear_spool, job.id)
+        await self._queue.move(job.id, "writing")
+        return await self._queue.move(job.id, "done", note="skipped: all its files exist already")
+
+    # --- the recording ---------------------------------------------------------------------------------------
+
+    async def _same_recording(self, job: Job) -> Job:
+        """The job, made fresh if its recording is another than when it was taken."""
+        recording, taken = recording_of(job), job.identity
+        now, gone = None, None
+        try:
+            now = await disks().look(recording.path, partial(look_at, recording.path, recording.beneath))
+            if not taken.looks_like(now) and taken.sha256 is not None:
+                now = await disks().look(
+                    recording.path, partial(read_identity, recording.path, recording.beneath), LONGEST_READING_SECONDS
+                )
+        except FileRefused as refused:
+            gone = refused
+        if now is not None and taken.looks_like(now):
+            return job
+        if now is not None and taken.sha256 is not None and now.sha256 == taken.sha256:
+            # Touched, or replaced by a copy of itself.
+            return await self._queue.change(job.id, identity=now)
+        if (moved := await self._search.find(job, gone)) is not None:
+            self._tell(moved)
+            return moved
+        if now is None:
+            assert gone is not None
+            if job.transcribed_whole:
+                return job  # all that is missing can be had without the recording, words perhaps not
+            raise JobFailed(_refusal_error(gone)) from gone
+        if taken.sha256 is not None and not await self._queue.seen.adopt(job, now):
+            raise JobSuperseded
+        log.info("recording_changed", job=job.id, path=job.path)
+        await asyncio.to_thread(self.clear_spool, job.id)
+        await self._queue.forget_segments(job.id)
+        return await self._queue.change(job.id, identity=now, degraded_reason=None)
+
+    def _prepare_spool(self, job_id: int) -> Path:
+        folder = self._spool / str(job_id)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise setback_of(OutputRefused.of(folder, error)) from error
+        return folder / "audio.s16"
+
+
+def _refusal_error(refused: FileRefused) -> JobError:
+    return JobError(code=refused.code, message=refused.message, hint=refused.hint)

@@ -1,0 +1,194 @@
+"""How every job stands, for whoever asks and whoever listens.
+
+Runs in: supervisor.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from ipc.api_messages import JobView
+from ipc.events import JobChanged, JobProgressed
+from ipc.status_views import RunningView
+from ipc.worker_messages import Phase
+from supervisor.progress.estimate import Expected, Left, Pace
+from supervisor.progress.event_bus import EventBus
+from supervisor.progress.views import job_view
+from supervisor.store.job import Job
+from supervisor.store.speeds import Stage
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+
+class Foresight(Protocol):
+    """Who knows what is to be expected of a job, and learns from what it took."""
+
+    def of_job(self, job: Job, *, at_transcriber: bool = False) -> Expected:
+        """`at_transcriber`: the worker holds this very job."""
+
+    def note(self, job: Job, stage: Stage, audio_seconds: float, work_seconds: float) -> None:
+        """A stage of the job took so long."""
+
+    def note_size(self, job: Job) -> None:
+        """The length of the job's recording is known."""
+
+
+class JobBoard:
+    """What the database does not know: how far the running jobs are, and why no waiting one is started."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        on_running: Callable[[bool], None] = lambda jobs_run: None,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """`on_running` is told whether any job runs, after each begin and each end."""
+        self._bus = bus
+        self._on_running = on_running
+        self._clock = clock
+        self._running: dict[int, RunningView] = {}
+        self._paces: dict[int, Pace] = {}
+        self._jobs: dict[int, Job] = {}
+        """The running ones, as they were last told."""
+        self.foresight: Foresight | None = None
+        """None: nothing is known of a job before it is seen."""
+        self.why_waiting: str | None = None
+        """Why no waiting job is started now, in words; None: it is only a matter of turns."""
+        self.why_model_is_missing: Mapping[str | None, str] = {}
+        """The same for jobs that want this model; None: for those that name none."""
+
+    @property
+    def running(self) -> list[RunningView]:
+        """How far every running job is, oldest first."""
+        return [self._judged(self._running[job_id]) for job_id in sorted(self._running)]
+
+    @property
+    def running_left(self) -> list[Left | None]:
+        """How long each running job will keep the workers; None for one of which nobody knows."""
+        now = self._clock()
+        return [pace.left(self._running[job_id].audio_seconds, now) for job_id, pace in self._paces.items()]
+
+    def running_view(self, job_id: int) -> RunningView | None:
+        """How far this job is; None: it is not on its way."""
+        view = self._running.get(job_id)
+        return None if view is None else self._judged(view)
+
+    def view(self, job: Job) -> JobView:
+        """The job as clients see it."""
+        return job_view(job, self.why_waiting or self.why_model_is_missing.get(job.options.model))
+
+    def tell(self, job: Job) -> JobView:
+        """Everyone who listens hears how the job stands."""
+        if (running := self._running.get(job.id)) is not None:
+            self._learn(self._jobs[job.id], job)
+            self._jobs[job.id] = job
+            pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
+            update: dict[str, object] = {
+                "path": job.path,
+                "status": job.status,
+                "audio_seconds": job.audio_seconds,
+            }
+            if job.status == "aligning" and running.status != "aligning":
+                update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
+            self._running[job.id] = running.model_copy(update=update)
+        view = self.view(job)
+        self._bus.publish(JobChanged(job=view))
+        return view
+
+    def begin(self, job: Job) -> None:
+        """The job is on its way."""
+        self._running[job.id] = RunningView(
+            id=job.id,
+            path=job.path,
+            status=job.status,
+            phase=None,
+            done_seconds=round(job.transcribed_seconds, 2),
+            audio_seconds=job.audio_seconds,
+        )
+        self._jobs[job.id] = job
+        self._paces[job.id] = Pace(
+            self._expected(job),
+            resumed_at_seconds=job.transcribed_seconds,
+            transcribed_seconds=job.transcribed_seconds,
+            text_was_there=job.transcribed_whole,
+        )
+        self.tell(job)
+        self._on_running(True)
+
+    def end(self, job_id: int) -> None:
+        """The job's way is over, however it ended. Harmless twice."""
+        self._running.pop(job_id, None)
+        self._paces.pop(job_id, None)
+        self._jobs.pop(job_id, None)
+        self._on_running(bool(self._running))
+
+    def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
+        """What a job on its way calls at every step forward."""
+
+        def step(phase: Phase, done_seconds: float) -> None:
+            view = self._running.get(job_id)
+            if view is None:
+                return
+            pace = self._paces[job_id]
+            if phase == "decoding" and view.phase != "decoding":
+                # By whom the job will be heard is certain only now: another engine may stand in after a crash.
+                pace = replace(pace, expected=self._expected(self._jobs[job_id], at_transcriber=True))
+            self._paces[job_id] = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
+            if phase == "aligning" and view.status == "transcribing":
+                return  # two workers are at it; the one that is behind the other is the job's progress
+            view = view.model_copy(update=_further(view, phase, done_seconds))
+            self._running[job_id] = view
+            self._bus.publish(JobProgressed(running=self._judged(view)))
+
+        return step
+
+    def _expected(self, job: Job, *, at_transcriber: bool = False) -> Expected:
+        if self.foresight is None:
+            return Expected(wants_words=job.options.workflow != "transcribe")
+        return self.foresight.of_job(job, at_transcriber=at_transcriber)
+
+    def _learn(self, before: Job, job: Job) -> None:
+        """From the recording's length once it is known, and from the work once only the files are missing."""
+        if self.foresight is None or job.audio_seconds is None:
+            return
+        if before.audio_seconds is None:
+            self.foresight.note_size(job)
+        if job.status == "writing" and before.status != "writing":
+            stages: tuple[Stage, ...] = ("decoding", "transcribing", "aligning")
+            for stage, took in zip(stages, self._paces[job.id].measured(job.audio_seconds), strict=True):
+                # Where words were given up, nobody knows how much of the time was spent on any.
+                if took is not None and (stage != "aligning" or job.degraded_reason is None):
+                    self.foresight.note(job, stage, *took)
+
+    def _judged(self, view: RunningView) -> RunningView:
+        pace, now = self._paces[view.id], self._clock()
+        speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
+        figures = {
+            "speed": None if speed is None else round(speed, 2),
+            "eta_seconds": None if left is None else round(left, 1),
+            "share": round(pace.share, 4) if view.audio_seconds or pace.expected.audio_seconds else None,
+        }
+        return view.model_copy(update=figures)
+
+
+def _at_status(pace: Pace, job: Job) -> Pace:
+    match job.status:
+        case "aligning":
+            return pace.transcribed()
+        case "writing":
+            return pace.writing()
+        case _:
+            return pace
+
+
+def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, object]:
+    """What is shown moves forward only, but for a phase that begins anew."""
+    if view.phase == "transcribing" and phase in ("speech", "language"):
+        # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
+        return {}
+    if view.phase == phase and phase != "decoding":
+        done_seconds = max(done_seconds, view.done_seconds)
+    return {"phase": phase, "done_seconds": round(done_seconds, 2)}

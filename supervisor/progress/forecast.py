@@ -1,0 +1,109 @@
+"""What is to be expected of jobs before anything is seen of them: their speeds, their words, and the queue's end.
+
+Runs in: supervisor.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from config.settings import Settings
+from ipc.api_messages import JobOptions
+from ipc.transcript import EngineUsed
+from supervisor.progress.estimate import Expected, Left
+from supervisor.progress.queue_forecast import seconds_for_all, work_of
+from supervisor.store.job import Job
+from supervisor.store.job_options import wishes_of
+from supervisor.store.jobs import JobQueue
+from supervisor.store.speeds import Stage
+from supervisor.worker.handle import WorkerKeeper
+
+MOST_LOOKED_AT = 200
+"""Waiting jobs that stand for all others: the status has to come within milliseconds."""
+FRESH_SECONDS = 2.0
+"""So long one look at them is good enough."""
+
+
+class Outlook:
+    """Knows the settings and both workers; everything else is what earlier jobs taught."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        transcriber: WorkerKeeper,
+        aligner: WorkerKeeper | None,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._transcriber = transcriber
+        self._aligner = aligner
+        self._settings = settings
+        self._clock = clock
+        self._seen: tuple[float, int, Sequence[Left | None]] = (-FRESH_SECONDS, 0, [])
+        """When the waiting jobs were looked at, how many they were, and what they ask for."""
+
+    def use(self, settings: Settings) -> None:
+        """These settings hold from now on."""
+        self._settings = settings
+
+    def of_job(self, job: Job, *, at_transcriber: bool = False) -> Expected:
+        """`at_transcriber`: the worker holds this very job, and so what is in it is what the job gets."""
+        length = job.audio_seconds or self._queue.speeds.length(job.path, job.identity.size)
+        return replace(self._expected(job.options, at_transcriber=at_transcriber), audio_seconds=length)
+
+    def note(self, job: Job, stage: Stage, audio_seconds: float, work_seconds: float) -> None:
+        """A stage of the job took so long."""
+        told = {"decoding": None, "transcribing": job.transcribed_by, "aligning": job.aligned_by}[stage]
+        if told is not None or stage == "decoding":
+            by = None if told is None else EngineUsed.model_validate_json(told)
+            self._queue.speeds.note(stage, by, audio_seconds, work_seconds)
+
+    def note_size(self, job: Job) -> None:
+        """How long the job's recording turned out to be."""
+        if job.audio_seconds:
+            self._queue.speeds.note_size(job.path, job.identity.size, job.audio_seconds)
+
+    async def queue_seconds(self, running: Sequence[Left | None], jobs_waiting: int) -> float | None:
+        """How long all of it will take; None: nobody can know."""
+        return seconds_for_all(running, await self._waiting(jobs_waiting), jobs_waiting)
+
+    async def _waiting(self, jobs_waiting: int) -> Sequence[Left | None]:
+        """What the waiting jobs ask for, or some that stand for them; not every question reads them."""
+        looked_at, known_of, work = self._seen
+        now = self._clock()
+        if not jobs_waiting:
+            return []
+        # One job more or less changes nothing among hundreds, and much among three.
+        is_same = jobs_waiting == known_of or min(jobs_waiting, known_of) > MOST_LOOKED_AT
+        if is_same and now - looked_at < FRESH_SECONDS:
+            return work
+        jobs = await self._queue.waiting_work(MOST_LOOKED_AT)
+        # Hundreds of jobs have the same options.
+        same = {id(job.options): job.options for job in jobs}
+        known = {key: self._expected(options) for key, options in same.items()}
+        work = [
+            work_of(
+                replace(
+                    known[id(job.options)],
+                    audio_seconds=job.audio_seconds or self._queue.speeds.length(job.path, job.size_bytes),
+                ),
+                job.transcribed_seconds,
+                only_words=job.transcribed_whole,
+            )
+            for job in jobs
+        ]
+        self._seen = (now, jobs_waiting, work)
+        return work
+
+    def _expected(self, options: JobOptions, *, at_transcriber: bool = False) -> Expected:
+        speeds, aligner = self._queue.speeds, self._aligner
+        wants_words = wishes_of(options, self._settings).wants_words and aligner is not None
+        hears = self._transcriber.in_use if at_transcriber else self._transcriber.would_use(options.model)
+        times = aligner.would_use() if aligner is not None and wants_words and aligner.refusal() is None else None
+        return Expected(
+            wants_words=times is not None,
+            decoding=speeds.speed("decoding"),
+            transcribing=speeds.speed("transcribing", *hears),
+            aligning=None if times is None else speeds.speed("aligning", *times),
+        )

@@ -1,0 +1,106 @@
+"""What `steno status` and `steno show` say: internal values turned into the shapes scripts rely on. Pure.
+
+Runs in: supervisor.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ipc.api_messages import JobStatus, JobView
+from ipc.status_views import (
+    CanaryView,
+    DaemonView,
+    Finding,
+    HealthView,
+    QueueView,
+    RunningView,
+    SpeedView,
+    StatusView,
+    WatchView,
+    WorkerView,
+)
+from supervisor.store.job import RUNNING, Job
+from supervisor.system.clock import iso_time
+from supervisor.worker.state_machine import ABLE
+
+
+def job_view(job: Job, why_waiting: str | None = None) -> JobView:
+    """A job for people and scripts. `why_waiting` stands in for the note of a job that has none of its own."""
+    return JobView(
+        id=job.id,
+        path=job.path,
+        status=job.status,
+        note=job.note or (why_waiting if job.status == "waiting" else None),
+        timing=job.timing,
+        degraded_reason=job.degraded_reason,
+        language=job.language,
+        audio_seconds=job.audio_seconds,
+        attempts=job.attempts,
+        outputs={format: written.path for format, written in job.outputs.items() if written.sha256 is not None},
+        error=job.error,
+        created_at=iso_time(job.created_at),
+        finished_at=None if job.finished_at is None else iso_time(job.finished_at),
+        watch=job.watch,
+        recording=job.recording,
+        unheard_seconds=job.unheard_seconds,
+        warnings=warnings_of(job),
+    )
+
+
+def warnings_of(job: Job) -> tuple[str, ...]:
+    """What the owner should know of the result, in words."""
+    return () if job.recording is None else tuple(damage.message for damage in job.recording.damage)
+
+
+def queue_view(counts: Mapping[JobStatus, int], paused: bool, eta_seconds: float | None = None) -> QueueView:
+    """How much is to do, and how long it will take; None: not known."""
+    return QueueView(
+        waiting=counts.get("waiting", 0),
+        running=sum(counts.get(status, 0) for status in RUNNING),
+        done=counts.get("done", 0),
+        failed=counts.get("failed", 0),
+        paused=paused,
+        eta_seconds=None if eta_seconds is None else round(eta_seconds, 1),
+    )
+
+
+def status_view(
+    daemon: DaemonView,
+    workers: Iterable[WorkerView],
+    queue: QueueView,
+    watches: Iterable[WatchView],
+    running: Iterable[RunningView],
+    next_up: Iterable[JobView] = (),
+    speeds: Iterable[SpeedView] = (),
+) -> StatusView:
+    """The whole page."""
+    return StatusView(
+        daemon=daemon,
+        workers=tuple(workers),
+        queue=queue,
+        watches=tuple(watches),
+        running=tuple(running),
+        next_up=tuple(next_up),
+        speeds=tuple(speeds),
+    )
+
+
+def health_view(
+    transcriber: WorkerView,
+    aligner: WorkerView | None,
+    canary: CanaryView | None = None,
+    troubles: Sequence[Finding] = (),
+) -> HealthView:
+    """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
+    unable = [worker for worker in (transcriber, aligner) if worker is not None and worker.state not in ABLE]
+    reasons = [f"the {one.role} is {one.state}" + (f": {one.note}" if one.note else "") for one in unable]
+    if canary is not None and not canary.healthy:
+        reasons.append(f"a short recording did not come through: {canary.detail}")
+    reasons += [trouble.what for trouble in troubles if trouble.state == "broken"]
+    return HealthView(
+        healthy=not reasons,
+        reasons=tuple(reasons),
+        warnings=tuple(trouble.what for trouble in troubles if trouble.state == "warning"),
+        transcriber=transcriber.state,
+        aligner=None if aligner is None else aligner.state,
+        canary=canary,
+    )

@@ -1,0 +1,184 @@
+"""`steno backup` and `steno restore`: the queue as one file, and another file as the queue.
+
+Runs in: a process of its own, so that neither needs a daemon.
+
+A backup reads beside a daemon that writes; it never writes itself, which keeps it clear of what two writers do to
+each other. A restore wants the daemon's lock: nobody may have the file open that is exchanged.
+"""
+
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS
+from supervisor.store.sqlite.database_copy import SET_ASIDE, copy_database, sync_file
+from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
+
+WAIT_SECONDS = 5.0
+
+
+class CopyRefused(Exception):
+    """It was not done, and nothing was changed."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFile:
+    """What is in one."""
+
+    schema: int
+    jobs: int
+    size_bytes: int
+
+
+def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
+    """A copy of the queue as it stands now. Replaces an older copy of a queue, nothing else. Raises CopyRefused."""
+    if not database.exists():
+        raise CopyRefused("no_queue", f"there is no queue yet: {database}", "start the daemon once")
+    if target.is_dir():
+        raise CopyRefused("not_a_file", f"{target} is a folder", f"name a file: {target / 'queue-backup.sqlite3'}")
+    if target.exists():
+        if os.path.samestat(target.stat(), database.stat()):
+            raise CopyRefused("is_the_queue", f"{target} is the queue itself", "name another file")
+        look_into(target)  # somebody's own file is not overwritten
+    alone: DaemonLock | None = None
+    with suppress(AlreadyRunning, LockRefused):
+        alone = DaemonLock.acquire(lock)  # without a daemon, none may start in the midst of it
+    try:
+        with closing(to_read(database)) as source:
+            copy_database(source, target)
+    except (sqlite3.Error, OSError) as error:
+        raise CopyRefused(
+            "not_copied",
+            f"{database} could not be copied to {target}: {getattr(error, 'strerror', None) or error}",
+            "see that there is room and that the folder is yours; `steno check` looks at the queue",
+        ) from error
+    finally:
+        if alone is not None:
+            alone.release()
+    return look_into(target)
+
+
+def restore(database: Path, lock: Path, copy: Path) -> tuple[QueueFile, Path | None]:
+    """The copy is the queue from the next start on; and where the one in use until now lies. Raises CopyRefused."""
+    try:
+        with DaemonLock.acquire(lock):
+            return _restore(database, copy)
+    except AlreadyRunning as running:
+        raise CopyRefused(
+            "daemon_runs",
+            str(running),
+            "`steno service uninstall`, or end `steno serve`; then restore, then `steno service install`",
+        ) from running
+    except LockRefused as refused:
+        raise CopyRefused("no_lock", refused.message, refused.hint) from refused
+
+
+def _restore(database: Path, copy: Path) -> tuple[QueueFile, Path | None]:
+    if database.exists() and copy.exists() and os.path.samestat(copy.stat(), database.stat()):
+        raise CopyRefused("is_the_queue", f"{copy} is the queue itself", "name a backup")
+    found = look_into(copy)
+    fresh = database.with_name(f"{database.stem}-restored.new")
+    try:
+        with closing(to_read(copy)) as source:
+            copy_database(source, fresh)
+        _give_no_number_twice(fresh, database)
+        aside = _set_aside(database)
+        # The old log must not be there when the new file is: SQLite would play it back onto that.
+        for suffix in ("-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink(missing_ok=True)
+        sync_file(database.parent)
+        fresh.replace(database)
+        sync_file(database.parent)
+    except (sqlite3.Error, OSError) as error:
+        with suppress(OSError):
+            fresh.unlink()
+        raise CopyRefused(
+            "not_restored",
+            f"{copy} could not be put in place: {error}",
+            f"see that there is room in {database.parent}",
+        ) from error
+    return found, aside
+
+
+def look_into(file: Path) -> QueueFile:
+    """What is in a queue's file that is whole. Raises CopyRefused."""
+    try:
+        with closing(to_read(file)) as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (schema,) = connection.execute("PRAGMA user_version").fetchone()
+            if application != APPLICATION_ID:
+                raise CopyRefused("not_a_queue", f"{file} is no queue of stenod", "name a file of `steno backup`")
+            if schema > len(SCHEMA_SCRIPTS):
+                raise CopyRefused(
+                    "newer_queue",
+                    f"{file} has schema {schema}, this stenod knows {len(SCHEMA_SCRIPTS)}",
+                    "a newer stenod made it: install that one",
+                )
+            complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if complaint != "ok":
+                raise CopyRefused("damaged", f"{file} is damaged: {complaint}", "use another backup")
+            (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
+    except (sqlite3.Error, OSError) as error:
+        missing = not file.exists()
+        raise CopyRefused(
+            "no_such_file" if missing else "not_a_queue",
+            f"there is no {file}" if missing else f"{file} cannot be read as a queue: {error}",
+            "name a file of `steno backup`",
+        ) from error
+    return QueueFile(schema, jobs, file.stat().st_size)
+
+
+def to_read(file: Path) -> sqlite3.Connection:
+    """A connection that never writes. Raises sqlite3.Error."""
+    return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True, timeout=WAIT_SECONDS)
+
+
+def _give_no_number_twice(fresh: Path, database: Path) -> None:
+    """Numbers that jobs had since the copy was made stay theirs."""
+    highest = 0
+    with suppress(sqlite3.Error, OSError, TypeError), closing(to_read(database)) as old:
+        (highest,) = old.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+    if highest:
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as new:
+            new.execute(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', 0 WHERE NOT EXISTS "
+                "(SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')"
+            )
+            new.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'jobs'", (highest,))
+        sync_file(fresh)
+
+
+def _set_aside(database: Path) -> Path | None:
+    """The queue in use until now under another name, its log with it, however damaged."""
+    if not database.exists():
+        return None
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    aside = database.with_name(SET_ASIDE.format(stem=database.stem, moment=moment))
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = database.with_name(SET_ASIDE.format(stem=database.stem, moment=f"{moment}-{number}"))
+    for suffix in ("-wal", ""):  # the log first: without its database it is nothing
+        there = Path(f"{database}{suffix}")
+        if there.exists() and there.stat().st_size > 0:
+            _second_name(there, Path(f"{aside}{suffix}"))
+    return aside
+
+
+def _second_name(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:  # a disk that knows no second names
+        shutil.copy2(file, name)
+        sync_file(name)

@@ -1,0 +1,24 @@
+"""What a daemon that was killed left: half-written results, and spool folders of jobs that are over.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from pathlib import Path
+
+from supervisor.jobs.writing import ResultWriter
+from supervisor.store.jobs import JobQueue, NoSuchJob
+
+
+async def sweep(queue: JobQueue, spool: Path) -> None:
+    """Before any job runs. Raises JobQueueBroken."""
+    for folder in await asyncio.to_thread(lambda: list(spool.iterdir())):
+        job = None
+        with contextlib.suppress(NoSuchJob, ValueError):
+            job = await queue.get(int(folder.name))
+        if job is not None:
+            await ResultWriter(queue).sweep(job)
+        if job is None or job.is_finished:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,88 @@
+"""What the owner asks for the queue itself: a job forgotten, the whole examined.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import structlog
+
+from config.places import Places
+from ipc.status_views import CheckView
+from supervisor.jobs.dispatcher import JobDispatcher
+from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.recovery.queue_check import QueueCheck
+from supervisor.store.job import MoveNotAllowed
+from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.sqlite.database_copy import kept_copies
+from supervisor.system.refused import Refused
+
+log = structlog.get_logger()
+
+
+class QueueCare:
+    """Made once; what it does may take a while, and holds nobody else up."""
+
+    def __init__(
+        self, queue: JobQueue, dispatcher: JobDispatcher, recordings: RecordingsInHand, places: Places
+    ) -> None:
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._recordings = recordings
+        self._places = places
+
+    async def forget(self, job_id: int) -> None:
+        """The job with its text and its pages, here and in the copies that stenod keeps; its files stay.
+
+        What a watched folder brought stays known by its hash, which is no text: it would come back otherwise.
+        Raises Refused.
+        """
+        in_hand = self._recordings.of(job_id)
+        if in_hand.locked() or self._dispatcher.is_in_hand(job_id):
+            raise Refused(
+                409,
+                "job_in_hand",
+                f"job {job_id} is being worked on",
+                f"`steno cancel {job_id}` first; while its words are timed or its recording is moved, wait a moment",
+            )
+        async with in_hand:
+            try:
+                await self._queue.history.forget(job_id)
+            except NoSuchJob as no:
+                raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
+            except MoveNotAllowed as no:
+                raise Refused(409, "not_finished", str(no), f"`steno cancel {job_id}` first") from no
+            await asyncio.to_thread(self._forget_files, job_id)
+
+    async def check(self, *, repair: bool) -> CheckView:
+        """Everything that is stored, held against what is there. Raises JobQueueBroken."""
+        claiming = self._dispatcher.claiming
+        found = await QueueCheck(self._queue, self._places.spool, self._is_in_hand, claiming).run(repair=repair)
+        if repair:
+            self._dispatcher.job_added()  # one that nobody worked on may wait again
+        return found
+
+    def _is_in_hand(self, job_id: int) -> bool:
+        return self._dispatcher.is_in_hand(job_id) or self._recordings.of(job_id).locked()
+
+    def _forget_files(self, job_id: int) -> None:
+        self._dispatcher.clear_spool(job_id)
+        with suppress(OSError):
+            (self._places.logs / "crashes" / f"job-{job_id}.txt").unlink(missing_ok=True)
+        for copy in kept_copies(self._places.database):
+            try:
+                forget_in_copy(copy, job_id)
+            except sqlite3.Error as error:
+                log.warning("job_not_forgotten_in_copy", job=job_id, copy=str(copy), error=str(error))
+
+
+def forget_in_copy(copy: Path, job_id: int) -> None:
+    """Of a queue that is not in use, whatever its schema. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount:
+            connection.execute("VACUUM")  # what was deleted before it was overwritten, too

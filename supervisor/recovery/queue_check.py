@@ -1,0 +1,186 @@
+"""`steno check`: what is stored, held against itself and against what lies on the disk; mended where that is safe.
+
+Runs in: supervisor; without a daemon in the process of the command.
+
+Files of the owner are looked at and never touched, results among them: who deletes or corrects one knows why.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ipc.status_views import CheckView, Irregularity
+from supervisor.recovery import table_checks as check_rows
+from supervisor.recovery.backup import to_read
+from supervisor.store.job import RUNNING
+from supervisor.store.jobs import JobQueue
+from supervisor.system.disk_thread import on_disk
+
+FILES_AT_ONCE = 100
+FILES_SECONDS = 60.0
+"""For so many results; a disk that takes longer does not answer."""
+MOST_COMPLAINTS = 5
+
+Fate = Literal["as_stored", "missing", "changed", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A file that a job wrote, as it is stored."""
+
+    job: int
+    path: str
+    sha256: str
+
+
+class QueueCheck:
+    """One examination."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        spool: Path,
+        is_in_hand: Callable[[int], bool] = lambda job_id: False,
+        claiming: asyncio.Lock | None = None,
+    ) -> None:
+        """`is_in_hand` tells whether somebody works on a job now; while `claiming` is held no work begins."""
+        self._queue = queue
+        self._spool = spool
+        self._is_in_hand = is_in_hand
+        self._claiming = claiming or asyncio.Lock()
+
+    async def run(self, *, repair: bool) -> CheckView:
+        """All of it. Raises JobQueueBroken."""
+        found = await self._pages()
+        for look in check_rows.LOOKS:
+            found += await self._queue.database.write(
+                partial(look, repair=repair, age=self._queue.history.age_seconds)
+            )
+        async with self._claiming:
+            found += await self._strays(repair)
+        found += await self._spool_folders(repair)
+        results = await self._queue.database.read(_results)
+        found += [one async for one in self._against_files(results)]
+        counts = await self._queue.counts()
+        return CheckView(jobs=sum(counts.values()), results=len(results), irregularities=tuple(found))
+
+    async def _pages(self) -> list[Irregularity]:
+        try:
+            complaints = await on_disk(partial(_complaints, self._queue.database.file))
+        except (sqlite3.Error, OSError) as error:
+            complaints = [str(error)]
+        remedy = "`steno service uninstall`, `steno restore` a backup, `steno service install`"
+        return [Irregularity(check="pages", state="broken", what=one, remedy=remedy) for one in complaints]
+
+    async def _strays(self, repair: bool) -> list[Irregularity]:
+        """Jobs that are running by the book, and nobody works on them."""
+        rows = await self._queue.database.rows(
+            f"SELECT id, status FROM jobs WHERE status IN ({', '.join('?' * len(RUNNING))})", *sorted(RUNNING)
+        )
+        found = []
+        for row in rows:
+            if self._is_in_hand(row["id"]):
+                continue
+            if repair:
+                await self._queue.move(row["id"], "waiting", note="nobody worked on it: found by a check")
+            what = f"job {row['id']} is {row['status']}, and nobody works on it"
+            found.append(_mended("stray_job", what, repair, "it waits again after the next start", row["id"]))
+        return found
+
+    async def _spool_folders(self, repair: bool) -> list[Irregularity]:
+        names = await on_disk(partial(_names_in, self._spool))
+        found = []
+        for name in names:
+            if not name.isdecimal():
+                continue  # a canary's, or somebody's
+            rows = await self._queue.database.rows("SELECT status FROM jobs WHERE id = ?", int(name))
+            status = rows[0]["status"] if rows else "forgotten"
+            if status not in ("forgotten", "done", "failed", "cancelled") or self._is_in_hand(int(name)):
+                continue
+            if repair:
+                await on_disk(partial(shutil.rmtree, self._spool / name, ignore_errors=True))
+            what = f"{self._spool / name} holds the sound of job {name}, which is {status}"
+            found.append(_mended("spool", what, repair, "the next start removes it"))
+        return found
+
+    async def _against_files(self, results: Sequence[Result]) -> AsyncIterator[Irregularity]:
+        for first in range(0, len(results), FILES_AT_ONCE):
+            some = results[first : first + FILES_AT_ONCE]
+            try:
+                fates = await asyncio.wait_for(on_disk(partial(_fates, some)), FILES_SECONDS)
+            except (TimeoutError, OSError):
+                yield Irregularity(
+                    check="results_unreachable",
+                    state="warning",
+                    what=f"{len(some)} results from {some[0].path} on did not answer within {FILES_SECONDS:g} s",
+                    remedy="see that their disk is there, and check again",
+                )
+                continue
+            for result, fate in zip(some, fates, strict=True):
+                if fate != "as_stored":
+                    yield _told(result, fate)
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+
+
+def _complaints(database: Path) -> list[str]:
+    """Of a reader of its own: to go through every page must not hold up the queue."""
+    with closing(to_read(database)) as connection:
+        found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})")]
+    return [] if found == ["ok"] else found
+
+
+def _results(connection: sqlite3.Connection) -> list[Result]:
+    """The newest of each name that belongs to a job which is done."""
+    rows = connection.execute(
+        """SELECT files.job_id, files.path, files.sha256
+        FROM output_files AS files JOIN jobs ON jobs.id = files.job_id
+        WHERE files.sha256 IS NOT NULL AND jobs.status = 'done' ORDER BY files.job_id, files.path"""
+    )
+    return [Result(*row) for row in rows]
+
+
+def _fates(results: Sequence[Result]) -> list[Fate]:
+    return [_fate(result) for result in results]
+
+
+def _fate(result: Result) -> Fate:
+    try:
+        descriptor = os.open(result.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "unreadable"
+    return "as_stored" if digest.hexdigest() == result.sha256 else "changed"
+
+
+def _told(result: Result, fate: Fate) -> Irregularity:
+    match fate:
+        case "missing":
+            what = f"{result.path} of job {result.job} is not there; moved or deleted by its owner"
+            remedy = f"its words are stored: GET /v1/jobs/{result.job}/transcript"
+            return Irregularity(check="result_missing", state="warning", what=what, job=result.job, remedy=remedy)
+        case "changed":
+            what = f"{result.path} was changed after job {result.job} wrote it; it is left alone"
+            return Irregularity(check="result_changed", state="ok", what=what, job=result.job)
+        case _:
+            what = f"{result.path} of job {result.job} cannot be read"
+            remedy = "see who may read it, and whether its disk is well"
+            return Irregularity(check="result_unreadable", state="warning", what=what, job=result.job, remedy=remedy)
+
+
+def _mended(check: str, what: str, repaired: bool, otherwise: str, job: int | None = None) -> Irregularity:
+    remedy = "" if repaired else f"`steno check --repair`; {otherwise}"
+    return Irregularity(check=check, state="broken", what=what, job=job, repaired=repaired, remedy=remedy)

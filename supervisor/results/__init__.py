@@ -1,0 +1,4 @@
+"""A transcript as files: formats, names, and writing that replaces no file of another.
+
+Runs in: supervisor. May import store, disks and system.
+"""

@@ -1,0 +1,103 @@
+"""The waiting line in its table: who stands where for which model, and the claim. Every function needs a transaction.
+
+Runs in: supervisor.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ipc.api_messages import JobStatus
+from supervisor.store.job import Job
+from supervisor.store.job_rows import fetch_job, job_from
+from supervisor.store.schedule import Model, Turn, in_turn
+
+# Word for word as in the index, which is found by that.
+MODEL = "coalesce(json_extract(options, '$.model'), '')"
+ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
+WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
+ANY_TURN = Turn()
+
+
+class QueueFull(Exception):
+    """As many jobs wait as the settings allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """The whole queue in a few facts, all of one moment."""
+
+    counts: dict[JobStatus, int]
+    """How many jobs are in each state; all states are there."""
+    paused: bool
+    next_up: Sequence[Job]
+
+
+def claim_next(connection: sqlite3.Connection, turn: Turn) -> Job | None:
+    """The waiting job whose turn it is, now transcribing. None: no job can start, or the queue is paused."""
+    if is_paused(connection):
+        return None
+    for on_probation in (False, True):
+        first = {
+            model: ids
+            for model in _models(connection, on_probation)
+            if model not in turn.missing and (ids := _ids(connection, on_probation, model, 1, turn))
+        }
+        for job_id in in_turn(first, turn, 1):
+            claimed = connection.execute(
+                """UPDATE jobs SET status = 'transcribing', claims = claims + 1, note = NULL
+                WHERE id = ? RETURNING *""",
+                (job_id,),
+            ).fetchall()
+            return job_from(claimed[0])
+    return None
+
+
+def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
+    """Raises QueueFull where one more may not wait."""
+    (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
+    if waiting >= most_waiting:
+        raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")
+
+
+def queue_state(connection: sqlite3.Connection, turn: Turn, limit: int) -> QueueState:
+    """`next_up`: the first `limit` waiting jobs as they will be claimed; last those whose model is not there."""
+    order: list[int] = []
+    without_model: list[int] = []
+    for on_probation in (False, True):
+        if len(order) < limit:
+            waiting = {
+                model: _ids(connection, on_probation, model, limit) for model in _models(connection, on_probation)
+            }
+            without_model += sorted(id for model in turn.missing & waiting.keys() for id in waiting.pop(model))
+            order += in_turn(waiting, turn, limit - len(order))
+    next_up = [fetch_job(connection, job_id) for job_id in (order + without_model)[:limit]]
+    counts = {row["status"]: row["jobs"] for row in connection.execute("SELECT * FROM job_counts")}
+    return QueueState(counts, is_paused(connection), next_up)
+
+
+def is_paused(connection: sqlite3.Connection) -> bool:
+    """Whether nothing is claimed."""
+    (is_on,) = connection.execute("SELECT is_on FROM switches WHERE name = 'paused'").fetchone()
+    return bool(is_on)
+
+
+def _models(connection: sqlite3.Connection, on_probation: bool) -> Iterator[Model]:
+    """Every model that a waiting job names; one step in the index for each, however many jobs there are."""
+    comparison, last = ">=", ""
+    question = f"SELECT {MODEL} {WAITING} AND {MODEL} {{}} ? ORDER BY {MODEL} LIMIT 1"
+    while row := connection.execute(question.format(comparison), (on_probation, last)).fetchone():
+        comparison, last = ">", row[0]
+        yield last or None
+
+
+def _ids(
+    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, turn: Turn = ANY_TURN
+) -> Sequence[int]:
+    rows = connection.execute(
+        f"""SELECT id {WAITING} AND {MODEL} = ? AND id NOT IN (SELECT value FROM json_each(?))
+        AND (? OR daemon_deaths < 3) ORDER BY id LIMIT ?""",
+        (on_probation, model or "", json.dumps(list(turn.set_back)), turn.suspects_too, limit),
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,302 @@
+"""Every job, on disk: what a method has returned survives a power cut.
+
+Runs in: supervisor.
+
+Each method is one small transaction; those that write return once the disk has it, and raise JobQueueBroken with
+nothing stored when it cannot. There are no leases: a lock file guarantees a single supervisor, so at start every
+running job is an orphan and goes back to waiting with what it had.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Self, Unpack
+
+import structlog
+
+from config.settings import QueueSettings
+from ipc.api_messages import Attempt, JobOptions, JobStatus
+from ipc.transcript import Segment, Unheard
+from supervisor.disks.file_identity import FileIdentity, HandedOver
+from supervisor.store import claims as line_rows
+from supervisor.store import job_rows, speeds_rows, waiting_rows
+from supervisor.store import segments as segment_rows
+from supervisor.store.arrival import Arrival
+from supervisor.store.claims import QueueFull, QueueState
+from supervisor.store.daemon_deaths import DaemonDeaths
+from supervisor.store.history import JobHistory
+from supervisor.store.job import FINISHED, Job, check_move
+from supervisor.store.job_rows import JobChanges, NoSuchJob, fetch_job, forgive_job, insert_job, job_from, update_job
+from supervisor.store.outbox import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
+from supervisor.store.output_ledger import OutputLedger
+from supervisor.store.request_rows import NamedRequest, Requests, job_asked_for, note_request
+from supervisor.store.schedule import Turn
+from supervisor.store.seen_files import SeenFiles
+from supervisor.store.speeds import Speeds
+from supervisor.store.sqlite.queue_age import steady_clock
+from supervisor.store.sqlite.transactions import DatabaseRefused, JobDatabase, JobQueueBroken
+from supervisor.store.stored_segments import SegmentCopies
+from supervisor.store.waiting_rows import WaitingWork
+
+__all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
+
+log = structlog.get_logger()
+
+OLDEST_FIRST = Turn()
+"""No model is loaded, none is missing."""
+MAX_ID = 2**63 - 1
+
+
+class JobQueue:
+    """The jobs, their segments, and what is known about files from earlier jobs."""
+
+    def __init__(
+        self, database: JobDatabase, settings: QueueSettings, now: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
+        self._database = self.database = database
+        self._settings = settings
+        self._now = now
+        self.history = JobHistory(database, settings, now, steady)
+        self.errands = ErrandRows(database, now)
+        self.deaths = DaemonDeaths(database, now)
+        self.outputs = OutputLedger(database)
+        self.requests = Requests(database)
+        self.seen = SeenFiles(database, settings, now)
+        self.speeds = Speeds(now)
+        self.copies = SegmentCopies(database)
+        self.distrusted = database.distrusted
+        """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
+        self.aftermath: Aftermath | None = None
+        """Asked at every end of a job; None: nothing follows."""
+
+    @classmethod
+    async def open(
+        cls,
+        database: Path,
+        settings: QueueSettings,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_clock,
+        *,
+        charge_deaths: bool = True,
+    ) -> Self:
+        """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken.
+
+        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps. `charge_deaths` False: no
+        job had a part in the end of the daemon before.
+        """
+        queue = cls(await JobDatabase.open(database), settings, now, steady)
+        try:
+            requeued = await queue.deaths.begin(charge=charge_deaths)
+            await queue.history.read_age()
+            queue.speeds.know(await queue._database.read(speeds_rows.load))
+        except BaseException:
+            await queue.close()  # its threads would keep the process from ending
+            raise
+        log.info("queue_opened", requeued=requeued)
+        return queue
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    # --- in and out --------------------------------------------------------------------------------------------
+
+    async def add(
+        self, path: str, options: JobOptions, found: FileIdentity | HandedOver, request: NamedRequest | None = None
+    ) -> Job:
+        """A new job behind all others, or that which this request became before. Raises QueueFull, KeyUsedBefore."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            if request is not None and (before := job_asked_for(connection, request)) is not None:
+                return before
+            line_rows.refuse_when_full(connection, self._settings.most_waiting)
+            job = insert_job(connection, path, options, found, self._now())
+            if request is not None:
+                note_request(connection, job.id, request)
+            return job
+
+        return await self._database.write(work)
+
+    async def add_from_watch(
+        self, path: str, options: JobOptions, identity: FileIdentity, watch: str | None = None, treatment: str = ""
+    ) -> Job | None:
+        """A new job, or None: this very content came before. `SeenFiles.take_in` for one file. Raises QueueFull."""
+        verdict, job = await self.seen.take_in(Arrival(path, identity, options, watch, treatment or None))
+        return job if verdict.fate in ("new", "revived") else None
+
+    async def was_seen(self, path: str, identity: FileIdentity) -> bool:
+        """Whether this file lay there last and nothing is to be done about it. Reads no content."""
+        return bool(await self.seen.known([(path, identity)]))
+
+    async def claim_next(self, turn: Turn = OLDEST_FIRST) -> Job | None:
+        """The waiting job whose turn it is, now transcribing; those on probation after all others.
+
+        None: none can start, or the queue is paused.
+        """
+        return await self._database.write(lambda connection: line_rows.claim_next(connection, turn))
+
+    async def retry(self, job_id: int) -> Job:
+        """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            withdraw_errands(connection, job_id)
+            return forgive_job(connection, job_id)
+
+        return await self._database.write(work)
+
+    # --- on the way --------------------------------------------------------------------------------------------
+
+    async def move(self, job_id: int, to: JobStatus, **changes: Unpack[JobChanges]) -> Job:
+        """Another state, and fields with it; an old note goes. Raises NoSuchJob, MoveNotAllowed.
+
+        With an end is stored what is to follow it, and what was learned; going back to waiting withdraws the former.
+        """
+        learned = self.speeds.unwritten() if to in FINISHED else ()
+
+        def work(connection: sqlite3.Connection) -> Job:
+            check_move(fetch_job(connection, job_id), to)
+            ended_at, ended_age = (self._now(), self.history.age_seconds) if to in FINISHED else (None, None)
+            ended = {"finished_at": ended_at, "finished_age": ended_age}
+            fields = {"note": None, **changes, "status": to, **ended}
+            job = update_job(connection, job_id, fields)
+            speeds_rows.store(connection, learned)
+            if to == "done" or to == "failed":
+                self._let_follow(connection, job, to)
+            elif to == "waiting":
+                withdraw_errands(connection, job_id)
+            return job
+
+        return await self._ending(work)
+
+    async def wait_again(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """A running job is in line again, but not if it was cancelled meanwhile. Raises NoSuchJob, MoveNotAllowed."""
+        return await self._database.write(lambda db: job_rows.stand_in_line_again(db, job_id, changes))
+
+    async def change(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """Fields without a move. Raises NoSuchJob."""
+        return await self._database.write(lambda connection: update_job(connection, job_id, changes))
+
+    async def finish_upgrade(self, job_id: int, **changes: Unpack[JobChanges]) -> Job:
+        """Fields of a job that was done before and has its words now, and what is to follow. Raises NoSuchJob."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            job = update_job(connection, job_id, changes)
+            self._let_follow(connection, job, "upgraded")
+            return job
+
+        return await self._ending(work)
+
+    async def add_attempt(self, job_id: int, attempt: Attempt, **changes: Unpack[JobChanges]) -> Job:
+        """One more line in the job's story, and fields with it. Raises NoSuchJob."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            attempts = (*fetch_job(connection, job_id).attempts, attempt)
+            return update_job(connection, job_id, {**changes, "attempts": attempts})
+
+        return await self._database.write(work)
+
+    async def store_segments(
+        self, job_id: int, segments: Sequence[Segment], done_seconds: float, unheard: Sequence[Unheard] = ()
+    ) -> None:
+        """Heard segments, what gave none, and that nothing before `done_seconds` has to be heard again. Raises
+        NoSuchJob."""
+        await self._database.write(lambda db: segment_rows.store_heard(db, job_id, segments, unheard, done_seconds))
+
+    async def store_aligned(self, job_id: int, segments: Sequence[Segment]) -> None:
+        """The same segments, final: with words, or deliberately without."""
+        await self._database.write(lambda db: segment_rows.store_final(db, job_id, segments))
+
+    async def reset_alignment(self, job_id: int) -> None:
+        """Segments without words are open again: their job is to be upgraded."""
+        await self._database.write(lambda db: job_rows.reopen_untimed(db, job_id))
+
+    async def forget_segments(self, job_id: int) -> None:
+        """The recording is another one now: everything heard in it is forgotten."""
+        await self._database.write(lambda db: segment_rows.forget(db, job_id))
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    async def get(self, job_id: int) -> Job:
+        """Raises NoSuchJob."""
+        return await self._database.read(lambda connection: fetch_job(connection, job_id))
+
+    async def list(self, status: JobStatus | None = None, limit: int = 50) -> Sequence[Job]:
+        """Newest first."""
+        return await self.those(await self.ids(status, limit))
+
+    async def ids(self, status: JobStatus | None, limit: int, before: int = MAX_ID) -> Sequence[int]:
+        """The same jobs' ids; `before`: of older jobs than that one."""
+        chosen, facts = ("", ()) if status is None else ("status = ? AND", (status,))
+        question = f"SELECT id FROM jobs WHERE {chosen} id < ? ORDER BY id DESC LIMIT ?"
+        return [row["id"] for row in await self._database.rows(question, *facts, before, limit)]
+
+    async def those(self, ids: Sequence[int]) -> Sequence[Job]:
+        """These jobs as asked, but for those that were forgotten. Read on the database's thread: take few at once."""
+
+        def work(connection: sqlite3.Connection) -> Sequence[Job]:
+            rows = (connection.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone() for id in ids)
+            return [job_from(row) for row in rows if row is not None]
+
+        return await self._database.read(work)
+
+    async def state(self, turn: Turn = OLDEST_FIRST, next_up: int = 0) -> QueueState:
+        """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""
+        return await self._database.read(lambda connection: line_rows.queue_state(connection, turn, next_up))
+
+    async def waiting_work(self, most: int) -> Sequence[WaitingWork]:
+        """What the waiting jobs need, of so many of them at most, evenly chosen."""
+        return await self._database.read(lambda connection: waiting_rows.sample(connection, most))
+
+    async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
+        """Done without words because the aligner was not there, not one of `skip`; oldest first."""
+        rows = await self._database.rows(
+            """SELECT * FROM jobs INDEXED BY jobs_to_upgrade
+            WHERE status = 'done' AND degraded_reason = 'aligner_unavailable'
+            AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?""",
+            json.dumps(list(skip)),
+            limit,
+        )
+        return [job_from(row) for row in rows]
+
+    async def waiting_from(self, watch: str) -> Sequence[int]:
+        """The ids of the waiting jobs that a watched folder brought."""
+        rows = await self._database.rows("SELECT id FROM jobs WHERE status = 'waiting' AND watch = ?", watch)
+        return [row["id"] for row in rows]
+
+    async def counts(self) -> dict[JobStatus, int]:
+        """How many jobs are in each state; all states are there."""
+        return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
+
+    async def segments(self, job_id: int, unaligned_only: bool = False, limit: int = -1) -> Sequence[Segment]:
+        """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
+        return await self._database.read(lambda db: segment_rows.load(db, job_id, unaligned_only, limit))
+
+    async def count_segments(self, job_id: int) -> int:
+        """How many were heard so far; the next one's id."""
+        (row,) = await self._database.rows("SELECT count(*) FROM segments WHERE job_id = ?", job_id)
+        return int(row[0])
+
+    # --- the whole queue ---------------------------------------------------------------------------------------
+
+    async def set_paused(self, paused: bool) -> None:
+        """Whether `claim_next` gives nothing; kept across restarts."""
+        change = "UPDATE switches SET is_on = ? WHERE name = 'paused'"
+        await self._database.write(lambda connection: connection.execute(change, (paused,)))
+
+    async def is_paused(self) -> bool:
+        return await self._database.read(line_rows.is_paused)
+
+    async def write_nothing(self) -> None:
+        """An empty transaction of the writing kind. Raises JobQueueBroken where there can be no other."""
+        await self._database.write(lambda connection: None)
+
+    def _let_follow(self, connection: sqlite3.Connection, job: Job, event: Event) -> None:
+        if self.aftermath is not None:
+            write_errands(connection, job.id, self.aftermath.after(job, event), self._now())
+
+    async def _ending(self, work: Callable[[sqlite3.Connection], Job]) -> Job:
+        job = await self._database.write(work)
+        if self.aftermath is not None and job.is_finished:
+            self.aftermath.wake()
+        return job

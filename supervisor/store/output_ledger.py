@@ -1,0 +1,48 @@
+"""Whose file is whose: every name stenod chose or wrote, and the recording it is for.
+
+Runs in: supervisor.
+"""
+
+from supervisor.disks.temporary_names import TemporaryNames
+from supervisor.store.sqlite.transactions import JobDatabase
+
+LAST_SIGN = "\U0010ffff"
+"""No file's name goes on with this one."""
+
+
+class OutputLedger:
+    """Questions to the table of output files, which grows with every job's outputs. Each may raise JobQueueBroken."""
+
+    def __init__(self, database: JobDatabase) -> None:
+        self._database = database
+        self._installation: str | None = None
+
+    async def unfinished_names(self, job_id: int) -> TemporaryNames:
+        """What a job's unfinished files are called: after this queue, which got a random name when it was made."""
+        if self._installation is None:
+            (row,) = await self._database.rows("SELECT value FROM facts WHERE name = 'installation'")
+            self._installation = str(row["value"])
+        return TemporaryNames(self._installation, job_id)
+
+    async def written_for(self, recording: str) -> dict[str, str]:
+        """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""
+        question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
+        return {row["path"]: row["sha256"] for row in await self._database.rows(question, recording)}
+
+    async def ours(self, recording: str) -> dict[str, frozenset[str]]:
+        """The same, and with it the sha256s of what stenod was about to write there when it was last heard of."""
+        question = """SELECT path, coalesce(sha256, '') || ' ' || coalesce(promised, '') AS sha256s FROM output_files
+            WHERE recording = ? AND (sha256 IS NOT NULL OR promised IS NOT NULL)"""
+        rows = await self._database.rows(question, recording)
+        return {row["path"]: frozenset(row["sha256s"].split()) for row in rows}
+
+    async def of_others(self, recording: str, prefix: str) -> dict[str, str | None]:
+        """Output paths that begin so and are other recordings' → that recording, or None: chosen, not yet written."""
+        rows = await self._database.rows(
+            """SELECT path, CASE WHEN sha256 IS NULL THEN NULL ELSE recording END AS owner FROM output_files
+            WHERE path >= ? AND path < ? AND recording <> ?""",
+            prefix,
+            prefix + LAST_SIGN,
+            recording,
+        )
+        return {row["path"]: row["owner"] for row in rows}

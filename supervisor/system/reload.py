@@ -1,0 +1,103 @@
+"""Settings read again while the daemon runs: what holds at once, and what only after a restart.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import structlog
+from pydantic import BaseModel
+
+from config.loader import KEYS, ConfigError, Loaded
+from config.settings import Settings
+from ipc.status_views import ReloadView
+from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+
+log = structlog.get_logger()
+
+LIVE = frozenset(
+    {
+        *("language", "task", "workflow", "prompt", "replacements", "watch"),
+        *("watching", "output", "hooks", "health", "power", "logs", "crashes", "restarts", "media"),
+        *("workers.keep_alive", "workers.transcriber_keep_alive", "workers.aligner_keep_alive"),
+        "workers.memory_limit_mb",
+        *("deadlines.transcription_least_seconds", "deadlines.transcription_factor", "deadlines.alignment_seconds"),
+        *("deadlines.decoding_seconds", "deadlines.cancel_seconds"),
+    }
+)
+"""Keys and whole sections that every part reads at the moment of use. The rest went into a worker or the database at
+its birth: engines, models, threads, and the deadlines by which a worker watches itself."""
+
+Use = Callable[[Settings], object]
+"""What a part is told when settings change."""
+
+
+def changed(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Dotted keys whose values differ, in the order of Settings."""
+    return tuple(key for key in KEYS if _value(old, key) != _value(new, key))
+
+
+def is_live(key: str) -> bool:
+    """Whether a new value of this key can hold while the daemon runs."""
+    return key in LIVE or key.partition(".")[0] in LIVE
+
+
+def with_changes(old: Settings, new: Settings, keys: Collection[str]) -> Settings:
+    """The old settings with the new values of these keys."""
+    whole: dict[str, object] = {}
+    sections: dict[str, dict[str, object]] = {}
+    for key in keys:
+        section, dot, name = key.partition(".")
+        if dot:
+            sections.setdefault(section, {})[name] = _value(new, key)
+        else:
+            whole[key] = _value(new, key)
+    for section, values in sections.items():
+        before: BaseModel = getattr(old, section)
+        whole[section] = before.model_copy(update=values)
+    return old.model_copy(update=whole)
+
+
+class Reload:
+    """Reads all sources again when asked; a mistake in them changes nothing."""
+
+    def __init__(self, settings: Settings, read: Callable[[], Loaded], parts: Sequence[Use]) -> None:
+        """`settings`: what holds now. `read` raises ConfigError. `parts` are told in this order."""
+        self.settings = settings
+        self._read = read
+        self._parts = parts
+        self._turn = asyncio.Lock()
+
+    async def __call__(self) -> ReloadView:
+        """What came of it. Raises ConfigError; then all is as before."""
+        async with self._turn:
+            try:
+                loaded = await asyncio.wait_for(on_disk(self._read), LONGEST_LOOK_SECONDS)
+            except TimeoutError:
+                slow = ConfigError([f"the settings could not be read within {LONGEST_LOOK_SECONDS:g} s"])
+                log.error("settings_not_reloaded", error=str(slow))
+                raise slow from None
+            except ConfigError as wrong:
+                log.error("settings_not_reloaded", error=str(wrong))
+                raise
+            keys = changed(self.settings, loaded.settings)
+            view = ReloadView(
+                applied=tuple(key for key in keys if is_live(key)),
+                needs_restart=tuple(key for key in keys if not is_live(key)),
+            )
+            self.settings = with_changes(self.settings, loaded.settings, view.applied)
+            if view.applied:
+                for use in self._parts:
+                    use(self.settings)
+            for doubt in loaded.doubts:
+                log.warning("setting_doubted", doubt=doubt)
+            log.info("settings_reloaded", applied=view.applied, needs_restart=view.needs_restart)
+            return view
+
+
+def _value(settings: Settings, key: str) -> object:
+    found: object = settings
+    for step in key.split("."):
+        found = found[step] if isinstance(found, Mapping) else getattr(found, step)
+    return found

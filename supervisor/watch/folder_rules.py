@@ -1,0 +1,82 @@
+"""What each watched folder has to know about its settings and about the others: pure.
+
+Runs in: supervisor.
+
+A recording belongs to the innermost watched folder that reaches it, whatever that folder's patterns make of it. And
+nothing is taken from where files go when they are done: a loop would never end.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import Settings, WatchEntry, WatchingSettings
+from supervisor.watch.name_filter import NamePatterns
+from supervisor.watch.scan import ScanRules
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTerms:
+    """All that may change about a folder while it is watched."""
+
+    entry: WatchEntry
+    permanent: bool
+    """Whether it stands in the settings as it is."""
+    watching: WatchingSettings
+    rules: ScanRules
+    written_to: tuple[Path, ...]
+    """Folders that the daemon must be able to write to on this one's behalf."""
+
+
+def folder_terms(
+    entries: Mapping[Path, WatchEntry], added: Iterable[Path], settings: Settings, ours: Sequence[Path]
+) -> dict[Path, FolderTerms]:
+    """The terms of every folder. `added`: those that do not stand in the settings. `ours`: never searched."""
+    return {
+        path: FolderTerms(
+            entry=entry,
+            permanent=path not in set(added),
+            watching=settings.watching,
+            rules=_rules(entry, entries, settings.output.folder, ours),
+            written_to=_written_to(entry, settings.output.folder),
+        )
+        for path, entry in entries.items()
+    }
+
+
+def _rules(
+    entry: WatchEntry, entries: Mapping[Path, WatchEntry], output: Path | None, ours: Sequence[Path]
+) -> ScanRules:
+    # Only what may lie within: to look at a folder elsewhere, say on a dead network disk, could take for ever.
+    others = [other for other in entries.values() if _is_within(entry.path, other.path)]
+    ends = [output, *(end for other in entries.values() for end in _ends(other))]
+    return ScanRules(
+        NamePatterns(entry.include, entry.exclude),
+        recursive=entry.recursive,
+        closed=(
+            *ours,
+            *(end for end in ends if end is not None and _is_within(entry.path, end)),
+            *(other.path for other in others if other.recursive),
+        ),
+        left_alone=tuple(other.path for other in others if not other.recursive),
+    )
+
+
+def _ends(entry: WatchEntry) -> Iterator[Path]:
+    for folder in (entry.output, entry.done, entry.failed):
+        if folder is not None:
+            yield entry.within(folder)
+
+
+def _written_to(entry: WatchEntry, output: Path | None) -> tuple[Path, ...]:
+    moves = [entry.within(folder) for folder in (entry.done, entry.failed) if folder is not None]
+    results = output if entry.output is None else entry.within(entry.output)
+    # To move a recording away is to write to the folder it is in.
+    beside = [entry.path] if results is None or moves else []
+    return tuple(dict.fromkeys([*beside, *([] if results is None else [results]), *moves]))
+
+
+def _is_within(folder: Path, other: Path) -> bool:
+    """By name, letter case apart; device and inode decide later."""
+    around, within = str(folder).casefold().rstrip("/"), str(other).casefold()
+    return within.startswith(f"{around}/")

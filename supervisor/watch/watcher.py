@@ -1,0 +1,182 @@
+"""Events and scans → files that stopped changing → jobs.
+
+Runs in: supervisor.
+
+Each folder has a task of its own, so one on a dead network disk holds up no other. The periodic scan is the truth;
+an event, or the moment a growing file could be settled, only brings the next scan forward.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import structlog
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from config.settings import Settings, WatchEntry
+from ipc.status_views import WatchView
+from supervisor.watch.access_check import FolderProbe
+from supervisor.watch.added_folders import WatchList
+from supervisor.watch.entries import with_hooks_of
+from supervisor.watch.folder import Take, WatchedFolder
+from supervisor.watch.folder_memory import Known
+from supervisor.watch.folder_rules import FolderTerms, folder_terms
+from supervisor.watch.scan import SeenFile
+
+log = structlog.get_logger()
+
+
+class NotWatched(Exception):
+    """The folder is not on the list."""
+
+
+class WatchFolders:
+    """All watched folders: those of the settings, and those added while running, which outlive a restart.
+
+    A folder that was added is watched as it was added, also if it stands in the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        take: Take,
+        known: Known,
+        *,
+        excluded: Sequence[Path] = (),
+        created: Collection[Path] = (),
+        watch_list: WatchList | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        make_observer: Callable[[], BaseObserver] = Observer,
+    ) -> None:
+        """`excluded`: spool, state and logs, not searched. `created`: made when missing at start."""
+        self._settings = settings
+        self._take = take
+        self._known = known
+        self._excluded = excluded
+        self._created = created
+        self._watch_list = watch_list
+        self._clock = clock
+        self._make_observer = make_observer
+        self._in_hand: set[str] = set()
+        self._folders: dict[Path, WatchedFolder] = {}
+        self._tasks: dict[Path, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._added: dict[Path, WatchEntry] = {} if watch_list is None else watch_list.read()
+        self._removed: set[Path] = set()
+        self._arrange()
+
+    async def run(self) -> None:
+        """Watches until cancelled."""
+        for path in self._created:
+            await asyncio.to_thread(_create, path)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for path in self._folders:
+                    self._begin(path)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+            self._tasks.clear()
+
+    def use(self, settings: Settings) -> None:
+        """The settings were read again: folders come and go and change; what is known about their files stays."""
+        self._settings = settings
+        self._removed.clear()
+        self._arrange()
+
+    def add(self, entry: WatchEntry) -> None:
+        """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
+        self._removed.discard(entry.path)
+        self._added[entry.path] = entry
+        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.watch):
+            del self._added[entry.path]  # that is what the settings say already
+        self._arrange()
+        self._save()
+        log.info("watch_added", folder=str(entry.path), recursive=entry.recursive)
+
+    def remove(self, path: Path) -> None:
+        """Stops watching; one that stands in the settings comes back when they are read again. Raises NotWatched."""
+        if path not in self._folders:
+            raise NotWatched(str(path))
+        self._removed.add(path)
+        was_added = self._added.pop(path, None) is not None
+        self._arrange()
+        if was_added:
+            self._save()
+        log.info("watch_removed", folder=str(path))
+
+    def entry(self, path: Path | str) -> WatchEntry | None:
+        """How this folder is watched now, hooks and all; None: not at all."""
+        folder = self._folders.get(Path(path))
+        return None if folder is None else folder.entry
+
+    async def is_away(self, path: Path | str) -> bool:
+        """Whether this watched folder cannot be reached just now, which its next look may not have told us yet."""
+        folder = self._folders.get(Path(path))
+        return folder is not None and await folder.is_away()
+
+    async def find(self, is_wanted: Callable[[SeenFile], bool]) -> list[tuple[SeenFile, WatchEntry]]:
+        """The files of all watched folders that are wanted, as they are this moment, each with its folder."""
+        folders = list(self._folders.values())
+        found = await asyncio.gather(*(folder.find(is_wanted) for folder in folders))
+        return [(seen, folder.entry) for folder, files in zip(folders, found, strict=True) for seen in files]
+
+    @property
+    def views(self) -> tuple[WatchView, ...]:
+        """What `steno status` shows."""
+        return tuple(folder.view for folder in self._folders.values())
+
+    async def probe(self) -> tuple[FolderProbe, ...]:
+        """Every watched folder tried from inside the daemon, side by side, each in a limited time."""
+        return tuple(await asyncio.gather(*(folder.probe() for folder in self._folders.values())))
+
+    def _arrange(self) -> None:
+        """Brings the folders in line with what is set, added and removed. Each is told of the others."""
+        stand = {entry.path: entry for entry in self._settings.watch if entry.path not in self._removed}
+        added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
+        terms = folder_terms(stand | added, added, self._settings, self._excluded)
+        for path in self._folders.keys() - terms.keys():
+            self._end(path)
+        for path, of_one in terms.items():
+            if path in self._folders:
+                self._folders[path].use(of_one)
+                continue
+            self._folders[path] = self._folder(path, of_one)
+            if self._group is not None:
+                self._begin(path)
+
+    def _folder(self, path: Path, terms: FolderTerms) -> WatchedFolder:
+        return WatchedFolder(
+            path,
+            terms,
+            take=self._take,
+            known=self._known,
+            in_hand=self._in_hand,
+            clock=self._clock,
+            make_observer=self._make_observer,
+        )
+
+    def _begin(self, path: Path) -> None:
+        assert self._group is not None
+        self._tasks[path] = self._group.create_task(self._folders[path].run(), name=f"watch {path}")
+
+    def _end(self, path: Path) -> None:
+        del self._folders[path]
+        task = self._tasks.pop(path, None)
+        if task is not None:
+            task.cancel()
+
+    def _save(self) -> None:
+        if self._watch_list is not None:
+            self._watch_list.write(self._added.values())
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as refusal:
+        # Its task will find it missing and wait for it.
+        log.warning("folder_not_created", folder=str(folder), error=str(refusal))

@@ -1,0 +1,124 @@
+"""Which engines and models a worker can be asked for now, why not the others, and when a missing model is looked for.
+
+Runs in: supervisor.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from supervisor.system.disk_thread import on_disk
+from supervisor.worker.circuit_breaker import BROKEN, MODEL_LOOK_SECONDS, NEEDS_MODEL, EngineTally, WorkerUnavailable
+from supervisor.worker.model_folders import ModelsSeen, folders_named, models_seen
+from supervisor.worker.monitor import WorkerMachine
+from supervisor.worker.state_machine import ProbeDue
+
+log = structlog.get_logger()
+
+
+class WorkerOffer:
+    """What the settings say is always on offer; a job's own model is tried for that job, and only then known."""
+
+    def __init__(
+        self, machine: WorkerMachine, model_folders: Sequence[Path], on_better_offer: Callable[[], None]
+    ) -> None:
+        """`model_folders` are where a missing model may appear; `on_better_offer` hears that one may be there."""
+        self._machine = machine
+        self._model_folders = model_folders
+        self._on_better_offer = on_better_offer
+        self._seen: ModelsSeen | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._look_at = 0.0
+
+    def refusal(self, tally: EngineTally) -> WorkerUnavailable | None:
+        """Why a request for this would be refused at once; None: it would not be."""
+        if self._machine.written_off.are_too_many and tally is not self._machine.engine:
+            return self._machine.engine.refusal
+        if tally is self._machine.engine:
+            return tally.refusal if self._machine.state in ("broken", "probing") else None
+        return tally.refusal if asyncio.get_running_loop().time() < tally.probe_at else None
+
+    def refusals(self) -> Mapping[str | None, WorkerUnavailable]:
+        """Model → why a job that wants it has to wait; None stands for the settings' own, which has its name too."""
+        primary = self._machine.tallies.primary
+        found: dict[str | None, WorkerUnavailable] = {}
+        for tally in (primary, *self._machine.tallies.own_choices):
+            no = self.refusal(tally)
+            # Whatever else a job's own model is refused for fails the job: it does not wait.
+            if no is not None and (tally is primary or no.code in (BROKEN, NEEDS_MODEL)):
+                found[tally.setup.model] = no
+                if tally is primary:
+                    found[None] = no
+        return found
+
+    def is_own_choice(self, model: str | None) -> bool:
+        """Whether a job that names this model wants another than the settings do."""
+        return model is not None and not self._machine.tallies.primary.loads(model)
+
+    @property
+    def own_names(self) -> frozenset[str | None]:
+        """All that jobs may call the model of the settings; None: those that name none."""
+        primary = self._machine.tallies.primary
+        return frozenset({None, primary.setup.model, primary.ready.model if primary.ready is not None else None})
+
+    @property
+    def loaded_names(self) -> frozenset[str | None]:
+        """All that jobs may call the model that is in the worker, with the primary's engine; empty: none is."""
+        engine, primary = self._machine.engine, self._machine.tallies.primary
+        if self._machine.life is None or engine.setup.engine != primary.setup.engine:
+            return frozenset()
+        return self.own_names if engine is primary else frozenset({engine.setup.model})
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether a job has the worker, which is ready: it is between two of that job's requests."""
+        return self._machine.in_hand > 0 and self._machine.state == "ready"
+
+    @property
+    def lacks_model(self) -> bool:
+        """Whether something that was asked for has no model: who waits for it should `look_again`."""
+        return any(tally.lacks_model for tally in self._machine.tallies)
+
+    def look_again(self) -> None:
+        """To be called every few seconds by whoever waits for a missing model; does something when it is time.
+
+        The engine whose turn it is has no process, and is simply tried. Any other is tried when something has changed
+        among the models on the disk, for the worker in its place is warm.
+        """
+        engine, now = self._machine.engine, asyncio.get_running_loop().time()
+        if engine.lacks_model and now >= engine.look_at:
+            self._machine.happen(ProbeDue())
+        if now >= self._look_at and self._missed():
+            self._look_at = now + MODEL_LOOK_SECONDS
+            self.look_at_disk()
+
+    def look_at_disk(self) -> None:
+        """What differs from the last look is a reason to try again what had no model."""
+        # One look at a time: a disk that is gone keeps its thread for as long as it likes.
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._compare_models(), name=f"{self._machine.role}'s models")
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _compare_models(self) -> None:
+        named = [model for tally in self._missed() if (model := tally.setup.model) is not None]
+        seen = await on_disk(partial(models_seen, (*self._model_folders, *folders_named(named))))
+        before, self._seen = self._seen, seen
+        if before in (None, seen):
+            return
+        missed = self._missed()
+        for tally in missed:
+            tally.probe_at = 0.0
+        if missed:
+            log.info("models_changed", role=self._machine.role, missed=[tally.setup.model for tally in missed])
+            self._on_better_offer()
+
+    def _missed(self) -> Sequence[EngineTally]:
+        """What has no model and is not the next to run anyway."""
+        return [tally for tally in self._machine.tallies if tally.lacks_model and tally is not self._machine.engine]

@@ -1,0 +1,297 @@
+"""Keeps one worker alive and lends it out, one request at a time.
+
+Runs in: supervisor.
+
+`WorkerMachine` keeps it alive; this is the door before it. Ask through `request`, wait with `wait_until_available`.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import psutil
+import structlog
+
+from config.settings import Settings
+from ipc.status_views import WorkerView
+from ipc.worker_messages import Request, Role, WorkerSetup
+from supervisor.system.deadline import within
+from supervisor.worker.availability import WorkerOffer
+from supervisor.worker.child_process import WorkerGone, WorkerProcess
+from supervisor.worker.circuit_breaker import BROKEN, EngineName, EngineTally, WorkerUnavailable
+from supervisor.worker.death import Death, Verdict
+from supervisor.worker.instance import WorkerLife
+from supervisor.worker.keep_alive import keep_alive_seconds
+from supervisor.worker.memory_limit import Growth, memory_limit_bytes
+from supervisor.worker.monitor import WorkerMachine
+from supervisor.worker.replies import Replies
+from supervisor.worker.spawner import Spawner
+from supervisor.worker.state_machine import GivenBack, Taken, UnloadWanted, Wanted
+
+__all__ = ["Death", "Replies", "WorkerDied", "WorkerKeeper", "WorkerUnavailable"]
+
+log = structlog.get_logger()
+
+REST_SECONDS = 5.0
+"""For a worker to give its caches back after a request. One that takes longer shows it at the next request."""
+
+
+class WorkerDied(Exception):
+    """The worker died, or hung and was killed, while it held our request."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.reason)
+        self.death = death
+
+
+class WorkerKeeper:
+    """One worker of one role: at most one process at any time, with one engine and one model in it."""
+
+    def __init__(
+        self,
+        setups: Sequence[WorkerSetup],
+        settings: Settings,
+        crash_folder: Path,
+        spawner: Spawner,
+        on_change: Callable[[WorkerView], None],
+        *,
+        model_folders: Sequence[Path] = (),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`setups`: the primary engine, then perhaps the fallback. `on_change` is told of every change of state.
+
+        `model_folders` are where a missing model may appear.
+        """
+        self._machine = WorkerMachine(setups, settings, crash_folder, spawner, on_change, jitter)
+        self._machine.on_rested = self._replace_if_outgrown
+        self._settings = settings
+        self.offer = WorkerOffer(self._machine, model_folders, lambda: on_change(self.view))
+        self._turn = asyncio.Lock()
+        self._request_ids = itertools.count(1)
+        self._asked_for: Literal["restart", "unload"] | None = None
+        """What is to become of the worker once the present request is over."""
+
+    # --- what others ask of it -------------------------------------------------------------------------------
+
+    @property
+    def role(self) -> Role:
+        return self._machine.role
+
+    @property
+    def primary_engine(self) -> str:
+        return self._machine.tallies.primary.setup.engine
+
+    @property
+    def fallback_engine(self) -> str | None:
+        fallback = self._machine.tallies.fallback
+        return None if fallback is None else fallback.setup.engine
+
+    @property
+    def view(self) -> WorkerView:
+        """The worker as it is now, with the engine that runs or is about to."""
+        return self._machine.view
+
+    def refusal(self, engine: str | None = None, model: str | None = None) -> WorkerUnavailable | None:
+        """Why a request for this engine (None: the primary) would be refused at once; None: it would not be.
+
+        `model` is a job's own choice; None: as the settings say. What is not in the worker may be asked for again
+        once it has rested; that request is its probe.
+        """
+        tally = self._machine.tallies.find(engine, model)
+        return None if tally is None else self.offer.refusal(tally)
+
+    @property
+    def in_use(self) -> EngineName:
+        """What is in the worker now."""
+        return self._machine.engine.name
+
+    def would_use(self, model: str | None = None) -> EngineName:
+        """What would serve a job that names this model; None: none."""
+        stand_in = self.fallback_engine if self.is_worn_out(model) else None
+        tally = self._machine.tallies.find(stand_in, model)
+        return EngineName(self.primary_engine, model, None) if tally is None else tally.name
+
+    def is_worn_out(self, model: str | None = None) -> bool:
+        """Whether the primary engine rests because it died too often, not for want of a model."""
+        refusal = self.refusal(None, model)
+        return refusal is not None and refusal.code == BROKEN
+
+    async def run(self) -> None:
+        """Start the worker and keep it until `stop` or a cancel. Nothing that a worker does raises here."""
+        await self._machine.run()
+
+    async def stop(self) -> None:
+        """End the worker, within `stop_seconds` and a little; requests in hand and in line get WorkerUnavailable."""
+        self.offer.close()
+        await self._machine.stop()
+
+    async def restart(self) -> None:
+        """Forget the deaths of all engines and start the primary afresh.
+
+        A busy worker is replaced when its request is over, so that nobody pays for the asking; one that hangs falls
+        to its own deadlines.
+        """
+        for tally in self._machine.tallies:
+            tally.forget()
+        if self._machine.state == "busy":
+            self._asked_for = "restart"
+            return
+        self._machine.replace("restart asked for", self._machine.tallies.primary)
+
+    async def unload(self) -> None:
+        """End the process, after the request that it holds; the next request starts another. No fault, no death."""
+        if self._machine.state == "busy":
+            self._asked_for = "unload"
+            return
+        self._machine.happen(UnloadWanted())
+
+    def use(self, settings: Settings) -> None:
+        """Settings that hold from now on: of `workers`, `restarts` and `deadlines` all that is not told at birth."""
+        self._settings = settings
+        self._machine.use(settings)
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """Around all requests of one job: in between the worker is neither unloaded nor replaced for its size.
+
+        Keeps nobody else from the worker, and does not start it.
+        """
+        self._machine.in_hand += 1
+        self._machine.mind_idleness()
+        try:
+            yield
+        finally:
+            self._machine.in_hand -= 1
+            self._machine.mind_idleness(from_now=True)
+            self._replace_if_outgrown()
+
+    async def wait_until_available(self) -> None:
+        """Returns when a request would be served: ready, busy, or unloaded and only waiting to be asked."""
+        await self._machine.reach("ready", "busy", "unloading", "unloaded")
+
+    @asynccontextmanager
+    async def request(
+        self,
+        request: Request,
+        *,
+        deadline_seconds: float,
+        during_job: int | None = None,
+        engine: str | None = None,
+        model: str | None = None,
+    ) -> AsyncIterator[Replies]:
+        """`async with keeper.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
+
+        Waits for its turn, first come first served, and for the worker. `engine` None is the primary, `model` None
+        that of the settings; another engine or model is put into the worker, where it stays until somebody asks for
+        a different one. A job's own model is the primary's: the fallback loads it only where it is `starter`.
+        Leaving before the final reply cancels the request, and replaces a worker that does not take notice within
+        `cancel_seconds`. Raises WorkerDied and WorkerUnavailable, on entry and while iterating.
+        """
+        async with self._turn:
+            life, process = await self._borrow(self._machine.tallies.of(engine, model), during_job)
+            life.during_job = life.last_job = during_job
+
+            async def lost(verdict: Verdict | None) -> NoReturn:
+                await self._lose(life, verdict)
+
+            replies = Replies(
+                process,
+                request.model_copy(update={"request_id": next(self._request_ids)}),
+                deadline_seconds=deadline_seconds,
+                progress_seconds=self._settings.deadlines.progress_seconds,
+                lost=lost,
+            )
+            try:
+                yield replies
+            finally:
+                await self._give_back(life, replies)
+
+    # --- lending ---------------------------------------------------------------------------------------------
+
+    async def _borrow(self, wanted: EngineTally, during_job: int | None) -> tuple[WorkerLife, WorkerProcess]:
+        while True:
+            if self._machine.stopping:
+                raise WorkerUnavailable("stopping", f"the {self.role} is stopping", "start the daemon again")
+            if (refusal := self.offer.refusal(wanted)) is not None:
+                raise refusal
+            if wanted is not self._machine.engine:
+                if wanted.is_guest:
+                    # Should it be missing, a change from now on is a sign that it came.
+                    self.offer.look_at_disk()
+                self._machine.replace("another engine or model wanted", wanted)
+            elif self._machine.state == "ready" and (life := self._machine.life) and (process := life.process):
+                if not process.rested.is_set():
+                    await _rest_of(process)
+                    continue
+                if life.last_job not in (None, during_job) and during_job is not None:
+                    self._replace_if_outgrown(between_jobs=True)
+                # Dead already, though its end is not yet dealt with: not to be charged to the next in line.
+                if self._machine.state == "ready" and not process.gone.is_set():
+                    self._machine.happen(Taken())
+                    return life, process
+            elif self._machine.state in ("unloading", "unloaded"):
+                self._machine.happen(Wanted())
+            await self._machine.change()
+
+    async def _lose(self, life: WorkerLife, verdict: Verdict | None) -> NoReturn:
+        if verdict is not None:
+            await life.condemn(verdict)
+        end = await life.outcome()
+        if isinstance(end, Death):
+            raise WorkerDied(end)
+        raise WorkerUnavailable("stopping", f"the {self.role} was stopped", "ask again")
+
+    async def _give_back(self, life: WorkerLife, replies: Replies) -> None:
+        """The request is over, one way or the other. A worker that does not listen any more is replaced."""
+        heard = replies.finished
+        try:
+            if not heard and not life.is_over:
+                heard = await replies.give_up(self._settings.deadlines.cancel_seconds)
+        except WorkerGone:
+            # It died instead, and nobody is left to be told; the next in line finds it dead, not ready.
+            await life.outcome()
+        finally:
+            if life is self._machine.life and not life.is_over:
+                self._take_back(life, deaf=not heard)
+
+    def _take_back(self, life: WorkerLife, *, deaf: bool) -> None:
+        life.during_job = None
+        life.requests_finished += 0 if deaf else 1
+        asked_for, self._asked_for = self._asked_for, None
+        self._machine.happen(GivenBack())
+        if deaf:
+            self._machine.replace("cancel not answered", self._machine.engine)
+        elif asked_for == "restart":
+            self._machine.replace("restart asked for", self._machine.tallies.primary)
+        elif asked_for == "unload":
+            self._machine.happen(UnloadWanted())
+        else:
+            self._replace_if_outgrown()
+
+    # --- its size --------------------------------------------------------------------------------------------
+
+    def _replace_if_outgrown(self, *, between_jobs: bool = False) -> None:
+        """Between jobs only: when none holds on to it, or when it goes from one to the next."""
+        machine, workers = self._machine, self._settings.workers
+        free = between_jobs or (machine.in_hand == 0 and keep_alive_seconds(self.role, workers) != 0)
+        process = machine.life.process if machine.life is not None and machine.state == "ready" else None
+        if not free or process is None or not process.rested.is_set():
+            return
+        when_ready_bytes = process.footprint_when_ready_bytes
+        limit_bytes = memory_limit_bytes(workers.memory_limit_mb, psutil.virtual_memory().total, when_ready_bytes)
+        growth = Growth(process.footprint_bytes or 0, when_ready_bytes, limit_bytes)
+        if growth.is_too_much and machine.life is not None and machine.life.requests_finished:
+            log.warning("worker_outgrew_its_limit", role=self.role, pid=process.pid, **asdict(growth))
+            machine.replace("memory limit", machine.engine, f"replaced: {growth}")
+
+
+async def _rest_of(process: WorkerProcess) -> None:
+    try:
+        await within(REST_SECONDS, process.rested.wait)
+    except TimeoutError:
+        process.rested.set()

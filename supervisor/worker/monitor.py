@@ -1,0 +1,300 @@
+"""Runs `worker_lifecycle` for one worker: transitions, their effects, timers, and what a life's end means.
+
+Runs in: supervisor.
+
+Everything here happens on the event loop: between two awaits nothing changes behind our back, and a transition is
+over before anybody sees it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+
+from config.settings import Settings
+from ipc.status_views import LastDeath, WorkerView
+from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
+from supervisor.worker.circuit_breaker import EngineTally
+from supervisor.worker.circuit_breakers import EngineTallies
+from supervisor.worker.death import Death
+from supervisor.worker.instance import WorkerLife
+from supervisor.worker.keep_alive import keep_alive_seconds, seconds_until_unload
+from supervisor.worker.restart_policy import is_calm
+from supervisor.worker.spawner import Spawner
+from supervisor.worker.state_machine import (
+    SHOWN_AS,
+    BecameReady,
+    DelayOver,
+    Died,
+    Effect,
+    Ended,
+    EndProcess,
+    Event,
+    NotWantedYet,
+    ProbeDue,
+    ProbeLater,
+    RefusedToLoad,
+    ReplacementWanted,
+    RestartLater,
+    Spawn,
+    State,
+    StopWanted,
+    TurnedAway,
+    UnloadLater,
+    UnloadWanted,
+    Wanted,
+    step,
+)
+from supervisor.worker.written_off import WrittenOff
+
+log = structlog.get_logger()
+
+
+class WorkerMachine:
+    """One worker: at most one process at any time, with one of the role's engines in it."""
+
+    def __init__(
+        self,
+        setups: Sequence[WorkerSetup],
+        settings: Settings,
+        crash_folder: Path,
+        spawner: Spawner,
+        on_change: Callable[[WorkerView], None],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.tallies = EngineTallies(setups)
+        self.engine = self.tallies.primary
+        """The one that runs, or runs next."""
+        self.state: State = "stopped"
+        self.stopping = False
+        self.life: WorkerLife | None = None
+        """None while there is no process."""
+        self.role = self.engine.setup.role
+        self.in_hand = 0
+        """How many jobs hold on to the worker; while there are any it is not idle, even between two requests."""
+        self.on_rested: Callable[[], None] = lambda: None
+        """Called when the worker has told what it costs after a request."""
+        self._settings = settings
+        self._crash_folder = crash_folder
+        self._spawner = spawner
+        self._on_change = on_change
+        self._jitter = jitter
+        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._last_death: LastDeath | None = None
+        self._note: str | None = None
+        self._why_replaced: str | None = None
+        """For people, for as long as nothing else happens to the worker."""
+        self.written_off = WrittenOff(self._one_ended_after_all)
+        self._restarts = 0
+        self._idle_since = 0.0
+
+    @property
+    def view(self) -> WorkerView:
+        """The worker as people see it."""
+        engine, ready = self.engine, self.engine.ready
+        process = self.life.process if self.life is not None else None
+        return WorkerView(
+            role=self.role,
+            engine=engine.setup.engine,
+            model=ready.model if ready is not None else engine.setup.model,
+            device=ready.device if ready is not None else None,
+            state=SHOWN_AS[self.state],
+            pid=process.pid if process is not None else None,
+            restarts=self._restarts,
+            last_death=self._last_death,
+            note=f"{engine.refusal.message}: {engine.refusal.hint}" if engine.refusal is not None else self._note,
+            refusal=engine.refusal.code if engine.refusal is not None else None,
+            footprint_bytes=process.footprint_bytes if process is not None else None,
+            written_off=self.written_off.pids,
+            load_seconds=ready.load_seconds if ready is not None and self.state in ("ready", "busy") else None,
+        )
+
+    async def run(self) -> None:
+        """Start the worker and keep it until it is stopped or we are cancelled. Nothing a worker does raises here."""
+        if self.stopping:
+            return
+        self._crash_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with asyncio.TaskGroup() as self._tasks:
+            # One that ends with each job is not started before the first.
+            self.happen(NotWantedYet() if self._keep_alive == 0 else Wanted())
+            try:
+                await self.reach("stopped")
+            finally:
+                await self.stop()
+
+    async def stop(self) -> None:
+        """End the worker, within `stop_seconds` and a little."""
+        self.stopping = True
+        self.happen(StopWanted())
+        await self.reach("stopped")
+
+    async def reach(self, *states: State) -> None:
+        """Returns when it is in one of these."""
+        while self.state not in states:
+            await self.change()
+
+    async def change(self) -> None:
+        """The next change of state."""
+        await self._changed.wait()
+
+    def replace(self, reason: str, engine: EngineTally, note: str | None = None) -> None:
+        """A fresh process with this engine, as soon as the present one has left; `note` tells people why."""
+        log.info(
+            "worker_replaced", role=self.role, engine=engine.setup.engine, model=engine.setup.model, reason=reason
+        )
+        self.engine = engine
+        self._note = self._why_replaced = note
+        self.happen(ReplacementWanted())
+
+    def use(self, settings: Settings) -> None:
+        """These hold from now on, for a worker that is already idle too; what it was told at birth stays."""
+        self._settings = settings
+        self.mind_idleness()
+
+    def mind_idleness(self, *, from_now: bool = False) -> None:
+        """Set the clock of a worker without work, or take it away from one that a job holds on to."""
+        now = asyncio.get_running_loop().time()
+        if from_now:
+            self._idle_since = now
+        if self.state != "ready":
+            return
+        self._stop_timer()
+        if not self.in_hand and (left := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
+            self._after(left, UnloadWanted())
+
+    def happen(self, event: Event) -> None:
+        """One transition with all its effects. Timers belong to a state and go with it."""
+        before = self.state
+        self.state, effects = step(before, event)
+        if self.state == before:
+            return
+        self._stop_timer()
+        for effect in effects:
+            self._perform(effect)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._on_change(self.view)
+
+    def _perform(self, effect: Effect) -> None:
+        assert self._tasks is not None, "events come only while run() does"
+        match effect:
+            case Spawn():
+                crash_file = self._crash_folder / f"{self.role}.traceback"
+                self.life = WorkerLife(self.engine.setup, crash_file, self._spawner, self._settings.deadlines)
+                self._tasks.create_task(self._keep(self.life, self.engine))
+            case EndProcess():
+                assert self.life is not None
+                self._tasks.create_task(self.life.leave())
+            case RestartLater(seconds=seconds):
+                log.info("worker_restart_scheduled", role=self.role, delay_seconds=round(seconds, 3))
+                self._after(seconds, DelayOver())
+            case ProbeLater():
+                self._after(self._settings.restarts.probe_seconds, ProbeDue())
+            case UnloadLater():
+                self.mind_idleness(from_now=True)
+            case _:
+                assert_never(effect)
+
+    def _one_ended_after_all(self, were_too_many: bool) -> None:
+        if were_too_many and not self.stopping:
+            self.happen(ProbeDue())
+        self._on_change(self.view)
+
+    @property
+    def _keep_alive(self) -> float | None:
+        return keep_alive_seconds(self.role, self._settings.workers)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _after(self, seconds: float, event: Event) -> None:
+        def due() -> None:
+            if isinstance(event, ProbeDue) and self.written_off.are_too_many:
+                self._after(seconds, event)
+                return
+            if isinstance(event, ProbeDue):
+                # Both engines may be broken: the one that has rested longest is next.
+                broken = (tally for tally in self.tallies.residents if tally.refusal)
+                self.engine = min(broken, key=lambda tally: tally.probe_at, default=self.engine)
+            self.happen(event)
+
+        self._timer = asyncio.get_running_loop().call_later(seconds, due)
+
+    async def _keep(self, life: WorkerLife, engine: EngineTally) -> None:
+        """One life, and what its end means."""
+
+        def became_ready(ready: Ready) -> None:
+            engine.note_ready(ready)
+            self._note = self._why_replaced
+            if life.process is not None:
+                life.process.on_rested = self.on_rested
+            log.info(
+                "worker_ready",
+                role=self.role,
+                engine=ready.engine,
+                model=ready.model,
+                load_seconds=round(ready.load_seconds, 3),
+            )
+            self.happen(BecameReady())
+
+        end: LoadFailed | Death | None = None
+        try:
+            end = await life.live(became_ready)
+        except asyncio.CancelledError:
+            self.stopping = True
+            self.happen(StopWanted())
+            raise
+        finally:
+            self.life = None
+            self._bury(life, engine, end)
+
+    def _bury(self, life: WorkerLife, engine: EngineTally, end: LoadFailed | Death | None) -> None:
+        now = asyncio.get_running_loop().time()
+        restarts = self._settings.restarts
+        match end:
+            case None:
+                if life.process is not None and life.process.written_off:
+                    self.written_off.add(life.process)
+                self.happen(Ended())
+            case LoadFailed():
+                if engine.note_refusal(end, now, restarts):
+                    event = "model_not_loaded" if engine.is_guest else "worker_broken"
+                    setup, why = engine.setup, {"code": end.code, "reason": end.message}
+                    log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
+                goes_home = self._goes_home_from(engine)
+                self.happen(TurnedAway() if goes_home else RefusedToLoad())
+                if goes_home and self._keep_alive != 0:
+                    self.happen(Wanted())
+            case Death():
+                calm = is_calm(now - life.born_at, life.requests_finished, restarts)
+                delay_seconds = engine.note_death(end, now, self._jitter(), restarts, calm=calm)
+                self._last_death = end.view
+                self._note, self._why_replaced = f"restarting after: {end.reason}", None
+                if end.written_off and life.process is not None:
+                    self._why_replaced = self.written_off.add(life.process)
+                    if self.written_off.are_too_many:
+                        engine.note_walled_in(len(self.written_off.pids), now, restarts)
+                        delay_seconds = None
+                self._restarts += 1
+                log.warning("worker_died", role=self.role, engine=engine.setup.engine, **end.facts)
+                if delay_seconds is None:
+                    log.error("worker_broken", role=self.role, engine=engine.setup.engine, deaths=len(engine.deaths))
+                    if self._goes_home_from(engine):
+                        delay_seconds = 0.0
+                self.happen(Died(delay_seconds))
+            case _:
+                assert_never(end)
+
+    def _goes_home_from(self, engine: EngineTally) -> bool:
+        """Whether what the settings say can take over from an engine that is broken: it is what runs next."""
+        primary = self.tallies.primary
+        if engine is primary:
+            return False
+        self.engine = primary
+        return primary.refusal is None

@@ -1,0 +1,126 @@
+"""What was read of a recording and what was not, counted while it is decoded, and said in words.
+
+Runs in: worker. Pure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ipc.transcript import Damage, RecordingFacts, Track
+from workers.audio.tracks import SoundTrack
+
+LEAST_BYTES_UNREAD = 4096
+"""Fewer behind the sound are somebody's tag."""
+LEAST_LOST_SECONDS = 0.1
+LEAST_LOST_PACKETS = 3
+"""Encoders begin, and broadcasts are cut, in the middle of something: a packet or two is nobody's word."""
+LEAST_REPAIR_SECONDS = 1.0
+BYTE_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
+
+
+@dataclass(slots=True)
+class Container:
+    """What came of one container of a recording."""
+
+    read_seconds: float = 0.0
+    """Where its sound ended, counted from where it began."""
+    claimed_seconds: float | None = None
+    """How long it says it is, where it knows."""
+    tolerance_seconds: float = 0.1
+    """By how much a whole recording may be shorter than it claims: encoders round to frames."""
+    missing_bytes: int = 0
+    """How far behind the file's end its size fields reach."""
+    last_byte: int = 0
+    """The byte behind its last packet, counted from its beginning; 0: not known."""
+    is_cut: bool = False
+    """Its last frame is not whole."""
+    read_on: bool = False
+    """There was sound behind the end that its size field claims."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is less sound than it claims."""
+        return self.claimed_seconds is not None and (
+            self.read_seconds < self.claimed_seconds - self.tolerance_seconds
+        )
+
+
+@dataclass(slots=True)
+class Account:
+    """Everything that is known of one recording's decoding."""
+
+    size_bytes: int
+    tracks: tuple[SoundTrack, ...] = ()
+    """The sound tracks of the first container that had any."""
+    track: Track | None = None
+    """The one of them that is decoded."""
+    containers: list[Container] = field(default_factory=list)
+    bytes_unread: int = 0
+    zero_bytes: int = 0
+    packets_lost: int = 0
+    seconds_lost: float = 0.0
+    """Of packets that were there and could not be decoded, and of frames that are missing between others."""
+    seconds_repaired: float = 0.0
+    """By how much timestamps were moved that could not be believed."""
+
+    def facts(self, read_seconds: float) -> RecordingFacts:
+        """All of it, for a recording of which so many seconds were decoded."""
+        claims = [container.claimed_seconds for container in self.containers]
+        return RecordingFacts(
+            size_bytes=self.size_bytes,
+            read_seconds=read_seconds,
+            claimed_seconds=sum(claim for claim in claims if claim) if claims and None not in claims else None,
+            bytes_unread=self.bytes_unread if self.bytes_unread >= LEAST_BYTES_UNREAD else 0,
+            damage=tuple(self._damage(read_seconds)),
+            track=self.track,
+            other_tracks=tuple(one.track for one in self.tracks if one.track != self.track),
+        )
+
+    def _damage(self, read_seconds: float) -> Iterator[Damage]:
+        short = [each for each in self.containers if each.is_short]
+        if short:
+            claimed = sum((each.claimed_seconds or each.read_seconds) for each in self.containers)
+            claimed = max(claimed, read_seconds)
+            yield Damage(code="cut_off", message=f"only {read_seconds:.1f} s of {claimed:.1f} s could be read")
+        elif missing := sum(each.missing_bytes for each in self.containers):
+            yield Damage(code="cut_off", message=f"the file ends {size_words(missing)} before its own header says")
+        elif any(each.is_cut for each in self.containers):
+            yield Damage(
+                code="cut_off",
+                message=f"it ends in the middle of a packet after {read_seconds:.1f} s: what followed is missing",
+            )
+        for each in self.containers:
+            if each.read_on and each.claimed_seconds is not None:
+                yield Damage(
+                    code="size_field_wrong",
+                    message=f"its header claims {each.claimed_seconds:.1f} s, but {each.read_seconds:.1f} s of sound "
+                    "were found and read",
+                )
+            elif each.read_on:
+                yield Damage(code="size_field_wrong", message="there is sound behind the end that its header claims")
+        if self.packets_lost >= LEAST_LOST_PACKETS or self.seconds_lost >= LEAST_LOST_SECONDS:
+            yield Damage(
+                code="unreadable_packets",
+                message=f"{self.seconds_lost:.1f} s in the middle could not be decoded; silence stands there",
+            )
+        if self.bytes_unread >= LEAST_BYTES_UNREAD:
+            yield Damage(
+                code="bytes_unread",
+                message=f"{size_words(self.bytes_unread)} of {size_words(self.size_bytes)} could not be read",
+            )
+        if self.zero_bytes:
+            yield Damage(
+                code="padding_skipped", message=f"{size_words(self.zero_bytes)} of nothing but zeros were left out"
+            )
+        if self.seconds_repaired >= LEAST_REPAIR_SECONDS:
+            yield Damage(
+                code="timestamps_repaired",
+                message=f"timestamps jump by {self.seconds_repaired:.1f} s and were not believed; what follows is "
+                "timed as if they had not",
+            )
+
+
+def size_words(size: int) -> str:
+    """A number of bytes, as `3.2 MB`."""
+    unit, name = next((unit, name) for unit, name in BYTE_UNITS if size >= unit or unit == 1.0)
+    return f"{size / unit:.1f} {name}" if unit > 1 else f"{size} {name}"

@@ -1,0 +1,103 @@
+"""The sound tracks of a recording, and in which order they are tried: pure but for reading the container's list.
+
+Runs in: worker.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipc.transcript import Track
+from workers.audio.track_language import is_same_language, language_of_tag
+from workers.engine import EngineRefusal
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+MOST_TITLE_CHARACTERS = 200
+MOST_TRACKS = 200
+"""A recording with more has been made to be a nuisance: the rest is neither taken nor told."""
+MOST_TRACKS_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTrack:
+    """A track and what only its choosing needs to know."""
+
+    track: Track
+    is_decodable: bool
+    is_aside: bool = False
+    """A commentary, a description for the blind, effects without voices: not what was recorded, but about it."""
+
+
+def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
+    """All sound tracks, in the order of their numbers, decodable or not."""
+    from av.stream import Disposition
+
+    aside = Disposition.comment | Disposition.visual_impaired | Disposition.clean_effects | Disposition.karaoke
+    found: list[SoundTrack] = []
+    for number, stream in enumerate(container.streams.audio[:MOST_TRACKS], 1):
+        codec = stream.codec_context
+        title = stream.metadata.get("title", "")[:MOST_TITLE_CHARACTERS].strip()
+        track = Track(
+            number=number,
+            language=language_of_tag(stream.metadata.get("language")),
+            title=title or None,
+            is_default=bool(stream.disposition & Disposition.default),
+            # `mp3`, not the decoder that FFmpeg happens to take for it (`mp3float`).
+            codec=None if codec is None else codec.codec.canonical_name,
+            channels=None if codec is None else codec.channels,
+            sample_rate=None if codec is None else codec.sample_rate,
+        )
+        found.append(SoundTrack(track, codec is not None, bool(stream.disposition & aside)))
+    return found
+
+
+def tracks_to_try(
+    name: Path, tracks: Sequence[SoundTrack], wanted: int | None, language: str | None
+) -> tuple[Track, ...]:
+    """The track asked for, or all that can be decoded: those of the language first, then as players choose.
+
+    Raises EngineRefusal `no_audio`, `no_such_track`.
+    """
+    decodable = [one for one in tracks if one.is_decodable]
+    if not decodable:
+        raise EngineRefusal(
+            "no_audio",
+            f"{name} has no sound track that can be decoded",
+            "check that it was recorded with sound",
+        )
+    if wanted is not None:
+        for one in decodable:
+            if one.track.number == wanted:
+                return (one.track,)
+        raise EngineRefusal(
+            "no_such_track",
+            f"{name} has no sound track {wanted} that can be decoded; there is {in_words(decodable)}",
+            "choose one of them with `--track`, or none and the one with speech is taken",
+        )
+
+    def rank(one: SoundTrack) -> tuple[bool, bool, bool, int]:
+        is_other = language is not None and not is_same_language(one.track.language, language)
+        return is_other, one.is_aside, not one.track.is_default, one.track.number
+
+    return tuple(one.track for one in sorted(decodable, key=rank))
+
+
+def in_words(tracks: Sequence[SoundTrack]) -> str:
+    """`1 (deu, default, aac, 2 channels), 2 ("Commentary", eng, aac, 1 channel)`."""
+    named = [_track_in_words(one.track) for one in tracks[:MOST_TRACKS_NAMED]]
+    more = len(tracks) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _track_in_words(track: Track) -> str:
+    facts = [
+        None if track.title is None else f'"{track.title}"',
+        track.language,
+        "default" if track.is_default else None,
+        track.codec,
+        None if not track.channels else f"{track.channels} channel{'' if track.channels == 1 else 's'}",
+    ]
+    return f"{track.number} ({', '.join(filter(None, facts))})"

@@ -1,0 +1,60 @@
+"""Long runs of zeros in a recording: disk that a recorder set aside, or that a disk lost. They hold no sound.
+
+Runs in: worker. Holes of sparse files are passed over without reading them.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+
+from workers.recording.recording_file import Recording
+
+BLOCK_BYTES = 1 << 20
+ZEROS = bytes(BLOCK_BYTES)
+
+Alive = Callable[[], None]
+
+
+def end_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
+    """The byte behind the last one in `start…end` that is not zero; `start` where all are."""
+    while start < end:
+        alive()
+        block_start = max(start, end - BLOCK_BYTES)
+        if not _is_hole(file, block_start, end):
+            block = file.read_at(block_start, end - block_start)
+            if block != ZEROS[: len(block)]:
+                return block_start + len(block.rstrip(b"\0"))
+        end = block_start
+    return end
+
+
+def start_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
+    """The first byte in `start…end` that is not zero; `end` where all are."""
+    while start < end:
+        alive()
+        start = min(_end_of_hole(file, start), end)
+        if start == end:
+            return end
+        block = file.read_at(start, min(BLOCK_BYTES, end - start))
+        if not block:
+            return end
+        if block != ZEROS[: len(block)]:
+            return start + len(block) - len(block.lstrip(b"\0"))
+        start += len(block)
+    return end
+
+
+def _end_of_hole(file: Recording, offset: int) -> int:
+    """Where data begins in a sparse file, as far as its disk tells."""
+    try:
+        return os.lseek(file.fileno(), offset, os.SEEK_DATA)
+    except OSError as error:
+        # ENXIO: nothing but a hole follows. A disk that does not tell: reading will.
+        return file.size if error.errno == errno.ENXIO else offset
+
+
+def _is_hole(file: Recording, start: int, end: int) -> bool:
+    try:
+        return os.lseek(file.fileno(), start, os.SEEK_DATA) >= end
+    except OSError as error:
+        return error.errno == errno.ENXIO

@@ -1,0 +1,68 @@
+"""`python -P -m workers.decoder [--forks] LINE PARENT`: one recording, in a process that can do nothing else.
+
+Runs in: worker (the decoder, a child of its own for each recording).
+
+It gets ready, waits for its request, opens the recording and proves that it is the right one, shuts itself in, and
+only then reads the first byte. With `--forks` it gets ready once, and copies of it do the rest. `--probe` shuts
+itself in at once and says how well, for `steno doctor`.
+"""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from workers.decoder.fork_server import FORKS, NAME, copies
+from workers.parent_death import call_this_process, end_with_parent
+
+PROBE = "--probe"
+BLOCK_BYTES = 65_536
+
+
+def main(words: list[str]) -> NoReturn:
+    """The decoder's whole life; never returns."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
+    faulthandler.enable()
+    multiprocessing.current_process().name = NAME
+    call_this_process(NAME)
+    if words == [PROBE]:
+        from workers.decoder.probe import probe
+
+        probe()
+        os._exit(0)
+    *words, line_number, parent_number = words
+    line, parent_pid = socket.socket(fileno=int(line_number)), int(parent_number)
+    end_with_parent(parent_pid)
+    import config.lean_structlog  # noqa: F401 - before the first module that logs
+    from ipc.failpoints import reached
+    from workers.decoder.decode_one import decode_once, get_ready
+
+    get_ready()
+    if FORKS in words:
+        line = copies(line)
+        end_with_parent(parent_pid)
+    # In each decoder, whether it was started or forked: the server itself reads no recording.
+    reached("decoder_spawned")
+    reached("decoder_warm")
+    request, pcm = _request(line)
+    decode_once(request, pcm, line.fileno())
+    os._exit(0)
+
+
+def _request(line: socket.socket) -> tuple[bytes, int]:
+    """The request's line, and the descriptor of the PCM file. The end of the line is the end of this process."""
+    piece, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+    said = piece
+    while piece and not said.endswith(b"\n"):
+        piece = line.recv(BLOCK_BYTES)
+        said += piece
+    if not piece:
+        os._exit(0)
+    return said, descriptors[0]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,271 @@
+"""The worker's side of decoding: one decoder for each recording, and a verdict on each end.
+
+Runs in: worker.
+
+Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs the
+request a second try or a refusal; the worker, with its model, stays well.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+
+from ipc.decoder_messages import (
+    BadLine,
+    Broke,
+    Decoded,
+    DecodeThis,
+    Ending,
+    Limits,
+    Moved,
+    Noted,
+    Opened,
+    Opening,
+    Refused,
+)
+from ipc.failpoints import reached
+from ipc.transcript import RecordingFacts
+from ipc.worker_messages import AudioDecoded, Decode
+from workers.decoder.limits import limits_for
+from workers.decoder.process import PROGRAM, DecoderLost, DecoderProcess
+from workers.decoder.refusals import decoder_crashed, no_decoder, refuse_silent_disk
+from workers.decoder.supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, Way, supply_for
+from workers.decoder.verdict import Death, DecoderDied, Waiting, death_of
+from workers.engine import SAMPLE_RATE, EngineRefusal
+from workers.heartbeat import Pulse
+from workers.pcm.pcm_facts import keep_facts, kept_facts
+from workers.pcm.pcm_file import SAMPLE_BYTES, pcm_seconds
+from workers.pcm.pcm_writer import disk_under
+
+TRIES = 2
+"""Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
+MOST_NOTES = 50
+"""Log lines that one recording may cost."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A decoder that the kernel does not let die, and the disk it waits for."""
+
+    process: DecoderProcess
+    device: int | None
+
+
+class Decoders:
+    """Starts decoders and sees them off. Used on the worker's main thread alone: Linux ends a child with the thread
+    that started it."""
+
+    def __init__(
+        self,
+        pulse: Pulse,
+        *,
+        keeps_ready: bool,
+        limits: Limits | None = None,
+        program: Sequence[str] = PROGRAM,
+        way: Way | None = None,
+    ) -> None:
+        """`keeps_ready`: the next recording need not wait for a decoder to start, which costs memory. `limits`: other
+        than those that follow from the request. `program`, `way`: another decoder, another start, for tests."""
+        self._supply = supply_for(program, way)
+        self._pulse = pulse
+        self._keeps_ready = keeps_ready
+        self._limits = limits
+        self._leaving: list[DecoderProcess] = []
+        self._hung: list[Hung] = []
+        self._said_what_lacks = False
+
+    def make_ready(self) -> None:
+        """Between two recordings: what the next would have to wait for is done now, or nothing is kept."""
+        self.see_off()
+        if not self._keeps_ready:
+            self._supply.close()
+            return
+        try:
+            self._supply.make_ready()
+        except OSError as error:
+            # The next request tries again, and has somebody to tell.
+            log.warning("no_decoder_ready", error=error.strerror)
+
+    def close(self) -> None:
+        """End what is ready."""
+        self._supply.close()
+        self.see_off()
+
+    def see_off(self) -> None:
+        """No zombie is left of those that have answered; those that the kernel held are let go once it does."""
+        for process in self._leaving:
+            process.end()
+        self._leaving.clear()
+        self._hung = [one for one in self._hung if one.process.is_alive]
+
+    def decode(self, request: Decode) -> AudioDecoded:
+        """The recording as PCM in the spool. PCM that is there already is used as it is.
+
+        Raises Cancelled, and EngineRefusal: what `workers.audio.decode` refuses, `disk_not_answering`,
+        `decoder_crashed:SIGNAL`, `no_decoder`, `disk_full`, `spool_failed`.
+        """
+        pcm_path = Path(request.pcm_path)
+        self._pulse.enter("decoding")
+        if pcm_path.exists():
+            seconds = pcm_seconds(pcm_path)
+            return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=kept_facts(pcm_path))
+        self.see_off()
+        if any(one.device == request.expected.device for one in self._hung if request.expected is not None):
+            # It would only be one more that cannot be killed.
+            refuse_silent_disk(request.path)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                seconds, recording = self._with_one(request, pcm_path)
+            except DecoderDied as died:
+                death = died.death
+                log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
+                if not tries_left and not died.had_begun:
+                    raise no_decoder(death.words) from died
+                # The next has its memory laid out in another way: a recording that attacks it begins from nothing.
+                self._supply.close()
+                if not tries_left:
+                    raise decoder_crashed(request.path, TRIES, death) from died
+                self._pulse.step(0.0)
+            else:
+                return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
+        raise AssertionError("the last try returns or raises")
+
+    def _with_one(self, request: Decode, pcm_path: Path) -> tuple[float, RecordingFacts]:
+        """The PCM's seconds and what was read. Raises DecoderDied, EngineRefusal and Cancelled."""
+        part = pcm_path.with_name(pcm_path.name + ".part")
+        try:
+            with _part_file(part) as pcm:
+                match self._ending(request, pcm):
+                    case Decoded(recording=recording):
+                        seconds = os.fstat(pcm).st_size // SAMPLE_BYTES / SAMPLE_RATE
+                    case Refused(code=code, message=message, hint=hint):
+                        raise EngineRefusal(code, message, hint)
+                    case Broke(error=error, wants_memory=wants_memory):
+                        if wants_memory:
+                            raise DecoderDied(Death("memory", f"it ran out of memory ({error})"))
+                        raise EngineRefusal(
+                            "engine_error",
+                            f"the decoder failed: {error}",
+                            "the daemon's log has the traceback; `steno retry` tries again",
+                        )
+                    case never:
+                        assert_never(never)
+            with disk_under(part.parent):
+                # First: where the PCM is, its facts are, whoever dies in between.
+                keep_facts(pcm_path, recording)
+                part.replace(pcm_path)
+            reached("pcm_named")
+            return seconds, recording
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _ending(self, request: Decode, pcm: int) -> Ending:
+        """What one decoder says last. It is gone afterwards, or written off."""
+        process = self._take()
+        waiting = Waiting(
+            min(request.disk_seconds, self._pulse.patience_seconds), self._pulse.patience_seconds, time.monotonic()
+        )
+        try:
+            process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
+            ending = self._hear_out(process, request, waiting)
+        except (DecoderLost, BadLine) as error:
+            lied = str(error) if isinstance(error, BadLine) else None
+            status = process.end() if lied else process.died_of(DYING_SECONDS)
+            death = death_of(status, process.last_words, lied)
+            raise DecoderDied(death, had_begun=waiting.on_disk) from error
+        except BaseException:
+            if process.end() is None:
+                device = None if request.expected is None else request.expected.device
+                log.warning("decoder_written_off", pid=process.pid, why="the kernel does not let it die")
+                self._hung.append(Hung(process, device))
+            raise
+        # One use: whatever it has become, it is not asked again. Its end is waited for when nobody waits for us.
+        process.end(0)
+        self._leaving.append(process)
+        return ending
+
+    def _hear_out(self, process: DecoderProcess, request: Decode, waiting: Waiting) -> Ending:
+        """Until its last word. Raises DecoderLost, BadLine, DecoderDied where it stands still, EngineRefusal where
+        its disk does, and Cancelled."""
+        began = time.monotonic()
+        look_seconds = min(LOOK_SECONDS, waiting.patience_seconds / 10)
+        notes = 0
+        while True:
+            heard = False
+            for message in process.hear(look_seconds):
+                heard = True
+                waiting.heard(time.monotonic())
+                match message:
+                    case Opening():
+                        waiting.on_disk = True
+                        self._pulse.step(0.0)
+                    case Opened(lacks=lacks):
+                        self._say_what_lacks(lacks)
+                        self._pulse.step(0.0)
+                    case Moved(done_seconds=done_seconds):
+                        self._pulse.step(done_seconds)
+                    case Noted():
+                        notes += 1
+                        if notes <= MOST_NOTES:
+                            _pass_on(message)
+                    case Decoded() | Refused() | Broke():
+                        return message
+                    case _:
+                        assert_never(message)
+            if heard:
+                continue
+            if not waiting.on_disk:
+                # It is getting ready, which is our own affair: a busy machine needs longer.
+                self._pulse.step(0.0)
+                if time.monotonic() - began >= BOOT_SECONDS:
+                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    raise DecoderDied(death, had_begun=False)
+                continue
+            self._pulse.check_cancelled()
+            match waiting.verdict(time.monotonic(), process.is_computing):
+                case "disk":
+                    refuse_silent_disk(request.path)
+                case "stuck":
+                    words = f"it took no step forward for {waiting.patience_seconds:.0f} s"
+                    raise DecoderDied(Death("timeout", words))
+                case None:
+                    pass
+
+    def _take(self) -> DecoderProcess:
+        """A decoder. Raises EngineRefusal, DecoderDied and Cancelled."""
+        try:
+            return self._supply.take(meanwhile=lambda: self._pulse.step(0.0))
+        except OSError as error:
+            raise no_decoder(error.strerror or str(error)) from error
+
+    def _say_what_lacks(self, lacks: tuple[str, ...]) -> None:
+        if lacks and not self._said_what_lacks:
+            log.warning("decoder_not_wholly_shut_in", lacks=lacks)
+        self._said_what_lacks = True
+
+
+def _pass_on(note: Noted) -> None:
+    """An event of the decoder's, as one of ours."""
+    ours = {"event", "level", "timestamp", "role", "engine"}
+    facts = {name: fact for name, fact in note.facts.items() if name not in ours and name.isidentifier()}
+    getattr(log, note.level)(note.event, **facts)
+
+
+@contextmanager
+def _part_file(part: Path) -> Iterator[int]:
+    """An empty file of ours, open for writing. Raises EngineRefusal `disk_full`, `spool_failed`."""
+    with disk_under(part.parent):
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,184 @@
+"""Where decoders come from, ready within milliseconds, and each for one recording.
+
+Runs in: worker. On its main thread alone: Linux ends a child with the thread that started it.
+
+To start a decoder takes a quarter of a second of a processor's time, nearly all of it for imports. On Linux a *fork
+server* has paid it once, and each decoder is a copy of it. On macOS the system's libraries do not outlive a fork:
+there a spare is started ahead of its recording.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import psutil
+
+from workers.decoder.fork_server import FORKS, NAME, REPLY
+from workers.decoder.forked_child import ForkedChild, adopt_orphans
+from workers.decoder.process import DecoderLost, DecoderProcess, spawned
+from workers.decoder.verdict import Death, DecoderDied, death_of
+
+BOOT_SECONDS = 20.0
+"""For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
+LOOK_SECONDS = 0.2
+"""How often a server that says nothing is looked at, and a cancel heard."""
+LOOKS_FOR_STRAYS = 4
+DYING_SECONDS = 2.0
+"""For one that closed its line to come to its end."""
+
+Way = Literal["fork", "spawn"]
+
+
+class Supply(Protocol):
+    """Gives a decoder for each recording."""
+
+    def make_ready(self) -> None:
+        """Do ahead what can be done ahead. Raises OSError where no process can be had."""
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """A decoder that nobody has asked anything yet. `meanwhile` is called again and again while it has to wait,
+        and what it raises passes. Raises OSError where no process can be had, and DecoderDied."""
+
+    def close(self) -> None:
+        """End what is ready. It may be used again."""
+
+
+def way_of(platform: str, *, has_pidfd: bool) -> Way:
+    """How a decoder is best started there. Pure."""
+    return "fork" if platform == "linux" and has_pidfd else "spawn"
+
+
+def supply_for(program: Sequence[str], way: Way | None = None) -> Supply:
+    """What suits this machine; `way`: another, for tests."""
+    way = way or way_of(sys.platform, has_pidfd=hasattr(os, "pidfd_open"))
+    return ForkServer(program) if way == "fork" else Spare(program)
+
+
+class Spare:
+    """One decoder is ready, and the next is started when it was taken."""
+
+    def __init__(self, program: Sequence[str]) -> None:
+        self._program = program
+        self._spare: DecoderProcess | None = None
+
+    def make_ready(self) -> None:
+        """See Supply."""
+        if self._spare is None or not self._spare.is_alive:
+            self.close()
+            self._spare = spawned(self._program)
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """See Supply."""
+        self.make_ready()
+        spare, self._spare = self._spare, None
+        assert spare is not None
+        return spare
+
+    def close(self) -> None:
+        """See Supply."""
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+
+
+class ForkServer:
+    """A process with all that decoding needs in its memory, which reads no recording, and forks those that do.
+
+    The next decoder is forked ahead. It is a child of the worker and not of the server: the end of the one is nothing
+    to the other, and the worker sees how each decoder ended.
+    """
+
+    def __init__(self, program: Sequence[str]) -> None:
+        self._program = [*program, FORKS]
+        self._server: DecoderProcess | None = None
+        self._coming: tuple[socket.socket, int] | None = None
+        """Line and stderr of the decoder whose pid the server will tell."""
+        self._looks_for_strays = 0
+        """So often is looked for what a server made that was lost in the middle of a fork: it ends by itself, and is
+        for us to reap."""
+
+    def make_ready(self) -> None:
+        """See Supply."""
+        if self._server is None or not self._server.is_alive:
+            self.close()
+            adopt_orphans()
+            self._server = spawned(self._program)
+        self._reap_strays()
+        if self._coming is None:
+            self._coming = _order(self._server)
+
+    def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
+        """See Supply."""
+        self.make_ready()
+        assert self._server is not None and self._coming is not None
+        try:
+            pid = self._told(self._server, meanwhile)
+        except BaseException:
+            # A reply that comes later would be taken for the next one's.
+            self.close()
+            raise
+        (line, stderr), self._coming = self._coming, None
+        return DecoderProcess(ForkedChild(pid), line, stderr)
+
+    def close(self) -> None:
+        """See Supply."""
+        server, self._server = self._server, None
+        coming, self._coming = self._coming, None
+        self._reap_strays()
+        if server is None:
+            return
+        if coming is not None:
+            line, stderr = coming
+            self._looks_for_strays = LOOKS_FOR_STRAYS
+            with contextlib.suppress(OSError):
+                server.line.shutdown(socket.SHUT_WR)  # it still gives what was ordered, and leaves
+            with contextlib.suppress(DecoderLost, OSError):
+                if (said := server.hear_bytes(DYING_SECONDS)) and (pid := REPLY.unpack(said)[0]) > 0:
+                    self._looks_for_strays = 0
+                    DecoderProcess(ForkedChild(pid), line, os.dup(stderr)).end()
+            line.close()
+            os.close(stderr)
+        server.end()
+
+    def _told(self, server: DecoderProcess, meanwhile: Callable[[], None]) -> int:
+        """The new decoder's pid. Raises OSError where there can be none, DecoderDied where the server fails."""
+        try:
+            until = time.monotonic() + BOOT_SECONDS
+            while (said := server.hear_bytes(LOOK_SECONDS)) is None:
+                if time.monotonic() >= until:
+                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    raise DecoderDied(death, had_begun=False)
+                meanwhile()
+        except DecoderLost as error:
+            death = death_of(server.died_of(DYING_SECONDS), server.last_words)
+            raise DecoderDied(death, had_begun=False) from error
+        (pid,) = REPLY.unpack(said)
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return int(pid)
+
+    def _reap_strays(self) -> None:
+        """A decoder whose pid was never told ends when its line is closed."""
+        if not self._looks_for_strays:
+            return
+        self._looks_for_strays -= 1
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                if child.name() == NAME and child.status() == psutil.STATUS_ZOMBIE:
+                    os.waitpid(child.pid, os.WNOHANG)
+
+
+def _order(server: DecoderProcess) -> tuple[socket.socket, int]:
+    """Our ends of a decoder's line and stderr; the server has the others. Raises OSError where there are none."""
+    line, its_line = socket.socketpair()
+    stderr, its_stderr = os.pipe()
+    # One that is gone is noticed when its reply is awaited.
+    with contextlib.suppress(BrokenPipeError, ConnectionError):
+        socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
+    its_line.close()
+    os.close(its_stderr)
+    return line, stderr

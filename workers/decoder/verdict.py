@@ -1,0 +1,90 @@
+"""What to make of a decoder that says nothing, and of one that ended: pure.
+
+Runs in: worker.
+"""
+
+import re
+import signal
+from dataclasses import dataclass, field
+from typing import Literal
+
+PLACE = re.compile(r'^  File "[^"]*?((?:workers/)?[^"/]+/[^"/]+)", line (\d+) in (\S+)', re.MULTILINE)
+"""A line of faulthandler's traceback; the first is where it happened."""
+NOISE = "\nExtension modules:"
+"""After the traceback faulthandler lists every library that is loaded."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How long a decoder has said nothing, and what it did meanwhile. The clock is the caller's."""
+
+    disk_seconds: float
+    """A disk that lets a read wait for so long does not answer."""
+    patience_seconds: float
+    """Longer than this nothing may be silent, whatever it does."""
+    since: float
+    """When it was heard last."""
+    on_disk: bool = False
+    """It has begun with the recording: what it waits for from now on is the recording's disk."""
+    looked_at: float = field(init=False)
+    idle_seconds: float = 0.0
+    """Of the silence, how long no processor worked for it."""
+
+    def __post_init__(self) -> None:
+        self.looked_at = self.since
+
+    def heard(self, now: float) -> None:
+        """It said something: a read that comes back is a step forward, however slow the disk."""
+        self.since = self.looked_at = now
+        self.idle_seconds = 0.0
+
+    def verdict(self, now: float, is_computing: bool) -> Literal["disk", "stuck"] | None:
+        """After another look: one that computes is not waiting for anything."""
+        if not is_computing:
+            self.idle_seconds += now - self.looked_at
+        self.looked_at = now
+        silent_seconds = now - self.since
+        over = silent_seconds >= self.patience_seconds
+        mostly_idle = over and self.idle_seconds * 2 > silent_seconds
+        if mostly_idle or self.idle_seconds >= self.disk_seconds:
+            return "disk"
+        return "stuck" if over else None
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How one decoder ended before it had answered."""
+
+    kind: str
+    """`SIGSEGV` and its kin, `timeout`, `memory`, `exit`, `nonsense`."""
+    words: str
+    """For people: what happened, and where."""
+    traceback: str = ""
+
+
+class DecoderDied(Exception):
+    """One decoder ended without an answer."""
+
+    def __init__(self, death: Death, *, had_begun: bool = True) -> None:
+        super().__init__(death.words)
+        self.death = death
+        self.had_begun = had_begun
+        """With the recording: before that, its end says nothing about it."""
+
+
+def death_of(status: int | None, last_words: str, lied: str | None = None) -> Death:
+    """`status` as subprocess gives it; `lied`: what it said was no message, and it was ended for that."""
+    last_words = last_words.partition(NOISE)[0]
+    where = f", in {place[1]}:{place[2]} ({place[3]})" if (place := PLACE.search(last_words)) else ""
+    if lied is not None:
+        return Death("nonsense", f"it said what is no message ({lied}){where}", last_words)
+    if status is None:
+        return Death("timeout", "it closed its line and did not end", last_words)
+    if status >= 0:
+        return Death("exit", f"it left with code {status} and without an answer{where}", last_words)
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    limit = {"SIGXCPU": ": it took more processor time than a recording may", "SIGXFSZ": ": it wrote too much"}
+    return Death(name, f"it was ended by {name}{limit.get(name, '')}{where}", last_words)

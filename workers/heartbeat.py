@@ -1,0 +1,139 @@
+"""How a worker shows that it is moving: progress to the supervisor, a watchdog for itself, an ear for cancels.
+
+Runs in: worker.
+
+The watchdog is faulthandler's, a C thread: it ends the process even when native code keeps the GIL, and leaves every
+thread's traceback in the crash file. It is armed while work is being done and never while we wait for the supervisor,
+who may be stopped or asleep without any fault of ours.
+"""
+
+import faulthandler
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import TextIO
+
+import psutil
+
+from ipc.failpoints import reached
+from ipc.pipe import PipeClosed, send
+from ipc.worker_messages import FromWorker, Phase, Progress
+from workers.parent_death import leave
+
+BETWEEN_STEPS_SECONDS = 0.3
+"""Steps closer together than this are one: a report and a re-armed watchdog cost a tenth of a millisecond each."""
+
+PATIENCE_SHARE = 0.6
+"""Of the watchdog's time, which is a little more than what the supervisor waits."""
+
+
+class Cancelled(Exception):
+    """The supervisor no longer wants the request in progress."""
+
+
+class Pulse:
+    """One worker's pulse. The main thread beats; only `cancel` may be called from another."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        crash_file: TextIO,
+        stuck_after_seconds: float,
+        stuck_loading_after_seconds: float,
+    ) -> None:
+        self._connection = connection
+        self._crash_file = crash_file
+        self._stuck_after_seconds = stuck_after_seconds
+        self._stuck_loading_after_seconds = stuck_loading_after_seconds
+        self._process = psutil.Process()
+        self._request_id: int | None = None
+        self._cancelled_id: int | None = None
+        self._phase: Phase = "loading"
+        self._stepped_at = 0.0
+
+    @property
+    def footprint_bytes(self) -> int:
+        """What the worker's process costs now."""
+        return footprint_bytes(self._process)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a part of a request may take no step forward: well before anybody gives up the worker for it."""
+        return self._stuck_after_seconds * PATIENCE_SHARE
+
+    def begin(self, request_id: int | None) -> None:
+        """What follows is done for this request; None: for nobody, while loading."""
+        self._request_id = request_id
+
+    def enter(self, phase: Phase, done_seconds: float = 0.0) -> None:
+        """A phase begins: said before its native code runs, so that a crash is charged to it. Raises Cancelled."""
+        self._phase = phase
+        self._beat(done_seconds)
+
+    def step(self, done_seconds: float) -> None:
+        """A step forward within the phase, at `done_seconds` of audio. Cheap. Raises Cancelled."""
+        if time.monotonic() - self._stepped_at >= BETWEEN_STEPS_SECONDS:
+            self._beat(done_seconds)
+        else:
+            self.check_cancelled()
+
+    def downloading(self) -> None:
+        """A model is on its way: the supervisor gives loading more time."""
+        if self._phase != "downloading":
+            self.enter("downloading")
+        else:
+            self.step(0.0)
+
+    def cancel(self, request_id: int) -> None:
+        """Make the next step of this request raise Cancelled; a request that is over does not mind."""
+        self._cancelled_id = request_id
+
+    def rest(self) -> None:
+        """Nothing is being done: the watchdog sleeps."""
+        faulthandler.cancel_dump_traceback_later()
+
+    def send(self, message: FromWorker) -> None:
+        """Say it; ends the process if nobody listens any more."""
+        self.rest()
+        try:
+            send(self._connection, message)
+        except PipeClosed:
+            leave()
+
+    def arm(self) -> None:
+        """From now on a step is due."""
+        loading = self._phase in ("loading", "downloading")
+        due_seconds = self._stuck_loading_after_seconds if loading else self._stuck_after_seconds
+        faulthandler.dump_traceback_later(due_seconds, exit=True, file=self._crash_file)
+
+    def check_cancelled(self) -> None:
+        """Raises Cancelled if the request in progress is no longer wanted."""
+        if self._request_id is not None and self._cancelled_id == self._request_id:
+            raise Cancelled
+
+    def _beat(self, done_seconds: float) -> None:
+        self.check_cancelled()
+        self.send(
+            Progress(
+                request_id=self._request_id,
+                phase=self._phase,
+                done_seconds=done_seconds,
+                footprint_bytes=self.footprint_bytes,
+            )
+        )
+        reached("progress_said")
+        self._stepped_at = time.monotonic()
+        self.arm()
+        reached("watchdog_armed")
+
+
+def footprint_bytes(process: psutil.Process) -> int:
+    """What the process costs the machine.
+
+    On macOS the resident size leaves out what was compressed and counts shared libraries; what is unique to the
+    process is nearer to the footprint by which the system judges it.
+    """
+    if sys.platform == "darwin":
+        return int(process.memory_full_info().uss)
+    else:  # noqa: RET505  without it, mypy finds one of the two unreachable on each platform
+        return int(process.memory_info().rss)

@@ -1,0 +1,107 @@
+"""Encoded audio → text, for a batch of chunks that step together and leave when they have said all.
+
+Runs in: worker, on its main thread.
+Source of the method: `DecodingTask` in https://github.com/openai/whisper/blob/main/whisper/decoding.py
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workers.mlx.beam_search import BEAMS, Step, Texts, best_step, first_scores, going_on
+from workers.mlx.network import DecoderRows
+from workers.mlx.token_rules import Said, TokenRules
+
+DONE_SHARE = 0.25
+"""Rows that have said all are taken out of a batch once they are this share of it: taking out copies the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one chunk says, and how sure the model is."""
+
+    tokens: tuple[int, ...]
+    """Words and times, without the end of text."""
+    avg_logprob: float
+    no_speech_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDecoding:
+    """How a batch is decoded."""
+
+    network: Any
+    tokenizer: Any
+    rules: TokenRules
+    prompt: tuple[int, ...] = ()
+    alive: Callable[[], None] = lambda: None
+
+    def run(self, encoded: Sequence[Any], longest_tokens: int) -> list[Decoded]:
+        """(frames, state) for each row → one text a row, at most so many tokens long."""
+        import mlx.core as mx
+
+        # The last token chosen is not read, so the context may be one shorter than what is said in it.
+        longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
+        decoder = DecoderRows.listening(self.network, encoded, BEAMS)
+        texts = [Texts() for _ in encoded]
+        said, step = self.begin(decoder, texts)
+        in_batch = list(range(len(texts)))
+        for n in range(1, longest_tokens + 1):
+            found = step
+            # The next step is on its way while we look at this one; it is in vain once, at the end.
+            if n < longest_tokens:
+                said, step = self.go_on(decoder, said, step)
+                mx.async_eval(step.tokens, step.parents, step.scores)  # type: ignore[no-untyped-call]  # MLX gives it no types
+            left = []
+            for place, (row, candidates) in enumerate(zip(in_batch, listed(found), strict=True)):
+                if not texts[row].take(candidates, self.rules.end_of_text, n == longest_tokens):
+                    left.append(place)
+            self.alive()
+            if not left:
+                break
+            if len(in_batch) - len(left) >= DONE_SHARE * len(in_batch):
+                rows = mx.array(left)
+                decoder.keep(rows)
+                said, step = said.kept(rows), step.kept(rows)
+                in_batch = [in_batch[place] for place in left]
+        return [decoded(text) for text in texts]
+
+    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, Step]:
+        """The prompt is read, each row judged for speech, and its first token chosen."""
+        import mlx.core as mx
+
+        rows = len(texts)
+        state = decoder.read(mx.broadcast_to(mx.array(self.opening), (rows, len(self.opening))))
+        at_start = decoder.logits(state[:, self.opening.index(self.tokenizer.sot)])
+        speechless: Any = mx.softmax(at_start, axis=1)[:, self.tokenizer.no_speech].tolist()
+        for text, probability in zip(texts, speechless, strict=True):
+            text.no_speech_prob = probability
+        self.alive()
+        first = self.rules.first(decoder.logits(state[:, -1]))[:, None]
+        logits = mx.broadcast_to(first, (rows, BEAMS, first.shape[2]))
+        return self.rules.nothing_said(rows, BEAMS), best_step(logits, first_scores(rows))
+
+    def go_on(self, decoder: DecoderRows, said: Said, step: Step) -> tuple[Said, Step]:
+        """The best beams say what they chose, and what they may say next is weighed."""
+        beams = going_on(step, self.rules.end_of_text)
+        said = said.by(beams.parents).then(beams.tokens, self.rules)
+        state = decoder.say(beams.tokens, beams.parents)
+        return said, best_step(self.rules.further(decoder.logits(state), said), beams.scores)
+
+    @property
+    def opening(self) -> list[int]:
+        """What the decoder has read before it says a word; of a prompt the end, as much as half its context holds."""
+        most = self.network.dims.n_text_ctx // 2 - 1
+        before = [self.tokenizer.sot_prev, *self.prompt[-most:]] if self.prompt else []
+        return [*before, *self.tokenizer.sot_sequence]
+
+
+def listed(step: Step) -> list[list[tuple[int, int, float]]]:
+    """Token, parent and score of every candidate of every row. Waits until they are there."""
+    parts = (step.tokens.tolist(), step.parents.tolist(), step.scores.tolist())
+    return [list(zip(*row, strict=True)) for row in zip(*parts, strict=True)]
+
+
+def decoded(text: Texts) -> Decoded:
+    tokens, logprob = text.best()
+    return Decoded(tokens, logprob / (len(tokens) + 1), text.no_speech_prob)

@@ -1,0 +1,122 @@
+"""Which token Whisper may say next, for all rows of a batch at once.
+
+Runs in: worker, on its main thread.
+Source of the rules: `SuppressBlank`, `SuppressTokens` and `ApplyTimestampRules` in
+https://github.com/openai/whisper/blob/main/whisper/decoding.py. mlx-whisper's copy of the last one goes through the
+rows in Python at every step, and lets times run backwards.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workers.text.timestamp_tokens import TOKEN_SECONDS
+
+LATEST_START_SECONDS = 1.0
+"""Speech is expected to begin within the first second of what is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the rules want to know of the tokens so far, an array of one number each for every row and beam."""
+
+    last: Any
+    before_last: Any
+    latest_time: Any
+    """The last token of time, or the number before the first one."""
+    every: Any
+    """All of them, rows × beams × tokens; only kept where echoes are to be found."""
+
+    def then(self, tokens: Any, rules: "TokenRules") -> "Said":
+        import mlx.core as mx
+
+        latest_time = mx.where(tokens >= rules.first_time, tokens, self.latest_time)
+        every = mx.concatenate([self.every, tokens[..., None]], axis=2) if rules.longest_echo else self.every
+        return Said(tokens, self.last, latest_time, every)
+
+    def kept(self, rows: Any) -> "Said":
+        return Said(self.last[rows], self.before_last[rows], self.latest_time[rows], self.every[rows])
+
+    def by(self, beams: Any) -> "Said":
+        """What these beams (rows, beams) have said."""
+        import mlx.core as mx
+
+        last, before_last, latest_time = (
+            mx.take_along_axis(part, beams, axis=1) for part in (self.last, self.before_last, self.latest_time)
+        )
+        return Said(last, before_last, latest_time, mx.take_along_axis(self.every, beams[..., None], axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """The rules of one vocabulary."""
+
+    end_of_text: int
+    first_time: int
+    never: Any
+    """(vocabulary,) to be added to logits: minus infinity for what is never said."""
+    at_first: Any
+    """The same for the first token: a time, and an early one."""
+    longest_echo: int = 0
+    """So many tokens in a row are not said twice; 0: all may be."""
+
+    def nothing_said(self, rows: int, beams: int) -> Said:
+        """Before the first token stand two times, as it were: the second token has to be a word."""
+        import mlx.core as mx
+
+        time = mx.full((rows, beams), self.first_time, dtype=mx.int32)
+        return Said(time, time, time - 1, mx.zeros((rows, beams, 0), mx.int32))
+
+    def first(self, logits: Any) -> Any:
+        """(…, vocabulary) → the same with what may not be said first at minus infinity."""
+        return logits + self.at_first
+
+    def further(self, logits: Any, said: Said) -> Any:
+        """The same for every later token. Times come in pairs, never run backwards, and outweigh words together."""
+        import mlx.core as mx
+
+        tokens = mx.arange(logits.shape[-1])
+        is_time = tokens >= self.first_time
+        after_time, after_pair = said.last >= self.first_time, said.before_last >= self.first_time
+        word_due = (after_time & after_pair)[..., None]
+        time_due = (after_time & ~after_pair)[..., None]
+        earliest = said.latest_time[..., None] + mx.where(time_due, 0, 1)
+        closed = mx.where(is_time, word_due | (tokens < earliest), time_due & (tokens < self.end_of_text))
+        open_logits = self.without_echoes(mx.where(closed, -mx.inf, logits + self.never), said.every)
+        times = mx.logsumexp(open_logits[..., self.first_time :], axis=-1, keepdims=True)
+        words = mx.max(open_logits[..., : self.first_time], axis=-1, keepdims=True)
+        return mx.where((times > words) & ~is_time, -mx.inf, open_logits)
+
+    def without_echoes(self, logits: Any, said: Any) -> Any:
+        """The same without what would make the last tokens (rows, beams, tokens) those of before, once more."""
+        import mlx.core as mx
+
+        before, places = self.longest_echo - 1, said.shape[2] - self.longest_echo + 1
+        if before < 0 or places < 1:
+            return logits
+        length = said.shape[2]
+        alike = [said[..., n : n + places] == said[..., length - before + n, None] for n in range(before)]
+        echo = mx.all(mx.stack(alike), axis=0)
+        vocabulary = logits.shape[-1]
+        # What follows no such beginning falls on a place behind the vocabulary.
+        follows = mx.where(echo, said[..., before:], vocabulary)
+        wider = mx.pad(logits, [(0, 0), (0, 0), (0, 1)])
+        return mx.put_along_axis(wider, follows, mx.array(-mx.inf), axis=2)[..., :vocabulary]
+
+
+def token_rules(tokenizer: Any, vocabulary: int, longest_echo: int = 0) -> TokenRules:
+    """The rules for an mlx_whisper.tokenizer.Tokenizer."""
+    import mlx.core as mx
+
+    unspoken = {
+        *tokenizer.non_speech_tokens,
+        *(tokenizer.transcribe, tokenizer.translate, tokenizer.sot, tokenizer.sot_prev, tokenizer.sot_lm),
+        *(tokenizer.no_speech, tokenizer.no_timestamps),
+    }
+    never = np.zeros(vocabulary, np.float32)
+    never[sorted(token for token in unspoken if token is not None)] = -np.inf
+    at_first = np.full(vocabulary, -np.inf, np.float32)
+    latest = tokenizer.timestamp_begin + round(LATEST_START_SECONDS / TOKEN_SECONDS)
+    at_first[tokenizer.timestamp_begin : latest + 1] = 0.0
+    return TokenRules(tokenizer.eot, tokenizer.timestamp_begin, mx.array(never), mx.array(at_first), longest_echo)

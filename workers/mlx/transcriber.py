@@ -1,0 +1,146 @@
+"""Speech → text with mlx-whisper: the only file that names it for transcription.
+
+Runs in: worker, on its main thread.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ipc.worker_messages import Task, WorkerSetup
+from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
+from workers.mlx.batch_decoder import BatchDecoding, Decoded
+from workers.mlx.model import MlxModel, give_caches_back, load_mlx_model
+from workers.mlx.network import DecoderRows, encode
+from workers.mlx.token_rules import token_rules
+from workers.speech.loudness import evenly_loud
+from workers.speech.mel_window import SAMPLES_A_FRAME, short_window_frames
+from workers.text.decode_quality import Decoding, Stretch, read_decoding
+from workers.text.second_look import is_doubtful, look_again
+from workers.text.segment_bounds import widen
+
+LONGEST_ECHO_TOKENS = 5
+"""Where a text goes round in circles: so many tokens in a row are not said twice."""
+
+
+class MlxTranscriber:
+    """Transcriber on mlx-whisper: chunks in batches, several beams each, no chunk knows the text of another."""
+
+    batch_size = 1
+    shows_life = True
+    apart = False
+    model: MlxModel
+
+    def __init__(self) -> None:
+        self.known: list[tuple[Audio, Any]] = []
+        """What the encoder made of the sounds whose language was asked for, and of the batch at work: that took most
+        of the time, and some of them come again."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        self.model = load_mlx_model(setup, downloading)
+        self.batch_size = setup.batch_size or self.model.chunks_at_once()
+        self.warm_up()
+        return self.model.loaded()
+
+    def warm_up(self) -> None:
+        """One token of silence, so that a GPU's kernels are there before the first job. A CPU has none to compile."""
+        self.model.tokenizer("en")
+        if self.model.device != "cpu":
+            self.decode(self.encode([np.zeros(SAMPLE_RATE, np.float32)], Wanted("en")), Wanted("en"), 0, 2)
+            self.known.clear()
+
+    def check(self, language: str | None, task: Task) -> None:
+        if language is not None and not self.model.knows(language):
+            raise EngineRefusal(
+                "language_not_supported",
+                f"the model {self.model.name} does not know the language {language!r}",
+                "take a multilingual model, such as large-v3-turbo, or another language",
+            )
+        if task == "translate" and (self.model.is_english_only or self.model.is_pruned):
+            raise EngineRefusal(
+                "cannot_translate",
+                f"the model {self.model.name} cannot translate",
+                "take a model that was taught to translate, such as large-v3, medium or small",
+            )
+
+    def find_language(self, audio: Audio) -> tuple[str, float]:
+        if self.model.is_english_only:
+            return "en", 1.0
+        import mlx.core as mx
+
+        [encoded] = self.encode([audio], Wanted("en"))
+        tokenizer = self.model.tokenizer("en")
+        decoder = DecoderRows.listening(self.model.network, [encoded], beams=1)
+        logits = decoder.logits(decoder.read(mx.array([[tokenizer.sot]]))[0, 0])
+        probabilities: Any = mx.softmax(logits[mx.array(tokenizer.all_language_tokens)]).tolist()
+        probability, language = max(zip(probabilities, tokenizer.all_language_codes, strict=True))
+        return language, probability
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        """All chunks in one go, then the rests of those in which Whisper broke off; what it doubts, by itself."""
+        heard: list[list[Heard]] = [[] for _ in chunks]
+        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+        while todo:
+            rests: list[Stretch] = []
+            decodings = self.hear([stretch.sound for stretch in todo], wanted)
+            for stretch, decoding in zip(todo, decodings, strict=True):
+                if is_doubtful(stretch.sound, decoding):
+                    decoding = look_again(stretch.sound, decoding, partial(self.hear_one, wanted))
+                heard[stretch.number] += decoding.heard
+                if decoding.rest is not None:
+                    rests.append(Stretch(stretch.number, decoding.rest))
+            self.known.clear()
+            todo = rests  # strictly shorter: a decoding that would not advance has no rest
+        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+
+    def rest(self) -> None:
+        self.known.clear()
+        give_caches_back()
+
+    def hear_one(self, wanted: Wanted, sound: Chunk, no_circles: bool) -> Decoding:
+        return self.hear([sound], wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+
+    def hear(self, sounds: Sequence[Chunk], wanted: Wanted, longest_echo: int = 0) -> list[Decoding]:
+        """One batch without second tries, each sound in a window of its own length."""
+        tokenizer = self.model.tokenizer(wanted.language, wanted.task)
+        encoded = self.encode([sound.audio for sound in sounds], wanted)
+        return [
+            read_decoding(
+                result.tokens,
+                sound,
+                tokenizer.timestamp_begin,
+                tokenizer.eot,
+                tokenizer.decode,
+                avg_logprob=result.avg_logprob,
+                no_speech_prob=result.no_speech_prob,
+            )
+            for sound, result in zip(sounds, self.decode(encoded, wanted, longest_echo), strict=True)
+        ]
+
+    def encode(self, sounds: Sequence[Audio], wanted: Wanted) -> list[Any]:
+        """What the decoder listens to, (frames / 2, state) each: those that take about as long side by side."""
+        known = {id(audio) for audio, _ in self.known}
+        new = sorted((audio for audio in sounds if id(audio) not in known), key=len)
+        while group := new[: len(self.model.streams)]:
+            del new[: len(group)]
+            mels = [
+                self.model.mel(evenly_loud(np.nan_to_num(audio)), short_window_frames(len(audio) // SAMPLES_A_FRAME))
+                for audio in group
+            ]
+            encoded = encode(self.model.network, mels, self.model.streams, wanted.alive)
+            self.known += zip(group, encoded, strict=True)
+        found = {id(audio): encoded for audio, encoded in self.known}
+        return [found[id(audio)] for audio in sounds]
+
+    def decode(
+        self, encoded: Sequence[Any], wanted: Wanted, longest_echo: int = 0, longest_tokens: int | None = None
+    ) -> list[Decoded]:
+        """At most half the decoder's context of text for each."""
+        tokenizer = self.model.tokenizer(wanted.language, wanted.task)
+        network = self.model.network
+        prompt = tokenizer.encode(f" {wanted.prompt.strip()}", disallowed_special=()) if wanted.prompt else ()
+        rules = token_rules(tokenizer, network.dims.n_vocab, longest_echo)
+        decoding = BatchDecoding(network, tokenizer, rules, tuple(prompt), wanted.alive)
+        return decoding.run(encoded, longest_tokens or network.dims.n_text_ctx // 2)

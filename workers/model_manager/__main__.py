@@ -1,0 +1,150 @@
+"""`python -P -m workers.model_manager`: the models on this machine, for the `steno` command, which loads no model.
+
+Runs in: worker (a short-lived one, started by the `steno` command).
+
+Speaks JSON lines on stdout, each as soon as it is known: `check` an `ipc.status_views.Finding` for each model the
+present settings need and one about punkt; `list` one `ipc.model_messages.ShelfView`; `pull` and `remove` the other
+shelf messages. Exit code 0 when it could answer, whatever the answer; 3 if something was refused; 78 if the settings
+cannot be used; 1 with a traceback where this program is at fault.
+"""
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import get_args
+
+from config.engines import EngineChoice, resolve_engines
+from config.loader import ConfigError, load
+from config.model_names import ModelEngine
+from config.places import find_places
+from config.settings import Settings
+from ipc.model_messages import Note, ShelfRefusal
+from ipc.transcript import Value
+from workers.engine import EngineRefusal
+
+BYTES_PER_MB = 1_000_000
+REFUSED = 3
+INTERRUPTED = 130
+
+
+def main(words: list[str] | None = None) -> int:
+    """The program's exit code."""
+    asked = arguments().parse_args(words)
+    places = find_places()
+    try:
+        settings = load(places, os.environ).settings
+        choice = resolve_engines(settings, sys.platform, os.uname().machine)
+    except ConfigError as wrong:
+        print(f"stenod: {wrong}", file=sys.stderr)
+        return os.EX_CONFIG
+    try:
+        match asked.verb:
+            case "check":
+                return check(asked, settings, choice, places.models)
+            case "list":
+                return show(settings, choice, places.models)
+            case "pull":
+                return pull(asked, settings, choice, places.models)
+            case _:
+                return remove(asked, settings, choice, places.models)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody listens any more; what has come is on the disk. Nothing may be flushed at the end, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_IOERR
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="shelf_main", allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="all models here, and all that the settings need")
+    checking = verbs.add_parser("check", help="findings about the models the settings need")
+    checking.add_argument("--quick", action="store_true", help="do not read every byte")
+    pulling = verbs.add_parser("pull", help="bring models here")
+    pulling.add_argument("names", nargs="*")
+    pulling.add_argument("--lang", default="", help="codes with commas between")
+    removing = verbs.add_parser("remove", help="take a model away")
+    removing.add_argument("names", nargs=1)
+    removing.add_argument("--yes", action="store_true", help="do it; otherwise only say what would go")
+    for verb in (pulling, removing):
+        verb.add_argument("--engine", choices=get_args(ModelEngine))
+    return parser
+
+
+def check(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
+    from workers.model_manager.verify import findings
+
+    for finding in findings(settings, choice, models, lambda: None, deep=not asked.quick):
+        say(finding)
+    return os.EX_OK
+
+
+def show(settings: Settings, choice: EngineChoice, models: Path) -> int:
+    from workers.model_manager.inventory import look_at_shelf
+
+    say(look_at_shelf(settings, choice, models))
+    return os.EX_OK
+
+
+def pull(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
+    """The names and languages asked for; with neither all that the settings need."""
+    from workers.model_manager.pull import Puller
+    from workers.model_manager.selection import Wish, doubts, wishes_by_name, wishes_of_settings
+
+    languages = tuple(dict.fromkeys(code for code in asked.lang.split(",") if code))
+    wishes: list[Wish] = []
+    refused = False
+    for name in asked.names:
+        try:
+            wishes += wishes_by_name(name, settings, choice, asked.engine)
+        except EngineRefusal as refusal:
+            refused = True
+            say(refusal_of(name, refusal))
+    if languages or not asked.names:
+        try:
+            wishes += wishes_of_settings(settings, choice, languages)
+        except EngineRefusal as refusal:
+            refused = True
+            say(refusal_of("settings", refusal))
+    for doubt in doubts(wishes, settings, choice, languages):
+        say(Note(text=doubt))
+    puller = Puller(say, models, settings.media.free_disk_floor_mb * BYTES_PER_MB)
+    for wish in dict.fromkeys(wishes):
+        refused |= not puller.pull(wish)
+    if languages:
+        puller.pull_punkt(languages)
+    return REFUSED if refused else os.EX_OK
+
+
+def remove(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
+    from workers.model_manager import remove as model_removal
+    from workers.model_manager.inventory import look_at_shelf
+
+    [name] = asked.names
+    try:
+        plan = model_removal.plan_removal(name, look_at_shelf(settings, choice, models), asked.engine)
+        say(model_removal.remove(plan) if asked.yes else plan)
+    except EngineRefusal as refusal:
+        say(refusal_of(name, refusal))
+        return REFUSED
+    return os.EX_OK
+
+
+def refusal_of(name: str, refusal: EngineRefusal) -> ShelfRefusal:
+    return ShelfRefusal(name=name, code=refusal.code, message=refusal.message, hint=refusal.hint)
+
+
+ONE_LINE_AT_A_TIME = threading.Lock()
+
+
+def say(value: Value) -> None:
+    """Progress comes from a thread of its own."""
+    with ONE_LINE_AT_A_TIME:
+        print(value.model_dump_json(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Brings models to this machine and checks every byte: from the hub, from torchaudio's server, from NLTK's.
+
+Runs in: worker (the program behind `steno models`).
+"""
+
+import itertools
+import json
+import zipfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, assert_never
+
+from ipc.model_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
+from workers.engine import EngineRefusal
+from workers.model_manager import hub_download
+from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
+from workers.model_manager.selection import Wish
+from workers.model_manager.source import ModelSource, OnDisk, look_at
+from workers.models import punkt_data
+from workers.models.file_download import fetch_file
+from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
+from workers.models.starter import PIECE_BYTES
+from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
+from workers.models.transfer import Progressed
+
+PUNKT_ADDRESS = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/tokenizers/punkt_tab.zip"
+"""All languages in one file of 4 MB, as nltk.download fetches it."""
+
+Say = Callable[[ShelfMessage], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Puller:
+    """Says how far it is, and for each wish in the end a ModelHere or a ShelfRefusal."""
+
+    say: Say
+    models: Path
+    """Our own folder of models."""
+    floor_bytes: int
+    """So much of the disk stays free."""
+    bundle_address: str = BUNDLE_ADDRESS
+    punkt_address: str = PUNKT_ADDRESS
+
+    def pull(self, wish: Wish) -> bool:
+        """Whether the model is here now, whole."""
+        try:
+            here = self._pull(wish.name, wish.source, is_open=wish.is_open)
+        except EngineRefusal as refusal:
+            self.say(ShelfRefusal(name=wish.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
+            return False
+        self.say(here)
+        return True
+
+    def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
+        if is_open and (folder := cached_snapshot(source.id, ())) is not None:
+            source = of_its_kind(source, {file.name for file in folder.iterdir()}, model_type_in(folder))
+        found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
+        if found.condition == "whole":
+            return _here(name, found, 0)
+        match source.place:
+            case "starter" | "folder":
+                code = "needs_model" if found.condition == "missing" else "model_damaged"
+                raise EngineRefusal(code, found.why, found.hint)
+            case "bundle":
+                came = self._fetch_bundle(name, source)
+            case "hub":
+                there = hub_download.repository(source.id)
+                if is_open:
+                    source = of_its_kind(source, there.names, there.model_type)
+                came = self._fetch_from_hub(name, source, there)
+            case _:
+                assert_never(source.place)
+        found = look_at(source, lambda: None, deep=False)
+        if found.condition != "whole":
+            raise EngineRefusal("model_damaged", found.why or f"{name} is not whole", found.hint)
+        return _here(name, found, came)
+
+    def _fetch_from_hub(self, name: str, source: ModelSource, there: hub_download.Repository) -> int:
+        try:
+            wanted = files_to_fetch(source.kind, source.engine, there.names)
+        except NotAModel as why:
+            raise EngineRefusal(
+                "not_a_model",
+                f"{source.id} is no {source.kind} for {source.engine}: {why}",
+                "`steno models list` shows the names stenod knows",
+            ) from why
+        files = [file for file in there.files if file.name in wanted]
+        # Small files first: they tell early whether this can work at all.
+        files.sort(key=lambda file: file.size_bytes or 0)
+        _, came = hub_download.fetch(
+            source.id, files, self.floor_bytes, self._progressed(name, "fetching"), self._progressed(name, "checking")
+        )
+        return came
+
+    def _fetch_bundle(self, name: str, source: ModelSource) -> int:
+        file = bundle_file(source.id)
+
+        def what_is_wrong(part: Path) -> str | None:
+            return what_is_torn_in_bundle(part, self._beat(name, part.stat().st_size), deep=True)
+
+        return fetch_file(
+            self.bundle_address + file.name,
+            file,
+            self.floor_bytes,
+            self._progressed(name, "fetching"),
+            what_is_wrong,
+        )
+
+    # --- punkt ---------------------------------------------------------------------------------------------------
+
+    def pull_punkt(self, languages: tuple[str, ...]) -> None:
+        """NLTK's data for these languages, as far as it exists. Nothing of stenod needs it: no refusal."""
+        known = [language for language in languages if language in punkt_data.PUNKT_NAMES]
+        missing = [language for language in known if punkt_data.folder_of(self.models, language) is None]
+        if missing:
+            try:
+                self._fetch_punkt()
+            except EngineRefusal as refusal:
+                self.say(
+                    Note(
+                        text=f"NLTK's punkt data for {', '.join(missing)} could not be fetched ({refusal.code}). "
+                        "stenod does without it: only an engine of your own that calls whisperx.align wants it"
+                    )
+                )
+        for language in known:
+            if folder := punkt_data.folder_of(self.models, language):
+                self.say(_here(f"punkt ({language})", OnDisk("whole", folder), 0))
+
+    def _fetch_punkt(self) -> None:
+        target = punkt_data.fetched_folder(self.models) / "tokenizers" / "punkt_tab.zip"
+
+        def what_is_wrong(part: Path) -> str | None:
+            return what_is_torn_in_bundle(part, lambda: None, deep=True)
+
+        fetch_file(self.punkt_address, target, self.floor_bytes, self._progressed("punkt", "fetching"), what_is_wrong)
+        with zipfile.ZipFile(target) as archive:
+            for name in punkt_data.PUNKT_NAMES.values():
+                wanted = {f"punkt_tab/{name}/{table}" for table in punkt_data.TABLES}
+                for member in sorted(wanted & set(archive.namelist())):
+                    archive.extract(member, target.parent)
+        target.unlink()
+
+    # --- what is said on the way ---------------------------------------------------------------------------------
+
+    def _progressed(self, model: str, phase: Literal["fetching", "checking"]) -> Progressed:
+        def progressed(file: str, done_bytes: int, total_bytes: int | None) -> None:
+            self.say(
+                FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes)
+            )
+
+        return progressed
+
+    def _beat(self, model: str, total_bytes: int | None) -> Callable[[], None]:
+        """A step for those who only say that they go on reading."""
+        most = total_bytes or 0
+        pieces = itertools.count(1)
+        checked = self._progressed(model, "checking")
+        return lambda: checked("", min(next(pieces) * PIECE_BYTES, most), most)
+
+
+def bytes_here(source: ModelSource) -> int:
+    """What of the model is on this machine, whole or not."""
+    match source.place:
+        case "hub":
+            return bytes_in(cache_folder(source.id) / "blobs")
+        case "bundle":
+            file = bundle_file(source.id)
+            return size_of(file) if file.is_file() else 0
+        case "folder":
+            return size_of(Path(source.id))
+        case "starter":
+            return 0
+        case _:
+            assert_never(source.place)
+
+
+def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | None) -> ModelSource:
+    """The same id as the kind of model it holds; as it was where that cannot be told."""
+    try:
+        kind, engine = kind_of(names, model_type)
+    except NotAModel:
+        return source
+    # mlx opens a whisper for CTranslate2 as well, and keeps it.
+    is_fine = kind == source.kind and source.engine in (engine, "mlx")
+    return source if is_fine else ModelSource(kind, "hub", source.id, engine)
+
+
+def _here(name: str, found: OnDisk, came: int) -> ModelHere:
+    assert found.path is not None
+    return ModelHere(name=name, path=str(found.path), size_bytes=size_of(found.path), fetched_bytes=came)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def model_type_in(folder: Path) -> str | None:
+    """What config.json calls the model, if there is one that says."""
+    try:
+        told = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    kind = told.get("model_type") if isinstance(told, dict) else None
+    return kind if isinstance(kind, str) else None

@@ -1,0 +1,108 @@
+"""Takes models off this machine: what stenod fetched or made, never what came with it or belongs to its owner.
+
+Runs in: worker (the program behind `steno models`).
+"""
+
+import shutil
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from config.model_names import ModelEngine
+from ipc.model_messages import Removal, ShelfModel, ShelfView
+from workers.engine import EngineRefusal
+from workers.model_manager.inventory import CONVERSION
+from workers.model_manager.pull import size_of
+from workers.models.hub_cache import cache_folder
+
+
+def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Removal:
+    """What would go with this name: the model, and what was converted from it.
+
+    Raises EngineRefusal `not_here` or `not_ours`.
+    """
+    meant = [
+        one
+        for one in shelf.models
+        if name in (one.name, one.id, one.path) and engine in (None, one.engine) and one.path is not None
+    ]
+    gone = [one for one in meant if one.size_bytes > 0]
+    if not gone:
+        near = get_close_matches(name, {one.name for one in shelf.models if one.size_bytes}, n=2, cutoff=0.5)
+        raise EngineRefusal(
+            "not_here",
+            f"there is no model {name} on this machine",
+            f"did you mean {' or '.join(near)}?" if near else "`steno models list` shows what is here",
+        )
+    if name == "starter":
+        raise EngineRefusal(
+            "not_ours", "the starter came with stenod and stays with it", "it is small and needs no hub"
+        )
+    paths = [path for one in gone for path in _paths(one, shelf)]
+    return Removal(
+        name=name,
+        paths=tuple(str(path) for path in paths),
+        freed_bytes=sum(size_of(path) if path.is_file() else _bytes_once(path) for path in paths),
+        used_as=tuple(dict.fromkeys(use for one in gone for use in one.used_as)),
+        is_done=False,
+    )
+
+
+def _paths(one: ShelfModel, shelf: ShelfView) -> list[Path]:
+    path = Path(one.path or "")
+    if one.kind == "conversion" or path.is_file():
+        return [path]
+    repository = cache_folder(one.id)
+    if not repository.is_dir():
+        raise EngineRefusal(
+            "not_ours",
+            f"{path} is a folder of your own; stenod deletes only what it fetched or made",
+            "delete it yourself if you want it gone",
+        )
+    labels = {one.name, one.id.replace("/", "--")}
+    made = [
+        Path(other.id)
+        for other in shelf.models
+        if other.kind == "conversion" and (match := CONVERSION.fullmatch(other.name)) and match["label"] in labels
+    ]
+    return [repository, *made]
+
+
+def _bytes_once(folder: Path) -> int:
+    """Bytes of the folder's own files: a snapshot's links lead to blobs that are counted where they lie."""
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def remove(plan: Removal) -> Removal:
+    """Does it. Raises EngineRefusal `not_removed` if something cannot be deleted."""
+    try:
+        _leave_hub_cache([Path(path) for path in plan.paths])
+        for path in map(Path, plan.paths):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise EngineRefusal(
+            "not_removed", f"{error.filename} cannot be deleted: {error.strerror}", "see who owns it"
+        ) from error
+    return plan.model_copy(update={"is_done": True})
+
+
+def _leave_hub_cache(paths: Sequence[Path]) -> None:
+    """All revisions, by the hub's own library, which knows what they share; what it does not count is left."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if not any(path.parent == Path(HF_HUB_CACHE) for path in paths):
+        return
+    try:
+        cache = scan_cache_dir()
+    except CacheNotFound:
+        return
+    revisions = [
+        revision.commit_hash for found in cache.repos if found.repo_path in paths for revision in found.revisions
+    ]
+    cache.delete_revisions(*revisions).execute()
+    for path in paths:
+        shutil.rmtree(Path(HF_HUB_CACHE) / ".locks" / path.name, ignore_errors=True)

@@ -1,0 +1,121 @@
+"""What somebody types after `steno models pull`, or leaves out → the models that are meant, and what to say of them.
+
+Runs in: worker (the program behind `steno models`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from config.engines import EngineChoice
+from config.model_names import (
+    ALIGNMENT_BUNDLES,
+    ALIGNMENT_HUB_IDS,
+    BUNDLE_FILES,
+    DEFAULT_MODEL,
+    ENGLISH_ONLY,
+    HUB_IDS,
+    WITHOUT_TRANSLATION,
+    ModelEngine,
+    default_aligner,
+    languages_of_aligner,
+)
+from config.required_models import ModelNeeded, models_needed
+from config.settings import Settings
+from workers.engine import EngineRefusal
+from workers.model_manager.source import ModelSource, alignment_source, source_of, whisper_source
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One model that is asked for."""
+
+    name: str
+    """As a person would name it."""
+    source: ModelSource
+    is_open: bool = False
+    """A hub id that nobody needs as anything in particular: it may turn out to be any kind of model."""
+
+
+def wishes_by_name(
+    name: str, settings: Settings, choice: EngineChoice, engine: ModelEngine | None
+) -> tuple[Wish, ...]:
+    """What the settings mean by this name, for every engine that needs it; otherwise what the transcriber would.
+
+    `engine` decides where a name has a meaning for both. Raises EngineRefusal `unknown_model`.
+    """
+    needed = [one for one in models_needed(settings, choice) if one.name == name and engine in (None, one.engine)]
+    if needed:
+        return _unique(Wish(name, source_of(one)) for one in needed)
+    if name in BUNDLE_FILES or name in ALIGNMENT_HUB_IDS.values():
+        return (Wish(name, alignment_source(name)),)
+    if name == "starter":
+        return (Wish(name, whisper_source(name, "whisperx")), Wish("starter aligner", alignment_source(name)))
+    try:
+        source = whisper_source(name, engine or usual_engine(choice))
+        return (Wish(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
+    except EngineRefusal as unknown:
+        raise _unknown(name, unknown) from unknown
+
+
+def usual_engine(choice: EngineChoice) -> ModelEngine:
+    """Whose model a bare name means."""
+    return next((engine for engine in DEFAULT_MODEL if engine == choice.transcriber), "whisperx")
+
+
+def wishes_of_settings(settings: Settings, choice: EngineChoice, languages: Sequence[str]) -> tuple[Wish, ...]:
+    """All that the settings need; with `languages`, WhisperX's aligner for each of them besides.
+
+    Raises EngineRefusal `unknown_model` for a name in the settings that means nothing.
+    """
+    needed = list(models_needed(settings, choice, tuple(languages)))
+    if choice.aligner == "whisperx":
+        needed += [
+            ModelNeeded("aligner", "whisperx", default, language, is_chosen=False)
+            for language in languages
+            if (default := default_aligner(language))
+        ]
+    return _unique(Wish(one.name, source_of(one)) for one in needed)
+
+
+def doubts(
+    wishes: Sequence[Wish], settings: Settings, choice: EngineChoice, languages: Sequence[str]
+) -> Iterator[str]:
+    """What these models will not do, in sentences."""
+    for wish in wishes:
+        if wish.source.kind != "whisper":
+            continue
+        foreign = [language for language in languages if language != "en"]
+        if ENGLISH_ONLY.search(wish.name):
+            if foreign:
+                yield f"{wish.name} knows English only, not {', '.join(foreign)}: take base, small or large-v3"
+        elif any(kind in wish.name for kind in WITHOUT_TRANSLATION):
+            yield f"{wish.name} transcribes, but cannot translate: for that take small, medium or large-v3"
+    if choice.aligner is None and languages:
+        yield "alignment is off (ALIGNMENT_BACKEND=none): no aligner is fetched"
+    if choice.aligner != "whisperx":
+        return
+    for language in languages:
+        if settings.alignment_model is not None:
+            known = languages_of_aligner(settings.alignment_model)
+            if known is not None and language not in known:
+                yield f"the settings name the aligner {settings.alignment_model}, which does not know {language!r}"
+        elif default_aligner(language) is None:
+            yield f"WhisperX has no aligner for {language!r}: its words get no times of their own, only segments do"
+
+
+def _unique(wishes: Iterator[Wish]) -> tuple[Wish, ...]:
+    return tuple({wish.source: wish for wish in wishes}.values())
+
+
+def _unknown(name: str, unknown: EngineRefusal) -> EngineRefusal:
+    """The same refusal, with what else the name might have meant."""
+    if name.lower() in {*ALIGNMENT_BUNDLES, *ALIGNMENT_HUB_IDS}:
+        return EngineRefusal(
+            unknown.code, unknown.message, f"for a language: steno models pull --lang {name.lower()}"
+        )
+    for engine, names in HUB_IDS.items():
+        if name in names:
+            return EngineRefusal(unknown.code, unknown.message, f"{engine} knows it: add --engine {engine}")
+    near = get_close_matches(name, {*HUB_IDS["mlx"], *HUB_IDS["whisperx"], *BUNDLE_FILES, "starter"}, n=3, cutoff=0.5)
+    return EngineRefusal(unknown.code, unknown.message, f"did you mean {' or '.join(near)}?") if near else unknown

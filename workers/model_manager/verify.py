@@ -1,0 +1,131 @@
+"""Whether the models that the present settings need are here and whole: the findings `steno doctor` shows.
+
+Runs in: worker (a short-lived one, started by the `steno` command).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shlex import quote
+from typing import assert_never
+
+from config.engines import EngineChoice
+from config.model_names import default_aligner
+from config.required_models import ModelNeeded, models_needed, spoken_languages
+from config.settings import Settings
+from ipc.status_views import Finding
+from workers.engine import EngineRefusal
+from workers.model_manager.source import ModelSource, OnDisk, look_at, source_of
+from workers.models import punkt_data
+from workers.models.find_aligner import STARTER_FOLDER
+
+CHECKS = {"transcriber": "transcriber_model", "fallback": "fallback_model", "aligner": "alignment_model"}
+"""Use of a model → the name of its check."""
+WHY = {
+    "transcriber": "jobs wait until it is there",
+    "fallback": "nothing takes over when the transcriber keeps dying on a recording",
+    "aligner": "words get no times of their own, only segments do",
+}
+SETTING = {"transcriber": "STENO_MODEL", "fallback": "STENO_FALLBACK_MODEL", "aligner": "STENO_ALIGNMENT_MODEL"}
+OWN_ENGINE = "an engine of your own finds its own models"
+
+
+def findings(
+    settings: Settings, choice: EngineChoice, models: Path, step: Callable[[], None], *, deep: bool
+) -> Iterator[Finding]:
+    """One finding a model, then one about the punkt data; each is given as soon as it is known."""
+    needed = models_needed(settings, choice)
+    for use, engine in (("transcriber", choice.transcriber), ("aligner", choice.aligner)):
+        if engine is not None and ":" in engine:
+            yield Finding(check=CHECKS[use], state="ok", what=f"{OWN_ENGINE}: {engine}")
+    if choice.aligner is None:
+        yield Finding(check=CHECKS["aligner"], state="ok", what="alignment is off: no aligner, no model for one")
+    for one in needed:
+        yield _finding(one, step, deep=deep)
+    if choice.aligner == "whisperx" and settings.alignment_model is None:
+        yield from (
+            _no_aligner(language) for language in spoken_languages(settings) if default_aligner(language) is None
+        )
+    yield _punkt(choice, models)
+
+
+def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Finding:
+    check = CHECKS[needed.use]
+    whose = f"the {needed.use}'s model {needed.name}"
+    if needed.language is not None:
+        whose += f" for the language {needed.language!r}"
+    try:
+        source = source_of(needed)
+    except EngineRefusal as refusal:
+        return Finding(
+            check=check,
+            state="broken",
+            what=refusal.message,
+            why=WHY[needed.use],
+            remedy=f"{SETTING[needed.use]}: {refusal.hint}",
+        )
+    found = look_at(source, step, deep=deep)
+    why, mend = WHY[needed.use], remedy(needed, source, found)
+    match found.condition:
+        case "whole":
+            read = "whole" if deep else "there"
+            return Finding(check=check, state="ok", what=f"{whose} ({needed.engine}) is {read}: {found.path}")
+        case "missing":
+            what = found.why or f"{whose} ({needed.engine}) is not on this machine"
+            return Finding(
+                check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=mend
+            )
+        case "damaged":
+            # A worker that has it loaded goes on with it, or was refused and tries again only after a while.
+            mend += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
+            return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=mend)
+        case _:
+            assert_never(found.condition)
+
+
+def _is_awaited(needed: ModelNeeded) -> bool:
+    """Whether a worker refuses to start without it, so that its jobs wait or go without words."""
+    return needed.use == "transcriber" or (needed.use == "aligner" and needed.is_chosen)
+
+
+def remedy(needed: ModelNeeded, source: ModelSource, found: OnDisk) -> str:
+    """The command or the step that brings this model here, whole."""
+    match source.place:
+        case "hub" | "bundle" if needed.language is not None:
+            return f"steno models pull --lang {needed.language}"
+        case "hub" | "bundle":
+            return f"steno models pull {needed.name}"
+        case "starter" if source.kind == "wav2vec2":
+            return _get_again(STARTER_FOLDER)
+        case _:
+            return found.hint
+
+
+def _get_again(ours: Path) -> str:
+    """The command for a folder that came along with the code."""
+    command = f"git -C {quote(str(ours.parent))} checkout -- {quote(ours.name)}"
+    return f"get it again from where stenod came from: {command}"
+
+
+def _no_aligner(language: str) -> Finding:
+    return Finding(
+        check=CHECKS["aligner"],
+        state="warning",
+        what=f"WhisperX has no aligner for the language {language!r}",
+        why=WHY["aligner"],
+        remedy="set STENO_ALIGNMENT_MODEL to a wav2vec2 model for it, or ALIGNMENT_BACKEND=mlx",
+    )
+
+
+def _punkt(choice: EngineChoice, models: Path) -> Finding:
+    wrong = punkt_data.what_is_wrong_with(punkt_data.PACKAGED, "en")
+    if wrong is None:
+        languages = ", ".join(punkt_data.languages_here(models))
+        return Finding(check="punkt", state="ok", what=f"NLTK's punkt data is here and readable: {languages}")
+    is_used = choice.aligner is not None and choice.aligner != "mlx"
+    return Finding(
+        check="punkt",
+        state="broken" if is_used else "warning",
+        what=f"the punkt data that comes with stenod cannot be read: {wrong}",
+        why="this installation is not whole; whatever calls whisperx.align would go to the network for it",
+        remedy=_get_again(punkt_data.PACKAGED),
+    )

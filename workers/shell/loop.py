@@ -1,0 +1,222 @@
+"""The loop every child runs: load the engine, say so, answer requests until told to leave.
+
+Runs in: worker.
+
+The engine lives on the main thread from load to end: MLX's streams belong to the thread that made them, and signals
+are dealt with there. A side thread listens to the pipe and never touches a model library.
+"""
+
+import gc
+import importlib
+import os
+import queue
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, assert_never
+
+import structlog
+
+from config.logs import start_logging
+from ipc.failpoints import reached
+from ipc.pipe import BadFrame, PipeClosed, receive
+from ipc.worker_messages import (
+    TO_WORKER,
+    Align,
+    Cancel,
+    Decode,
+    FinalReply,
+    LoadFailed,
+    Ready,
+    Request,
+    RequestFailed,
+    Rested,
+    Role,
+    Stop,
+    Transcribe,
+    WorkerSetup,
+)
+from workers.heartbeat import Cancelled, Pulse
+from workers.out_of_memory import is_want_of_memory
+from workers.parent_death import leave
+
+if TYPE_CHECKING:
+    from workers.decoder.decoders import Decoders
+    from workers.engine import Loaded
+
+log = structlog.get_logger()
+
+MESSAGE_LETTERS = 200
+"""As much as is passed on of what a library says; some quote their whole input."""
+
+
+def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
+    """All that a worker does, until it is told to leave or its supervisor is gone; never returns."""
+    file = Path(setup.log_file) if setup.log_file else None
+    start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
+    structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
+    if setup.role == "aligner":
+        from workers.models.punkt_data import offer_punkt_data
+
+        offer_punkt_data(Path(setup.models_folder), os.environ)
+    pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
+    requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
+    engine = _load(setup, pulse)
+    from workers.decoder.decoders import Decoders
+
+    _prepare(setup.role, pulse)
+    decoders = Decoders(pulse, keeps_ready=setup.role == "transcriber")
+    decoders.make_ready()
+    # What is here now stays: it is never looked through again for what can go.
+    gc.freeze()
+    gc.enable()
+    reached("worker_prepared")
+    while True:
+        request = requests.get()
+        reached("request_begun")
+        pulse.begin(request.request_id)
+        answer = _answer(request, engine, setup, pulse, decoders)
+        reached("answer_made")
+        pulse.send(answer)
+        reached("answer_said")
+        if not isinstance(request, Decode):
+            _let_rest(engine, pulse)
+            decoders.make_ready()
+        reached("engine_rested")
+        pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
+        reached("rest_said")
+        # The end of a process takes some milliseconds, in which the next request is on its way.
+        decoders.see_off()
+
+
+def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:
+    """Side thread: what the supervisor says. Its death is heard here too, as the end of the pipe."""
+    while True:
+        try:
+            message = receive(connection, TO_WORKER)
+        except PipeClosed:
+            leave()
+        except BadFrame:
+            log.exception("supervisor_not_understood")
+            leave(1)
+        match message:
+            case Stop():
+                reached("stop_heard")
+                leave()
+            case Cancel():
+                pulse.cancel(message.request_id)
+            case Decode() | Transcribe() | Align():
+                reached("request_heard")
+                requests.put(message)
+            case _:
+                assert_never(message)
+
+
+def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
+    """The engine, loaded and announced. Says why not, and leaves, if there is none to be had."""
+    started = time.monotonic()
+    pulse.enter("loading")
+    from workers.engine import EngineRefusal
+
+    try:
+        module, _, name = setup.engine_path.partition(":")
+        imported = importlib.import_module(module)
+        reached("engine_imported")
+        engine = getattr(imported, name)()
+        reached("engine_chosen")
+        loaded: Loaded = engine.load(setup, pulse.downloading)
+    except EngineRefusal as refusal:
+        pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
+        leave()
+    except Exception as error:  # An engine's own failure comes out the same every time: say it, do not loop over it.
+        if is_want_of_memory(error):
+            raise
+        log.exception("engine_not_loaded")
+        pulse.send(
+            LoadFailed(
+                code="engine_error",
+                message=f"{setup.engine} could not be loaded: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
+                hint="the daemon's log has the traceback",
+            )
+        )
+        leave()
+    reached("engine_loaded")
+    pulse.send(
+        Ready(
+            engine=setup.engine,
+            model=loaded.model,
+            device=loaded.device,
+            load_seconds=time.monotonic() - started,
+            versions=loaded.versions,
+            footprint_bytes=pulse.footprint_bytes,
+        )
+    )
+    reached("ready_said")
+    return engine
+
+
+def _prepare(role: Role, pulse: Pulse) -> None:
+    """Loads what the first recording would have to wait for, now that nobody does."""
+    if role != "transcriber":
+        return
+    pulse.arm()
+    try:
+        from workers.shell import requests as worker_requests  # noqa: F401
+        from workers.speech import chunks as speech
+
+        # Listening to nothing takes all that listening takes.
+        with speech.PcmFile(Path(os.devnull)) as nothing:
+            list(speech.find_chunks(nothing, 0.0))
+    except Exception:  # What is missing is for the first request to say, to somebody.
+        log.warning("not_prepared", exc_info=True)
+    pulse.rest()
+
+
+def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse, decoders: "Decoders") -> FinalReply:
+    """The final reply to a request, whatever happens short of the worker's death."""
+    from workers.engine import EngineRefusal
+    from workers.shell import requests as worker_requests
+
+    try:
+        match request:
+            case Decode():
+                return decoders.decode(request)
+            case Transcribe() if setup.role == "transcriber":
+                return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, pulse)
+            case Align() if setup.role == "aligner":
+                return worker_requests.align(request, engine, pulse)
+            case Transcribe() | Align():
+                raise EngineRefusal("wrong_role", f"a worker that is {setup.role} cannot {request.kind}", "a bug")
+            case _:
+                assert_never(request)
+    except Cancelled:
+        return _failed(request, "cancelled", "cancelled", "")
+    except EngineRefusal as refusal:
+        if is_want_of_memory(refusal):
+            raise
+        return _failed(request, refusal.code, refusal.message, refusal.hint)
+    except Exception as error:  # The boundary of one request: whatever an engine raises, the worker is well.
+        if is_want_of_memory(error):
+            raise  # A process short of memory is not worth saving: the supervisor has a fresh one in a second.
+        log.exception("request_failed", request=request.kind)
+        return _failed(
+            request,
+            "engine_error",
+            f"{setup.engine} failed: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
+            "the daemon's log has the traceback; `steno retry` tries again",
+        )
+
+
+def _failed(request: Request, code: str, message: str, hint: str) -> RequestFailed:
+    return RequestFailed(request_id=request.request_id, code=code, message=message, hint=hint)
+
+
+def _let_rest(engine: Any, pulse: Pulse) -> None:
+    """Caches are given back after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
+    pulse.arm()
+    try:
+        engine.rest()
+    except Exception:  # A courtesy between requests; the next one will show whether the engine is well.
+        log.exception("rest_failed")

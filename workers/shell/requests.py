@@ -1,0 +1,199 @@
+"""What a worker does with a request: the steps between the pipe and the engine.
+
+Runs in: worker.
+
+Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+
+from ipc.failpoints import reached
+from ipc.transcript import Segment, Unheard, Word
+from ipc.worker_messages import (
+    Align,
+    LanguageFound,
+    SegmentsTranscribed,
+    Transcribe,
+    TranscriptionFinished,
+    WordsAligned,
+)
+from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Told, Transcriber, Wanted
+from workers.heartbeat import Pulse
+from workers.out_of_memory import is_want_of_memory
+from workers.shell.batch_pace import planned_size
+from workers.speech.spoken_language import find_language, first_chunks
+from workers.text.repetition import cut_down
+from workers.text.unheard import WithoutVoice, unheard
+
+log = structlog.get_logger()
+
+
+def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
+    """All speech from `start_at_seconds` on, sent as it is heard: by chunks, or in batches of at most `batch_size`.
+
+    `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
+    company matters, batches are then those that the earlier worker would have had.
+    """
+    from workers.speech import chunks as speech
+
+    pulse.enter("speech", request.start_at_seconds)
+    engine.check(request.language, request.task)
+    reached("engine_checked")
+    segment_id = request.first_segment_id
+    speech_seconds = 0.0
+    heard_until = request.start_at_seconds
+    transcribing = False
+
+    def listened(until: float) -> None:
+        pulse.step(heard_until if transcribing else until)
+
+    with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        reached("pcm_opened")
+        without_voice = WithoutVoice()
+        chunks = without_voice.put_aside(speech.find_chunks(pcm, request.start_at_seconds, listened))
+        first = first_chunks(chunks) if request.language is None else list(itertools.islice(chunks, 1))
+        if not first:
+            _tell_the_rest(request, without_voice, pulse)
+            return TranscriptionFinished(request_id=request.request_id, speech_seconds=0.0)
+        language = request.language or _find_language(request, engine, first, pulse)
+        transcribing = True
+        pulse.enter("transcribing", first[0].start)
+        wanted = Wanted(language, request.task, request.prompt, lambda: pulse.step(heard_until))
+        chunks = itertools.chain(first, chunks)
+        # An owner's engine may be older than this attribute.
+        if getattr(engine, "apart", False):
+            told = engine.transcribe_each(chunks, wanted)
+        else:
+            told = _in_batches(chunks, engine, wanted, batch_size, request.start_at_seconds, pcm.seconds)
+        reached("batch_begun")
+        for batch in told:
+            reached("batch_done")
+            segments = _number(batch, segment_id)
+            segment_id += len(segments)
+            speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
+            heard_until = batch[-1][0].end
+            pulse.send(
+                SegmentsTranscribed(
+                    request_id=request.request_id,
+                    segments=segments,
+                    unheard=_in_order(without_voice.before(heard_until), (chunk for chunk, _ in batch), segments),
+                    done_seconds=heard_until,
+                )
+            )
+            reached("batch_said")
+            pulse.enter("transcribing", heard_until)
+            reached("batch_begun")
+        _tell_the_rest(request, without_voice, pulse)
+    return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
+
+
+def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, pulse: Pulse) -> None:
+    """What is audible behind the last voice."""
+    if audible := tuple(without_voice.before(math.inf)):
+        rest = SegmentsTranscribed(
+            request_id=request.request_id, segments=(), unheard=audible, done_seconds=audible[-1].end
+        )
+        pulse.send(rest)
+
+
+def _in_order(aside: Sequence[Unheard], chunks: Iterable[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
+    """What was audible and gave no text, in the chunks that were heard and in those around them."""
+    return tuple(sorted([*aside, *unheard(chunks, segments)], key=lambda one: one.start))
+
+
+def _in_batches(
+    chunks: Iterator[Chunk], engine: Transcriber, wanted: Wanted, most: int, heard_until: float, audio_seconds: float
+) -> Iterator[Told]:
+    """For an engine to which company matters: batches that follow from the recording alone.
+
+    The first one of a long recording is one chunk: the aligner has something to do at once. The last ones are small
+    again: what the aligner has left when the last comes keeps the job waiting.
+    """
+    # An owner's engine may be older than this attribute.
+    shows_life = getattr(engine, "shows_life", False)
+    while batch := list(itertools.islice(chunks, planned_size(most, heard_until, audio_seconds, shows_life))):
+        yield list(zip(batch, engine.transcribe(batch, wanted), strict=True))
+        heard_until = batch[-1].end
+
+
+def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
+    """Word times for every segment that yields some."""
+    from workers.speech import chunks as speech
+
+    # Said before the check: for some engines it loads the language's model.
+    pulse.enter("aligning")
+    engine.check(request.language)
+    reached("engine_checked")
+    # The longest first: whoever works side by side is then done at about the same time.
+    segments = sorted(request.segments, key=lambda segment: segment.start - segment.end)
+    with speech.PcmFile(Path(request.pcm_path)) as pcm:
+        reached("pcm_opened")
+        sounds = [pcm.audio(segment.start, segment.end) for segment in segments]
+
+    def words_of(sound: Audio, segment: Segment) -> tuple[Word, ...]:
+        reached("segment_begun")
+        try:
+            # Checked here: one made without checks would make the whole answer no message, and cost the worker.
+            return tuple(Word.model_validate(dict(word)) for word in engine.align(sound, segment, request.language))
+        except EngineRefusal:
+            raise
+        except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.
+            if is_want_of_memory(error):
+                raise
+            log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
+            return ()
+
+    # An owner's engine may be older than this attribute.
+    side_by_side = getattr(engine, "side_by_side", map)
+    words: dict[int, tuple[Word, ...]] = {}
+    for segment, found in zip(segments, side_by_side(words_of, sounds, segments), strict=True):
+        reached("segment_done")
+        pulse.step(request.segments[0].start)
+        if found:
+            words[segment.id] = found
+    return WordsAligned(request_id=request.request_id, words=words)
+
+
+def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], pulse: Pulse) -> str:
+    pulse.enter("language", first[0].start)
+    language, probability = find_language(first, engine.find_language)
+    engine.check(language, request.task)
+    pulse.send(LanguageFound(request_id=request.request_id, language=language, probability=probability))
+    return language
+
+
+def _number(batch: Told, first_id: int) -> tuple[Segment, ...]:
+    """Segments with ids from `first_id`, inside their chunks, without the empty ones and without going in circles."""
+    ids = itertools.count(first_id)
+    segments = []
+    for chunk, stretches in batch:
+        for stretch in stretches:
+            text = stretch.text.strip()
+            if not text:
+                continue
+            start = min(max(stretch.start, chunk.start), chunk.end)
+            end = min(max(stretch.end, start), chunk.end)
+            voice_seconds = chunk.voice_seconds(start, end)
+            text, copies = cut_down(text, end - start if voice_seconds is None else voice_seconds)
+            segments.append(
+                Segment(
+                    id=next(ids),
+                    start=start,
+                    end=end,
+                    text=text,
+                    avg_logprob=_finite(stretch.avg_logprob),
+                    no_speech_prob=_finite(stretch.no_speech_prob),
+                    voice_seconds=voice_seconds,
+                    repeats=copies,
+                )
+            )
+    return tuple(segments)
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None

@@ -1,0 +1,168 @@
+"""How likely somebody speaks, for every 32 ms of a recording of any length (Silero VAD v6).
+
+Runs in: worker. The model is the ONNX file that faster-whisper carries; faster-whisper itself is not imported, for it
+brings CTranslate2, whose OpenMP runtime must not meet another engine's in one process.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, EngineRefusal
+from workers.pcm.pcm_file import PcmFile
+from workers.speech.loudness import CONTEXT_WINDOWS, FAINTEST_DB, amplified, levels_of, surroundings, without_rumble
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+CONTEXT_SAMPLES = 64
+"""The end of the window before, which the model sees too."""
+STATE_SHAPE = (1, 1, 128)
+BLOCK_WINDOWS = 625
+"""Windows a call, 20 s: large enough to be fast, small enough to stay in the processor's cache."""
+EPOCH_BLOCKS = 90
+"""The model remembers for longer than a minute. It starts anew every 30 min, so that a worker that comes back to the
+middle of a long recording hears what its predecessor heard without listening from the beginning."""
+WARM_UP_BLOCKS = 3
+"""How much of the epoch before is heard again, 60 s, to come into it."""
+BLOCKS_KEPT = 8
+"""Ending a chunk looks at most some 65 s beyond it, and the next search goes back there: twice that is kept."""
+State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is known of each of its windows."""
+
+    likely: npt.NDArray[np.float32]
+    """How likely somebody speaks, 0 to 1."""
+    audible: npt.NDArray[np.bool_]
+    """Whether a sound stands out from what is always there."""
+    level: npt.NDArray[np.float32]
+    """Decibels below full scale."""
+
+
+class VoiceActivity:
+    """Voices and sounds of a recording by window, found as they are asked for, a block at a time.
+
+    The answer for a window is a function of the recording alone, never of what was asked before. Silero listens to
+    it as radio would send it: those who sit far from the microphone as loud as the others.
+    """
+
+    def __init__(self, pcm: PcmFile, step: Callable[[float], None]) -> None:
+        """`step` is told the seconds heard so far after each block; what it raises passes through."""
+        self._pcm = pcm
+        self._step = step
+        self._session = _silero()
+        self._state = _silence()
+        self._next_block = 0
+        self._blocks: dict[int, Block] = {}
+        self.windows = -(-pcm.samples // WINDOW_SAMPLES)
+
+    def probability(self, window: int) -> float:
+        """That somebody speaks, 0 to 1. Going back more than a minute is allowed and slow. Raises IndexError past
+        the end."""
+        block, inside = self._block_of(window)
+        return float(block.likely[inside])
+
+    def is_audible(self, window: int) -> bool:
+        """Whether a sound stands out from what is always there, as `probability`."""
+        block, inside = self._block_of(window)
+        return bool(block.audible[inside])
+
+    def level_db(self, window: int) -> float:
+        """Decibels below full scale, as `probability`."""
+        block, inside = self._block_of(window)
+        return float(block.level[inside])
+
+    def loudness(self, first: int, beyond: int) -> npt.NDArray[np.float32]:
+        """Root mean square of each window from `first` up to `beyond`."""
+        power: npt.NDArray[np.float32] = np.square(self._windows(first, beyond)).mean(axis=1)
+        return np.sqrt(power)
+
+    def _block_of(self, window: int) -> tuple[Block, int]:
+        block, inside = divmod(window, BLOCK_WINDOWS)
+        if block not in self._blocks:
+            self._advance_to(block)
+        return self._blocks[block], inside
+
+    def _advance_to(self, block: int) -> None:
+        epoch = block // EPOCH_BLOCKS * EPOCH_BLOCKS
+        if not epoch < self._next_block <= block:
+            self._enter(epoch)
+        while self._next_block <= block:
+            self._blocks[self._next_block] = self._listen(self._next_block)
+            self._next_block += 1
+            self._blocks = dict(list(self._blocks.items())[-BLOCKS_KEPT:])
+            self._step(min(self._next_block * BLOCK_WINDOWS * WINDOW_SAMPLES / SAMPLE_RATE, self._pcm.seconds))
+
+    def _enter(self, epoch: int) -> None:
+        self._state = _silence()
+        for block in range(max(epoch - WARM_UP_BLOCKS, 0), epoch):
+            self._listen(block)
+        self._next_block = epoch
+
+    def _listen(self, block: int) -> Block:
+        first = block * BLOCK_WINDOWS
+        beyond = min(first + BLOCK_WINDOWS, self.windows)
+        if self._pcm.is_digital_silence(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES):
+            # Muted hours pass in no time, and the model cannot dream in them.
+            self._state = _silence()
+            nothing = np.zeros(beyond - first, dtype=np.float32)
+            return Block(nothing, nothing.astype(np.bool_), np.full_like(nothing, FAINTEST_DB))
+        from_window, to_window = max(first - CONTEXT_WINDOWS, 0), min(beyond + CONTEXT_WINDOWS, self.windows)
+        samples = self._windows(from_window, to_window).reshape(-1)
+        around = surroundings(levels_of(without_rumble(samples)))
+        own = slice(first - from_window, beyond - from_window)
+        # The gain glides from window to window: those around say how.
+        near = slice(max(own.start - 2, 0), own.stop + 1)
+        near_samples = slice(near.start * WINDOW_SAMPLES, near.stop * WINDOW_SAMPLES)
+        louder = amplified(samples[near_samples], around.gain[near]).reshape(-1, WINDOW_SAMPLES)
+        before, audio = louder[: own.start - near.start], louder[own.start - near.start :][: beyond - first]
+        context = np.zeros((len(audio), CONTEXT_SAMPLES), dtype=np.float32)
+        context[1:] = audio[:-1, -CONTEXT_SAMPLES:]
+        if first:
+            context[0] = before[-1, -CONTEXT_SAMPLES:]
+        hidden, cell = self._state
+        feeds = {"input": np.concatenate([context, audio], axis=1), "h": hidden, "c": cell}
+        found, hidden, cell = self._session.run(None, feeds)
+        self._state = (hidden, cell)
+        likely = np.asarray(found, dtype=np.float32).reshape(-1)
+        return Block(likely, around.is_audible[own], around.level[own])
+
+    def _windows(self, first: int, beyond: int) -> npt.NDArray[np.float32]:
+        """Samples, shape (windows, 512); the recording's last window is filled up with silence."""
+        samples = self._pcm.audio_of_samples(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES)
+        samples = np.pad(samples, (0, (beyond - first) * WINDOW_SAMPLES - len(samples)))
+        return samples.reshape(-1, WINDOW_SAMPLES)
+
+
+def _silence() -> State:
+    return np.zeros(STATE_SHAPE, dtype=np.float32), np.zeros(STATE_SHAPE, dtype=np.float32)
+
+
+@functools.cache
+def _silero() -> "InferenceSession":
+    """The model on one thread: it is faster than any engine, and the other cores are theirs."""
+    import onnxruntime
+
+    found = importlib.util.find_spec("faster_whisper")
+    model = Path(found.origin).with_name("assets") / "silero_vad_v6.onnx" if found and found.origin else None
+    if model is None or not model.is_file():
+        raise EngineRefusal(
+            "needs_model",
+            "the speech detector faster_whisper/assets/silero_vad_v6.onnx is missing",
+            "run `make setup` again",
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(str(model), sess_options=options, providers=["CPUExecutionProvider"])

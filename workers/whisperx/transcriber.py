@@ -1,0 +1,218 @@
+"""Speech → text with WhisperX's own engine: faster-whisper on CTranslate2. The only file that names them.
+
+Runs in: worker.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
+from ipc.worker_messages import Task, WorkerSetup
+from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
+from workers.models.find import find_model
+from workers.shell.allocator import Heap
+from workers.speech.loudness import evenly_loud
+from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
+from workers.text.decode_quality import Decoding, Stretch, read_decoding
+from workers.text.second_look import is_doubtful, look_again
+from workers.text.segment_bounds import widen
+from workers.whisperx.chunk_queue import Beat, ChunkLine, hear_in_lanes
+from workers.whisperx.lanes import lanes_for
+
+DETECTION_SECONDS = 30
+"""What is listened to for the language."""
+CHUNKS_A_LANE = 4
+"""At most. Measured with tiny and base: four together are decoded in 0.75 of the time they take one by one, and eight
+are no faster than two times four."""
+CHUNKS_A_BATCH_ON_CUDA = 16
+BEAM_SIZE = 5
+PATIENCE = 0.6
+"""Three texts that have ended are compared, not five. Measured with base: on five medleys of 314 s as many of 3025
+words are wrong, and on music no text goes round for half a minute; with two, music more often gives a word."""
+LONGEST_ECHO_TOKENS = 5
+"""Where a text goes round in circles: so many tokens in a row are not said twice."""
+
+
+class WhisperxTranscriber:
+    """faster-whisper in int8 on the CPU and float16 on CUDA. Fails as `workers.engine.Transcriber` says."""
+
+    batch_size = CHUNKS_A_LANE
+    shows_life = False
+    apart = False
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+        """Opens the model's folder; nothing is fetched but by `find_model`. Half a second for the starter."""
+        self.name = setup.model or DEFAULT_MODEL["whisperx"]
+        folder = find_model(setup.model, "whisperx", Path(setup.models_folder), setup.allow_download, downloading)
+
+        import ctranslate2
+        from faster_whisper import WhisperModel
+
+        self.heap = Heap()
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        self.lanes = lanes_for(setup.threads, device)
+        try:
+            self.model: Any = WhisperModel(
+                str(folder),
+                device=device,
+                compute_type="float16" if device == "cuda" else "int8",
+                cpu_threads=self.lanes.threads,
+                num_workers=self.lanes.count,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise EngineRefusal(
+                "model_damaged", f"{folder} cannot be opened: {error}", f"delete {folder} and fetch the model again"
+            ) from error
+        self.model.feature_extractor.mel_filters = MelBank(self.model.feature_extractor.mel_filters)
+        self.device = device
+        # On the processor each chunk is encoded by itself. Integers add up to the same in any order and each chunk's
+        # attention is its own, so the decoder takes several: a test holds what a chunk gives in company against what
+        # it gives alone, to the last bit. Sums of floats promise no such thing, and are decoded one by one.
+        self.apart = device == "cpu"
+        self.most_together = 1
+        if self.model.model.compute_type.startswith("int8"):
+            told = setup.batch_size // self.lanes.count
+            self.most_together = max(1, min(told, CHUNKS_A_LANE)) if setup.batch_size else CHUNKS_A_LANE
+        # They are kept: each new thread would keep freed memory of its own.
+        self.threads = ThreadPoolExecutor(self.lanes.count, "lane")
+        self.batch_size = CHUNKS_A_LANE * self.lanes.count if self.apart else CHUNKS_A_BATCH_ON_CUDA
+        self.heap.give_back()
+        packages = ("faster-whisper", "ctranslate2")
+        return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
+
+    def check(self, language: str | None, task: Task) -> None:
+        spoken = self.model.supported_languages
+        if task == "translate" and (
+            spoken == ["en"] or any(kind in Path(self.name).name for kind in WITHOUT_TRANSLATION)
+        ):
+            raise EngineRefusal(
+                "cannot_translate",
+                f"model {self.name} cannot translate",
+                "take a multilingual model such as small, medium or large-v3",
+            )
+        if language is not None and language not in spoken:
+            raise EngineRefusal(
+                "language_not_supported",
+                f"model {self.name} does not know the language {language!r}",
+                "take a multilingual model such as small" if spoken == ["en"] else f"one of {', '.join(spoken)}",
+            )
+
+    def find_language(self, audio: Audio) -> tuple[str, float]:
+        if self.model.supported_languages == ["en"]:
+            return "en", 1.0
+        language, probability, _ = self.model.detect_language(evenly_loud(audio[: DETECTION_SECONDS * SAMPLE_RATE]))
+        return language, float(probability)
+
+    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        """All chunks in one go, then the rests of those in which Whisper broke off."""
+        if self.apart:
+            return [heard for told in self.transcribe_each(iter(chunks), wanted) for _, heard in told]
+        heard: list[list[Heard]] = [[] for _ in chunks]
+        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+        while todo:
+            decodings = self._hear(todo, wanted.alive, wanted)
+            for stretch, decoding in zip(todo, decodings, strict=True):
+                heard[stretch.number] += decoding.heard
+            todo = [
+                Stretch(stretch.number, decoding.rest)
+                for stretch, decoding in zip(todo, decodings, strict=True)
+                if decoding.rest is not None  # strictly shorter: a decoding that would not advance has no rest
+            ]
+        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+        """Side by side in lanes, each chunk in a window of its own length, like windows together."""
+        line = ChunkLine(self._window, self.most_together)
+        hear = partial(self._hear, wanted=wanted)
+        for told in hear_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
+            yield [(chunk, widen(heard, chunk)) for chunk, heard in told]
+
+    def rest(self) -> None:
+        """CTranslate2 keeps no cache that grows with the job; what it freed is still ours."""
+        self.heap.rest()
+
+    def _window(self, chunk: Chunk) -> int:
+        """Frames."""
+        return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
+
+    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: Wanted) -> list[Decoding]:
+        """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread.
+
+        No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
+        text. Measured on real English: context and temperatures change nothing, or harm.
+        """
+
+        def hear_alone(sound: Chunk, no_circles: bool) -> Decoding:
+            return self._hear_together([sound], beat, wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+
+        sounds = [stretch.sound for stretch in stretches]
+        return [
+            look_again(sound, decoding, hear_alone) if is_doubtful(sound, decoding) else decoding
+            for sound, decoding in zip(sounds, self._hear_together(sounds, beat, wanted), strict=True)
+        ]
+
+    def _hear_together(
+        self, sounds: Sequence[Chunk], beat: Beat, wanted: Wanted, longest_echo_tokens: int = 0
+    ) -> list[Decoding]:
+        """In windows of the first one's length, without second tries."""
+        from faster_whisper.tokenizer import Tokenizer
+
+        tokenizer = Tokenizer(
+            self.model.hf_tokenizer, self.model.model.is_multilingual, task=wanted.task, language=wanted.language
+        )
+        return [
+            read_decoding(
+                (tokens := result.sequences_ids[0]),
+                sound,
+                tokenizer.timestamp_begin,
+                tokenizer.eot,
+                tokenizer.decode,
+                # The score is a mean over the text; Whisper's own mean counts the end of text too.
+                avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
+                no_speech_prob=result.no_speech_prob,
+            )
+            for sound, result in zip(
+                sounds, self._decode(sounds, tokenizer, wanted.prompt, beat, longest_echo_tokens), strict=True
+            )
+        ]
+
+    def _decode(
+        self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat, longest_echo_tokens: int
+    ) -> list[Any]:
+        """One result of CTranslate2's for each, in windows of the first one's length."""
+        import ctranslate2
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        # Its last frame is that of the padding.
+        mels = [self.model.feature_extractor(evenly_loud(sound.audio))[:, :-1] for sound in sounds]
+        windows = in_windows(mels, self._window(sounds[0]))
+        if self.apart:
+            # One after the other: all together take longer (they leave the cache), and much more memory.
+            rows = []
+            for window in windows:
+                rows.append(np.array(self.model.encode(window[None])))
+                beat()
+            encoded = ctranslate2.StorageView.from_array(np.concatenate(rows))
+        else:
+            encoded = self.model.encode(windows)
+        said_before = tokenizer.encode(f" {prompt.strip()}") if prompt else []
+        results: list[Any] = self.model.model.generate(
+            encoded,
+            [self.model.get_prompt(tokenizer, said_before)] * len(windows),
+            beam_size=BEAM_SIZE,
+            patience=PATIENCE,
+            max_length=self.model.max_length,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            return_scores=True,
+            return_no_speech_prob=True,
+            no_repeat_ngram_size=longest_echo_tokens,
+        )
+        beat()
+        return results
