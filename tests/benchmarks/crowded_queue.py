@@ -1,6 +1,6 @@
 """Row 8 of RESULTS.md: how quickly a daemon answers while 10,000 jobs wait and both workers keep a core busy.
 
-Runs in: the benchmark. `PYTHONPATH=tests python -m benchmarks.crowded_queue`
+Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.crowded_queue`
 """
 
 import json

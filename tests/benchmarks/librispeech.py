@@ -1,7 +1,6 @@
 """A part of LibriSpeech → a folder that `make bench SPEECH=DIR` reads.
 
-Runs in: the user's shell, `PYTHONPATH=tests .venv/bin/python -m benchmarks.librispeech LibriSpeech/test-other DIR`.
-README.md beside this says where it comes from. The same corpus and seed give the same folder.
+Runs in: the user's shell, by the command that README.md beside this gives; that says where it comes from, too. The same corpus and seed give the same folder.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Row 6 of RESULTS.md: what it costs to be supervised, against the same calls in a bare script.
 
-Runs in: the benchmark. `PYTHONPATH=tests python -m benchmarks.supervision`
+Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.supervision`
 """
 
 import json

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import structlog
-from daemon_under_test import TESTS
+from daemon_under_test import TEST_PATH
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -50,7 +50,7 @@ def run(trial: Trial) -> Tally:
     luck = trial.luck()
     each = max(1, trial.number(STORIES) // PROCESSES)
     command = [sys.executable, "-P", "-m", "chaos.queue_model", str(each)]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": TEST_PATH}
     tellers = [
         subprocess.Popen([*command, str(luck.randrange(1 << 32))], env=environment, stdout=subprocess.PIPE)
         for _ in range(PROCESSES)

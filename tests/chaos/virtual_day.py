@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
-from daemon_under_test import TESTS
+from daemon_under_test import TEST_PATH
 
 from chaos.tally import Tally
 from chaos.trial import Trial
@@ -77,7 +77,7 @@ def run(trial: Trial, tally: Tally) -> None:
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "chaos.virtual_day", *told],
-            env={**environment, "PYTHONPATH": str(TESTS), "STENO_HOME": str(home)},
+            env={**environment, "PYTHONPATH": TEST_PATH, "STENO_HOME": str(home)},
             stdout=stream,
             stderr=stream,
         )

@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 from client import steno
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ROOT / "tests"
+SUPPORT = ROOT / "tests" / "support"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAND_INS = {
     # make demo and make test would run us, and themselves, again: .ci runs them; here only their targets must exist.
     "make": f'cd {ROOT} && exec /usr/bin/env -S -i PATH="$REAL_PATH" make -n "$@" > /dev/null',
-    "systemctl": f'exec {sys.executable} {TESTS}/fake_service_managers.py systemctl "$@"',
+    "systemctl": f'exec {sys.executable} {SUPPORT}/fake_service_managers.py systemctl "$@"',
     # Programs of other systems, and of root.
     "brew": "exit 0",
     "sudo": 'echo "would run as root: $*"',

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import psutil
 import pytest
-from daemon_under_test import FAKES, MEMO, QUICK, TESTS
+from daemon_under_test import FAKES, MEMO, QUICK, SUPPORT, TEST_PATH
 from eventually import eventually
 from typer.testing import CliRunner
 
@@ -42,12 +42,12 @@ class Machine:
         programs.mkdir()
         for name in ("launchctl", "systemctl"):
             fake = programs / name
-            fake.write_text(f'#!/bin/sh\nexec {sys.executable} {TESTS}/fake_service_managers.py {name} "$@"\n')
+            fake.write_text(f'#!/bin/sh\nexec {sys.executable} {SUPPORT}/fake_service_managers.py {name} "$@"\n')
             fake.chmod(0o755)
         self.environment = {
             **{name: os.environ[name] for name in BARE if name in os.environ},
             **FAKES, **QUICK, "ALIGNMENT_BACKEND": "none",
-            "HOME": str(folder), "PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": str(TESTS),
+            "HOME": str(folder), "PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": TEST_PATH,
             "STENO_HOME": str(self.home), "FAKE_SERVICES": str(self.services), "HF_TOKEN": "hf_secret",
         }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon_under_test import FAKES, MEMO, TESTS, a_daemon
+from daemon_under_test import FAKES, MEMO, TEST_PATH, a_daemon
 from eventually import eventually
 
 STENO = str(Path(sys.executable).with_name("steno"))
@@ -64,7 +64,7 @@ def a_bench(home: Path, *words: str, **environment: str) -> Iterator[subprocess.
     owner = {name: value for name, value in os.environ.items() if not name.startswith("STENO_")}
     asked = subprocess.Popen(
         [STENO, "bench", *words],
-        env={**owner, "PYTHONPATH": str(TESTS), **FAKES, **SLOW, "STENO_HOME": str(home), **environment},
+        env={**owner, "PYTHONPATH": TEST_PATH, **FAKES, **SLOW, "STENO_HOME": str(home), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -23,7 +23,9 @@ from recordings import MEMO, TALK
 
 __all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
 
-TESTS = Path(__file__).parent
+SUPPORT = Path(__file__).parent
+TEST_PATH = f"{SUPPORT.parent}{os.pathsep}{SUPPORT}"
+"""PYTHONPATH of a process that loads fakes, or a module of the tests."""
 START_SECONDS = 90.0
 """Of a machine that has much else to do: the figures that matter are measured by whoever wants them."""
 
@@ -49,7 +51,7 @@ class DaemonUnderTest:
         self.home = home
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("STENO_", "WHISPER_"))},
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": TEST_PATH,
             "STENO_HOME": str(home),
             **QUICK,
             **environment,

@@ -16,7 +16,7 @@ from eventually import eventually
 
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 HOLDER = """
 import sys, pathlib
 from supervisor.system.single_instance import DaemonLock

@@ -69,7 +69,7 @@ def test_the_last_lines_are_found_in_whatever_file_they_stand(tmp_path: Path) ->
 
 
 def test_every_field_that_names_a_job_in_the_supervisors_log_is_known() -> None:
-    rooms = Path(__file__).parents[2]
+    rooms = Path(__file__).parents[4]
     code = "".join(file.read_text() for room in ("supervisor", "workers") for file in (rooms / room).glob("*.py"))
     said = {field for field in ("job", "job_id", "during_job") if f"{field}=" in code}
     assert said <= set(JOB_FIELDS)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-AUDIO = Path(__file__).parent.parent / "client" / "recordings"
+AUDIO = Path(__file__).parents[2] / "client" / "recordings"
 MEMO = AUDIO / "memo.flac"
 """12.6 s of one voice; its words are in memo.txt."""
 TALK = AUDIO / "talk.flac"

@@ -71,7 +71,7 @@ def test_whispers_own_silence_is_that_of_padded_audio() -> None:
 
 
 def test_mels_are_the_same_to_the_last_bit_with_any_number_of_threads() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[4]
     told = [
         subprocess.run(
             [sys.executable, "-c", MULTIPLY],

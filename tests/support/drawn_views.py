@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
-GOLDEN = Path(__file__).parent / "pure" / "golden"
+GOLDEN = Path(__file__).parents[1] / "unit" / "client" / "views" / "golden"
 REDRAW = "STENO_REDRAW_VIEWS"
 """Set in the environment, the golden files are written anew: look at them before they are committed."""
 
@@ -32,7 +32,7 @@ def drawn(view: RenderableType, width: int = 80) -> str:
 
 
 def looks_as_before(name: str, view: RenderableType) -> None:
-    """At 80 and at 120 columns as in tests/pure/golden/NAME.txt."""
+    """At 80 and at 120 columns as in tests/unit/client/views/golden/NAME.txt."""
     ruler = {width: f"{width} columns ".ljust(width, "-") for width in (80, 120)}
     looks = "\n".join(f"{ruler[width]}\n{drawn(view, width)}" for width in ruler) + "\n"
     file = GOLDEN / f"{name}.txt"
