@@ -14,11 +14,21 @@ from types import MappingProxyType
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 
-from config.errors import DEFAULT, FLAG, Mistake, Origin, bad_values, broken_syntax, in_order, nearest, unknown_key
+from config.errors import (
+    DEFAULT,
+    FLAG,
+    Mistake,
+    Origin,
+    bad_values,
+    broken_syntax,
+    in_order,
+    lines_of,
+    nearest,
+    unknown_key,
+)
 from config.ownership import NotOursAlone, refuse_unless_ours
 from config.places import Places
 from config.settings import Settings
-from config.toml_positions import lines_of
 
 BROUGHT_ALONG = {"WHISPER_BACKEND": "whisper_backend", "ALIGNMENT_BACKEND": "alignment_backend"}
 """Names people already have in their environment."""

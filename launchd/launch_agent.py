@@ -4,12 +4,19 @@ Runs in: the installer. Written from launchd.plist(5), launchctl(1) and other pe
 
 `launchctl bootout` returns before the service is gone, and for seconds after that `bootstrap` fails with 5: we wait
 for the end, and ask again. A label that was disabled once refuses every bootstrap: so it is enabled first.
+
+The property list that tells launchd how to keep the daemon: pure.
+
+plistlib writes no comments, and comments are half of what this file is for. So a template has the comments, and
+plistlib writes each key with its value, escaped as it knows how, into the template's places.
 """
 
 import os
+import plistlib
 from pathlib import Path
+from typing import Any
 
-from launchd.installation import STOP_SECONDS, Installation
+from launchd.installation import ARGUMENTS, BETWEEN_STARTS_SECONDS, STOP_SECONDS, Installation
 from launchd.launchctl_output import (
     ALREADY_IN_PROGRESS,
     EIO,
@@ -23,9 +30,47 @@ from launchd.launchctl_output import (
     printed_facts,
 )
 from launchd.plan import SHORT_SECONDS, Await, MakeFolder, RemoveFile, Run, Step, WriteFile
-from launchd.plist import property_list
 from launchd.run_command import Answer, run
 from launchd.state import ServiceState, read_definition
+from launchd.template import filled, read_template
+
+OPEN_FILES = 4096
+
+
+def property_list(installation: Installation) -> str:
+    """The whole file, commented."""
+    values = launchd_keys(installation)
+    return filled(
+        read_template("stenod.plist"),
+        {key: None if value is None else _written(key, value) for key, value in values.items()},
+    )
+
+
+def launchd_keys(installation: Installation) -> dict[str, Any]:
+    """Key → value, None for one that is left out. launchd.plist(5)."""
+    return {
+        "Label": installation.label,
+        "ProgramArguments": [str(installation.interpreter), *ARGUMENTS, "--quiet"],
+        "UserName": installation.owner.name if installation.is_system else None,
+        "WorkingDirectory": str(installation.owner.home),
+        "EnvironmentVariables": dict(installation.environment),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": BETWEEN_STARTS_SECONDS,
+        "ExitTimeOut": STOP_SECONDS,
+        "ProcessType": "Interactive",
+        "LimitLoadToSessionType": None if installation.is_system else "Aqua",
+        "SoftResourceLimits": {"NumberOfFiles": OPEN_FILES},
+        "StandardOutPath": str(installation.stderr_file),
+        "StandardErrorPath": str(installation.stderr_file),
+    }
+
+
+def _written(key: str, value: object) -> str:
+    """The key and its value as lines of XML, one tab in."""
+    whole = plistlib.dumps({key: value}, sort_keys=False).decode()
+    return whole.split("<dict>\n", 1)[1].rsplit("\n</dict>", 1)[0]
+
 
 AGENTS = Path("Library/LaunchAgents")
 DAEMONS = Path("/Library/LaunchDaemons")

@@ -22,7 +22,7 @@ from config.places import find_places
 from config.warnings import doubts_about
 from supervisor.api.unix_socket import SocketRefused
 from supervisor.daemon import Daemon
-from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
+from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.system import signals as boot_signals
 from supervisor.system.allocator import keep_heap_small
 from supervisor.system.event_loop import LastingLoop

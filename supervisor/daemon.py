@@ -36,8 +36,7 @@ from supervisor.health.self_check import SelfExamination
 from supervisor.health.troubles import Troubles
 from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.jobs.intake import Intake
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.jobs.runner import JobRunner
 from supervisor.jobs.upgrades import Upgrades
 from supervisor.progress.board import JobBoard
@@ -47,19 +46,18 @@ from supervisor.recovery.leftovers import sweep
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.store.jobs import JobQueue
 from supervisor.system import signals as boot_signals
-from supervisor.system.loop_watchdog import loop_watch
+from supervisor.system.event_loop import loop_watch
 from supervisor.system.re_exec import begin_anew, pause_before
 from supervisor.system.reload import Reload, Use
 from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.sleep_inhibitor import Wakefulness
 from supervisor.system.threads import hired_threads, wait_for_children_without_threads
-from supervisor.watch.added_folders import WatchList
+from supervisor.watch.entries import WatchList
 from supervisor.watch.watcher import WatchFolders
-from supervisor.worker.cores import cores_of_this_machine
-from supervisor.worker.crash_reports import CrashReports
+from supervisor.worker.availability import model_folders
+from supervisor.worker.death import CrashReports
 from supervisor.worker.handle import WorkerKeeper
-from supervisor.worker.model_folders import model_folders
-from supervisor.worker.setups import worker_setups
+from supervisor.worker.setups import cores_of_this_machine, worker_setups
 from supervisor.worker.spawner import Spawner
 
 log = structlog.get_logger()

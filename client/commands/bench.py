@@ -11,8 +11,7 @@ import typer
 from client.commands import completion
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 
 if TYPE_CHECKING:
     from client.bench.measure import Figures, NotMeasured
@@ -61,7 +60,7 @@ def bench(
         raise typer.BadParameter(f"--recording: {recording} is not a file")
     disturbance = _disturbance()
     if disturbance is not None:
-        terminal.say(f"steno: {disturbance}")
+        output.say(f"steno: {disturbance}")
     measured, missing = _measure_all(model, runs, recording)
     view = BenchView(
         machine=this_machine(),
@@ -72,11 +71,11 @@ def bench(
         disturbed_by=disturbance,
     )
     if json:
-        terminal.print_json(view)
+        output.print_json(view)
     elif markdown:
         print(bench_markdown(view))
     else:
-        terminal.show(bench_page(view))
+        output.show(bench_page(view))
     if not measured:
         raise typer.Exit(exit_codes.FAILED)
 
@@ -95,10 +94,10 @@ def _measure_all(
                 measured.append(_measure(model, runs, recording))
             except Refusal as refusal:
                 why = f"{refusal.message}: {refusal.hint}" if refusal.hint else refusal.message
-                terminal.say(f"steno: {model}: {why}")
+                output.say(f"steno: {model}: {why}")
                 missing.append(NotMeasured(model=model, why=why))
     except KeyboardInterrupt:
-        terminal.say("steno: left; nothing of it is kept")
+        output.say("steno: left; nothing of it is kept")
         raise typer.Exit(exit_codes.INTERRUPTED) from None
     return measured, missing
 
@@ -112,7 +111,7 @@ def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
     wishes = {**AS_MEASURED, "STENO_MODEL": model_named(model)}
     if recording is None:
         wishes["STENO_LANGUAGE"] = CLIP_LANGUAGE
-    terminal.say(f"steno: {model}: loading")
+    output.say(f"steno: {model}: loading")
     with private_daemon(wishes) as daemon:
         outputs = daemon.socket.parent.parent / "results"
         outputs.mkdir()
@@ -122,7 +121,7 @@ def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
             outputs=outputs,
             language=CLIP_LANGUAGE if recording is None else None,
             runs=runs,
-            tell=lambda what: terminal.say(f"steno: {what}"),
+            tell=lambda what: output.say(f"steno: {what}"),
         ).measure(model)
 
 

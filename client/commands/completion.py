@@ -1,6 +1,8 @@
 """What the shell offers after TAB: jobs and folders as the daemon knows them, and what flags accept.
 
 Runs in: the user's shell, at every TAB: it asks the socket without any library and gives up soon.
+
+The verb `completion`: what a shell has to read for TAB to work.
 """
 
 import json
@@ -10,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from client.commands.choices import FORMATS
+import typer
+
+from client.terminal import choices, output
+from client.terminal.choices import FORMATS
 
 PATIENCE_SECONDS = 0.25
 """Somebody has pressed TAB. No offer is better than a shell that hangs."""
@@ -132,3 +137,18 @@ def models(incomplete: str) -> list[str]:
     from config.model_names import SHORT_NAMES
 
     return [name for name in ("starter", *SHORT_NAMES) if name.startswith(incomplete)]
+
+
+app = typer.Typer()
+
+
+@app.command(
+    "completion",
+    rich_help_panel="This machine",
+    epilog='\nExamples:\n  eval "$(steno completion bash)"      in ~/.bashrc\n'
+    '  eval "$(steno completion zsh)"       in ~/.zshrc, after compinit\n'
+    "  steno completion fish | source       in ~/.config/fish/config.fish",
+)
+def show_completion(shell: choices.Shell) -> None:
+    """Print what makes TAB complete verbs, flags, job numbers, folders and languages in your shell."""
+    output.print_line(script(shell), keep="\n")

@@ -15,8 +15,7 @@ import typer
 
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 from client.terminal.errors import NoDaemon, Refusal
 
 if TYPE_CHECKING:
@@ -45,9 +44,9 @@ def config_show(
         return
     if "watch" in values:
         values["watch"] = [entry.model_dump(mode="json", exclude_defaults=True) for entry in loaded.settings.watch]
-    terminal.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
+    output.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
     for doubt in loaded.doubts:
-        terminal.say(doubt)
+        output.say(doubt)
 
 
 @app.command("check", epilog="\nExamples:\n  steno config check\n  steno config check ./config.toml")
@@ -71,7 +70,7 @@ def config_check(
         _tell(mistakes, doubts)
         if not mistakes:
             there = f"{place} can be used" if place.exists() else f"there is no {place}: the defaults hold"
-            terminal.print_line(there)
+            output.print_line(there)
     raise typer.Exit(exit_codes.USAGE if mistakes else exit_codes.DONE)
 
 
@@ -84,24 +83,24 @@ def config_edit() -> None:
     editor = editor_of(os.environ)
     draft = ConfigDraft(here.places().config_file, Path(config.__file__).with_name("default.toml"))
     if draft.begin():
-        terminal.say(f"going on with {draft.file}, which was not used last time")
+        output.say(f"going on with {draft.file}, which was not used last time")
     draft.edit(editor)
     while not draft.discard_if_unchanged() and (mistakes := _mistakes_in(draft.file)):
         _tell(mistakes, ())
         if not (sys.stdin.isatty() and typer.confirm("Edit it again?", default=True, err=True)):
-            terminal.say(f"{draft.target} is as it was; your draft is {draft.file}")
+            output.say(f"{draft.target} is as it was; your draft is {draft.file}")
             raise typer.Exit(exit_codes.USAGE)
         draft.edit(editor)
     if not draft.file.exists():
-        terminal.print_line("nothing was changed")
+        output.print_line("nothing was changed")
         return
     _tell((), checked(draft.file).doubts)
     draft.put_in_place()
-    terminal.print_line(f"{draft.target} is written")
+    output.print_line(f"{draft.target} is written")
     try:
         _print_reload(_reloaded())
     except NoDaemon:
-        terminal.print_line("no daemon runs; it holds from its next start on")
+        output.print_line("no daemon runs; it holds from its next start on")
 
 
 @app.command("reload", epilog="\nExample:\n  steno config reload")
@@ -109,7 +108,7 @@ def config_reload(json: Json = False) -> None:
     """Let the running daemon read its settings again, as SIGHUP does."""
     found = _reloaded()
     if json:
-        terminal.print_json(found)
+        output.print_json(found)
     else:
         _print_reload(found)
 
@@ -144,9 +143,9 @@ def _mistakes_in(file: Path) -> "Sequence[str]":
 
 def _tell(mistakes: "Sequence[str]", doubts: "Sequence[str]") -> None:
     for mistake in mistakes:
-        terminal.say(f"steno: {mistake}")
+        output.say(f"steno: {mistake}")
     for doubt in doubts:
-        terminal.say(f"doubt: {doubt}")
+        output.say(f"doubt: {doubt}")
 
 
 def _reloaded() -> "ReloadView":
@@ -158,17 +157,17 @@ def _reloaded() -> "ReloadView":
                 raise
             # The daemon's environment may say what this shell's does not.
             _tell(no.message.split("\n"), ())
-            terminal.say("the daemon goes on with what it had")
+            output.say("the daemon goes on with what it had")
             raise typer.Exit(exit_codes.USAGE) from no
 
 
 def _print_reload(found: "ReloadView") -> None:
     if found.applied:
-        terminal.print_line(f"holds now: {', '.join(found.applied)}")
+        output.print_line(f"holds now: {', '.join(found.applied)}")
     if found.needs_restart:
-        terminal.print_line(f"after `steno service restart`: {', '.join(found.needs_restart)}")
+        output.print_line(f"after `steno service restart`: {', '.join(found.needs_restart)}")
     if not (found.applied or found.needs_restart):
-        terminal.print_line("the daemon has these settings already")
+        output.print_line("the daemon has these settings already")
 
 
 def _at(written: dict[str, object], key: str) -> object:

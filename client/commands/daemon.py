@@ -1,6 +1,10 @@
 """The verbs about the daemon: serve, status, restart, unload, pause, resume, logs, demo.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
+
+The verb that asks for a proof: health.
+
+Libraries are imported inside the verb: `steno --help` must not wait for them.
 """
 
 import sys
@@ -10,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client.commands import choices, completion
+from client.commands import completion
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import output as terminal
+from client.terminal import choices, exit_codes, output
 
 if TYPE_CHECKING:
     from ipc.status_views import WorkerView
@@ -47,15 +51,15 @@ def status(
         if watch:
             from client.views.live import LivePage
 
-            LivePage(daemon, terminal.out()).run()
+            LivePage(daemon, output.out()).run()
             return
         found = daemon.status()
     if json:
-        terminal.print_json(found)
+        output.print_json(found)
         return
     from client.views.status import status_page
 
-    terminal.show(status_page(found, datetime.now(UTC)))
+    output.show(status_page(found, datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno restart aligner")
@@ -74,9 +78,9 @@ def unload(role: choices.Role, json: Json = False) -> None:
 
 def _tell(worker: "WorkerView", as_json: bool) -> None:
     if as_json:
-        terminal.print_json(worker)
+        output.print_json(worker)
     else:
-        terminal.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+        output.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno pause && make-music; steno resume")
@@ -85,9 +89,9 @@ def pause(json: Json = False) -> None:
     with here.daemon() as daemon:
         queue = daemon.pause()
     if json:
-        terminal.print_json(queue)
+        output.print_json(queue)
     else:
-        terminal.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
+        output.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno resume")
@@ -96,9 +100,9 @@ def resume(json: Json = False) -> None:
     with here.daemon() as daemon:
         queue = daemon.resume()
     if json:
-        terminal.print_json(queue)
+        output.print_json(queue)
     else:
-        terminal.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
+        output.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno logs -f\n  steno logs --job 12 --json")
@@ -121,12 +125,12 @@ def logs(
     try:
         for line in chain(story.last(lines), story.follow() if follow else ()):
             if json:
-                terminal.print_line(line, keep="\t")
+                output.print_line(line, keep="\t")
                 continue
             if (day_now := day_of(line) or day) != day:
                 day = day_now
-                terminal.print_text(f"— {day} —", "dim")
-            terminal.print_text(line_in_words(line))
+                output.print_text(f"— {day} —", "dim")
+            output.print_text(line_in_words(line))
     except FileNotFoundError as missing:
         raise Refusal(
             "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"
@@ -139,3 +143,35 @@ def logs(
 def demo() -> None:
     """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
     here.become(sys.executable, "-P", "-m", "client.commands.demo")
+
+
+if TYPE_CHECKING:
+    from ipc.status_views import CanaryView
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno health\n  steno health --fresh || steno logs")
+def health(
+    json: Json = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="A new proof; wakes workers that rest.")] = False,
+) -> None:
+    """Prove that a recording would come out: a short clip through both workers. Exit code 1 if not."""
+    with here.daemon() as daemon:
+        found = daemon.health(fresh=fresh)
+    if json:
+        output.print_json(found)
+    else:
+        output.print_line("healthy" if found.healthy else "not healthy")
+        output.print_line(f"transcriber: {found.transcriber}")
+        output.print_line(f"aligner: {found.aligner or 'none, on purpose'}")
+        if found.canary is not None:
+            output.print_line(f"canary: {_in_words(found.canary)}")
+        for words in (*found.reasons, *found.warnings):
+            output.print_line(f"note: {words}")
+    raise typer.Exit(exit_codes.DONE if found.healthy else exit_codes.UNHEALTHY)
+
+
+def _in_words(canary: "CanaryView") -> str:
+    factor = canary.real_time_factor
+    if factor is None:
+        return canary.detail
+    return f"{canary.detail}; {canary.audio_seconds:g} s of speech took {factor * canary.audio_seconds:.1f} s"

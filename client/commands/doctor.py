@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from client.commands.jobs import Json
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +36,7 @@ def doctor(
     from client.doctor.page import doctor_page
     from client.doctor.run import Doctor
 
-    with terminal.err().status("looking around …") as progress:
+    with output.err().status("looking around …") as progress:
 
         def tell(still_out: "Sequence[str]") -> None:
             progress.update(f"looking at {', '.join(still_out).replace('_', ' ')} …")
@@ -50,7 +49,7 @@ def doctor(
     if json:
         print(_as_json(examined, is_healthy))
     else:
-        terminal.show(doctor_page(examined, verbose))
+        output.show(doctor_page(examined, verbose))
     if not is_healthy:
         raise typer.Exit(exit_codes.UNHEALTHY)
 

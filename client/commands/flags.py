@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from client.commands import choices, completion
+from client.commands import completion
+from client.terminal import choices
 from client.terminal.languages import language_code
 
 PANEL = "How they are transcribed and written"

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client.commands import choices, completion, flags
+from client.commands import completion, flags
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import choices, exit_codes, output
 from client.terminal.languages import language_code
 
 if TYPE_CHECKING:
@@ -88,9 +87,9 @@ def submit(
                 continue
             job_ids.append(job.id)
             if not wait and json:
-                terminal.print_json(job)
+                output.print_json(job)
             elif not wait:
-                terminal.print_line(str(job.id) if len(files) == 1 else f"{job.id}  {path}")
+                output.print_line(str(job.id) if len(files) == 1 else f"{job.id}  {path}")
         if wait and job_ids:
             from client.following.wait import see_through, show_finished
 
@@ -126,9 +125,9 @@ def jobs(
     with here.daemon() as daemon:
         found = daemon.jobs(status, limit)
     if json:
-        terminal.print_json_array(found)
+        output.print_json_array(found)
     else:
-        terminal.show(jobs_table(found, datetime.now(UTC)))
+        output.show(jobs_table(found, datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno show 12")
@@ -141,9 +140,9 @@ def show(
     with here.daemon() as daemon:
         job = daemon.job(id)
     if json:
-        terminal.print_json(job)
+        output.print_json(job)
     else:
-        terminal.show(job_story(job, datetime.now(UTC)))
+        output.show(job_story(job, datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")
@@ -168,13 +167,13 @@ def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool
         try:
             job = ask(job_id)
         except Refusal as refusal:
-            terminal.say_error(refusal.message, refusal.hint)
+            output.say_error(refusal.message, refusal.hint)
             code = exit_codes.USAGE
             continue
         if json:
-            terminal.print_json(job)
+            output.print_json(job)
         else:
-            terminal.print_line(f"job {job.id} {done}: {job.path}")
+            output.print_line(f"job {job.id} {done}: {job.path}")
     return code
 
 

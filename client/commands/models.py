@@ -11,8 +11,7 @@ import typer
 
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 from client.terminal.languages import language_code
 from config.model_names import ModelEngine
 
@@ -45,11 +44,11 @@ def models_list(json: Json = False) -> None:
     [line] = shelf_lines("list")
     shelf = ShelfView.model_validate_json(line)
     if json:
-        terminal.print_json(shelf)
+        output.print_json(shelf)
         return
     from client.views.models import shelf_table
 
-    terminal.show(shelf_table(shelf))
+    output.show(shelf_table(shelf))
 
 
 @app.command(
@@ -75,15 +74,15 @@ def models_pull(
     try:
         result = _pull([*words, "--", *(names or ())], as_json=json)
     except KeyboardInterrupt:
-        terminal.say("stopped; the same command goes on from here")
+        output.say("stopped; the same command goes on from here")
         raise typer.Exit(exit_codes.INTERRUPTED) from None
     if result.here:
         from client.machine.waiting_workers import wake
 
         for role in wake(here.daemon()):
-            terminal.say(f"the {role} waited for a model and looks for it again")
+            output.say(f"the {role} waited for a model and looks for it again")
     if json:
-        terminal.print_json(result)
+        output.print_json(result)
     raise typer.Exit(_exit_code(result.refused))
 
 
@@ -104,23 +103,23 @@ def _pull(words: list[str], *, as_json: bool) -> "PullResult":
     fetched: list[ModelHere] = []
     refused: list[ShelfRefusal] = []
     notes: list[str] = []
-    with closing(shelf_lines(*words)) as lines, FetchBars(terminal.err()) as bars:
+    with closing(shelf_lines(*words)) as lines, FetchBars(output.err()) as bars:
         for line in lines:
             match SHELF_MESSAGE.validate_json(line):
                 case FileProgress() as file:
                     bars.moves(file)
                 case Note(text=text):
                     notes.append(text)
-                    terminal.say(text)
+                    output.say(text)
                 case ModelHere() as model:
                     bars.ends(model.name)
                     fetched.append(model)
                     if not as_json:
-                        terminal.show(here_line(model))
+                        output.show(here_line(model))
                 case ShelfRefusal() as refusal:
                     bars.ends(refusal.name)
                     refused.append(refusal)
-                    terminal.say_error(f"{refusal.name}: {refusal.message}", refusal.hint)
+                    output.say_error(f"{refusal.name}: {refusal.message}", refusal.hint)
                 case _:
                     pass
     return PullResult(here=tuple(fetched), refused=tuple(refused), notes=tuple(notes))
@@ -153,14 +152,14 @@ def models_remove(
     if not yes:
         if not sys.stdin.isatty():
             raise Refusal("not_asked", "nobody can be asked here", "add --yes")
-        terminal.err().print(removal_text(plan))
+        output.err().print(removal_text(plan))
         if not typer.confirm("Remove it?", err=True):
             raise typer.Exit(exit_codes.CANCELLED)
     done = _removal(*words, "--yes", "--", name)
     if json:
-        terminal.print_json(done)
+        output.print_json(done)
     else:
-        terminal.show(removal_text(done))
+        output.show(removal_text(done))
 
 
 def _removal(*words: str) -> "Removal":

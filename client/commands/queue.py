@@ -11,8 +11,7 @@ import typer
 from client.commands import completion
 from client.commands.jobs import IDS_HELP, PANEL, Json, leave_with
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 
 app = typer.Typer()
 MACHINE = "This machine"
@@ -36,7 +35,7 @@ def backup(
     if json:
         print_answer(found)
     else:
-        terminal.print_line(f"{place}: {found['jobs']} jobs, {found['size_bytes'] / 1e6:.1f} MB, checked")
+        output.print_line(f"{place}: {found['jobs']} jobs, {found['size_bytes'] / 1e6:.1f} MB, checked")
 
 
 @app.command(
@@ -55,10 +54,10 @@ def restore(
     if json:
         print_answer(found)
         return
-    terminal.print_line(f"restored: {found['jobs']} jobs, as they were in {place}")
+    output.print_line(f"restored: {found['jobs']} jobs, as they were in {place}")
     if found["set_aside"] is not None:
-        terminal.print_line(f"what was here until now: {found['set_aside']}")
-    terminal.say("note: jobs that ran since then may run again; results that are there already are taken as they are")
+        output.print_line(f"what was here until now: {found['set_aside']}")
+    output.say("note: jobs that ran since then may run again; results that are there already are taken as they are")
 
 
 @app.command(
@@ -77,14 +76,14 @@ def check(
 
     found = checked(repair)
     if json:
-        terminal.print_json(found)
+        output.print_json(found)
     else:
         for one in found.irregularities:
-            terminal.print_line(f"{'mended' if one.repaired else MARKS[one.state]}: {one.what}")
+            output.print_line(f"{'mended' if one.repaired else MARKS[one.state]}: {one.what}")
             if one.remedy:
-                terminal.print_line(f"    {one.remedy}")
+                output.print_line(f"    {one.remedy}")
         held = "all is as stored" if found.is_whole else "not all is as stored"
-        terminal.print_line(f"{found.jobs} jobs, {found.results} results: {held}")
+        output.print_line(f"{found.jobs} jobs, {found.results} results: {held}")
     if not found.is_whole:
         raise typer.Exit(exit_codes.UNHEALTHY)
 
@@ -105,11 +104,11 @@ def forget(ids: FinishedIds, json: Json = False) -> None:
             try:
                 daemon.forget(job_id)
             except Refusal as refusal:
-                terminal.say_error(refusal.message, refusal.hint)
+                output.say_error(refusal.message, refusal.hint)
                 codes.append(exit_codes.USAGE)
                 continue
             if json:
                 print_answer({"id": job_id, "forgotten": True})
             else:
-                terminal.print_line(f"job {job_id} is forgotten")
+                output.print_line(f"job {job_id} is forgotten")
     leave_with(codes)

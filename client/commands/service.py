@@ -11,8 +11,7 @@ import typer
 
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 
 if TYPE_CHECKING:
     from launchd.plan import Step
@@ -68,16 +67,14 @@ def install(
         found = service_here.await_answer(service)
     done = "already installed" if not steps else "installed" if before.definition is None else "brought up to date"
     starts = "with the machine" if system else "at login"
-    terminal.print_line(f"{done}: {service.kind} {service.name}, pid {found.daemon.pid}, starts {starts}")
-    terminal.print_line(f"  {service.definition_file}")
-    terminal.print_line(f"logs: `steno logs -f` reads {here.places().log_file}; stderr: {service.stderr_place}")
+    output.print_line(f"{done}: {service.kind} {service.name}, pid {found.daemon.pid}, starts {starts}")
+    output.print_line(f"  {service.definition_file}")
+    output.print_line(f"logs: `steno logs -f` reads {here.places().log_file}; stderr: {service.stderr_place}")
     for doubt in doubts(service.installation) if steps else ():
-        terminal.say(f"note: {doubt}")
+        output.say(f"note: {doubt}")
     if steps and _ends_at_logout(service):
         name = service.installation.owner.name
-        terminal.say(
-            f"note: it ends when {name} logs out; `sudo loginctl enable-linger {name}` keeps it from boot on"
-        )
+        output.say(f"note: it ends when {name} logs out; `sudo loginctl enable-linger {name}` keeps it from boot on")
 
 
 @app.command(epilog="\nExamples:\n  steno service uninstall\n  steno service uninstall --print")
@@ -93,15 +90,15 @@ def uninstall(system: System = False, user: User = None, show_only: Print = Fals
     with service_here.refusals():
         steps = service.uninstall(service.look())
         if not steps:
-            terminal.print_line(f"{service.kind} {service.name} is not installed")
+            output.print_line(f"{service.kind} {service.name} is not installed")
             return
         service_here.need_root(service, "uninstall")
         carry_out(steps, service)
-    terminal.print_line(f"removed: {service.kind} {service.name}")
+    output.print_line(f"removed: {service.kind} {service.name}")
     places = here.places()
     ours = (places.config_file, places.state, places.logs, places.models)
     staying = [str(place) for place in dict.fromkeys(ours) if place.exists()]
-    terminal.print_line(
+    output.print_line(
         f"what stays: every transcript, and {', '.join(staying)}" if staying else "nothing else is here"
     )
 
@@ -160,7 +157,7 @@ def restart(system: System = False, user: User = None, show_only: Print = False)
             service_here.refuse_beside_another(service)
         carry_out(service.restart(before), service)
         found = service_here.await_answer(service)
-    terminal.print_line(f"restarted: {service.kind} {service.name}, pid {found.daemon.pid}")
+    output.print_line(f"restarted: {service.kind} {service.name}, pid {found.daemon.pid}")
 
 
 def _state_or_guess(service: "ServiceManager") -> "ServiceState":
@@ -171,7 +168,7 @@ def _state_or_guess(service: "ServiceManager") -> "ServiceState":
     try:
         return service.look()
     except ServiceRefused as refused:
-        terminal.say(f"# {refused.message}")
+        output.say(f"# {refused.message}")
         return ServiceState(read_definition(service.definition_file), False, "inactive", None, None)
 
 
@@ -179,9 +176,9 @@ def _print(steps: "tuple[Step, ...]", otherwise: str) -> None:
     from launchd.plan import in_shell
 
     for step in steps:
-        terminal.print_line(in_shell(step), keep="\n\t")
+        output.print_line(in_shell(step), keep="\n\t")
     if not steps:
-        terminal.print_line(f"# nothing: {otherwise}")
+        output.print_line(f"# nothing: {otherwise}")
 
 
 def _show(report: dict[str, object]) -> None:
@@ -191,20 +188,20 @@ def _show(report: dict[str, object]) -> None:
         )
     else:
         state = f"{report['state']}" + (f", pid {report['pid']}" if report["pid"] else "")
-    terminal.print_line(f"{report['kind']} {report['name']}: {state}")
+    output.print_line(f"{report['kind']} {report['name']}: {state}")
     if report["last_exit"] is not None:
-        terminal.print_line(f"ended last with: {report['last_exit']}")
+        output.print_line(f"ended last with: {report['last_exit']}")
     if report["answers"]:
         by_hand = report["pid"] is None and not report["loaded"]
         whose = ", started by hand" if by_hand else ""
-        terminal.print_line(f"daemon: answers, version {report['version']}, pid {report['daemon_pid']}{whose}")
+        output.print_line(f"daemon: answers, version {report['version']}, pid {report['daemon_pid']}{whose}")
     else:
-        terminal.print_line("daemon: does not answer")
-    terminal.print_line(f"logs: {report['log']}; stderr: {report['stderr']}")
+        output.print_line("daemon: does not answer")
+    output.print_line(f"logs: {report['log']}; stderr: {report['stderr']}")
     if report["installed"]:
-        terminal.print_line(f"file: {report['definition']}")
+        output.print_line(f"file: {report['definition']}")
         if not report["current"]:
-            terminal.print_line("`steno service install` would change that file: this shell or stenod is another")
+            output.print_line("`steno service install` would change that file: this shell or stenod is another")
 
 
 def _ends_at_logout(service: "ServiceManager") -> bool:

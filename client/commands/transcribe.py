@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.commands import choices, completion, flags
+from client.commands import completion, flags
 from client.commands.flags import checked
 from client.commands.jobs import Json, RequireWords, leave_with
 from client.daemon import here
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import choices, exit_codes, output
 from client.terminal.languages import language_code
 
 if TYPE_CHECKING:
@@ -103,10 +102,10 @@ def transcribe(
     from client.following.submit import model_named, options_of
 
     if condition_on_previous_text == "True":
-        terminal.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
+        output.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
     for flag, given in (("--device", device), ("--fp16", fp16), ("--compute_type", compute_type)):
         if given is not None:
-            terminal.say(f"steno: {flag} has no effect here: each engine knows what suits the machine")
+            output.say(f"steno: {flag} has no effect here: each engine knows what suits the machine")
     without_words = no_align or word_timestamps == "False"
     if require_words and without_words:
         raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")
@@ -173,8 +172,8 @@ def _transcribe(
 
     def finished(job: "JobView") -> None:
         tell(job)
-        if with_text and not json and job.status == "done" and terminal.out().is_terminal:
-            print(terminal.visible(daemon.transcript(job.id, "txt"), keep="\n\t").rstrip("\n"))
+        if with_text and not json and job.status == "done" and output.out().is_terminal:
+            print(output.visible(daemon.transcript(job.id, "txt"), keep="\n\t").rstrip("\n"))
 
     codes, job_ids = [exit_codes.DONE], []
     for _, job in hand_over(daemon, files, options, json):

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from client.commands import choices, completion, flags
+from client.commands import completion, flags
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import output as terminal
+from client.terminal import choices, output
 from client.terminal.languages import language_code
 
 app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
@@ -27,11 +27,11 @@ def watch_list(json: Json = False) -> None:
     with here.daemon() as daemon:
         found = daemon.watches()
     if json:
-        terminal.print_json_array(found)
+        output.print_json_array(found)
         return
     from client.views.watches import watch_page
 
-    terminal.show(watch_page(found))
+    output.show(watch_page(found))
 
 
 @app.command(
@@ -122,11 +122,11 @@ def watch_add(
             options=options,
         )
     if json:
-        terminal.print_json(found)
+        output.print_json(found)
         return
     from client.views.watches import watch_page
 
-    terminal.show(watch_page([found]))
+    output.show(watch_page([found]))
 
 
 @app.command("remove", epilog="\nExample:\n  steno watch remove ~/Recordings")
@@ -137,7 +137,7 @@ def watch_remove(
     path = str(_absolute(folder))
     with here.daemon() as daemon:
         daemon.remove_watch(path)
-    terminal.print_line(f"no longer watching {path}")
+    output.print_line(f"no longer watching {path}")
 
 
 def inner_folder(folder: str) -> str:

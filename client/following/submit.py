@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from client.daemon.connection import Daemon
-from client.terminal import output as terminal
+from client.terminal import output
 from client.terminal.errors import Refusal
 from config.model_names import SHORT_NAMES
 from ipc.api_messages import JobOptions, JobView
@@ -44,5 +44,5 @@ def hand_over(
         try:
             yield path, daemon.submit(path, options)
         except Refusal as refusal:
-            terminal.print_refused(path, refusal.code, refusal.message, refusal.hint, as_json)
+            output.print_refused(path, refusal.code, refusal.message, refusal.hint, as_json)
             yield path, None

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 
 from client.daemon.connection import Daemon
 from client.following.follow import follow
-from client.terminal import exit_codes
-from client.terminal import output as terminal
+from client.terminal import exit_codes, output
 from client.views.progress import ProgressBars
 from client.views.tables import job_line
 from ipc.api_messages import JobView
@@ -31,7 +30,7 @@ def see_through(
     left = dict.fromkeys(job_ids)
     codes = []
     try:
-        with ProgressBars(terminal.err(), job_ids, ask_queue=lambda: daemon.status().queue) as bars:
+        with ProgressBars(output.err(), job_ids, ask_queue=lambda: daemon.status().queue) as bars:
 
             def heard(event: Event) -> None:
                 bars(event)
@@ -47,8 +46,8 @@ def see_through(
                 codes.append(code)
     except KeyboardInterrupt:
         ids = " ".join(map(str, left))
-        terminal.say(f"steno: {'this job keeps' if len(left) == 1 else 'these jobs keep'} running: {ids}")
-        terminal.say(f"       `steno wait {ids}` waits again, `steno cancel {ids}` ends it")
+        output.say(f"steno: {'this job keeps' if len(left) == 1 else 'these jobs keep'} running: {ids}")
+        output.say(f"       `steno wait {ids}` waits again, `steno cancel {ids}` ends it")
         return exit_codes.INTERRUPTED
     return exit_codes.worst(codes)
 
@@ -65,8 +64,8 @@ def show_finished(as_json: bool) -> Callable[[JobView], None]:
 
     def tell(job: JobView) -> None:
         if as_json:
-            terminal.print_json(job)
+            output.print_json(job)
         else:
-            terminal.out().print(job_line(job), soft_wrap=True)
+            output.out().print(job_line(job), soft_wrap=True)
 
     return tell

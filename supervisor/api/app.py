@@ -1,31 +1,94 @@
 """HTTP over the Unix socket: each endpoint is one line of the front desk.
 
 Runs in: supervisor.
+
+The endpoints that look after the queue itself: a job forgotten, the whole examined.
+
+Requests that are well-formed and yet ask for nothing: refused before any endpoint sees them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from ipc.api_messages import AbsolutePath, AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, JobChanged
-from ipc.status_views import Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
+from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
 from supervisor.api.errors import answer_with_problems
 from supervisor.api.openapi import ANYWHERE, DescribedApi, content_of, refusals
 from supervisor.api.peer_process import Asked
-from supervisor.api.queue_routes import IdempotencyKey, JobId, add_care
-from supervisor.api.request_checks import refuse_unknown_parameters, refuse_unusable_text
 from supervisor.api.service import FrontDesk
 from supervisor.store.job import FINISHED
 from supervisor.system.refused import Refused
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raises Refused for a query that the endpoint would not read: `?staus=done` must not list everything."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            asked = f"{request.method} {request.url.path}"
+            takes = ", ".join(known) or "none"
+            raise Refused(422, "unknown_parameter", f"{asked} has no parameter {name!r}", f"it takes {takes}")
+
+
+def refuse_unusable_text(asked: Value) -> None:
+    """Raises Refused if any text holds a NUL, which no path and no process argument can carry."""
+    for field, text in _texts(asked.model_dump()):
+        if "\0" in text:
+            raise Refused(422, "bad_request", f"{field} holds a NUL character", f"correct `{field}`")
+
+
+def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every text with its field's name. The names too: those of replacements are anybody's."""
+    for name, content in fields.items():
+        yield prefix.rstrip(".") or "the body", name
+        if isinstance(content, dict):
+            yield from _texts(content, f"{prefix}{name}.")
+        elif isinstance(content, tuple):
+            yield from _texts({str(at): one for at, one in enumerate(content)}, f"{prefix}{name}.")
+        elif isinstance(content, str):
+            yield prefix + name, content
+
+
+JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="The client's own name for this request, drawn at random: a second request with the same key and "
+        "body is answered with the first one's job. The key is forgotten with the job.",
+    ),
+]
+
+
+def add_care(app: FastAPI, desk: FrontDesk) -> None:
+    """What `create_app` adds."""
+
+    @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
+    async def forget(job_id: JobId, asker: Asked) -> None:
+        """Forget a job that is over: its story, its text, every page that held it. Files that were written stay."""
+        await desk.care.forget(job_id)
+        asker.did("job_forgotten", job=job_id)
+
+    @app.post("/v1/check")
+    async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
+        """Hold what is stored against what is there; `repair` mends what can be mended without touching files."""
+        found = await desk.care.check(repair=repair)
+        if repair:
+            asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
+        return found
+
 
 HEARTBEAT_SECONDS = 15.0
 """A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from supervisor.store.job_rows import NoSuchJob
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.system.refused import Refused
 
 PROBLEM_JSON = "application/problem+json"

@@ -1,12 +1,15 @@
 """What anybody may ask of the daemon: the use cases behind the socket.
 
 Runs in: supervisor.
+
+A list of jobs, told in pages and in pieces: it may be long, and others want to be answered meanwhile.
 """
 
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +20,6 @@ from ipc.events import Event, QueuePaused
 from ipc.failpoints import reached
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
-from supervisor.api.job_pages import JobsPage, jobs_page
 from supervisor.disks.file_identity import FileRefused, follow
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.health.canary import Canary
@@ -30,15 +32,43 @@ from supervisor.progress.views import health_view, queue_view, status_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
 from supervisor.results.transcript import transcript_of
-from supervisor.store.claims import QueueState
+from supervisor.store.claims import QueueFull, QueueState
 from supervisor.store.job import Job, MoveNotAllowed
-from supervisor.store.jobs import JobQueue, NoSuchJob, QueueFull
-from supervisor.store.request_rows import KeyUsedBefore, NamedRequest
+from supervisor.store.job_rows import KeyUsedBefore, NamedRequest, NoSuchJob
+from supervisor.store.jobs import MAX_ID, JobQueue
 from supervisor.system.refused import Refused
 from supervisor.system.reload import Reload
 from supervisor.watch.entries import EntryRefused, entry_of
 from supervisor.watch.watcher import WatchFolders
 from supervisor.worker.handle import WorkerKeeper
+
+JOBS_AT_ONCE = 20
+"""Jobs that are read and told before others have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPage:
+    """Some jobs, newest first, in pieces that are made as they are asked for."""
+
+    views: AsyncIterator[list[JobView]]
+    next_before: int | None
+    """The page goes on with jobs older than this one; None: there are no more."""
+
+
+async def jobs_page(
+    queue: JobQueue, board: JobBoard, status: JobStatus | None, limit: int, before: int | None
+) -> JobsPage:
+    """At most `limit` jobs, of those older than `before`. Raises JobQueueBroken."""
+    ids = await queue.ids(status, limit + 1, MAX_ID if before is None else before)
+    page = ids[:limit]
+
+    async def views() -> AsyncIterator[list[JobView]]:
+        for first in range(0, len(page), JOBS_AT_ONCE):
+            some = await queue.those(page[first : first + JOBS_AT_ONCE])
+            yield [board.view(job) for job in some]
+
+    return JobsPage(views(), page[-1] if len(ids) > limit else None)
+
 
 NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
 NEXT_UP = 10

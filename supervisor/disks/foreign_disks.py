@@ -6,14 +6,17 @@ A hard NFS mount, a share whose server went away or a USB disk that is pulled ou
 the thread that made it. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as
 silent: it is touched by nobody until one of the threads it holds comes back, or a single probe does. A path is walked
 name by name before it is touched, for a symbolic link may lead to another disk than its name says.
+
+Which disks a path leads over, name by name: a symbolic link may lead to another disk than its name says.
 """
 
 import asyncio
 import os
+import stat
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,9 +26,47 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from supervisor.disks.disk_touch import Touch, ends
-from supervisor.disks.disk_walk import disks_on_the_way
-from supervisor.disks.mounts import Mount, mounts_now
-from supervisor.system.disk_thread import on_disk
+from supervisor.disks.mounts import Mount, mount_of, mounts_now
+from supervisor.system.threads import on_disk
+
+LINKS_FOLLOWED = 40
+"""As many as Linux follows."""
+
+
+def disks_on_the_way(path: str, mounts: Sequence[Mount]) -> Iterator[Mount]:
+    """The disk of each name on the way, before that is touched; links are followed as the system would.
+
+    Ends early at what is not there, or may not be entered: that is for the work itself to find out.
+    """
+    here, left, links = "/", [name for name in path.split("/") if name], 0
+    while True:
+        mount = mount_of(here, mounts)
+        if mount is not None:
+            yield mount
+        if not left:
+            return
+        name = left.pop(0)
+        if name in (".", ".."):
+            here = os.path.dirname(here) if name == ".." else here  # noqa: PTH120 - text alone
+            continue
+        there = f"{here.rstrip('/')}/{name}"
+        mount = mount_of(there, mounts)
+        if mount is not None:
+            yield mount
+        try:
+            is_link = stat.S_ISLNK(os.lstat(there).st_mode)
+            target = os.readlink(there) if is_link else None  # noqa: PTH115
+        except (OSError, ValueError):
+            return
+        if target is None:
+            here = there
+            continue
+        links += 1
+        if links > LINKS_FOLLOWED:
+            return
+        left = [part for part in target.split("/") if part] + left
+        here = "/" if target.startswith("/") else here
+
 
 log = structlog.get_logger()
 

@@ -14,20 +14,19 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import WatchEntry
+from config.watch_entry import WatchEntry
 from supervisor.disks.disk_touch import Touch
 from supervisor.disks.foreign_disks import LONGEST_PROBE_SECONDS, DiskNotAnswering, disks
 from supervisor.followups.archive import Moved, MovePutOff, Side, move_recording
 from supervisor.followups.outbox_runner import Again
 from supervisor.followups.rules import folder_after, seconds_before_retry
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.progress.board import JobBoard
-from supervisor.store.job import Job
-from supervisor.store.job_places import place_of, recording_of
-from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.job import Job, place_of, recording_of
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Errand
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 
 log = structlog.get_logger()
 

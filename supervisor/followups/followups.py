@@ -12,17 +12,18 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import Settings, WatchEntry
+from config.settings import Settings
+from config.watch_entry import WatchEntry
 from supervisor.followups.archive_moves import EntryFor, RecordingMoves
 from supervisor.followups.hook_command import hook_call
 from supervisor.followups.hook_process import HookEnd, run_hook
 from supervisor.followups.outbox_runner import Again, ErrandLine
 from supervisor.followups.rules import command_after, errands_after, seconds_before_retry
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.progress.board import JobBoard
 from supervisor.store.job import Job
-from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Errand, Event, NewErrand
 
 log = structlog.get_logger()

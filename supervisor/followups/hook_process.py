@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.followups.hook_command import HookCall
-from supervisor.system.disk_thread import on_disk
+from supervisor.system.threads import on_disk
 
 KEPT_BYTES = 1000
 """Of what it said last."""

@@ -12,7 +12,7 @@ import structlog
 
 from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS
 from supervisor.store.outbox import Errand, ErrandRows, Kind
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 
 log = structlog.get_logger()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import assert_never
 
 from config.field_types import Command
-from config.settings import HookSettings, WatchEntry
+from config.settings import HookSettings
+from config.watch_entry import WatchEntry
 from supervisor.store.job import Job
 from supervisor.store.outbox import Event, NewErrand
 

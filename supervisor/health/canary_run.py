@@ -25,7 +25,8 @@ from ipc.worker_messages import (
 )
 from supervisor.results.transcript_rules import with_words
 from supervisor.system.clock import iso_time
-from supervisor.worker.handle import WorkerDied, WorkerKeeper, WorkerUnavailable
+from supervisor.worker.circuit_breaker import WorkerUnavailable
+from supervisor.worker.handle import WorkerDied, WorkerKeeper
 
 CLIP = Path(__file__).with_name("canary.flac")
 CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."

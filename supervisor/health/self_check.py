@@ -22,7 +22,7 @@ from config.places import Places
 from config.settings import Settings
 from ipc.status_views import Finding
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.watch.access_check import permission_hint
 
 ANSWER_SECONDS = 5.0

@@ -11,8 +11,8 @@ from ipc.status_views import Finding, WorkerView
 from supervisor.disks.foreign_disks import Silence, disks
 from supervisor.jobs.probation import Probation
 from supervisor.system.clock import iso_time
-from supervisor.system.loop_watchdog import freeze_report, last_freeze
-from supervisor.worker.written_off import MOST_WRITTEN_OFF
+from supervisor.system.event_loop import freeze_report, last_freeze
+from supervisor.worker.child_process import MOST_WRITTEN_OFF
 
 
 class Troubles:

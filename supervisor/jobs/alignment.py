@@ -15,15 +15,15 @@ from ipc.api_messages import Attempt, JobError, Outcome
 from ipc.failpoints import reached
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
-from supervisor.jobs.crash_policy import halves, most_deaths, next_alignment
+from supervisor.jobs.crash_policy import halves, is_spellbound, most_deaths, next_alignment
 from supervisor.jobs.decoding import DecoderCrashed, Step, decode, is_another
 from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait, JobMustWaitLonger
-from supervisor.jobs.unkillable import is_spellbound
 from supervisor.results.transcript_rules import with_words
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
-from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
+from supervisor.worker.circuit_breaker import WorkerUnavailable
+from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper
 
 log = structlog.get_logger()
 

@@ -12,8 +12,7 @@ from ipc.api_messages import JobError
 from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Phase, Progress, RequestFailed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import JobFailed, JobMustWait
-from supervisor.store.job import Job
-from supervisor.store.job_places import recording_of
+from supervisor.store.job import Job, recording_of
 from supervisor.worker.death import Death
 from supervisor.worker.handle import WorkerKeeper
 

@@ -15,10 +15,17 @@ from config.settings import Settings
 from ipc.api_messages import JobStatus
 from ipc.failpoints import reached
 from supervisor.disks.foreign_disks import DiskNotAnswering
-from supervisor.jobs.dispatch_order import JobTurns
-from supervisor.jobs.endings import CANCELLED, ending_of, once, to_its_end, until_stored
-from supervisor.jobs.obstacles import PAUSED, disk_obstacle, transcriber_obstacles
-from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS, JobFailed, JobMustWaitLonger
+from supervisor.jobs.dispatch_order import PAUSED, JobTurns, disk_obstacle, transcriber_obstacles
+from supervisor.jobs.outcomes import (
+    CANCELLED,
+    LOOK_AGAIN_SECONDS,
+    JobFailed,
+    JobMustWaitLonger,
+    ending_of,
+    once,
+    to_its_end,
+    until_stored,
+)
 from supervisor.jobs.probation import Probation
 from supervisor.jobs.runner import JobRunner
 from supervisor.jobs.upgrades import Upgrades
@@ -26,8 +33,10 @@ from supervisor.progress.board import JobBoard
 from supervisor.store.daemon_deaths import story_of
 from supervisor.store.history import prune_now_and_then
 from supervisor.store.job import FINISHED, Job, MoveNotAllowed, check_move
-from supervisor.store.jobs import JobChanges, JobQueue, JobQueueBroken
+from supervisor.store.job_rows import JobChanges
+from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import Turn
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.worker.handle import WorkerKeeper
 
 log = structlog.get_logger()

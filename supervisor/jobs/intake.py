@@ -15,7 +15,7 @@ from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import FileIdentity, read_identity
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.jobs.dispatcher import JobDispatcher
-from supervisor.jobs.recording_search import whereabouts
+from supervisor.jobs.recordings import whereabouts
 from supervisor.progress.board import JobBoard
 from supervisor.results.adoption import Adoption
 from supervisor.store.arrival import Arrival

@@ -19,17 +19,14 @@ from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.jobs.alignment import Alignment
 from supervisor.jobs.decoding import Step
 from supervisor.jobs.outcomes import JobFailed, JobMustWait, JobSuperseded, setback_of
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.jobs.transcription import Transcription
 from supervisor.jobs.writing import ResultWriter
 from supervisor.results.file_plan import OutputRefused
 from supervisor.store.arrival import RECORDING_GONE
-from supervisor.store.job import Job
-from supervisor.store.job_options import JobWishes, wishes_of
-from supervisor.store.job_places import recording_of
+from supervisor.store.job import Job, JobWishes, recording_of, wishes_of
 from supervisor.store.jobs import JobQueue
-from supervisor.worker.crash_reports import CrashReports
+from supervisor.worker.death import CrashReports
 from supervisor.worker.handle import WorkerKeeper
 
 log = structlog.get_logger()

@@ -1,12 +1,14 @@
 """One job at the transcriber: decoded, transcribed, resumed after every death until the policy says enough.
 
 Runs in: supervisor.
+
+Recordings with several sound tracks: where nobody speaks in one, the next is listened to. Pure.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn, Unpack
 
@@ -31,19 +33,48 @@ from supervisor.jobs.crash_policy import (
     most_deaths,
     next_transcription,
     place_of_death,
+    setback_of_unkillable,
 )
 from supervisor.jobs.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
 from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait
-from supervisor.jobs.silent_tracks import UnheardTracks
-from supervisor.jobs.unkillable import setback_of_unkillable
 from supervisor.results.replacements import rewritten
-from supervisor.store.job import Job
-from supervisor.store.job_options import JobWishes
-from supervisor.store.jobs import JobChanges, JobQueue
+from supervisor.store.job import Job, JobWishes
+from supervisor.store.job_rows import JobChanges
+from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
-from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL
-from supervisor.worker.crash_reports import CrashReports
-from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper, WorkerUnavailable
+from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL, WorkerUnavailable
+from supervisor.worker.death import CrashReports
+from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class UnheardTracks:
+    """How far the search for speech is."""
+
+    next_track: int | None = None
+    """What is decoded next, counted from 1; None: what the decoder thinks best."""
+    first_facts: JobChanges = field(default_factory=JobChanges)
+    """What the job says in the end, if nobody speaks in any: the track that would have been taken."""
+    _tried: frozenset[int] = frozenset()
+
+    def after(self, job: Job) -> "UnheardTracks":
+        """The job's track held no speech: the next one in the order of their numbers that was not tried."""
+        if job.recording is None or job.recording.track is None:
+            return self
+        facts = self.first_facts or JobChanges(recording=job.recording, audio_seconds=job.audio_seconds)
+        return replace(self, first_facts=facts)._following(job, job.recording.track.number)
+
+    def after_refused(self, job: Job) -> "UnheardTracks":
+        """The next track could not be decoded."""
+        return self if self.next_track is None else self._following(job, self.next_track)
+
+    def _following(self, job: Job, tried: int) -> "UnheardTracks":
+        all_tried = self._tried | {tried}
+        recording = job.recording
+        tracks = () if recording is None else (recording.track, *recording.other_tracks)
+        left = sorted(track.number for track in tracks if track is not None and track.number not in all_tried)
+        return replace(self, next_track=left[0] if left else None, _tried=all_tried)
+
 
 log = structlog.get_logger()
 

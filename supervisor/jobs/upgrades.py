@@ -13,8 +13,9 @@ from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
 from supervisor.jobs.runner import JobRunner
 from supervisor.progress.board import JobBoard
 from supervisor.store.job import Job
-from supervisor.store.jobs import JobQueue, NoSuchJob
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.worker.handle import WorkerKeeper
 from supervisor.worker.state_machine import ABLE
 

@@ -22,11 +22,9 @@ from supervisor.results.file_names import name_of, needs_language
 from supervisor.results.file_plan import OutputRefused, home_of, open_home, plan, unchanged
 from supervisor.results.formats import render
 from supervisor.results.transcript import JobTranscript, transcript_of
-from supervisor.store.job import Job, WrittenFile
-from supervisor.store.job_options import JobWishes
-from supervisor.store.job_places import place_of
+from supervisor.store.job import Job, JobWishes, WrittenFile, place_of
 from supervisor.store.jobs import JobQueue
-from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS
+from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 PLAN_SECONDS = 30.0
 """For a look at what is there, by its content where that is told by nothing else."""

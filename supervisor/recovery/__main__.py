@@ -19,7 +19,7 @@ from ipc.status_views import CheckView
 from supervisor.recovery.backup import CopyRefused, back_up, restore
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.jobs import JobQueue
-from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
+from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 
 

@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 from supervisor.jobs.writing import ResultWriter
-from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
 
 
 async def sweep(queue: JobQueue, spool: Path) -> None:

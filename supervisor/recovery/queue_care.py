@@ -13,10 +13,11 @@ import structlog
 from config.places import Places
 from ipc.status_views import CheckView
 from supervisor.jobs.dispatcher import JobDispatcher
-from supervisor.jobs.recording_locks import RecordingsInHand
+from supervisor.jobs.recordings import RecordingsInHand
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import MoveNotAllowed
-from supervisor.store.jobs import JobQueue, NoSuchJob
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite.database_copy import kept_copies
 from supervisor.system.refused import Refused
 

@@ -22,7 +22,7 @@ from supervisor.recovery import table_checks as check_rows
 from supervisor.recovery.backup import to_read
 from supervisor.store.job import RUNNING
 from supervisor.store.jobs import JobQueue
-from supervisor.system.disk_thread import on_disk
+from supervisor.system.threads import on_disk
 
 FILES_AT_ONCE = 100
 FILES_SECONDS = 60.0

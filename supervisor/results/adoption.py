@@ -21,10 +21,8 @@ from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswe
 from supervisor.disks.held_folder import HeldFolder, held, settled
 from supervisor.results.file_names import name_of, needs_language
 from supervisor.store.arrival import Arrival
-from supervisor.store.job import Job
-from supervisor.store.job_options import JobWishes, wishes_of
-from supervisor.store.job_places import results_folder
-from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS
+from supervisor.store.job import Job, JobWishes, results_folder, wishes_of
+from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 LARGEST_BYTES = 256 * 1024 * 1024
 """Of a transcript that is read: a day of speech with all its words has a quarter of that."""

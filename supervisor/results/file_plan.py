@@ -16,8 +16,7 @@ from ipc.api_messages import Format, IfExists
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import HeldFolder, Place, held, make_folder, settled
 from supervisor.results.file_names import name_of
-from supervisor.store.job import Job
-from supervisor.store.job_places import place_of, results_folder
+from supervisor.store.job import Job, place_of, results_folder
 
 SUFFIXES_TRIED = 10_000
 

@@ -1,17 +1,55 @@
 """The waiting line in its table: who stands where for which model, and the claim. Every function needs a transaction.
 
 Runs in: supervisor.
+
+What the waiting jobs will need, read from their rows. Needs a transaction around it.
 """
 
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ipc.api_messages import JobStatus
+from ipc.api_messages import JobOptions, JobStatus
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
 from supervisor.store.schedule import Model, Turn, in_turn
+
+
+class WaitingWork(NamedTuple):
+    """What is known of a waiting job before anybody has opened its recording."""
+
+    path: str
+    size_bytes: int
+    options: JobOptions
+    audio_seconds: float | None
+    """None: it was not decoded yet."""
+    transcribed_seconds: float
+    transcribed_whole: bool
+
+
+def sample(connection: sqlite3.Connection, most: int) -> list[WaitingWork]:
+    """All of them, or every second, every third …, so that there are about `most`: a queue may be very long."""
+    (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
+    rows = connection.execute(
+        """SELECT path, json_extract(identity, '$.size'), options, audio_seconds, transcribed_seconds,
+        transcribed_whole FROM jobs WHERE status = 'waiting' AND id % ? = 0 LIMIT ?""",
+        (-(-waiting // most) or 1, most),
+    )
+    known: dict[str, JobOptions] = {}
+    return [
+        WaitingWork(path, size, _options(options, known), audio, done, bool(whole))
+        for path, size, options, audio, done, whole in rows
+    ]
+
+
+def _options(text: str, known: dict[str, JobOptions]) -> JobOptions:
+    """Hundreds of jobs have the same."""
+    if text not in known:
+        known[text] = JobOptions.model_validate_json(text)
+    return known[text]
+
 
 # Word for word as in the index, which is found by that.
 MODEL = "coalesce(json_extract(options, '$.model'), '')"

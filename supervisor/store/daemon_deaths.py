@@ -28,7 +28,8 @@ from collections.abc import Callable, Collection, Sequence
 from ipc.api_messages import JobError
 from supervisor.store.job import Job
 from supervisor.store.job_rows import job_from
-from supervisor.store.sqlite.transactions import JobDatabase, JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.store.sqlite.transactions import JobDatabase
 
 DEATHS_TO_PROBATION = 3
 """As in the index of the line, and in its questions."""

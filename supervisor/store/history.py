@@ -12,9 +12,10 @@ import structlog
 
 from config.settings import QueueSettings
 from supervisor.store.job_rows import forget_finished, forget_one
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.store.sqlite.database_copy import kept_copies
 from supervisor.store.sqlite.queue_age import QueueAge
-from supervisor.store.sqlite.transactions import JobDatabase, JobQueueBroken
+from supervisor.store.sqlite.transactions import JobDatabase
 
 log = structlog.get_logger()
 

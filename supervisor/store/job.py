@@ -1,13 +1,78 @@
 """A job, its states and the moves allowed between them: pure.
 
 Runs in: supervisor.
+
+Where a job's recording and results are, and from which folder on their paths are walked without links. Pure.
+
+A watched folder was named by its owner, below it others may have been at work. A recording that was handed over was
+named by the client: what its path led to was found out then, and no link is followed again.
+
+What a job asks for once its own options are laid over the settings: pure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus
+from config.settings import Settings
+from ipc.api_messages import Attempt, Format, IfExists, JobError, JobOptions, JobStatus, Workflow
 from ipc.transcript import RecordingFacts, TranscriptTiming
+from ipc.worker_messages import Task
 from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.held_folder import Place
+
+
+@dataclass(frozen=True, slots=True)
+class JobWishes:
+    """Every option decided."""
+
+    workflow: Workflow
+    language: str | None
+    """None: found by listening."""
+    task: Task
+    prompt: str | None
+    model: str | None
+    """What the transcriber is to load for this job; None: as the settings say."""
+    formats: tuple[Format, ...]
+    folder: Path | None
+    """Where the files go; None: beside the recording."""
+    if_exists: IfExists
+    highlight_words: bool
+    name: str
+    """The template of the files' names."""
+    replacements: Mapping[str, str]
+    """Written words → words to write instead."""
+
+    @property
+    def wants_words(self) -> bool:
+        """Whether words are to be timed. A translation's words are not in the sound: there is nothing to align."""
+        return self.workflow == "subtitle" and self.task == "transcribe"
+
+
+def wishes_of(options: JobOptions, settings: Settings) -> JobWishes:
+    """The job's options where given, the settings elsewhere."""
+    output = settings.output
+    return JobWishes(
+        workflow=options.workflow or settings.workflow,
+        language=options.language or settings.language,
+        task=options.task or settings.task,
+        prompt=settings.prompt if options.prompt is None else options.prompt,
+        model=options.model,
+        formats=options.formats or output.formats,
+        folder=Path(options.output_dir) if options.output_dir is not None else _expanded(output.folder),
+        if_exists=options.if_exists or output.if_exists,
+        highlight_words=output.highlight_words if options.highlight_words is None else options.highlight_words,
+        name=options.output_name or output.name,
+        replacements=settings.replacements | (options.replacements or {}),
+    )
+
+
+def _expanded(folder: Path | None) -> Path | None:
+    return None if folder is None else folder.expanduser().absolute()
+
+
+ROOT = Path("/")
+
 
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
@@ -120,3 +185,29 @@ def check_retry(job: Job) -> None:
     """Raises MoveNotAllowed unless it is over without a result: a second run of one that runs would be a twin."""
     if job.status not in FINISHED or "waiting" not in ALLOWED_MOVES[job.status]:
         raise MoveNotAllowed(f"job {job.id} is {job.status}; only failed and cancelled jobs can be tried again")
+
+
+def recording_of(job: Job) -> Place:
+    """The recording itself."""
+    if job.target is not None:
+        return Place(Path(job.target), ROOT)
+    return _in_watch(job, Path(job.path))
+
+
+def results_folder(job: Job, folder: Path | None) -> Place:
+    """The folder of the job's results: the one asked for, or where the recording was taken."""
+    if folder is not None:
+        return place_of(job, folder)
+    return place_of(job, Path(job.home) if job.home is not None else Path(job.first_path).parent)
+
+
+def place_of(job: Job, folder: Path) -> Place:
+    """A folder that the job's files are in."""
+    if job.home is not None and folder == Path(job.home):
+        return Place(folder, ROOT)
+    return _in_watch(job, folder)
+
+
+def _in_watch(job: Job, path: Path) -> Place:
+    watch = None if job.watch is None else Path(job.watch)
+    return Place(path, watch if watch is not None and path.is_relative_to(watch) else None)

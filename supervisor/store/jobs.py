@@ -20,25 +20,34 @@ from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions, JobStatus
 from ipc.transcript import Segment, Unheard
 from supervisor.disks.file_identity import FileIdentity, HandedOver
-from supervisor.store import claims as line_rows
-from supervisor.store import job_rows, speeds_rows, waiting_rows
-from supervisor.store import segments as segment_rows
+from supervisor.store import claims, job_rows
 from supervisor.store.arrival import Arrival
-from supervisor.store.claims import QueueFull, QueueState
+from supervisor.store.claims import QueueFull, QueueState, WaitingWork
 from supervisor.store.daemon_deaths import DaemonDeaths
 from supervisor.store.history import JobHistory
 from supervisor.store.job import FINISHED, Job, check_move
-from supervisor.store.job_rows import JobChanges, NoSuchJob, fetch_job, forgive_job, insert_job, job_from, update_job
+from supervisor.store.job_rows import (
+    JobChanges,
+    NamedRequest,
+    NoSuchJob,
+    Requests,
+    fetch_job,
+    forgive_job,
+    insert_job,
+    job_asked_for,
+    job_from,
+    note_request,
+    update_job,
+)
 from supervisor.store.outbox import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
 from supervisor.store.output_ledger import OutputLedger
-from supervisor.store.request_rows import NamedRequest, Requests, job_asked_for, note_request
 from supervisor.store.schedule import Turn
 from supervisor.store.seen_files import SeenFiles
-from supervisor.store.speeds import Speeds
+from supervisor.store.segments import SegmentCopies, forget_segments, load_segments, store_final, store_heard
+from supervisor.store.speeds import Speeds, load_speeds, store_speeds
+from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.store.sqlite.queue_age import steady_clock
-from supervisor.store.sqlite.transactions import DatabaseRefused, JobDatabase, JobQueueBroken
-from supervisor.store.stored_segments import SegmentCopies
-from supervisor.store.waiting_rows import WaitingWork
+from supervisor.store.sqlite.transactions import JobDatabase
 
 __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
 
@@ -90,7 +99,7 @@ class JobQueue:
         try:
             requeued = await queue.deaths.begin(charge=charge_deaths)
             await queue.history.read_age()
-            queue.speeds.know(await queue._database.read(speeds_rows.load))
+            queue.speeds.know(await queue._database.read(load_speeds))
         except BaseException:
             await queue.close()  # its threads would keep the process from ending
             raise
@@ -110,7 +119,7 @@ class JobQueue:
         def work(connection: sqlite3.Connection) -> Job:
             if request is not None and (before := job_asked_for(connection, request)) is not None:
                 return before
-            line_rows.refuse_when_full(connection, self._settings.most_waiting)
+            claims.refuse_when_full(connection, self._settings.most_waiting)
             job = insert_job(connection, path, options, found, self._now())
             if request is not None:
                 note_request(connection, job.id, request)
@@ -134,7 +143,7 @@ class JobQueue:
 
         None: none can start, or the queue is paused.
         """
-        return await self._database.write(lambda connection: line_rows.claim_next(connection, turn))
+        return await self._database.write(lambda connection: claims.claim_next(connection, turn))
 
     async def retry(self, job_id: int) -> Job:
         """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
@@ -160,7 +169,7 @@ class JobQueue:
             ended = {"finished_at": ended_at, "finished_age": ended_age}
             fields = {"note": None, **changes, "status": to, **ended}
             job = update_job(connection, job_id, fields)
-            speeds_rows.store(connection, learned)
+            store_speeds(connection, learned)
             if to == "done" or to == "failed":
                 self._let_follow(connection, job, to)
             elif to == "waiting":
@@ -201,11 +210,11 @@ class JobQueue:
     ) -> None:
         """Heard segments, what gave none, and that nothing before `done_seconds` has to be heard again. Raises
         NoSuchJob."""
-        await self._database.write(lambda db: segment_rows.store_heard(db, job_id, segments, unheard, done_seconds))
+        await self._database.write(lambda db: store_heard(db, job_id, segments, unheard, done_seconds))
 
     async def store_aligned(self, job_id: int, segments: Sequence[Segment]) -> None:
         """The same segments, final: with words, or deliberately without."""
-        await self._database.write(lambda db: segment_rows.store_final(db, job_id, segments))
+        await self._database.write(lambda db: store_final(db, job_id, segments))
 
     async def reset_alignment(self, job_id: int) -> None:
         """Segments without words are open again: their job is to be upgraded."""
@@ -213,7 +222,7 @@ class JobQueue:
 
     async def forget_segments(self, job_id: int) -> None:
         """The recording is another one now: everything heard in it is forgotten."""
-        await self._database.write(lambda db: segment_rows.forget(db, job_id))
+        await self._database.write(lambda db: forget_segments(db, job_id))
 
     # --- questions ---------------------------------------------------------------------------------------------
 
@@ -242,11 +251,11 @@ class JobQueue:
 
     async def state(self, turn: Turn = OLDEST_FIRST, next_up: int = 0) -> QueueState:
         """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""
-        return await self._database.read(lambda connection: line_rows.queue_state(connection, turn, next_up))
+        return await self._database.read(lambda connection: claims.queue_state(connection, turn, next_up))
 
     async def waiting_work(self, most: int) -> Sequence[WaitingWork]:
         """What the waiting jobs need, of so many of them at most, evenly chosen."""
-        return await self._database.read(lambda connection: waiting_rows.sample(connection, most))
+        return await self._database.read(lambda connection: claims.sample(connection, most))
 
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""
@@ -270,7 +279,7 @@ class JobQueue:
 
     async def segments(self, job_id: int, unaligned_only: bool = False, limit: int = -1) -> Sequence[Segment]:
         """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
-        return await self._database.read(lambda db: segment_rows.load(db, job_id, unaligned_only, limit))
+        return await self._database.read(lambda db: load_segments(db, job_id, unaligned_only, limit))
 
     async def count_segments(self, job_id: int) -> int:
         """How many were heard so far; the next one's id."""
@@ -285,7 +294,7 @@ class JobQueue:
         await self._database.write(lambda connection: connection.execute(change, (paused,)))
 
     async def is_paused(self) -> bool:
-        return await self._database.read(line_rows.is_paused)
+        return await self._database.read(claims.is_paused)
 
     async def write_nothing(self) -> None:
         """An empty transaction of the writing kind. Raises JobQueueBroken where there can be no other."""

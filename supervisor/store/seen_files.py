@@ -1,16 +1,24 @@
-"""What the watch folders brought, on disk: each file once, wherever it comes up again.
+"""The table of what watched folders brought: which content lay where, in which order, and whose job it became.
 
-Runs in: supervisor. Every method is one transaction and may raise JobQueueBroken.
+Runs in: supervisor. Every function needs a transaction.
+
+What the watch folders brought, on disk: each file once, wherever it comes up again.
+
+Every method is one transaction and may raise JobQueueBroken.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from config.settings import QueueSettings
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store import seen_rows
-from supervisor.store.arrival import Arrival, Verdict
-from supervisor.store.job import Job
+from supervisor.store.arrival import RECORDING_GONE, Arrival, Sight, Surroundings, Verdict, is_being_heard, judge
+from supervisor.store.claims import refuse_when_full
+from supervisor.store.job import FINISHED, Job
+from supervisor.store.job_rows import NoSuchJob, fetch_job, forgive_job, insert_job, update_job
+from supervisor.store.outbox import withdraw_errands
 from supervisor.store.sqlite.transactions import JobDatabase
 
 ASKED_AT_ONCE = 500
@@ -29,7 +37,7 @@ class SeenFiles:
         """What becomes of it, stored; and the job it has now. `strays`: those of `jobs_of` that are not where they
         say. Raises QueueFull, and then remembers nothing."""
         most = self._settings.most_waiting
-        return await self._database.write(lambda db: seen_rows.take_in(db, arrival, strays, most, self._now()))
+        return await self._database.write(lambda db: take_in(db, arrival, strays, most, self._now()))
 
     async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
         """The paths of those that lay there last as they are, and about which nothing is to be done."""
@@ -41,32 +49,271 @@ class SeenFiles:
 
     async def jobs_of(self, sha256: str) -> Sequence[Job]:
         """The jobs of this content that watched folders brought."""
-        return await self._database.read(lambda db: seen_rows.jobs_of(db, sha256))
+        return await self._database.read(lambda db: jobs_of(db, sha256))
 
     async def other_places(self, job: Job) -> Sequence[str]:
         """Where the job's content was seen as well, and is no other job's."""
-        return await self._database.read(lambda db: seen_rows.other_places(db, job))
+        return await self._database.read(lambda db: other_places(db, job))
 
     async def is_anothers(self, path: str, job_id: int) -> bool:
         """Whether what was last seen at a path became another job."""
-        return await self._database.read(lambda db: seen_rows.is_anothers(db, path, job_id))
+        return await self._database.read(lambda db: is_anothers(db, path, job_id))
 
     async def adopt_results(self, arrival: Arrival) -> bool:
         """Whether its content is new to the queue; it is remembered as done then, by no job."""
-        return await self._database.write(lambda db: seen_rows.adopt_results(db, arrival))
+        return await self._database.write(lambda db: adopt_results(db, arrival))
 
     async def follow(self, job_id: int, arrival: Arrival) -> Job:
         """The job's recording is there now. Raises NoSuchJob."""
-        return await self._database.write(lambda db: seen_rows.follow(db, job_id, arrival))
+        return await self._database.write(lambda db: follow(db, job_id, arrival))
 
     async def put_elsewhere(self, job_id: int) -> None:
         """Names that the job's results were promised are given back. Raises NoSuchJob."""
-        await self._database.write(lambda db: seen_rows.put_elsewhere(db, job_id))
+        await self._database.write(lambda db: put_elsewhere(db, job_id))
 
     async def adopt(self, job: Job, identity: FileIdentity) -> bool:
         """Whether a job may go on with what its watched file has become; False: that content is another job's."""
-        return await self._database.write(lambda db: seen_rows.adopt(db, job, identity))
+        return await self._database.write(lambda db: adopt(db, job, identity))
 
 
 def _known(connection: sqlite3.Connection, files: Iterable[tuple[str, FileIdentity]]) -> set[str]:
-    return {path for path, identity in files if seen_rows.is_known(connection, path, identity)}
+    return {path for path, identity in files if is_known(connection, path, identity)}
+
+
+MOST_SIGHTS = 200
+"""Places of one content that are looked at, besides the one that is asked about."""
+
+_KNOWN = """SELECT 1 FROM seen_files AS seen LEFT JOIN jobs ON jobs.id = seen.job_id
+    WHERE seen.path = ? AND ? IN (seen.inode, '0') AND seen.size = ? AND seen.mtime_ns = ?
+    AND seen.turn = (SELECT max(turn) FROM seen_files WHERE path = seen.path)
+    AND (coalesce(jobs.status, '') <> 'failed' OR (jobs.path = seen.path
+        AND coalesce(json_extract(jobs.error, '$.code'), '') NOT IN (SELECT value FROM json_each(?))))"""
+
+
+def is_known(connection: sqlite3.Connection, path: str, identity: FileIdentity) -> bool:
+    """Whether this file is what lay there last, and nothing is to be done about it. Reads no content.
+
+    A job that failed for good is nothing to be done about; one whose recording was missing is, for here it is. An
+    inode of 0 is not known, as on disks where it does not hold; size and time must do there.
+    """
+    facts = (path, str(identity.inode), identity.size, identity.mtime_ns, json.dumps(sorted(RECORDING_GONE)))
+    return connection.execute(_KNOWN, facts).fetchone() is not None
+
+
+def jobs_of(connection: sqlite3.Connection, sha256: str) -> Sequence[Job]:
+    """The jobs of this content that watched folders brought, as far as they are remembered."""
+    jobs = {sight.job.id: sight.job for sight in _sights(connection, sha256, "") if sight.job is not None}
+    return list(jobs.values())
+
+
+def other_places(connection: sqlite3.Connection, job: Job) -> Sequence[str]:
+    """Where the job's content was seen as well, and is no other job's."""
+    if job.identity.sha256 is None:
+        return ()
+    sights = _sights(connection, job.identity.sha256, job.path)
+    return [sight.path for sight in sights if sight.job_id == job.id and sight.path != job.path]
+
+
+def is_anothers(connection: sqlite3.Connection, path: str, job_id: int) -> bool:
+    """Whether what was last seen at a path became another job than this one."""
+    _, last_job_id = _last_at(connection, path)
+    return last_job_id not in (None, 0, job_id)
+
+
+def take_in(
+    connection: sqlite3.Connection, arrival: Arrival, strays: Collection[int], most_waiting: int, now: float
+) -> tuple[Verdict, Job | None]:
+    """Does with the arrival as `judge` says and remembers it; the job it has now, if any. Raises QueueFull."""
+    verdict = _judged(connection, arrival, strays)
+    job: Job | None = None
+    match verdict.fate:
+        case "new":
+            refuse_when_full(connection, most_waiting)
+            job = insert_job(connection, arrival.path, arrival.options, arrival.identity, now, watch=arrival.watch)
+        case "revived":
+            refuse_when_full(connection, most_waiting)
+            assert verdict.job_id is not None
+            withdraw_errands(connection, verdict.job_id)
+            forgive_job(connection, verdict.job_id)
+            job = _go_where_it_is(connection, verdict.job_id, arrival)
+        case "followed":
+            assert verdict.job_id is not None
+            job = _go_where_it_is(connection, verdict.job_id, arrival)
+        case "known":
+            job = None if verdict.job_id is None else _found(connection, verdict.job_id)
+    is_treated_so = verdict.fate != "known"
+    _remember(connection, arrival, verdict.job_id if job is None else job.id, is_treated_so=is_treated_so)
+    return verdict, job
+
+
+def follow(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job:
+    """The job's recording is found there: the job is told, and the place is known. Raises NoSuchJob."""
+    job = _go_where_it_is(connection, job_id, arrival)
+    if job.watch is not None:
+        _remember(connection, arrival, job_id, is_treated_so=True)
+    return job
+
+
+def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
+    """The job's results are not written yet, and are to have names where its recording is now. Raises NoSuchJob."""
+    job = fetch_job(connection, job_id)
+    fields: dict[str, object] = {"outputs": {}, "taken_from": None}
+    if job.target is not None and Path(job.target).name == Path(job.path).name:
+        fields["home"] = str(Path(job.target).parent)
+    update_job(connection, job_id, fields)
+    connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
+
+
+def adopt_results(connection: sqlite3.Connection, arrival: Arrival) -> bool:
+    """Whether nothing is known of the arrival's content nor of its path; it is remembered as done then."""
+    question = """SELECT 1 FROM seen_files WHERE sha256 = ?1 OR path = ?2 UNION ALL
+        SELECT 1 FROM jobs WHERE path = ?2 LIMIT 1"""
+    if connection.execute(question, (arrival.identity.sha256, arrival.path)).fetchone() is not None:
+        return False
+    _remember(connection, arrival, None, is_treated_so=True)
+    return True
+
+
+def adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> bool:
+    """Whether a job may go on with what its watched file has become; False: that content is another job's."""
+    assert identity.sha256 is not None
+    row = connection.execute("SELECT treatment FROM seen_files WHERE job_id = ? LIMIT 1", (job.id,)).fetchone()
+    arrival = Arrival(job.path, identity, treatment=None if row is None else row["treatment"])
+    verdict = _judged(connection, arrival, strays=(), besides=job.id)
+    is_free = verdict.fate in ("new", "revived")
+    if is_free:  # of what it was, nothing will have come
+        connection.execute(
+            "UPDATE seen_files SET job_id = 0 WHERE job_id = ? AND sha256 <> ?", (job.id, identity.sha256)
+        )
+    _remember(connection, arrival, job.id if is_free else verdict.job_id, is_treated_so=is_free)
+    return is_free
+
+
+# ------------------------------------------------------------------------------------------------------------------
+
+
+def _judged(
+    connection: sqlite3.Connection, arrival: Arrival, strays: Collection[int], besides: int | None = None
+) -> Verdict:
+    """`besides`: the job that asks, which is no answer."""
+    sha256 = arrival.identity.sha256
+    if sha256 is None:
+        raise ValueError(f"{arrival.path}: content must be read before it can be told from what came earlier")
+    sights = _sights(connection, sha256, arrival.path)
+    around = _surroundings(connection, arrival, {sight.job_id for sight in sights} | {besides})
+    return judge(arrival, [sight for sight in sights if sight.job_id != besides or besides is None], around, strays)
+
+
+def _sights(connection: sqlite3.Connection, sha256: str, first: str) -> Sequence[Sight]:
+    """That at the path `first` before all others."""
+    question = "SELECT path, treatment, job_id FROM seen_files WHERE sha256 = ? AND path"
+    rows = connection.execute(f"{question} = ?", (sha256, first)).fetchall()
+    rows += connection.execute(f"{question} <> ? LIMIT ?", (sha256, first, MOST_SIGHTS)).fetchall()
+    jobs = {job_id: _found(connection, job_id) for job_id in {row["job_id"] for row in rows} - {None, 0}}
+    return [Sight(row["path"], row["treatment"], row["job_id"], jobs.get(row["job_id"])) for row in rows]
+
+
+def _surroundings(connection: sqlite3.Connection, arrival: Arrival, its_jobs: Collection[int | None]) -> Surroundings:
+    sha256, job_id = _last_at(connection, arrival.path, arrival.identity.sha256)
+    if sha256 is None:
+        return Surroundings("nothing", has_other_results=False)
+    if sha256 == arrival.identity.sha256:
+        return Surroundings("this", has_other_results=False)
+    last = _found(connection, job_id) if job_id else None
+    being_made = is_being_heard(last) and last is not None and last.path == arrival.path and last.id not in its_jobs
+    written = connection.execute(
+        "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND sha256 IS NOT NULL", (arrival.path,)
+    ).fetchall()
+    is_written = any(row["job_id"] not in its_jobs for row in written)
+    return Surroundings("other", has_other_results=being_made or is_written, other_is_heard=being_made)
+
+
+def _last_at(connection: sqlite3.Connection, path: str, rather: str | None = None) -> tuple[str | None, int | None]:
+    """Content and job of what lay there last. Older versions kept no order: of theirs, `rather` this content."""
+    rows = connection.execute(
+        """SELECT sha256, job_id FROM seen_files WHERE path = ?1
+        AND turn = (SELECT max(turn) FROM seen_files WHERE path = ?1)""",
+        (path,),
+    ).fetchall()
+    last = max(rows, key=lambda row: row["sha256"] == rather, default=None)
+    return (None, None) if last is None else (last["sha256"], last["job_id"])
+
+
+def _remember(connection: sqlite3.Connection, arrival: Arrival, job_id: int | None, *, is_treated_so: bool) -> None:
+    """This content lies there now. `is_treated_so`: as its folder wants, also if it was treated otherwise before."""
+    identity = arrival.identity
+    connection.execute(
+        """INSERT INTO seen_files (path, sha256, inode, size, mtime_ns, treatment, job_id, turn)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(turn), 0) + 1 FROM seen_files WHERE path = ?1))
+        ON CONFLICT (path, sha256) DO UPDATE SET inode = excluded.inode, mtime_ns = excluded.mtime_ns,
+            turn = excluded.turn, job_id = coalesce(excluded.job_id, job_id),
+            treatment = CASE WHEN ?8 THEN excluded.treatment ELSE treatment END""",
+        (
+            arrival.path,
+            identity.sha256,
+            str(identity.inode),
+            identity.size,
+            identity.mtime_ns,
+            arrival.treatment,
+            job_id,
+            is_treated_so,
+        ),
+    )
+
+
+def _go_where_it_is(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job:
+    """The job's path becomes the arrival's, its results keep the name they have, and what is written stays its own.
+
+    Results that nobody has named yet are named after the new name. A job that has not begun is treated as the folder
+    wants that it is in now.
+    """
+    job = fetch_job(connection, job_id)
+    has_results = bool(job.outputs) and job.status in ("writing", "done")
+    fields: dict[str, object] = {
+        "path": arrival.path,
+        "identity": arrival.identity,
+        "taken_from": job.first_path if has_results and job.first_path != arrival.path else None,
+    }
+    if job.target is not None:
+        fields["target"] = arrival.target or arrival.path
+        if not has_results:
+            fields["home"] = arrival.home or str(Path(arrival.path).parent)
+    if not job.is_finished and job.watch is not None and arrival.watch not in (None, job.watch):
+        fields["watch"] = arrival.watch
+        if job.status == "waiting" and job.transcribed_seconds == 0.0:
+            fields["options"] = arrival.options.model_dump_json(exclude_none=True)
+    for other in _sharing(connection, job):
+        first = None if other.first_path == arrival.path else other.first_path
+        target = None if other.target is None else arrival.target or arrival.path
+        there = {"path": arrival.path, "target": target, "identity": arrival.identity, "taken_from": first}
+        update_job(connection, other.id, there)
+        _move_results(connection, other, arrival.path)
+    _move_results(connection, job, arrival.path)
+    return update_job(connection, job_id, fields)
+
+
+def _sharing(connection: sqlite3.Connection, job: Job) -> Iterator[Job]:
+    """Older jobs of the very same recording, which go along."""
+    rows = connection.execute(
+        "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND job_id <> ?", (job.path, job.id)
+    ).fetchall()
+    for row in rows:
+        other = _found(connection, row["job_id"])
+        if other is None or other.status not in FINISHED or other.path != job.path:
+            continue
+        if other.identity.looks_like(job.identity):
+            yield other
+
+
+def _move_results(connection: sqlite3.Connection, job: Job, to: str) -> None:
+    """What was written for the job stays the recording's own: another one under its old name cannot have it."""
+    connection.execute(
+        "UPDATE output_files SET recording = ? WHERE recording = ? AND job_id = ?", (to, job.path, job.id)
+    )
+
+
+def _found(connection: sqlite3.Connection, job_id: int) -> Job | None:
+    try:
+        return fetch_job(connection, job_id)
+    except NoSuchJob:
+        return None

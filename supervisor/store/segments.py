@@ -1,14 +1,80 @@
 """Segments of a job in their table, from heard to timed. Every function needs a transaction around it.
 
 Runs in: supervisor.
+
+What was heard in a job, copied out of the database: read as often as a format needs it, never all in memory.
 """
 
+import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from tempfile import TemporaryFile
+from types import TracebackType
 from typing import IO
 
 from ipc.transcript import Segment, Unheard
 from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.store.sqlite.transactions import JobDatabase
+
+
+class StoredSegments(AbstractContextManager["StoredSegments"]):
+    """Segments in order, a line each of a file without a name. Iterate again to begin again; one reader at a time.
+
+    After `close` whoever still reads gets a ValueError: a daemon that stops waits for no transcript of ten hours.
+    """
+
+    def __init__(self, lines: IO[bytes], unheard: Sequence[Unheard] = ()) -> None:
+        self._lines = lines
+        self.unheard = unheard
+        """What was audible and gave no text, in order."""
+
+    def __iter__(self) -> Iterator[Segment]:
+        self._lines.seek(0)
+        return map(Segment.model_validate_json, self._lines)
+
+    def close(self) -> None:
+        """The disk space is given back."""
+        self._lines.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SegmentCopies:
+    """Makes them, each from one state of the database: an upgrade may go on while somebody reads."""
+
+    def __init__(self, database: JobDatabase) -> None:
+        self._database = database
+
+    async def of(self, job_id: int) -> StoredSegments:
+        """The job's segments as they stand; the caller closes them. Raises JobQueueBroken."""
+        # Beside the database, where nobody else may look: /tmp can be memory.
+        folder = self._database.folder
+
+        def copied(connection: sqlite3.Connection) -> StoredSegments:
+            lines = TemporaryFile(dir=folder)  # noqa: SIM115 - it outlives this function
+            try:
+                copy_lines(connection, job_id, lines)
+                lines.flush()
+            except BaseException:
+                lines.close()
+                raise
+            return StoredSegments(lines, load_unheard(connection, job_id))
+
+        try:
+            return await self._database.read(copied)
+        except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise JobQueueBroken(
+                "disk_full" if is_full else "database_failed",
+                f"no copy of a transcript can be made in {folder}: {error.strerror}",
+                "free some space" if is_full else "check the disk and the folder's permissions",
+            ) from error
+
 
 DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
 """Deaths are held against a recording only while it gets no further."""
@@ -64,7 +130,7 @@ def store_final(connection: sqlite3.Connection, job_id: int, segments: Sequence[
     )
 
 
-def load(connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limit: int) -> list[Segment]:
+def load_segments(connection: sqlite3.Connection, job_id: int, unaligned_only: bool, limit: int) -> list[Segment]:
     """In the order of their ids, at most `limit`; -1: all."""
     chosen = "INDEXED BY segments_to_align WHERE aligned = 0 AND" if unaligned_only else "WHERE"
     question = f"SELECT content FROM segments {chosen} job_id = ? ORDER BY id LIMIT ?"
@@ -91,7 +157,7 @@ def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> 
     file.writelines(content.encode() + b"\n" for (content,) in connection.execute(question, (job_id,)))
 
 
-def forget(connection: sqlite3.Connection, job_id: int) -> None:
+def forget_segments(connection: sqlite3.Connection, job_id: int) -> None:
     """As if nobody had listened yet."""
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
     connection.execute(

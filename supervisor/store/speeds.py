@@ -2,9 +2,13 @@
 
 Runs in: supervisor.
 
-Kept in memory, on the event loop; `speeds_rows` has it on disk. A measurement that a power cut takes is no loss.
+Kept in memory, on the event loop; `load_speeds` and `store_speeds` have it on disk. A measurement that a power cut
+takes is no loss.
+
+What was learned about speeds and sizes, in its tables. Every function needs a transaction around it.
 """
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,6 +17,10 @@ from typing import Literal, NamedTuple
 from ipc.status_views import SpeedView
 from ipc.transcript import EngineUsed
 from ipc.worker_messages import Role
+
+MOST_ROWS = 100
+"""Of each table: models come and go, and anybody may name a file as he likes. The ones used last are kept."""
+
 
 Stage = Literal["decoding", "transcribing", "aligning"]
 ROLE_OF: dict[Stage, Role] = {"transcribing": "transcriber", "aligning": "aligner"}
@@ -132,3 +140,27 @@ class Speeds:
 def _suffix(path: str) -> Suffix | None:
     suffix = PurePosixPath(path).suffix.lower()
     return suffix if 1 < len(suffix) <= LONGEST_SUFFIX else None
+
+
+def load_speeds(connection: sqlite3.Connection) -> dict[Subject, Rate]:
+    """All of it."""
+    known: dict[Subject, Rate] = {}
+    for stage, engine, model, device, *sums in connection.execute("SELECT * FROM speeds"):
+        known[Work(stage, engine, model, device)] = Rate(*sums)
+    for suffix, *sums in connection.execute("SELECT * FROM sizes"):
+        known[suffix] = Rate(*sums)
+    return known
+
+
+def store_speeds(connection: sqlite3.Connection, rates: Sequence[tuple[Subject, Rate]]) -> None:
+    """In place of what was known of the same."""
+    for subject, rate in rates:
+        sums = (rate.audio_seconds, rate.cost, rate.measured_at)
+        if isinstance(subject, Work):
+            connection.execute("INSERT OR REPLACE INTO speeds VALUES (?, ?, ?, ?, ?, ?, ?)", (*subject, *sums))
+        else:
+            connection.execute("INSERT OR REPLACE INTO sizes VALUES (?, ?, ?, ?)", (subject, *sums))
+    if rates:
+        for table in ("speeds", "sizes"):
+            newest = f"SELECT measured_at FROM {table} ORDER BY measured_at DESC LIMIT 1 OFFSET {MOST_ROWS - 1}"
+            connection.execute(f"DELETE FROM {table} WHERE measured_at < ({newest})")

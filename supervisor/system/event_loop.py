@@ -1,11 +1,26 @@
-"""The daemon's event loop, which keeps its signals when it closes: the process still has to leave, and to say how.
+"""A watch over the event loop itself: one that stands still answers nobody, and no other part can help.
 
-Runs in: supervisor.
+Runs in: supervisor, the watch in a thread.
+
+A thread counts how often in a row it woke, as punctually as it wanted, and found that the loop had not turned. A
+clock alone would not do: after a machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing
+is counted; a wake that came too late begins the count anew.
+
+The daemon's event loop, which keeps its signals when it closes: the process still has to leave, and to say how.
 """
 
 import asyncio
+import faulthandler
+import os
 import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
+from config.places import Places
+from config.settings import Settings
+from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.signals import remember
 
 
@@ -16,3 +31,88 @@ class LastingLoop(asyncio.SelectorEventLoop):
         """Whether there was one: from now on the signal is only remembered."""
         signal.signal(sig, remember)
         return True
+
+
+FROZEN_EXIT = os.EX_SOFTWARE
+"""launchd and systemd start again what ends with another code than 0."""
+LOOKS = 6
+"""So many in a row that find the loop where it was: it is frozen. Few, for each is a wake-up of an idle machine."""
+LATE_FACTOR = 2.0
+"""A wake after more than so many times the wanted pause tells of a sleep, not of the loop."""
+REPORT = "daemon-frozen.txt"
+
+
+class LoopWatch:
+    """Begun and ended on the loop that it watches."""
+
+    def __init__(
+        self, frozen_seconds: float, report: Path, notice: ServiceNotice, leave: Callable[[int], None]
+    ) -> None:
+        """`report` takes every thread's traceback; `leave` ends the process at once."""
+        self._pause_seconds = frozen_seconds / LOOKS
+        self._report = report
+        self._notice = notice
+        self._leave = leave
+        self._turns = 0
+        self._over = threading.Event()
+
+    async def run(self) -> None:
+        """Until cancelled: the loop shows that it turns, to the watch and to systemd."""
+        wanted = self._notice.watchdog_seconds
+        every_seconds = min(self._pause_seconds, wanted / 3 if wanted is not None else self._pause_seconds)
+        threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
+        try:
+            while True:
+                self._turns += 1
+                self._notice.say("WATCHDOG=1")
+                await asyncio.sleep(every_seconds)
+        finally:
+            self._over.set()
+
+    def _watch(self) -> None:
+        seen, missed = -1, 0
+        while True:
+            before = time.monotonic()
+            if self._over.wait(self._pause_seconds):
+                return
+            was_away = time.monotonic() - before > LATE_FACTOR * self._pause_seconds
+            turns = self._turns
+            missed = 0 if was_away or turns != seen else missed + 1
+            seen = turns
+            if missed >= LOOKS:
+                self._tell()
+                self._leave(FROZEN_EXIT)
+                return
+
+    def _tell(self) -> None:
+        """No log: what holds the loop may hold the log's lock too."""
+        try:
+            self._report.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._report, flags, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(
+                    f"the daemon's loop stood still for {self._pause_seconds * LOOKS:g} s; pid {os.getpid()}\n\n"
+                )
+                file.flush()
+                faulthandler.dump_traceback(file, all_threads=True)
+        except OSError:
+            return
+
+
+def loop_watch(settings: Settings, places: Places, notice: ServiceNotice) -> LoopWatch:
+    """That of the daemon."""
+    return LoopWatch(settings.deadlines.frozen_seconds, freeze_report(places), notice, os._exit)
+
+
+def freeze_report(places: Places) -> Path:
+    """What the watch leaves; it stays until somebody deletes it."""
+    return places.logs / "crashes" / REPORT
+
+
+def last_freeze(report: Path) -> float | None:
+    """When a daemon before us was ended by its watch, in seconds since the epoch; None: it was not."""
+    try:
+        return report.stat().st_mtime
+    except OSError:
+        return None

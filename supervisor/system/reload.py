@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from config.loader import KEYS, ConfigError, Loaded
 from config.settings import Settings
 from ipc.status_views import ReloadView
-from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.system.threads import LONGEST_LOOK_SECONDS, on_disk
 
 log = structlog.get_logger()
 

@@ -4,13 +4,84 @@ Runs in: supervisor.
 
 asyncio hires them one by one as work comes. Where the system allows no more, to_thread would raise what nobody at
 work on a job or a folder could know how to answer; so a daemon has them from its start, or does not start.
+
+Work on a disk that may never answer: in a thread of its own, which nobody has to wait for.
+
+asyncio's own threads are few and are joined at exit: a handful of calls stuck on a dead network disk would take all
+of them, and with them everything else that wants one. One whose work is done waits a while for the next: to start a
+thread holds up the event loop until that had its turn.
 """
 
 import asyncio
+import errno
 import os
+import queue
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+LONGEST_LOOK_SECONDS = 10.0
+"""A disk that takes longer is not there for somebody who waits for the answer."""
+
+IDLE_SECONDS = 10.0
+"""For so long a thread waits for more work."""
+
+Answer = TypeVar("Answer")
+Inbox = queue.SimpleQueue[Callable[["Inbox"], None]]
+"""Of one thread: its next work, which is told whose it is."""
+_IDLE: deque[Inbox] = deque()
+"""The inboxes of those that wait, the one that waits longest first."""
+
+
+def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
+    """What `work` returns or raises, once it does; OSError where there is no thread for it.
+
+    To cancel is to stop waiting: the thread ends by itself.
+    """
+    answer: Future[Answer] = Future()
+
+    def run(inbox: Inbox) -> None:
+        tell: partial[None] | None = None
+        if answer.set_running_or_notify_cancel():
+            try:
+                tell = partial(answer.set_result, work())
+            except BaseException as error:  # noqa: BLE001 - carried to the caller, as an executor does
+                tell = partial(answer.set_exception, error)
+        # Before the answer, whose reader may have more to do for this very thread.
+        _IDLE.append(inbox)
+        if tell is not None:
+            tell()
+
+    try:
+        _IDLE.pop().put(run)
+    except IndexError:
+        try:
+            threading.Thread(target=_live, args=(run,), name="disk", daemon=True).start()
+        except RuntimeError as none_left:
+            # For the caller it is one more thing that a disk may say, and may not say the next time.
+            answer.set_exception(OSError(errno.EAGAIN, str(none_left)))
+    return asyncio.wrap_future(answer)
+
+
+def _live(run: Callable[[Inbox], None]) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+    while True:
+        run(inbox)
+        del run  # and with it the answer, while the thread waits
+        try:
+            run = inbox.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            try:
+                _IDLE.remove(inbox)
+            except ValueError:
+                run = inbox.get()  # taken from the list in this very moment
+            else:
+                return
+
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """As many as asyncio itself would come to have."""

@@ -11,19 +11,19 @@ from pathlib import Path
 import structlog
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchEntry
+from config.watch_entry import WatchEntry
 from ipc.status_views import PassedOverView, WatchView
 from supervisor.disks.file_identity import FileRefused
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.disks.mounts import is_on_network
-from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.system.threads import LONGEST_LOOK_SECONDS, on_disk
 from supervisor.watch.access_check import FolderProbe, probe_folder
 from supervisor.watch.entries import options_of
 from supervisor.watch.events import FolderEvents
-from supervisor.watch.folder_memory import FolderMemory, Known
 from supervisor.watch.folder_rules import FolderTerms
 from supervisor.watch.folder_state import FolderCondition
 from supervisor.watch.scan import FolderScan, SeenFile, scan_folder
+from supervisor.watch.settling import FolderMemory, Known
 
 log = structlog.get_logger()
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.settings import Settings, WatchEntry, WatchingSettings
+from config.settings import Settings, WatchingSettings
+from config.watch_entry import WatchEntry
 from supervisor.watch.name_filter import NamePatterns
 from supervisor.watch.scan import ScanRules
 

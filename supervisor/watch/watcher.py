@@ -15,15 +15,15 @@ import structlog
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from config.settings import Settings, WatchEntry
+from config.settings import Settings
+from config.watch_entry import WatchEntry
 from ipc.status_views import WatchView
 from supervisor.watch.access_check import FolderProbe
-from supervisor.watch.added_folders import WatchList
-from supervisor.watch.entries import with_hooks_of
+from supervisor.watch.entries import WatchList, with_hooks_of
 from supervisor.watch.folder import Take, WatchedFolder
-from supervisor.watch.folder_memory import Known
 from supervisor.watch.folder_rules import FolderTerms, folder_terms
 from supervisor.watch.scan import SeenFile
+from supervisor.watch.settling import Known
 
 log = structlog.get_logger()
 

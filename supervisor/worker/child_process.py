@@ -4,6 +4,10 @@ Runs in: supervisor.
 
 Nothing here blocks the event loop: `WorkerLine` reads and writes in threads, `Spawner` starts and reaps in its own.
 The child's end is seen at once on its sentinel, a pipe that closes with it.
+
+Starts of workers that fail, or come too late, and the end of all hearing.
+
+Workers that were killed and live on: they hang in the kernel, where no signal reaches them.
 """
 
 import asyncio
@@ -39,12 +43,33 @@ from ipc.worker_messages import (
     WordsAligned,
     WorkerSetup,
 )
-from supervisor.system.disk_thread import on_disk
-from supervisor.worker import worker_start
+from supervisor.system.threads import on_disk
 from supervisor.worker.channel import WorkerLine
 from supervisor.worker.spawner import Spawner
-from supervisor.worker.worker_start import SpawnFailed, WorkerGone, undo_start
 from workers.worker_main import TELL_WHERE, run_worker
+
+REAP_SECONDS = 5.0
+"""From SIGKILL to the exit status. Longer is a process stuck in the kernel, and nothing we could wait for."""
+WRITE_OFF_SECONDS = 8.0
+"""From SIGKILL to the end of all hope: a process that still lives hangs in the kernel, and nobody can end it."""
+TRACEBACK_SECONDS = 0.25
+"""For a hung worker to write down where it hangs, before it is killed."""
+
+
+class SpawnFailed(Exception):
+    """No process could be started: no memory, no descriptors, or it took too long."""
+
+
+class WorkerGone(Exception):
+    """There is nothing more to be heard from this worker."""
+
+
+def undo_start(process: SpawnProcess) -> None:
+    """A start that came too late: nobody knows this child."""
+    if process.pid is not None:
+        process.kill()
+        process.join(REAP_SECONDS)
+
 
 __all__ = ["SpawnFailed", "Spawner", "WorkerGone", "WorkerProcess"]
 
@@ -122,7 +147,7 @@ class WorkerProcess:
             return cls(process, ours, spawner)
         except RuntimeError as error:
             # No thread for its line: it cannot be heard.
-            await spawner.call(lambda: undo_start(process), 2 * worker_start.REAP_SECONDS)
+            await spawner.call(lambda: undo_start(process), 2 * REAP_SECONDS)
             raise SpawnFailed(str(error)) from error
 
     def send(self, message: ToWorker) -> None:
@@ -164,19 +189,19 @@ class WorkerProcess:
             if await self._exits_within(stop_seconds / 2):
                 return
             self.kill() if force is signal.SIGKILL else self._signal(force)
-        await self._exits_within(worker_start.WRITE_OFF_SECONDS + worker_start.REAP_SECONDS)
+        await self._exits_within(WRITE_OFF_SECONDS + REAP_SECONDS)
 
     async def kill_hung(self) -> None:
         """Let it write down where it hangs, then SIGKILL."""
         self._signal(TELL_WHERE)
-        await self._exits_within(worker_start.TRACEBACK_SECONDS)
+        await self._exits_within(TRACEBACK_SECONDS)
         self.kill()
 
     def kill(self) -> None:
         """One that lives on is written off after a while, and `gone` then."""
         self._signal(signal.SIGKILL)
         if self._killed is None:
-            self._killed = self._loop.call_later(worker_start.WRITE_OFF_SECONDS, self._write_off)
+            self._killed = self._loop.call_later(WRITE_OFF_SECONDS, self._write_off)
 
     async def see_off(self) -> int | None:
         """Its exit status: the code, or minus the signal; None if it cannot be had. Ends what has not ended itself.
@@ -189,7 +214,7 @@ class WorkerProcess:
         elif not await self._exits_within(DRAIN_SECONDS):
             # It closed its pipe and stays: nobody can talk to it any more.
             self.kill()
-        await self._exits_within(worker_start.WRITE_OFF_SECONDS + 2 * worker_start.REAP_SECONDS)
+        await self._exits_within(WRITE_OFF_SECONDS + 2 * REAP_SECONDS)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._stream_over.wait()
@@ -209,12 +234,12 @@ class WorkerProcess:
             # The sentinel also closes on a process that closed everything and lives on. That one must go;
             # one that is on its way out is past caring.
             self._process.kill()
-            self._process.join(worker_start.REAP_SECONDS)
+            self._process.join(REAP_SECONDS)
             return self._process.exitcode
 
         status = None
         try:
-            status = await self._spawner.call(reap, 2 * worker_start.REAP_SECONDS)
+            status = await self._spawner.call(reap, 2 * REAP_SECONDS)
         except TimeoutError:
             log.exception("worker_not_reaped", pid=self.pid)
         if self._killed is not None:
@@ -298,3 +323,37 @@ class WorkerProcess:
         if self._stream_over.is_set() or self._exited.is_set():
             self.gone.set()
             self.rested.set()
+
+
+MOST_WRITTEN_OFF = 4
+"""Of one role. Each keeps its memory: with so many, no other is started."""
+
+
+class WrittenOff:
+    """Those of one role; another took the place of each."""
+
+    def __init__(self, one_ended: Callable[[bool], None]) -> None:
+        """`one_ended` hears of each that ended after all, and whether it was one too many until then."""
+        self._processes: list[WorkerProcess] = []
+        self._one_ended = one_ended
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self._processes)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether no further worker is started."""
+        return len(self._processes) >= MOST_WRITTEN_OFF
+
+    def add(self, process: WorkerProcess) -> str:
+        """It hangs from now on; in words."""
+
+        def ended() -> None:
+            were_too_many = self.are_too_many
+            self._processes.remove(process)
+            self._one_ended(were_too_many)
+
+        self._processes.append(process)
+        process.on_end_after_all = ended
+        return f"worker {process.pid} hangs in the kernel and cannot be killed; a new one took its place"

@@ -1,15 +1,55 @@
-"""One engine of a role with one model: its deaths that count, and whether it may be tried.
+"""Every engine with a model that a role's worker was asked for: those of the settings, and those of jobs' own choice.
 
 Runs in: supervisor.
+
+One engine of a role with one model: its deaths that count, and whether it may be tried.
+
+Deaths → seconds to wait, or give up: pure.
+
+Moments are seconds of one monotonic clock, the caller's.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from config.required_models import model_of_stand_in
 from config.settings import RestartSettings
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.worker.death import Death
-from supervisor.worker.restart_policy import deaths_that_count, delay_before_restart
+
+JITTER_PART = 0.25
+"""So much of a delay is left to chance, lest two workers that died together keep coming back together."""
+
+
+def deaths_that_count(
+    deaths: tuple[float, ...], now: float, *, was_calm: bool, settings: RestartSettings
+) -> tuple[float, ...]:
+    """The death at `now` and those before it that still count: recent ones, unless the worker had been calm since."""
+    if was_calm:
+        return (now,)
+    return (*(at for at in deaths if now - at <= settings.within_seconds), now)
+
+
+def is_calm(alive_seconds: float, finished_requests: int, settings: RestartSettings) -> bool:
+    """Whether a worker has shown that it can work: time alone would forgive one that dies at its first request."""
+    return finished_requests > 0 and alive_seconds >= settings.calm_seconds
+
+
+def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: RestartSettings) -> float | None:
+    """Seconds to wait after the last of `deaths`, those that count; None: too many, let it rest.
+
+    One death is bad luck: it is answered at once. From the second on a reason is more likely than chance, and the
+    wait doubles. `jitter` from 0 to 1 shortens it by up to a quarter.
+    """
+    if len(deaths) > settings.deaths_allowed:
+        return None
+    if len(deaths) <= 1:
+        return 0.0
+    # The exponent is bounded: deaths_allowed may be large, and 2.0**1100 is an error.
+    doubled = settings.first_delay_seconds * 2.0 ** min(len(deaths) - 2, 64)
+    return min(doubled, settings.longest_delay_seconds) * (1.0 - JITTER_PART * jitter)
+
 
 BROKEN = "broken"
 """The code of an engine that died too often; any other is the engine's own for why it did not load."""
@@ -132,3 +172,64 @@ class EngineTally:
     def _break(self, refusal: WorkerUnavailable, now: float, rest_seconds: float) -> None:
         self.refusal = refusal
         self.probe_at = now + rest_seconds
+
+
+MOST_GUESTS = 16
+"""Models of jobs' own choice that are remembered. To forget one costs a failed start that could have been spared."""
+
+
+class EngineTallies:
+    """The residents stand in the settings; a guest is the same engine with the model of a job, tallied on demand."""
+
+    def __init__(self, setups: Sequence[WorkerSetup]) -> None:
+        """`setups`: the primary engine, then perhaps the fallback."""
+        self.residents = [EngineTally(setup) for setup in setups]
+        self._guests: dict[tuple[str, str], EngineTally] = {}
+
+    @property
+    def primary(self) -> EngineTally:
+        return self.residents[0]
+
+    @property
+    def fallback(self) -> EngineTally | None:
+        return self.residents[1] if len(self.residents) > 1 else None
+
+    @property
+    def own_choices(self) -> Sequence[EngineTally]:
+        """The models that jobs chose for the primary engine, in the order they were last asked for."""
+        return [tally for tally in self._guests.values() if tally.setup.engine == self.primary.setup.engine]
+
+    def __iter__(self) -> Iterator[EngineTally]:
+        return iter((*self.residents, *self._guests.values()))
+
+    def find(self, engine: str | None, model: str | None) -> EngineTally | None:
+        """`engine` None is the primary; `model` None is that of the settings. None: nobody asked for it before."""
+        resident = self._resident(engine)
+        wanted = self._model_for(resident, model)
+        return resident if wanted is None else self._guests.get((resident.setup.engine, wanted))
+
+    def of(self, engine: str | None, model: str | None) -> EngineTally:
+        """The same, made if need be; the guest that was not asked for longest is forgotten."""
+        resident = self._resident(engine)
+        wanted = self._model_for(resident, model)
+        if wanted is None:
+            return resident
+        key = (resident.setup.engine, wanted)
+        guest = self._guests.pop(key, None)
+        if guest is None:
+            guest = EngineTally(resident.setup.model_copy(update={"model": wanted}), is_guest=True)
+        self._guests[key] = guest
+        if len(self._guests) > MOST_GUESTS:
+            del self._guests[next(iter(self._guests))]
+        return guest
+
+    def _resident(self, engine: str | None) -> EngineTally:
+        if engine is None:
+            return self.primary
+        return next(tally for tally in self.residents if tally.setup.engine == engine)
+
+    def _model_for(self, resident: EngineTally, model: str | None) -> str | None:
+        """What a guest would load; None: the resident itself is meant."""
+        if resident is not self.primary:
+            model = model_of_stand_in(resident.setup.model, model)
+        return None if model is None or resident.loads(model) else model

@@ -1,16 +1,21 @@
 """How a worker ended when nobody had asked it to: exit status → a value and words.
 
 Runs in: supervisor.
+
+What is kept of a crash that cost a job: the native traceback, in a file of its own beside the logs.
 """
 
+import os
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from config.ownership import make_private, open_own
 from ipc.status_views import LastDeath
 from ipc.worker_messages import Phase
+from supervisor.system.clock import iso_time
 
 Cause = Literal["crashed", "timeout"]
 
@@ -149,3 +154,26 @@ def _signal_name(number: int) -> str:
     except ValueError:
         # Real-time signals have no name of their own.
         return f"signal {number}"
+
+
+@dataclass(frozen=True, slots=True)
+class CrashReports:
+    """One file a quarantined job; the newest crash wins."""
+
+    folder: Path
+
+    def write(self, job_id: int, death: Death) -> Path:
+        """The file's path. No transcript text is in it: faulthandler prints code, not data."""
+        make_private(self.folder)
+        path = self.folder / f"job-{job_id}.txt"
+        lines = [
+            f"job {job_id}, {iso_time(death.at)}",
+            f"{death.reason} (signal {death.signal}, exit code {death.exit_code}, phase {death.phase})",
+            "",
+            death.traceback or "no traceback was left",
+        ]
+        # A new file each time: whatever lies under the name, a link above all, is not written to.
+        path.unlink(missing_ok=True)
+        with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as report:
+            report.write("\n".join(lines) + "\n")
+        return path

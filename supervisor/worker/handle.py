@@ -25,9 +25,8 @@ from supervisor.worker.availability import WorkerOffer
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
 from supervisor.worker.circuit_breaker import BROKEN, EngineName, EngineTally, WorkerUnavailable
 from supervisor.worker.death import Death, Verdict
+from supervisor.worker.idle_policy import Growth, keep_alive_seconds, memory_limit_bytes
 from supervisor.worker.instance import WorkerLife
-from supervisor.worker.keep_alive import keep_alive_seconds
-from supervisor.worker.memory_limit import Growth, memory_limit_bytes
 from supervisor.worker.monitor import WorkerMachine
 from supervisor.worker.replies import Replies
 from supervisor.worker.spawner import Spawner

@@ -16,12 +16,11 @@ import structlog
 from config.settings import Settings
 from ipc.status_views import LastDeath, WorkerView
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
-from supervisor.worker.circuit_breaker import EngineTally
-from supervisor.worker.circuit_breakers import EngineTallies
+from supervisor.worker.child_process import WrittenOff
+from supervisor.worker.circuit_breaker import EngineTallies, EngineTally, is_calm
 from supervisor.worker.death import Death
+from supervisor.worker.idle_policy import keep_alive_seconds, seconds_until_unload
 from supervisor.worker.instance import WorkerLife
-from supervisor.worker.keep_alive import keep_alive_seconds, seconds_until_unload
-from supervisor.worker.restart_policy import is_calm
 from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import (
     SHOWN_AS,
@@ -47,7 +46,6 @@ from supervisor.worker.state_machine import (
     Wanted,
     step,
 )
-from supervisor.worker.written_off import WrittenOff
 
 log = structlog.get_logger()
 

@@ -1,6 +1,7 @@
 """A part of LibriSpeech → a folder that `make bench SPEECH=DIR` reads.
 
-Runs in: the user's shell, by the command that README.md beside this gives; that says where it comes from, too. The same corpus and seed give the same folder.
+Runs in: the user's shell, by the command that README.md beside this gives; that says where it comes from, too.
+The same corpus and seed give the same folder.
 """
 
 import argparse

@@ -23,8 +23,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.jobs import JobQueue
-from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS
-from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
+from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS, DatabaseRefused, JobQueueBroken
 
 TITLE = "Damaged databases"
 DEMAND = (

@@ -23,7 +23,7 @@ from config.logs import set_level
 from config.settings import QueueSettings
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.sqlite.transactions import DatabaseRefused, JobQueueBroken
+from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 
 TITLE = "Power cuts"
 DEMAND = "2,000 crash states of 50 jobs: no acknowledged job is lost, no partial file has a final name"

@@ -15,7 +15,7 @@ import pytest
 from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 
-from supervisor.api import listener as patient_listener
+from supervisor.api import unix_socket as patient_listener
 
 FEW = 40
 CROWD = 60

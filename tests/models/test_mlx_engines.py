@@ -10,8 +10,7 @@ from recordings import AUDIO as RECORDINGS
 from ipc.transcript import Segment
 from ipc.worker_messages import Role, WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
-from workers.mlx.aligner import MlxAligner
-from workers.mlx.attention_delay import STARTS, TEXT, known_sound
+from workers.mlx.aligner import STARTS, TEXT, MlxAligner, known_sound
 from workers.mlx.transcriber import MlxTranscriber
 
 pytest.importorskip("mlx_whisper")

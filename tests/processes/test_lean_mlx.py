@@ -11,7 +11,7 @@ pytest.importorskip("mlx.core")
 def test_whisper_in_mlx_comes_without_what_word_timing_and_a_hub_need_until_they_are_asked_for() -> None:
     code = """
 import sys
-from workers.mlx.bare_package import import_bare
+from workers.mlx.model import import_bare
 import_bare("mlx_whisper")
 import mlx_whisper.audio, mlx_whisper.tokenizer, mlx_whisper.whisper
 heavy = {"numba", "scipy", "huggingface_hub", "mlx_whisper.transcribe"}

@@ -13,7 +13,7 @@ from eventually import eventually
 CHILD = """
 import asyncio, os, sys, time
 from pathlib import Path
-from supervisor.system.loop_watchdog import LoopWatch
+from supervisor.system.event_loop import LoopWatch
 from supervisor.system.service_notify import ServiceNotice
 
 async def main():

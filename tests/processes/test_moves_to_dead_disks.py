@@ -11,14 +11,14 @@ import pytest
 from dead_disk import CAN_DIE, dead_disk
 from eventually import eventually_async
 
-from config.settings import QueueSettings, Settings, WatchEntry
+from config.settings import QueueSettings, Settings
+from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks import foreign_disks
 from supervisor.disks.file_identity import read_identity
 from supervisor.disks.foreign_disks import ForeignDisks
 from supervisor.followups.followups import MOVES_AT_ONCE, Errands
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job

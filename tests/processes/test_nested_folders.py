@@ -5,7 +5,8 @@ from pathlib import Path
 from eventually import eventually_async
 from watch_desk import SETTLE_SECONDS, Desk, running, sentinel_taken, settings_for, taken, watching
 
-from config.settings import Settings, WatchEntry, WatchingSettings
+from config.settings import Settings, WatchingSettings
+from config.watch_entry import WatchEntry
 
 
 async def test_a_recursive_watch_looks_into_folders_but_not_into_ours_or_hidden_ones(

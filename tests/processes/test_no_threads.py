@@ -16,9 +16,8 @@ from eventually import eventually
 from kept_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
-from supervisor.system import disk_thread
-from supervisor.system.disk_thread import on_disk
-from supervisor.system.threads import THREADS, TooFewThreads, hired_threads
+from supervisor.system import threads as disk_thread
+from supervisor.system.threads import THREADS, TooFewThreads, hired_threads, on_disk
 
 START = threading.Thread.start
 

@@ -14,7 +14,7 @@ from eventually import eventually_async
 from kept_worker import BRIEF, ask, kept, request_for, setup_for
 
 from ipc.worker_messages import Role
-from supervisor.worker import worker_start
+from supervisor.worker import child_process as worker_start
 from supervisor.worker.child_process import WorkerProcess
 from supervisor.worker.handle import WorkerDied, WorkerKeeper
 
@@ -68,7 +68,7 @@ async def test_another_worker_takes_the_place_of_one_that_cannot_be_killed(
 async def test_so_many_and_no_more_are_started_until_one_of_them_ends(
     three_chunks: Path, tmp_path: Path, out_of_reach: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.worker.written_off.MOST_WRITTEN_OFF", 2)
+    monkeypatch.setattr("supervisor.worker.child_process.MOST_WRITTEN_OFF", 2)
     async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path, BRIEF) as keeper:
         for _ in range(2):
             await hung(keeper, out_of_reach, "aligner", three_chunks)

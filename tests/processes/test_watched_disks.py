@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 from watchdog.observers.api import BaseObserver
 
-from config.settings import WatchEntry
+from config.watch_entry import WatchEntry
 from supervisor.watch.access_check import permission_hint
 from supervisor.watch.scan import FolderScan, ScanRules, scan_folder
 

@@ -7,8 +7,8 @@ from eventually import eventually_async
 from structlog.testing import capture_logs
 from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 
-from config.settings import WatchEntry
-from supervisor.watch.added_folders import WatchList
+from config.watch_entry import WatchEntry
+from supervisor.watch.entries import WatchList
 from supervisor.watch.watcher import NotWatched
 
 

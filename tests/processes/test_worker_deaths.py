@@ -15,8 +15,9 @@ from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from loop_lag import loop_lag
 
 from ipc.worker_messages import Role, SegmentsTranscribed, TranscriptionFinished, WordsAligned
+from supervisor.worker.circuit_breaker import WorkerUnavailable
 from supervisor.worker.death import Cause
-from supervisor.worker.handle import WorkerDied, WorkerUnavailable
+from supervisor.worker.handle import WorkerDied
 
 LAG_ALLOWED_SECONDS = 0.25
 """A blocked loop lags for as long as the worker hangs; a free one by what its neighbours on the cores cost."""

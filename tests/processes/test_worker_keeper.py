@@ -26,7 +26,8 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from supervisor.worker.handle import WorkerDied, WorkerKeeper, WorkerUnavailable
+from supervisor.worker.circuit_breaker import WorkerUnavailable
+from supervisor.worker.handle import WorkerDied, WorkerKeeper
 from workers.worker_main import NICENESS
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

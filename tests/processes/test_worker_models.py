@@ -12,9 +12,10 @@ from kept_worker import BRIEF, ask, kept, request_for, setup_for
 from ipc.status_views import WorkerView
 from ipc.worker_messages import TranscriptionFinished, WorkerSetup
 from supervisor.worker import availability as worker_offer
+from supervisor.worker import circuit_breaker as engine_tallies
 from supervisor.worker import circuit_breaker as engine_tally
-from supervisor.worker import circuit_breakers as engine_tallies
-from supervisor.worker.handle import WorkerKeeper, WorkerUnavailable
+from supervisor.worker.circuit_breaker import WorkerUnavailable
+from supervisor.worker.handle import WorkerKeeper
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

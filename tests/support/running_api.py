@@ -16,9 +16,8 @@ from ipc.events import Event, JobChanged, QueuePaused
 from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.api.app import create_app
-from supervisor.api.job_pages import JobsPage
 from supervisor.api.server import serve
-from supervisor.api.service import FrontDesk
+from supervisor.api.service import FrontDesk, JobsPage
 from supervisor.api.unix_socket import bind
 from supervisor.progress.event_bus import EventBus
 from supervisor.system.refused import Refused

@@ -14,7 +14,8 @@ from pathlib import Path
 from eventually import eventually_async
 from watchdog.observers import Observer
 
-from config.settings import Settings, WatchEntry, WatchingSettings
+from config.settings import Settings, WatchingSettings
+from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import FileIdentity, FileRefused
 from supervisor.watch.watcher import WatchFolders
 

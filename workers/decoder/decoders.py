@@ -4,6 +4,10 @@ Runs in: worker.
 
 Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs the
 request a second try or a refusal; the worker, with its model, stays well.
+
+What a decoder may use, which follows from the longest recording that is allowed: pure.
+
+What a worker says where its decoders give it no sound.
 """
 
 import os
@@ -12,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import NoReturn, assert_never
 
 import structlog
 
@@ -32,16 +36,55 @@ from ipc.decoder_messages import (
 from ipc.failpoints import reached
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
-from workers.decoder.limits import limits_for
 from workers.decoder.process import PROGRAM, DecoderLost, DecoderProcess
-from workers.decoder.refusals import decoder_crashed, no_decoder, refuse_silent_disk
 from workers.decoder.supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, Way, supply_for
 from workers.decoder.verdict import Death, DecoderDied, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.heartbeat import Pulse
-from workers.pcm.pcm_facts import keep_facts, kept_facts
-from workers.pcm.pcm_file import SAMPLE_BYTES, pcm_seconds
+from workers.pcm.pcm_file import SAMPLE_BYTES, keep_facts, kept_facts, pcm_seconds
 from workers.pcm.pcm_writer import disk_under
+
+
+def decoder_crashed(path: str, times: int, death: Death) -> EngineRefusal:
+    """The recording is the likely cause; the supervisor counts."""
+    return EngineRefusal(
+        f"decoder_crashed:{death.kind}",
+        f"the decoder died {times} times on {path}, at last: {death.words}",
+        "the daemon's log has the traceback; another program may convert it to WAV or FLAC",
+    )
+
+
+def refuse_silent_disk(path: str) -> NoReturn:
+    """The disk under a recording does not answer."""
+    raise EngineRefusal(
+        "disk_not_answering", f"the disk of {path} does not answer", "the job goes on by itself once it does"
+    )
+
+
+def no_decoder(why: str) -> EngineRefusal:
+    """This says nothing about the recording."""
+    return EngineRefusal(
+        "no_decoder",
+        f"no process could be started to decode with: {why}",
+        "the machine is short of memory or of processes, or the installation is damaged (`steno doctor`); the job "
+        "goes on by itself once it can",
+    )
+
+
+SLACK_SECONDS = 60.0
+LEAST_CPU_SECONDS = 600
+CPU_SHARE = 4
+"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
+
+
+def limits_for(request: Decode) -> Limits:
+    """What the longest recording may need. Pure."""
+    longest = request.longest_seconds + SLACK_SECONDS
+    return Limits(
+        file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
+        cpu_seconds=max(LEAST_CPU_SECONDS, int(longest / CPU_SHARE)),
+    )
+
 
 TRIES = 2
 """Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""

@@ -2,13 +2,17 @@
 
 Runs in: worker. MLX is loaded and used on the worker's main thread only: its streams belong to their thread
 (https://github.com/ml-explore/mlx/issues/3281).
+
+A package whose modules can be imported without what the package itself imports for others.
 """
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,35 @@ import psutil
 from config.model_names import DEFAULT_MODEL
 from ipc.worker_messages import WorkerSetup
 from workers.engine import Audio, EngineRefusal, Loaded
-from workers.mlx.bare_package import import_bare
-from workers.mlx.batch_size import chunks_that_fit
-from workers.mlx.network import is_on_cpu
-from workers.mlx.vocabulary import TurnedVocabulary
+from workers.mlx.batch_decoder import chunks_that_fit
+from workers.mlx.network import TurnedVocabulary, is_on_cpu
 from workers.models.find import MLX_WEIGHTS, find_model
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
+
+
+def import_bare(name: str) -> None:
+    """Make `import name.module` cost what that module needs, not what `name/__init__.py` needs.
+
+    A package already imported stays as it is. The bare one fills itself as soon as somebody asks it for a name of its
+    own, so that nobody in this process ever sees half a package. Raises ModuleNotFoundError.
+    """
+    if name in sys.modules:
+        return
+    spec = find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    loader, package = spec.loader, module_from_spec(spec)
+
+    def fill(attribute: str) -> Any:
+        if attribute.startswith("__"):  # Python looks round in modules without wanting anything of them.
+            raise AttributeError(attribute)
+        if vars(package).pop("__getattr__", None) is not None:
+            loader.exec_module(package)
+        return getattr(package, attribute)
+
+    vars(package)["__getattr__"] = fill
+    sys.modules[name] = package
+
 
 WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
 """Whisper hears 30 s at most."""

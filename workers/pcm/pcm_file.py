@@ -1,6 +1,8 @@
 """Decoded audio on disk: written once by the decoder, read where it is needed by every worker that listens.
 
 Runs in: worker. The format is raw 16 kHz mono signed 16-bit little-endian samples, without a header.
+
+What was read of a recording, kept beside its PCM: a worker may die between naming the one and telling the other.
 """
 
 import os
@@ -12,7 +14,26 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from ipc.transcript import RecordingFacts
 from workers.engine import SAMPLE_RATE, Audio
+
+
+def keep_facts(pcm_path: Path, facts: RecordingFacts) -> None:
+    """Write them; before the PCM has its name, so that where the PCM is its facts are. Raises OSError."""
+    _path(pcm_path).write_text(facts.model_dump_json())
+
+
+def kept_facts(pcm_path: Path) -> RecordingFacts | None:
+    """What was read of the recording that this PCM came from; None: an older version made it."""
+    try:
+        return RecordingFacts.model_validate_json(_path(pcm_path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _path(pcm_path: Path) -> Path:
+    return pcm_path.with_name(pcm_path.name + ".facts.json")
+
 
 SAMPLE_BYTES = 2
 FULL_SCALE = np.float32(32768)

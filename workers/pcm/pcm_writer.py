@@ -1,6 +1,10 @@
 """Frames of any shape → one PCM file whose times are the player's times.
 
 Runs in: worker. PyAV frames arrive as they were decoded; nothing here reads the recording itself.
+
+A little more or a little less time for the same sound: how a recorder's clock that runs wrong is set right.
+
+Pure.
 """
 
 import errno
@@ -11,17 +15,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 from numpy.typing import NDArray
 
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm.channel_listener import ChannelListener, Shape, shape_of
 from workers.pcm.channel_mix import MixPlan
-from workers.pcm.clock_drift import stretched
 from workers.pcm.downmix import Downmix
 from workers.pcm.headroom import Headroom
 from workers.pcm.pcm_file import SAMPLE_BYTES
 from workers.pcm.timeline import Timeline
+
+Samples = npt.NDArray[np.int16]
+
+
+def stretched(samples: Samples, length: int) -> Samples:
+    """The same sound in `length` samples, by cubic interpolation. Meant for changes of a few percent."""
+    if length == len(samples) or length <= 0 or len(samples) < 2:
+        return samples
+    at = np.arange(length) * (len(samples) / length)
+    whole = at.astype(np.int64)
+    between = at - whole
+    known = np.concatenate([samples[:1], samples, samples[-1:], samples[-1:]]).astype(np.float64)
+    before, this, following, after = (known[whole + shift] for shift in range(4))
+    slope, next_slope = (following - before) / 2, (after - this) / 2
+    rest = following - this
+    value = this + between * (
+        slope + between * (3 * rest - 2 * slope - next_slope + between * (slope + next_slope - 2 * rest))
+    )
+    return np.clip(np.rint(value), -32768, 32767).astype(np.int16)
+
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

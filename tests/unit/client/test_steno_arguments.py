@@ -13,9 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from client import steno
-from client.commands import choices
 from client.commands.transcribe import can_do
-from client.terminal import exit_codes
+from client.terminal import choices, exit_codes
 from client.terminal.languages import CODE_OF, language_code
 from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView

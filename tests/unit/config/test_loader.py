@@ -11,7 +11,8 @@ import config
 from config.engines import EngineChoice, resolve_engines
 from config.loader import KEYS, NAMES, ConfigError, load
 from config.places import Places, find_places
-from config.settings import Settings, WatchEntry
+from config.settings import Settings
+from config.watch_entry import WatchEntry
 
 MAC = ("darwin", "arm64")
 LINUX = ("linux", "x86_64")

@@ -16,8 +16,7 @@ from config.loader import ConfigError, load
 from config.logs import start_logging
 from config.ownership import NotOursAlone, Trust, fault_of, make_private, open_own, refuse_unless_ours
 from config.places import find_places
-from supervisor.worker.crash_reports import CrashReports
-from supervisor.worker.death import Death
+from supervisor.worker.death import CrashReports, Death
 
 US, OTHER, ROOT = 1000, 1001, 0
 DEATH = Death("SIGSEGV", -11, "aligning", "crashed", "segmentation fault", "", 0.0, 1)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import config
-from config.toml_positions import Path, dotted, line_at, lines_of
+from config.errors import Path, dotted, line_at, lines_of
 
 DECOYS = ["fake1 = 3", "[fake2]", "[[fake3]]", "}", "]", "#", "# fake4 = 1", "'", "a.b", "ümläut", ""]
 """What a text may hold to look like keys: only names that begin with `key` are."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launchd.installation import STOP_SECONDS, Installation
-from launchd.plist import launchd_keys, property_list
+from launchd.launch_agent import launchd_keys, property_list
 from supervisor.daemon import LONGEST_STOP_SECONDS
 
 AS_DOCUMENTED: dict[str, type | tuple[type, ...]] = {

@@ -11,7 +11,7 @@ from an_installation import an_installation
 
 from launchd.installation import STOP_SECONDS
 from launchd.refusal import ServiceRefused
-from launchd.unit import command_line, quoted, unit_file
+from launchd.systemd import command_line, quoted, unit_file
 from supervisor.daemon import LONGEST_STOP_SECONDS
 
 ANALYZE = shutil.which("systemd-analyze")

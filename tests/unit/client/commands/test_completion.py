@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.commands import completion
-from client.commands.choices import FORMATS
+from client.terminal.choices import FORMATS
 
 SHELL_CODE = set("\"'`$\\;&|<>(){}[]*?!#\n\t\0:")
 

@@ -12,8 +12,7 @@ from drawn_views import CREATED, NOW, drawn, job, looks_as_before
 from rich.console import RenderableType
 
 from client.terminal.wording import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
-from client.views.job import attempt_words, consequence, job_story, what_to_do
-from client.views.sound import sound_words
+from client.views.job import attempt_words, consequence, job_story, sound_words, what_to_do
 from ipc.api_messages import Attempt, JobError, JobStatus, JobView, Outcome
 from ipc.transcript import RecordingFacts, Track
 from ipc.worker_messages import Phase, Role

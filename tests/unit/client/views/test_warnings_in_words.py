@@ -15,7 +15,7 @@ from client.views.tables import job_line, jobs_table
 from ipc.api_messages import JobView
 from ipc.transcript import RecordingFacts
 from supervisor.followups.hook_command import hook_call, notification
-from workers.pcm.pcm_facts import keep_facts, kept_facts
+from workers.pcm.pcm_file import keep_facts, kept_facts
 
 WARNING = "only 12.6 s of 62.4 s could be read"
 FACTS = {"read_seconds": 12.6, "claimed_seconds": 62.4, "damage": [{"code": "cut_off", "message": WARNING}]}

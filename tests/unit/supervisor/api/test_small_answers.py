@@ -15,15 +15,15 @@ from watch_desk import settings_for
 from config.settings import QueueSettings
 from ipc.api_messages import JobStatus, JobView
 from supervisor.api.app import array_of
-from supervisor.api.job_pages import JOBS_AT_ONCE, jobs_page
+from supervisor.api.service import JOBS_AT_ONCE, jobs_page
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.watch.folder_memory import FILES_AT_ONCE, FolderMemory
 from supervisor.watch.folder_state import FolderCondition
 from supervisor.watch.scan import FolderScan, PassedOver, SeenFile
+from supervisor.watch.settling import FILES_AT_ONCE, FolderMemory
 from supervisor.watch.watcher import WatchFolders
 
 FILES, JOBS = 50_000, 10_000

@@ -10,8 +10,7 @@ import pytest
 from eventually import eventually_async
 
 from supervisor.disks.disk_touch import NoLongerWanted, Touch, signed
-from supervisor.disks.disk_walk import disks_on_the_way
-from supervisor.disks.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks
+from supervisor.disks.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks, disks_on_the_way
 from supervisor.disks.mounts import Mount, mounts_of
 
 ROOT = Mount("/", "ext4", "1")

@@ -14,7 +14,8 @@ import pytest
 from eventually import eventually_async
 from structlog.testing import capture_logs
 
-from config.settings import QueueSettings, Settings, WatchEntry
+from config.settings import QueueSettings, Settings
+from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks import foreign_disks
 from supervisor.disks.file_identity import look_at, read_identity
@@ -23,8 +24,7 @@ from supervisor.disks.held_folder import HeldFolder
 from supervisor.disks.mounts import Mount
 from supervisor.followups import rules as aftermath
 from supervisor.followups.followups import MOVES_AT_ONCE, Errands
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job

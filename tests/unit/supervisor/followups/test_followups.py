@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 from eventually import eventually_async
 
-from config.settings import QueueSettings, Settings, WatchEntry
+from config.settings import QueueSettings, Settings
+from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity, read_identity
 from supervisor.followups import outbox_runner as errand_line
 from supervisor.followups import rules as aftermath
 from supervisor.followups.followups import Errands
 from supervisor.followups.outbox_runner import Again, ErrandLine
-from supervisor.jobs.recording_locks import RecordingsInHand
-from supervisor.jobs.recording_search import RecordingSearch
+from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Errand, ErrandRows, Event, NewErrand
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 
 
 class OneHook:

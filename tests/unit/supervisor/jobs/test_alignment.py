@@ -21,8 +21,9 @@ from supervisor.jobs.alignment import Alignment
 from supervisor.jobs.outcomes import JobMustWait
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
+from supervisor.worker.circuit_breaker import WorkerUnavailable
 from supervisor.worker.death import Death
-from supervisor.worker.handle import WorkerDied, WorkerUnavailable
+from supervisor.worker.handle import WorkerDied
 
 Answer = Callable[[Any], object]
 DEATH = Death("SIGSEGV", -11, "aligning", "crashed", "segmentation fault", "", 0.0, 1)

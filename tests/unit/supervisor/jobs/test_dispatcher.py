@@ -26,8 +26,9 @@ from supervisor.api.app import create_app
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import JobFailed, JobMustWait
 from supervisor.store.job import Job, MoveNotAllowed
-from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite import transactions as job_database
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.worker.circuit_breaker import WorkerUnavailable
 
 

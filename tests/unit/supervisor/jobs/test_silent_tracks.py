@@ -6,7 +6,7 @@ Runs in: the test process.
 from ipc.api_messages import JobOptions
 from ipc.transcript import RecordingFacts, Track
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.jobs.silent_tracks import UnheardTracks
+from supervisor.jobs.transcription import UnheardTracks
 from supervisor.store.job import Job
 
 

@@ -16,8 +16,7 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place, held
 from supervisor.jobs.writing import ResultWriter
 from supervisor.results.file_plan import unchanged
-from supervisor.store.job import Job, WrittenFile
-from supervisor.store.job_options import wishes_of
+from supervisor.store.job import Job, WrittenFile, wishes_of
 from supervisor.store.jobs import JobQueue
 
 WISHES = wishes_of(JobOptions(), Settings())

@@ -5,7 +5,7 @@ Runs in: the test process.
 
 from ipc.api_messages import JobOptions, JobStatus
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.jobs.dispatcher import PAUSED
+from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job

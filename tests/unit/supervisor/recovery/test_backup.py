@@ -19,10 +19,10 @@ from ipc.transcript import Segment
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.recovery.backup import CopyRefused, back_up, look_into, restore
 from supervisor.recovery.queue_care import forget_in_copy
-from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite import database as database_file
 from supervisor.store.sqlite import database_copy
-from supervisor.store.sqlite.database import SCHEMA_SCRIPTS
+from supervisor.store.sqlite.database import SCHEMA_SCRIPTS, JobQueueBroken
 from supervisor.store.sqlite.database_copy import kept_copies
 from supervisor.system.single_instance import DaemonLock
 

@@ -22,7 +22,7 @@ from supervisor.results.formats import BLOCK_CHARACTERS, render
 from supervisor.results.transcript import transcript_of
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.stored_segments import StoredSegments
+from supervisor.store.segments import StoredSegments
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOB = Job(id=1, path="/x/a.mp3", options=JobOptions(), status="writing", identity=IDENTITY, created_at=0.0)

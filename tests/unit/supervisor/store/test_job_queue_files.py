@@ -17,8 +17,9 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.jobs import DatabaseRefused, JobQueue, JobQueueBroken
+from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite import database as database_file
+from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 

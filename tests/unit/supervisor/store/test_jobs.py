@@ -16,9 +16,12 @@ from ipc.transcript import Segment, Unheard, Word
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.progress.views import job_view
 from supervisor.store import history as job_history
+from supervisor.store.claims import QueueFull
 from supervisor.store.job import MoveNotAllowed, WrittenFile
-from supervisor.store.jobs import JobQueue, JobQueueBroken, NoSuchJob, QueueFull
+from supervisor.store.job_rows import NoSuchJob
+from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import Turn
+from supervisor.store.sqlite.database import JobQueueBroken
 
 DAY = 86_400.0
 OPTIONS = JobOptions()

@@ -12,8 +12,9 @@ import pytest
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions, SubmitFile
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.jobs import JobQueue, NoSuchJob, QueueFull
-from supervisor.store.request_rows import KeyUsedBefore, NamedRequest
+from supervisor.store.claims import QueueFull
+from supervisor.store.job_rows import KeyUsedBefore, NamedRequest, NoSuchJob
+from supervisor.store.jobs import JobQueue
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 WANTED = SubmitFile(path="/x/a.mp3", options=JobOptions(language="de"))

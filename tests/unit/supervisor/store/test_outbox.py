@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import HookSettings, QueueSettings, WatchEntry
+from config.settings import HookSettings, QueueSettings
+from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.followups.rules import command_after, errands_after, folder_after, seconds_before_retry

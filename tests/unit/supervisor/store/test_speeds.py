@@ -16,10 +16,10 @@ from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.progress.estimate import Expected, Left
-from supervisor.progress.queue_forecast import seconds_for_all, work_of
-from supervisor.store import speeds_rows
+from supervisor.progress.forecast import seconds_for_all, work_of
+from supervisor.store import speeds
 from supervisor.store.jobs import JobQueue
-from supervisor.store.speeds import Rate, Speeds
+from supervisor.store.speeds import Rate, Speeds, store_speeds
 from supervisor.store.sqlite import database as database_file
 
 TURBO = EngineUsed(engine="mlx", model="large-v3-turbo", device="metal")
@@ -121,12 +121,12 @@ async def test_what_was_learned_is_written_with_the_jobs_end_and_known_after_a_r
 async def test_the_tables_do_not_grow_with_every_name_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speeds_rows, "MOST_ROWS", 3)
+    monkeypatch.setattr(speeds, "MOST_ROWS", 3)
     queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings(), Clock())
     for number in range(6):
         queue.speeds.note_size(f"/in/a.{number:03}", 1000, 10.0)
     learned = queue.speeds.unwritten()
-    await queue._database.write(lambda connection: speeds_rows.store(connection, learned))
+    await queue._database.write(lambda connection: store_speeds(connection, learned))
     assert [row[0] for row in await queue._database.rows("SELECT suffix FROM sizes")] == [".003", ".004", ".005"]
     await queue.close()
 

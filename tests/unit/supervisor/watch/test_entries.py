@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings, WatchEntry
+from config.settings import Settings
+from config.watch_entry import WatchEntry
 from ipc.api_messages import AddWatch, JobOptions
 from supervisor.watch.entries import (
     FOLDER,

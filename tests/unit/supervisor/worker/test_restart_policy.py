@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as any_
 
 from config.settings import RestartSettings
-from supervisor.worker.restart_policy import deaths_that_count, delay_before_restart, is_calm
+from supervisor.worker.circuit_breaker import deaths_that_count, delay_before_restart, is_calm
 
 USUAL = RestartSettings()
 

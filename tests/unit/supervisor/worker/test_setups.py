@@ -8,8 +8,7 @@ import pytest
 from config.engines import resolve_engines
 from config.places import find_places
 from config.settings import Settings, WorkerSettings
-from supervisor.worker.cores import Cores, cores_of_this_machine, usable_cores
-from supervisor.worker.setups import WorkerSetups, worker_setups
+from supervisor.worker.setups import Cores, WorkerSetups, cores_of_this_machine, usable_cores, worker_setups
 
 MAC = Cores("darwin", usable=10, performance=8)
 

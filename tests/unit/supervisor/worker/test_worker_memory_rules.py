@@ -3,10 +3,16 @@
 import os
 from pathlib import Path
 
-from config.settings import FOR_EVER, WorkerSettings
-from supervisor.worker.keep_alive import LINGER_SECONDS, keep_alive_seconds, seconds_until_unload
-from supervisor.worker.memory_limit import Growth, memory_limit_bytes
-from supervisor.worker.model_folders import model_folders, models_seen
+from config.field_types import FOR_EVER
+from config.settings import WorkerSettings
+from supervisor.worker.availability import model_folders, models_seen
+from supervisor.worker.idle_policy import (
+    LINGER_SECONDS,
+    Growth,
+    keep_alive_seconds,
+    memory_limit_bytes,
+    seconds_until_unload,
+)
 
 GB = 1_000_000_000
 

@@ -15,8 +15,7 @@ from recordings_of_tracks import MadeTrack, with_tracks
 
 from ipc.transcript import RecordingFacts, Track
 from workers.audio.container_decoder import DecodingWish
-from workers.audio.track_language import is_same_language, language_of_tag
-from workers.audio.tracks import SoundTrack, tracks_to_try
+from workers.audio.tracks import SoundTrack, is_same_language, language_of_tag, tracks_to_try
 from workers.engine import EngineRefusal
 
 SPOKEN = voice()[:64_000]

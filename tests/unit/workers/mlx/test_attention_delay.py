@@ -6,7 +6,7 @@ Runs in: the test process.
 import pytest
 
 from workers.engine import SAMPLE_RATE
-from workers.mlx.attention_delay import STARTS, TEXT, known_sound, lateness
+from workers.mlx.aligner import STARTS, TEXT, known_sound, lateness
 
 
 def found(late: float) -> list[float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.mlx.bare_package import import_bare
+from workers.mlx.model import import_bare
 
 
 @pytest.fixture

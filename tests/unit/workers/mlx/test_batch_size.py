@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.mlx.batch_size import MEMORY_SHARE, MOST_CHUNKS, bytes_a_chunk, chunks_that_fit
+from workers.mlx.batch_decoder import MEMORY_SHARE, MOST_CHUNKS, bytes_a_chunk, chunks_that_fit
 
 GB = 10**9
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from workers.heartbeat import Cancelled
-from workers.mlx.bare_package import import_bare
 from workers.mlx.batch_decoder import BatchDecoding, Decoded
 from workers.mlx.beam_search import BEAMS
-from workers.mlx.network import ROOM_STEPS, DecoderRows, encode
+from workers.mlx.model import import_bare
+from workers.mlx.network import ROOM_STEPS, DecoderRows, TurnedVocabulary, encode
 from workers.mlx.token_rules import token_rules
-from workers.mlx.vocabulary import TurnedVocabulary
 
 mx = pytest.importorskip("mlx.core")
 

@@ -7,8 +7,7 @@ import pytest
 
 from workers.engine import SAMPLE_RATE, Audio, Wanted
 from workers.mlx import transcriber as mlx_transcriber
-from workers.mlx.bare_package import import_bare
-from workers.mlx.model import MlxModel
+from workers.mlx.model import MlxModel, import_bare
 from workers.mlx.transcriber import MlxTranscriber
 
 mx = pytest.importorskip("mlx.core")

@@ -11,7 +11,7 @@ from decoding_here import decode
 
 from workers.audio.container_decoder import DecodingWish
 from workers.engine import SAMPLE_RATE
-from workers.pcm.clock_drift import stretched
+from workers.pcm.pcm_writer import stretched
 from workers.pcm.timeline import LEAST_GAP_SECONDS, Timeline
 
 SECONDS, EVERY = 60, 10

@@ -19,8 +19,9 @@ from eventually import eventually_async
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.jobs import JobQueue, JobQueueBroken
+from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite import wal_sync as write_ahead_log
+from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.store.sqlite.transactions import JobDatabase
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)

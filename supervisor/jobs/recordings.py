@@ -4,6 +4,8 @@ Runs in: supervisor.
 
 By inode first, which a rename keeps, then by content. A job follows its recording only to places where a watched
 folder would take it: what was moved out of their reach was taken away.
+
+Who has a job's recording in hand: those who read it, or the one who moves it, never both.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -22,12 +25,26 @@ from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS as LONGEST_SI
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.disks.held_folder import Place, held
 from supervisor.store.arrival import RECORDING_GONE, Arrival
-from supervisor.store.job import Job
-from supervisor.store.job_places import recording_of
+from supervisor.store.job import Job, recording_of
 from supervisor.store.jobs import JobQueue
-from supervisor.system.disk_thread import LONGEST_LOOK_SECONDS
+from supervisor.system.threads import LONGEST_LOOK_SECONDS
 from supervisor.watch.entries import options_of, treatment_of
 from supervisor.watch.scan import SeenFile
+
+
+class RecordingsInHand:
+    """A lock for each job, as long as anybody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, job_id: int) -> asyncio.Lock:
+        """The job's lock. After having waited for it, ask the queue where the recording is now."""
+        lock = self._locks.get(job_id)
+        if lock is None:
+            lock = self._locks[job_id] = asyncio.Lock()
+        return lock
+
 
 log = structlog.get_logger()
 
