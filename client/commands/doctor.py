@@ -1,6 +1,7 @@
 """The verb doctor: looks at everything stenod stands on, and says what is wrong with it.
 
-Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them.
+Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them. Stands
+alone: one file a family of verbs.
 """
 
 import json as json_format

@@ -1,6 +1,6 @@
 """The models on this machine, examined by the workers' own program: it knows what they would load, and their hashes.
 
-Runs in: the user's shell.
+Runs in: the user's shell. Stands alone: one file a check.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """The program that handles the queue's file without a daemon, asked for one thing.
 
-Runs in: the user's shell.
+Runs in: the user's shell. Stands alone: a verb loads it only when it is called.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What /v1/openapi.json says: every answer an endpoint may give, refusals and their shape included.
 
-Runs in: supervisor.
+Runs in: supervisor. Stands alone: FastAPI's description is corrected in one place.
 
 FastAPI describes its own kind of refusal, which ours are not; and what the boundary in front of the endpoints answers
 it cannot know. A description that leaves either out makes generated clients wrong.

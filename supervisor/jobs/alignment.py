@@ -23,7 +23,8 @@ from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import WorkerUnavailable
-from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper
+from supervisor.worker.death import Death
+from supervisor.worker.handle import WorkerDied, WorkerKeeper
 
 log = structlog.get_logger()
 

@@ -43,8 +43,8 @@ from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL, WorkerUnavailable
-from supervisor.worker.death import CrashReports
-from supervisor.worker.handle import Death, WorkerDied, WorkerKeeper
+from supervisor.worker.death import CrashReports, Death
+from supervisor.worker.handle import WorkerDied, WorkerKeeper
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a daemon that was killed left: half-written results, and spool folders of jobs that are over.
 
-Runs in: supervisor.
+Runs in: supervisor. Stands alone: the composition root runs it once, at start-up.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Whose file is whose: every name stenod chose or wrote, and the recording it is for.
 
-Runs in: supervisor.
+Runs in: supervisor. Stands alone: one file a table.
 """
 
 from supervisor.disks.temporary_names import TemporaryNames

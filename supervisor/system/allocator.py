@@ -1,6 +1,6 @@
 """glibc's heap, told to give back what it does not need: a daemon that runs for a year is measured by what it keeps.
 
-Runs in: supervisor.
+Runs in: supervisor. Stands alone: called before anything else is imported.
 
 Left to itself, glibc gives every thread an arena of its own, and raises its limits with every large buffer that is
 freed, from which on such buffers come from the heap and leave holes behind. Each looks like a small leak

@@ -1,5 +1,7 @@
 """Which room may import which: arrows only point downward, and no room is too full to look around in."""
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,8 @@ MAY_IMPORT = {
 }
 """A room → the other rooms below it that it may import. Values without owner stand in `workers` itself."""
 OPEN = {"workers"}
+MOST_MODULES = 13
+LEAST_LINES = 60
 
 
 def rooms() -> dict[str, list[Path]]:
@@ -99,3 +103,73 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
     for room, below in MAY_IMPORT.items():
         for other in below - {room}:
             assert room not in MAY_IMPORT[other], (room, other)
+
+
+def test_no_folder_has_more_modules_than_a_reader_can_look_over() -> None:
+    full = {room: len(files) for room, files in rooms().items() if len(files) > MOST_MODULES + 1}
+    assert not full, "with __init__.py"
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name → file, `__init__` and `__main__` left out."""
+    files = [file for package in ROOMS for file in files_of(package)]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files if file.name[0] != "_"}
+
+
+def test_a_small_module_with_one_importer_says_why_it_stands_alone() -> None:
+    importers: dict[str, set[Path]] = defaultdict(set)
+    for package in ROOMS:
+        for file in files_of(package):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module is not None:
+                    for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                        importers[name].add(file)
+    silent = [
+        name
+        for name, file in modules().items()
+        if name != "client.steno"  # the console script
+        and len(importers[name]) <= 1
+        and len((text := file.read_text(encoding="utf-8")).splitlines()) < LEAST_LINES
+        and "Stands alone: " not in " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+    ]
+    assert not silent
+
+
+def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
+    defined = {name: names_of(ast.parse(file.read_text(encoding="utf-8"))) for name, file in modules().items()}
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {alias.name} from {node.module}"
+        for package in (*ROOMS, "tests")
+        for file in files_of(package)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in defined
+        for alias in node.names
+        if alias.name not in defined[node.module]
+    ]
+    assert not wrong
+
+
+def names_of(tree: ast.Module) -> set[str]:
+    """What a module defines, or hands on in its `__all__`."""
+    found = set[str]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case _:
+                pass
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                found |= set(ast.literal_eval(value))
+            case _:
+                pass
+    return found
+
+
+def test_the_room_of_mlx_and_the_room_of_torch_never_import_each_other() -> None:
+    torch, mlx = {"workers/wav2vec2", "workers/whisperx"}, {"workers/mlx"}
+    assert not {room for room in torch for below in MAY_IMPORT[room] if below in mlx}
+    assert not {room for room in mlx for below in MAY_IMPORT[room] if below in torch}

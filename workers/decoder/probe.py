@@ -1,6 +1,6 @@
 """How well a decoder can shut itself in on this machine, found by doing it.
 
-Runs in: worker (a process of `steno doctor`'s, which ends with it).
+Runs in: worker (a process of `steno doctor`'s, which ends with it). Stands alone: no decoder that decodes loads it.
 """
 
 import contextlib

@@ -2,7 +2,8 @@
 
 Runs in: worker (the decoder). Descriptors that are open stay usable: the sandbox is asked when one is opened, as in
 the renderers of Chromium, which call the same function
-(https://chromium.googlesource.com/chromium/src/+/HEAD/sandbox/mac/seatbelt_sandbox_design.md).
+(https://chromium.googlesource.com/chromium/src/+/HEAD/sandbox/mac/seatbelt_sandbox_design.md). Stands alone: one file
+an operating system.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
 """Which language a recording is in: where most is spoken near its beginning tells, and if that is unsure, more of it.
 
-Runs in: worker. The engine is asked; all else is pure.
+Runs in: worker. The engine is asked; all else is pure. Stands alone: it asks an engine, and the requests know none.
 
 A recording may begin with music, a cough, or three words: what Whisper takes those for is no language of anybody's.
 """
