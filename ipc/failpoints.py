@@ -139,7 +139,7 @@ ARMED = armed_points(os.environ.get(ARMED_BY, ""), _this_process())
 
 if ARMED:
 
-    def reached(point: FaultPoint) -> None:
+    def hit(point: FaultPoint) -> None:
         """Breaks this process if a test lies in wait here."""
         for armed in ARMED.get(point, ()):
             if armed.file in _TAKEN:
@@ -159,7 +159,7 @@ if ARMED:
 
 else:
 
-    def reached(point: FaultPoint) -> None:
+    def hit(point: FaultPoint) -> None:
         """Nothing lies in wait."""
 
     def take_traps(*points: FaultPoint) -> None:

@@ -26,7 +26,7 @@ from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.system import signals as boot_signals
 from supervisor.system.allocator import keep_heap_small
 from supervisor.system.event_loop import LastingLoop
-from supervisor.system.re_exec import begin_anew, new_starts_before, pause_before, reap_children
+from supervisor.system.re_exec import new_starts_before, pause_before, re_exec, reap_children
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 from supervisor.system.threads import TooFewThreads
 
@@ -105,7 +105,7 @@ def main() -> int:
         pause = pause_before(new_starts, lived_seconds=0.0)
         log.error("queue_not_opened", code=broken.code, error=broken.message, begins_anew_in_seconds=pause.seconds)
         time.sleep(pause.seconds)
-        begin_anew(pause.next_start)
+        re_exec(pause.next_start)
     except LockRefused as refused:
         _tell(refused)
         return os.EX_CANTCREAT
@@ -121,7 +121,7 @@ def main() -> int:
         os._exit(os.EX_OK)
     if daemon.next_start is not None and not boot_signals.was_asked_to_end():
         daemon.notice.restore()
-        begin_anew(daemon.next_start)
+        re_exec(daemon.next_start)
     return os.EX_OK
 
 

@@ -27,36 +27,36 @@ from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor.api.app import create_app
 from supervisor.api.server import serve
-from supervisor.api.service import FrontDesk
+from supervisor.api.service import DaemonService
 from supervisor.api.unix_socket import bind
 from supervisor.disks.foreign_disks import disks
-from supervisor.followups.followups import Errands
+from supervisor.followups.followups import FollowUps
 from supervisor.health.canary import Canary
-from supervisor.health.self_check import SelfExamination
+from supervisor.health.self_check import SelfCheck
 from supervisor.health.troubles import Troubles
 from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.jobs.intake import Intake
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.jobs.runner import JobRunner
 from supervisor.jobs.upgrades import Upgrades
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
-from supervisor.progress.forecast import Outlook
+from supervisor.progress.forecast import Forecast
 from supervisor.recovery.leftovers import sweep
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.store.jobs import JobQueue
 from supervisor.system import signals as boot_signals
 from supervisor.system.event_loop import loop_watch
-from supervisor.system.re_exec import begin_anew, pause_before
+from supervisor.system.re_exec import pause_before, re_exec
 from supervisor.system.reload import Reload, Use
 from supervisor.system.service_notify import ServiceNotice
-from supervisor.system.sleep_inhibitor import Wakefulness
-from supervisor.system.threads import hired_threads, wait_for_children_without_threads
+from supervisor.system.sleep_inhibitor import SleepInhibitor
+from supervisor.system.threads import preallocated_pool, wait_for_children_without_threads
 from supervisor.watch.entries import WatchList
 from supervisor.watch.watcher import WatchFolders
 from supervisor.worker.availability import model_folders
 from supervisor.worker.death import CrashReports
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.setups import cores_of_this_machine, worker_setups
 from supervisor.worker.spawner import Spawner
 
@@ -99,7 +99,7 @@ class Daemon:
     async def run(self) -> None:
         """Until SIGTERM, SIGINT, or a failed sync. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
         settings, places = self._settings, self._places
-        asyncio.get_running_loop().set_default_executor(hired_threads())
+        asyncio.get_running_loop().set_default_executor(preallocated_pool())
         wait_for_children_without_threads()
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
@@ -114,7 +114,7 @@ class Daemon:
     async def _run_with(self, queue: JobQueue) -> None:
         settings, places = self._settings, self._places
         bus = EventBus()
-        wakefulness = Wakefulness(settings)
+        wakefulness = SleepInhibitor(settings)
         board = JobBoard(bus, wakefulness.note_running)
         spawner = Spawner()
         setups = worker_setups(
@@ -130,9 +130,9 @@ class Daemon:
             bus.publish(WorkerChanged(worker=view))
             dispatcher.wake()
 
-        def keeper(*candidates: WorkerSetup | None) -> WorkerKeeper:
+        def keeper(*candidates: WorkerSetup | None) -> WorkerHandle:
             engines = [setup for setup in candidates if setup is not None]
-            return WorkerKeeper(
+            return WorkerHandle(
                 engines,
                 settings,
                 places.state / "crashes",
@@ -143,10 +143,10 @@ class Daemon:
 
         transcriber = keeper(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else keeper(setups.aligner)
-        outlook = Outlook(queue, transcriber, aligner, settings)
+        outlook = Forecast(queue, transcriber, aligner, settings)
         board.foresight = outlook
         disks().on_answer = lambda: dispatcher.try_at_once()
-        recordings = RecordingsInHand()
+        recordings = RecordingLocks()
         search = RecordingSearch(queue)
         reports = CrashReports(places.logs / "crashes")
         runner = JobRunner(
@@ -170,9 +170,9 @@ class Daemon:
             watch_list=WatchList(places.state / "watches.json"),
         )
         search.look = watch_folders.find
-        errands = Errands(queue, board, recordings, search, settings, watch_folders.entry)
+        errands = FollowUps(queue, board, recordings, search, settings, watch_folders.entry)
         queue.aftermath = errands
-        examination = SelfExamination(settings, places, watch_folders.probe, queue.write_nothing)
+        examination = SelfCheck(settings, places, watch_folders.probe, queue.write_nothing)
         canary = Canary(transcriber, aligner, settings, places.spool)
         keepers = [transcriber] if aligner is None else [transcriber, aligner]
         told_of_settings: list[Use] = [
@@ -189,7 +189,7 @@ class Daemon:
         ]
         reload = Reload(settings, self._read, told_of_settings)
         troubles = Troubles(lambda: [keeper.view for keeper in keepers], dispatcher.probation, places)
-        desk = FrontDesk(
+        desk = DaemonService(
             queue,
             dispatcher,
             board,
@@ -268,7 +268,7 @@ class Daemon:
     def _leave(self) -> NoReturn:
         if self.next_start is not None:
             self.notice.restore()
-            begin_anew(self.next_start)
+            re_exec(self.next_start)
         os._exit(0)
 
     async def _begin_anew_without_trust(self, queue: JobQueue) -> None:

@@ -36,7 +36,7 @@ class EngineRefusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedEngine:
     """What an engine has after `load`."""
 
     model: str
@@ -95,7 +95,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RawSegment:
     """A stretch of text an engine heard in a chunk, in seconds from the start of the recording."""
 
     start: float
@@ -105,7 +105,7 @@ class Heard:
     no_speech_prob: float | None = None
 
 
-Told = list[tuple[Chunk, list[Heard]]]
+Told = list[tuple[Chunk, list[RawSegment]]]
 """Chunks that follow one another, each with what was heard in it."""
 
 
@@ -114,7 +114,7 @@ def nobody_listens() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DecodeOptions:
     """How chunks are to be transcribed."""
 
     language: str
@@ -139,7 +139,7 @@ class Transcriber(Protocol):
     """Whether a chunk's text and times are the same, to the last bit, whatever chunks are transcribed with it. Then
     the engine gets all of them, by `transcribe_each`; else batches that follow from the recording alone."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""
 
     def check(self, language: str | None, task: Task) -> None:
@@ -148,10 +148,10 @@ class Transcriber(Protocol):
     def find_language(self, audio: Audio) -> tuple[str, float]:
         """ISO 639-1 code and probability of what is spoken in at most 30 s of speech."""
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         """One list a chunk, in order, each stretch inside its chunk. A chunk without words gives an empty list."""
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
         """All chunks of a recording, each with what was heard in it, in order, as soon as it is. Asked if `apart`.
 
         Finding chunks takes time of its own: `chunks` is asked in this thread, for as many as the engine likes.
@@ -171,7 +171,7 @@ class Aligner(Protocol):
     side_by_side: SideBySide
     """`map`, or one that calls `align` for several segments at once, each in a thread of its own."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """As for a transcriber."""
 
     def check(self, language: str) -> None:

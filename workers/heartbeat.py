@@ -15,7 +15,7 @@ from typing import TextIO
 
 import psutil
 
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.pipe import PipeClosed, send
 from ipc.worker_messages import FromWorker, Phase, Progress
 from workers.parent_death import leave
@@ -31,7 +31,7 @@ class Cancelled(Exception):
     """The supervisor no longer wants the request in progress."""
 
 
-class Pulse:
+class Heartbeat:
     """One worker's pulse. The main thread beats; only `cancel` may be called from another."""
 
     def __init__(
@@ -121,10 +121,10 @@ class Pulse:
                 footprint_bytes=self.footprint_bytes,
             )
         )
-        reached("progress_said")
+        hit("progress_said")
         self._stepped_at = time.monotonic()
         self.arm()
-        reached("watchdog_armed")
+        hit("watchdog_armed")
 
 
 def footprint_bytes(process: psutil.Process) -> int:

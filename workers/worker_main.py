@@ -34,15 +34,15 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
     """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
-    from ipc.failpoints import reached
+    from ipc.failpoints import hit
 
-    reached("worker_spawned")
+    hit("worker_spawned")
     os.environ.update(NO_TELEMETRY)
     os.nice(NICENESS)
     with Path(crash_file).open("w", encoding="utf-8") as crash:
         faulthandler.enable(crash)
         faulthandler.register(TELL_WHERE, crash)
-        reached("crash_file_opened")
+        hit("crash_file_opened")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.
@@ -54,7 +54,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
             from ipc.worker_messages import WorkerSetup
             from workers.shell.loop import live
 
-            reached("worker_imported")
+            hit("worker_imported")
             live(WorkerSetup.model_validate_json(setup_json), connection, crash)
         except BaseException:  # noqa: BLE001  the process ends here, and the crash file is the last to hear why
             traceback.print_exc(file=crash)

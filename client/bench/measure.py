@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import Refusal
 from client.terminal.wording import degraded_words
 from ipc.api_messages import JobOptions, JobView, Workflow
@@ -79,7 +79,7 @@ class _Busy:
 class Bench:
     """Measures one daemon that nobody else uses."""
 
-    daemon: Daemon
+    daemon: DaemonClient
     recording: Path
     outputs: Path
     """Where results go, to be forgotten."""

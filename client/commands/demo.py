@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
 from client.terminal.wording import phase_words
@@ -54,7 +54,7 @@ class Demonstration:
     def __init__(self, console: Console, home: Path) -> None:
         self._console = console
         self._home = home
-        self._daemon = Daemon(home / "run" / "stenod.sock")
+        self._daemon = DaemonClient(home / "run" / "stenod.sock")
 
     def run(self) -> None:
         """Raises DemoFailed, Refusal or NoDaemon if any of it does not happen."""

@@ -18,7 +18,7 @@ from client.terminal import choices, exit_codes, output
 from client.terminal.languages import language_code
 
 if TYPE_CHECKING:
-    from client.daemon.connection import Daemon
+    from client.daemon.connection import DaemonClient
     from ipc.api_messages import JobOptions, JobView
     from ipc.status_views import StatusView
 
@@ -132,7 +132,7 @@ def transcribe(
 
 
 @contextmanager
-def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[Daemon, bool]]":
+def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[DaemonClient, bool]]":
     """The owner's daemon if it answers and can do as wished, else a private one; and whether it is private."""
     from client.daemon.private import private_daemon
     from client.terminal.errors import NoDaemon
@@ -156,7 +156,7 @@ def can_do(status: "StatusView", wishes: Mapping[str, str]) -> bool:
 
 
 def _transcribe(
-    daemon: "Daemon",
+    daemon: "DaemonClient",
     is_private: bool,
     files: "list[str]",
     options: "JobOptions",
@@ -164,7 +164,7 @@ def _transcribe(
     json: bool,
     require_words: bool,
 ) -> list[int]:
-    from client.daemon.private import HopeForTranscriber
+    from client.daemon.private import FailIfTranscriberGivesUp
     from client.following.submit import hand_over
     from client.following.wait import see_through, show_finished
 
@@ -183,6 +183,6 @@ def _transcribe(
             job_ids.append(job.id)
     if job_ids:
         # The owner's daemon may be mended while we wait; a private one has nobody who would.
-        heard = HopeForTranscriber(daemon) if is_private else lambda event: None
+        heard = FailIfTranscriberGivesUp(daemon) if is_private else lambda event: None
         codes.append(see_through(daemon, job_ids, require_words=require_words, finished=finished, also_heard=heard))
     return codes

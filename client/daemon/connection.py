@@ -43,7 +43,7 @@ FINDINGS = TypeAdapter(list[Finding])
 Understood = TypeVar("Understood")
 
 
-class Daemon:
+class DaemonClient:
     """The daemon behind a socket. Methods raise Refusal for what it does not take, NoDaemon if it is not there."""
 
     def __init__(self, socket: Path, answer_seconds: float = ANSWER_SECONDS) -> None:

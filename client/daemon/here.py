@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from client.daemon.connection import Daemon
+    from client.daemon.connection import DaemonClient
     from config.loader import Loaded
     from config.places import Places
 
@@ -25,11 +25,11 @@ def places() -> "Places":
     return find_places()
 
 
-def daemon() -> "Daemon":
+def daemon() -> "DaemonClient":
     """A client for the daemon of this environment; whether it is there shows with the first request."""
-    from client.daemon.connection import Daemon
+    from client.daemon.connection import DaemonClient
 
-    return Daemon(socket())
+    return DaemonClient(socket())
 
 
 def socket(environment: "Mapping[str, str]" = os.environ) -> "Path":

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from client.daemon import here
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon, Refusal
 from config.ownership import make_private
 from config.places import Places, find_places
@@ -33,10 +33,10 @@ SHORT_PLACE = "/tmp"
 """macOS's own temporary folders are too deep for a socket's path."""
 
 
-class HopeForTranscriber:
+class FailIfTranscriberGivesUp:
     """Hears what happens, and raises Refusal once a private daemon's transcriber will not come back."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: DaemonClient) -> None:
         self._daemon = daemon
         self._was_broken = False
         self._breakdowns = 0
@@ -65,7 +65,7 @@ class HopeForTranscriber:
 
 
 @contextmanager
-def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
+def private_daemon(wishes: Mapping[str, str]) -> Iterator[DaemonClient]:
     """A running daemon with these settings (`STENO_MODEL` → `tiny.en`) over those of this environment.
 
     It watches nothing of the owner's, shares his models, and ends with the block, however that ends. Raises Refusal
@@ -89,7 +89,7 @@ def private_daemon(wishes: Mapping[str, str]) -> Iterator[Daemon]:
                 process_group=0,
             )
             try:
-                with Daemon(places.socket) as daemon:
+                with DaemonClient(places.socket) as daemon:
                     _await_answer(daemon, process, home / "stderr")
                     yield daemon
             finally:
@@ -107,7 +107,7 @@ def _furnish(home: Path, owner: Places) -> None:
             (home / file.name).symlink_to(file)
 
 
-def _await_answer(daemon: Daemon, process: subprocess.Popen[bytes], complaints: Path) -> None:
+def _await_answer(daemon: DaemonClient, process: subprocess.Popen[bytes], complaints: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

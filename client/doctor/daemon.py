@@ -10,7 +10,7 @@ from textwrap import shorten
 
 import psutil
 
-from client.daemon.connection import Daemon, why_hidden
+from client.daemon.connection import DaemonClient, why_hidden
 from client.doctor.folders import is_stale
 from client.machine.log_file import LogStory
 from client.machine.log_lines import facts_of, line_in_words
@@ -61,7 +61,7 @@ class Contact:
 def meet(places: Places) -> Contact:
     """Asks once, and looks around where nobody answers."""
     try:
-        with Daemon(places.socket, ANSWER_SECONDS) as daemon:
+        with DaemonClient(places.socket, ANSWER_SECONDS) as daemon:
             status = daemon.status()
     except (NoDaemon, Refusal) as nobody:
         return Contact(None, _absence(places, nobody.message), os.environ)

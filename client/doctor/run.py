@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from client.daemon import here
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.doctor import daemon as doctor_daemon
 from client.doctor import disk_and_memory as doctor_headroom
 from client.doctor import folders as doctor_folders
@@ -76,7 +76,7 @@ class Doctor:
         self,
         places: Places,
         environment: Mapping[str, str],
-        reading: doctor_settings.Reading,
+        reading: doctor_settings.SettingsReading,
         status: StatusView | None,
     ) -> Iterator[Look]:
         settings, uid = reading.settings, os.geteuid()
@@ -108,7 +108,9 @@ class Doctor:
         total = doctor_headroom.machine_memory()
         yield Look("Disk and memory", "memory", partial(doctor_headroom.memory_findings, total, workers))
 
-    def _without_daemon(self, contact: doctor_daemon.Contact, reading: doctor_settings.Reading) -> Iterator[Look]:
+    def _without_daemon(
+        self, contact: doctor_daemon.Contact, reading: doctor_settings.SettingsReading
+    ) -> Iterator[Look]:
         if contact.absence is not None:
             absence = list(doctor_daemon.absence_findings(contact.absence, doctor_service.is_installed()))
             yield Look("Daemon", "daemon", lambda: absence)
@@ -123,7 +125,7 @@ class Doctor:
         self,
         places: Places,
         environment: Mapping[str, str],
-        reading: doctor_settings.Reading,
+        reading: doctor_settings.SettingsReading,
         status: StatusView,
     ) -> Iterator[Look]:
         choice, health = reading.choice, HealthSettings() if reading.settings is None else reading.settings.health
@@ -154,13 +156,13 @@ UNSEEN = Finding(
 
 def inside(socket: Path) -> Iterable[Finding]:
     """What the daemon finds when it tries its own folders."""
-    with Daemon(socket, EXAMINATION_SECONDS) as daemon:
+    with DaemonClient(socket, EXAMINATION_SECONDS) as daemon:
         return daemon.examination()
 
 
 def canary(socket: Path, answer_seconds: float) -> Iterator[Finding]:
     """A fresh one, through both workers."""
-    with Daemon(socket, answer_seconds) as daemon:
+    with DaemonClient(socket, answer_seconds) as daemon:
         yield doctor_workers.canary_finding(daemon.health(fresh=True))
 
 

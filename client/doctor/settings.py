@@ -20,7 +20,7 @@ REMEDY = "steno config edit"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SettingsReading:
     """What came of reading the settings."""
 
     loaded: Loaded | None
@@ -35,12 +35,12 @@ class Reading:
         return None if self.loaded is None else self.loaded.settings
 
 
-def read_settings(places: Places, environment: Mapping[str, str]) -> Reading:
+def read_settings(places: Places, environment: Mapping[str, str]) -> SettingsReading:
     """Never raises for what an owner may write."""
     loaded = None
     try:
         loaded = load(places, environment)
-        return Reading(loaded, resolve_engines(loaded.settings, sys.platform, platform.machine()), None)
+        return SettingsReading(loaded, resolve_engines(loaded.settings, sys.platform, platform.machine()), None)
     except ConfigError as wrong:
         match wrong.__cause__:
             case NotOursAlone(remedy=remedy):
@@ -49,10 +49,10 @@ def read_settings(places: Places, environment: Mapping[str, str]) -> Reading:
                 remedy = mend_file(unreadable)
             case _:
                 remedy = REMEDY
-        return Reading(loaded, None, str(wrong), remedy)
+        return SettingsReading(loaded, None, str(wrong), remedy)
 
 
-def settings_findings(reading: Reading, places: Places) -> Iterator[Finding]:
+def settings_findings(reading: SettingsReading, places: Places) -> Iterator[Finding]:
     """Unusable settings, else where they stand; and each doubt."""
     if reading.wrong is not None:
         yield Finding(

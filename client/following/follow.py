@@ -6,7 +6,7 @@ Runs in: the user's shell.
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from client.views.progress import FINISHED
 from ipc.api_messages import JobView
@@ -20,7 +20,7 @@ Heard = Callable[[Event], None]
 
 
 def follow(
-    daemon: Daemon,
+    daemon: DaemonClient,
     job_ids: Iterable[int],
     heard: Heard,
     patience_seconds: float = PATIENCE_SECONDS,
@@ -52,7 +52,7 @@ def follow(
         time.sleep(BETWEEN_TRIES_SECONDS)
 
 
-def _since_now(daemon: Daemon, job_ids: list[int]) -> Iterator[Event]:
+def _since_now(daemon: DaemonClient, job_ids: list[int]) -> Iterator[Event]:
     """How the jobs stand, then everything that happens: subscribed first, so nothing slips between."""
     with daemon.events() as events:
         for job_id in job_ids:

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal import output
 from client.terminal.errors import Refusal
 from config.model_names import SHORT_NAMES
@@ -35,7 +35,7 @@ def model_named(name: str) -> str:
 
 
 def hand_over(
-    daemon: Daemon, files: Iterable[str], options: JobOptions, as_json: bool
+    daemon: DaemonClient, files: Iterable[str], options: JobOptions, as_json: bool
 ) -> Iterator[tuple[str, JobView | None]]:
     """Each file with its job, or with None once its refusal has been told; the others go on."""
     for file in files:

@@ -5,7 +5,7 @@ Runs in: the user's shell.
 
 from collections.abc import Callable, Sequence
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from client.terminal import exit_codes, output
 from client.views.progress import ProgressBars
@@ -16,7 +16,7 @@ from ipc.transcript import Transcript
 
 
 def see_through(
-    daemon: Daemon,
+    daemon: DaemonClient,
     job_ids: Sequence[int],
     *,
     require_words: bool,
@@ -52,7 +52,7 @@ def see_through(
     return exit_codes.worst(codes)
 
 
-def lacks_words(daemon: Daemon, job: JobView) -> bool:
+def lacks_words(daemon: DaemonClient, job: JobView) -> bool:
     """Whether speech was found but none of it has words, as when alignment is off; a silent recording lacks none."""
     if job.timing == "word":
         return False

@@ -3,7 +3,7 @@
 Runs in: the user's shell. Stands alone: a verb loads it only when it is called.
 """
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon, Refusal
 from ipc.status_views import WorkerView
 from ipc.worker_messages import Role
@@ -13,7 +13,7 @@ OVER_ITS_MODEL = frozenset({"needs_model", "model_damaged", "unknown_model"})
 while it loads says `model` too."""
 
 
-def wake(daemon: Daemon) -> tuple[Role, ...]:
+def wake(daemon: DaemonClient) -> tuple[Role, ...]:
     """The roles that were told to try again now. Without a daemon nobody waits."""
     woken: list[Role] = []
     with daemon:

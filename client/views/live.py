@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.styled import Styled
 from rich.text import Text
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon, Refusal
 from client.terminal.keyboard import Keyboard
 from client.views.status import Room, status_page
@@ -34,7 +34,7 @@ FOOTER = "q leaves"
 class LivePage:
     """Events say when to look, `GET /v1/status` what to show: that is for two threads. This one draws and hears q."""
 
-    def __init__(self, daemon: Daemon, console: Console) -> None:
+    def __init__(self, daemon: DaemonClient, console: Console) -> None:
         self._daemon = daemon
         self._console = console
         self._moved = threading.Event()
@@ -87,7 +87,7 @@ class LivePage:
     # --- threads ---------------------------------------------------------------------------------------------
 
     def _look(self, keyboard: Keyboard) -> None:
-        with Daemon(self._daemon.socket) as eyes:
+        with DaemonClient(self._daemon.socket) as eyes:
             while True:
                 self._moved.wait(LONGEST_REST_SECONDS)
                 self._moved.clear()
@@ -100,7 +100,7 @@ class LivePage:
                 time.sleep(SHORTEST_REST_SECONDS)
 
     def _listen(self) -> None:
-        with Daemon(self._daemon.socket) as ears:
+        with DaemonClient(self._daemon.socket) as ears:
             while True:
                 try:
                     with ears.events() as events:

@@ -25,7 +25,7 @@ from ipc.worker_messages import Role
 from supervisor.api.errors import answer_with_problems
 from supervisor.api.openapi import ANYWHERE, DescribedApi, content_of, refusals
 from supervisor.api.peer_process import Asked
-from supervisor.api.service import FrontDesk
+from supervisor.api.service import DaemonService
 from supervisor.store.job import FINISHED
 from supervisor.system.refused import Refused
 
@@ -72,7 +72,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-def add_care(app: FastAPI, desk: FrontDesk) -> None:
+def add_care(app: FastAPI, desk: DaemonService) -> None:
     """What `create_app` adds."""
 
     @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
@@ -109,7 +109,7 @@ Story = AsyncGenerator[Event | None, None]
 """What a client is told over time; None is a heartbeat."""
 
 
-def create_app(desk: FrontDesk) -> FastAPI:
+def create_app(desk: DaemonService) -> FastAPI:
     """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
     # No documentation pages: they would fetch scripts from a CDN.
     app = DescribedApi(
@@ -131,7 +131,7 @@ def create_app(desk: FrontDesk) -> FastAPI:
     return app
 
 
-def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
+def _add_jobs(app: FastAPI, desk: DaemonService) -> None:
     @app.post("/v1/jobs", status_code=201, responses=refusals(413))
     async def submit(wanted: SubmitFile, idempotency_key: IdempotencyKey = None) -> JobView:
         refuse_unusable_text(wanted)
@@ -180,7 +180,7 @@ def _add_jobs(app: FastAPI, desk: FrontDesk) -> None:
         return job
 
 
-def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
+def _add_daemon(app: FastAPI, desk: DaemonService) -> None:
     @app.get("/v1/status")
     async def status() -> StatusView:
         return await desk.status()
@@ -244,7 +244,7 @@ def _add_daemon(app: FastAPI, desk: FrontDesk) -> None:
         asker.did("watch_given_up", watch=path)
 
 
-def _add_events(app: FastAPI, desk: FrontDesk) -> None:
+def _add_events(app: FastAPI, desk: DaemonService) -> None:
     # Dependencies, because theirs is the only scope that opens before the answer's first byte and closes after its
     # last: a client that has our headers has its subscription.
     async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:

@@ -17,17 +17,17 @@ from config.field_types import NAME_FIELDS, name_template
 from config.loader import ConfigError
 from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.worker_messages import Role
 from supervisor.disks.file_identity import FileRefused, follow
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.health.canary import Canary
-from supervisor.health.self_check import SelfExamination
+from supervisor.health.self_check import SelfCheck
 from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
-from supervisor.progress.forecast import Outlook
+from supervisor.progress.forecast import Forecast
 from supervisor.progress.views import health_view, queue_view, status_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
@@ -40,7 +40,7 @@ from supervisor.system.refused import Refused
 from supervisor.system.reload import Reload
 from supervisor.watch.entries import EntryRefused, entry_of
 from supervisor.watch.watcher import WatchFolders
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 JOBS_AT_ONCE = 20
 """Jobs that are read and told before others have their turn."""
@@ -75,7 +75,7 @@ NEXT_UP = 10
 """As many waiting jobs as the status page shows."""
 
 
-class FrontDesk:
+class DaemonService:
     """One method a use case; each returns what the client is shown, or raises Refused or JobQueueBroken."""
 
     def __init__(
@@ -83,15 +83,15 @@ class FrontDesk:
         queue: JobQueue,
         dispatcher: JobDispatcher,
         board: JobBoard,
-        transcriber: WorkerKeeper,
-        aligner: WorkerKeeper | None,
+        transcriber: WorkerHandle,
+        aligner: WorkerHandle | None,
         watch_folders: WatchFolders,
         bus: EventBus,
         version: str,
         canary: Canary,
         reload: Reload,
-        examination: SelfExamination,
-        outlook: Outlook,
+        examination: SelfCheck,
+        outlook: Forecast,
         care: QueueCare,
         troubles: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
@@ -126,7 +126,7 @@ class FrontDesk:
                 return self._board.view(before)
             found = await disks().look(wanted.path, partial(follow, Path(wanted.path)))
             job = await self._queue.add(wanted.path, wanted.options, found, request)
-            reached("job_stored")
+            hit("job_stored")
         except DiskNotAnswering as no:
             raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
         except FileRefused as no:
@@ -272,7 +272,7 @@ class FrontDesk:
 
     # ---------------------------------------------------------------------------------------------------------
 
-    def _keeper(self, role: Role) -> WorkerKeeper:
+    def _keeper(self, role: Role) -> WorkerHandle:
         keeper = self._transcriber if role == "transcriber" else self._aligner
         if keeper is None:
             raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")

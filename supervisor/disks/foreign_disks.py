@@ -27,7 +27,7 @@ import structlog
 
 from supervisor.disks.disk_touch import Touch, ends
 from supervisor.disks.mounts import Mount, mount_of, mounts_now
-from supervisor.system.threads import on_disk
+from supervisor.system.threads import run_detached
 
 LINKS_FOLLOWED = 40
 """As many as Linux follows."""
@@ -191,7 +191,7 @@ class ForeignDisks:
         give_up_at = time.monotonic() + quiet_seconds
         while True:
             touch = Touch(paths)
-            doing = on_disk(partial(self._in_thread, touch, work))
+            doing = run_detached(partial(self._in_thread, touch, work))
             doing.add_done_callback(self._is_free)
             try:
                 if await ends(doing, touch, quiet_seconds):
@@ -282,7 +282,7 @@ class ForeignDisks:
             silence.probes = [probe for probe in silence.probes if not probe.done()]
             if len(silence.probes) < PROBES_AT_ONCE:
                 # Asked of the disk itself: what the system remembers of a file says nothing.
-                probe = on_disk(partial(os.statvfs, silence.disk))
+                probe = run_detached(partial(os.statvfs, silence.disk))
                 probe.add_done_callback(lambda done: done.cancelled() or done.exception())
                 probe.add_done_callback(lambda _: self._answered(silence))
                 silence.probes.append(probe)

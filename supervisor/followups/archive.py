@@ -48,7 +48,7 @@ class MovePutOff(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Archived:
     """Where the recording is now, and what it is there."""
 
     path: Path
@@ -61,7 +61,7 @@ def move_recording(
     folder: Place,
     names: TemporaryNames,
     sign: Sign = lambda side: None,
-) -> Moved | None:
+) -> Archived | None:
     """Into the folder, under its own name or `name (2)`. None: what is at the path is not the recording any more.
 
     The folder is made if its parent is there. Blocks, for as long as a copy to another disk takes. Once the old name
@@ -97,7 +97,7 @@ def _moved(
     into: HeldFolder,
     names: TemporaryNames,
     sign: Sign,
-) -> Moved | None:
+) -> Archived | None:
     """`out_of` None: its folder is gone, or is a link by now."""
     sign("target")
     _sweep_target(into, names)
@@ -107,7 +107,7 @@ def _moved(
     here = None if out_of is None else _same(out_of, name, known, partial(sign, "source"))
     sign("target")
     if out_of is not None and here is not None and _is_one(out_of, into):
-        return Moved(into.path / name, here)
+        return Archived(into.path / name, here)
     elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
     for target in _names(name):
         if into.facts_if_there(target) is not None:
@@ -121,7 +121,7 @@ def _moved(
             if out_of is not None and here is not None:
                 sign("source")
                 _take_away(out_of, name, here, names)
-            return Moved(into.path / target, replace(there, sha256=known.sha256))
+            return Archived(into.path / target, replace(there, sha256=known.sha256))
         if out_of is None or here is None:
             return None
         try:
@@ -138,7 +138,7 @@ def _moved(
     raise MovePutOff(f"{into.path} holds {NAMES_TRIED} recordings named like {name}", "clear the folder up")
 
 
-def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Moved | None:
+def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Archived | None:
     """On one disk. Raises FileExistsError when somebody took the name first."""
     try:
         out_of.give_name(name, target, into)
@@ -153,7 +153,7 @@ def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder
         return None
     into.sync()
     out_of.sync()
-    return Moved(into.path / target, there)
+    return Archived(into.path / target, there)
 
 
 def _copied(
@@ -164,7 +164,7 @@ def _copied(
     target: str,
     names: TemporaryNames,
     sign: Sign,
-) -> Moved | None:
+) -> Archived | None:
     """To another disk, whole and proven before it has a name that anybody reads."""
     unfinished = names.fresh(UNFINISHED)
     try:
@@ -200,7 +200,7 @@ def _copied(
     there = replace(identity_in(into, target), sha256=here.sha256)
     sign("source")
     _take_away(out_of, name, here, names)
-    return Moved(into.path / target, there)
+    return Archived(into.path / target, there)
 
 
 def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: TemporaryNames) -> None:

@@ -17,15 +17,15 @@ import structlog
 from config.watch_entry import WatchEntry
 from supervisor.disks.disk_touch import Touch
 from supervisor.disks.foreign_disks import LONGEST_PROBE_SECONDS, DiskNotAnswering, disks
-from supervisor.followups.archive import Moved, MovePutOff, Side, move_recording
+from supervisor.followups.archive import Archived, MovePutOff, Side, move_recording
 from supervisor.followups.outbox_runner import Again
 from supervisor.followups.rules import folder_after, seconds_before_retry
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.store.job import Job, place_of, recording_of
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Errand
+from supervisor.store.outbox import FollowUp
 from supervisor.store.sqlite.database import JobQueueBroken
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class RecordingMoves:
         self,
         queue: JobQueue,
         board: JobBoard,
-        recordings: RecordingsInHand,
+        recordings: RecordingLocks,
         search: RecordingSearch,
         entry_for: EntryFor,
         wake: Callable[[], None],
@@ -64,7 +64,7 @@ class RecordingMoves:
         """Jobs whose recording a thread works on, one that was given up perhaps."""
         self._late: set[asyncio.Task[None]] = set()
 
-    async def move(self, errand: Errand) -> Again | None:
+    async def move(self, errand: FollowUp) -> Again | None:
         """None: the recording is moved, or stays where it is."""
         tries = errand.tries + 1
         later = (tries, seconds_before_retry(tries))
@@ -86,7 +86,7 @@ class RecordingMoves:
                 self._say_why_not_yet(errand, str(put_off), put_off.hint, later)
                 return later
 
-    def _say_why_not_yet(self, errand: Errand, error: str, hint: str, later: Again) -> None:
+    def _say_why_not_yet(self, errand: FollowUp, error: str, hint: str, later: Again) -> None:
         tries, seconds = later
         log.warning(
             "recording_not_moved_yet",
@@ -97,7 +97,7 @@ class RecordingMoves:
             next_try_seconds=seconds,
         )
 
-    async def _follow_and_move(self, errand: Errand, later: Again) -> Again | None:
+    async def _follow_and_move(self, errand: FollowUp, later: Again) -> Again | None:
         job = await self._queue.get(errand.job_id)
         for _ in range(FOLLOWED_AT_MOST):
             folder = folder_after(errand.event, None if job.watch is None else self._entry_for(job.watch))
@@ -123,19 +123,19 @@ class RecordingMoves:
         )
         return None
 
-    async def _note(self, errand: Errand, path: str, moved: Moved) -> None:
+    async def _note(self, errand: FollowUp, path: str, moved: Archived) -> None:
         job = await self._queue.errands.recording_moved(errand, moved.path, moved.identity)
         log.info("recording_moved", job=job.id, path=path, to=job.path)
         self._board.tell(job)
 
     # --- one move --------------------------------------------------------------------------------------------
 
-    async def _moved(self, errand: Errand, job: Job, folder: Path, later: Again) -> Moved | None:
+    async def _moved(self, errand: FollowUp, job: Job, folder: Path, later: Again) -> Archived | None:
         source, target = recording_of(job), place_of(job, folder)
         names = await self._queue.outputs.unfinished_names(job.id)
         loop, thread_is_over, is_waited_for = asyncio.get_running_loop(), asyncio.Event(), True
 
-        def over(moved: Moved | None) -> None:
+        def over(moved: Archived | None) -> None:
             self._in_threads.discard(job.id)
             thread_is_over.set()
             if moved is not None and not is_waited_for:
@@ -143,7 +143,7 @@ class RecordingMoves:
                 self._late.add(late)
                 late.add_done_callback(self._late.discard)
 
-        def work(touch: Touch) -> Moved | None:
+        def work(touch: Touch) -> Archived | None:
             def sign(side: Side) -> None:
                 touch.sign(source.path if side == "source" else target.path)
 
@@ -172,12 +172,12 @@ class RecordingMoves:
         finally:
             is_waited_for = False
 
-    async def _note_late(self, errand: Errand, path: str, moved: Moved) -> None:
+    async def _note_late(self, errand: FollowUp, path: str, moved: Archived) -> None:
         with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try finds it there
             if (await self._queue.get(errand.job_id)).path == path:
                 await self._note(errand, path, moved)
 
-    async def _let_hooks_pass(self, errand: Errand, later: Again) -> None:
+    async def _let_hooks_pass(self, errand: FollowUp, later: Again) -> None:
         tries, seconds = later
         try:
             await self._queue.errands.put_off(errand, tries, self._queue.errands.now() + seconds)

@@ -17,14 +17,14 @@ from config.watch_entry import WatchEntry
 from supervisor.followups.archive_moves import EntryFor, RecordingMoves
 from supervisor.followups.hook_command import hook_call
 from supervisor.followups.hook_process import HookEnd, run_hook
-from supervisor.followups.outbox_runner import Again, ErrandLine
-from supervisor.followups.rules import command_after, errands_after, seconds_before_retry
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.followups.outbox_runner import Again, OutboxRunner
+from supervisor.followups.rules import command_after, follow_ups_after, seconds_before_retry
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.store.job import Job
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Errand, Event, NewErrand
+from supervisor.store.outbox import Event, FollowUp, NewFollowUp
 
 log = structlog.get_logger()
 
@@ -32,14 +32,14 @@ HOOKS_AT_ONCE = 2
 MOVES_AT_ONCE = 2
 
 
-class Errands:
+class FollowUps:
     """Says what an ending is followed by, and does it, across kills and restarts."""
 
     def __init__(
         self,
         queue: JobQueue,
         board: JobBoard,
-        recordings: RecordingsInHand,
+        recordings: RecordingLocks,
         search: RecordingSearch,
         settings: Settings,
         entry_for: EntryFor,
@@ -50,8 +50,8 @@ class Errands:
         self._entry_for = entry_for
         moves = RecordingMoves(queue, board, recordings, search, entry_for, self.wake)
         self._lines = (
-            ErrandLine("move_recording", MOVES_AT_ONCE, queue.errands, moves.move, self.wake),
-            ErrandLine("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook, self.wake),
+            OutboxRunner("move_recording", MOVES_AT_ONCE, queue.errands, moves.move, self.wake),
+            OutboxRunner("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook, self.wake),
         )
 
     def use(self, settings: Settings) -> None:
@@ -59,9 +59,9 @@ class Errands:
         self._settings = settings
         self.wake()
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
         """What is left to do for a job that has ended so. Called within the transaction of that end."""
-        return errands_after(job, event, self._entry(job), self._settings.hooks)
+        return follow_ups_after(job, event, self._entry(job), self._settings.hooks)
 
     def wake(self) -> None:
         """A job is over."""
@@ -77,7 +77,7 @@ class Errands:
     def _entry(self, job: Job) -> WatchEntry | None:
         return None if job.watch is None else self._entry_for(job.watch)
 
-    async def _run_hook(self, errand: Errand) -> Again | None:
+    async def _run_hook(self, errand: FollowUp) -> Again | None:
         try:
             job = await self._queue.get(errand.job_id)
         except NoSuchJob:
@@ -106,7 +106,7 @@ class Errands:
         self._say_why(errand, job, call.argv[0], end, again)
         return again
 
-    def _say_why(self, errand: Errand, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
+    def _say_why(self, errand: FollowUp, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
         log.warning(
             "hook_failed",
             job=job.id,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.followups.hook_command import HookCall
-from supervisor.system.threads import on_disk
+from supervisor.system.threads import run_detached
 
 KEPT_BYTES = 1000
 """Of what it said last."""
@@ -71,7 +71,7 @@ async def run_hook(call: HookCall, timeout_seconds: float) -> HookEnd:
 
 async def _run(call: HookCall, timeout_seconds: float, stderr: int, words: LastWords) -> HookEnd:
     began = time.monotonic()
-    beginning = on_disk(lambda: _begin(call, stderr))
+    beginning = run_detached(lambda: _begin(call, stderr))
     try:
         await asyncio.wait({beginning}, timeout=timeout_seconds)
         if not beginning.done():
@@ -82,7 +82,7 @@ async def _run(call: HookCall, timeout_seconds: float, stderr: int, words: LastW
     finally:
         if not beginning.done():
             beginning.add_done_callback(_end_late_beginner)
-    ending = on_disk(process.wait)
+    ending = run_detached(process.wait)
     try:
         await asyncio.wait({ending}, timeout=max(timeout_seconds - (time.monotonic() - began), 0.0))
         in_time = ending.done()
@@ -142,7 +142,7 @@ def _end_late_beginner(beginning: "asyncio.Future[subprocess.Popen[bytes]]") -> 
         return
     process = beginning.result()
     _signal_group(process.pid, signal.SIGKILL)
-    on_disk(process.wait)
+    run_detached(process.wait)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

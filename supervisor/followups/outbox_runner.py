@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS
-from supervisor.store.outbox import Errand, ErrandRows, Kind
+from supervisor.store.outbox import FollowUp, Kind, Outbox
 from supervisor.store.sqlite.database import JobQueueBroken
 
 log = structlog.get_logger()
@@ -21,14 +21,14 @@ LONGEST_SLEEP_SECONDS = 3600.0
 
 Again = tuple[int, float]
 """How often it failed by now, and the seconds until it is tried again."""
-Work = Callable[[Errand], Awaitable[Again | None]]
+Work = Callable[[FollowUp], Awaitable[Again | None]]
 """Does an errand; None: it is over, whatever came of it."""
 
 
-class ErrandLine:
+class OutboxRunner:
     """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
 
-    def __init__(self, kind: Kind, at_once: int, rows: ErrandRows, work: Work, one_less: Callable[[], None]) -> None:
+    def __init__(self, kind: Kind, at_once: int, rows: Outbox, work: Work, one_less: Callable[[], None]) -> None:
         """`one_less` is called after each errand: others, of whatever kind, may have waited for it."""
         self._kind: Kind = kind
         self._at_once = at_once
@@ -53,12 +53,12 @@ class ErrandLine:
                 task = tasks.create_task(self._see_through(errand), name=f"{errand.kind} of job {errand.job_id}")
                 task.add_done_callback(partial(self._is_over, errand, free))
 
-    def _is_over(self, errand: Errand, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
+    def _is_over(self, errand: FollowUp, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
         self._in_hand.discard(errand.id)
         free.release()
         self._one_less()
 
-    async def _next(self) -> Errand:
+    async def _next(self) -> FollowUp:
         while True:
             self._woken.clear()
             wait_seconds: float | None = None
@@ -75,7 +75,7 @@ class ErrandLine:
                 async with asyncio.timeout(wait_seconds):
                     await self._woken.wait()
 
-    async def _see_through(self, errand: Errand) -> None:
+    async def _see_through(self, errand: FollowUp) -> None:
         again: Again | None
         try:
             again = await self._work(errand)

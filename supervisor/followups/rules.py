@@ -10,7 +10,7 @@ from config.field_types import Command
 from config.settings import HookSettings
 from config.watch_entry import WatchEntry
 from supervisor.store.job import Job
-from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.outbox import Event, NewFollowUp
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 3600.0
@@ -19,13 +19,15 @@ AS_WISHED = "alignment_off"
 """The reason of a job without words that nobody wanted: it is not degraded."""
 
 
-def errands_after(job: Job, event: Event, entry: WatchEntry | None, hooks: HookSettings) -> tuple[NewErrand, ...]:
+def follow_ups_after(
+    job: Job, event: Event, entry: WatchEntry | None, hooks: HookSettings
+) -> tuple[NewFollowUp, ...]:
     """What is left to do for a job that ended so; `entry`: the watched folder that brought it, if it still is one."""
-    move = [NewErrand("move_recording", event)] if folder_after(event, entry) is not None else []
+    move = [NewFollowUp("move_recording", event)] if folder_after(event, entry) is not None else []
     events: list[Event] = [event]
     if event == "done" and job.degraded_reason not in (None, AS_WISHED):
         events.append("degraded")
-    return (*move, *(NewErrand("hook", one) for one in events if command_after(one, entry, hooks)))
+    return (*move, *(NewFollowUp("hook", one) for one in events if command_after(one, entry, hooks)))
 
 
 def folder_after(event: Event, entry: WatchEntry | None) -> Path | None:

@@ -18,7 +18,7 @@ from config.settings import Settings
 from ipc.status_views import CanaryView, WorkerView
 from supervisor.health.canary_run import CLIP_SECONDS, Busy, CanaryFlight
 from supervisor.system.clock import iso_time
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class Canary:
     """One flies at a time; whoever asks meanwhile gets the same answer."""
 
     def __init__(
-        self, transcriber: WorkerKeeper, aligner: WorkerKeeper | None, settings: Settings, spool: Path
+        self, transcriber: WorkerHandle, aligner: WorkerHandle | None, settings: Settings, spool: Path
     ) -> None:
         self._transcriber = transcriber
         self._aligner = aligner

@@ -26,7 +26,7 @@ from ipc.worker_messages import (
 from supervisor.results.transcript_rules import with_words
 from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import WorkerUnavailable
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 
 CLIP = Path(__file__).with_name("canary.flac")
 CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."
@@ -41,7 +41,7 @@ class Busy(Exception):
     """A job has the worker that the canary was waiting for."""
 
 
-class Fallen(Exception):
+class CanaryFailed(Exception):
     """Something did not come out; the message says what."""
 
 
@@ -49,8 +49,8 @@ class Fallen(Exception):
 class CanaryFlight:
     """Made once, flown once. Its folder is its own, and gone afterwards."""
 
-    transcriber: WorkerKeeper
-    aligner: WorkerKeeper | None
+    transcriber: WorkerHandle
+    aligner: WorkerHandle | None
     language: str
     deadline_seconds: float
     folder: Path
@@ -67,7 +67,7 @@ class CanaryFlight:
             with self.transcriber.in_hand():  # or keep_alive = 0 would end it between the two requests
                 await self._through_workers()
             healthy, detail = True, self._praise()
-        except Fallen as fallen:
+        except CanaryFailed as fallen:
             detail = str(fallen)
         except OSError as error:
             detail = f"{self.folder} cannot be written: {error.strerror}"
@@ -99,17 +99,17 @@ class CanaryFlight:
             if isinstance(reply, SegmentsTranscribed):
                 self.segments.extend(reply.segments)
         if not self._words:
-            raise Fallen("the transcriber heard no word in a clip that is full of them: its model may be damaged")
+            raise CanaryFailed("the transcriber heard no word in a clip full of them: its model may be damaged")
         # What goes round in circles reaches us cut down, with its number of copies.
         heard = sum(len(segment.text.split()) * (segment.repeats or 1) for segment in self.segments)
         if heard > MOST_WORDS:
-            raise Fallen(f"the transcriber heard {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
+            raise CanaryFailed(f"the transcriber heard {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
         if self.aligner is not None:
             align = Align(request_id=0, pcm_path=pcm, language=self.language, segments=tuple(self.segments))
             replies, self.align_seconds = await self._ask(self.aligner, align, due)
             self._judge(replies[-1])
 
-    async def _ask(self, keeper: WorkerKeeper, request: Request, due: float) -> tuple[list[FromWorker], float]:
+    async def _ask(self, keeper: WorkerHandle, request: Request, due: float) -> tuple[list[FromWorker], float]:
         """Every reply, and the seconds from the worker's attention to its last word."""
         loop = asyncio.get_running_loop()
         try:
@@ -129,18 +129,18 @@ class CanaryFlight:
         except TimeoutError:
             if keeper.view.state == "busy":
                 raise Busy from None
-            raise Fallen(
+            raise CanaryFailed(
                 f"the {keeper.role} was not to be had within {self.deadline_seconds:g} s: it is {keeper.view.state}"
             ) from None
         except WorkerDied as died:
-            raise Fallen(f"the {keeper.role} died of it: {died.death.reason}") from died
+            raise CanaryFailed(f"the {keeper.role} died of it: {died.death.reason}") from died
         except WorkerUnavailable as unavailable:
-            raise Fallen(f"{unavailable.message}: {unavailable.hint}") from unavailable
+            raise CanaryFailed(f"{unavailable.message}: {unavailable.hint}") from unavailable
         match replies[-1]:
             case RequestFailed(code=code) as refused if not code.startswith("no_alignment_model"):
-                raise Fallen(f"the {keeper.role} refused it: {refused.message}; {refused.hint}")
+                raise CanaryFailed(f"the {keeper.role} refused it: {refused.message}; {refused.hint}")
             case AudioDecoded(seconds=seconds) if abs(seconds - CLIP_SECONDS) > 0.1:
-                raise Fallen(f"the {keeper.role} decoded {seconds:.1f} s of a clip of {CLIP_SECONDS:g} s")
+                raise CanaryFailed(f"the {keeper.role} decoded {seconds:.1f} s of a clip of {CLIP_SECONDS:g} s")
             case _:
                 return replies, took_seconds
 
@@ -151,9 +151,9 @@ class CanaryFlight:
             case WordsAligned(words=timed):
                 codes = {with_words(segment, timed.get(segment.id))[1] for segment in self.segments} - {None}
                 if codes:
-                    raise Fallen(f"the aligner left words without times: {', '.join(sorted(map(str, codes)))}")
+                    raise CanaryFailed(f"the aligner left words without times: {', '.join(sorted(map(str, codes)))}")
             case _:
-                raise Fallen(f"the aligner answered with {answer.kind}")
+                raise CanaryFailed(f"the aligner answered with {answer.kind}")
 
     def _praise(self) -> str:
         words = self._words

@@ -29,7 +29,7 @@ ANSWER_SECONDS = 5.0
 """A disk that sleeps wakes within that; a network disk that went away never does."""
 
 
-class Probed(Protocol):
+class FolderProbed(Protocol):
     """What came of trying a watched folder."""
 
     @property
@@ -40,14 +40,14 @@ class Probed(Protocol):
     def note(self) -> str: ...
 
 
-class SelfExamination:
+class SelfCheck:
     """Made once; every look is a fresh one."""
 
     def __init__(
         self,
         settings: Settings,
         places: Places,
-        probe_watches: Callable[[], Awaitable[Sequence[Probed]]],
+        probe_watches: Callable[[], Awaitable[Sequence[FolderProbed]]],
         write_nothing: Callable[[], Awaitable[None]],
     ) -> None:
         """`probe_watches` tries each watched folder in a limited time; `write_nothing` is an empty transaction."""
@@ -132,7 +132,7 @@ def _remedy(error: OSError, folder: Path) -> str:
             return f"look at it: ls -ld {quote(str(folder))}"
 
 
-def watch_finding(probed: Probed, platform: str, program: str) -> Finding:
+def watch_finding(probed: FolderProbed, platform: str, program: str) -> Finding:
     """`program` is the daemon's own binary: the one that macOS has to be told about."""
     folder, hint = probed.path, permission_hint(platform)
     note = probed.note.removesuffix(f": {hint}")

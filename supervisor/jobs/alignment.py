@@ -12,7 +12,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import Attempt, JobError, Outcome
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.jobs.crash_policy import halves, is_spellbound, most_deaths, next_alignment
@@ -24,7 +24,7 @@ from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import WorkerUnavailable
 from supervisor.worker.death import Death
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Alignment:
         pcm: Path,
         *,
         queue: JobQueue,
-        keeper: WorkerKeeper,
+        keeper: WorkerHandle,
         settings: Settings,
         step: Step,
         upgrading: bool,
@@ -193,7 +193,7 @@ class Alignment:
                 await self._degrade(reason)
                 log.warning("segment_kept_its_own_times", job=self._job_id, segment=segment.id, reason=reason)
         await self._queue.store_aligned(self._job_id, final)
-        reached("words_stored")
+        hit("words_stored")
         self._step("aligning", batch[-1].end)
 
     async def _leave(self, batch: Sequence[Segment], code: str) -> None:

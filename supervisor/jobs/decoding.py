@@ -14,7 +14,7 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import JobFailed, JobMustWait
 from supervisor.store.job import Job, recording_of
 from supervisor.worker.death import Death
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 Step = Callable[[Phase, float], None]
 """Told at every step forward: the phase, and the seconds of audio behind us in it."""
@@ -36,7 +36,7 @@ class DecoderCrashed(Exception):
 
 
 async def decode(
-    keeper: WorkerKeeper,
+    keeper: WorkerHandle,
     job: Job,
     pcm: Path,
     settings: Settings,

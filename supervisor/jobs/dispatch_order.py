@@ -17,9 +17,9 @@ import psutil
 from config.settings import MediaSettings
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.store.job import Job
-from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, Turn
+from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, SchedulingHints
 from supervisor.worker.circuit_breaker import BROKEN
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
 PAUSED = "the queue is paused; `steno resume` lets it go on"
@@ -35,7 +35,7 @@ class Obstacles:
     """Model, as jobs name it, → why no job that wants it may start; None stands for jobs that name none."""
 
 
-def transcriber_obstacles(keeper: WorkerKeeper) -> Obstacles:
+def transcriber_obstacles(keeper: WorkerHandle) -> Obstacles:
     """A broken worker keeps nobody waiting whose own model, or whose engine's stand-in, may still be had."""
     view, fallback = keeper.view, keeper.fallback_engine
     stands_in = fallback is not None and keeper.refusal(fallback) is None
@@ -69,10 +69,10 @@ async def disk_obstacle(spool: Path, media: MediaSettings) -> str | None:
 LONGEST_SETBACK_SECONDS = 600.0
 
 
-class JobTurns:
+class DispatchOrder:
     """Knows what decides who is next; the line itself is in the database."""
 
-    def __init__(self, transcriber: WorkerKeeper) -> None:
+    def __init__(self, transcriber: WorkerHandle) -> None:
         self._transcriber = transcriber
         self._set_back: dict[int, float] = {}
         """Job → loop time before which it is not started again, because it had to wait a moment ago."""
@@ -83,10 +83,10 @@ class JobTurns:
         """Loop time of the first claim in a row for the model with these names; infinite: there was none."""
 
     @property
-    def now(self) -> Turn:
+    def now(self) -> SchedulingHints:
         """What decides at this moment."""
         offer, now = self._transcriber.offer, asyncio.get_running_loop().time()
-        return Turn(
+        return SchedulingHints(
             own=offer.own_names,
             loaded=offer.loaded_names,
             missing=frozenset(transcriber_obstacles(self._transcriber).of_models),
@@ -94,7 +94,7 @@ class JobTurns:
             oldest_decides=now - self._served_since >= LONGEST_SERVED_SECONDS,
         )
 
-    def claimed(self, job: Job, turn: Turn) -> None:
+    def claimed(self, job: Job, turn: SchedulingHints) -> None:
         """This job was started."""
         if job.options.model not in self._served:
             self._served = turn.names_of(job.options.model)

@@ -13,9 +13,9 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import JobStatus
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from supervisor.disks.foreign_disks import DiskNotAnswering
-from supervisor.jobs.dispatch_order import PAUSED, JobTurns, disk_obstacle, transcriber_obstacles
+from supervisor.jobs.dispatch_order import PAUSED, DispatchOrder, disk_obstacle, transcriber_obstacles
 from supervisor.jobs.outcomes import (
     CANCELLED,
     LOOK_AGAIN_SECONDS,
@@ -35,9 +35,9 @@ from supervisor.store.history import prune_now_and_then
 from supervisor.store.job import FINISHED, Job, MoveNotAllowed, check_move
 from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 from supervisor.store.sqlite.database import JobQueueBroken
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class JobDispatcher:
         self,
         queue: JobQueue,
         runner: JobRunner,
-        transcriber: WorkerKeeper,
+        transcriber: WorkerHandle,
         upgrades: Upgrades | None,
         board: JobBoard,
         settings: Settings,
@@ -78,7 +78,7 @@ class JobDispatcher:
         """Held from a claim until its task is there: who holds it finds every running job's task."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._to_cancel: set[int] = set()
-        self.turns = JobTurns(transcriber)
+        self.turns = DispatchOrder(transcriber)
         self.probation = Probation(queue, board, upgrades, self.job_added)
 
     # --- asked from outside ----------------------------------------------------------------------------------
@@ -196,12 +196,12 @@ class JobDispatcher:
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
                     await self._woken.wait()
 
-    async def _claim(self, turn: Turn, tasks: asyncio.TaskGroup) -> Job | None:
+    async def _claim(self, turn: SchedulingHints, tasks: asyncio.TaskGroup) -> Job | None:
         async with self.claiming:
             job = await self._queue.claim_next(turn)
             if job is not None:
                 self.turns.claimed(job, turn)
-                reached("job_claimed")
+                hit("job_claimed")
                 self._begin(job, tasks)
         return job
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
-from supervisor.jobs.dispatch_order import JobTurns
+from supervisor.jobs.dispatch_order import DispatchOrder
 from supervisor.jobs.upgrades import Upgrades
 from supervisor.progress.board import JobBoard
 from supervisor.store.daemon_deaths import is_condemned, is_suspect, pause_before_trial
@@ -48,7 +48,7 @@ class Probation:
                 self.pauses[job.id] = pause_before_trial(job)
         return condemned
 
-    def begin(self, turns: JobTurns) -> None:
+    def begin(self, turns: DispatchOrder) -> None:
         """Nobody is tried before its pause is over."""
         for job_id, pause_seconds in self.pauses.items():
             turns.set_back([job_id], pause_seconds)

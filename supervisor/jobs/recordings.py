@@ -32,7 +32,7 @@ from supervisor.watch.entries import options_of, treatment_of
 from supervisor.watch.scan import SeenFile
 
 
-class RecordingsInHand:
+class RecordingLocks:
     """A lock for each job, as long as anybody holds it or waits for it."""
 
     def __init__(self) -> None:

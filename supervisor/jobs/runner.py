@@ -13,21 +13,21 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import JobError
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from supervisor.disks.file_identity import FileRefused, look_at, read_identity
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.jobs.alignment import Alignment
 from supervisor.jobs.decoding import Step
 from supervisor.jobs.outcomes import JobFailed, JobMustWait, JobSuperseded, setback_of
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.jobs.transcription import Transcription
 from supervisor.jobs.writing import ResultWriter
 from supervisor.results.file_plan import OutputRefused
 from supervisor.store.arrival import RECORDING_GONE
-from supervisor.store.job import Job, JobWishes, recording_of, wishes_of
+from supervisor.store.job import Job, ResolvedOptions, recording_of, resolve_options
 from supervisor.store.jobs import JobQueue
 from supervisor.worker.death import CrashReports
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 log = structlog.get_logger()
 
@@ -43,13 +43,13 @@ class JobRunner:
     def __init__(
         self,
         queue: JobQueue,
-        transcriber: WorkerKeeper,
-        aligner: WorkerKeeper | None,
+        transcriber: WorkerHandle,
+        aligner: WorkerHandle | None,
         settings: Settings,
         spool: Path,
         reports: CrashReports,
         tell: Tell,
-        recordings: RecordingsInHand,
+        recordings: RecordingLocks,
         search: RecordingSearch,
     ) -> None:
         self._queue = queue
@@ -70,10 +70,10 @@ class JobRunner:
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
         async with self._recordings.of(job.id):
-            wishes = wishes_of(job.options, self._settings)
+            wishes = resolve_options(job.options, self._settings)
             for tries_left in reversed(range(FOLLOWED_AT_MOST)):
                 job = await self._same_recording(await self._queue.get(job.id))
-                wishes = wishes_of(job.options, self._settings)  # another folder has others
+                wishes = resolve_options(job.options, self._settings)  # another folder has others
                 if await self._results.would_be_skipped(job, wishes):
                     return await self._skip(job)
                 pcm = await asyncio.to_thread(self._prepare_spool, job.id)
@@ -114,7 +114,7 @@ class JobRunner:
             log.info("job_not_upgraded", job=job.id, why="recording_changed")
             return await self._queue.change(job.id, degraded_reason="recording_changed")
         await self._queue.reset_alignment(job.id)
-        reached("upgrade_begun")
+        hit("upgrade_begun")
         pcm = await asyncio.to_thread(self._prepare_spool, job.id)
         over = asyncio.Event()
         over.set()
@@ -136,7 +136,7 @@ class JobRunner:
     # --- steps -----------------------------------------------------------------------------------------------
 
     async def _transcribe_and_align(
-        self, job: Job, wishes: JobWishes, pcm: Path, step: Step, transcriber_is_free: Callable[[], None]
+        self, job: Job, wishes: ResolvedOptions, pcm: Path, step: Step, transcriber_is_free: Callable[[], None]
     ) -> Job:
         news, is_over = asyncio.Event(), asyncio.Event()
         transcription = Transcription(
@@ -182,23 +182,23 @@ class JobRunner:
             upgrading=upgrading,
         )
 
-    async def _write(self, job: Job, wishes: JobWishes) -> Job:
+    async def _write(self, job: Job, wishes: ResolvedOptions) -> Job:
         result = await self._results.write(job, wishes, self._tell)
         if result is None:
             return await self._skip(job)
         job, transcript = result
         # Before `done`: from then on the job may be upgraded, and has a spool again.
         await asyncio.to_thread(self.clear_spool, job.id)
-        reached("spool_cleared")
+        hit("spool_cleared")
         job = await self._queue.move(
             job.id, "done", outputs=job.outputs, timing=transcript.timing, language=transcript.language
         )
-        reached("job_done")
+        hit("job_done")
         return job
 
     async def _replace_files(self, job: Job, reason: str | None) -> Job:
         job = await self._queue.get(job.id)
-        job, transcript = await self._results.replace(job, wishes_of(job.options, self._settings))
+        job, transcript = await self._results.replace(job, resolve_options(job.options, self._settings))
         finish = self._queue.change if transcript.timing == "segment" else self._queue.finish_upgrade
         return await finish(job.id, outputs=job.outputs, timing=transcript.timing, degraded_reason=reason)
 

@@ -16,7 +16,7 @@ import structlog
 
 from config.settings import Settings
 from ipc.api_messages import Attempt, JobError, Outcome
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.transcript import EngineUsed
 from ipc.worker_messages import (
     LanguageFound,
@@ -38,13 +38,13 @@ from supervisor.jobs.crash_policy import (
 from supervisor.jobs.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
 from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait
 from supervisor.results.replacements import rewritten
-from supervisor.store.job import Job, JobWishes
+from supervisor.store.job import Job, ResolvedOptions
 from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
 from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL, WorkerUnavailable
 from supervisor.worker.death import CrashReports, Death
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ class Transcription:
     def __init__(
         self,
         job: Job,
-        wishes: JobWishes,
+        wishes: ResolvedOptions,
         pcm: Path,
         *,
         queue: JobQueue,
-        keeper: WorkerKeeper,
+        keeper: WorkerHandle,
         settings: Settings,
         reports: CrashReports,
         news: asyncio.Event,
@@ -224,7 +224,7 @@ class Transcription:
                         await self._queue.store_segments(
                             job.id, rewritten(heard, self._wishes.replacements), done_seconds, unheard
                         )
-                        reached("segments_stored")
+                        hit("segments_stored")
                         self._step("transcribing", done_seconds)
                         self._news.set()
                     case RequestFailed() as refused:
@@ -243,7 +243,7 @@ class Transcription:
                             "transcribed_by": used.model_dump_json(),
                         }
                         await self._record_attempt(engine, "done", **whole)
-                        reached("transcription_stored")
+                        hit("transcription_stored")
                     case _:
                         pass
 
@@ -285,7 +285,7 @@ class Transcription:
             unkillable=death is not None and death.written_off,
         )
         self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
-        reached("attempt_stored")
+        hit("attempt_stored")
         self._tell(self._job)
 
     def _step(self, phase: Phase, done_seconds: float) -> None:

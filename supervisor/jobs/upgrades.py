@@ -16,7 +16,7 @@ from supervisor.store.job import Job
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite.database import JobQueueBroken
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 class Upgrades:
     """One job at a time, oldest first; one that cannot be upgraded now holds up no other."""
 
-    def __init__(self, queue: JobQueue, runner: JobRunner, aligner: WorkerKeeper, board: JobBoard) -> None:
+    def __init__(self, queue: JobQueue, runner: JobRunner, aligner: WorkerHandle, board: JobBoard) -> None:
         self._queue = queue
         self._runner = runner
         self._aligner = aligner

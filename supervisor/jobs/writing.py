@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ipc.api_messages import Format
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from supervisor.disks.disk_touch import signed
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.disks.temporary_names import TemporaryNames
@@ -22,7 +22,7 @@ from supervisor.results.file_names import name_of, needs_language
 from supervisor.results.file_plan import OutputRefused, home_of, open_home, plan, unchanged
 from supervisor.results.formats import render
 from supervisor.results.transcript import JobTranscript, transcript_of
-from supervisor.store.job import Job, JobWishes, WrittenFile, place_of
+from supervisor.store.job import Job, ResolvedOptions, WrittenFile, place_of
 from supervisor.store.jobs import JobQueue
 from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
@@ -45,7 +45,7 @@ class ResultWriter:
         self._naming = asyncio.Lock()
         """Held from choosing names to reserving them: two jobs at once must not choose the same."""
 
-    async def would_be_skipped(self, job: Job, wishes: JobWishes) -> bool:
+    async def would_be_skipped(self, job: Job, wishes: ResolvedOptions) -> bool:
         """Whether all files are there already, and the job is told to leave them. Asked before anybody listens."""
         if wishes.if_exists != "skip" or job.outputs:
             return False
@@ -56,7 +56,7 @@ class ResultWriter:
         return planned is None
 
     async def write(
-        self, job: Job, wishes: JobWishes, tell: Callable[[Job], object]
+        self, job: Job, wishes: ResolvedOptions, tell: Callable[[Job], object]
     ) -> tuple[Job, JobTranscript] | None:
         """The job with its files, and the facts of what is in them. None: the files appeared while we worked.
 
@@ -79,7 +79,7 @@ class ResultWriter:
                         job = await self._queue.change(job.id, outputs=reserved)
                     else:
                         job = await self._queue.move(job.id, "writing", outputs=reserved)
-                    reached("names_promised")
+                    hit("names_promised")
                 tell(job)
                 try:
                     for format, path in planned.items():
@@ -92,7 +92,7 @@ class ResultWriter:
                 except NameTaken:
                     continue  # the others may get a free name with it: all share one stem
                 await self._withdraw(job, written, planned.values())
-                reached("files_written")
+                hit("files_written")
                 outputs = {format: WrittenFile(str(p), written[str(p)]) for format, p in planned.items()}
                 return replace(job, outputs=outputs), transcript
         raise setback_of(
@@ -101,7 +101,7 @@ class ResultWriter:
             )
         )
 
-    async def replace(self, job: Job, wishes: JobWishes) -> tuple[Job, JobTranscript]:
+    async def replace(self, job: Job, wishes: ResolvedOptions) -> tuple[Job, JobTranscript]:
         """The same for a job that was done before; files that somebody changed since are left as they are."""
         with await self._queue.copies.of(job.id) as stored:
             transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
@@ -122,7 +122,7 @@ class ResultWriter:
                 except NameTaken:
                     continue
                 outputs[format] = WrittenFile(str(path), sha256)
-            reached("upgrade_files_written")
+            hit("upgrade_files_written")
         return replace(job, outputs=outputs), transcript
 
     async def sweep(self, job: Job) -> None:
@@ -135,7 +135,7 @@ class ResultWriter:
             with contextlib.suppress(TimeoutError, DiskNotAnswering):
                 await asyncio.wait_for(sweeping, LONGEST_LOOK_SECONDS)
 
-    async def _plan(self, job: Job, wishes: JobWishes) -> tuple[dict[Format, Path] | None, Ours]:
+    async def _plan(self, job: Job, wishes: ResolvedOptions) -> tuple[dict[Format, Path] | None, Ours]:
         try:
             home = await disks().look(wishes.folder or job.first_path, partial(home_of, job, wishes.folder))
             near = home.path / name_of(wishes.name, job)[:TELLING_SIGNS]
@@ -176,7 +176,7 @@ class _Content:
 
     job: Job
     transcript: JobTranscript
-    wishes: JobWishes
+    wishes: ResolvedOptions
 
     def of(self, format: Format) -> Iterator[bytes]:
         name = Path(self.job.first_path).name

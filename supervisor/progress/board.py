@@ -12,7 +12,7 @@ from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import RunningView
 from ipc.worker_messages import Phase
-from supervisor.progress.estimate import Expected, Left, Pace
+from supervisor.progress.estimate import Estimate, Expected, Left
 from supervisor.progress.event_bus import EventBus
 from supervisor.progress.views import job_view
 from supervisor.store.job import Job
@@ -50,7 +50,7 @@ class JobBoard:
         self._on_running = on_running
         self._clock = clock
         self._running: dict[int, RunningView] = {}
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[int, Estimate] = {}
         self._jobs: dict[int, Job] = {}
         """The running ones, as they were last told."""
         self.foresight: Foresight | None = None
@@ -109,7 +109,7 @@ class JobBoard:
             audio_seconds=job.audio_seconds,
         )
         self._jobs[job.id] = job
-        self._paces[job.id] = Pace(
+        self._paces[job.id] = Estimate(
             self._expected(job),
             resumed_at_seconds=job.transcribed_seconds,
             transcribed_seconds=job.transcribed_seconds,
@@ -174,7 +174,7 @@ class JobBoard:
         return view.model_copy(update=figures)
 
 
-def _at_status(pace: Pace, job: Job) -> Pace:
+def _at_status(pace: Estimate, job: Job) -> Estimate:
     match job.status:
         case "aligning":
             return pace.transcribed()

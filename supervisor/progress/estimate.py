@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
 from ipc.worker_messages import Phase
-from supervisor.progress.rate import NOT_BEGUN, Track
+from supervisor.progress.rate import NOT_BEGUN, RateMeter
 
 WRITING_SHARE = 0.99
 """Where writing begins, as a share of a job's work."""
@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Estimate:
     """A job's pace. Two workers are at it: the one that is behind the other decides when it is done."""
 
     expected: Expected = Expected()
@@ -56,16 +56,16 @@ class Pace:
     """Only words were left to be timed when this way began."""
     text_is_whole: bool = False
     """Nothing is left to be transcribed."""
-    decoding: Track = NOT_BEGUN
-    transcribing: Track = NOT_BEGUN
-    aligning: Track = NOT_BEGUN
+    decoding: RateMeter = NOT_BEGUN
+    transcribing: RateMeter = NOT_BEGUN
+    aligning: RateMeter = NOT_BEGUN
     is_decoded: bool = False
     transcribed_seconds: float = 0.0
     aligned_seconds: float = 0.0
     share: float = 0.0
     """How much of the job's work is behind it, 0 to 1. Never goes back."""
 
-    def stepped(self, phase: Phase, done_seconds: float, audio_seconds: float | None, now: float) -> "Pace":
+    def stepped(self, phase: Phase, done_seconds: float, audio_seconds: float | None, now: float) -> "Estimate":
         """The pace after a worker's step; `audio_seconds`: the recording's length, None before it is decoded."""
         match phase:
             case "loading" | "downloading":
@@ -95,22 +95,22 @@ class Pace:
                 assert_never(phase)
         return replace(pace, share=max(self.share, pace._share_now(audio_seconds, now)))
 
-    def _decoded(self, audio_seconds: float | None, now: float) -> "Pace":
+    def _decoded(self, audio_seconds: float | None, now: float) -> "Estimate":
         if self.is_decoded:
             return self
         return replace(self, is_decoded=True, decoding=self.decoding.reached(audio_seconds or 0.0, now))
 
-    def _aligning_reached(self, done_seconds: float, now: float) -> Track:
+    def _aligning_reached(self, done_seconds: float, now: float) -> RateMeter:
         if done_seconds > 0.0 or not (self.aligning.marks or self.resumed_at_seconds):
             return self.aligning.reached(done_seconds, now)
         # A request begins; where in a resumed recording its words lie, the next step says.
         return self.aligning.back_at_work(now)
 
-    def transcribed(self) -> "Pace":
+    def transcribed(self) -> "Estimate":
         """Only words are missing."""
         return replace(self, text_is_whole=True)
 
-    def writing(self) -> "Pace":
+    def writing(self) -> "Estimate":
         """The files are being written."""
         return replace(self, text_is_whole=True, share=max(self.share, WRITING_SHARE))
 
@@ -199,7 +199,7 @@ class Pace:
         aligning = (aligning or transcribing * ALIGNING_IS_FASTER) if known.wants_words else None
         speeds = (known.decoding or USUAL_DECODING, transcribing, aligning)
         # Audio that was decoded before this way began is no part of it.
-        start = Pace(known, 0.0, self.text_was_there, is_decoded=self.is_decoded and not self.decoding.marks)
+        start = Estimate(known, 0.0, self.text_was_there, is_decoded=self.is_decoded and not self.decoding.marks)
         whole = start._left(audio_seconds, now, *speeds).job
         if self._only_words and aligning is None:
             return WRITING_SHARE
@@ -207,7 +207,7 @@ class Pace:
         return WRITING_SHARE * max(1.0 - left / whole, 0.0)
 
 
-def _measured(track: Track, audio_seconds: float) -> Measured | None:
+def _measured(track: RateMeter, audio_seconds: float) -> Measured | None:
     done_seconds = audio_seconds - track.began_at_seconds
     if not track.steps or track.worked_seconds <= 0.0 or done_seconds <= 0.0:
         return None

@@ -16,10 +16,10 @@ from config.settings import Settings
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
 from supervisor.progress.estimate import LAST_BATCH_SECONDS, Expected, Left
-from supervisor.store.job import Job, wishes_of
+from supervisor.store.job import Job, resolve_options
 from supervisor.store.jobs import JobQueue
 from supervisor.store.speeds import Stage
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 ALL_BUT = 0.1
 """So many of the waiting jobs may be a riddle and count like the others; with more of them nothing is said."""
@@ -69,14 +69,14 @@ FRESH_SECONDS = 2.0
 """So long one look at them is good enough."""
 
 
-class Outlook:
+class Forecast:
     """Knows the settings and both workers; everything else is what earlier jobs taught."""
 
     def __init__(
         self,
         queue: JobQueue,
-        transcriber: WorkerKeeper,
-        aligner: WorkerKeeper | None,
+        transcriber: WorkerHandle,
+        aligner: WorkerHandle | None,
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -143,7 +143,7 @@ class Outlook:
 
     def _expected(self, options: JobOptions, *, at_transcriber: bool = False) -> Expected:
         speeds, aligner = self._queue.speeds, self._aligner
-        wants_words = wishes_of(options, self._settings).wants_words and aligner is not None
+        wants_words = resolve_options(options, self._settings).wants_words and aligner is not None
         hears = self._transcriber.in_use if at_transcriber else self._transcriber.would_use(options.model)
         times = aligner.would_use() if aligner is not None and wants_words and aligner.refusal() is None else None
         return Expected(

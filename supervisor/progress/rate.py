@@ -24,7 +24,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class RateMeter:
     """Work comes in batches, so a worker is silent for a while and then leaps."""
 
     marks: tuple[Mark, ...] = ()
@@ -36,7 +36,7 @@ class Track:
     worked_seconds: float = 0.0
     """From its beginning to the last step, but for the time in which it had nothing to do."""
 
-    def reached(self, done_seconds: float, now: float) -> "Track":
+    def reached(self, done_seconds: float, now: float) -> "RateMeter":
         """A step. One that leads back, as when a batch is repeated, is no news."""
         if not self.marks:
             return replace(self, marks=(Mark(now, done_seconds),), began_at_seconds=done_seconds)
@@ -54,7 +54,7 @@ class Track:
             worked_seconds=self.worked_seconds + now - last.at,
         )
 
-    def back_at_work(self, now: float) -> "Track":
+    def back_at_work(self, now: float) -> "RateMeter":
         """It had nothing to do since the last step, or was dead: no part of its speed."""
         if not self.marks:
             return self
@@ -87,4 +87,4 @@ class Track:
         )
 
 
-NOT_BEGUN = Track()
+NOT_BEGUN = RateMeter()

@@ -13,7 +13,7 @@ import structlog
 from config.places import Places
 from ipc.status_views import CheckView
 from supervisor.jobs.dispatcher import JobDispatcher
-from supervisor.jobs.recordings import RecordingsInHand
+from supervisor.jobs.recordings import RecordingLocks
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import MoveNotAllowed
 from supervisor.store.job_rows import NoSuchJob
@@ -28,7 +28,7 @@ class QueueCare:
     """Made once; what it does may take a while, and holds nobody else up."""
 
     def __init__(
-        self, queue: JobQueue, dispatcher: JobDispatcher, recordings: RecordingsInHand, places: Places
+        self, queue: JobQueue, dispatcher: JobDispatcher, recordings: RecordingLocks, places: Places
     ) -> None:
         self._queue = queue
         self._dispatcher = dispatcher

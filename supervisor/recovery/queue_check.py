@@ -22,7 +22,7 @@ from supervisor.recovery import table_checks as check_rows
 from supervisor.recovery.backup import to_read
 from supervisor.store.job import RUNNING
 from supervisor.store.jobs import JobQueue
-from supervisor.system.threads import on_disk
+from supervisor.system.threads import run_detached
 
 FILES_AT_ONCE = 100
 FILES_SECONDS = 60.0
@@ -74,7 +74,7 @@ class QueueCheck:
 
     async def _pages(self) -> list[Irregularity]:
         try:
-            complaints = await on_disk(partial(_complaints, self._queue.database.file))
+            complaints = await run_detached(partial(_complaints, self._queue.database.file))
         except (sqlite3.Error, OSError) as error:
             complaints = [str(error)]
         remedy = "`steno service uninstall`, `steno restore` a backup, `steno service install`"
@@ -96,7 +96,7 @@ class QueueCheck:
         return found
 
     async def _spool_folders(self, repair: bool) -> list[Irregularity]:
-        names = await on_disk(partial(_names_in, self._spool))
+        names = await run_detached(partial(_names_in, self._spool))
         found = []
         for name in names:
             if not name.isdecimal():
@@ -106,7 +106,7 @@ class QueueCheck:
             if status not in ("forgotten", "done", "failed", "cancelled") or self._is_in_hand(int(name)):
                 continue
             if repair:
-                await on_disk(partial(shutil.rmtree, self._spool / name, ignore_errors=True))
+                await run_detached(partial(shutil.rmtree, self._spool / name, ignore_errors=True))
             what = f"{self._spool / name} holds the sound of job {name}, which is {status}"
             found.append(_mended("spool", what, repair, "the next start removes it"))
         return found
@@ -115,7 +115,7 @@ class QueueCheck:
         for first in range(0, len(results), FILES_AT_ONCE):
             some = results[first : first + FILES_AT_ONCE]
             try:
-                fates = await asyncio.wait_for(on_disk(partial(_fates, some)), FILES_SECONDS)
+                fates = await asyncio.wait_for(run_detached(partial(_fates, some)), FILES_SECONDS)
             except (TimeoutError, OSError):
                 yield Irregularity(
                     check="results_unreachable",

@@ -12,7 +12,7 @@ AGE_MAY_BE_LOST_SECONDS = 86_400.0
 """A daemon that is killed has not written down how old the queue became since it last did."""
 
 
-class Look(Protocol):
+class TableCheck(Protocol):
     """Needs a transaction around it."""
 
     def __call__(self, connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]: ...
@@ -96,7 +96,7 @@ def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
     ]
 
 
-LOOKS: tuple[Look, ...] = (_counts, _orphans, _follow_ups, _ages, _seen)
+LOOKS: tuple[TableCheck, ...] = (_counts, _orphans, _follow_ups, _ages, _seen)
 
 
 def _found(check: str, what: str, repaired: bool, job: int | None = None) -> Irregularity:

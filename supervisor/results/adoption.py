@@ -21,7 +21,7 @@ from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswe
 from supervisor.disks.held_folder import HeldFolder, held, settled
 from supervisor.results.file_names import name_of, needs_language
 from supervisor.store.arrival import Arrival
-from supervisor.store.job import Job, JobWishes, results_folder, wishes_of
+from supervisor.store.job import Job, ResolvedOptions, resolve_options, results_folder
 from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -43,7 +43,7 @@ class Adoption:
 
     async def results_of(self, arrival: Arrival) -> Path | None:
         """The transcript.json that is of this very content; None: there is none, or its disk does not answer."""
-        wishes = wishes_of(arrival.options, self._settings)
+        wishes = resolve_options(arrival.options, self._settings)
         folder = wishes.folder or Path(arrival.path).parent
         finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
         try:
@@ -52,7 +52,7 @@ class Adoption:
             return None
 
 
-def find_results(arrival: Arrival, wishes: JobWishes) -> Path | None:
+def find_results(arrival: Arrival, wishes: ResolvedOptions) -> Path | None:
     """The same, in a thread. Raises OSError where the folder of the results cannot be read."""
     job = Job(0, arrival.path, arrival.options, "waiting", arrival.identity, 0.0, watch=arrival.watch)
     with held(settled(results_folder(job, wishes.folder))) as folder:
@@ -62,7 +62,7 @@ def find_results(arrival: Arrival, wishes: JobWishes) -> Path | None:
     return None
 
 
-def _candidates(folder: HeldFolder, job: Job, wishes: JobWishes) -> Iterator[str]:
+def _candidates(folder: HeldFolder, job: Job, wishes: ResolvedOptions) -> Iterator[str]:
     """The names that a transcript of this job may have, those that are there."""
     for attempt in range(1, NAMES_TRIED + 1):
         suffix = "" if attempt == 1 else f" ({attempt})"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipc.api_messages import Format
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import HeldFolder, sync
 from supervisor.disks.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
@@ -71,15 +71,15 @@ def write(
         with os.fdopen(folder.create(unfinished, 0o600 if private else 0o666), "wb") as file:
             try:
                 _lock(file.fileno())
-                reached("file_begun")
+                hit("file_begun")
                 for block in content:
                     sha256.update(block)
                     file.write(block)
                 file.flush()
                 sync(file.fileno())
-                reached("file_synced")
+                hit("file_synced")
                 _take_name(folder, unfinished, name, names, claim)
-                reached("file_named")
+                hit("file_named")
             except BaseException:
                 # An fsync that failed has lost data for good; trying it again would only pretend (fsyncgate).
                 with contextlib.suppress(OSError):
@@ -170,7 +170,7 @@ def _replaced(folder: HeldFolder, unfinished: str, name: str, names: TemporaryNa
         if error.errno == errno.ENOENT:
             return False
         raise
-    reached("file_swapped")
+    hit("file_swapped")
     if not exchanged:
         return _replaced_at_once(folder, swapped, unfinished, name, ours)
     if unchanged(folder, swapped, ours):

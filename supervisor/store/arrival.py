@@ -56,7 +56,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class KnownContent:
     """What else is known of the arrival's path."""
 
     holds: Literal["nothing", "this", "other"]
@@ -83,7 +83,7 @@ class Verdict:
 NEW = Verdict("new")
 
 
-def judge(arrival: Arrival, sights: Sequence[Sight], around: Surroundings, strays: Collection[int]) -> Verdict:
+def judge(arrival: Arrival, sights: Sequence[Sight], around: KnownContent, strays: Collection[int]) -> Verdict:
     """`sights` of this very content, at most one of them at the arrival's path. `strays` are the jobs whose recording
     is not where they have it."""
     here = next((sight for sight in sights if sight.path == arrival.path), None)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ipc.api_messages import JobOptions, JobStatus
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
-from supervisor.store.schedule import Model, Turn, in_turn
+from supervisor.store.schedule import Model, SchedulingHints, in_turn
 
 
 class WaitingWork(NamedTuple):
@@ -55,7 +55,7 @@ def _options(text: str, known: dict[str, JobOptions]) -> JobOptions:
 MODEL = "coalesce(json_extract(options, '$.model'), '')"
 ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
 WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
-ANY_TURN = Turn()
+ANY_TURN = SchedulingHints()
 
 
 class QueueFull(Exception):
@@ -72,7 +72,7 @@ class QueueState:
     next_up: Sequence[Job]
 
 
-def claim_next(connection: sqlite3.Connection, turn: Turn) -> Job | None:
+def claim_next(connection: sqlite3.Connection, turn: SchedulingHints) -> Job | None:
     """The waiting job whose turn it is, now transcribing. None: no job can start, or the queue is paused."""
     if is_paused(connection):
         return None
@@ -99,7 +99,7 @@ def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
         raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")
 
 
-def queue_state(connection: sqlite3.Connection, turn: Turn, limit: int) -> QueueState:
+def queue_state(connection: sqlite3.Connection, turn: SchedulingHints, limit: int) -> QueueState:
     """`next_up`: the first `limit` waiting jobs as they will be claimed; last those whose model is not there."""
     order: list[int] = []
     without_model: list[int] = []
@@ -131,7 +131,7 @@ def _models(connection: sqlite3.Connection, on_probation: bool) -> Iterator[Mode
 
 
 def _ids(
-    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, turn: Turn = ANY_TURN
+    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, turn: SchedulingHints = ANY_TURN
 ) -> Sequence[int]:
     rows = connection.execute(
         f"""SELECT id {WAITING} AND {MODEL} = ? AND id NOT IN (SELECT value FROM json_each(?))

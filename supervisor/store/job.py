@@ -23,7 +23,7 @@ from supervisor.disks.held_folder import Place
 
 
 @dataclass(frozen=True, slots=True)
-class JobWishes:
+class ResolvedOptions:
     """Every option decided."""
 
     workflow: Workflow
@@ -49,10 +49,10 @@ class JobWishes:
         return self.workflow == "subtitle" and self.task == "transcribe"
 
 
-def wishes_of(options: JobOptions, settings: Settings) -> JobWishes:
+def resolve_options(options: JobOptions, settings: Settings) -> ResolvedOptions:
     """The job's options where given, the settings elsewhere."""
     output = settings.output
-    return JobWishes(
+    return ResolvedOptions(
         workflow=options.workflow or settings.workflow,
         language=options.language or settings.language,
         task=options.task or settings.task,

@@ -39,9 +39,9 @@ from supervisor.store.job_rows import (
     note_request,
     update_job,
 )
-from supervisor.store.outbox import Aftermath, ErrandRows, Event, withdraw_errands, write_errands
+from supervisor.store.outbox import Event, FollowUpRules, Outbox, withdraw_follow_ups, write_follow_ups
 from supervisor.store.output_ledger import OutputLedger
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 from supervisor.store.seen_files import SeenFiles
 from supervisor.store.segments import SegmentCopies, forget_segments, load_segments, store_final, store_heard
 from supervisor.store.speeds import Speeds, load_speeds, store_speeds
@@ -53,7 +53,7 @@ __all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuc
 
 log = structlog.get_logger()
 
-OLDEST_FIRST = Turn()
+OLDEST_FIRST = SchedulingHints()
 """No model is loaded, none is missing."""
 MAX_ID = 2**63 - 1
 
@@ -68,7 +68,7 @@ class JobQueue:
         self._settings = settings
         self._now = now
         self.history = JobHistory(database, settings, now, steady)
-        self.errands = ErrandRows(database, now)
+        self.errands = Outbox(database, now)
         self.deaths = DaemonDeaths(database, now)
         self.outputs = OutputLedger(database)
         self.requests = Requests(database)
@@ -77,7 +77,7 @@ class JobQueue:
         self.copies = SegmentCopies(database)
         self.distrusted = database.distrusted
         """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
-        self.aftermath: Aftermath | None = None
+        self.aftermath: FollowUpRules | None = None
         """Asked at every end of a job; None: nothing follows."""
 
     @classmethod
@@ -138,7 +138,7 @@ class JobQueue:
         """Whether this file lay there last and nothing is to be done about it. Reads no content."""
         return bool(await self.seen.known([(path, identity)]))
 
-    async def claim_next(self, turn: Turn = OLDEST_FIRST) -> Job | None:
+    async def claim_next(self, turn: SchedulingHints = OLDEST_FIRST) -> Job | None:
         """The waiting job whose turn it is, now transcribing; those on probation after all others.
 
         None: none can start, or the queue is paused.
@@ -149,7 +149,7 @@ class JobQueue:
         """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
 
         def work(connection: sqlite3.Connection) -> Job:
-            withdraw_errands(connection, job_id)
+            withdraw_follow_ups(connection, job_id)
             return forgive_job(connection, job_id)
 
         return await self._database.write(work)
@@ -173,7 +173,7 @@ class JobQueue:
             if to == "done" or to == "failed":
                 self._let_follow(connection, job, to)
             elif to == "waiting":
-                withdraw_errands(connection, job_id)
+                withdraw_follow_ups(connection, job_id)
             return job
 
         return await self._ending(work)
@@ -249,7 +249,7 @@ class JobQueue:
 
         return await self._database.read(work)
 
-    async def state(self, turn: Turn = OLDEST_FIRST, next_up: int = 0) -> QueueState:
+    async def state(self, turn: SchedulingHints = OLDEST_FIRST, next_up: int = 0) -> QueueState:
         """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""
         return await self._database.read(lambda connection: claims.queue_state(connection, turn, next_up))
 
@@ -302,7 +302,7 @@ class JobQueue:
 
     def _let_follow(self, connection: sqlite3.Connection, job: Job, event: Event) -> None:
         if self.aftermath is not None:
-            write_errands(connection, job.id, self.aftermath.after(job, event), self._now())
+            write_follow_ups(connection, job.id, self.aftermath.after(job, event), self._now())
 
     async def _ending(self, work: Callable[[sqlite3.Connection], Job]) -> Job:
         job = await self._database.write(work)

@@ -23,7 +23,7 @@ Event = Literal["done", "failed", "degraded", "upgraded"]
 
 
 @dataclass(frozen=True, slots=True)
-class NewErrand:
+class NewFollowUp:
     """Something that is to be done after a job."""
 
     kind: Kind
@@ -31,7 +31,7 @@ class NewErrand:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class FollowUp:
     """One row of the table."""
 
     id: int
@@ -44,17 +44,17 @@ class Errand:
     """Seconds since the epoch."""
 
 
-class Aftermath(Protocol):
+class FollowUpRules(Protocol):
     """Who says what an ending is followed by, and does it."""
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
         """What is left to do once the job has ended so."""
 
     def wake(self) -> None:
         """There is something new to do."""
 
 
-def write_errands(connection: sqlite3.Connection, job_id: int, errands: Sequence[NewErrand], now: float) -> None:
+def write_follow_ups(connection: sqlite3.Connection, job_id: int, errands: Sequence[NewFollowUp], now: float) -> None:
     """Due at once. For the transaction that ends the job."""
     connection.executemany(
         "INSERT INTO errands (job_id, kind, event, due_at) VALUES (?, ?, ?, ?)",
@@ -62,19 +62,19 @@ def write_errands(connection: sqlite3.Connection, job_id: int, errands: Sequence
     )
 
 
-def withdraw_errands(connection: sqlite3.Connection, job_id: int) -> None:
+def withdraw_follow_ups(connection: sqlite3.Connection, job_id: int) -> None:
     """The job's end is taken back, and with it what was to follow."""
     connection.execute("DELETE FROM errands WHERE job_id = ?", (job_id,))
 
 
-class ErrandRows:
+class Outbox:
     """The table of errands. Every method is one transaction and raises JobQueueBroken when it cannot be."""
 
     def __init__(self, database: JobDatabase, now: Callable[[], float]) -> None:
         self._database = database
         self.now = now
 
-    async def first(self, kind: Kind, skip: Collection[int]) -> Errand | None:
+    async def first(self, kind: Kind, skip: Collection[int]) -> FollowUp | None:
         """The one that is due before all others, perhaps not yet; not one of `skip`. None: nothing is to do.
 
         A hook waits until its recording's move was tried, so that it is told where the recording is. One that is due
@@ -90,13 +90,13 @@ class ErrandRows:
         possible = now + LONGEST_PUT_OFF_SECONDS
         in_time = await self._database.rows(question.format("due_at <= ?"), possible, kind, json.dumps(list(skip)))
         if in_time and in_time[0]["due_at"] <= now:
-            return Errand(**dict(in_time[0]))
+            return FollowUp(**dict(in_time[0]))
         ahead = await self._database.rows(question.format("due_at > ?"), possible, kind, json.dumps(list(skip)))
         if ahead:
-            return replace(Errand(**dict(ahead[0])), due_at=now)
-        return Errand(**dict(in_time[0])) if in_time else None
+            return replace(FollowUp(**dict(ahead[0])), due_at=now)
+        return FollowUp(**dict(in_time[0])) if in_time else None
 
-    async def put_off(self, errand: Errand, tries: int, due_at: float) -> None:
+    async def put_off(self, errand: FollowUp, tries: int, due_at: float) -> None:
         """It is to be tried again then."""
 
         def work(connection: sqlite3.Connection) -> None:
@@ -104,7 +104,7 @@ class ErrandRows:
 
         await self._database.write(work)
 
-    async def strike(self, errand: Errand) -> None:
+    async def strike(self, errand: FollowUp) -> None:
         """It is done, given up, or there is no reason for it any more."""
         await self._database.write(lambda db: db.execute("DELETE FROM errands WHERE id = ?", (errand.id,)))
 
@@ -113,7 +113,7 @@ class ErrandRows:
         question = f"""SELECT 1 FROM jobs WHERE status IN ({_UNFINISHED}) AND path = ? AND id <> ? LIMIT 1"""
         return bool(await self._database.rows(question, job.path, job.id))
 
-    async def recording_moved(self, errand: Errand, to: Path, identity: FileIdentity) -> Job:
+    async def recording_moved(self, errand: FollowUp, to: Path, identity: FileIdentity) -> Job:
         """The errand is done: the job, and whoever shares its recording, finds it there. Raises NoSuchJob.
 
         The files written for it stay its own, so that the next recording under its old name cannot have them. What

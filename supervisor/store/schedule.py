@@ -21,7 +21,7 @@ Model = str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SchedulingHints:
     """What decides who is next, besides the line itself."""
 
     own: frozenset[Model] = frozenset({None})
@@ -42,7 +42,7 @@ class Turn:
         return self.own if model in self.own else frozenset({model})
 
 
-def in_turn(waiting: Mapping[Model, Sequence[int]], turn: Turn, limit: int) -> list[int]:
+def in_turn(waiting: Mapping[Model, Sequence[int]], turn: SchedulingHints, limit: int) -> list[int]:
     """The ids of the next `limit` jobs, as they would start if nothing came between.
 
     `waiting` holds for each model the ids of its jobs, at least the `limit` oldest, in order.

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from config.settings import QueueSettings
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.arrival import RECORDING_GONE, Arrival, Sight, Surroundings, Verdict, is_being_heard, judge
+from supervisor.store.arrival import RECORDING_GONE, Arrival, KnownContent, Sight, Verdict, is_being_heard, judge
 from supervisor.store.claims import refuse_when_full
 from supervisor.store.job import FINISHED, Job
 from supervisor.store.job_rows import NoSuchJob, fetch_job, forgive_job, insert_job, update_job
-from supervisor.store.outbox import withdraw_errands
+from supervisor.store.outbox import withdraw_follow_ups
 from supervisor.store.sqlite.transactions import JobDatabase
 
 ASKED_AT_ONCE = 500
@@ -133,7 +133,7 @@ def take_in(
         case "revived":
             refuse_when_full(connection, most_waiting)
             assert verdict.job_id is not None
-            withdraw_errands(connection, verdict.job_id)
+            withdraw_follow_ups(connection, verdict.job_id)
             forgive_job(connection, verdict.job_id)
             job = _go_where_it_is(connection, verdict.job_id, arrival)
         case "followed":
@@ -213,19 +213,19 @@ def _sights(connection: sqlite3.Connection, sha256: str, first: str) -> Sequence
     return [Sight(row["path"], row["treatment"], row["job_id"], jobs.get(row["job_id"])) for row in rows]
 
 
-def _surroundings(connection: sqlite3.Connection, arrival: Arrival, its_jobs: Collection[int | None]) -> Surroundings:
+def _surroundings(connection: sqlite3.Connection, arrival: Arrival, its_jobs: Collection[int | None]) -> KnownContent:
     sha256, job_id = _last_at(connection, arrival.path, arrival.identity.sha256)
     if sha256 is None:
-        return Surroundings("nothing", has_other_results=False)
+        return KnownContent("nothing", has_other_results=False)
     if sha256 == arrival.identity.sha256:
-        return Surroundings("this", has_other_results=False)
+        return KnownContent("this", has_other_results=False)
     last = _found(connection, job_id) if job_id else None
     being_made = is_being_heard(last) and last is not None and last.path == arrival.path and last.id not in its_jobs
     written = connection.execute(
         "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND sha256 IS NOT NULL", (arrival.path,)
     ).fetchall()
     is_written = any(row["job_id"] not in its_jobs for row in written)
-    return Surroundings("other", has_other_results=being_made or is_written, other_is_heard=being_made)
+    return KnownContent("other", has_other_results=being_made or is_written, other_is_heard=being_made)
 
 
 def _last_at(connection: sqlite3.Connection, path: str, rather: str | None = None) -> tuple[str | None, int | None]:

@@ -53,7 +53,7 @@ class Rate:
         return self.audio_seconds / self.cost
 
 
-class Work(NamedTuple):
+class WorkDone(NamedTuple):
     """What was done, and by whom."""
 
     stage: Stage
@@ -63,7 +63,7 @@ class Work(NamedTuple):
 
 
 Suffix = str
-Subject = Work | Suffix
+Subject = WorkDone | Suffix
 
 
 class Speeds:
@@ -81,7 +81,7 @@ class Speeds:
     def note(self, stage: Stage, by: EngineUsed | None, audio_seconds: float, work_seconds: float) -> None:
         """A stage of a job is over. `by` None: whoever did it, it would have been the same."""
         engine, model, device = ("", "", "") if by is None else (by.engine, by.model, by.device)
-        self._add(Work(stage, engine, model, device), audio_seconds, work_seconds)
+        self._add(WorkDone(stage, engine, model, device), audio_seconds, work_seconds)
 
     def note_size(self, path: str, size_bytes: int, audio_seconds: float) -> None:
         """How long a recording turned out to be."""
@@ -98,7 +98,7 @@ class Speeds:
         found = [
             (rate.measured_at, rate.audio_per_cost)
             for work, rate in self._rates.items()
-            if isinstance(work, Work)
+            if isinstance(work, WorkDone)
             and (work.stage, work.engine) == (stage, engine)
             and model in (None, work.model)
             and device in (None, work.device)
@@ -124,7 +124,7 @@ class Speeds:
                 audio_seconds=round(rate.audio_seconds, 1),
             )
             for work, rate in self._rates.items()
-            if isinstance(work, Work) and work.stage in ROLE_OF
+            if isinstance(work, WorkDone) and work.stage in ROLE_OF
         ]
         return tuple(sorted(views, key=lambda view: (view.role != "transcriber", -view.speed, view.model)))
 
@@ -146,7 +146,7 @@ def load_speeds(connection: sqlite3.Connection) -> dict[Subject, Rate]:
     """All of it."""
     known: dict[Subject, Rate] = {}
     for stage, engine, model, device, *sums in connection.execute("SELECT * FROM speeds"):
-        known[Work(stage, engine, model, device)] = Rate(*sums)
+        known[WorkDone(stage, engine, model, device)] = Rate(*sums)
     for suffix, *sums in connection.execute("SELECT * FROM sizes"):
         known[suffix] = Rate(*sums)
     return known
@@ -156,7 +156,7 @@ def store_speeds(connection: sqlite3.Connection, rates: Sequence[tuple[Subject, 
     """In place of what was known of the same."""
     for subject, rate in rates:
         sums = (rate.audio_seconds, rate.cost, rate.measured_at)
-        if isinstance(subject, Work):
+        if isinstance(subject, WorkDone):
             connection.execute("INSERT OR REPLACE INTO speeds VALUES (?, ?, ?, ?, ?, ?, ?)", (*subject, *sums))
         else:
             connection.execute("INSERT OR REPLACE INTO sizes VALUES (?, ?, ?, ?)", (subject, *sums))

@@ -16,7 +16,7 @@ OVERSLEPT_SECONDS = 3.0
 """A deadline noticed so much too late was not missed by the worker: the loop itself was away."""
 
 
-async def within(seconds: float, wait: Callable[[], Awaitable[Answer]]) -> Answer:
+async def wait_for(seconds: float, wait: Callable[[], Awaitable[Answer]]) -> Answer:
     """What `wait()` gives, at most `seconds` from now; raises TimeoutError. A deadline overslept is set once more."""
     loop = asyncio.get_running_loop()
     for another_chance in (True, False):

@@ -26,7 +26,7 @@ WELL_AFTER_SECONDS = 600.0
 """A process that lived so long before its disk failed is the first in its row."""
 
 
-class Pause(NamedTuple):
+class RestartPause(NamedTuple):
     """How long the disk is left alone."""
 
     seconds: float
@@ -34,11 +34,11 @@ class Pause(NamedTuple):
     """The number in its row of the start that follows, from 1 on."""
 
 
-def pause_before(new_starts: int, lived_seconds: float) -> Pause:
+def pause_before(new_starts: int, lived_seconds: float) -> RestartPause:
     """After so many new starts in a row, the last of them so long ago; doubles with each. Pure."""
     in_a_row = 0 if lived_seconds >= WELL_AFTER_SECONDS else new_starts
     seconds = min(FIRST_PAUSE_SECONDS * 2.0 ** min(in_a_row, 10), LONGEST_PAUSE_SECONDS)
-    return Pause(seconds, in_a_row + 1)
+    return RestartPause(seconds, in_a_row + 1)
 
 
 def new_starts_before() -> int:
@@ -56,7 +56,7 @@ def reap_children() -> None:
         return
 
 
-def begin_anew(new_starts: int) -> NoReturn:
+def re_exec(new_starts: int) -> NoReturn:
     """Raises OSError where Python itself is gone. Workers must have ended: the new process would not know them."""
     keep_back()
     # A timer survives exec, its handler does not: the alarm would end the new process.

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from config.loader import KEYS, ConfigError, Loaded
 from config.settings import Settings
 from ipc.status_views import ReloadView
-from supervisor.system.threads import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.system.threads import LONGEST_LOOK_SECONDS, run_detached
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Reload:
         """What came of it. Raises ConfigError; then all is as before."""
         async with self._turn:
             try:
-                loaded = await asyncio.wait_for(on_disk(self._read), LONGEST_LOOK_SECONDS)
+                loaded = await asyncio.wait_for(run_detached(self._read), LONGEST_LOOK_SECONDS)
             except TimeoutError:
                 slow = ConfigError([f"the settings could not be read within {LONGEST_LOOK_SECONDS:g} s"])
                 log.error("settings_not_reloaded", error=str(slow))

@@ -39,7 +39,7 @@ def holder(platform: str, pid: int) -> tuple[str, ...]:
     )
 
 
-class Wakefulness:
+class SleepInhibitor:
     """Told when jobs run, it never makes one wait. Where the system has no such program, it does without."""
 
     def __init__(self, settings: Settings, *, linger_seconds: float = LINGER_SECONDS) -> None:

@@ -37,7 +37,7 @@ _IDLE: deque[Inbox] = deque()
 """The inboxes of those that wait, the one that waits longest first."""
 
 
-def on_disk(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
+def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
     """What `work` returns or raises, once it does; OSError where there is no thread for it.
 
     To cancel is to stop waiting: the thread ends by itself.
@@ -91,7 +91,7 @@ class TooFewThreads(Exception):
     """The system allows this user or machine no more."""
 
 
-def hired_threads() -> ThreadPoolExecutor:
+def preallocated_pool() -> ThreadPoolExecutor:
     """Raises TooFewThreads where there cannot be so many."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio")
     all_there = threading.Barrier(THREADS + 1)

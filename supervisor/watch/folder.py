@@ -16,7 +16,7 @@ from ipc.status_views import PassedOverView, WatchView
 from supervisor.disks.file_identity import FileRefused
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.disks.mounts import is_on_network
-from supervisor.system.threads import LONGEST_LOOK_SECONDS, on_disk
+from supervisor.system.threads import LONGEST_LOOK_SECONDS, run_detached
 from supervisor.watch.access_check import FolderProbe, probe_folder
 from supervisor.watch.entries import options_of
 from supervisor.watch.events import FolderEvents
@@ -134,7 +134,7 @@ class WatchedFolder:
         if self._probing is None or self._probing.done():
             # One that is stuck is asked again: a second thread would get stuck beside it.
             written_to = self._terms.written_to
-            self._probing = on_disk(lambda: probe_folder(self.path, written_to))
+            self._probing = run_detached(lambda: probe_folder(self.path, written_to))
         try:
             found = await asyncio.wait_for(asyncio.shield(self._probing), limit_seconds)
         except TimeoutError:
@@ -166,7 +166,7 @@ class WatchedFolder:
                     await asyncio.wait({self._finding})
                 if self._condition.state != "watching":
                     return []
-                self._finding = on_disk(
+                self._finding = run_detached(
                     lambda: [
                         seen
                         for seen in scan_folder(self.path, rules, inodes_hold=inodes_hold).files
@@ -203,7 +203,7 @@ class WatchedFolder:
 
     async def _scan(self, events: FolderEvents) -> FolderScan | None:
         """One look in a thread; None when there is no folder to be read, which its condition then says."""
-        reading = on_disk(lambda: self._read(events))
+        reading = run_detached(lambda: self._read(events))
         unreachable_seconds = self._terms.watching.unreachable_seconds
         try:
             await asyncio.wait({reading}, timeout=unreachable_seconds)

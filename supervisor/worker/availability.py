@@ -14,9 +14,15 @@ from pathlib import Path
 
 import structlog
 
-from supervisor.system.threads import on_disk
-from supervisor.worker.circuit_breaker import BROKEN, MODEL_LOOK_SECONDS, NEEDS_MODEL, EngineTally, WorkerUnavailable
-from supervisor.worker.monitor import WorkerMachine
+from supervisor.system.threads import run_detached
+from supervisor.worker.circuit_breaker import (
+    BROKEN,
+    MODEL_LOOK_SECONDS,
+    NEEDS_MODEL,
+    CircuitBreaker,
+    WorkerUnavailable,
+)
+from supervisor.worker.monitor import WorkerMonitor
 from supervisor.worker.state_machine import ProbeDue
 
 ModelsSeen = frozenset[tuple[str, int]]
@@ -59,11 +65,11 @@ def models_seen(folders: Sequence[Path]) -> ModelsSeen:
 log = structlog.get_logger()
 
 
-class WorkerOffer:
+class Availability:
     """What the settings say is always on offer; a job's own model is tried for that job, and only then known."""
 
     def __init__(
-        self, machine: WorkerMachine, model_folders: Sequence[Path], on_better_offer: Callable[[], None]
+        self, machine: WorkerMonitor, model_folders: Sequence[Path], on_better_offer: Callable[[], None]
     ) -> None:
         """`model_folders` are where a missing model may appear; `on_better_offer` hears that one may be there."""
         self._machine = machine
@@ -73,7 +79,7 @@ class WorkerOffer:
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
 
-    def refusal(self, tally: EngineTally) -> WorkerUnavailable | None:
+    def refusal(self, tally: CircuitBreaker) -> WorkerUnavailable | None:
         """Why a request for this would be refused at once; None: it would not be."""
         if self._machine.written_off.are_too_many and tally is not self._machine.engine:
             return self._machine.engine.refusal
@@ -148,7 +154,7 @@ class WorkerOffer:
 
     async def _compare_models(self) -> None:
         named = [model for tally in self._missed() if (model := tally.setup.model) is not None]
-        seen = await on_disk(partial(models_seen, (*self._model_folders, *folders_named(named))))
+        seen = await run_detached(partial(models_seen, (*self._model_folders, *folders_named(named))))
         before, self._seen = self._seen, seen
         if before in (None, seen):
             return
@@ -159,6 +165,6 @@ class WorkerOffer:
             log.info("models_changed", role=self._machine.role, missed=[tally.setup.model for tally in missed])
             self._on_better_offer()
 
-    def _missed(self) -> Sequence[EngineTally]:
+    def _missed(self) -> Sequence[CircuitBreaker]:
         """What has no model and is not the next to run anyway."""
         return [tally for tally in self._machine.tallies if tally.lacks_model and tally is not self._machine.engine]

@@ -23,7 +23,7 @@ UNREAD_FRAMES = 16
 """Frames taken from the pipe before somebody asked for them; beyond that the worker has to wait."""
 
 
-class WorkerLine:
+class WorkerChannel:
     """Used from the event loop only. `heard` and `ended` are called there."""
 
     def __init__(

@@ -2,8 +2,8 @@
 
 Runs in: supervisor.
 
-Nothing here blocks the event loop: `WorkerLine` reads and writes in threads, `Spawner` starts and reaps in its own.
-The child's end is seen at once on its sentinel, a pipe that closes with it.
+Nothing here blocks the event loop: `WorkerChannel` reads and writes in threads, `Spawner` starts and reaps in its
+own. The child's end is seen at once on its sentinel, a pipe that closes with it.
 
 Starts of workers that fail, or come too late, and the end of all hearing.
 
@@ -43,8 +43,8 @@ from ipc.worker_messages import (
     WordsAligned,
     WorkerSetup,
 )
-from supervisor.system.threads import on_disk
-from supervisor.worker.channel import WorkerLine
+from supervisor.system.threads import run_detached
+from supervisor.worker.channel import WorkerChannel
 from supervisor.worker.spawner import Spawner
 from workers.worker_main import TELL_WHERE, run_worker
 
@@ -113,7 +113,7 @@ class WorkerProcess:
         self._stream_over = asyncio.Event()
         self._exit: asyncio.Task[int | None] | None = None
         self._exited = asyncio.Event()
-        self._line = WorkerLine(connection, f"worker-{self.pid}", self._frame_came, self._stream_ended)
+        self._line = WorkerChannel(connection, f"worker-{self.pid}", self._frame_came, self._stream_ended)
         self._loop.add_reader(process.sentinel, self._on_sentinel)
 
     @classmethod
@@ -262,7 +262,7 @@ class WorkerProcess:
         log.error("worker_written_off", pid=self.pid, phase=self.phase)
         self.written_off = True
         self._line.hang_up()
-        on_disk(self._process.join).add_done_callback(self._ended_after_all)
+        run_detached(self._process.join).add_done_callback(self._ended_after_all)
         self._exited.set()
         self._spread_news()
 

@@ -91,7 +91,7 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class KillReason:
     """Why we ended a worker ourselves."""
 
     cause: Cause
@@ -102,7 +102,7 @@ class Verdict:
 def describe_death(
     exit_status: int | None,
     phase: Phase | None,
-    verdict: Verdict | None,
+    verdict: KillReason | None,
     traceback: str,
     *,
     at: float,
@@ -112,7 +112,7 @@ def describe_death(
     """`exit_status` as multiprocessing gives it: the exit code, or minus the signal; None: it is not known."""
     signalled = exit_status is not None and exit_status < 0
     if verdict is None and traceback.startswith(WATCHDOG_MARK):
-        verdict = Verdict("timeout", "ended by its own watchdog: no step forward")
+        verdict = KillReason("timeout", "ended by its own watchdog: no step forward")
     words = verdict.words if verdict is not None else _words(exit_status)
     if written_off:
         words += ", and could not be killed: it hangs in the kernel"

@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-`WorkerMachine` keeps it alive; this is the door before it. Ask through `request`, wait with `wait_until_available`.
+`WorkerMonitor` keeps it alive; this is the door before it. Ask through `request`, wait with `wait_until_available`.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ import structlog
 from config.settings import Settings
 from ipc.status_views import WorkerView
 from ipc.worker_messages import Request, Role, WorkerSetup
-from supervisor.system.deadline import within
-from supervisor.worker.availability import WorkerOffer
+from supervisor.system.deadline import wait_for
+from supervisor.worker.availability import Availability
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
-from supervisor.worker.circuit_breaker import BROKEN, EngineName, EngineTally, WorkerUnavailable
-from supervisor.worker.death import Death, Verdict
+from supervisor.worker.circuit_breaker import BROKEN, CircuitBreaker, EngineName, WorkerUnavailable
+from supervisor.worker.death import Death, KillReason
 from supervisor.worker.idle_policy import Growth, keep_alive_seconds, memory_limit_bytes
-from supervisor.worker.instance import WorkerLife
-from supervisor.worker.monitor import WorkerMachine
+from supervisor.worker.instance import WorkerInstance
+from supervisor.worker.monitor import WorkerMonitor
 from supervisor.worker.replies import Replies
 from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import GivenBack, Taken, UnloadWanted, Wanted
 
-__all__ = ["Death", "Replies", "WorkerDied", "WorkerKeeper", "WorkerUnavailable"]
+__all__ = ["Death", "Replies", "WorkerDied", "WorkerHandle", "WorkerUnavailable"]
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class WorkerDied(Exception):
         self.death = death
 
 
-class WorkerKeeper:
+class WorkerHandle:
     """One worker of one role: at most one process at any time, with one engine and one model in it."""
 
     def __init__(
@@ -66,10 +66,10 @@ class WorkerKeeper:
 
         `model_folders` are where a missing model may appear.
         """
-        self._machine = WorkerMachine(setups, settings, crash_folder, spawner, on_change, jitter)
+        self._machine = WorkerMonitor(setups, settings, crash_folder, spawner, on_change, jitter)
         self._machine.on_rested = self._replace_if_outgrown
         self._settings = settings
-        self.offer = WorkerOffer(self._machine, model_folders, lambda: on_change(self.view))
+        self.offer = Availability(self._machine, model_folders, lambda: on_change(self.view))
         self._turn = asyncio.Lock()
         self._request_ids = itertools.count(1)
         self._asked_for: Literal["restart", "unload"] | None = None
@@ -195,7 +195,7 @@ class WorkerKeeper:
             life, process = await self._borrow(self._machine.tallies.of(engine, model), during_job)
             life.during_job = life.last_job = during_job
 
-            async def lost(verdict: Verdict | None) -> NoReturn:
+            async def lost(verdict: KillReason | None) -> NoReturn:
                 await self._lose(life, verdict)
 
             replies = Replies(
@@ -212,7 +212,7 @@ class WorkerKeeper:
 
     # --- lending ---------------------------------------------------------------------------------------------
 
-    async def _borrow(self, wanted: EngineTally, during_job: int | None) -> tuple[WorkerLife, WorkerProcess]:
+    async def _borrow(self, wanted: CircuitBreaker, during_job: int | None) -> tuple[WorkerInstance, WorkerProcess]:
         while True:
             if self._machine.stopping:
                 raise WorkerUnavailable("stopping", f"the {self.role} is stopping", "start the daemon again")
@@ -237,7 +237,7 @@ class WorkerKeeper:
                 self._machine.happen(Wanted())
             await self._machine.change()
 
-    async def _lose(self, life: WorkerLife, verdict: Verdict | None) -> NoReturn:
+    async def _lose(self, life: WorkerInstance, verdict: KillReason | None) -> NoReturn:
         if verdict is not None:
             await life.condemn(verdict)
         end = await life.outcome()
@@ -245,7 +245,7 @@ class WorkerKeeper:
             raise WorkerDied(end)
         raise WorkerUnavailable("stopping", f"the {self.role} was stopped", "ask again")
 
-    async def _give_back(self, life: WorkerLife, replies: Replies) -> None:
+    async def _give_back(self, life: WorkerInstance, replies: Replies) -> None:
         """The request is over, one way or the other. A worker that does not listen any more is replaced."""
         heard = replies.finished
         try:
@@ -258,7 +258,7 @@ class WorkerKeeper:
             if life is self._machine.life and not life.is_over:
                 self._take_back(life, deaf=not heard)
 
-    def _take_back(self, life: WorkerLife, *, deaf: bool) -> None:
+    def _take_back(self, life: WorkerInstance, *, deaf: bool) -> None:
         life.during_job = None
         life.requests_finished += 0 if deaf else 1
         asked_for, self._asked_for = self._asked_for, None
@@ -291,6 +291,6 @@ class WorkerKeeper:
 
 async def _rest_of(process: WorkerProcess) -> None:
     try:
-        await within(REST_SECONDS, process.rested.wait)
+        await wait_for(REST_SECONDS, process.rested.wait)
     except TimeoutError:
         process.rested.set()

@@ -12,9 +12,9 @@ import structlog
 
 from config.settings import DeadlineSettings
 from ipc.worker_messages import LoadFailed, Phase, Progress, Ready, WorkerSetup
-from supervisor.system.deadline import within
+from supervisor.system.deadline import wait_for
 from supervisor.worker.child_process import SpawnFailed, WorkerGone, WorkerProcess
-from supervisor.worker.death import Death, Verdict, describe_death, read_traceback
+from supervisor.worker.death import Death, KillReason, describe_death, read_traceback
 from supervisor.worker.spawner import Spawner
 
 log = structlog.get_logger()
@@ -22,11 +22,11 @@ log = structlog.get_logger()
 SPAWN_SECONDS = 20.0
 """For the system to start a process; the loading of a model is not in it."""
 
-LifeEnd = Death | LoadFailed | None
+InstanceEnd = Death | LoadFailed | None
 """It died, it has no engine and left, or it was asked to leave."""
 
 
-class WorkerLife:
+class WorkerInstance:
     """A worker is a row of these; never two at a time."""
 
     def __init__(self, setup: WorkerSetup, crash_file: Path, spawner: Spawner, deadlines: DeadlineSettings) -> None:
@@ -44,14 +44,14 @@ class WorkerLife:
         self._spawner = spawner
         self._deadlines = deadlines
         self._planned = False
-        self._verdict: Verdict | None = None
+        self._verdict: KillReason | None = None
         self._last_phase: Phase | None = None
         self._guilty_of: int | None = None
-        self._over: asyncio.Future[LifeEnd] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[InstanceEnd] = asyncio.get_running_loop().create_future()
 
-    async def live(self, became_ready: Callable[[Ready], None]) -> LifeEnd:
+    async def live(self, became_ready: Callable[[Ready], None]) -> InstanceEnd:
         """Start it, tell when it is ready, and see it off. When this returns no process is left."""
-        end: LifeEnd = None
+        end: InstanceEnd = None
         try:
             end = await self._live(became_ready)
         finally:
@@ -61,7 +61,7 @@ class WorkerLife:
             self._over.set_result(end)
         return end
 
-    async def outcome(self) -> LifeEnd:
+    async def outcome(self) -> InstanceEnd:
         """How it ended; waits until it has."""
         return await asyncio.shield(self._over)
 
@@ -75,18 +75,20 @@ class WorkerLife:
         if self.process is not None:
             await self.process.end(self._deadlines.stop_seconds)
 
-    async def condemn(self, verdict: Verdict) -> None:
+    async def condemn(self, verdict: KillReason) -> None:
         """Kill it for this. The first verdict counts."""
         if self._verdict is None and self.process is not None:
             self._verdict = verdict
             self._note_what_it_did(self.process)
             await self.process.kill_hung()
 
-    async def _live(self, became_ready: Callable[[Ready], None]) -> LifeEnd:
+    async def _live(self, became_ready: Callable[[Ready], None]) -> InstanceEnd:
         try:
             self.process = await WorkerProcess.start(self.setup, self._crash_file, self._spawner, SPAWN_SECONDS)
         except SpawnFailed as failure:
-            return None if self._planned else self._died(None, Verdict("crashed", f"could not be started: {failure}"))
+            return (
+                None if self._planned else self._died(None, KillReason("crashed", f"could not be started: {failure}"))
+            )
         log.info("worker_started", role=self.setup.role, engine=self.setup.engine, pid=self.process.pid)
         if self._planned:
             await self.leave()
@@ -106,11 +108,11 @@ class WorkerLife:
         due = loop.time() + self._deadlines.boot_seconds
         while True:
             try:
-                frame = await within(max(0.0, due - loop.time()), process.receive)
+                frame = await wait_for(max(0.0, due - loop.time()), process.receive)
             except WorkerGone:
                 return None
             except TimeoutError:
-                await self.condemn(Verdict("timeout", f"not ready after {self._deadlines.boot_seconds:g} s"))
+                await self.condemn(KillReason("timeout", f"not ready after {self._deadlines.boot_seconds:g} s"))
                 return None
             match frame:
                 case Ready() | LoadFailed():
@@ -120,14 +122,14 @@ class WorkerLife:
                 case Progress():
                     pass
                 case _:
-                    await self.condemn(Verdict("crashed", f"said {frame.kind} before it was ready"))
+                    await self.condemn(KillReason("crashed", f"said {frame.kind} before it was ready"))
                     return None
 
-    def _died(self, exit_status: int | None, verdict: Verdict | None) -> Death:
+    def _died(self, exit_status: int | None, verdict: KillReason | None) -> Death:
         if self.process is not None and verdict is None:
             self._note_what_it_did(self.process)
             if self.process.fault is not None:
-                verdict = Verdict("crashed", f"said what is no message ({self.process.fault})")
+                verdict = KillReason("crashed", f"said what is no message ({self.process.fault})")
         return describe_death(
             exit_status,
             self._last_phase,

@@ -17,10 +17,10 @@ from config.settings import Settings
 from ipc.status_views import LastDeath, WorkerView
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.worker.child_process import WrittenOff
-from supervisor.worker.circuit_breaker import EngineTallies, EngineTally, is_calm
+from supervisor.worker.circuit_breaker import CircuitBreaker, CircuitBreakers, is_calm
 from supervisor.worker.death import Death
 from supervisor.worker.idle_policy import keep_alive_seconds, seconds_until_unload
-from supervisor.worker.instance import WorkerLife
+from supervisor.worker.instance import WorkerInstance
 from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import (
     SHOWN_AS,
@@ -50,7 +50,7 @@ from supervisor.worker.state_machine import (
 log = structlog.get_logger()
 
 
-class WorkerMachine:
+class WorkerMonitor:
     """One worker: at most one process at any time, with one of the role's engines in it."""
 
     def __init__(
@@ -62,12 +62,12 @@ class WorkerMachine:
         on_change: Callable[[WorkerView], None],
         jitter: Callable[[], float],
     ) -> None:
-        self.tallies = EngineTallies(setups)
+        self.tallies = CircuitBreakers(setups)
         self.engine = self.tallies.primary
         """The one that runs, or runs next."""
         self.state: State = "stopped"
         self.stopping = False
-        self.life: WorkerLife | None = None
+        self.life: WorkerInstance | None = None
         """None while there is no process."""
         self.role = self.engine.setup.role
         self.in_hand = 0
@@ -139,7 +139,7 @@ class WorkerMachine:
         """The next change of state."""
         await self._changed.wait()
 
-    def replace(self, reason: str, engine: EngineTally, note: str | None = None) -> None:
+    def replace(self, reason: str, engine: CircuitBreaker, note: str | None = None) -> None:
         """A fresh process with this engine, as soon as the present one has left; `note` tells people why."""
         log.info(
             "worker_replaced", role=self.role, engine=engine.setup.engine, model=engine.setup.model, reason=reason
@@ -182,7 +182,7 @@ class WorkerMachine:
         match effect:
             case Spawn():
                 crash_file = self._crash_folder / f"{self.role}.traceback"
-                self.life = WorkerLife(self.engine.setup, crash_file, self._spawner, self._settings.deadlines)
+                self.life = WorkerInstance(self.engine.setup, crash_file, self._spawner, self._settings.deadlines)
                 self._tasks.create_task(self._keep(self.life, self.engine))
             case EndProcess():
                 assert self.life is not None
@@ -224,7 +224,7 @@ class WorkerMachine:
 
         self._timer = asyncio.get_running_loop().call_later(seconds, due)
 
-    async def _keep(self, life: WorkerLife, engine: EngineTally) -> None:
+    async def _keep(self, life: WorkerInstance, engine: CircuitBreaker) -> None:
         """One life, and what its end means."""
 
         def became_ready(ready: Ready) -> None:
@@ -252,7 +252,7 @@ class WorkerMachine:
             self.life = None
             self._bury(life, engine, end)
 
-    def _bury(self, life: WorkerLife, engine: EngineTally, end: LoadFailed | Death | None) -> None:
+    def _bury(self, life: WorkerInstance, engine: CircuitBreaker, end: LoadFailed | Death | None) -> None:
         now = asyncio.get_running_loop().time()
         restarts = self._settings.restarts
         match end:
@@ -289,7 +289,7 @@ class WorkerMachine:
             case _:
                 assert_never(end)
 
-    def _goes_home_from(self, engine: EngineTally) -> bool:
+    def _goes_home_from(self, engine: CircuitBreaker) -> bool:
         """Whether what the settings say can take over from an engine that is broken: it is what runs next."""
         primary = self.tallies.primary
         if engine is primary:

@@ -19,11 +19,11 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from supervisor.system.deadline import within
+from supervisor.system.deadline import wait_for
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
-from supervisor.worker.death import Verdict
+from supervisor.worker.death import KillReason
 
-Lost = Callable[[Verdict | None], Awaitable[NoReturn]]
+Lost = Callable[[KillReason | None], Awaitable[NoReturn]]
 """Called when the worker is gone, or, with a verdict, shall be; raises what the asker is told."""
 
 
@@ -60,13 +60,13 @@ class Replies(AsyncIterator[FromWorker]):
         patience_seconds = min(self._left_seconds, self._progress_seconds)
         asked_at = loop.time()
         try:
-            reply = await within(patience_seconds, self._process.receive)
+            reply = await wait_for(patience_seconds, self._process.receive)
         except WorkerGone:
             await self._lost(None)
         except TimeoutError:
             if patience_seconds < self._progress_seconds:
-                await self._lost(Verdict("timeout", f"not done after {self._deadline_seconds:g} s"))
-            await self._lost(Verdict("timeout", f"no progress for {self._progress_seconds:g} s"))
+                await self._lost(KillReason("timeout", f"not done after {self._deadline_seconds:g} s"))
+            await self._lost(KillReason("timeout", f"no progress for {self._progress_seconds:g} s"))
         waited_seconds = loop.time() - asked_at
         if waited_seconds <= patience_seconds:
             self._left_seconds -= waited_seconds
@@ -82,14 +82,14 @@ class Replies(AsyncIterator[FromWorker]):
                 self._note_final(await self._process.receive())
 
         try:
-            await within(cancel_seconds, hear_out)
+            await wait_for(cancel_seconds, hear_out)
         except TimeoutError:
             return False
         return True
 
     async def _checked(self, reply: FromWorker) -> FromWorker:
         if isinstance(reply, Ready | LoadFailed | Rested) or reply.request_id != self._request_id:
-            await self._lost(Verdict("crashed", f"said {reply.kind} out of turn"))
+            await self._lost(KillReason("crashed", f"said {reply.kind} out of turn"))
         self._note_final(reply)
         return reply
 

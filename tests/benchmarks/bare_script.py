@@ -19,7 +19,7 @@ from decoding_here import decode
 from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
 from workers.audio.container_decoder import DecodingWish
-from workers.engine import Wanted
+from workers.engine import DecodeOptions
 from workers.speech import chunks as speech
 
 LONGEST_SECONDS = 12 * 3600.0
@@ -65,7 +65,7 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
 def _segments(pcm: speech.PcmFile, transcriber: Any) -> list[Segment]:
     return [
         Segment(id=0, start=stretch.start, end=stretch.end, text=text)
-        for told in transcriber.transcribe_each(speech.find_chunks(pcm, 0.0), Wanted("en"))
+        for told in transcriber.transcribe_each(speech.find_chunks(pcm, 0.0), DecodeOptions("en"))
         for _, heard in told
         for stretch in heard
         if (text := stretch.text.strip())

@@ -23,14 +23,14 @@ from ipc.worker_messages import (
     WorkerSetup,
 )
 from workers.audio.container_decoder import DecodingWish
-from workers.heartbeat import Pulse
+from workers.heartbeat import Heartbeat
 
 LONGEST_SECONDS = 12 * 3600.0
 BATCH_SEGMENTS = 4
 """As the supervisor hands them to the aligner."""
 
 
-class Notebook(Pulse):
+class Notebook(Heartbeat):
     """Writes down what a worker would send. Nobody cancels, and no watchdog is armed."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from statistics import median
 import psutil
 from daemon_under_test import STARTERS, DaemonUnderTest, a_daemon
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
 from ipc.events import Event, WorkerChanged
@@ -103,7 +103,7 @@ def measure(role: Role, engine: str, runs: int = RUNS, threads: int = 1) -> Rest
 def killed(daemon: DaemonUnderTest, role: Role) -> Start:
     """A ready worker gets SIGSEGV; who listens to events is told when the next one is ready."""
     victim = int(daemon.worker(role)["pid"])
-    with Daemon(daemon.socket) as client, client.events() as events:
+    with DaemonClient(daemon.socket) as client, client.events() as events:
         began = time.monotonic()
         os.kill(victim, signal.SIGSEGV)
         pid = next(pid for event in events if (pid := _ready_pid(event, role)) not in (None, victim))

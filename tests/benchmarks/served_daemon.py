@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.contestant import environment_of
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from config.places import Places, find_places
 from ipc.api_messages import JobOptions, JobView, Workflow
@@ -62,7 +62,7 @@ class ServedDaemon:
         self.pid = pid
         self._log = log
         self._places: Places = find_places({"STENO_HOME": str(home)})
-        self.connection = Daemon(self._places.socket)
+        self.connection = DaemonClient(self._places.socket)
 
     def submit_and_wait(self, recording: Path) -> float:
         """Seconds that `steno submit --wait` takes, from its start to its end. Raises DaemonFailed."""

@@ -20,7 +20,7 @@ from daemon_under_test import STARTERS, TALK, DaemonUnderTest, a_daemon
 from recordings import voice, wav
 
 from benchmarks.bare_script import Cost
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
@@ -96,7 +96,7 @@ def supervised_cost(daemon: DaemonUnderTest, recording: Path, roles: tuple[Role,
     processes = [supervisor, *(psutil.Process(daemon.worker(role)["pid"]) for role in roles)]
     before = [_cpu_seconds(process) for process in processes]
     began = time.monotonic()
-    with Daemon(daemon.socket) as client:
+    with DaemonClient(daemon.socket) as client:
         job = client.submit(str(recording), JobOptions(output_dir=str(recording.parent)))
         # The story ends with the job: to ask again and again would be a cost of its own.
         [job] = follow(client, [job.id], lambda event: None)

@@ -17,7 +17,7 @@ from chaos.broken_daemon import STUBS
 from chaos.tally import Tally
 from chaos.trial import Trial
 from supervisor.store import claims as line_rows
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 
 TITLE = "A backlog"
 DEMAND = (
@@ -91,7 +91,7 @@ def _claims(database: Path, tally: Tally) -> list[float]:
         for _ in range(min(CLAIMS, tally.trials)):
             began = time.perf_counter()
             connection.execute("BEGIN IMMEDIATE")
-            claimed = line_rows.claim_next(connection, Turn())
+            claimed = line_rows.claim_next(connection, SchedulingHints())
             connection.execute("COMMIT")
             seconds.append(time.perf_counter() - began)
             tally.expect(claimed is not None, "nothing could be claimed")

@@ -22,7 +22,7 @@ from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.outbox import Event, NewFollowUp
 
 TITLE = "Clocks that leap"
 DEMAND = (
@@ -79,8 +79,8 @@ class Clocks:
 class OneHookEach:
     """Every end is followed by one errand."""
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
-        return [NewErrand("hook", event)]
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
+        return [NewFollowUp("hook", event)]
 
     def wake(self) -> None:
         """Nobody runs them but the story."""

@@ -21,7 +21,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.outbox import Event, NewFollowUp
 
 KEPT_DAYS = 1.0
 
@@ -66,8 +66,8 @@ class Hands:
 class AlwaysAHook:
     """Every end is followed by one errand."""
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
-        return [NewErrand("hook", event)]
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
+        return [NewFollowUp("hook", event)]
 
     def wake(self) -> None:
         """Nobody runs them."""

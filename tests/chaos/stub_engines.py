@@ -37,7 +37,7 @@ from fake_engines import (
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
-from workers.engine import Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
+from workers.engine import Audio, Chunk, DecodeOptions, Downloading, EngineRefusal, LoadedEngine, RawSegment
 
 WORDS_A_CHUNK = 8
 """Of ten each: no two of a run's chunks say the same."""
@@ -75,22 +75,22 @@ def eat(meal: Path) -> None:
 class StubTranscriber(EchoTranscriber):
     """One segment a chunk."""
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         heard = []
         for chunk in chunks:
             text = text_of(chunk.audio)
             work_at(text)
-            heard.append([Heard(chunk.start, chunk.end, text, -0.1, 0.01)])
+            heard.append([RawSegment(chunk.start, chunk.end, text, -0.1, 0.01)])
         return heard
 
 
 class SayingTranscriber(StubTranscriber):
     """Says what the JSON list in STUB_SAYS has for each chunk, in order."""
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         says = json.loads(Path(os.environ["STUB_SAYS"]).read_text())
         length = float(os.environ["FAKE_CHUNK_SECONDS"])
-        return [[Heard(one.start, one.end, says[round(one.start / length)], -0.1, 0.01)] for one in chunks]
+        return [[RawSegment(one.start, one.end, says[round(one.start / length)], -0.1, 0.01)] for one in chunks]
 
 
 class StubAligner(EchoAligner):
@@ -148,7 +148,7 @@ def is_down() -> bool:
 class MoodyAligner(StubAligner):
     """Dies while loading as long as it is down."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         if is_down():
             segfault()
         return super().load(setup, downloading)
@@ -157,7 +157,7 @@ class MoodyAligner(StubAligner):
 class MoodyTranscriber(StubTranscriber):
     """The same."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         if is_down():
             segfault()
         return super().load(setup, downloading)
@@ -166,7 +166,7 @@ class MoodyTranscriber(StubTranscriber):
 class StuckTranscriber(StubTranscriber):
     """Never done loading as long as it is down."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         if is_down():
             hang_in_python()
         return super().load(setup, downloading)
@@ -183,7 +183,7 @@ def _hanging(how: Callable[[], object]) -> tuple[type[StubTranscriber], type[Stu
     """Engines that hang at their first chunk or segment."""
 
     class HangingTranscriber(StubTranscriber):
-        def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+        def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
             hang(how)
             return super().transcribe(chunks, wanted)
 
@@ -203,7 +203,7 @@ StoppedTranscriber, StoppedAligner = _hanging(stop_self)
 class UnknownModelTranscriber(StubTranscriber):
     """Refuses its model as long as it is down."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         if is_down():
             raise EngineRefusal("unknown_model", "there is no such model", "name another in config.toml")
         return super().load(setup, downloading)
@@ -212,11 +212,11 @@ class UnknownModelTranscriber(StubTranscriber):
 class TearingTranscriber(StubTranscriber):
     """Announces a frame of 1 MiB, sends as many bytes of it as the file named by its model says, and ends, once."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         self.told = Path(setup.model or "")
         return super().load(setup.model_copy(update={"model": None}), downloading)
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         if self.told.exists():
             size, how = self.told.read_text().split()
             self.told.unlink()

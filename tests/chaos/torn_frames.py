@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.worker_messages import Transcribe
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 
 TITLE = "Torn frames"
 DEMAND = "256 cuts through a frame of 1 MiB and 20 stops in mid-frame; the loop is never held up for 50 ms"
@@ -90,7 +90,7 @@ async def _line(folder: Path, pcm: Path, cases: Iterator[tuple[int, str]], tally
     return worst
 
 
-async def _torn(keeper: WorkerKeeper, pcm: Path, told: Path, case: str, tally: Tally) -> Lag:
+async def _torn(keeper: WorkerHandle, pcm: Path, told: Path, case: str, tally: Tally) -> Lag:
     """One torn answer and a whole one after it; how long the loop was held up meanwhile."""
     request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
     loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ async def _torn(keeper: WorkerKeeper, pcm: Path, told: Path, case: str, tally: T
     return lag
 
 
-async def _answered(keeper: WorkerKeeper, request: Transcribe) -> bool:
+async def _answered(keeper: WorkerHandle, request: Transcribe) -> bool:
     """Whether the worker lived to answer. On a machine that is busy with other things it may miss its deadline."""
     try:
         return bool(await ask(keeper, request))

@@ -45,7 +45,7 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
             raise error
         return transaction(connection, begin, work)
 
-    async def start_holder(_: wakefulness.Wakefulness) -> Holder:
+    async def start_holder(_: wakefulness.SleepInhibitor) -> Holder:
         world.holders.append(Holder())
         return world.holders[-1]
 
@@ -60,7 +60,7 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
     patches.enter_context(patch.object(JobHistory, "prune", noted_prune))
     patches.enter_context(patch.object(watched_folder.WatchedFolder, "_look", noted_look))
     patches.enter_context(patch.object(job_database, "_transaction", full_disk))
-    patches.enter_context(patch.object(wakefulness.Wakefulness, "_start", start_holder))
+    patches.enter_context(patch.object(wakefulness.SleepInhibitor, "_start", start_holder))
     patches.enter_context(patch.object(logs, "FILE_BYTES", LOG_BYTES))
     patches.enter_context(patch.object(supervisor, "LastingLoop", Loop))
     patches.enter_context(patch.object(sys, "argv", ["stenod"]))

@@ -76,7 +76,7 @@ async def test_a_long_list_of_jobs_comes_in_pages_each_of_which_leads_to_the_nex
     assert (await daemon.client.get("/v1/jobs?before=1")).json() == []
     assert problem(await daemon.client.get("/v1/jobs?limit=1001")) == (422, "bad_request")
     monkeypatch.setattr(connection, "JOBS_PAGE", 2)
-    asked = connection.Daemon(daemon.path)
+    asked = connection.DaemonClient(daemon.path)
     for most, found in [(100, 7), (7, 7), (5, 5), (1, 1)]:
         jobs = await asyncio.to_thread(asked.jobs, "done", most)
         assert [job.id for job in jobs] == [7, 6, 5, 4, 3, 2, 1][:found]

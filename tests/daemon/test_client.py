@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from client import steno
 from client.daemon import here
-from client.daemon.connection import Daemon
-from client.daemon.private import HopeForTranscriber, private_daemon
+from client.daemon.connection import DaemonClient
+from client.daemon.private import FailIfTranscriberGivesUp, private_daemon
 from client.following import follow as following
 from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
@@ -195,7 +195,7 @@ async def test_without_a_daemon_every_verb_says_so_with_69(home: Path, typed: Ty
 
 
 def test_a_home_too_deep_for_a_socket_is_told_from_a_daemon_that_is_not_there(tmp_path: Path) -> None:
-    with Daemon(tmp_path / ("d" * 100) / "stenod.sock") as daemon, pytest.raises(NoDaemon) as nobody:
+    with DaemonClient(tmp_path / ("d" * 100) / "stenod.sock") as daemon, pytest.raises(NoDaemon) as nobody:
         daemon.status()
     assert "103 bytes" in nobody.value.message and "STENO_HOME" in nobody.value.hint
 
@@ -206,7 +206,9 @@ async def test_waiting_survives_a_restart_of_the_daemon(socket: Path, monkeypatc
     first = RunningApi(socket)
     async with first():
         job = await first.desk.submit(SubmitFile(path="/a.wav"))
-        waiting = asyncio.create_task(asyncio.to_thread(lambda: list(follow(Daemon(socket), [job.id], heard.append))))
+        waiting = asyncio.create_task(
+            asyncio.to_thread(lambda: list(follow(DaemonClient(socket), [job.id], heard.append)))
+        )
         await eventually_async(lambda: heard, what="the first state")
     second = RunningApi(socket)
     second.desk.list[job.id] = job.model_copy(update={"status": "aligning"})
@@ -223,7 +225,7 @@ async def test_waiting_has_an_end_when_the_daemon_stays_away(socket: Path, monke
     heard: list[Event] = []
 
     def wait() -> None:
-        list(follow(Daemon(socket), [1], heard.append, patience_seconds=0.1))
+        list(follow(DaemonClient(socket), [1], heard.append, patience_seconds=0.1))
 
     with pytest.raises(NoDaemon):
         await asyncio.to_thread(wait)  # never seen: no patience at all
@@ -270,7 +272,7 @@ async def test_a_transcriber_that_cannot_load_ends_the_hope_and_one_that_died_ha
     dead = WorkerView.model_validate(about | {"state": "broken", "last_death": death})
     starting = dead.model_copy(update={"state": "starting"})
     job = await api.desk.submit(SubmitFile(path="/a.wav"))
-    hope = HopeForTranscriber(Daemon(socket))
+    hope = FailIfTranscriberGivesUp(DaemonClient(socket))
     api.desk.workers = (dead,)
     await asyncio.to_thread(hope, JobChanged(job=job))
     for state in (dead, starting):
@@ -279,4 +281,4 @@ async def test_a_transcriber_that_cannot_load_ends_the_hope_and_one_that_died_ha
         hope(WorkerChanged(worker=dead))
     api.desk.workers = (dead.model_copy(update={"last_death": None, "note": "needs model small"}),)
     with pytest.raises(Refusal, match="needs model small"):
-        await asyncio.to_thread(HopeForTranscriber(Daemon(socket)), JobChanged(job=job))
+        await asyncio.to_thread(FailIfTranscriberGivesUp(DaemonClient(socket)), JobChanged(job=job))

@@ -12,7 +12,7 @@ from eventually import eventually
 from typer.testing import CliRunner
 
 from client import steno
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 from client.terminal import exit_codes
 from ipc.status_views import CanaryView
 
@@ -67,7 +67,7 @@ def test_a_worker_that_dies_of_the_canary_is_ill_and_no_job_pays_for_it(monkeypa
         assert daemon.worker("aligner")["last_death"]["during_job"] is None
         # Bad news is believed for a while, or the asking alone would break the worker.
         assert health(daemon)[1]["canary"] == found["canary"]
-        with Daemon(daemon.socket) as client:
+        with DaemonClient(daemon.socket) as client:
             assert client.health().healthy is False
         monkeypatch.setenv("STENO_HOME", str(daemon.home))
         verb = CliRunner().invoke(steno.app, ["health"])

@@ -11,7 +11,7 @@ import pytest
 from daemon_under_test import MEMO, STARTERS, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
 
-from client.daemon.connection import Daemon
+from client.daemon.connection import DaemonClient
 
 pytestmark = pytest.mark.models
 
@@ -46,7 +46,7 @@ def recording(daemon: DaemonUnderTest, source: Path, name: str) -> Path:
 
 def hears_the_memo(daemon: DaemonUnderTest, transcriber: str, aligner: str) -> dict[str, Any]:
     """The canary comes through, and the memo becomes its words, each timed in its place; the transcript."""
-    with Daemon(daemon.socket) as client:
+    with DaemonClient(daemon.socket) as client:
         canary = client.health(fresh=True).canary
     assert canary is not None and canary.detail == "all 12 words timed"
     job = daemon.finished(daemon.submit(recording(daemon, MEMO, "memo.flac")), SLOW_SECONDS)

@@ -9,7 +9,7 @@ from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment
 from ipc.worker_messages import Role, WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
+from workers.engine import SAMPLE_RATE, Audio, Chunk, DecodeOptions, EngineRefusal, RawSegment
 from workers.mlx.aligner import STARTS, TEXT, MlxAligner, known_sound
 from workers.mlx.transcriber import MlxTranscriber
 
@@ -52,9 +52,11 @@ def memo() -> Audio:
 
 
 @pytest.fixture(scope="module")
-def heard(transcriber: MlxTranscriber, memo: Audio) -> list[Heard]:
+def heard(transcriber: MlxTranscriber, memo: Audio) -> list[RawSegment]:
     signs: list[str] = []
-    [stretches] = transcriber.transcribe([Chunk(100.0, memo)], Wanted("en", alive=lambda: signs.append("alive")))
+    [stretches] = transcriber.transcribe(
+        [Chunk(100.0, memo)], DecodeOptions("en", alive=lambda: signs.append("alive"))
+    )
     layers = transcriber.model.network.dims.n_audio_layer
     assert len(signs) > layers + len(" ".join(stretch.text for stretch in stretches).split())
     return stretches
@@ -74,7 +76,7 @@ def errors(heard: list[str], said: list[str]) -> int:
     return row[-1]
 
 
-def test_the_memo_is_understood_and_every_stretch_lies_in_its_chunk(heard: list[Heard], memo: Audio) -> None:
+def test_the_memo_is_understood_and_every_stretch_lies_in_its_chunk(heard: list[RawSegment], memo: Audio) -> None:
     said = spoken((RECORDINGS / "memo.txt").read_text())
     assert errors(spoken(" ".join(stretch.text for stretch in heard)), said) <= 0.1 * len(said)
     behind = 100.0
@@ -85,7 +87,7 @@ def test_the_memo_is_understood_and_every_stretch_lies_in_its_chunk(heard: list[
 
 
 def test_the_words_of_what_was_heard_are_timed_in_order_inside_and_complete(
-    aligner: MlxAligner, heard: list[Heard], memo: Audio
+    aligner: MlxAligner, heard: list[RawSegment], memo: Audio
 ) -> None:
     stretch = heard[0]
     segment = Segment(id=0, start=stretch.start, end=stretch.end, text=stretch.text)
@@ -117,7 +119,7 @@ def test_odd_text_survives_alignment(aligner: MlxAligner, memo: Audio) -> None:
 
 def test_nothing_to_hear_gives_nothing(transcriber: MlxTranscriber, aligner: MlxAligner) -> None:
     silence = np.zeros(30 * SAMPLE_RATE, np.float32)
-    assert transcriber.transcribe([Chunk(0.0, silence[:0]), Chunk(9.0, silence[:0])], Wanted("en")) == [[], []]
+    assert transcriber.transcribe([Chunk(0.0, silence[:0]), Chunk(9.0, silence[:0])], DecodeOptions("en")) == [[], []]
     assert aligner.align(silence[:0], Segment(id=0, start=1.0, end=1.0, text="hello"), "en") == ()
     assert aligner.align(silence, Segment(id=0, start=0.0, end=30.0, text="no " * 500), "en") == ()
 

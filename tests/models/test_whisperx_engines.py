@@ -13,7 +13,7 @@ from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Role, WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Chunk, EngineRefusal, Heard, Wanted
+from workers.engine import SAMPLE_RATE, Audio, Chunk, DecodeOptions, EngineRefusal, RawSegment
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.pcm.pcm_file import PcmFile
 from workers.speech.chunks import find_chunks
@@ -24,7 +24,7 @@ from workers.whisperx.transcriber import WhisperxTranscriber
 pytestmark = pytest.mark.models
 
 
-ENGLISH = Wanted(language="en")
+ENGLISH = DecodeOptions(language="en")
 
 
 def setup(role: Role, models_folder: Path, model: str | None = "starter", language: str | None = None) -> WorkerSetup:
@@ -84,7 +84,7 @@ def word_errors(heard: list[str], said: list[str]) -> int:
     return row[-1]
 
 
-def as_segment(number: int, heard: Heard) -> Segment:
+def as_segment(number: int, heard: RawSegment) -> Segment:
     return Segment(id=number, start=heard.start, end=heard.end, text=heard.text)
 
 
@@ -149,7 +149,9 @@ def test_silence_and_hiss_give_no_words_and_do_not_disturb_their_batch(transcrib
 
 def test_a_prompt_changes_the_spelling(transcriber: WhisperxTranscriber) -> None:
     chunk = cut(recording("memo"), (0.0, 12.6))
-    [heard] = transcriber.transcribe(chunk, Wanted(language="en", prompt="The Harbour Office, the grey colour."))
+    [heard] = transcriber.transcribe(
+        chunk, DecodeOptions(language="en", prompt="The Harbour Office, the grey colour.")
+    )
     assert "harbour" in " ".join(one.text for one in heard).lower()
 
 
@@ -314,7 +316,7 @@ def test_two_threads_find_the_same_text_and_the_same_words(tmp_path: Path) -> No
         chunks = [
             Chunk(start, recording("talk")[int(start * SAMPLE_RATE) :][: 9 * SAMPLE_RATE]) for start in (0, 20, 40)
         ]
-        heard = [one for of_chunk in transcriber.transcribe(chunks, Wanted("en")) for one in of_chunk]
+        heard = [one for of_chunk in transcriber.transcribe(chunks, DecodeOptions("en")) for one in of_chunk]
         segments = [Segment(id=n, start=one.start, end=one.end, text=one.text) for n, one in enumerate(heard)]
         sounds = [sound_of(segment, recording("talk")) for segment in segments]
         timed = list(aligner.side_by_side(lambda *asked, using=aligner: using.align(*asked, "en"), sounds, segments))

@@ -30,7 +30,7 @@ from workers.decoder import supply as decoder_supply
 from workers.decoder.decoders import Decoders
 from workers.decoder.process import DecoderProcess, spawned
 from workers.decoder.supply import ForkServer, Way, way_of
-from workers.decoder.verdict import Death, DecoderDied
+from workers.decoder.verdict import DecoderDeath, DecoderDied
 from workers.heartbeat import Cancelled
 
 LENGTH_SECONDS = 1.0
@@ -494,7 +494,7 @@ def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(
         def lost(*words: Any) -> int:
             strays.append(told(*words))
             monkeypatch.undo()
-            raise DecoderDied(Death("exit", "killed"), had_begun=False)
+            raise DecoderDied(DecoderDeath("exit", "killed"), had_begun=False)
 
         monkeypatch.setattr(supply, "_told", lost)
         made.decode(wish_for(recording))

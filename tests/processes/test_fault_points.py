@@ -54,9 +54,9 @@ def told(traps: dict[str, Path]) -> str:
 
 def test_without_the_variable_reached_has_an_empty_body() -> None:
     assert ARMED_BY not in os.environ
-    code = fault_points.reached.__code__
+    code = fault_points.hit.__code__
     assert code.co_names == (), "it looks nothing up and calls nothing"
-    assert set(code.co_consts) <= {fault_points.reached.__doc__, None}
+    assert set(code.co_consts) <= {fault_points.hit.__doc__, None}
     assert fault_points.ARMED == {}
 
 

@@ -17,8 +17,8 @@ from ipc.api_messages import JobOptions
 from supervisor.disks import foreign_disks
 from supervisor.disks.file_identity import read_identity
 from supervisor.disks.foreign_disks import ForeignDisks
-from supervisor.followups.followups import MOVES_AT_ONCE, Errands
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.followups.followups import MOVES_AT_ONCE, FollowUps
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
@@ -54,8 +54,8 @@ async def test_done_folders_on_a_dead_disk_hold_up_no_other_move_and_keep_every_
     touched = ForeignDisks(look_seconds=0.5, work_seconds=0.5)
     foreign_disks._OF_LOOP[asyncio.get_running_loop()] = touched
     queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
-    errands = Errands(
-        queue, JobBoard(EventBus()), RecordingsInHand(), RecordingSearch(queue), Settings(), entries.get
+    errands = FollowUps(
+        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), entries.get
     )
     queue.aftermath = errands
     with dead_disk(disk_is_gone, recordings[0]) as disk:

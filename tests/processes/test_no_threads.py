@@ -17,7 +17,7 @@ from kept_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
 from supervisor.system import threads as disk_thread
-from supervisor.system.threads import THREADS, TooFewThreads, hired_threads, on_disk
+from supervisor.system.threads import THREADS, TooFewThreads, preallocated_pool, run_detached
 
 START = threading.Thread.start
 
@@ -54,7 +54,7 @@ async def test_a_look_at_a_disk_without_a_thread_fails_as_disks_do(monkeypatch: 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     monkeypatch.setattr(disk_thread, "_IDLE", deque())
     with pytest.raises(OSError, match="can't start new thread") as refused:
-        await on_disk(lambda: None)
+        await run_detached(lambda: None)
     assert refused.value.errno == errno.EAGAIN
 
 
@@ -63,14 +63,14 @@ async def test_a_thread_that_is_done_with_one_disk_takes_the_next_and_ends_when_
 ) -> None:
     monkeypatch.setattr(disk_thread, "_IDLE", deque())
     monkeypatch.setattr(disk_thread, "IDLE_SECONDS", 0.5)
-    first = await on_disk(threading.current_thread)
+    first = await run_detached(threading.current_thread)
     with pytest.raises(OSError, match="no such disk"):
-        await on_disk(partial(fail, OSError("no such disk")))
-    assert await on_disk(threading.current_thread) is first
-    other, _ = await asyncio.gather(on_disk(threading.current_thread), on_disk(partial(time.sleep, 0.1)))
+        await run_detached(partial(fail, OSError("no such disk")))
+    assert await run_detached(threading.current_thread) is first
+    other, _ = await asyncio.gather(run_detached(threading.current_thread), run_detached(partial(time.sleep, 0.1)))
     assert other is first
     first.join(10)
-    assert await on_disk(threading.current_thread) is not first
+    assert await run_detached(threading.current_thread) is not first
 
 
 def fail(error: Exception) -> None:
@@ -93,12 +93,12 @@ def test_a_daemon_that_gets_too_few_threads_does_not_start_and_says_what_to_do(
     before = threading.active_count()
     monkeypatch.setattr(threading.Thread, "start", one_too_few)
     with pytest.raises(TooFewThreads, match=r"can't start new thread: .*ulimit -u"):
-        hired_threads()
+        preallocated_pool()
     eventually(lambda: threading.active_count() == before, 10, "those that were there have left")
 
 
 async def test_all_of_asyncios_threads_are_there_before_the_first_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with hired_threads() as executor:
+    with preallocated_pool() as executor:
         asyncio.get_running_loop().set_default_executor(executor)
         waiting = threading.Barrier(THREADS)
         with monkeypatch.context() as patched:

@@ -16,7 +16,7 @@ from kept_worker import BRIEF, ask, kept, request_for, setup_for
 from ipc.worker_messages import Role
 from supervisor.worker import child_process as worker_start
 from supervisor.worker.child_process import WorkerProcess
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
             os.kill(pid, signal.SIGKILL)
 
 
-async def hung(keeper: WorkerKeeper, out_of_reach: set[int], role: Role, pcm: Path) -> WorkerDied:
+async def hung(keeper: WorkerHandle, out_of_reach: set[int], role: Role, pcm: Path) -> WorkerDied:
     await keeper.wait_until_available()
     pid = keeper.view.pid
     assert pid is not None

@@ -19,7 +19,7 @@ from eventually import eventually, eventually_async
 from structlog.testing import capture_logs
 
 from config.settings import Settings
-from supervisor.system.sleep_inhibitor import Wakefulness, holder
+from supervisor.system.sleep_inhibitor import SleepInhibitor, holder
 from supervisor.system.threads import wait_for_children_without_threads
 
 PROGRAM = holder(sys.platform, 1)[0]
@@ -52,7 +52,7 @@ def held(lives: Path) -> bool:
 
 
 @asynccontextmanager
-async def running(wakefulness: Wakefulness) -> AsyncIterator[None]:
+async def running(wakefulness: SleepInhibitor) -> AsyncIterator[None]:
     task = asyncio.create_task(wakefulness.run())
     try:
         yield
@@ -82,7 +82,7 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no other way to wait for a child")
 async def test_it_is_held_where_the_system_allows_no_more_threads(lives: Path, no_more_threads: None) -> None:
     wait_for_children_without_threads()
-    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     async with running(wakefulness):
         wakefulness.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
@@ -95,7 +95,7 @@ async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monke
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", no_thread)
-    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
         async with running(wakefulness):
             wakefulness.note_running(True)
@@ -105,7 +105,7 @@ async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monke
 
 
 async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Path) -> None:
-    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     async with running(wakefulness):
         wakefulness.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
@@ -122,7 +122,7 @@ async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Pa
 
 
 async def test_the_setting_lets_go_and_takes_hold_while_a_job_runs(lives: Path) -> None:
-    wakefulness = Wakefulness(
+    wakefulness = SleepInhibitor(
         Settings.model_validate({"power": {"keep_awake": False}}), linger_seconds=LINGER_SECONDS
     )
     async with running(wakefulness):
@@ -139,7 +139,7 @@ async def test_a_machine_without_the_program_is_told_once_and_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    wakefulness = Wakefulness(Settings(), linger_seconds=0.0)
+    wakefulness = SleepInhibitor(Settings(), linger_seconds=0.0)
     with capture_logs() as logged:
         async with running(wakefulness):
             for _ in range(2):
@@ -151,7 +151,7 @@ async def test_a_machine_without_the_program_is_told_once_and_does_without(
 
 
 async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path) -> None:
-    wakefulness = Wakefulness(Settings(), linger_seconds=LINGER_SECONDS)
+    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
         async with running(wakefulness):
             wakefulness.note_running(True)

@@ -27,7 +27,7 @@ from ipc.worker_messages import (
     WordsAligned,
 )
 from supervisor.worker.circuit_breaker import WorkerUnavailable
-from supervisor.worker.handle import WorkerDied, WorkerKeeper
+from supervisor.worker.handle import WorkerDied, WorkerHandle
 from workers.worker_main import NICENESS
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -40,7 +40,7 @@ def brief(**sections: dict[str, Any]) -> Settings:
     )
 
 
-async def pid_of(keeper: WorkerKeeper) -> int:
+async def pid_of(keeper: WorkerHandle) -> int:
     await keeper.wait_until_available()
     assert keeper.view.pid is not None
     return keeper.view.pid
@@ -280,7 +280,7 @@ async def test_a_cancelled_keeper_takes_its_worker_along(tmp_path: Path) -> None
     async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path) as keeper:
         await keeper.wait_until_available()
         for task in asyncio.all_tasks():
-            if task.get_coro().__qualname__ == "WorkerKeeper.run":  # type: ignore[union-attr]
+            if task.get_coro().__qualname__ == "WorkerHandle.run":  # type: ignore[union-attr]
                 task.cancel()
         await eventually_async(lambda: keeper.view.state == "stopped")
 

@@ -15,7 +15,7 @@ from supervisor.worker import availability as worker_offer
 from supervisor.worker import circuit_breaker as engine_tallies
 from supervisor.worker import circuit_breaker as engine_tally
 from supervisor.worker.circuit_breaker import WorkerUnavailable
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -28,7 +28,7 @@ def shelf(folder: Path, *names: str, model: str | None = None) -> WorkerSetup:
     return setup.model_copy(update={"engine_path": "shelf_engines:ShelfTranscriber"})
 
 
-async def refused(keeper: WorkerKeeper, pcm: Path, model: str | None) -> WorkerUnavailable:
+async def refused(keeper: WorkerHandle, pcm: Path, model: str | None) -> WorkerUnavailable:
     with pytest.raises(WorkerUnavailable) as why:
         await ask(keeper, request_for("transcriber", pcm), model=model)
     return why.value

@@ -29,7 +29,7 @@ import numpy as np
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Task, WorkerSetup
-from workers.engine import Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
+from workers.engine import Audio, Chunk, DecodeOptions, Downloading, EngineRefusal, LoadedEngine, RawSegment
 from workers.pcm.pcm_file import PcmFile
 from workers.speech import chunks as speech
 
@@ -140,7 +140,7 @@ class _Fake:
     misbehave: Callable[[], object] | None = None
     on_load = False
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """Instant, unless told to take `load` seconds."""
         told = dict(part.split("=", 1) for part in (setup.model or "").split(",") if "=" in part)
         self.pace_seconds = float(told.get("pace", 0.0))
@@ -151,7 +151,7 @@ class _Fake:
         misbehave = type(self).misbehave
         if self.on_load and misbehave is not None:
             misbehave()
-        return Loaded(model=setup.model or "fake", device="cpu", versions={"fake": "1"})
+        return LoadedEngine(model=setup.model or "fake", device="cpu", versions={"fake": "1"})
 
     def rest(self) -> None:
         """Nothing to give back."""
@@ -177,18 +177,18 @@ class EchoTranscriber(_Fake):
     def find_language(self, audio: Audio) -> tuple[str, float]:
         return "en", 0.9
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         heard = []
         for chunk in chunks:
             self.work()
-            heard.append([Heard(chunk.start, chunk.end, text_of(chunk.audio), -0.1, 0.01)])
+            heard.append([RawSegment(chunk.start, chunk.end, text_of(chunk.audio), -0.1, 0.01)])
         return heard
 
 
 class BabblingTranscriber(EchoTranscriber):
     """Says everything fifty times, as a model with a damaged weight does."""
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         heard = super().transcribe(chunks, wanted)
         return [[replace(one, text=f"{one.text} " * 50) for one in chunk] for chunk in heard]
 
@@ -218,21 +218,21 @@ class EchoAligner(_Fake):
 class NeedsModelTranscriber(EchoTranscriber):
     """Refuses to load: `needs_model`."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         raise EngineRefusal("needs_model", "needs model small", "run steno models pull small")
 
 
 class NeedsModelAligner(EchoAligner):
     """Refuses to load: `needs_model`."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         raise EngineRefusal("needs_model", "needs model small", "run steno models pull small")
 
 
 class DownloadingTranscriber(EchoTranscriber):
     """Takes `load` seconds to load, saying all the while that it downloads."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         loaded = super().load(setup.model_copy(update={"model": None}), downloading)
         for _ in range(10):
             downloading()

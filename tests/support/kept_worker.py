@@ -12,7 +12,7 @@ from config.settings import DeadlineSettings, RestartSettings, Settings, WorkerS
 from ipc.status_views import WorkerView
 from ipc.transcript import Segment
 from ipc.worker_messages import Align, FromWorker, Request, Role, Transcribe, WorkerSetup
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.spawner import Spawner
 
 BRIEF = Settings(
@@ -57,11 +57,11 @@ async def kept(
     settings: Settings = BRIEF,
     views: list[WorkerView] | None = None,
     model_folders: Sequence[Path] = (),
-) -> AsyncIterator[WorkerKeeper]:
+) -> AsyncIterator[WorkerHandle]:
     """The keeper, running; stopped at the end, whatever happened."""
     spawner = Spawner()
     told: list[WorkerView] = [] if views is None else views
-    keeper = WorkerKeeper(
+    keeper = WorkerHandle(
         setups,
         settings,
         folder / "crashes",
@@ -82,7 +82,7 @@ async def kept(
 
 
 async def ask(
-    keeper: WorkerKeeper,
+    keeper: WorkerHandle,
     request: Request,
     *,
     during_job: int | None = 7,

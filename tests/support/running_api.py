@@ -17,7 +17,7 @@ from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, Watc
 from ipc.worker_messages import Role
 from supervisor.api.app import create_app
 from supervisor.api.server import serve
-from supervisor.api.service import FrontDesk, JobsPage
+from supervisor.api.service import DaemonService, JobsPage
 from supervisor.api.unix_socket import bind
 from supervisor.progress.event_bus import EventBus
 from supervisor.system.refused import Refused
@@ -107,7 +107,7 @@ class RunningApi:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator["RunningApi"]:
-        app = create_app(cast(FrontDesk, self.desk))
+        app = create_app(cast(DaemonService, self.desk))
         serving = asyncio.create_task(serve(app, bind(self.path), stop=self.stop))
         try:
             async with self.client:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fake_engines import EchoAligner, EchoTranscriber, segfault
 
 from ipc.worker_messages import WorkerSetup
-from workers.engine import Downloading, EngineRefusal, Loaded
+from workers.engine import Downloading, EngineRefusal, LoadedEngine
 
 GROWTH_BYTES = 150_000_000
 
@@ -28,7 +28,7 @@ def find_on_shelf(setup: WorkerSetup) -> None:
 class ShelfTranscriber(EchoTranscriber):
     """Says that it is `setup.model`, if that stands on the shelf."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         find_on_shelf(setup)
         return super().load(setup, downloading)
 
@@ -36,7 +36,7 @@ class ShelfTranscriber(EchoTranscriber):
 class ShelfAligner(EchoAligner):
     """The same for words."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         find_on_shelf(setup)
         return super().load(setup, downloading)
 
@@ -52,7 +52,7 @@ class GrowingAligner(EchoAligner):
 class FussyTranscriber(EchoTranscriber):
     """SIGSEGV while it loads the model `deadly`."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         if setup.model == "deadly":
             segfault()
         return super().load(setup, downloading)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.transcript import Track
 from workers.audio.lost_stretches import Clocked, Unclocked
 from workers.audio.recording_account import Account, Container
@@ -163,7 +163,7 @@ class ContainerDecoder:
             result.tolerance_seconds = CLAIM_TOLERANCE_SECONDS + (
                 0.0 if extent.sound_seconds is not None else ENCODER_SAMPLES / max(stream.rate or 0, 8000)
             )
-            reached("decoding_begun")
+            hit("decoding_begun")
             timeline = Timeline(
                 origin_seconds=origin_seconds(container) - base,
                 claimed_seconds=base + (claimed or 0.0),

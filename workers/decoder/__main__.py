@@ -37,7 +37,7 @@ def main(words: list[str]) -> NoReturn:
     line, parent_pid = socket.socket(fileno=int(line_number)), int(parent_number)
     end_with_parent(parent_pid)
     import config.lean_structlog  # noqa: F401 - before the first module that logs
-    from ipc.failpoints import reached
+    from ipc.failpoints import hit
     from workers.decoder.decode_one import decode_once, get_ready
 
     get_ready()
@@ -45,8 +45,8 @@ def main(words: list[str]) -> NoReturn:
         line = copies(line)
         end_with_parent(parent_pid)
     # In each decoder, whether it was started or forked: the server itself reads no recording.
-    reached("decoder_spawned")
-    reached("decoder_warm")
+    hit("decoder_spawned")
+    hit("decoder_warm")
     request, pcm = _request(line)
     decode_once(request, pcm, line.fileno())
     os._exit(0)

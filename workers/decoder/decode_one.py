@@ -16,7 +16,7 @@ from typing import Literal
 import structlog
 
 from ipc.decoder_messages import Broke, Decoded, DecodeThis, Ending, Moved, Noted, Opened, Opening, Refused, as_line
-from ipc.failpoints import reached, take_traps
+from ipc.failpoints import hit, take_traps
 from ipc.transcript import Value
 from ipc.worker_messages import Decode
 from workers.audio.container_decoder import DecodingWish
@@ -75,11 +75,11 @@ def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Endin
         speak(Opening())
         beneath = None if request.beneath is None else Path(request.beneath)
         with opened_recording(path, request.expected, beneath) as descriptor:
-            reached("recording_opened")
+            hit("recording_opened")
             take_traps("shut_in", "decoding_begun", "pcm_written", "recording_hashed")
             walls, lacks = shut_in(told.limits)
             speak(Opened(walls=walls, lacks=lacks))
-            reached("shut_in")
+            hit("shut_in")
             return _read(request, descriptor, pcm, speak)
     except EngineRefusal as refusal:
         if not is_want_of_memory(refusal):
@@ -106,10 +106,10 @@ def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], N
         if recording.has_changed:
             refuse_changed(path, refusal)
         raise
-    reached("pcm_written")
+    hit("pcm_written")
     sha256 = recording.sha256()
     recording.refuse_unless_unchanged(path, sha256)
-    reached("recording_hashed")
+    hit("recording_hashed")
     return Decoded(recording=facts.model_copy(update={"sha256": sha256, "size_bytes": recording.size}))
 
 

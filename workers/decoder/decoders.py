@@ -33,19 +33,19 @@ from ipc.decoder_messages import (
     Opening,
     Refused,
 )
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
 from workers.decoder.process import PROGRAM, DecoderLost, DecoderProcess
 from workers.decoder.supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, Way, supply_for
-from workers.decoder.verdict import Death, DecoderDied, Waiting, death_of
+from workers.decoder.verdict import DecoderDeath, DecoderDied, Waiting, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
-from workers.heartbeat import Pulse
+from workers.heartbeat import Heartbeat
 from workers.pcm.pcm_file import SAMPLE_BYTES, keep_facts, kept_facts, pcm_seconds
 from workers.pcm.pcm_writer import disk_under
 
 
-def decoder_crashed(path: str, times: int, death: Death) -> EngineRefusal:
+def decoder_crashed(path: str, times: int, death: DecoderDeath) -> EngineRefusal:
     """The recording is the likely cause; the supervisor counts."""
     return EngineRefusal(
         f"decoder_crashed:{death.kind}",
@@ -108,7 +108,7 @@ class Decoders:
 
     def __init__(
         self,
-        pulse: Pulse,
+        pulse: Heartbeat,
         *,
         keeps_ready: bool,
         limits: Limits | None = None,
@@ -193,7 +193,7 @@ class Decoders:
                         raise EngineRefusal(code, message, hint)
                     case Broke(error=error, wants_memory=wants_memory):
                         if wants_memory:
-                            raise DecoderDied(Death("memory", f"it ran out of memory ({error})"))
+                            raise DecoderDied(DecoderDeath("memory", f"it ran out of memory ({error})"))
                         raise EngineRefusal(
                             "engine_error",
                             f"the decoder failed: {error}",
@@ -205,7 +205,7 @@ class Decoders:
                 # First: where the PCM is, its facts are, whoever dies in between.
                 keep_facts(pcm_path, recording)
                 part.replace(pcm_path)
-            reached("pcm_named")
+            hit("pcm_named")
             return seconds, recording
         finally:
             part.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ class Decoders:
                 # It is getting ready, which is our own affair: a busy machine needs longer.
                 self._pulse.step(0.0)
                 if time.monotonic() - began >= BOOT_SECONDS:
-                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    death = DecoderDeath("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
                     raise DecoderDied(death, had_begun=False)
                 continue
             self._pulse.check_cancelled()
@@ -278,7 +278,7 @@ class Decoders:
                     refuse_silent_disk(request.path)
                 case "stuck":
                     words = f"it took no step forward for {waiting.patience_seconds:.0f} s"
-                    raise DecoderDied(Death("timeout", words))
+                    raise DecoderDied(DecoderDeath("timeout", words))
                 case None:
                     pass
 

@@ -20,7 +20,7 @@ import psutil
 from workers.decoder.fork_server import FORKS, NAME, REPLY
 from workers.decoder.forked_child import ForkedChild, adopt_orphans
 from workers.decoder.process import DecoderLost, DecoderProcess, spawned
-from workers.decoder.verdict import Death, DecoderDied, death_of
+from workers.decoder.verdict import DecoderDeath, DecoderDied, death_of
 
 BOOT_SECONDS = 20.0
 """For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
@@ -150,7 +150,7 @@ class ForkServer:
             until = time.monotonic() + BOOT_SECONDS
             while (said := server.hear_bytes(LOOK_SECONDS)) is None:
                 if time.monotonic() >= until:
-                    death = Death("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
+                    death = DecoderDeath("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
                     raise DecoderDied(death, had_begun=False)
                 meanwhile()
         except DecoderLost as error:

@@ -52,7 +52,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class DecoderDeath:
     """How one decoder ended before it had answered."""
 
     kind: str
@@ -65,26 +65,26 @@ class Death:
 class DecoderDied(Exception):
     """One decoder ended without an answer."""
 
-    def __init__(self, death: Death, *, had_begun: bool = True) -> None:
+    def __init__(self, death: DecoderDeath, *, had_begun: bool = True) -> None:
         super().__init__(death.words)
         self.death = death
         self.had_begun = had_begun
         """With the recording: before that, its end says nothing about it."""
 
 
-def death_of(status: int | None, last_words: str, lied: str | None = None) -> Death:
+def death_of(status: int | None, last_words: str, lied: str | None = None) -> DecoderDeath:
     """`status` as subprocess gives it; `lied`: what it said was no message, and it was ended for that."""
     last_words = last_words.partition(NOISE)[0]
     where = f", in {place[1]}:{place[2]} ({place[3]})" if (place := PLACE.search(last_words)) else ""
     if lied is not None:
-        return Death("nonsense", f"it said what is no message ({lied}){where}", last_words)
+        return DecoderDeath("nonsense", f"it said what is no message ({lied}){where}", last_words)
     if status is None:
-        return Death("timeout", "it closed its line and did not end", last_words)
+        return DecoderDeath("timeout", "it closed its line and did not end", last_words)
     if status >= 0:
-        return Death("exit", f"it left with code {status} and without an answer{where}", last_words)
+        return DecoderDeath("exit", f"it left with code {status} and without an answer{where}", last_words)
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
     limit = {"SIGXCPU": ": it took more processor time than a recording may", "SIGXFSZ": ": it wrote too much"}
-    return Death(name, f"it was ended by {name}{limit.get(name, '')}{where}", last_words)
+    return DecoderDeath(name, f"it was ended by {name}{limit.get(name, '')}{where}", last_words)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
+from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, LoadedEngine
 from workers.mlx.model import WINDOW_SAMPLES, MlxModel, give_caches_back, load_mlx_model
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_WORDS, Core, words_at_the_sound
@@ -90,7 +90,7 @@ class MlxAligner:
     model: MlxModel
     late_by_seconds: float = 0.0
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         self.model = load_mlx_model(setup, downloading)
         self.late_by_seconds = self._warm_up()
         return self.model.loaded()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workers.mlx.beam_search import BEAMS, Step, Texts, best_step, first_scores, going_on
+from workers.mlx.beam_search import BEAMS, BeamStep, Texts, best_step, first_scores, going_on
 from workers.mlx.network import DecoderRows
 from workers.mlx.token_rules import Said, TokenRules
 
@@ -22,7 +22,7 @@ LOGITS_COPIES = 8
 """Of all beams' scores for the vocabulary, while a step is worked out and the next is on its way."""
 
 
-class Dimensions(Protocol):
+class WhisperDimensions(Protocol):
     """What an mlx_whisper.whisper.ModelDimensions tells about a model."""
 
     n_audio_ctx: int
@@ -33,7 +33,7 @@ class Dimensions(Protocol):
     n_vocab: int
 
 
-def bytes_a_chunk(dimensions: Dimensions, number_bytes: int) -> int:
+def bytes_a_chunk(dimensions: WhisperDimensions, number_bytes: int) -> int:
     """What a chunk takes while it is decoded: mostly keys and values, of 30 s of audio and of what the beams say."""
     said = (BEAMS + 1) * dimensions.n_text_ctx // 2
     keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + said) * dimensions.n_text_state
@@ -42,7 +42,7 @@ def bytes_a_chunk(dimensions: Dimensions, number_bytes: int) -> int:
     return (keys_and_values + encoded) * number_bytes + logits
 
 
-def chunks_that_fit(memory_bytes: int, weights_bytes: int, dimensions: Dimensions, number_bytes: int) -> int:
+def chunks_that_fit(memory_bytes: int, weights_bytes: int, dimensions: WhisperDimensions, number_bytes: int) -> int:
     """Chunks for one batch, at least one."""
     encoder_at_work = 2 * dimensions.n_audio_ctx * 4 * dimensions.n_audio_state * number_bytes
     left = memory_bytes * MEMORY_SHARE - weights_bytes - encoder_at_work
@@ -54,7 +54,7 @@ DONE_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedTokens:
     """What one chunk says, and how sure the model is."""
 
     tokens: tuple[int, ...]
@@ -73,7 +73,7 @@ class BatchDecoding:
     prompt: tuple[int, ...] = ()
     alive: Callable[[], None] = lambda: None
 
-    def run(self, encoded: Sequence[Any], longest_tokens: int) -> list[Decoded]:
+    def run(self, encoded: Sequence[Any], longest_tokens: int) -> list[DecodedTokens]:
         """(frames, state) for each row → one text a row, at most so many tokens long."""
         import mlx.core as mx
 
@@ -103,7 +103,7 @@ class BatchDecoding:
                 in_batch = [in_batch[place] for place in left]
         return [decoded(text) for text in texts]
 
-    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, Step]:
+    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, BeamStep]:
         """The prompt is read, each row judged for speech, and its first token chosen."""
         import mlx.core as mx
 
@@ -118,7 +118,7 @@ class BatchDecoding:
         logits = mx.broadcast_to(first, (rows, BEAMS, first.shape[2]))
         return self.rules.nothing_said(rows, BEAMS), best_step(logits, first_scores(rows))
 
-    def go_on(self, decoder: DecoderRows, said: Said, step: Step) -> tuple[Said, Step]:
+    def go_on(self, decoder: DecoderRows, said: Said, step: BeamStep) -> tuple[Said, BeamStep]:
         """The best beams say what they chose, and what they may say next is weighed."""
         beams = going_on(step, self.rules.end_of_text)
         said = said.by(beams.parents).then(beams.tokens, self.rules)
@@ -133,12 +133,12 @@ class BatchDecoding:
         return [*before, *self.tokenizer.sot_sequence]
 
 
-def listed(step: Step) -> list[list[tuple[int, int, float]]]:
+def listed(step: BeamStep) -> list[list[tuple[int, int, float]]]:
     """Token, parent and score of every candidate of every row. Waits until they are there."""
     parts = (step.tokens.tolist(), step.parents.tolist(), step.scores.tolist())
     return [list(zip(*row, strict=True)) for row in zip(*parts, strict=True)]
 
 
-def decoded(text: Texts) -> Decoded:
+def decoded(text: Texts) -> DecodedTokens:
     tokens, logprob = text.best()
-    return Decoded(tokens, logprob / (len(tokens) + 1), text.no_speech_prob)
+    return DecodedTokens(tokens, logprob / (len(tokens) + 1), text.no_speech_prob)

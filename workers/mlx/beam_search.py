@@ -23,7 +23,7 @@ BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BeamStep:
     """The best continuations of each row, the best first: (rows, CANDIDATES) each."""
 
     tokens: Any
@@ -32,8 +32,8 @@ class Step:
     scores: Any
     """The logarithmic probability of all that the beam then has said."""
 
-    def kept(self, rows: Any) -> "Step":
-        return Step(self.tokens[rows], self.parents[rows], self.scores[rows])
+    def kept(self, rows: Any) -> "BeamStep":
+        return BeamStep(self.tokens[rows], self.parents[rows], self.scores[rows])
 
 
 def first_scores(rows: int) -> Any:
@@ -43,7 +43,7 @@ def first_scores(rows: int) -> Any:
     return mx.broadcast_to(mx.array([0.0] + [-mx.inf] * (BEAMS - 1)), (rows, BEAMS))
 
 
-def best_step(logits: Any, scores: Any) -> Step:
+def best_step(logits: Any, scores: Any) -> BeamStep:
     """Logits (rows, BEAMS, vocabulary) and what the beams have scored so far (rows, BEAMS) → how to go on best."""
     import mlx.core as mx
 
@@ -51,7 +51,7 @@ def best_step(logits: Any, scores: Any) -> Step:
     best, tokens = best_tokens(logits, CANDIDATES)
     totals = scores[:, :, None] + best - mx.logsumexp(logits, axis=2, keepdims=True)
     order = mx.argsort(-totals.reshape(rows, -1), axis=1)[:, :CANDIDATES]
-    return Step(
+    return BeamStep(
         tokens=mx.take_along_axis(tokens.reshape(rows, -1), order, axis=1).astype(mx.int32),
         parents=(order // CANDIDATES).astype(mx.int32),
         scores=mx.take_along_axis(totals.reshape(rows, -1), order, axis=1),
@@ -76,13 +76,13 @@ def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
     return mx.take_along_axis(candidates, order, axis=-1), tokens
 
 
-def going_on(step: Step, end_of_text: int) -> Step:
+def going_on(step: BeamStep, end_of_text: int) -> BeamStep:
     """Of each row the best BEAMS that have not ended, (rows, BEAMS) each."""
     import mlx.core as mx
 
     places = mx.arange(CANDIDATES)
     order = mx.argsort(places + mx.where(step.tokens == end_of_text, CANDIDATES, 0), axis=1)[:, :BEAMS]
-    return Step(*(mx.take_along_axis(part, order, axis=1) for part in (step.tokens, step.parents, step.scores)))
+    return BeamStep(*(mx.take_along_axis(part, order, axis=1) for part in (step.tokens, step.parents, step.scores)))
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ import psutil
 
 from config.model_names import DEFAULT_MODEL
 from ipc.worker_messages import WorkerSetup
-from workers.engine import Audio, EngineRefusal, Loaded
+from workers.engine import Audio, EngineRefusal, LoadedEngine
 from workers.mlx.batch_decoder import chunks_that_fit
 from workers.mlx.network import TurnedVocabulary, is_on_cpu
 from workers.models.find import MLX_WEIGHTS, find_model
@@ -119,8 +119,8 @@ class MlxModel:
         spectrogram = log_mel_spectrogram(mx.array(window), self.network.dims.n_mels)
         return spectrogram.astype(mx.float16 if self.half else mx.float32)
 
-    def loaded(self) -> Loaded:
-        return Loaded(
+    def loaded(self) -> LoadedEngine:
+        return LoadedEngine(
             model=self.name,
             device=self.device,
             versions={package: version(package) for package in ("mlx", "mlx-whisper")},

@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 
 from ipc.worker_messages import Task, WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Wanted
-from workers.mlx.batch_decoder import BatchDecoding, Decoded
+from workers.engine import (
+    SAMPLE_RATE,
+    Audio,
+    Chunk,
+    DecodeOptions,
+    Downloading,
+    EngineRefusal,
+    LoadedEngine,
+    RawSegment,
+)
+from workers.mlx.batch_decoder import BatchDecoding, DecodedTokens
 from workers.mlx.model import MlxModel, give_caches_back, load_mlx_model
 from workers.mlx.network import DecoderRows, encode
 from workers.mlx.token_rules import token_rules
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, short_window_frames
-from workers.text.decode_quality import Decoding, Stretch, read_decoding
+from workers.text.decode_quality import DecodedChunk, Stretch, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 from workers.text.segment_bounds import widen
 
@@ -38,7 +47,7 @@ class MlxTranscriber:
         """What the encoder made of the sounds whose language was asked for, and of the batch at work: that took most
         of the time, and some of them come again."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         self.model = load_mlx_model(setup, downloading)
         self.batch_size = setup.batch_size or self.model.chunks_at_once()
         self.warm_up()
@@ -48,7 +57,9 @@ class MlxTranscriber:
         """One token of silence, so that a GPU's kernels are there before the first job. A CPU has none to compile."""
         self.model.tokenizer("en")
         if self.model.device != "cpu":
-            self.decode(self.encode([np.zeros(SAMPLE_RATE, np.float32)], Wanted("en")), Wanted("en"), 0, 2)
+            self.decode(
+                self.encode([np.zeros(SAMPLE_RATE, np.float32)], DecodeOptions("en")), DecodeOptions("en"), 0, 2
+            )
             self.known.clear()
 
     def check(self, language: str | None, task: Task) -> None:
@@ -70,7 +81,7 @@ class MlxTranscriber:
             return "en", 1.0
         import mlx.core as mx
 
-        [encoded] = self.encode([audio], Wanted("en"))
+        [encoded] = self.encode([audio], DecodeOptions("en"))
         tokenizer = self.model.tokenizer("en")
         decoder = DecoderRows.listening(self.model.network, [encoded], beams=1)
         logits = decoder.logits(decoder.read(mx.array([[tokenizer.sot]]))[0, 0])
@@ -78,9 +89,9 @@ class MlxTranscriber:
         probability, language = max(zip(probabilities, tokenizer.all_language_codes, strict=True))
         return language, probability
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         """All chunks in one go, then the rests of those in which Whisper broke off; what it doubts, by itself."""
-        heard: list[list[Heard]] = [[] for _ in chunks]
+        heard: list[list[RawSegment]] = [[] for _ in chunks]
         todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
             rests: list[Stretch] = []
@@ -99,10 +110,10 @@ class MlxTranscriber:
         self.known.clear()
         give_caches_back()
 
-    def hear_one(self, wanted: Wanted, sound: Chunk, no_circles: bool) -> Decoding:
+    def hear_one(self, wanted: DecodeOptions, sound: Chunk, no_circles: bool) -> DecodedChunk:
         return self.hear([sound], wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
 
-    def hear(self, sounds: Sequence[Chunk], wanted: Wanted, longest_echo: int = 0) -> list[Decoding]:
+    def hear(self, sounds: Sequence[Chunk], wanted: DecodeOptions, longest_echo: int = 0) -> list[DecodedChunk]:
         """One batch without second tries, each sound in a window of its own length."""
         tokenizer = self.model.tokenizer(wanted.language, wanted.task)
         encoded = self.encode([sound.audio for sound in sounds], wanted)
@@ -119,7 +130,7 @@ class MlxTranscriber:
             for sound, result in zip(sounds, self.decode(encoded, wanted, longest_echo), strict=True)
         ]
 
-    def encode(self, sounds: Sequence[Audio], wanted: Wanted) -> list[Any]:
+    def encode(self, sounds: Sequence[Audio], wanted: DecodeOptions) -> list[Any]:
         """What the decoder listens to, (frames / 2, state) each: those that take about as long side by side."""
         known = {id(audio) for audio, _ in self.known}
         new = sorted((audio for audio in sounds if id(audio) not in known), key=len)
@@ -135,8 +146,8 @@ class MlxTranscriber:
         return [found[id(audio)] for audio in sounds]
 
     def decode(
-        self, encoded: Sequence[Any], wanted: Wanted, longest_echo: int = 0, longest_tokens: int | None = None
-    ) -> list[Decoded]:
+        self, encoded: Sequence[Any], wanted: DecodeOptions, longest_echo: int = 0, longest_tokens: int | None = None
+    ) -> list[DecodedTokens]:
         """At most half the decoder's context of text for each."""
         tokenizer = self.model.tokenizer(wanted.language, wanted.task)
         network = self.model.network

@@ -13,7 +13,7 @@ from pathlib import Path
 from workers.engine import EngineRefusal
 from workers.models.hub_cache import ANSWER_SECONDS, cache_folder, has_hash, plain_downloads
 from workers.models.starter import PIECE_BYTES
-from workers.models.transfer import Lull, Progressed, room_for, watched
+from workers.models.transfer import Progressed, RetryBudget, room_for, watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _fetch(hub_id: str, file: HubFile, blobs: Path, progressed: Progressed, slee
     from huggingface_hub import hf_hub_download
     from requests import exceptions
 
-    lull = Lull(sleep)
+    lull = RetryBudget(sleep)
     while True:
         before = bytes_of(blobs, file)
         _drop_what_is_too_long(blobs, file)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from workers.engine import EngineRefusal
-from workers.models.transfer import Lull, Progressed, room_for
+from workers.models.transfer import Progressed, RetryBudget, room_for
 
 ANSWER_SECONDS = 10.0
 """From a request to the first byte of its answer, and between two pieces of it."""
@@ -25,7 +25,7 @@ WhatIsWrong = Callable[[Path], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServerOffer:
     """What the server has."""
 
     address: str
@@ -69,16 +69,16 @@ def fetch_file(
         raise EngineRefusal("cache_not_writable", what, "make room, or make the folder writable") from error
 
 
-def _ask(web: httpx.Client, address: str) -> Offer:
+def _ask(web: httpx.Client, address: str) -> ServerOffer:
     about = web.head(address).raise_for_status().headers
     size = about.get("content-length")
     version = about.get("etag") or about.get("last-modified") or f"{address} {size}"
-    return Offer(address, None if size is None else int(size), version)
+    return ServerOffer(address, None if size is None else int(size), version)
 
 
 def _fetch_whole(
     web: httpx.Client,
-    offer: Offer,
+    offer: ServerOffer,
     target: Path,
     floor_bytes: int,
     progressed: Progressed,
@@ -105,10 +105,10 @@ def _fetch_whole(
 
 
 def _fetch(
-    web: httpx.Client, offer: Offer, part: Path, progressed: Progressed, sleep: Callable[[float], None]
+    web: httpx.Client, offer: ServerOffer, part: Path, progressed: Progressed, sleep: Callable[[float], None]
 ) -> None:
     """Brings the part to its full size, through connections that break."""
-    lull = Lull(sleep)
+    lull = RetryBudget(sleep)
     while True:
         before = _size(part)
         try:
@@ -123,7 +123,7 @@ def _fetch(
         raise broken
 
 
-def _read_on(web: httpx.Client, offer: Offer, part: Path, progressed: Progressed) -> None:
+def _read_on(web: httpx.Client, offer: ServerOffer, part: Path, progressed: Progressed) -> None:
     """One answer of the server, appended; from the first byte if the server does not go on in the middle."""
     name = offer.address.rpartition("/")[2]
     here = _size(part)

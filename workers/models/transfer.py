@@ -27,7 +27,7 @@ class Progressed(Protocol):
     def __call__(self, file: str, done_bytes: int, total_bytes: int | None) -> None: ...
 
 
-class Lull:
+class RetryBudget:
     """Counts the tries that brought nothing."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:

@@ -106,7 +106,7 @@ CLONE3 = (435, 435)
 """Its flags lie in memory, where no filter sees them."""
 
 
-class Step(NamedTuple):
+class FilterStep(NamedTuple):
     """One BPF instruction; the jumps count the instructions to leave out."""
 
     operation: int
@@ -115,44 +115,44 @@ class Step(NamedTuple):
     word: int
 
 
-LAST = Step(RETURN, 0, 0, RET_EPERM)
+LAST = FilterStep(RETURN, 0, 0, RET_EPERM)
 
 
-def filter_program(machine: Machine, own_pid: int) -> list[Step]:
+def filter_program(machine: Machine, own_pid: int) -> list[FilterStep]:
     """The filter, for the kernel's classic BPF. Pure."""
     program = [
-        Step(LOAD, 0, 0, ARCHITECTURE_AT),
-        Step(EQUAL, 1, 0, machine.audit_number),
-        Step(RETURN, 0, 0, RET_KILL),
-        Step(LOAD, 0, 0, NUMBER_AT),
-        Step(AT_LEAST, 0, 1, X32_BIT),
-        Step(RETURN, 0, 0, RET_KILL),
+        FilterStep(LOAD, 0, 0, ARCHITECTURE_AT),
+        FilterStep(EQUAL, 1, 0, machine.audit_number),
+        FilterStep(RETURN, 0, 0, RET_KILL),
+        FilterStep(LOAD, 0, 0, NUMBER_AT),
+        FilterStep(AT_LEAST, 0, 1, X32_BIT),
+        FilterStep(RETURN, 0, 0, RET_KILL),
     ]
     for numbers in CALLS.values():
         number = numbers[machine.column]
         if number is not None:
-            program += [Step(EQUAL, 0, 1, number), Step(RETURN, 0, 0, RET_ALLOW)]
+            program += [FilterStep(EQUAL, 0, 1, number), FilterStep(RETURN, 0, 0, RET_ALLOW)]
     for both, demands in CONDITIONAL.values():
         program += _conditional(both[machine.column], demands, own_pid)
-    program += [Step(EQUAL, 0, 1, CLONE3[machine.column]), Step(RETURN, 0, 0, RET_ENOSYS)]
+    program += [FilterStep(EQUAL, 0, 1, CLONE3[machine.column]), FilterStep(RETURN, 0, 0, RET_ENOSYS)]
     return [*program, LAST]
 
 
-def _conditional(number: int, demands: Iterable[Demand], own_pid: int) -> Iterator[Step]:
-    checks: list[Step] = []
+def _conditional(number: int, demands: Iterable[Demand], own_pid: int) -> Iterator[FilterStep]:
+    checks: list[FilterStep] = []
     for demand in demands:
         at = ARGUMENTS_AT + 8 * demand.argument + (4 if demand.high_word else 0)
-        checks += [Step(LOAD, 0, 0, at), Step(AND, 0, 0, demand.mask)]
+        checks += [FilterStep(LOAD, 0, 0, at), FilterStep(AND, 0, 0, demand.mask)]
         value = own_pid if demand is OURSELVES else demand.value
         # Where the demand is not met, the next step refuses.
-        refusing = (Step(AT_LEAST, 0, 1, value),) if demand.below else (Step(EQUAL, 1, 0, value),)
+        refusing = (FilterStep(AT_LEAST, 0, 1, value),) if demand.below else (FilterStep(EQUAL, 1, 0, value),)
         checks += [*refusing, LAST]
-    yield Step(EQUAL, 0, len(checks) + 1, number)
+    yield FilterStep(EQUAL, 0, len(checks) + 1, number)
     yield from checks
-    yield Step(RETURN, 0, 0, RET_ALLOW)
+    yield FilterStep(RETURN, 0, 0, RET_ALLOW)
 
 
-def as_bytes(program: Iterable[Step]) -> bytes:
+def as_bytes(program: Iterable[FilterStep]) -> bytes:
     """The kernel's struct sock_filter, one after the other."""
     return b"".join(struct.pack("=HBBI", *step) for step in program)
 

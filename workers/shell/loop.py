@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO, assert_never
 import structlog
 
 from config.logs import start_logging
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.pipe import BadFrame, PipeClosed, receive
 from ipc.worker_messages import (
     TO_WORKER,
@@ -37,13 +37,13 @@ from ipc.worker_messages import (
     Transcribe,
     WorkerSetup,
 )
-from workers.heartbeat import Cancelled, Pulse
+from workers.heartbeat import Cancelled, Heartbeat
 from workers.out_of_memory import is_want_of_memory
 from workers.parent_death import leave
 
 if TYPE_CHECKING:
     from workers.decoder.decoders import Decoders
-    from workers.engine import Loaded
+    from workers.engine import LoadedEngine
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         from workers.models.punkt_data import offer_punkt_data
 
         offer_punkt_data(Path(setup.models_folder), os.environ)
-    pulse = Pulse(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
+    pulse = Heartbeat(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
     engine = _load(setup, pulse)
@@ -72,26 +72,26 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     # What is here now stays: it is never looked through again for what can go.
     gc.freeze()
     gc.enable()
-    reached("worker_prepared")
+    hit("worker_prepared")
     while True:
         request = requests.get()
-        reached("request_begun")
+        hit("request_begun")
         pulse.begin(request.request_id)
         answer = _answer(request, engine, setup, pulse, decoders)
-        reached("answer_made")
+        hit("answer_made")
         pulse.send(answer)
-        reached("answer_said")
+        hit("answer_said")
         if not isinstance(request, Decode):
             _let_rest(engine, pulse)
             decoders.make_ready()
-        reached("engine_rested")
+        hit("engine_rested")
         pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
-        reached("rest_said")
+        hit("rest_said")
         # The end of a process takes some milliseconds, in which the next request is on its way.
         decoders.see_off()
 
 
-def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Pulse) -> None:
+def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Heartbeat) -> None:
     """Side thread: what the supervisor says. Its death is heard here too, as the end of the pipe."""
     while True:
         try:
@@ -103,18 +103,18 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", puls
             leave(1)
         match message:
             case Stop():
-                reached("stop_heard")
+                hit("stop_heard")
                 leave()
             case Cancel():
                 pulse.cancel(message.request_id)
             case Decode() | Transcribe() | Align():
-                reached("request_heard")
+                hit("request_heard")
                 requests.put(message)
             case _:
                 assert_never(message)
 
 
-def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
+def _load(setup: WorkerSetup, pulse: Heartbeat) -> Any:
     """The engine, loaded and announced. Says why not, and leaves, if there is none to be had."""
     started = time.monotonic()
     pulse.enter("loading")
@@ -123,10 +123,10 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
     try:
         module, _, name = setup.engine_path.partition(":")
         imported = importlib.import_module(module)
-        reached("engine_imported")
+        hit("engine_imported")
         engine = getattr(imported, name)()
-        reached("engine_chosen")
-        loaded: Loaded = engine.load(setup, pulse.downloading)
+        hit("engine_chosen")
+        loaded: LoadedEngine = engine.load(setup, pulse.downloading)
     except EngineRefusal as refusal:
         pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
         leave()
@@ -142,7 +142,7 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
             )
         )
         leave()
-    reached("engine_loaded")
+    hit("engine_loaded")
     pulse.send(
         Ready(
             engine=setup.engine,
@@ -153,11 +153,11 @@ def _load(setup: WorkerSetup, pulse: Pulse) -> Any:
             footprint_bytes=pulse.footprint_bytes,
         )
     )
-    reached("ready_said")
+    hit("ready_said")
     return engine
 
 
-def _prepare(role: Role, pulse: Pulse) -> None:
+def _prepare(role: Role, pulse: Heartbeat) -> None:
     """Loads what the first recording would have to wait for, now that nobody does."""
     if role != "transcriber":
         return
@@ -174,7 +174,7 @@ def _prepare(role: Role, pulse: Pulse) -> None:
     pulse.rest()
 
 
-def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Pulse, decoders: "Decoders") -> FinalReply:
+def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Heartbeat, decoders: "Decoders") -> FinalReply:
     """The final reply to a request, whatever happens short of the worker's death."""
     from workers.engine import EngineRefusal
     from workers.shell import requests as worker_requests
@@ -213,7 +213,7 @@ def _failed(request: Request, code: str, message: str, hint: str) -> RequestFail
     return RequestFailed(request_id=request.request_id, code=code, message=message, hint=hint)
 
 
-def _let_rest(engine: Any, pulse: Pulse) -> None:
+def _let_rest(engine: Any, pulse: Heartbeat) -> None:
     """Caches are given back after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
     pulse.arm()
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from ipc.transcript import Segment, Unheard, Word
 from ipc.worker_messages import (
     Align,
@@ -22,8 +22,8 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from workers.engine import Aligner, Audio, Chunk, EngineRefusal, Told, Transcriber, Wanted
-from workers.heartbeat import Pulse
+from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, Told, Transcriber
+from workers.heartbeat import Heartbeat
 from workers.out_of_memory import is_want_of_memory
 from workers.shell.batch_pace import planned_size
 from workers.speech.spoken_language import find_language, first_chunks
@@ -33,7 +33,7 @@ from workers.text.unheard import WithoutVoice, unheard
 log = structlog.get_logger()
 
 
-def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Pulse) -> TranscriptionFinished:
+def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Heartbeat) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent as it is heard: by chunks, or in batches of at most `batch_size`.
 
     `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
@@ -43,7 +43,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
 
     pulse.enter("speech", request.start_at_seconds)
     engine.check(request.language, request.task)
-    reached("engine_checked")
+    hit("engine_checked")
     segment_id = request.first_segment_id
     speech_seconds = 0.0
     heard_until = request.start_at_seconds
@@ -53,7 +53,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
         pulse.step(heard_until if transcribing else until)
 
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
-        reached("pcm_opened")
+        hit("pcm_opened")
         without_voice = WithoutVoice()
         chunks = without_voice.put_aside(speech.find_chunks(pcm, request.start_at_seconds, listened))
         first = first_chunks(chunks) if request.language is None else list(itertools.islice(chunks, 1))
@@ -63,16 +63,16 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
         language = request.language or _find_language(request, engine, first, pulse)
         transcribing = True
         pulse.enter("transcribing", first[0].start)
-        wanted = Wanted(language, request.task, request.prompt, lambda: pulse.step(heard_until))
+        wanted = DecodeOptions(language, request.task, request.prompt, lambda: pulse.step(heard_until))
         chunks = itertools.chain(first, chunks)
         # An owner's engine may be older than this attribute.
         if getattr(engine, "apart", False):
             told = engine.transcribe_each(chunks, wanted)
         else:
             told = _in_batches(chunks, engine, wanted, batch_size, request.start_at_seconds, pcm.seconds)
-        reached("batch_begun")
+        hit("batch_begun")
         for batch in told:
-            reached("batch_done")
+            hit("batch_done")
             segments = _number(batch, segment_id)
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
@@ -85,14 +85,14 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
                     done_seconds=heard_until,
                 )
             )
-            reached("batch_said")
+            hit("batch_said")
             pulse.enter("transcribing", heard_until)
-            reached("batch_begun")
+            hit("batch_begun")
         _tell_the_rest(request, without_voice, pulse)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
 
 
-def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, pulse: Pulse) -> None:
+def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, pulse: Heartbeat) -> None:
     """What is audible behind the last voice."""
     if audible := tuple(without_voice.before(math.inf)):
         rest = SegmentsTranscribed(
@@ -107,7 +107,12 @@ def _in_order(aside: Sequence[Unheard], chunks: Iterable[Chunk], segments: Seque
 
 
 def _in_batches(
-    chunks: Iterator[Chunk], engine: Transcriber, wanted: Wanted, most: int, heard_until: float, audio_seconds: float
+    chunks: Iterator[Chunk],
+    engine: Transcriber,
+    wanted: DecodeOptions,
+    most: int,
+    heard_until: float,
+    audio_seconds: float,
 ) -> Iterator[Told]:
     """For an engine to which company matters: batches that follow from the recording alone.
 
@@ -121,22 +126,22 @@ def _in_batches(
         heard_until = batch[-1].end
 
 
-def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
+def align(request: Align, engine: Aligner, pulse: Heartbeat) -> WordsAligned:
     """Word times for every segment that yields some."""
     from workers.speech import chunks as speech
 
     # Said before the check: for some engines it loads the language's model.
     pulse.enter("aligning")
     engine.check(request.language)
-    reached("engine_checked")
+    hit("engine_checked")
     # The longest first: whoever works side by side is then done at about the same time.
     segments = sorted(request.segments, key=lambda segment: segment.start - segment.end)
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
-        reached("pcm_opened")
+        hit("pcm_opened")
         sounds = [pcm.audio(segment.start, segment.end) for segment in segments]
 
     def words_of(sound: Audio, segment: Segment) -> tuple[Word, ...]:
-        reached("segment_begun")
+        hit("segment_begun")
         try:
             # Checked here: one made without checks would make the whole answer no message, and cost the worker.
             return tuple(Word.model_validate(dict(word)) for word in engine.align(sound, segment, request.language))
@@ -152,14 +157,14 @@ def align(request: Align, engine: Aligner, pulse: Pulse) -> WordsAligned:
     side_by_side = getattr(engine, "side_by_side", map)
     words: dict[int, tuple[Word, ...]] = {}
     for segment, found in zip(segments, side_by_side(words_of, sounds, segments), strict=True):
-        reached("segment_done")
+        hit("segment_done")
         pulse.step(request.segments[0].start)
         if found:
             words[segment.id] = found
     return WordsAligned(request_id=request.request_id, words=words)
 
 
-def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], pulse: Pulse) -> str:
+def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], pulse: Heartbeat) -> str:
     pulse.enter("language", first[0].start)
     language, probability = find_language(first, engine.find_language)
     engine.check(language, request.task)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workers.engine import SAMPLE_RATE, Chunk, Heard
+from workers.engine import SAMPLE_RATE, Chunk, RawSegment
 from workers.text.timestamp_tokens import TOKEN_SECONDS, read_timestamps
 
 # When Whisper doubts itself; https://github.com/openai/whisper/blob/main/whisper/transcribe.py
@@ -42,10 +42,10 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class DecodedChunk:
     """One pass of the decoder over a stretch of sound."""
 
-    heard: tuple[Heard, ...]
+    heard: tuple[RawSegment, ...]
     """Empty where Whisper believes that nobody speaks."""
     rest: Chunk | None = None
     """Where it broke off: what has to be heard on its own."""
@@ -61,19 +61,19 @@ def read_decoding(
     decode: Callable[[list[int]], str],
     avg_logprob: float,
     no_speech_prob: float,
-) -> Decoding:
+) -> DecodedChunk:
     """The tokens of one decoding, as times in the recording."""
     seconds = len(sound.audio) / SAMPLE_RATE
     reading = read_timestamps(tokens, timestamp_begin, end_of_text, seconds, decode)
     heard = tuple(
-        Heard(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
+        RawSegment(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
         for start, end, text in reading.stretches
     )
     if no_speech_prob > MOST_NO_SPEECH and compression(text_of(heard)) > MOST_COMPRESSION:
-        return Decoding(())
+        return DecodedChunk(())
     heard = tuple(one for one in heard if is_believed(one, sound))
     rest = None if reading.heard_until is None else sound.after(reading.heard_until)
-    return Decoding(heard, rest, overrun(tokens, timestamp_begin, seconds, is_sure=avg_logprob >= GOOD_LOGPROB))
+    return DecodedChunk(heard, rest, overrun(tokens, timestamp_begin, seconds, is_sure=avg_logprob >= GOOD_LOGPROB))
 
 
 def overrun(tokens: Sequence[int], timestamp_begin: int, seconds: float, *, is_sure: bool) -> float:
@@ -88,7 +88,7 @@ def overrun(tokens: Sequence[int], timestamp_begin: int, seconds: float, *, is_s
     return 0.0 if is_sure and begins_inside and behind <= MOST_SILENCE_SHOWN_SECONDS else behind
 
 
-def has_failed(decoding: Decoding) -> bool:
+def has_failed(decoding: DecodedChunk) -> bool:
     """Whether Whisper's own tests fail. Silence is no failure."""
     return bool(decoding.heard) and (
         min(one.avg_logprob or 0.0 for one in decoding.heard) < LEAST_LOGPROB
@@ -97,11 +97,11 @@ def has_failed(decoding: Decoding) -> bool:
     )
 
 
-def goes_in_circles(decoding: Decoding) -> bool:
+def goes_in_circles(decoding: DecodedChunk) -> bool:
     return compression(text_of(decoding.heard)) > MOST_COMPRESSION
 
 
-def is_believed(heard: Heard, sound: Chunk) -> bool:
+def is_believed(heard: RawSegment, sound: Chunk) -> bool:
     """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
     detector, which never saw a letter, seldom err together."""
     no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
@@ -122,7 +122,7 @@ def is_believed(heard: Heard, sound: Chunk) -> bool:
     return seconds >= LEAST_MURMUR_SECONDS and characters <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
-def text_of(heard: Sequence[Heard]) -> str:
+def text_of(heard: Sequence[RawSegment]) -> str:
     return "".join(one.text for one in heard)
 
 

@@ -13,12 +13,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, RawSegment
 from workers.speech.loudness import levels_of
-from workers.text.decode_quality import GOOD_LOGPROB, LEAST_LOGPROB, Decoding, goes_in_circles, has_failed, text_of
+from workers.text.decode_quality import (
+    GOOD_LOGPROB,
+    LEAST_LOGPROB,
+    DecodedChunk,
+    goes_in_circles,
+    has_failed,
+    text_of,
+)
 from workers.text.repetition import MOST_CHARACTERS_A_SECOND, is_of_the_same_words
 
-Hear = Callable[[Chunk, bool], Decoding]
+Hear = Callable[[Chunk, bool], DecodedChunk]
 """Hears a sound; True: and may not say five tokens twice."""
 Stretch = tuple[float, float]
 """Seconds from the start of the recording."""
@@ -46,7 +53,7 @@ BLUR = 5
 """Windows that are looked at together for a cut: 160 ms, a short breath."""
 
 
-def look_again(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
+def look_again(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
     """What is heard in a sound on second thoughts; `first` is what was heard at once. Its rest stays a rest."""
     if not has_failed(first):
         return with_holes_filled(sound, first, hear)
@@ -59,7 +66,7 @@ def look_again(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
     return in_halves(sound, hear) or first
 
 
-def can_be_said(decoding: Decoding, sound: Chunk) -> bool:
+def can_be_said(decoding: DecodedChunk, sound: Chunk) -> bool:
     """Whether there is voice enough for all of its text."""
     seconds = sound.likely_seconds(sound.start, sound.end)
     if seconds is None:
@@ -67,7 +74,7 @@ def can_be_said(decoding: Decoding, sound: Chunk) -> bool:
     return len(text_of(decoding.heard)) <= MOST_CHARACTERS_A_SECOND * seconds
 
 
-def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
+def with_holes_filled(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
     """The same, with what is heard where nothing was written, or too little."""
     heard = [kept for one in first.heard for kept in heard_closely(one, sound, hear)]
     for start, end in stretches_to_doubt(sound, first):
@@ -85,7 +92,7 @@ def with_holes_filled(sound: Chunk, first: Decoding, hear: Hear) -> Decoding:
     return replace(first, heard=tuple(sorted(heard, key=lambda one: one.start)))
 
 
-def heard_closely(heard: Heard, sound: Chunk, hear: Hear) -> tuple[Heard, ...]:
+def heard_closely(heard: RawSegment, sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
     """The same; but where a few words fill seconds in which hardly anybody speaks, what is heard just there: of an
     answer it is the answer, of music its caption is gone."""
     if not is_stretched(heard, sound) or not (spoken := murmurs(sound, heard.start, heard.end)):
@@ -101,25 +108,25 @@ def is_part(piece: Chunk, sound: Chunk) -> bool:
     return len(piece.audio) < MOSTLY * len(sound.audio)
 
 
-def is_doubtful(sound: Chunk, first: Decoding) -> bool:
+def is_doubtful(sound: Chunk, first: DecodedChunk) -> bool:
     """Whether a second look is worth its time."""
     is_caption = any(is_stretched(one, sound) for one in first.heard)
     return has_failed(first) or is_caption or bool(stretches_to_doubt(sound, first))
 
 
-def stretches_to_doubt(sound: Chunk, first: Decoding) -> list[Stretch]:
+def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
     """Where much is spoken for little text, and where somebody speaks and nothing is written. In order."""
     end = sound.end if first.rest is None else first.rest.start
     slow = [(one.start, one.end) for one in first.heard if is_too_slow(one, sound)]
     free_from, holes = sound.start, list[Stretch]()
-    for one in (*first.heard, Heard(end, end, "")):
+    for one in (*first.heard, RawSegment(end, end, "")):
         holes += voices(sound, free_from, one.start)
         free_from = max(free_from, one.end)
     wide = [(max(start - MARGIN_SECONDS, sound.start), min(until + MARGIN_SECONDS, end)) for start, until in holes]
     return sorted([*slow, *wide])
 
 
-def is_too_slow(heard: Heard, sound: Chunk) -> bool:
+def is_too_slow(heard: RawSegment, sound: Chunk) -> bool:
     """Whether nobody speaks so slowly."""
     seconds = sound.voice_seconds(heard.start, heard.end)
     if seconds is None:
@@ -132,7 +139,7 @@ def letters_in(text: str) -> int:
     return sum(LETTERS_A_SYLLABLE if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
-def is_stretched(heard: Heard, sound: Chunk) -> bool:
+def is_stretched(heard: RawSegment, sound: Chunk) -> bool:
     """Whether it lasts for seconds in which there is not even one of voice."""
     seconds = heard.end - heard.start
     if seconds < SLOW_SECONDS or letters_in(heard.text) >= SLOWEST_CHARACTERS_A_SECOND * seconds:
@@ -168,18 +175,18 @@ def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
     return found
 
 
-def in_halves(sound: Chunk, hear: Hear) -> Decoding | None:
+def in_halves(sound: Chunk, hear: Hear) -> DecodedChunk | None:
     """What is heard in two halves of a sound that failed as a whole, in halves of halves where these fail; None: it
     is too short."""
     halves = cut_in_two(sound)
     if halves is None:
         return None
-    return Decoding(tuple(one for half in halves for one in hear_out(half, hear)))
+    return DecodedChunk(tuple(one for half in halves for one in hear_out(half, hear)))
 
 
-def hear_out(sound: Chunk, hear: Hear) -> tuple[Heard, ...]:
+def hear_out(sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
     """A sound to its end."""
-    heard: list[Heard] = []
+    heard: list[RawSegment] = []
     rest: Chunk | None = sound
     while rest is not None:
         decoding = hear(rest, False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from workers.engine import Chunk, Heard
+from workers.engine import Chunk, RawSegment
 
 WIDEN_SECONDS = 0.2
 """How far a stretch grows into the silence beside it. Measured: growing over a neighbour, or moving the border to
@@ -16,7 +16,7 @@ FASTEST_CHARACTERS_A_SECOND = 30.0
 """Nobody speaks faster (rapid speech has about 20); a stretch that seems to has wrong borders."""
 
 
-def widen(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
+def widen(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
     """The same text in order, inside the chunk, without overlaps, each stretch up to 0.2 s wider.
 
     Stretches without a letter or digit go: Whisper hears lone full stops and notes (♪) in hiss and music.
@@ -31,10 +31,10 @@ def says_something(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def in_order(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
+def in_order(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
     """Inside the chunk, and none begins before the one ahead of it has ended."""
     free_from = chunk.start
-    orderly: list[Heard] = []
+    orderly: list[RawSegment] = []
     for one in heard:
         start = min(max(one.start, free_from), chunk.end)
         free_from = min(max(one.end, start), chunk.end)
@@ -42,7 +42,7 @@ def in_order(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
     return orderly
 
 
-def grown(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
+def grown(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
     """Wider by at most WIDEN_SECONDS on either side and half the gap to the neighbour."""
     starts = [max(one.start - WIDEN_SECONDS, chunk.start) for one in heard]
     ends = [min(one.end + WIDEN_SECONDS, chunk.end) for one in heard]
@@ -53,9 +53,9 @@ def grown(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
     return [replace(one, start=start, end=end) for one, start, end in zip(heard, starts, ends, strict=True)]
 
 
-def joined(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
+def joined(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
     """Each stretch that is too short for its text put together with the one ahead, or at the front with the next."""
-    wholes: list[Heard] = []
+    wholes: list[RawSegment] = []
     for one in heard:
         if wholes and (too_short(one) or too_short(wholes[-1])):
             wholes[-1] = together(wholes[-1], one)
@@ -66,10 +66,10 @@ def joined(heard: Sequence[Heard], chunk: Chunk) -> list[Heard]:
     return wholes
 
 
-def together(one: Heard, following: Heard) -> Heard:
+def together(one: RawSegment, following: RawSegment) -> RawSegment:
     """Both texts as one stretch; its doubts are those of the first, for Whisper judges a window as a whole."""
     return replace(one, end=following.end, text=f"{one.text} {following.text}")
 
 
-def too_short(heard: Heard) -> bool:
+def too_short(heard: RawSegment) -> bool:
     return len(heard.text) > FASTEST_CHARACTERS_A_SECOND * (heard.end - heard.start)

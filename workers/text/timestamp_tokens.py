@@ -18,7 +18,7 @@ Span = tuple[float, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TimestampReading:
     """One decoding, in stretches of text that are in order and inside the audio."""
 
     stretches: tuple[Span, ...]
@@ -32,7 +32,7 @@ def read_timestamps(
     end_of_text: int,
     audio_seconds: float,
     decode: Callable[[list[int]], str],
-) -> Reading:
+) -> TimestampReading:
     """Cut the tokens of one decoding where two timestamps stand together.
 
     Tokens that end with one timestamp say: nothing is spoken after it. Tokens that end with a pair, or with text,
@@ -66,7 +66,7 @@ def read_timestamps(
     if not in_order(spans):
         whole = text(0, stop)
         spans = [(0.0, until, whole)] if whole else []
-    return Reading(tuple(spans), heard_until)
+    return TimestampReading(tuple(spans), heard_until)
 
 
 def in_order(spans: Sequence[Span]) -> bool:

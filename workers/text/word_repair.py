@@ -24,7 +24,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class RoughWord:
+class UntimedWord:
     """A word as an aligner found it: times in seconds from the start of the recording, perhaps none, perhaps odd."""
 
     word: str
@@ -35,11 +35,11 @@ class RoughWord:
     """True if the times do not come from the sound of this word."""
 
 
-def rough_word(word: str, letters: Sequence[Letter]) -> RoughWord:
+def rough_word(word: str, letters: Sequence[Letter]) -> UntimedWord:
     """A word from those of its letters that were heard; guessed unless one of them is a letter the aligner knows."""
     if not letters:
-        return RoughWord(word)
-    return RoughWord(
+        return UntimedWord(word)
+    return UntimedWord(
         word,
         start=min(letter.start for letter in letters),
         end=max(letter.end for letter in letters),
@@ -59,7 +59,7 @@ def positions_of(words: Iterable[str], text: str) -> list[range]:
     return places
 
 
-def mend(rough: Sequence[RoughWord], start: float, end: float, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
+def mend(rough: Sequence[UntimedWord], start: float, end: float, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
     """Every word with times in [start, end], in order and without overlap; empty if no word has any.
 
     `late_by_seconds` is how late the aligner's word starts are on average; it is taken off where there is room.
@@ -98,7 +98,7 @@ def doubted(words: tuple[Word, ...], least_score: float) -> tuple[Word, ...]:
 
 
 def put_in_order(
-    rough: Sequence[RoughWord], start: float, end: float, late_by_seconds: float
+    rough: Sequence[UntimedWord], start: float, end: float, late_by_seconds: float
 ) -> list[tuple[float, float] | None]:
     """The times that were found, made to run forwards inside [start, end]; None where there are none."""
     placed: list[tuple[float, float] | None] = []
@@ -118,14 +118,14 @@ def is_finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def shares(words: Iterable[RoughWord], free_from: float, free_to: float) -> list[tuple[float, float]]:
+def shares(words: Iterable[UntimedWord], free_from: float, free_to: float) -> list[tuple[float, float]]:
     """A gap divided among words by their length."""
     lengths = [len(one.word) for one in words]
     room = max(free_to - free_from, 0.0)
     return list(pairwise(free_from + room * sum(lengths[:count]) / sum(lengths) for count in range(len(lengths) + 1)))
 
 
-def as_word(rough: RoughWord, times: tuple[float, float], start: float, end: float, interpolated: bool) -> Word:
+def as_word(rough: UntimedWord, times: tuple[float, float], start: float, end: float, interpolated: bool) -> Word:
     """Rounded to milliseconds, but never out of the segment."""
     first, last = (min(max(round(time, 3), start), end) for time in times)
     score = None if interpolated or not is_finite(rough.score) else round(min(max(rough.score, 0.0), 1.0), 3)

@@ -26,7 +26,7 @@ import structlog
 from config.model_names import ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, Loaded
+from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, LoadedEngine
 from workers.models.find_aligner import (
     AlignmentModel,
     DefaultModels,
@@ -64,7 +64,7 @@ loudness, 40 dB softer, speech has a median of 0.03: there its starts were 0.7 t
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedModel:
     """A model in memory."""
 
     found: AlignmentModel
@@ -79,11 +79,11 @@ class WhisperxAligner:
     """WhisperX's alignment on the CPU, also on a Mac: where Metal lacks something, PyTorch ends the process
     (https://github.com/pytorch/pytorch/issues/92222). Fails as `workers.engine.Aligner` says."""
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """Warms the model of `setup.language`; a missing default is no failure yet."""
         self.setup = setup
         self.downloading = downloading
-        self.in_memory: OrderedDict[str, Opened] = OrderedDict()
+        self.in_memory: OrderedDict[str, OpenedModel] = OrderedDict()
         be_quiet_and_offline(setup.allow_download)
 
         import torch
@@ -96,7 +96,7 @@ class WhisperxAligner:
         self.torch: Any = torch
         self.defaults = DefaultModels(ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS)
         name = self._warm(setup.language or MOST_LIKELY_LANGUAGE)
-        return Loaded(
+        return LoadedEngine(
             model=name, device="cpu", versions={package: version(package) for package in ("whisperx", "torch")}
         )
 
@@ -139,7 +139,7 @@ class WhisperxAligner:
         self._letter_scores(model, np.zeros(SAMPLE_RATE, np.float32))
         return model.found.name
 
-    def _model_for(self, language: str) -> Opened:
+    def _model_for(self, language: str) -> OpenedModel:
         """Raises EngineRefusal `no_alignment_model:xx`."""
         name = self.setup.model or self.defaults.name_for(language)
         if name is None:
@@ -152,7 +152,7 @@ class WhisperxAligner:
             raise no_alignment_model(language, f"the model {name} does not know it")
         return model
 
-    def _opened(self, name: str) -> Opened:
+    def _opened(self, name: str) -> OpenedModel:
         """From memory, else from disk, else fetched if allowed. Raises EngineRefusal as `find_alignment_model`."""
         if name not in self.in_memory:
             found = find_alignment_model(name, self.defaults, self.setup.allow_download, self.downloading)
@@ -163,7 +163,7 @@ class WhisperxAligner:
         self.in_memory.move_to_end(name)
         return self.in_memory[name]
 
-    def _open(self, found: AlignmentModel) -> Opened:
+    def _open(self, found: AlignmentModel) -> OpenedModel:
         if found.folder is None:
             self._fetch_bundle(found.name)
         where = found.folder or bundle_file(found.name)
@@ -171,7 +171,7 @@ class WhisperxAligner:
             model = read_folder(where) if found.folder is not None else read_bundle(found.name, where)
             if model is None:
                 return open_as_whisperx(found, where)
-            return Opened(found, network_of(model, found.name), model.letters, model.blank)
+            return OpenedModel(found, network_of(model, found.name), model.letters, model.blank)
         except KeyError as error:
             raise damaged(where, f"it lacks {error}") from error
         except (OSError, EOFError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
@@ -197,12 +197,12 @@ class WhisperxAligner:
         except EngineRefusal as refusal:
             raise needs_model(name, f": {refusal.message}") from refusal
 
-    def _letter_scores(self, model: Opened, audio: Audio) -> Scores:
+    def _letter_scores(self, model: OpenedModel, audio: Audio) -> Scores:
         samples = np.pad(at_usual_loudness(audio), (0, max(SHORTEST_SAMPLES - len(audio), 0)))
         scores: Scores = model.network(self.torch.from_numpy(samples)).numpy()
         return scores
 
-    def _time_letters(self, model: Opened, segment: Segment, audio: Audio, language: str) -> dict[int, Letter]:
+    def _time_letters(self, model: OpenedModel, segment: Segment, audio: Audio, language: str) -> dict[int, Letter]:
         """Position in the text → when that character is heard; empty if no way leads through the sound.
 
         The same as `whisperx.alignment.align` does: a character without a letter of its own matches whatever is said.
@@ -226,7 +226,7 @@ class WhisperxAligner:
         }
 
 
-def open_as_whisperx(found: AlignmentModel, folder: Path) -> Opened:
+def open_as_whisperx(found: AlignmentModel, folder: Path) -> OpenedModel:
     """What `wav2vec2.network` does not compute (adapters, other activations), with all the imports it takes."""
     import torch
     from whisperx.alignment import load_align_model
@@ -242,7 +242,7 @@ def open_as_whisperx(found: AlignmentModel, folder: Path) -> Opened:
         with torch.inference_mode():
             return torch.log_softmax(network(samples.unsqueeze(0)).logits[0], dim=-1)
 
-    return Opened(found, scores, about["dictionary"], blank_of(about["dictionary"]))
+    return OpenedModel(found, scores, about["dictionary"], blank_of(about["dictionary"]))
 
 
 def spoken_symbols(text: str, language: str) -> tuple[list[int], list[str]]:

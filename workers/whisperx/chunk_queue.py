@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from workers.engine import Chunk, Heard, Told
+from workers.engine import Chunk, RawSegment, Told
 from workers.shell.batch_pace import Pace
-from workers.text.decode_quality import Decoding, Stretch
+from workers.text.decode_quality import DecodedChunk, Stretch
 from workers.whisperx.lanes import next_group
 
 LONGEST_LINE = 16
@@ -26,9 +26,9 @@ MOST_OPEN = 2 * LONGEST_LINE
 
 Beat = Callable[[], None]
 """A sign of life from a lane; raises GivenUp if nobody wants to know any more."""
-Hear = Callable[[Sequence[Stretch], Beat], Sequence[Decoding]]
+Hear = Callable[[Sequence[Stretch], Beat], Sequence[DecodedChunk]]
 """Stretches in windows of one length → what was heard of each. Called in a lane's thread."""
-News = queue.SimpleQueue[Future[Sequence[Decoding]] | None]
+News = queue.SimpleQueue[Future[Sequence[DecodedChunk]] | None]
 """A lane is done, or (None) shows life."""
 
 
@@ -66,7 +66,7 @@ class ChunkLine:
         self._waiting = [stretch for place, stretch in enumerate(self._waiting) if place not in places]
         return group
 
-    def heard(self, stretch: Stretch, decoding: Decoding) -> None:
+    def heard(self, stretch: Stretch, decoding: DecodedChunk) -> None:
         """A lane is through with it. What Whisper left out waits again, ahead of all that is younger."""
         chunk = self._open[stretch.number]
         chunk.heard += decoding.heard
@@ -97,7 +97,7 @@ class _Open:
     """A chunk that is not told yet."""
 
     chunk: Chunk
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[RawSegment] = field(default_factory=list)
     is_done: bool = False
 
 
@@ -109,7 +109,7 @@ def hear_in_lanes(
     `chunks` and `alive` are called in this thread alone. What they raise, and what a lane raises, passes through.
     """
     news: News = queue.SimpleQueue()
-    at_work: dict[Future[Sequence[Decoding]], tuple[list[Stretch], float]] = {}
+    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Stretch], float]] = {}
     given_up = threading.Event()
 
     def beat() -> None:
@@ -145,7 +145,7 @@ def hear_in_lanes(
         given_up.set()
 
 
-def _arrived(news: News, wait: bool) -> Iterator[Future[Sequence[Decoding]] | None]:
+def _arrived(news: News, wait: bool) -> Iterator[Future[Sequence[DecodedChunk]] | None]:
     """All that has come from the lanes, and if there is nothing the next: its deadline is the worker's watchdog."""
     while True:
         try:

@@ -14,12 +14,22 @@ import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
 from ipc.worker_messages import Task, WorkerSetup
-from workers.engine import SAMPLE_RATE, Audio, Chunk, Downloading, EngineRefusal, Heard, Loaded, Told, Wanted
+from workers.engine import (
+    SAMPLE_RATE,
+    Audio,
+    Chunk,
+    DecodeOptions,
+    Downloading,
+    EngineRefusal,
+    LoadedEngine,
+    RawSegment,
+    Told,
+)
 from workers.models.find import find_model
 from workers.shell.allocator import Heap
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
-from workers.text.decode_quality import Decoding, Stretch, read_decoding
+from workers.text.decode_quality import DecodedChunk, Stretch, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 from workers.text.segment_bounds import widen
 from workers.whisperx.chunk_queue import Beat, ChunkLine, hear_in_lanes
@@ -46,7 +56,7 @@ class WhisperxTranscriber:
     shows_life = False
     apart = False
 
-    def load(self, setup: WorkerSetup, downloading: Downloading) -> Loaded:
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """Opens the model's folder; nothing is fetched but by `find_model`. Half a second for the starter."""
         self.name = setup.model or DEFAULT_MODEL["whisperx"]
         folder = find_model(setup.model, "whisperx", Path(setup.models_folder), setup.allow_download, downloading)
@@ -85,7 +95,7 @@ class WhisperxTranscriber:
         self.batch_size = CHUNKS_A_LANE * self.lanes.count if self.apart else CHUNKS_A_BATCH_ON_CUDA
         self.heap.give_back()
         packages = ("faster-whisper", "ctranslate2")
-        return Loaded(model=self.name, device=device, versions={name: version(name) for name in packages})
+        return LoadedEngine(model=self.name, device=device, versions={name: version(name) for name in packages})
 
     def check(self, language: str | None, task: Task) -> None:
         spoken = self.model.supported_languages
@@ -110,11 +120,11 @@ class WhisperxTranscriber:
         language, probability, _ = self.model.detect_language(evenly_loud(audio[: DETECTION_SECONDS * SAMPLE_RATE]))
         return language, float(probability)
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         """All chunks in one go, then the rests of those in which Whisper broke off."""
         if self.apart:
             return [heard for told in self.transcribe_each(iter(chunks), wanted) for _, heard in told]
-        heard: list[list[Heard]] = [[] for _ in chunks]
+        heard: list[list[RawSegment]] = [[] for _ in chunks]
         todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
             decodings = self._hear(todo, wanted.alive, wanted)
@@ -127,7 +137,7 @@ class WhisperxTranscriber:
             ]
         return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
         """Side by side in lanes, each chunk in a window of its own length, like windows together."""
         line = ChunkLine(self._window, self.most_together)
         hear = partial(self._hear, wanted=wanted)
@@ -142,14 +152,14 @@ class WhisperxTranscriber:
         """Frames."""
         return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
 
-    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: Wanted) -> list[Decoding]:
+    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
         """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread.
 
         No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
         text. Measured on real English: context and temperatures change nothing, or harm.
         """
 
-        def hear_alone(sound: Chunk, no_circles: bool) -> Decoding:
+        def hear_alone(sound: Chunk, no_circles: bool) -> DecodedChunk:
             return self._hear_together([sound], beat, wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
 
         sounds = [stretch.sound for stretch in stretches]
@@ -159,8 +169,8 @@ class WhisperxTranscriber:
         ]
 
     def _hear_together(
-        self, sounds: Sequence[Chunk], beat: Beat, wanted: Wanted, longest_echo_tokens: int = 0
-    ) -> list[Decoding]:
+        self, sounds: Sequence[Chunk], beat: Beat, wanted: DecodeOptions, longest_echo_tokens: int = 0
+    ) -> list[DecodedChunk]:
         """In windows of the first one's length, without second tries."""
         from faster_whisper.tokenizer import Tokenizer
 

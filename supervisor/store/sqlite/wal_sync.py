@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from ipc.failpoints import reached
+from ipc.failpoints import hit
 from supervisor.disks.held_folder import sync
 
 SYNCS_AT_ONCE = 2
@@ -99,12 +99,12 @@ class WriteAheadLog:
             return taken
 
     def _sync(self, descriptor: int) -> None:
-        reached("log_written")
+        hit("log_written")
         try:
             _sync_data(descriptor)
         except OSError as error:
             self.failure = error
-        reached("log_synced")
+        hit("log_synced")
 
 
 def write_anew(database: Path) -> None:

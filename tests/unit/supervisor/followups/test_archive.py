@@ -18,7 +18,7 @@ from supervisor.disks.file_identity import look_at, read_identity
 from supervisor.disks.held_folder import NO_LINKS, HeldFolder, Place
 from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 from supervisor.followups import archive as source_mover
-from supervisor.followups.archive import Moved, MovePutOff, move_recording
+from supervisor.followups.archive import Archived, MovePutOff, move_recording
 
 NAMES = TemporaryNames("0123456789abcdef", 7)
 
@@ -48,7 +48,7 @@ def recording(folder: Path, name: str = "a.m4a", content: bytes = SOUND) -> Path
     return path
 
 
-def moved(source: Path, folder: Path, known: object = None) -> Moved | None:
+def moved(source: Path, folder: Path, known: object = None) -> Archived | None:
     known = known or read_identity(source)
     return move_recording(Place(source), known, Place(folder), NAMES)  # type: ignore[arg-type]
 
@@ -60,7 +60,7 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 def test_it_is_moved_and_stays_what_it_was(inbox: Path) -> None:
     source = recording(inbox)
     before = read_identity(source)
-    assert moved(source, inbox / "done") == Moved(inbox / "done" / "a.m4a", before)
+    assert moved(source, inbox / "done") == Archived(inbox / "done" / "a.m4a", before)
     assert not source.exists()
     assert everything_in(inbox / "done") == {"a.m4a": SOUND}
 
@@ -140,7 +140,7 @@ def test_a_recording_that_was_only_touched_is_moved_as_it_is_now(inbox: Path) ->
     known = read_identity(source)
     os.utime(source)
     now = read_identity(source)
-    assert moved(source, inbox / "done", known) == Moved(inbox / "done" / "a.m4a", now)
+    assert moved(source, inbox / "done", known) == Archived(inbox / "done" / "a.m4a", now)
 
 
 def test_a_recording_exchanged_between_look_and_move_keeps_its_place(
@@ -188,7 +188,7 @@ def test_after_a_kill_at_any_step_it_is_moved_once(
         else:
             with pytest.raises(Killed):
                 moved(source, done, known)
-    assert moved(source, done, known) == Moved(done / "a (2).m4a", known)
+    assert moved(source, done, known) == Archived(done / "a (2).m4a", known)
     assert not source.exists()
     assert everything_in(done) == {"a.m4a": b"an older one", "a (2).m4a": SOUND}
 
@@ -254,7 +254,7 @@ def test_a_second_copy_beside_it_on_the_same_disk_is_not_taken_for_it(inbox: Pat
 def test_one_that_is_there_already_stays_there(inbox: Path) -> None:
     source = recording(inbox)
     known = read_identity(source)
-    assert moved(source, inbox) == Moved(source, known)
+    assert moved(source, inbox) == Archived(source, known)
     assert everything_in(inbox) == {"a.m4a": SOUND}
 
 
@@ -274,7 +274,7 @@ def test_to_another_disk_it_is_copied_whole_and_then_taken_away(inbox: Path, oth
     source.chmod(0o640)
     known = read_identity(source)
     result = moved(source, done)
-    assert result == Moved(done / "a.m4a", replace(look_at(done / "a.m4a"), sha256=known.sha256))
+    assert result == Archived(done / "a.m4a", replace(look_at(done / "a.m4a"), sha256=known.sha256))
     assert (result.identity.mtime_ns, (done / "a.m4a").stat().st_mode & 0o777) == (WHEN_NS, 0o640)
     assert not source.exists() and everything_in(done) == {"a.m4a": SOUND}
 

@@ -23,8 +23,8 @@ from supervisor.disks.foreign_disks import ForeignDisks
 from supervisor.disks.held_folder import HeldFolder
 from supervisor.disks.mounts import Mount
 from supervisor.followups import rules as aftermath
-from supervisor.followups.followups import MOVES_AT_ONCE, Errands
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.followups.followups import MOVES_AT_ONCE, FollowUps
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
@@ -94,7 +94,7 @@ async def errands_of(queue: JobQueue, *inboxes: Path) -> AsyncIterator[None]:
         return [one for one in files if may_be(one[0])]
 
     search.look = look
-    errands = Errands(queue, JobBoard(EventBus()), RecordingsInHand(), search, Settings(), entries.get)
+    errands = FollowUps(queue, JobBoard(EventBus()), RecordingLocks(), search, Settings(), entries.get)
     queue.aftermath = errands
     task = asyncio.create_task(errands.run())
     try:
@@ -189,8 +189,8 @@ async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", copies)
     disks.answers.clear()
     entries = WatchEntry(path=disks.good, done=disks.dying / "done")
-    errands = Errands(
-        queue, JobBoard(EventBus()), RecordingsInHand(), RecordingSearch(queue), Settings(), lambda path: entries
+    errands = FollowUps(
+        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), lambda path: entries
     )
     queue.aftermath = errands
     task = asyncio.create_task(errands.run())
@@ -206,8 +206,8 @@ async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
 async def renamed_before_its_move(queue: JobQueue, disks: Disks, rename: Callable[[Path], object]) -> Job:
     """The job, when nothing is left to be done for it."""
     entry = {str(disks.good): WatchEntry(path=disks.good, done=Path("done"))}
-    queue.aftermath = Errands(
-        queue, JobBoard(EventBus()), RecordingsInHand(), RecordingSearch(queue), Settings(), entry.get
+    queue.aftermath = FollowUps(
+        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), entry.get
     )
     job = await finish(queue, disks.good / "a.wav")
     rename(disks.good / "a.wav")

@@ -20,22 +20,22 @@ from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity, read_identity
 from supervisor.followups import outbox_runner as errand_line
 from supervisor.followups import rules as aftermath
-from supervisor.followups.followups import Errands
-from supervisor.followups.outbox_runner import Again, ErrandLine
-from supervisor.jobs.recordings import RecordingSearch, RecordingsInHand
+from supervisor.followups.followups import FollowUps
+from supervisor.followups.outbox_runner import Again, OutboxRunner
+from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Errand, ErrandRows, Event, NewErrand
+from supervisor.store.outbox import Event, FollowUp, NewFollowUp, Outbox
 from supervisor.store.sqlite.database import JobQueueBroken
 
 
 class OneHook:
     """An aftermath that wants a hook after every ending."""
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
-        return (NewErrand("hook", event),)
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
+        return (NewFollowUp("hook", event),)
 
     def wake(self) -> None:
         pass
@@ -50,7 +50,7 @@ class Worker:
         self.go = asyncio.Event()
         self.answers: list[Again | Exception | None] = []
 
-    async def __call__(self, errand: Errand) -> Again | None:
+    async def __call__(self, errand: FollowUp) -> Again | None:
         self.begun.append(errand.job_id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -92,7 +92,7 @@ async def left(queue: JobQueue) -> int:
 
 
 @asynccontextmanager
-async def running(line: ErrandLine | Errands) -> AsyncIterator[None]:
+async def running(line: OutboxRunner | FollowUps) -> AsyncIterator[None]:
     task = asyncio.create_task(line.run())
     try:
         yield
@@ -102,8 +102,8 @@ async def running(line: ErrandLine | Errands) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def line_of(queue: JobQueue, worker: Worker) -> ErrandLine:
-    line = ErrandLine("hook", 2, queue.errands, worker, lambda: line.wake())
+def line_of(queue: JobQueue, worker: Worker) -> OutboxRunner:
+    line = OutboxRunner("hook", 2, queue.errands, worker, lambda: line.wake())
     return line
 
 
@@ -140,16 +140,16 @@ async def test_what_cannot_be_noted_down_is_not_done_again_because_of_that(
 ) -> None:
     worker, refused = Worker(), 0
     worker.go.set()
-    strike = ErrandRows.strike
+    strike = Outbox.strike
 
-    async def full(rows: ErrandRows, errand: Errand) -> None:
+    async def full(rows: Outbox, errand: FollowUp) -> None:
         nonlocal refused
         refused += 1
         if refused < 4:
             raise JobQueueBroken("disk_full", "the disk is full", "free some space")
         await strike(rows, errand)
 
-    monkeypatch.setattr(ErrandRows, "strike", full)
+    monkeypatch.setattr(Outbox, "strike", full)
     await finish(queue)
     line = line_of(queue, worker)
     async with running(line):
@@ -168,16 +168,16 @@ async def test_a_stop_leaves_an_errand_in_hand_for_the_next_start(queue: JobQueu
     assert await left(queue) == 1
 
 
-def errands_for(queue: JobQueue, recordings: RecordingsInHand, entry: WatchEntry | None) -> Errands:
+def errands_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry | None) -> FollowUps:
     board = JobBoard(EventBus())
     search = RecordingSearch(queue)
-    errands = Errands(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
+    errands = FollowUps(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
     queue.aftermath = errands
     return errands
 
 
 async def test_a_recording_that_somebody_has_in_hand_is_moved_afterwards(queue: JobQueue, tmp_path: Path) -> None:
-    source, recordings = tmp_path / "a.m4a", RecordingsInHand()
+    source, recordings = tmp_path / "a.m4a", RecordingLocks()
     source.write_bytes(b"sound")
     errands = errands_for(queue, recordings, WatchEntry(path=tmp_path, done=Path("done")))
     job = await finish(queue, str(source), read_identity(source))
@@ -192,10 +192,10 @@ async def test_a_recording_that_somebody_has_in_hand_is_moved_afterwards(queue: 
 async def test_a_folder_that_is_not_watched_any_more_keeps_its_recordings(queue: JobQueue, tmp_path: Path) -> None:
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
-    errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, done=Path("done")))
+    errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     assert await left(queue) == 1
-    async with running(errands_for(queue, RecordingsInHand(), None)):
+    async with running(errands_for(queue, RecordingLocks(), None)):
         for _ in range(200):
             if not await left(queue):
                 break
@@ -206,7 +206,7 @@ async def test_a_folder_that_is_not_watched_any_more_keeps_its_recordings(queue:
 async def test_a_retry_takes_the_recording_where_it_was_moved_to(queue: JobQueue, tmp_path: Path) -> None:
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
-    errands = errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, failed=Path("failed")))
+    errands = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
     job = await queue.add_from_watch(str(source), JobOptions(), read_identity(source), "/w")
     assert job is not None
     await queue.move(job.id, "failed")
@@ -240,7 +240,7 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
             half.unlink()
 
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", endless)
-    errands = errands_for(queue, RecordingsInHand(), WatchEntry(path=tmp_path, done=Path("done")))
+    errands = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     async with running(errands):
         await eventually_async(began.is_set)

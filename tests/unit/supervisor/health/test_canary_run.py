@@ -18,7 +18,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
 )
 from supervisor.health.canary_run import CLIP_SECONDS, CLIP_TEXT, CanaryFlight
-from supervisor.worker.handle import WorkerKeeper
+from supervisor.worker.handle import WorkerHandle
 
 PATIENCE_SECONDS = 2.0
 
@@ -54,7 +54,7 @@ class LentLate:
 def test_a_worker_that_the_canary_waited_for_is_not_killed_for_the_little_time_that_was_left(tmp_path: Path) -> None:
     keeper = LentLate()
     flight = CanaryFlight(
-        cast(WorkerKeeper, keeper), None, language="en", deadline_seconds=PATIENCE_SECONDS, folder=tmp_path / "canary"
+        cast(WorkerHandle, keeper), None, language="en", deadline_seconds=PATIENCE_SECONDS, folder=tmp_path / "canary"
     )
     assert asyncio.run(flight.fly()).healthy
     assert keeper.deadlines["transcribe"] >= PATIENCE_SECONDS / 2

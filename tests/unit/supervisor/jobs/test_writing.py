@@ -16,10 +16,10 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place, held
 from supervisor.jobs.writing import ResultWriter
 from supervisor.results.file_plan import unchanged
-from supervisor.store.job import Job, WrittenFile, wishes_of
+from supervisor.store.job import Job, WrittenFile, resolve_options
 from supervisor.store.jobs import JobQueue
 
-WISHES = wishes_of(JobOptions(), Settings())
+WISHES = resolve_options(JobOptions(), Settings())
 HEARD = Segment(id=0, start=0.0, end=1.0, text="hello")
 
 

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.worker_messages import Phase
-from supervisor.progress.estimate import Expected, Pace
-from supervisor.progress.rate import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, Track
+from supervisor.progress.estimate import Estimate, Expected
+from supervisor.progress.rate import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, RateMeter
 
 HOUR = 3600.0
-NEW = Pace()
+NEW = Estimate()
 Step = tuple[float, Phase, float]
 """When, what, how far."""
 
 
-def after(steps: Sequence[Step], pace: Pace = NEW, audio_seconds: float | None = HOUR) -> Pace:
+def after(steps: Sequence[Step], pace: Estimate = NEW, audio_seconds: float | None = HOUR) -> Estimate:
     for now, phase, done_seconds in steps:
         pace = pace.stepped(phase, done_seconds, audio_seconds, now)
     return pace
@@ -39,7 +39,7 @@ def batches(
 
 
 def test_nothing_is_said_before_there_is_something_to_judge_by() -> None:
-    for pace in (Pace(), after([(0.0, "decoding", 900.0)]), after(batches(1)), after(batches(3, seconds=0.1))):
+    for pace in (Estimate(), after([(0.0, "decoding", 900.0)]), after(batches(1)), after(batches(3, seconds=0.1))):
         assert pace.speed(now=0.5) is None
         assert pace.seconds_left(HOUR, now=0.5) is None
     unknown_length = after(batches(4), audio_seconds=None)
@@ -58,7 +58,7 @@ def test_speed_and_time_left_are_what_was_seen() -> None:
 
 
 def test_what_a_resumed_job_had_already_is_no_speed_of_its_own() -> None:
-    resumed = Pace(resumed_at_seconds=1800.0, transcribed_seconds=1800.0)
+    resumed = Estimate(resumed_at_seconds=1800.0, transcribed_seconds=1800.0)
     pace = after(batches(4, start=1800.0, at=50.0), resumed)
     assert pace.speed(now=70.0) == pytest.approx(20.0)
     assert pace.seconds_left(HOUR, now=70.0) == pytest.approx(1400 / 20)
@@ -95,19 +95,19 @@ def test_the_last_minutes_count_and_not_the_first_ones() -> None:
 
 
 def test_one_batch_longer_than_the_memory_leaves_something_to_judge_by() -> None:
-    track = Track()
+    track = RateMeter()
     for number in range(6):
         track = track.reached(100.0 * number, now=number * 2 * REMEMBERED_SECONDS)
     assert track.speed(now=10 * REMEMBERED_SECONDS) == pytest.approx(100 / (2 * REMEMBERED_SECONDS))
 
 
 def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
-    upgrade = Pace(resumed_at_seconds=HOUR, transcribed_seconds=HOUR, text_was_there=True)
+    upgrade = Estimate(resumed_at_seconds=HOUR, transcribed_seconds=HOUR, text_was_there=True)
     assert upgrade.share == 0.0
     half = after([(float(at), "aligning", at * 180.0) for at in range(11)], upgrade)
     assert half.share == pytest.approx(0.5, abs=0.05)
     assert half.speed(now=10.0) == pytest.approx(180.0)
-    without_words = after(batches(18), Pace(Expected(wants_words=False)))
+    without_words = after(batches(18), Estimate(Expected(wants_words=False)))
     assert without_words.share == pytest.approx(0.5, abs=0.03)
 
 
@@ -126,7 +126,7 @@ def test_words_alone_fill_the_bar_of_a_job_whose_text_was_there() -> None:
 def test_figures_are_never_absurd_and_the_share_never_goes_back(
     expected: Expected, steps: list[tuple[Phase, float, float]], resumed_at: float
 ) -> None:
-    pace, now, before = Pace(expected, resumed_at_seconds=resumed_at, transcribed_seconds=resumed_at), 0.0, 0.0
+    pace, now, before = Estimate(expected, resumed_at_seconds=resumed_at, transcribed_seconds=resumed_at), 0.0, 0.0
     for phase, done_seconds, later in steps:
         now += later
         pace = pace.stepped(phase, done_seconds, HOUR, now)
@@ -143,36 +143,36 @@ KNOWN = Expected(audio_seconds=HOUR, decoding=360.0, transcribing=20.0, aligning
 
 
 def test_a_known_machine_gives_a_time_from_the_first_second() -> None:
-    new = Pace(KNOWN)
+    new = Estimate(KNOWN)
     # Decoding, transcribing, and the last words; the aligner is otherwise hidden behind the transcriber.
     assert new.seconds_left(None, now=0.0) == pytest.approx(10 + 180 + 0.5)
-    assert Pace(replace(KNOWN, audio_seconds=None)).seconds_left(None, now=0.0) is None
-    slow_words = Pace(replace(KNOWN, aligning=10.0))
+    assert Estimate(replace(KNOWN, audio_seconds=None)).seconds_left(None, now=0.0) is None
+    slow_words = Estimate(replace(KNOWN, aligning=10.0))
     assert slow_words.seconds_left(None, now=0.0) == pytest.approx(10 + 360)
-    memo = Pace(replace(KNOWN, audio_seconds=12.0))
+    memo = Estimate(replace(KNOWN, audio_seconds=12.0))
     # One chunk: there is nothing to hide behind.
     assert memo.seconds_left(12.0, now=0.0) == pytest.approx(12 / 360 + 12 / 20 + 12 / 60)
     decoding = after([(0.0, "decoding", 0.0), (5.0, "decoding", 1800.0)], new, audio_seconds=None)
     assert decoding.seconds_left(None, now=5.0) == pytest.approx(5 + 180 + 0.5)
     assert decoding.share == pytest.approx(0.99 * 5 / 190.5)
-    words_only = Pace(KNOWN, text_was_there=True, resumed_at_seconds=HOUR, is_decoded=True)
+    words_only = Estimate(KNOWN, text_was_there=True, resumed_at_seconds=HOUR, is_decoded=True)
     assert words_only.seconds_left(HOUR, now=0.0) == pytest.approx(60)
 
 
 def test_what_is_seen_outweighs_what_was_known_before_long() -> None:
-    first = after([(0.0, "speech", 0.0)], Pace(KNOWN, is_decoded=True))
+    first = after([(0.0, "speech", 0.0)], Estimate(KNOWN, is_decoded=True))
     # A first batch may be long: its time runs down, and only after a while is the machine thought slow.
     assert first.seconds_left(HOUR, now=0.0) == pytest.approx(180.5)
     assert first.seconds_left(HOUR, now=10.0) == pytest.approx(170.5)
     assert (first.seconds_left(HOUR, now=60.0) or 0) > 600
-    slower = after(batches(24, audio=50.0), Pace(KNOWN, is_decoded=True))
+    slower = after(batches(24, audio=50.0), Estimate(KNOWN, is_decoded=True))
     left = slower.seconds_left(HOUR, now=120.0) or 0.0
     assert left == pytest.approx(2400 / 10, rel=0.12)
     assert slower.speed(now=120.0) == pytest.approx(10.0), "what is shown was seen in this job"
 
 
 def test_an_aligner_that_waits_for_text_is_not_slow() -> None:
-    pace = Pace(KNOWN, is_decoded=True)
+    pace = Estimate(KNOWN, is_decoded=True)
     at = 0.0
     for number in range(10):
         place = 300.0 * number
@@ -189,7 +189,7 @@ def test_an_aligner_that_waits_for_text_is_not_slow() -> None:
 
 def test_the_bar_ends_where_the_files_are_written_with_words_and_without() -> None:
     for expected in (KNOWN, replace(KNOWN, aligning=5.0), Expected(), Expected(wants_words=False)):
-        pace = after([(0.0, "decoding", 0.0), (10.0, "speech", 0.0)], Pace(expected))
+        pace = after([(0.0, "decoding", 0.0), (10.0, "speech", 0.0)], Estimate(expected))
         shares = [pace.share]
         for place in range(0, 3600, 300):
             at = 10.0 + place / 20
@@ -209,7 +209,7 @@ def test_only_what_was_seen_whole_is_measured() -> None:
     assert decoded is not None and decoded.audio_seconds / decoded.work_seconds == pytest.approx(400)
     assert transcribed is not None and transcribed == (HOUR, pytest.approx(180))
     assert aligned is None
-    there_already = after([(0.0, "decoding", 0.0), (0.1, "speech", 1800.0)], Pace(resumed_at_seconds=1800.0))
+    there_already = after([(0.0, "decoding", 0.0), (0.1, "speech", 1800.0)], Estimate(resumed_at_seconds=1800.0))
     assert there_already.measured(HOUR) == (None, None, None)
-    resumed = after(batches(18, start=1800.0), Pace(resumed_at_seconds=1800.0))
+    resumed = after(batches(18, start=1800.0), Estimate(resumed_at_seconds=1800.0))
     assert resumed.measured(HOUR)[1] == (1800.0, pytest.approx(90))

@@ -18,7 +18,7 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import WrittenFile
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import NewErrand, write_errands
+from supervisor.store.outbox import NewFollowUp, write_follow_ups
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 
@@ -128,7 +128,7 @@ async def test_each_harm_is_named_and_mended_once_and_nothing_else_is_touched(
 
 async def test_follow_ups_of_a_job_that_is_not_over_are_struck(queue: JobQueue, spool: Path) -> None:
     job = await queue.add("/x/a.mp3", JobOptions(), IDENTITY)
-    await queue.database.write(lambda db: write_errands(db, job.id, [NewErrand("hook", "done")], 0.0))
+    await queue.database.write(lambda db: write_follow_ups(db, job.id, [NewFollowUp("hook", "done")], 0.0))
     assert [one.check for one in (await check(queue, spool)).irregularities] == ["follow_ups"]
     assert (await check(queue, spool, repair=True)).is_whole
     assert await queue.errands.first("hook", skip=()) is None

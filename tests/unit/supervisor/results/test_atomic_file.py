@@ -282,7 +282,7 @@ def dead_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(HeldFolder, "unlink", no_more)
-        patch.setattr(result_file, "reached", killed)
+        patch.setattr(result_file, "hit", killed)
         yield
 
 

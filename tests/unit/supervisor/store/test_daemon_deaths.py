@@ -15,11 +15,11 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.daemon_deaths import is_condemned, is_suspect, pause_before_trial
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
-ALONE = Turn(suspects_too=True)
-WITH_OTHERS = Turn(suspects_too=False)
+ALONE = SchedulingHints(suspects_too=True)
+WITH_OTHERS = SchedulingHints(suspects_too=False)
 
 
 class Lives:
@@ -52,7 +52,7 @@ async def lives(tmp_path: Path) -> Lives:
     return lives
 
 
-async def claim(queue: JobQueue, turn: Turn = ALONE) -> int | None:
+async def claim(queue: JobQueue, turn: SchedulingHints = ALONE) -> int | None:
     job = await queue.claim_next(turn)
     return None if job is None else job.id
 
@@ -185,7 +185,7 @@ async def _played(
             continue
         running: set[int] = set()
         for _ in range(2):
-            job = await lives.queue.claim_next(Turn(suspects_too=not running))
+            job = await lives.queue.claim_next(SchedulingHints(suspects_too=not running))
             running |= set() if job is None else {job.id}
             if job is not None and is_suspect(job):
                 break

@@ -24,7 +24,7 @@ from ipc.transcript import Segment
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.job import ALLOWED_MOVES, WrittenFile
 from supervisor.store.jobs import JobQueue
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 
 IDENTITY = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
 JOBS = 10_000
@@ -76,7 +76,7 @@ async def test_a_claim_takes_as_many_steps_whether_ten_or_ten_thousand_jobs_wait
         wanted = await queue.add("/x/b.mp3", JobOptions(model="small"), IDENTITY)
         count = itertools.count()
         await queue._database.read(partial(count_steps, count=count))
-        turn = Turn(missing=frozenset({None}))
+        turn = SchedulingHints(missing=frozenset({None}))
         assert [job.id for job in (await queue.state(turn, 1)).next_up] == [wanted.id]
         claimed = await queue.claim_next(turn)
         assert claimed is not None and claimed.id == wanted.id
@@ -92,7 +92,7 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
     job = await queue.add("/x/a.mp3", JobOptions(), IDENTITY)
     await queue.add_from_watch("/x/b.mp3", JobOptions(), replace(IDENTITY, sha256="aa"))
     await queue.was_seen("/x/b.mp3", IDENTITY)
-    await queue.claim_next(Turn(missing=frozenset({"large"}), set_back=frozenset({7})))
+    await queue.claim_next(SchedulingHints(missing=frozenset({"large"}), set_back=frozenset({7})))
     await queue.state(next_up=10)
     await queue.store_segments(job.id, [Segment(id=0, start=0, end=1, text="a")], 1.0)
     await queue.segments(job.id)

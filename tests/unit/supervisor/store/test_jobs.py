@@ -20,7 +20,7 @@ from supervisor.store.claims import QueueFull
 from supervisor.store.job import MoveNotAllowed, WrittenFile
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
-from supervisor.store.schedule import Turn
+from supervisor.store.schedule import SchedulingHints
 from supervisor.store.sqlite.database import JobQueueBroken
 
 DAY = 86_400.0
@@ -113,9 +113,9 @@ async def test_a_job_comes_back_from_the_disk_as_it_went_in(queue: JobQueue) -> 
 
 async def test_jobs_to_skip_keep_their_place(queue: JobQueue) -> None:
     first, second = [await queue.add(f"/x/{n}.mp3", OPTIONS, identity(n)) for n in range(2)]
-    claimed = await queue.claim_next(Turn(set_back=frozenset({first.id})))
+    claimed = await queue.claim_next(SchedulingHints(set_back=frozenset({first.id})))
     assert claimed is not None and claimed.id == second.id
-    assert await queue.claim_next(Turn(set_back=frozenset({first.id}))) is None
+    assert await queue.claim_next(SchedulingHints(set_back=frozenset({first.id}))) is None
     assert (await queue.get(first.id)).claims == 0
     assert await queue.claim_next() is not None
 
@@ -126,7 +126,7 @@ async def test_jobs_whose_model_is_missing_keep_their_place_and_hold_up_no_other
     large, plain, small, second_large = (job.id for job in jobs)
 
     async def next_without(*missing: str | None) -> int | None:
-        claimed = await queue.claim_next(Turn(missing=frozenset(missing)))
+        claimed = await queue.claim_next(SchedulingHints(missing=frozenset(missing)))
         return None if claimed is None else claimed.id
 
     assert await next_without("large", None) == small

@@ -15,10 +15,10 @@ from config.settings import HookSettings, QueueSettings
 from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.followups.rules import command_after, errands_after, folder_after, seconds_before_retry
+from supervisor.followups.rules import command_after, folder_after, follow_ups_after, seconds_before_retry
 from supervisor.store.job import Job, WrittenFile
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.outbox import Event, NewFollowUp
 from supervisor.store.sqlite import database as database_file
 
 IDENTITY = FileIdentity(device=1, inode=2**64 - 2, size=3, mtime_ns=4, sha256="aa")
@@ -33,8 +33,8 @@ class Everything:
     def __init__(self) -> None:
         self.woken = 0
 
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
-        return (NewErrand("move_recording", event), NewErrand("hook", event))
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
+        return (NewFollowUp("move_recording", event), NewFollowUp("hook", event))
 
     def wake(self) -> None:
         self.woken += 1
@@ -76,17 +76,17 @@ def job(degraded_reason: str | None = None) -> Job:
 
 def test_the_end_decides_what_follows() -> None:
     entry = WatchEntry(path=Path("/w"), done=Path("done"), failed=Path("/elsewhere"))
-    move_done, hook_done = NewErrand("move_recording", "done"), NewErrand("hook", "done")
-    assert errands_after(job(), "done", entry, TELL) == (move_done, hook_done)
-    assert errands_after(job("aligner_crashed"), "done", entry, TELL) == (
+    move_done, hook_done = NewFollowUp("move_recording", "done"), NewFollowUp("hook", "done")
+    assert follow_ups_after(job(), "done", entry, TELL) == (move_done, hook_done)
+    assert follow_ups_after(job("aligner_crashed"), "done", entry, TELL) == (
         move_done,
         hook_done,
-        NewErrand("hook", "degraded"),
+        NewFollowUp("hook", "degraded"),
     )
-    assert errands_after(job("alignment_off"), "done", None, TELL) == (hook_done,), "nobody wanted words"
-    assert errands_after(job(), "upgraded", entry, TELL) == (NewErrand("hook", "upgraded"),)
-    assert errands_after(job(), "failed", entry, HookSettings()) == (NewErrand("move_recording", "failed"),)
-    assert errands_after(job(), "failed", WatchEntry(path=Path("/w")), HookSettings()) == ()
+    assert follow_ups_after(job("alignment_off"), "done", None, TELL) == (hook_done,), "nobody wanted words"
+    assert follow_ups_after(job(), "upgraded", entry, TELL) == (NewFollowUp("hook", "upgraded"),)
+    assert follow_ups_after(job(), "failed", entry, HookSettings()) == (NewFollowUp("move_recording", "failed"),)
+    assert follow_ups_after(job(), "failed", WatchEntry(path=Path("/w")), HookSettings()) == ()
     assert folder_after("done", entry) == Path("/w/done")
     assert folder_after("failed", entry) == Path("/elsewhere")
 

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from supervisor.system import deadline as patience
-from supervisor.system.deadline import within
+from supervisor.system.deadline import wait_for
 
 
 async def test_what_takes_too_long_is_given_up() -> None:
     with pytest.raises(TimeoutError):
-        await within(0.02, asyncio.Event().wait)
+        await wait_for(0.02, asyncio.Event().wait)
 
 
 async def test_a_deadline_slept_through_is_set_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +28,7 @@ async def test_a_deadline_slept_through_is_set_once_more(monkeypatch: pytest.Mon
         loop.call_later(0.02, arrived.set)
 
     loop.call_later(0.01, stopped_for_a_while)
-    assert await within(0.1, arrived.wait)
+    assert await wait_for(0.1, arrived.wait)
 
 
 async def test_a_second_nap_is_no_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,4 +37,4 @@ async def test_a_second_nap_is_no_excuse(monkeypatch: pytest.MonkeyPatch) -> Non
     for nap_at in (0.01, 0.4):
         loop.call_later(nap_at, time.sleep, 0.3)
     with pytest.raises(TimeoutError):
-        await within(0.1, asyncio.Event().wait)
+        await wait_for(0.1, asyncio.Event().wait)

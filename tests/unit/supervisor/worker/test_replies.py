@@ -11,7 +11,7 @@ import pytest
 from chaos.virtual_loop import VirtualLoop
 
 from ipc.worker_messages import Progress, Transcribe, TranscriptionFinished
-from supervisor.worker.death import Verdict
+from supervisor.worker.death import KillReason
 from supervisor.worker.replies import Replies
 
 REQUEST = Transcribe(request_id=7, pcm_path="/x/audio.s16")
@@ -39,7 +39,7 @@ class BeatingWorker:
         return TranscriptionFinished(request_id=7, speech_seconds=1.0)
 
 
-async def lost(verdict: Verdict | None) -> NoReturn:
+async def lost(verdict: KillReason | None) -> NoReturn:
     raise Lost(verdict and verdict.words)
 
 

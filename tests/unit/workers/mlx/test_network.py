@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from workers.heartbeat import Cancelled
-from workers.mlx.batch_decoder import BatchDecoding, Decoded
+from workers.mlx.batch_decoder import BatchDecoding, DecodedTokens
 from workers.mlx.beam_search import BEAMS
 from workers.mlx.model import import_bare
 from workers.mlx.network import ROOM_STEPS, DecoderRows, TurnedVocabulary, encode
@@ -215,7 +215,7 @@ def test_what_is_said_ends_at_the_limit_and_a_cancel_ends_it_at_once(
 def test_no_five_tokens_are_said_twice_where_echoes_are_forbidden(
     decoding: BatchDecoding, encoded: list[Any]
 ) -> None:
-    def fives(texts: Sequence[Decoded]) -> list[tuple[int, ...]]:
+    def fives(texts: Sequence[DecodedTokens]) -> list[tuple[int, ...]]:
         return [one.tokens[n : n + 5] for one in texts for n in range(len(one.tokens) - 4)]
 
     strict = replace(decoding, rules=token_rules(TOKENIZER, VOCABULARY, longest_echo=5))

@@ -12,7 +12,7 @@ from recordings import MEMO, TALK, silence, voice
 
 from ipc.transcript import Segment
 from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
-from workers.engine import Chunk, Heard, Told, Wanted
+from workers.engine import Chunk, DecodeOptions, RawSegment, Told
 from workers.shell import requests as worker_requests
 
 
@@ -57,10 +57,10 @@ class SociableTranscriber:
     def check(self, language: str | None, task: str) -> None:
         """Anything will do."""
 
-    def transcribe(self, chunks: Sequence[Chunk], wanted: Wanted) -> list[list[Heard]]:
+    def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         company = " ".join(f"{chunk.start:.3f}-{chunk.end:.3f}" for chunk in chunks)
         wanted.alive()
-        return [[Heard(chunk.start, chunk.end, f"{chunk.start:.3f} of {company}")] for chunk in chunks]
+        return [[RawSegment(chunk.start, chunk.end, f"{chunk.start:.3f} of {company}")] for chunk in chunks]
 
 
 class ApartTranscriber(SociableTranscriber):
@@ -68,7 +68,7 @@ class ApartTranscriber(SociableTranscriber):
 
     apart = True
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: Wanted) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
         for chunk in chunks:
             [heard] = self.transcribe([chunk], wanted)
             yield [(chunk, heard)]

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.engine import SAMPLE_RATE, Chunk, Heard
+from workers.engine import SAMPLE_RATE, Chunk, RawSegment
 from workers.text.segment_bounds import says_something, too_short, widen
 
 CHUNK = Chunk(start=100.0, audio=np.zeros(20 * SAMPLE_RATE, np.float32))
-stretches = st.builds(Heard, start=st.floats(90, 130), end=st.floats(90, 130), text=st.text(max_size=60))
+stretches = st.builds(RawSegment, start=st.floats(90, 130), end=st.floats(90, 130), text=st.text(max_size=60))
 
 
 @given(st.lists(stretches, max_size=8))
-def test_any_stretches_come_out_in_order_inside_the_chunk_with_all_their_text(heard: list[Heard]) -> None:
+def test_any_stretches_come_out_in_order_inside_the_chunk_with_all_their_text(heard: list[RawSegment]) -> None:
     wide = widen(heard, CHUNK)
     assert all(CHUNK.start <= one.start <= one.end <= CHUNK.end and one.text.strip() for one in wide)
     assert all(before.end <= following.start for before, following in pairwise(wide))
@@ -24,24 +24,29 @@ def test_any_stretches_come_out_in_order_inside_the_chunk_with_all_their_text(he
 
 
 def test_full_stops_and_notes_alone_are_nothing_heard() -> None:
-    assert widen([Heard(100, 104, " ."), Heard(104, 108, "♪ ♪"), Heard(108, 110, " 5.")], CHUNK) == [
-        Heard(107.8, 110.2, "5.")
+    assert widen([RawSegment(100, 104, " ."), RawSegment(104, 108, "♪ ♪"), RawSegment(108, 110, " 5.")], CHUNK) == [
+        RawSegment(107.8, 110.2, "5.")
     ]
 
 
 def test_a_stretch_grows_into_silence_but_meets_its_neighbour_in_the_middle() -> None:
-    wide = widen([Heard(100.1, 103.0, " One."), Heard(103.2, 105.0, "Two."), Heard(109.0, 119.9, "Three.")], CHUNK)
+    wide = widen(
+        [RawSegment(100.1, 103.0, " One."), RawSegment(103.2, 105.0, "Two."), RawSegment(109.0, 119.9, "Three.")],
+        CHUNK,
+    )
     bounds = [bound for one in wide for bound in (one.start, one.end)]
     assert bounds == pytest.approx([100.0, 103.1, 103.1, 105.2, 108.8, 120.0])
 
 
 def test_a_stretch_too_short_for_its_text_joins_its_neighbour() -> None:
-    wide = widen([Heard(100, 104, "A long enough sentence."), Heard(104, 104, "This has no time at all.")], CHUNK)
+    wide = widen(
+        [RawSegment(100, 104, "A long enough sentence."), RawSegment(104, 104, "This has no time at all.")], CHUNK
+    )
     assert [one.text for one in wide] == ["A long enough sentence. This has no time at all."]
     assert not too_short(wide[0])
 
 
 def test_a_lonely_stretch_too_short_for_its_text_gets_the_whole_chunk() -> None:
-    assert widen([Heard(100, 100, "Nobody says all this in no time at all.")], CHUNK) == [
-        Heard(100.0, 120.0, "Nobody says all this in no time at all.")
+    assert widen([RawSegment(100, 100, "Nobody says all this in no time at all.")], CHUNK) == [
+        RawSegment(100.0, 120.0, "Nobody says all this in no time at all.")
     ]

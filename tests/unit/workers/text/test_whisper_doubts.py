@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, Heard
-from workers.text.decode_quality import Decoding, has_failed, read_decoding
+from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, RawSegment
+from workers.text.decode_quality import DecodedChunk, has_failed, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 CHUNK = Chunk(start=60.0, audio=np.arange(10 * SAMPLE_RATE, dtype=np.float32))
-CLEAR = Heard(60.2, 69.8, "All of it was heard, to the very last word that was said in it.", -0.2, 0.05)
+CLEAR = RawSegment(60.2, 69.8, "All of it was heard, to the very last word that was said in it.", -0.2, 0.05)
 END_OF_TEXT, TIMES = 1000, 2000
 
 
@@ -30,7 +30,7 @@ def at(seconds: float) -> int:
 
 def read(
     tokens: Sequence[int], *, avg_logprob: float = -0.2, no_speech_prob: float = 0.1, sound: Chunk = CHUNK
-) -> Decoding:
+) -> DecodedChunk:
     def decode(words: list[int]) -> str:
         return "".join(f" w{word}" for word in words)
 
@@ -40,37 +40,37 @@ def read(
 class Ear:
     """Hears in every sound a text as long as it, but where it is told what to hear first; notes what it was given."""
 
-    def __init__(self, *first: Decoding) -> None:
+    def __init__(self, *first: DecodedChunk) -> None:
         self.first = list(first)
         self.heard: list[tuple[float, float, bool]] = []
 
-    def __call__(self, sound: Chunk, no_circles: bool) -> Decoding:
+    def __call__(self, sound: Chunk, no_circles: bool) -> DecodedChunk:
         self.heard.append((sound.start, sound.end, no_circles))
         if self.first:
             return self.first.pop(0)
         text = f"what was said from {sound.start:.1f} until {sound.end:.1f}"
-        return Decoding((Heard(sound.start, sound.end, text, -0.2, 0.05),))
+        return DecodedChunk((RawSegment(sound.start, sound.end, text, -0.2, 0.05),))
 
 
 def test_clear_speech_up_to_the_end_is_believed_and_so_is_silence() -> None:
-    assert not is_doubtful(CHUNK, Decoding((CLEAR,)))
-    assert not is_doubtful(CHUNK, Decoding(()))
-    assert not is_doubtful(spoken((60.2, 69.8)), Decoding((CLEAR,)))
-    assert not is_doubtful(spoken((63.0, 63.5)), Decoding(()))
+    assert not is_doubtful(CHUNK, DecodedChunk((CLEAR,)))
+    assert not is_doubtful(CHUNK, DecodedChunk(()))
+    assert not is_doubtful(spoken((60.2, 69.8)), DecodedChunk((CLEAR,)))
+    assert not is_doubtful(spoken((63.0, 63.5)), DecodedChunk(()))
 
 
 @pytest.mark.parametrize(
     "heard",
     [
-        Heard(60.2, 69.8, "Words that it is very unsure of, all of them, as it says itself.", avg_logprob=-1.2),
-        Heard(60.2, 69.8, "and again " * 20, avg_logprob=-0.1),
-        Heard(60.2, 66.0, "Half of what was said in it, and then nothing more.", avg_logprob=-0.2),
-        Heard(60.2, 69.8, "A stretched stamp.", avg_logprob=-0.2),
+        RawSegment(60.2, 69.8, "Words that it is very unsure of, all of them, as it says itself.", avg_logprob=-1.2),
+        RawSegment(60.2, 69.8, "and again " * 20, avg_logprob=-0.1),
+        RawSegment(60.2, 66.0, "Half of what was said in it, and then nothing more.", avg_logprob=-0.2),
+        RawSegment(60.2, 69.8, "A stretched stamp.", avg_logprob=-0.2),
     ],
     ids=["unlikely", "going round in circles", "ends too early", "too little text for so much speech"],
 )
-def test_a_chunk_is_doubted(heard: Heard) -> None:
-    assert is_doubtful(spoken((60.2, 69.8)), Decoding((heard,)))
+def test_a_chunk_is_doubted(heard: RawSegment) -> None:
+    assert is_doubtful(spoken((60.2, 69.8)), DecodedChunk((heard,)))
 
 
 def test_a_text_that_goes_on_long_behind_its_sound_is_made_up() -> None:
@@ -98,7 +98,7 @@ def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() ->
 )
 def test_silence_takes_two_witnesses(no_speech: float, logprob: float, silent: bool) -> None:
     decoding = read([at(0), 1, at(9.5)], avg_logprob=logprob, no_speech_prob=no_speech)
-    assert (decoding == Decoding(())) is silent
+    assert (decoding == DecodedChunk(())) is silent
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_a_loop_over_a_voice_is_kept_to_be_heard_again_and_one_over_music_is_not
 
 def test_a_sentence_over_and_over_in_what_whisper_takes_for_silence_is_a_drone() -> None:
     thanks = [token for n in range(9) for token in (at(n), *range(6), at(n + 1))]
-    assert read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.64) == Decoding(())
+    assert read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.64) == DecodedChunk(())
     assert len(read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.2).heard) == 9
 
 
 def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
     sound = spoken((60.0, 63.0), (65.0, 69.0))
-    first = Decoding((Heard(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
+    first = DecodedChunk((RawSegment(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
     ear = Ear()
     found = look_again(sound, first, ear)
     assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(64.8, 69.2)]
@@ -140,37 +140,37 @@ def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
 def test_chinese_needs_fewer_signs_for_as_much_speech() -> None:
     sound = spoken((60.2, 69.8))
     said = "所以我今天想先讲讲我们昨天在学校里看到的那些事情然后再说明天要做什么"
-    assert not is_doubtful(sound, Decoding((Heard(60.2, 69.8, said, -0.2, 0.05),)))
-    assert is_doubtful(sound, Decoding((Heard(60.2, 69.8, "所以我今天", -0.2, 0.05),)))
+    assert not is_doubtful(sound, DecodedChunk((RawSegment(60.2, 69.8, said, -0.2, 0.05),)))
+    assert is_doubtful(sound, DecodedChunk((RawSegment(60.2, 69.8, "所以我今天", -0.2, 0.05),)))
 
 
 def test_too_little_text_is_replaced_only_by_more() -> None:
     sound = spoken((60.0, 69.5))
-    slow = Heard(60.0, 69.5, "Not much.", -0.2, 0.05)
-    found = look_again(sound, Decoding((slow,)), Ear())
+    slow = RawSegment(60.0, 69.5, "Not much.", -0.2, 0.05)
+    found = look_again(sound, DecodedChunk((slow,)), Ear())
     assert "".join(one.text for one in found.heard).startswith("what was said from 60.0")
-    silent = Ear(Decoding(()), Decoding(()))
-    assert look_again(sound, Decoding((slow,)), silent).heard == (slow,)
+    silent = Ear(DecodedChunk(()), DecodedChunk(()))
+    assert look_again(sound, DecodedChunk((slow,)), silent).heard == (slow,)
 
 
 def test_a_word_that_is_stretched_over_seconds_without_a_voice_is_heard_where_the_voice_is() -> None:
     music = spoken()
-    caption = Decoding((Heard(60.0, 66.2, "Music", -0.5, 0.06),))
+    caption = DecodedChunk((RawSegment(60.0, 66.2, "Music", -0.5, 0.06),))
     assert is_doubtful(music, caption)
     assert look_again(music, caption, Ear()).heard == ()
-    answer = Decoding((Heard(60.0, 66.2, "Yes.", -0.5, 0.06),))
-    ear = Ear(Decoding((Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)))
-    assert look_again(spoken((63.0, 63.4)), answer, ear).heard == (Heard(63.0, 63.4, "Yes.", -0.5, 0.06),)
+    answer = DecodedChunk((RawSegment(60.0, 66.2, "Yes.", -0.5, 0.06),))
+    ear = Ear(DecodedChunk((RawSegment(63.0, 63.4, "Yes.", -0.5, 0.06),)))
+    assert look_again(spoken((63.0, 63.4)), answer, ear).heard == (RawSegment(63.0, 63.4, "Yes.", -0.5, 0.06),)
     assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(62.8, 63.6)]
-    unsure = Ear(Decoding((Heard(63.0, 63.4, "Music", -1.4, 0.2),)))
+    unsure = Ear(DecodedChunk((RawSegment(63.0, 63.4, "Music", -1.4, 0.2),)))
     assert look_again(spoken((63.0, 63.4)), caption, unsure).heard == ()
-    slow = Decoding((Heard(60.0, 66.2, "I am sitting.", -0.5, 0.06),))
+    slow = DecodedChunk((RawSegment(60.0, 66.2, "I am sitting.", -0.5, 0.06),))
     assert not is_doubtful(spoken((60.5, 62.0), (64.0, 64.5)), slow)
 
 
 def test_what_fails_as_a_whole_is_heard_in_halves_and_halves_of_halves() -> None:
     sound = spoken((60.0, 84.0), seconds=24.0)
-    failed = Decoding((Heard(60.0, 84.0, "mumble", -1.5, 0.1),))
+    failed = DecodedChunk((RawSegment(60.0, 84.0, "mumble", -1.5, 0.1),))
     ear = Ear(failed)
     found = look_again(sound, failed, ear)
     assert len(ear.heard) == 4, "two halves, and two of the one that failed again"
@@ -180,18 +180,18 @@ def test_what_fails_as_a_whole_is_heard_in_halves_and_halves_of_halves() -> None
 
 def test_a_circle_is_broken_by_hearing_straight_and_one_that_was_spoken_stays() -> None:
     sound = spoken((60.0, 69.5))
-    circle = Decoding((Heard(60.0, 69.5, "until the " + "or, " * 60, -0.1, 0.0),))
-    straight = Decoding((Heard(60.0, 69.5, "until the resonant frequencies of the room reinforce", -0.3, 0.0),))
+    circle = DecodedChunk((RawSegment(60.0, 69.5, "until the " + "or, " * 60, -0.1, 0.0),))
+    straight = DecodedChunk((RawSegment(60.0, 69.5, "until the resonant frequencies of the room", -0.3, 0.0),))
     ear = Ear(straight)
     assert look_again(sound, circle, ear) == straight
     assert ear.heard == [(60.0, pytest.approx(sound.end), True)]
-    drill = Decoding((Heard(60.0, 69.5, "left right " * 20, -0.1, 0.0),))
-    same = Decoding((Heard(60.0, 69.5, "left right left right, left.", -0.3, 0.0),))
+    drill = DecodedChunk((RawSegment(60.0, 69.5, "left right " * 20, -0.1, 0.0),))
+    same = DecodedChunk((RawSegment(60.0, 69.5, "left right left right, left.", -0.3, 0.0),))
     assert look_again(sound, drill, Ear(same)) == drill
 
 
 def test_a_circle_in_a_sound_too_short_for_halves_gives_way_to_what_was_heard_straight() -> None:
     sound = spoken((60.0, 62.5), seconds=2.6)
-    circle = Decoding((Heard(60.0, 62.5, "and this is an O" + "-L" * 200, -0.1, 0.0),))
-    unsure = Decoding((Heard(60.0, 62.5, "and this is an O-L-L.", -1.1, 0.0),))
+    circle = DecodedChunk((RawSegment(60.0, 62.5, "and this is an O" + "-L" * 200, -0.1, 0.0),))
+    unsure = DecodedChunk((RawSegment(60.0, 62.5, "and this is an O-L-L.", -1.1, 0.0),))
     assert look_again(sound, circle, Ear(unsure)) == unsure

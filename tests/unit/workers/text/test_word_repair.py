@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.transcript import Word
-from workers.text.word_repair import Letter, RoughWord, doubted, mend, positions_of, rough_word
+from workers.text.word_repair import Letter, UntimedWord, doubted, mend, positions_of, rough_word
 from workers.text.word_times import split_words
 
 odd_times = st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32)
 rough_words = st.builds(
-    RoughWord,
+    UntimedWord,
     word=st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8),
     start=odd_times,
     end=odd_times,
@@ -24,7 +24,7 @@ moments = st.floats(0, 40_000)
 
 @given(st.lists(rough_words, max_size=20), moments, st.floats(0, 30), st.floats(0, 0.1))
 def test_any_times_become_words_in_order_inside_the_segment(
-    rough: list[RoughWord], start: float, seconds: float, late: float
+    rough: list[UntimedWord], start: float, seconds: float, late: float
 ) -> None:
     end = start + seconds
     words = mend(rough, start, end, late)
@@ -45,7 +45,7 @@ def test_words_are_found_again_where_they_stand_in_the_text(text: str, language:
 
 
 def test_words_without_times_share_the_gap_by_their_length_and_say_so() -> None:
-    rough = [RoughWord("at", 1.0, 2.0, 0.9), RoughWord("9"), RoughWord("300"), RoughWord("on", 4.0, 4.5, 0.8)]
+    rough = [UntimedWord("at", 1.0, 2.0, 0.9), UntimedWord("9"), UntimedWord("300"), UntimedWord("on", 4.0, 4.5, 0.8)]
     assert mend(rough, 0.0, 5.0) == (
         Word(word="at", start=1.0, end=2.0, score=0.9),
         Word(word="9", start=2.0, end=2.5, interpolated=True),
@@ -55,7 +55,7 @@ def test_words_without_times_share_the_gap_by_their_length_and_say_so() -> None:
 
 
 def test_the_bias_is_taken_off_the_starts_but_not_past_a_neighbour_or_the_segment() -> None:
-    rough = [RoughWord("a", 1.01, 1.5), RoughWord("b", 1.51, 1.8), RoughWord("c", 2.5, 2.8)]
+    rough = [UntimedWord("a", 1.01, 1.5), UntimedWord("b", 1.51, 1.8), UntimedWord("c", 2.5, 2.8)]
     assert [word.start for word in mend(rough, 1.0, 3.0, late_by_seconds=0.026)] == [1.0, 1.5, 2.474]
     assert [word.end for word in mend(rough, 1.0, 3.0, late_by_seconds=0.026)] == [1.5, 1.8, 2.8]
 
@@ -65,7 +65,7 @@ def test_a_word_with_one_known_letter_is_heard_and_one_without_is_guessed() -> N
     heard = rough_word("a1", [known, wildcard])
     assert (heard.start, heard.end, heard.guessed) == (1.0, 1.3, False)
     assert rough_word("1", [wildcard]).guessed
-    assert rough_word("🦊", []) == RoughWord("🦊")
+    assert rough_word("🦊", []) == UntimedWord("🦊")
 
 
 def test_times_that_the_aligner_does_not_believe_are_guesses_of_all_words() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine import SAMPLE_RATE, Chunk, Heard, nobody_listens
+from workers.engine import SAMPLE_RATE, Chunk, RawSegment, nobody_listens
 from workers.shell.batch_pace import Pace
-from workers.text.decode_quality import Decoding, Stretch
+from workers.text.decode_quality import DecodedChunk, Stretch
 from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
 
 LATEST_SECONDS = 20.0
@@ -30,14 +30,14 @@ def line(most: int = 8) -> ChunkLine:
     return ChunkLine(lambda chunk: len(chunk.audio), most)
 
 
-def in_two_parts(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+def in_two_parts(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
     """Hears a second of each and leaves the rest for another time."""
     decodings = []
     for stretch in stretches:
         beat()
         sound = stretch.sound
         rest = sound.after(1.0) if sound.end - sound.start > 1.0 else None
-        decodings.append(Decoding((Heard(sound.start, sound.start + 1.0, f"at {sound.start}"),), rest))
+        decodings.append(DecodedChunk((RawSegment(sound.start, sound.start + 1.0, f"at {sound.start}"),), rest))
     return decodings
 
 
@@ -70,14 +70,14 @@ def test_a_chunk_is_told_as_soon_as_it_and_all_before_it_are_heard() -> None:
     for chunk in chunks_of([3, 2, 1]):
         waiting.add(chunk)
     first, second, third = (waiting.take(1, Pace(), more_to_come=True)[0] for _ in range(3))
-    waiting.heard(second, Decoding(()))
+    waiting.heard(second, DecodedChunk(()))
     assert waiting.ready() == []
-    waiting.heard(first, Decoding((), rest=first.sound.after(2.0)))
+    waiting.heard(first, DecodedChunk((), rest=first.sound.after(2.0)))
     assert waiting.ready() == []
     [rest] = waiting.take(1, Pace(), more_to_come=True)
-    waiting.heard(rest, Decoding(()))
+    waiting.heard(rest, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [first.sound, second.sound]
-    waiting.heard(third, Decoding(()))
+    waiting.heard(third, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [third.sound]
 
 
@@ -86,7 +86,7 @@ def test_what_was_left_out_is_heard_before_what_is_younger() -> None:
     for chunk in chunks_of([3, 3, 3]):
         waiting.add(chunk)
     [first] = waiting.take(2, Pace(), more_to_come=True)
-    waiting.heard(first, Decoding((), rest=first.sound.after(1.0)))
+    waiting.heard(first, DecodedChunk((), rest=first.sound.after(1.0)))
     assert waiting.take(2, Pace(), more_to_come=True)[0].number == first.number
 
 
@@ -106,13 +106,13 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
         for number in looked_for:
             yield Chunk(float(number), np.ones(SAMPLE_RATE, np.float32))
 
-    def hear(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+    def hear(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
         if stretches[0].number == 0:
             assert may_go_on.wait(LATEST_SECONDS)
         heard.extend(stretch.number for stretch in stretches)
         if len(heard) == MOST_OPEN - 1:
             others_rest.set()
-        return [Decoding(()) for _ in stretches]
+        return [DecodedChunk(()) for _ in stretches]
 
     told = hear_in_lanes(endless(), line(), 2, threads, hear, nobody_listens)
     listener = threading.Thread(target=lambda: next(told))
@@ -128,7 +128,7 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
 def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the_lanes(
     threads: ThreadPoolExecutor,
 ) -> None:
-    def fails(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+    def fails(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
         raise MemoryError
 
     with pytest.raises(MemoryError):
@@ -140,7 +140,7 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
     ended: list[BaseException] = []
     has_ended = threading.Event()
 
-    def goes_on(stretches: Sequence[Stretch], beat: Beat) -> list[Decoding]:
+    def goes_on(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
         try:
             for _ in iter(int, 1):
                 beat()

@@ -15,7 +15,7 @@ from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
-from supervisor.store.outbox import Event, NewErrand
+from supervisor.store.outbox import Event, NewFollowUp
 from supervisor.store.speeds import Speeds
 from supervisor.store.sqlite.queue_age import PLAUSIBLE_SECONDS, AgeRead, age_after
 
@@ -36,8 +36,8 @@ class Clocks:
 
 
 class AHookFollows:
-    def after(self, job: Job, event: Event) -> Sequence[NewErrand]:
-        return [NewErrand("hook", event)]
+    def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
+        return [NewFollowUp("hook", event)]
 
     def wake(self) -> None:
         pass
