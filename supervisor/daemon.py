@@ -114,8 +114,8 @@ class Daemon:
     async def _run_with(self, queue: JobQueue) -> None:
         settings, places = self._settings, self._places
         bus = EventBus()
-        wakefulness = SleepInhibitor(settings)
-        board = JobBoard(bus, wakefulness.note_running)
+        sleep_inhibitor = SleepInhibitor(settings)
+        board = JobBoard(bus, sleep_inhibitor.note_running)
         spawner = Spawner()
         setups = worker_setups(
             settings,
@@ -130,7 +130,7 @@ class Daemon:
             bus.publish(WorkerChanged(worker=view))
             dispatcher.wake()
 
-        def keeper(*candidates: WorkerSetup | None) -> WorkerHandle:
+        def handle(*candidates: WorkerSetup | None) -> WorkerHandle:
             engines = [setup for setup in candidates if setup is not None]
             return WorkerHandle(
                 engines,
@@ -141,10 +141,10 @@ class Daemon:
                 model_folders=model_folders(os.environ, places.models),
             )
 
-        transcriber = keeper(setups.transcriber, setups.fallback)
-        aligner = None if setups.aligner is None else keeper(setups.aligner)
-        outlook = Forecast(queue, transcriber, aligner, settings)
-        board.foresight = outlook
+        transcriber = handle(setups.transcriber, setups.fallback)
+        aligner = None if setups.aligner is None else handle(setups.aligner)
+        forecast = Forecast(queue, transcriber, aligner, settings)
+        board.forecast = forecast
         disks().on_answer = lambda: dispatcher.try_at_once()
         recordings = RecordingLocks()
         search = RecordingSearch(queue)
@@ -170,26 +170,26 @@ class Daemon:
             watch_list=WatchList(places.state / "watches.json"),
         )
         search.look = watch_folders.find
-        errands = FollowUps(queue, board, recordings, search, settings, watch_folders.entry)
-        queue.aftermath = errands
+        follow_ups = FollowUps(queue, board, recordings, search, settings, watch_folders.entry)
+        queue.aftermath = follow_ups
         examination = SelfCheck(settings, places, watch_folders.probe, queue.write_nothing)
         canary = Canary(transcriber, aligner, settings, places.spool)
         keepers = [transcriber] if aligner is None else [transcriber, aligner]
         told_of_settings: list[Use] = [
             lambda now: set_level(now.logs.level),
             runner.use,
-            outlook.use,
+            forecast.use,
             dispatcher.use,
             canary.use,
-            wakefulness.use,
+            sleep_inhibitor.use,
             watch_folders.use,
-            errands.use,
+            follow_ups.use,
             intake.use,
-            *(keeper.use for keeper in keepers),
+            *(handle.use for handle in keepers),
         ]
         reload = Reload(settings, self._read, told_of_settings)
-        troubles = Troubles(lambda: [keeper.view for keeper in keepers], dispatcher.probation, places)
-        desk = DaemonService(
+        troubles = Troubles(lambda: [handle.view for handle in keepers], dispatcher.probation, places)
+        service = DaemonService(
             queue,
             dispatcher,
             board,
@@ -201,7 +201,7 @@ class Daemon:
             canary,
             reload,
             examination,
-            outlook,
+            forecast,
             QueueCare(queue, dispatcher, recordings, places),
             troubles.findings,
         )
@@ -214,18 +214,18 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
         )
-        app = create_app(desk)
+        app = create_app(service)
         # All that was imported stays; a full collection that went through it would hold up every client for 50 ms.
         gc.freeze()
         async with asyncio.TaskGroup() as parts:
             # First of all: to answer needs no worker, and their start takes every core there is.
             serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
-            kept = [parts.create_task(keeper.run(), name=keeper.role) for keeper in keepers]
+            kept = [parts.create_task(handle.run(), name=handle.role) for handle in keepers]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
-            running_errands = parts.create_task(errands.run(), name="errands")
+            running_errands = parts.create_task(follow_ups.run(), name="errands")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             watched = parts.create_task(loop_watch(settings, places, self.notice).run(), name="loop watch")
-            staying_awake = parts.create_task(wakefulness.run(), name="wakefulness")
+            staying_awake = parts.create_task(sleep_inhibitor.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
             trusting = parts.create_task(self._begin_anew_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
@@ -236,11 +236,11 @@ class Daemon:
             for leaving in (watching, running_errands, staying_awake, reloading, trusting, watched):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
-            await asyncio.gather(*(keeper.stop() for keeper in keepers))
+            await asyncio.gather(*(handle.stop() for handle in keepers))
             dispatching.cancel()
             await asyncio.wait([dispatching, serving, *kept])
         spawner.close()
-        self.leaves_workers = any(keeper.view.written_off for keeper in keepers)
+        self.leaves_workers = any(handle.view.written_off for handle in keepers)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -273,7 +273,7 @@ class Daemon:
 
     async def _begin_anew_without_trust(self, queue: JobQueue) -> None:
         """Questions are answered until then; each start of a row leaves the disk alone for longer."""
-        await queue.distrusted.wait()
+        await queue.storage_failed.wait()
         pause = pause_before(self._new_starts, time.monotonic() - self._began_at)
         log.error("disk_distrusted", database=str(self._places.database), begins_anew_in_seconds=pause.seconds)
         await asyncio.sleep(pause.seconds)

@@ -72,19 +72,19 @@ IdempotencyKey = Annotated[
 ]
 
 
-def add_care(app: FastAPI, desk: DaemonService) -> None:
+def add_care(app: FastAPI, service: DaemonService) -> None:
     """What `create_app` adds."""
 
     @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
     async def forget(job_id: JobId, asker: Asked) -> None:
         """Forget a job that is over: its story, its text, every page that held it. Files that were written stay."""
-        await desk.care.forget(job_id)
+        await service.care.forget(job_id)
         asker.did("job_forgotten", job=job_id)
 
     @app.post("/v1/check")
     async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
         """Hold what is stored against what is there; `repair` mends what can be mended without touching files."""
-        found = await desk.care.check(repair=repair)
+        found = await service.care.check(repair=repair)
         if repair:
             asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
         return found
@@ -109,7 +109,7 @@ Story = AsyncGenerator[Event | None, None]
 """What a client is told over time; None is a heartbeat."""
 
 
-def create_app(desk: DaemonService) -> FastAPI:
+def create_app(service: DaemonService) -> FastAPI:
     """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
     # No documentation pages: they would fetch scripts from a CDN.
     app = DescribedApi(
@@ -124,21 +124,21 @@ def create_app(desk: DaemonService) -> FastAPI:
     )
     app.state.stop = asyncio.Event()
     answer_with_problems(app)
-    _add_jobs(app, desk)
-    _add_daemon(app, desk)
-    add_care(app, desk)
-    _add_events(app, desk)
+    _add_jobs(app, service)
+    _add_daemon(app, service)
+    add_care(app, service)
+    _add_events(app, service)
     return app
 
 
-def _add_jobs(app: FastAPI, desk: DaemonService) -> None:
+def _add_jobs(app: FastAPI, service: DaemonService) -> None:
     @app.post("/v1/jobs", status_code=201, responses=refusals(413))
     async def submit(wanted: SubmitFile, idempotency_key: IdempotencyKey = None) -> JobView:
         refuse_unusable_text(wanted)
         folder = wanted.options.output_dir
         if folder is not None and not PurePath(folder).is_absolute():
             raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
-        return await desk.submit(wanted, idempotency_key)
+        return await service.submit(wanted, idempotency_key)
 
     @app.get("/v1/jobs", response_model=list[JobView])
     async def jobs(
@@ -148,7 +148,7 @@ def _add_jobs(app: FastAPI, desk: DaemonService) -> None:
         before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> Response:
         """Newest first. `before`: only jobs older than this one; while there are more, the Link header says which."""
-        page = await desk.jobs(status, limit, before)
+        page = await service.jobs(status, limit, before)
         headers = {}
         if page.next_before is not None:
             url = request.url.include_query_params(before=page.next_before)
@@ -157,7 +157,7 @@ def _add_jobs(app: FastAPI, desk: DaemonService) -> None:
 
     @app.get("/v1/jobs/{job_id}", responses=refusals(404))
     async def job(job_id: JobId) -> JobView:
-        return await desk.job(job_id)
+        return await service.job(job_id)
 
     @app.get(
         "/v1/jobs/{job_id}/transcript",
@@ -165,94 +165,94 @@ def _add_jobs(app: FastAPI, desk: DaemonService) -> None:
         responses=refusals(404, 409) | content_of(*MEDIA_TYPES.values()),
     )
     async def transcript(job_id: JobId, format: Format = "json") -> Response:
-        return StreamingResponse(await desk.transcript(job_id, format), media_type=MEDIA_TYPES[format])
+        return StreamingResponse(await service.transcript(job_id, format), media_type=MEDIA_TYPES[format])
 
     @app.post("/v1/jobs/{job_id}/cancel", responses=refusals(404, 409))
     async def cancel(job_id: JobId, asker: Asked) -> JobView:
-        job = await desk.cancel(job_id)
+        job = await service.cancel(job_id)
         asker.did("cancel_asked", job=job_id)
         return job
 
     @app.post("/v1/jobs/{job_id}/retry", responses=refusals(404, 409))
     async def retry(job_id: JobId, asker: Asked) -> JobView:
-        job = await desk.retry(job_id)
+        job = await service.retry(job_id)
         asker.did("retry_asked", job=job_id)
         return job
 
 
-def _add_daemon(app: FastAPI, desk: DaemonService) -> None:
+def _add_daemon(app: FastAPI, service: DaemonService) -> None:
     @app.get("/v1/status")
     async def status() -> StatusView:
-        return await desk.status()
+        return await service.status()
 
     @app.get("/v1/health", responses={503: refusals(503)[503] | {"model": HealthView}})
     async def health(response: Response, fresh: bool = False) -> HealthView:
-        found = await desk.health(fresh)
+        found = await service.health(fresh)
         # The body says why; the status is for those who only look at that, like `curl --fail`.
         response.status_code = 200 if found.healthy else 503
         return found
 
     @app.post("/v1/reload")
     async def reload(asker: Asked) -> ReloadView:
-        found = await desk.reload()
+        found = await service.reload()
         asker.did("reload_asked", applied=found.applied)
         return found
 
     @app.get("/v1/examination")
     async def examination() -> list[Finding]:
-        return await desk.examination()
+        return await service.examination()
 
     @app.post("/v1/workers/{role}/restart", responses=refusals(409))
     async def restart(role: Role, asker: Asked) -> WorkerView:
-        worker = await desk.restart(role)
+        worker = await service.restart(role)
         asker.did("worker_restarted", worker=role)
         return worker
 
     @app.post("/v1/workers/{role}/unload", responses=refusals(409))
     async def unload(role: Role, asker: Asked) -> WorkerView:
-        worker = await desk.unload(role)
+        worker = await service.unload(role)
         asker.did("worker_unloaded", worker=role)
         return worker
 
     @app.post("/v1/queue/pause")
     async def pause(asker: Asked) -> QueueView:
-        queue = await desk.pause()
+        queue = await service.pause()
         asker.did("queue_paused")
         return queue
 
     @app.post("/v1/queue/resume")
     async def resume(asker: Asked) -> QueueView:
-        queue = await desk.resume()
+        queue = await service.resume()
         asker.did("queue_resumed")
         return queue
 
     @app.get("/v1/watches")
     async def watches() -> list[WatchView]:
-        return desk.watches()
+        return service.watches()
 
     @app.post("/v1/watches", status_code=201, responses=refusals(413))
     async def add_watch(wanted: AddWatch, asker: Asked) -> WatchView:
         refuse_unusable_text(wanted)
-        watch = await desk.add_watch(wanted)
+        watch = await service.add_watch(wanted)
         asker.did("watch_asked_for", watch=watch.path)
         return watch
 
     @app.delete("/v1/watches", status_code=204, responses=refusals(404))
     async def remove_watch(path: Annotated[AbsolutePath, Query()], asker: Asked) -> None:
         refuse_unusable_text(AddWatch(path=path))
-        await desk.remove_watch(path)
+        await service.remove_watch(path)
         asker.did("watch_given_up", watch=path)
 
 
-def _add_events(app: FastAPI, desk: DaemonService) -> None:
+def _add_events(app: FastAPI, service: DaemonService) -> None:
     # Dependencies, because theirs is the only scope that opens before the answer's first byte and closes after its
     # last: a client that has our headers has its subscription.
     async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:
-        async with desk.events(None) as events:
+        async with service.events(None) as events:
             yield events
 
     async def of_one_job(job_id: JobId) -> AsyncIterator[AsyncIterator[Event]]:
-        async with desk.events(job_id) as events:
+        async with service.events(job_id) as events:
             yield events
 
     @app.get("/v1/events", response_class=StreamingResponse, responses=content_of(EVENT_STREAM))
@@ -267,7 +267,7 @@ def _add_events(app: FastAPI, desk: DaemonService) -> None:
     async def events_of_a_job(
         job_id: JobId, events: Annotated[AsyncIterator[Event], Depends(of_one_job)]
     ) -> StreamingResponse:
-        now = JobChanged(job=await desk.job(job_id))
+        now = JobChanged(job=await service.job(job_id))
         return _stream(story_of_a_job(now, live(events, app.state.stop)))
 
 

@@ -91,7 +91,7 @@ class DaemonService:
         canary: Canary,
         reload: Reload,
         examination: SelfCheck,
-        outlook: Forecast,
+        forecast: Forecast,
         care: QueueCare,
         troubles: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
@@ -106,7 +106,7 @@ class DaemonService:
         self._canary = canary
         self._reload = reload
         self._examination = examination
-        self._outlook = outlook
+        self._outlook = forecast
         self._troubles = troubles
         self.care = care
         self._started_at = time.monotonic()
@@ -195,7 +195,7 @@ class DaemonService:
             DaemonView(
                 pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
-            [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None],
+            [handle.view for handle in (self._transcriber, self._aligner) if handle is not None],
             await self._queue_view(queue),
             self._watch_folders.views,
             self._board.running,
@@ -223,16 +223,16 @@ class DaemonService:
 
     async def restart(self, role: Role) -> WorkerView:
         """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
-        keeper = self._keeper(role)
-        await keeper.restart()
+        handle = self._keeper(role)
+        await handle.restart()
         self._dispatcher.try_at_once()
-        return keeper.view
+        return handle.view
 
     async def unload(self, role: Role) -> WorkerView:
         """The worker's memory is given back, after the request it holds; the next job starts it again."""
-        keeper = self._keeper(role)
-        await keeper.unload()
-        return keeper.view
+        handle = self._keeper(role)
+        await handle.unload()
+        return handle.view
 
     async def pause(self) -> QueueView:
         """No further job is started; running ones finish. Survives a restart of the daemon."""
@@ -273,10 +273,10 @@ class DaemonService:
     # ---------------------------------------------------------------------------------------------------------
 
     def _keeper(self, role: Role) -> WorkerHandle:
-        keeper = self._transcriber if role == "transcriber" else self._aligner
-        if keeper is None:
+        handle = self._transcriber if role == "transcriber" else self._aligner
+        if handle is None:
             raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
-        return keeper
+        return handle
 
     async def _find(self, job_id: int) -> Job:
         try:

@@ -64,50 +64,50 @@ class RecordingMoves:
         """Jobs whose recording a thread works on, one that was given up perhaps."""
         self._late: set[asyncio.Task[None]] = set()
 
-    async def move(self, errand: FollowUp) -> Again | None:
+    async def move(self, follow_up: FollowUp) -> Again | None:
         """None: the recording is moved, or stays where it is."""
-        tries = errand.tries + 1
+        tries = follow_up.tries + 1
         later = (tries, seconds_before_retry(tries))
         # To ask again costs nothing while a disk is known to be silent: when it is back, the move soon follows.
         soon = (tries, min(later[1], LONGEST_PROBE_SECONDS))
-        lock = self._recordings.of(errand.job_id)
+        lock = self._recordings.of(follow_up.job_id)
         # It is being upgraded, or transcribed again; or a disk that is silent still has the thread of a try.
-        if lock.locked() or errand.job_id in self._in_threads:
+        if lock.locked() or follow_up.job_id in self._in_threads:
             return soon
         async with lock:
             try:
-                return await self._follow_and_move(errand, later)
+                return await self._follow_and_move(follow_up, later)
             except NoSuchJob:
                 return None
             except DiskNotAnswering as silent:
-                self._say_why_not_yet(errand, silent.message, silent.hint, soon)
+                self._say_why_not_yet(follow_up, silent.message, silent.hint, soon)
                 return soon
             except MovePutOff as put_off:
-                self._say_why_not_yet(errand, str(put_off), put_off.hint, later)
+                self._say_why_not_yet(follow_up, str(put_off), put_off.hint, later)
                 return later
 
-    def _say_why_not_yet(self, errand: FollowUp, error: str, hint: str, later: Again) -> None:
+    def _say_why_not_yet(self, follow_up: FollowUp, error: str, hint: str, later: Again) -> None:
         tries, seconds = later
         log.warning(
             "recording_not_moved_yet",
-            job=errand.job_id,
+            job=follow_up.job_id,
             error=error,
             hint=hint,
             tries=tries,
             next_try_seconds=seconds,
         )
 
-    async def _follow_and_move(self, errand: FollowUp, later: Again) -> Again | None:
-        job = await self._queue.get(errand.job_id)
+    async def _follow_and_move(self, follow_up: FollowUp, later: Again) -> Again | None:
+        job = await self._queue.get(follow_up.job_id)
         for _ in range(FOLLOWED_AT_MOST):
-            folder = folder_after(errand.event, None if job.watch is None else self._entry_for(job.watch))
-            if folder is None or job.status != errand.event:
+            folder = folder_after(follow_up.event, None if job.watch is None else self._entry_for(job.watch))
+            if folder is None or job.status != follow_up.event:
                 return None
-            if await self._queue.errands.others_need(job):
+            if await self._queue.follow_ups.others_need(job):
                 return later
-            moved = await self._moved(errand, job, folder, later)
+            moved = await self._moved(follow_up, job, folder, later)
             if moved is not None:
-                await self._note(errand, job.path, moved)
+                await self._note(follow_up, job.path, moved)
                 return None
             # Renamed since its job ended; a watched folder may have told the job before we could look.
             now = await self._search.followed(job) or await self._queue.get(job.id)
@@ -123,14 +123,14 @@ class RecordingMoves:
         )
         return None
 
-    async def _note(self, errand: FollowUp, path: str, moved: Archived) -> None:
-        job = await self._queue.errands.recording_moved(errand, moved.path, moved.identity)
+    async def _note(self, follow_up: FollowUp, path: str, moved: Archived) -> None:
+        job = await self._queue.follow_ups.recording_moved(follow_up, moved.path, moved.identity)
         log.info("recording_moved", job=job.id, path=path, to=job.path)
         self._board.tell(job)
 
     # --- one move --------------------------------------------------------------------------------------------
 
-    async def _moved(self, errand: FollowUp, job: Job, folder: Path, later: Again) -> Archived | None:
+    async def _moved(self, follow_up: FollowUp, job: Job, folder: Path, later: Again) -> Archived | None:
         source, target = recording_of(job), place_of(job, folder)
         names = await self._queue.outputs.unfinished_names(job.id)
         loop, thread_is_over, is_waited_for = asyncio.get_running_loop(), asyncio.Event(), True
@@ -139,7 +139,7 @@ class RecordingMoves:
             self._in_threads.discard(job.id)
             thread_is_over.set()
             if moved is not None and not is_waited_for:
-                late = loop.create_task(self._note_late(errand, job.path, moved))
+                late = loop.create_task(self._note_late(follow_up, job.path, moved))
                 self._late.add(late)
                 late.add_done_callback(self._late.discard)
 
@@ -161,7 +161,7 @@ class RecordingMoves:
         try:
             await asyncio.wait({moving}, timeout=SLOW_MOVE_SECONDS)
             if not moving.done():
-                await self._let_hooks_pass(errand, later)
+                await self._let_hooks_pass(follow_up, later)
             return await moving
         except asyncio.CancelledError:
             moving.cancel()
@@ -172,15 +172,15 @@ class RecordingMoves:
         finally:
             is_waited_for = False
 
-    async def _note_late(self, errand: FollowUp, path: str, moved: Archived) -> None:
+    async def _note_late(self, follow_up: FollowUp, path: str, moved: Archived) -> None:
         with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try finds it there
-            if (await self._queue.get(errand.job_id)).path == path:
-                await self._note(errand, path, moved)
+            if (await self._queue.get(follow_up.job_id)).path == path:
+                await self._note(follow_up, path, moved)
 
-    async def _let_hooks_pass(self, errand: FollowUp, later: Again) -> None:
+    async def _let_hooks_pass(self, follow_up: FollowUp, later: Again) -> None:
         tries, seconds = later
         try:
-            await self._queue.errands.put_off(errand, tries, self._queue.errands.now() + seconds)
+            await self._queue.follow_ups.put_off(follow_up, tries, self._queue.follow_ups.now() + seconds)
         except JobQueueBroken as broken:
-            log.warning("errand_put_off", job=errand.job_id, code=broken.code, error=broken.message)
+            log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
         self._wake()

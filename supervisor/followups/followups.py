@@ -50,8 +50,8 @@ class FollowUps:
         self._entry_for = entry_for
         moves = RecordingMoves(queue, board, recordings, search, entry_for, self.wake)
         self._lines = (
-            OutboxRunner("move_recording", MOVES_AT_ONCE, queue.errands, moves.move, self.wake),
-            OutboxRunner("hook", HOOKS_AT_ONCE, queue.errands, self._run_hook, self.wake),
+            OutboxRunner("move_recording", MOVES_AT_ONCE, queue.follow_ups, moves.move, self.wake),
+            OutboxRunner("hook", HOOKS_AT_ONCE, queue.follow_ups, self._run_hook, self.wake),
         )
 
     def use(self, settings: Settings) -> None:
@@ -77,18 +77,18 @@ class FollowUps:
     def _entry(self, job: Job) -> WatchEntry | None:
         return None if job.watch is None else self._entry_for(job.watch)
 
-    async def _run_hook(self, errand: FollowUp) -> Again | None:
+    async def _run_hook(self, follow_up: FollowUp) -> Again | None:
         try:
-            job = await self._queue.get(errand.job_id)
+            job = await self._queue.get(follow_up.job_id)
         except NoSuchJob:
             return None
         hooks = self._settings.hooks
-        command = command_after(errand.event, self._entry(job), hooks)
+        command = command_after(follow_up.event, self._entry(job), hooks)
         if not command:
             return None
         call = hook_call(
             command,
-            errand.event,
+            follow_up.event,
             self._board.view(job),
             platform=sys.platform,
             surroundings=os.environ,
@@ -99,23 +99,23 @@ class FollowUps:
         end = await run_hook(call, hooks.timeout_seconds)
         seconds = round(time.monotonic() - began, 2)
         if end.why is None:
-            log.info("hook_ran", job=job.id, hook=errand.event, program=call.argv[0], seconds=seconds)
+            log.info("hook_ran", job=job.id, hook=follow_up.event, program=call.argv[0], seconds=seconds)
             return None
-        tries = errand.tries + 1
+        tries = follow_up.tries + 1
         again = (tries, seconds_before_retry(tries)) if tries < hooks.tries else None
-        self._say_why(errand, job, call.argv[0], end, again)
+        self._say_why(follow_up, job, call.argv[0], end, again)
         return again
 
-    def _say_why(self, errand: FollowUp, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
+    def _say_why(self, follow_up: FollowUp, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
         log.warning(
             "hook_failed",
             job=job.id,
-            hook=errand.event,
+            hook=follow_up.event,
             program=program,
             error=end.why,
             exit_code=end.exit_code,
             said=end.said,
             hint=end.hint,
-            tries=errand.tries + 1,
+            tries=follow_up.tries + 1,
             next_try_seconds=None if again is None else again[1],
         )

@@ -48,13 +48,15 @@ class OutboxRunner:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await free.acquire()
-                errand = await self._next()
-                self._in_hand.add(errand.id)
-                task = tasks.create_task(self._see_through(errand), name=f"{errand.kind} of job {errand.job_id}")
-                task.add_done_callback(partial(self._is_over, errand, free))
+                follow_up = await self._next()
+                self._in_hand.add(follow_up.id)
+                task = tasks.create_task(
+                    self._see_through(follow_up), name=f"{follow_up.kind} of job {follow_up.job_id}"
+                )
+                task.add_done_callback(partial(self._is_over, follow_up, free))
 
-    def _is_over(self, errand: FollowUp, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
-        self._in_hand.discard(errand.id)
+    def _is_over(self, follow_up: FollowUp, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
+        self._in_hand.discard(follow_up.id)
         free.release()
         self._one_less()
 
@@ -63,11 +65,11 @@ class OutboxRunner:
             self._woken.clear()
             wait_seconds: float | None = None
             try:
-                errand = await self._rows.first(self._kind, skip=frozenset(self._in_hand))
-                if errand is not None:
-                    wait_seconds = min(errand.due_at - self._rows.now(), LONGEST_SLEEP_SECONDS)
+                follow_up = await self._rows.first(self._kind, skip=frozenset(self._in_hand))
+                if follow_up is not None:
+                    wait_seconds = min(follow_up.due_at - self._rows.now(), LONGEST_SLEEP_SECONDS)
                     if wait_seconds <= 0:
-                        return errand
+                        return follow_up
             except JobQueueBroken as broken:
                 log.warning("errands_put_off", code=broken.code, error=broken.message)
                 wait_seconds = LOOK_AGAIN_SECONDS
@@ -75,26 +77,28 @@ class OutboxRunner:
                 async with asyncio.timeout(wait_seconds):
                     await self._woken.wait()
 
-    async def _see_through(self, errand: FollowUp) -> None:
+    async def _see_through(self, follow_up: FollowUp) -> None:
         again: Again | None
         try:
-            again = await self._work(errand)
+            again = await self._work(follow_up)
         except JobQueueBroken as broken:
-            log.warning("errand_put_off", job=errand.job_id, code=broken.code, error=broken.message)
-            again = (errand.tries, LOOK_AGAIN_SECONDS)
+            log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
+            again = (follow_up.tries, LOOK_AGAIN_SECONDS)
         except Exception:
             # The task boundary: a mistake of ours costs this errand, never the daemon.
-            log.exception("errand_hit_a_bug", job=errand.job_id, errand=errand.kind, event_kind=errand.event)
+            log.exception(
+                "errand_hit_a_bug", job=follow_up.job_id, follow_up=follow_up.kind, event_kind=follow_up.event
+            )
             again = None
         while True:
             try:
                 if again is None:
-                    await self._rows.strike(errand)
+                    await self._rows.strike(follow_up)
                 else:
                     tries, seconds = again
-                    await self._rows.put_off(errand, tries, self._rows.now() + seconds)
+                    await self._rows.put_off(follow_up, tries, self._rows.now() + seconds)
                 return
             except JobQueueBroken as broken:
                 # In hand until it is noted down: a hook must not run again and again because a disk is full.
-                log.error("errand_not_noted_down", job=errand.job_id, code=broken.code, error=broken.message)
+                log.error("errand_not_noted_down", job=follow_up.job_id, code=broken.code, error=broken.message)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

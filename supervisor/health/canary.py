@@ -57,10 +57,10 @@ class Canary:
         that starts. With `fresh` it does both, for `health.canary_seconds`.
         """
         if self._flying is None:
-            views = [keeper.view for keeper in (self._transcriber, self._aligner) if keeper is not None]
+            views = [handle.view for handle in (self._transcriber, self._aligner) if handle is not None]
             if not fresh and self._holds(views):
                 return self._last
-            if any(view.state == "busy" for view in views) or self._transcriber.offer.is_promised:
+            if any(view.state == "busy" for view in views) or self._transcriber.availability.is_promised:
                 return _busy(views)
             if not fresh and any(view.state != "ready" for view in views):
                 return self._last
@@ -94,9 +94,9 @@ class Canary:
             folder=self._folder,
         )
         try:
-            answer = await flight.fly()
+            answer = await flight.run()
         except Busy:
-            return _busy([keeper.view for keeper in keepers if keeper is not None])
+            return _busy([handle.view for handle in keepers if handle is not None])
         finally:
             self._flying = None
         holds_seconds = health.canary_fresh_seconds
@@ -104,7 +104,7 @@ class Canary:
             holds_seconds = min(holds_seconds, BAD_NEWS_SECONDS)
         self._last = answer
         self._stale_at = asyncio.get_running_loop().time() + holds_seconds
-        self._seen = tuple(keeper.view.pid for keeper in keepers if keeper is not None)
+        self._seen = tuple(handle.view.pid for handle in keepers if handle is not None)
         tell = log.info if answer.healthy else log.warning
         tell(
             "canary_came_through" if answer.healthy else "canary_fell",

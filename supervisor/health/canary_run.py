@@ -59,7 +59,7 @@ class CanaryFlight:
     transcribe_seconds: float | None = None
     align_seconds: float | None = None
 
-    async def fly(self) -> CanaryView:
+    async def run(self) -> CanaryView:
         """How it went. Raises Busy, and nothing that a worker could cause."""
         healthy = False
         try:
@@ -109,38 +109,38 @@ class CanaryFlight:
             replies, self.align_seconds = await self._ask(self.aligner, align, due)
             self._judge(replies[-1])
 
-    async def _ask(self, keeper: WorkerHandle, request: Request, due: float) -> tuple[list[FromWorker], float]:
+    async def _ask(self, handle: WorkerHandle, request: Request, due: float) -> tuple[list[FromWorker], float]:
         """Every reply, and the seconds from the worker's attention to its last word."""
         loop = asyncio.get_running_loop()
         try:
             async with AsyncExitStack() as lent:
                 async with asyncio.timeout_at(due):
-                    borrowed = keeper.request(
+                    borrowed = handle.request(
                         request,
                         # Of what others left us a worker must not be killed: it may be had a second before the end.
                         deadline_seconds=max(self.deadline_seconds / 2, due - loop.time()),
                         # The one that is in there: nobody's model is exchanged for the sake of a question.
-                        engine=keeper.view.engine,
+                        engine=handle.view.engine,
                     )
                     coming = await lent.enter_async_context(borrowed)
                 began = loop.time()
                 replies = [reply async for reply in coming]
                 took_seconds = loop.time() - began
         except TimeoutError:
-            if keeper.view.state == "busy":
+            if handle.view.state == "busy":
                 raise Busy from None
             raise CanaryFailed(
-                f"the {keeper.role} was not to be had within {self.deadline_seconds:g} s: it is {keeper.view.state}"
+                f"the {handle.role} was not to be had within {self.deadline_seconds:g} s: it is {handle.view.state}"
             ) from None
         except WorkerDied as died:
-            raise CanaryFailed(f"the {keeper.role} died of it: {died.death.reason}") from died
+            raise CanaryFailed(f"the {handle.role} died of it: {died.death.reason}") from died
         except WorkerUnavailable as unavailable:
             raise CanaryFailed(f"{unavailable.message}: {unavailable.hint}") from unavailable
         match replies[-1]:
             case RequestFailed(code=code) as refused if not code.startswith("no_alignment_model"):
-                raise CanaryFailed(f"the {keeper.role} refused it: {refused.message}; {refused.hint}")
+                raise CanaryFailed(f"the {handle.role} refused it: {refused.message}; {refused.hint}")
             case AudioDecoded(seconds=seconds) if abs(seconds - CLIP_SECONDS) > 0.1:
-                raise CanaryFailed(f"the {keeper.role} decoded {seconds:.1f} s of a clip of {CLIP_SECONDS:g} s")
+                raise CanaryFailed(f"the {handle.role} decoded {seconds:.1f} s of a clip of {CLIP_SECONDS:g} s")
             case _:
                 return replies, took_seconds
 

@@ -51,7 +51,7 @@ class Alignment:
         pcm: Path,
         *,
         queue: JobQueue,
-        keeper: WorkerHandle,
+        handle: WorkerHandle,
         settings: Settings,
         step: Step,
         upgrading: bool,
@@ -60,7 +60,7 @@ class Alignment:
         self._job_id = job.id
         self._pcm = pcm
         self._queue = queue
-        self._keeper = keeper
+        self._keeper = handle
         self._settings = settings
         self._step = step
         self._upgrading = upgrading

@@ -36,7 +36,7 @@ class DecoderCrashed(Exception):
 
 
 async def decode(
-    keeper: WorkerHandle,
+    handle: WorkerHandle,
     job: Job,
     pcm: Path,
     settings: Settings,
@@ -67,7 +67,7 @@ async def decode(
         disk_seconds=settings.watching.unreachable_seconds,
     )
     decoded = AudioDecoded(request_id=0, seconds=0.0)
-    async with keeper.request(
+    async with handle.request(
         request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job.id, engine=engine, model=model
     ) as replies:
         async for reply in replies:

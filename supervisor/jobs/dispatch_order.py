@@ -35,15 +35,15 @@ class Obstacles:
     """Model, as jobs name it, → why no job that wants it may start; None stands for jobs that name none."""
 
 
-def transcriber_obstacles(keeper: WorkerHandle) -> Obstacles:
+def transcriber_obstacles(handle: WorkerHandle) -> Obstacles:
     """A broken worker keeps nobody waiting whose own model, or whose engine's stand-in, may still be had."""
-    view, fallback = keeper.view, keeper.fallback_engine
-    stands_in = fallback is not None and keeper.refusal(fallback) is None
+    view, fallback = handle.view, handle.fallback_engine
+    stands_in = fallback is not None and handle.refusal(fallback) is None
     of_models = {
         model: f"{no.message}: {no.hint}"
         if model is not None
         else f"the transcriber is broken: {no.message}: {no.hint}"
-        for model, no in keeper.offer.refusals().items()
+        for model, no in handle.availability.unavailable_because().items()
         if not (stands_in and no.code == BROKEN)
     }
     if view.state in ABLE or view.state == "broken":
@@ -85,12 +85,12 @@ class DispatchOrder:
     @property
     def now(self) -> SchedulingHints:
         """What decides at this moment."""
-        offer, now = self._transcriber.offer, asyncio.get_running_loop().time()
+        availability, now = self._transcriber.availability, asyncio.get_running_loop().time()
         return SchedulingHints(
-            own=offer.own_names,
-            loaded=offer.loaded_names,
+            own=availability.override_names,
+            loaded=availability.loaded_names,
             missing=frozenset(transcriber_obstacles(self._transcriber).of_models),
-            set_back=frozenset(job_id for job_id, until in self._set_back.items() if until > now),
+            deferred=frozenset(job_id for job_id, until in self._set_back.items() if until > now),
             oldest_decides=now - self._served_since >= LONGEST_SERVED_SECONDS,
         )
 
@@ -104,7 +104,7 @@ class DispatchOrder:
         """No job could start: nobody is kept waiting by whoever is served."""
         self._served, self._served_since = frozenset(), math.inf
 
-    def set_back(self, job_ids: Iterable[int], seconds: float) -> None:
+    def deferred(self, job_ids: Iterable[int], seconds: float) -> None:
         """They are not started for so long."""
         now = asyncio.get_running_loop().time()
         still = {job_id: until for job_id, until in self._set_back.items() if until > now}
@@ -117,7 +117,7 @@ class DispatchOrder:
         self._tries[job_id] += 1
         return float(min(seconds * 2.0 ** min(self._tries[job_id] - 1, 10), LONGEST_SETBACK_SECONDS))
 
-    def forget_setbacks(self) -> None:
+    def forget_deferrals(self) -> None:
         """Whatever they had to wait for may be mended."""
         self._set_back.clear()
         self._tries.clear()

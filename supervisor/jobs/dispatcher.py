@@ -100,7 +100,7 @@ class JobDispatcher:
 
     def try_at_once(self) -> None:
         """Whatever a job had to wait for a moment ago may be mended: it is not kept waiting longer."""
-        self.turns.forget_setbacks()
+        self.turns.forget_deferrals()
         if self._upgrades is not None:
             self._upgrades.try_at_once()
         self.wake()
@@ -168,7 +168,7 @@ class JobDispatcher:
         while True:
             self._woken.clear()
             turn = replace(self.turns.now, suspects_too=self.probation.may_try(nothing_runs=not self._tasks))
-            look_again, job, why = bool(turn.set_back), None, None
+            recheck, job, why = bool(turn.deferred), None, None
             obstacles = transcriber_obstacles(self._transcriber)
             try:
                 await self.probation.put_back_others(self._tasks)
@@ -179,13 +179,13 @@ class JobDispatcher:
                 elif (why := obstacles.of_all) is not None:
                     pass
                 elif (why := await disk_obstacle(self._spool, self._settings.media)) is not None:
-                    look_again = True
+                    recheck = True
                 else:
-                    look_again |= await self._look_for_models()
+                    recheck |= await self._look_for_models()
                     job = await self._claim(turn, tasks)
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
-                why, look_again = f"{broken.message}; {broken.hint}", True
+                why, recheck = f"{broken.message}; {broken.hint}", True
             self.probation.claimed(job)
             self._board.why_waiting = why
             self._board.why_model_is_missing = obstacles.of_models
@@ -193,7 +193,7 @@ class JobDispatcher:
                 return
             self.turns.nobody_claimed()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS if recheck else None):
                     await self._woken.wait()
 
     async def _claim(self, turn: SchedulingHints, tasks: asyncio.TaskGroup) -> Job | None:
@@ -207,9 +207,9 @@ class JobDispatcher:
 
     async def _look_for_models(self) -> bool:
         """Whether jobs wait while a model is missing: then somebody has to look now and then whether it came."""
-        if not self._transcriber.offer.lacks_model or not (await self._queue.counts())["waiting"]:
+        if not self._transcriber.availability.lacks_model or not (await self._queue.counts())["waiting"]:
             return False
-        self._transcriber.offer.look_again()
+        self._transcriber.availability.recheck()
         return True
 
     # --- one job ---------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class JobDispatcher:
             # The task boundary: a mistake of ours never costs the daemon. The next claim finds the job running
             # without a task, and lets it wait.
             log.exception("job_left_running", job=job.id)
-            self.turns.set_back([job.id], LOOK_AGAIN_SECONDS)
+            self.turns.deferred([job.id], LOOK_AGAIN_SECONDS)
             return
         log.info(
             f"job_{job.status}",
@@ -278,7 +278,7 @@ class JobDispatcher:
                 status, changes = "waiting", {"note": f"{job.watch} is not there now, and with it the recording"}
         self._board.end(job.id)
         if status == "waiting":
-            self.turns.set_back([job.id], self.turns.pause_after(job.id, LOOK_AGAIN_SECONDS, grows=waits_longer))
+            self.turns.deferred([job.id], self.turns.pause_after(job.id, LOOK_AGAIN_SECONDS, grows=waits_longer))
         if status in FINISHED:
             # Before the end is known to anybody: a retry would find its spool taken away.
             await asyncio.to_thread(self._runner.clear_spool, job.id)
@@ -290,7 +290,7 @@ class JobDispatcher:
             return False
         # Where they cannot be read now, each of them finds out by itself.
         with contextlib.suppress(JobQueueBroken):
-            self.turns.set_back(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
+            self.turns.deferred(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
         return True
 
     async def _record(self, job_id: int, status: JobStatus, changes: JobChanges) -> Job:

@@ -21,11 +21,11 @@ class Probation:
     """Only a death of the daemon makes a job suspect: no further one comes in this life of it."""
 
     def __init__(
-        self, queue: JobQueue, board: JobBoard, upgrades: Upgrades | None, look_again: Callable[[], None]
+        self, queue: JobQueue, board: JobBoard, upgrades: Upgrades | None, recheck: Callable[[], None]
     ) -> None:
-        """`look_again`: whoever waited for an upgrade to end may go on."""
+        """`recheck`: whoever waited for an upgrade to end may go on."""
         if upgrades is not None:
-            upgrades.on_one_less = look_again
+            upgrades.on_one_less = recheck
         self._queue = queue
         self._board = board
         self._upgrades = upgrades
@@ -51,7 +51,7 @@ class Probation:
     def begin(self, turns: DispatchOrder) -> None:
         """Nobody is tried before its pause is over."""
         for job_id, pause_seconds in self.pauses.items():
-            turns.set_back([job_id], pause_seconds)
+            turns.deferred([job_id], pause_seconds)
 
     @property
     def is_on(self) -> bool:

@@ -89,7 +89,7 @@ class Transcription:
         pcm: Path,
         *,
         queue: JobQueue,
-        keeper: WorkerHandle,
+        handle: WorkerHandle,
         settings: Settings,
         reports: CrashReports,
         news: asyncio.Event,
@@ -100,7 +100,7 @@ class Transcription:
         self._wishes = wishes
         self._pcm = pcm
         self._queue = queue
-        self._keeper = keeper
+        self._keeper = handle
         self._settings = settings
         self._reports = reports
         self._news = news
@@ -158,7 +158,7 @@ class Transcription:
 
     def _setback(self, engine: str | None, why: WorkerUnavailable) -> JobFailed | JobMustWait:
         """What the settings say will be mended, a missing model may come; any other model of its own fails a job."""
-        its_own = engine is None and self._keeper.offer.is_own_choice(self._wishes.model)
+        its_own = engine is None and self._keeper.availability.is_override(self._wishes.model)
         if its_own and why.code not in (BROKEN, NEEDS_MODEL):
             return JobFailed(JobError(code=why.code, message=why.message, hint=why.hint))
         return JobMustWait(f"{why.message}: {why.hint}")

@@ -59,21 +59,21 @@ class Upgrades:
             self._woken.clear()
             try:
                 await self._upgrade_all()
-                look_again = bool(self._put_off) or await self._look_for_model()
+                recheck = bool(self._put_off) or await self._look_for_model()
             except JobQueueBroken as broken:
                 log.warning("upgrades_put_off", code=broken.code, error=broken.message)
-                look_again = True
+                recheck = True
             try:
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS if look_again else None):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS if recheck else None):
                     await self._woken.wait()
             except TimeoutError:
                 pass
 
     async def _look_for_model(self) -> bool:
         """Whether jobs wait for an aligner without a model: then somebody has to look whether it came."""
-        if not self._aligner.offer.lacks_model or not await self._queue.jobs_to_upgrade(limit=1):
+        if not self._aligner.availability.lacks_model or not await self._queue.jobs_to_upgrade(limit=1):
             return False
-        self._aligner.offer.look_again()
+        self._aligner.availability.recheck()
         return True
 
     async def _upgrade_all(self) -> None:

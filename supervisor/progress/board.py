@@ -53,7 +53,7 @@ class JobBoard:
         self._paces: dict[int, Estimate] = {}
         self._jobs: dict[int, Job] = {}
         """The running ones, as they were last told."""
-        self.foresight: Foresight | None = None
+        self.forecast: Foresight | None = None
         """None: nothing is known of a job before it is seen."""
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
@@ -146,22 +146,22 @@ class JobBoard:
         return step
 
     def _expected(self, job: Job, *, at_transcriber: bool = False) -> Expected:
-        if self.foresight is None:
+        if self.forecast is None:
             return Expected(wants_words=job.options.workflow != "transcribe")
-        return self.foresight.of_job(job, at_transcriber=at_transcriber)
+        return self.forecast.of_job(job, at_transcriber=at_transcriber)
 
     def _learn(self, before: Job, job: Job) -> None:
         """From the recording's length once it is known, and from the work once only the files are missing."""
-        if self.foresight is None or job.audio_seconds is None:
+        if self.forecast is None or job.audio_seconds is None:
             return
         if before.audio_seconds is None:
-            self.foresight.note_size(job)
+            self.forecast.note_size(job)
         if job.status == "writing" and before.status != "writing":
             stages: tuple[Stage, ...] = ("decoding", "transcribing", "aligning")
             for stage, took in zip(stages, self._paces[job.id].measured(job.audio_seconds), strict=True):
                 # Where words were given up, nobody knows how much of the time was spent on any.
                 if took is not None and (stage != "aligning" or job.degraded_reason is None):
-                    self.foresight.note(job, stage, *took)
+                    self.forecast.note(job, stage, *took)
 
     def _judged(self, view: RunningView) -> RunningView:
         pace, now = self._paces[view.id], self._clock()

@@ -136,6 +136,6 @@ def _ids(
     rows = connection.execute(
         f"""SELECT id {WAITING} AND {MODEL} = ? AND id NOT IN (SELECT value FROM json_each(?))
         AND (? OR daemon_deaths < 3) ORDER BY id LIMIT ?""",
-        (on_probation, model or "", json.dumps(list(turn.set_back)), turn.suspects_too, limit),
+        (on_probation, model or "", json.dumps(list(turn.deferred)), turn.suspects_too, limit),
     )
     return [row[0] for row in rows]

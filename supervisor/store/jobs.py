@@ -68,14 +68,14 @@ class JobQueue:
         self._settings = settings
         self._now = now
         self.history = JobHistory(database, settings, now, steady)
-        self.errands = Outbox(database, now)
+        self.follow_ups = Outbox(database, now)
         self.deaths = DaemonDeaths(database, now)
         self.outputs = OutputLedger(database)
         self.requests = Requests(database)
         self.seen = SeenFiles(database, settings, now)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
-        self.distrusted = database.distrusted
+        self.storage_failed = database.storage_failed
         """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
         self.aftermath: FollowUpRules | None = None
         """Asked at every end of a job; None: nothing follows."""

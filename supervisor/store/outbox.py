@@ -54,11 +54,13 @@ class FollowUpRules(Protocol):
         """There is something new to do."""
 
 
-def write_follow_ups(connection: sqlite3.Connection, job_id: int, errands: Sequence[NewFollowUp], now: float) -> None:
+def write_follow_ups(
+    connection: sqlite3.Connection, job_id: int, follow_ups: Sequence[NewFollowUp], now: float
+) -> None:
     """Due at once. For the transaction that ends the job."""
     connection.executemany(
         "INSERT INTO errands (job_id, kind, event, due_at) VALUES (?, ?, ?, ?)",
-        [(job_id, errand.kind, errand.event, now) for errand in errands],
+        [(job_id, follow_up.kind, follow_up.event, now) for follow_up in follow_ups],
     )
 
 
@@ -96,24 +98,24 @@ class Outbox:
             return replace(FollowUp(**dict(ahead[0])), due_at=now)
         return FollowUp(**dict(in_time[0])) if in_time else None
 
-    async def put_off(self, errand: FollowUp, tries: int, due_at: float) -> None:
+    async def put_off(self, follow_up: FollowUp, tries: int, due_at: float) -> None:
         """It is to be tried again then."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE errands SET tries = ?, due_at = ? WHERE id = ?", (tries, due_at, errand.id))
+            connection.execute("UPDATE errands SET tries = ?, due_at = ? WHERE id = ?", (tries, due_at, follow_up.id))
 
         await self._database.write(work)
 
-    async def strike(self, errand: FollowUp) -> None:
+    async def strike(self, follow_up: FollowUp) -> None:
         """It is done, given up, or there is no reason for it any more."""
-        await self._database.write(lambda db: db.execute("DELETE FROM errands WHERE id = ?", (errand.id,)))
+        await self._database.write(lambda db: db.execute("DELETE FROM errands WHERE id = ?", (follow_up.id,)))
 
     async def others_need(self, job: Job) -> bool:
         """Whether another job of the same recording is not over: it must find the recording where it is."""
         question = f"""SELECT 1 FROM jobs WHERE status IN ({_UNFINISHED}) AND path = ? AND id <> ? LIMIT 1"""
         return bool(await self._database.rows(question, job.path, job.id))
 
-    async def recording_moved(self, errand: FollowUp, to: Path, identity: FileIdentity) -> Job:
+    async def recording_moved(self, follow_up: FollowUp, to: Path, identity: FileIdentity) -> Job:
         """The errand is done: the job, and whoever shares its recording, finds it there. Raises NoSuchJob.
 
         The files written for it stay its own, so that the next recording under its old name cannot have them. What
@@ -121,7 +123,7 @@ class Outbox:
         """
 
         def work(connection: sqlite3.Connection) -> Job:
-            job = fetch_job(connection, errand.job_id)
+            job = fetch_job(connection, follow_up.job_id)
             new = str(to)
             sharing = connection.execute(
                 "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND job_id <> ?", (job.path, job.id)
@@ -129,7 +131,7 @@ class Outbox:
             for (job_id,) in sharing:
                 _follow(connection, int(job_id), job, new, identity)
             connection.execute("UPDATE output_files SET recording = ? WHERE recording = ?", (new, job.path))
-            connection.execute("DELETE FROM errands WHERE id = ?", (errand.id,))
+            connection.execute("DELETE FROM errands WHERE id = ?", (follow_up.id,))
             moved = {} if new == job.path else {"path": new, "taken_from": job.first_path, "target": None}
             return update_job(connection, job.id, {**moved, "identity": identity})
 

@@ -30,7 +30,7 @@ class SchedulingHints:
     """All that they may call the one that is in the worker; empty: none is."""
     missing: frozenset[Model] = frozenset()
     """What cannot be had just now; its jobs stay in line."""
-    set_back: frozenset[int] = frozenset()
+    deferred: frozenset[int] = frozenset()
     """Jobs that wait for something else just now."""
     suspects_too: bool = True
     """Jobs during which the daemon died may start: nothing else runs."""

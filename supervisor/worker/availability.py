@@ -79,44 +79,44 @@ class Availability:
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
 
-    def refusal(self, tally: CircuitBreaker) -> WorkerUnavailable | None:
+    def refusal(self, breaker: CircuitBreaker) -> WorkerUnavailable | None:
         """Why a request for this would be refused at once; None: it would not be."""
-        if self._machine.written_off.are_too_many and tally is not self._machine.engine:
+        if self._machine.written_off.are_too_many and breaker is not self._machine.engine:
             return self._machine.engine.refusal
-        if tally is self._machine.engine:
-            return tally.refusal if self._machine.state in ("broken", "probing") else None
-        return tally.refusal if asyncio.get_running_loop().time() < tally.probe_at else None
+        if breaker is self._machine.engine:
+            return breaker.refusal if self._machine.state in ("broken", "probing") else None
+        return breaker.refusal if asyncio.get_running_loop().time() < breaker.probe_at else None
 
-    def refusals(self) -> Mapping[str | None, WorkerUnavailable]:
+    def unavailable_because(self) -> Mapping[str | None, WorkerUnavailable]:
         """Model → why a job that wants it has to wait; None stands for the settings' own, which has its name too."""
-        primary = self._machine.tallies.primary
+        primary = self._machine.breakers.primary
         found: dict[str | None, WorkerUnavailable] = {}
-        for tally in (primary, *self._machine.tallies.own_choices):
-            no = self.refusal(tally)
+        for breaker in (primary, *self._machine.breakers.overrides):
+            no = self.refusal(breaker)
             # Whatever else a job's own model is refused for fails the job: it does not wait.
-            if no is not None and (tally is primary or no.code in (BROKEN, NEEDS_MODEL)):
-                found[tally.setup.model] = no
-                if tally is primary:
+            if no is not None and (breaker is primary or no.code in (BROKEN, NEEDS_MODEL)):
+                found[breaker.setup.model] = no
+                if breaker is primary:
                     found[None] = no
         return found
 
-    def is_own_choice(self, model: str | None) -> bool:
+    def is_override(self, model: str | None) -> bool:
         """Whether a job that names this model wants another than the settings do."""
-        return model is not None and not self._machine.tallies.primary.loads(model)
+        return model is not None and not self._machine.breakers.primary.loads(model)
 
     @property
-    def own_names(self) -> frozenset[str | None]:
+    def override_names(self) -> frozenset[str | None]:
         """All that jobs may call the model of the settings; None: those that name none."""
-        primary = self._machine.tallies.primary
+        primary = self._machine.breakers.primary
         return frozenset({None, primary.setup.model, primary.ready.model if primary.ready is not None else None})
 
     @property
     def loaded_names(self) -> frozenset[str | None]:
         """All that jobs may call the model that is in the worker, with the primary's engine; empty: none is."""
-        engine, primary = self._machine.engine, self._machine.tallies.primary
+        engine, primary = self._machine.engine, self._machine.breakers.primary
         if self._machine.life is None or engine.setup.engine != primary.setup.engine:
             return frozenset()
-        return self.own_names if engine is primary else frozenset({engine.setup.model})
+        return self.override_names if engine is primary else frozenset({engine.setup.model})
 
     @property
     def is_promised(self) -> bool:
@@ -125,10 +125,10 @@ class Availability:
 
     @property
     def lacks_model(self) -> bool:
-        """Whether something that was asked for has no model: who waits for it should `look_again`."""
-        return any(tally.lacks_model for tally in self._machine.tallies)
+        """Whether something that was asked for has no model: who waits for it should `recheck`."""
+        return any(breaker.lacks_model for breaker in self._machine.breakers)
 
-    def look_again(self) -> None:
+    def recheck(self) -> None:
         """To be called every few seconds by whoever waits for a missing model; does something when it is time.
 
         The engine whose turn it is has no process, and is simply tried. Any other is tried when something has changed
@@ -153,18 +153,22 @@ class Availability:
             self._looking.cancel()
 
     async def _compare_models(self) -> None:
-        named = [model for tally in self._missed() if (model := tally.setup.model) is not None]
+        named = [model for breaker in self._missed() if (model := breaker.setup.model) is not None]
         seen = await run_detached(partial(models_seen, (*self._model_folders, *folders_named(named))))
         before, self._seen = self._seen, seen
         if before in (None, seen):
             return
         missed = self._missed()
-        for tally in missed:
-            tally.probe_at = 0.0
+        for breaker in missed:
+            breaker.probe_at = 0.0
         if missed:
-            log.info("models_changed", role=self._machine.role, missed=[tally.setup.model for tally in missed])
+            log.info("models_changed", role=self._machine.role, missed=[breaker.setup.model for breaker in missed])
             self._on_better_offer()
 
     def _missed(self) -> Sequence[CircuitBreaker]:
         """What has no model and is not the next to run anyway."""
-        return [tally for tally in self._machine.tallies if tally.lacks_model and tally is not self._machine.engine]
+        return [
+            breaker
+            for breaker in self._machine.breakers
+            if breaker.lacks_model and breaker is not self._machine.engine
+        ]

@@ -53,11 +53,11 @@ class WorkerChannel:
         """Hand it to the writing thread: never blocks, and says nothing of arrival."""
         self._outbox.put(message)
 
-    def took_one(self) -> None:
+    def acknowledge(self) -> None:
         """A frame was asked for: there is room for another."""
         self._slots.release()
 
-    def hang_up(self) -> None:
+    def shutdown(self) -> None:
         """Nobody will ask for frames any more: the threads may end, whoever still holds the other side."""
         self._unheard = True
         self._slots.release()

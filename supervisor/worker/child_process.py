@@ -177,9 +177,9 @@ class WorkerProcess:
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await self._news.wait()
             except TimeoutError:
-                self._line.hang_up()
+                self._line.shutdown()
                 raise WorkerGone from None
-        self._line.took_one()
+        self._line.acknowledge()
         return self._frames.popleft()
 
     async def end(self, stop_seconds: float) -> None:
@@ -261,7 +261,7 @@ class WorkerProcess:
         """Its life is over for everybody but one thread, which waits for its end so that no zombie stays."""
         log.error("worker_written_off", pid=self.pid, phase=self.phase)
         self.written_off = True
-        self._line.hang_up()
+        self._line.shutdown()
         run_detached(self._process.join).add_done_callback(self._ended_after_all)
         self._exited.set()
         self._spread_news()
@@ -302,7 +302,7 @@ class WorkerProcess:
             case Rested(footprint_bytes=footprint_bytes):
                 # For us and not for who asked: the next may have sent a request already.
                 self.footprint_bytes = footprint_bytes
-                self._line.took_one()
+                self._line.acknowledge()
                 if not self.holds_request:
                     self.rested.set()
                     self.on_rested()

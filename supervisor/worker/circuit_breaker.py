@@ -195,41 +195,41 @@ class CircuitBreakers:
         return self.residents[1] if len(self.residents) > 1 else None
 
     @property
-    def own_choices(self) -> Sequence[CircuitBreaker]:
+    def overrides(self) -> Sequence[CircuitBreaker]:
         """The models that jobs chose for the primary engine, in the order they were last asked for."""
-        return [tally for tally in self._guests.values() if tally.setup.engine == self.primary.setup.engine]
+        return [breaker for breaker in self._guests.values() if breaker.setup.engine == self.primary.setup.engine]
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         return iter((*self.residents, *self._guests.values()))
 
     def find(self, engine: str | None, model: str | None) -> CircuitBreaker | None:
         """`engine` None is the primary; `model` None is that of the settings. None: nobody asked for it before."""
-        resident = self._resident(engine)
-        wanted = self._model_for(resident, model)
-        return resident if wanted is None else self._guests.get((resident.setup.engine, wanted))
+        configured = self._configured(engine)
+        wanted = self._model_for(configured, model)
+        return configured if wanted is None else self._guests.get((configured.setup.engine, wanted))
 
     def of(self, engine: str | None, model: str | None) -> CircuitBreaker:
         """The same, made if need be; the guest that was not asked for longest is forgotten."""
-        resident = self._resident(engine)
-        wanted = self._model_for(resident, model)
+        configured = self._configured(engine)
+        wanted = self._model_for(configured, model)
         if wanted is None:
-            return resident
-        key = (resident.setup.engine, wanted)
-        guest = self._guests.pop(key, None)
-        if guest is None:
-            guest = CircuitBreaker(resident.setup.model_copy(update={"model": wanted}), is_guest=True)
-        self._guests[key] = guest
+            return configured
+        key = (configured.setup.engine, wanted)
+        override = self._guests.pop(key, None)
+        if override is None:
+            override = CircuitBreaker(configured.setup.model_copy(update={"model": wanted}), is_guest=True)
+        self._guests[key] = override
         if len(self._guests) > MOST_GUESTS:
             del self._guests[next(iter(self._guests))]
-        return guest
+        return override
 
-    def _resident(self, engine: str | None) -> CircuitBreaker:
+    def _configured(self, engine: str | None) -> CircuitBreaker:
         if engine is None:
             return self.primary
-        return next(tally for tally in self.residents if tally.setup.engine == engine)
+        return next(breaker for breaker in self.residents if breaker.setup.engine == engine)
 
-    def _model_for(self, resident: CircuitBreaker, model: str | None) -> str | None:
+    def _model_for(self, configured: CircuitBreaker, model: str | None) -> str | None:
         """What a guest would load; None: the resident itself is meant."""
-        if resident is not self.primary:
-            model = model_of_stand_in(resident.setup.model, model)
-        return None if model is None or resident.loads(model) else model
+        if configured is not self.primary:
+            model = model_of_stand_in(configured.setup.model, model)
+        return None if model is None or configured.loads(model) else model

@@ -69,7 +69,7 @@ class WorkerHandle:
         self._machine = WorkerMonitor(setups, settings, crash_folder, spawner, on_change, jitter)
         self._machine.on_rested = self._replace_if_outgrown
         self._settings = settings
-        self.offer = Availability(self._machine, model_folders, lambda: on_change(self.view))
+        self.availability = Availability(self._machine, model_folders, lambda: on_change(self.view))
         self._turn = asyncio.Lock()
         self._request_ids = itertools.count(1)
         self._asked_for: Literal["restart", "unload"] | None = None
@@ -83,11 +83,11 @@ class WorkerHandle:
 
     @property
     def primary_engine(self) -> str:
-        return self._machine.tallies.primary.setup.engine
+        return self._machine.breakers.primary.setup.engine
 
     @property
     def fallback_engine(self) -> str | None:
-        fallback = self._machine.tallies.fallback
+        fallback = self._machine.breakers.fallback
         return None if fallback is None else fallback.setup.engine
 
     @property
@@ -101,8 +101,8 @@ class WorkerHandle:
         `model` is a job's own choice; None: as the settings say. What is not in the worker may be asked for again
         once it has rested; that request is its probe.
         """
-        tally = self._machine.tallies.find(engine, model)
-        return None if tally is None else self.offer.refusal(tally)
+        breaker = self._machine.breakers.find(engine, model)
+        return None if breaker is None else self.availability.refusal(breaker)
 
     @property
     def in_use(self) -> EngineName:
@@ -112,8 +112,8 @@ class WorkerHandle:
     def would_use(self, model: str | None = None) -> EngineName:
         """What would serve a job that names this model; None: none."""
         stand_in = self.fallback_engine if self.is_worn_out(model) else None
-        tally = self._machine.tallies.find(stand_in, model)
-        return EngineName(self.primary_engine, model, None) if tally is None else tally.name
+        breaker = self._machine.breakers.find(stand_in, model)
+        return EngineName(self.primary_engine, model, None) if breaker is None else breaker.name
 
     def is_worn_out(self, model: str | None = None) -> bool:
         """Whether the primary engine rests because it died too often, not for want of a model."""
@@ -126,7 +126,7 @@ class WorkerHandle:
 
     async def stop(self) -> None:
         """End the worker, within `stop_seconds` and a little; requests in hand and in line get WorkerUnavailable."""
-        self.offer.close()
+        self.availability.close()
         await self._machine.stop()
 
     async def restart(self) -> None:
@@ -135,12 +135,12 @@ class WorkerHandle:
         A busy worker is replaced when its request is over, so that nobody pays for the asking; one that hangs falls
         to its own deadlines.
         """
-        for tally in self._machine.tallies:
-            tally.forget()
+        for breaker in self._machine.breakers:
+            breaker.forget()
         if self._machine.state == "busy":
             self._asked_for = "restart"
             return
-        self._machine.replace("restart asked for", self._machine.tallies.primary)
+        self._machine.replace("restart asked for", self._machine.breakers.primary)
 
     async def unload(self) -> None:
         """End the process, after the request that it holds; the next request starts another. No fault, no death."""
@@ -192,7 +192,7 @@ class WorkerHandle:
         `cancel_seconds`. Raises WorkerDied and WorkerUnavailable, on entry and while iterating.
         """
         async with self._turn:
-            life, process = await self._borrow(self._machine.tallies.of(engine, model), during_job)
+            life, process = await self._borrow(self._machine.breakers.of(engine, model), during_job)
             life.during_job = life.last_job = during_job
 
             async def lost(verdict: KillReason | None) -> NoReturn:
@@ -216,12 +216,12 @@ class WorkerHandle:
         while True:
             if self._machine.stopping:
                 raise WorkerUnavailable("stopping", f"the {self.role} is stopping", "start the daemon again")
-            if (refusal := self.offer.refusal(wanted)) is not None:
+            if (refusal := self.availability.refusal(wanted)) is not None:
                 raise refusal
             if wanted is not self._machine.engine:
                 if wanted.is_guest:
                     # Should it be missing, a change from now on is a sign that it came.
-                    self.offer.look_at_disk()
+                    self.availability.look_at_disk()
                 self._machine.replace("another engine or model wanted", wanted)
             elif self._machine.state == "ready" and (life := self._machine.life) and (process := life.process):
                 if not process.rested.is_set():
@@ -239,7 +239,7 @@ class WorkerHandle:
 
     async def _lose(self, life: WorkerInstance, verdict: KillReason | None) -> NoReturn:
         if verdict is not None:
-            await life.condemn(verdict)
+            await life.kill_for(verdict)
         end = await life.outcome()
         if isinstance(end, Death):
             raise WorkerDied(end)
@@ -266,7 +266,7 @@ class WorkerHandle:
         if deaf:
             self._machine.replace("cancel not answered", self._machine.engine)
         elif asked_for == "restart":
-            self._machine.replace("restart asked for", self._machine.tallies.primary)
+            self._machine.replace("restart asked for", self._machine.breakers.primary)
         elif asked_for == "unload":
             self._machine.happen(UnloadWanted())
         else:

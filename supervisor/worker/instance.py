@@ -75,7 +75,7 @@ class WorkerInstance:
         if self.process is not None:
             await self.process.end(self._deadlines.stop_seconds)
 
-    async def condemn(self, verdict: KillReason) -> None:
+    async def kill_for(self, verdict: KillReason) -> None:
         """Kill it for this. The first verdict counts."""
         if self._verdict is None and self.process is not None:
             self._verdict = verdict
@@ -112,7 +112,7 @@ class WorkerInstance:
             except WorkerGone:
                 return None
             except TimeoutError:
-                await self.condemn(KillReason("timeout", f"not ready after {self._deadlines.boot_seconds:g} s"))
+                await self.kill_for(KillReason("timeout", f"not ready after {self._deadlines.boot_seconds:g} s"))
                 return None
             match frame:
                 case Ready() | LoadFailed():
@@ -122,7 +122,7 @@ class WorkerInstance:
                 case Progress():
                     pass
                 case _:
-                    await self.condemn(KillReason("crashed", f"said {frame.kind} before it was ready"))
+                    await self.kill_for(KillReason("crashed", f"said {frame.kind} before it was ready"))
                     return None
 
     def _died(self, exit_status: int | None, verdict: KillReason | None) -> Death:

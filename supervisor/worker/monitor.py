@@ -62,8 +62,8 @@ class WorkerMonitor:
         on_change: Callable[[WorkerView], None],
         jitter: Callable[[], float],
     ) -> None:
-        self.tallies = CircuitBreakers(setups)
-        self.engine = self.tallies.primary
+        self.breakers = CircuitBreakers(setups)
+        self.engine = self.breakers.primary
         """The one that runs, or runs next."""
         self.state: State = "stopped"
         self.stopping = False
@@ -218,8 +218,8 @@ class WorkerMonitor:
                 return
             if isinstance(event, ProbeDue):
                 # Both engines may be broken: the one that has rested longest is next.
-                broken = (tally for tally in self.tallies.residents if tally.refusal)
-                self.engine = min(broken, key=lambda tally: tally.probe_at, default=self.engine)
+                broken = (breaker for breaker in self.breakers.residents if breaker.refusal)
+                self.engine = min(broken, key=lambda breaker: breaker.probe_at, default=self.engine)
             self.happen(event)
 
         self._timer = asyncio.get_running_loop().call_later(seconds, due)
@@ -250,9 +250,9 @@ class WorkerMonitor:
             raise
         finally:
             self.life = None
-            self._bury(life, engine, end)
+            self._handle_exit(life, engine, end)
 
-    def _bury(self, life: WorkerInstance, engine: CircuitBreaker, end: LoadFailed | Death | None) -> None:
+    def _handle_exit(self, life: WorkerInstance, engine: CircuitBreaker, end: LoadFailed | Death | None) -> None:
         now = asyncio.get_running_loop().time()
         restarts = self._settings.restarts
         match end:
@@ -265,9 +265,9 @@ class WorkerMonitor:
                     event = "model_not_loaded" if engine.is_guest else "worker_broken"
                     setup, why = engine.setup, {"code": end.code, "reason": end.message}
                     log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
-                goes_home = self._goes_home_from(engine)
-                self.happen(TurnedAway() if goes_home else RefusedToLoad())
-                if goes_home and self._keep_alive != 0:
+                falls_back_to_primary = self._goes_home_from(engine)
+                self.happen(TurnedAway() if falls_back_to_primary else RefusedToLoad())
+                if falls_back_to_primary and self._keep_alive != 0:
                     self.happen(Wanted())
             case Death():
                 calm = is_calm(now - life.born_at, life.requests_finished, restarts)
@@ -291,7 +291,7 @@ class WorkerMonitor:
 
     def _goes_home_from(self, engine: CircuitBreaker) -> bool:
         """Whether what the settings say can take over from an engine that is broken: it is what runs next."""
-        primary = self.tallies.primary
+        primary = self.breakers.primary
         if engine is primary:
             return False
         self.engine = primary

@@ -81,11 +81,13 @@ class StagedDaemon:
         self.queue = queue
         self.queue.aftermath = AlwaysAHook()
         self.hands = Hands(queue)
-        offer = SimpleNamespace(
-            refusals=dict, lacks_model=False, own_names=frozenset({None}), loaded_names=frozenset()
+        availability = SimpleNamespace(
+            unavailable_because=dict, lacks_model=False, override_names=frozenset({None}), loaded_names=frozenset()
         )
         self._transcriber, self._aligner = (
-            SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None, offer=offer)
+            SimpleNamespace(
+                view=SimpleNamespace(state="ready", note=None), fallback_engine=None, availability=availability
+            )
             for _ in range(2)
         )
         self.let_aligner_be(aligner_is_there)

@@ -79,33 +79,33 @@ async def _line(folder: Path, pcm: Path, cases: Iterator[tuple[int, str]], tally
         update={"engine_path": "chaos.stub_engines:TearingTranscriber", "model": str(told)}
     )
     worst = Lag()
-    async with kept([setup], folder, HARDENED) as keeper:
+    async with kept([setup], folder, HARDENED) as handle:
         for cut, how in cases:
             tally.trials += 1
             case = f"{cut} {how}"
-            lag = await _torn(keeper, pcm, told, case, tally)
+            lag = await _torn(handle, pcm, told, case, tally)
             seconds = lag.worst_own_seconds
             tally.expect(seconds < LONGEST_LAG_SECONDS, f"{case}: the loop stood for {_ms(seconds)}")
             worst = Lag(*map(max, astuple(worst), astuple(lag)))
     return worst
 
 
-async def _torn(keeper: WorkerHandle, pcm: Path, told: Path, case: str, tally: Tally) -> Lag:
+async def _torn(handle: WorkerHandle, pcm: Path, told: Path, case: str, tally: Tally) -> Lag:
     """One torn answer and a whole one after it; how long the loop was held up meanwhile."""
     request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
     loop = asyncio.get_running_loop()
-    await keeper.wait_until_available()
+    await handle.wait_until_available()
     await asyncio.to_thread(told.write_text, case)
     async with loop_lag() as lag:
         # Its engine takes the file away when it begins to tear.
         answered = False
         while not answered and await asyncio.to_thread(told.exists):
-            answered = await _answered(keeper, request)
+            answered = await _answered(handle, request)
         tally.faults += not answered
         tally.expect(not answered, f"{case}: the request did not fail")
         began = loop.time()
         for _ in range(TRIES):
-            if await _answered(keeper, request):
+            if await _answered(handle, request):
                 break
         else:
             tally.lost += 1
@@ -113,10 +113,10 @@ async def _torn(keeper: WorkerHandle, pcm: Path, told: Path, case: str, tally: T
     return lag
 
 
-async def _answered(keeper: WorkerHandle, request: Transcribe) -> bool:
+async def _answered(handle: WorkerHandle, request: Transcribe) -> bool:
     """Whether the worker lived to answer. On a machine that is busy with other things it may miss its deadline."""
     try:
-        return bool(await ask(keeper, request))
+        return bool(await ask(handle, request))
     except WorkerDied:
         return False
 

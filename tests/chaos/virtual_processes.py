@@ -39,10 +39,10 @@ class VirtualLine:
     def send(self, message: ToWorker) -> None:
         self._worker.is_told(message)
 
-    def took_one(self) -> None:
+    def acknowledge(self) -> None:
         """There is always room."""
 
-    def hang_up(self) -> None:
+    def shutdown(self) -> None:
         """Nobody listens any more."""
 
 
@@ -65,4 +65,4 @@ class VirtualSpawn:
 
 def in_place_of_processes(workers: VirtualWorkers) -> dict[str, object]:
     """What takes which name's place in `supervisor.worker.child_process`."""
-    return {"SPAWN": VirtualSpawn(workers), "WorkerLine": VirtualLine, "os": SimpleNamespace(kill=workers.kill)}
+    return {"SPAWN": VirtualSpawn(workers), "WorkerChannel": VirtualLine, "os": SimpleNamespace(kill=workers.kill)}

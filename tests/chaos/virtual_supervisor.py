@@ -19,7 +19,7 @@ from config import logs
 from supervisor import __main__ as supervisor
 from supervisor.store.history import JobHistory
 from supervisor.store.sqlite import transactions as job_database
-from supervisor.system import sleep_inhibitor as wakefulness
+from supervisor.system import sleep_inhibitor as sleep_inhibitor
 from supervisor.system.event_loop import LastingLoop
 from supervisor.watch import folder as watched_folder
 from supervisor.worker import child_process as worker_process
@@ -45,7 +45,7 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
             raise error
         return transaction(connection, begin, work)
 
-    async def start_holder(_: wakefulness.SleepInhibitor) -> Holder:
+    async def start_holder(_: sleep_inhibitor.SleepInhibitor) -> Holder:
         world.holders.append(Holder())
         return world.holders[-1]
 
@@ -60,7 +60,7 @@ def supervise(world: World, clock: Clock, patches: ExitStack) -> int:
     patches.enter_context(patch.object(JobHistory, "prune", noted_prune))
     patches.enter_context(patch.object(watched_folder.WatchedFolder, "_look", noted_look))
     patches.enter_context(patch.object(job_database, "_transaction", full_disk))
-    patches.enter_context(patch.object(wakefulness.SleepInhibitor, "_start", start_holder))
+    patches.enter_context(patch.object(sleep_inhibitor.SleepInhibitor, "_start", start_holder))
     patches.enter_context(patch.object(logs, "FILE_BYTES", LOG_BYTES))
     patches.enter_context(patch.object(supervisor, "LastingLoop", Loop))
     patches.enter_context(patch.object(sys, "argv", ["stenod"]))

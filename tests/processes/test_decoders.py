@@ -316,9 +316,9 @@ def test_a_decoder_that_the_kernel_holds_is_written_off_and_another_disk_is_deco
 def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
     with decoders(program=program_with("stand_still")) as made:
-        pulse = made._pulse
-        assert isinstance(pulse, QuietPulse)
-        threading.Timer(1.0, lambda: setattr(pulse, "cancelled", True)).start()
+        heartbeat = made._pulse
+        assert isinstance(heartbeat, QuietPulse)
+        threading.Timer(1.0, lambda: setattr(heartbeat, "cancelled", True)).start()
         began = time.monotonic()
         with pytest.raises(Cancelled):
             made.decode(wish_for(recording, disk_seconds=60))

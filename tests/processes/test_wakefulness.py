@@ -52,8 +52,8 @@ def held(lives: Path) -> bool:
 
 
 @asynccontextmanager
-async def running(wakefulness: SleepInhibitor) -> AsyncIterator[None]:
-    task = asyncio.create_task(wakefulness.run())
+async def running(sleep_inhibitor: SleepInhibitor) -> AsyncIterator[None]:
+    task = asyncio.create_task(sleep_inhibitor.run())
     try:
         yield
         assert not task.done(), task
@@ -82,11 +82,11 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no other way to wait for a child")
 async def test_it_is_held_where_the_system_allows_no_more_threads(lives: Path, no_more_threads: None) -> None:
     wait_for_children_without_threads()
-    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
-    async with running(wakefulness):
-        wakefulness.note_running(True)
+    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    async with running(sleep_inhibitor):
+        sleep_inhibitor.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
-        wakefulness.note_running(False)
+        sleep_inhibitor.note_running(False)
         await eventually_async(lambda: not held(lives), 5, "let go")
 
 
@@ -95,43 +95,43 @@ async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monke
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", no_thread)
-    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
-        async with running(wakefulness):
-            wakefulness.note_running(True)
+        async with running(sleep_inhibitor):
+            sleep_inhibitor.note_running(True)
             await eventually_async(lambda: logged, 5, "told")
-            wakefulness.note_running(False)
+            sleep_inhibitor.note_running(False)
     assert [line["event"] for line in logged] == ["keep_awake_unavailable"]
 
 
 async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Path) -> None:
-    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
-    async with running(wakefulness):
-        wakefulness.note_running(True)
+    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    async with running(sleep_inhibitor):
+        sleep_inhibitor.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
-        wakefulness.note_running(False)
-        wakefulness.note_running(True)  # the next job comes at once
+        sleep_inhibitor.note_running(False)
+        sleep_inhibitor.note_running(True)  # the next job comes at once
         await asyncio.sleep(2 * LINGER_SECONDS)
         assert len(pids(lives)) == 1 and held(lives)
-        wakefulness.note_running(False)
+        sleep_inhibitor.note_running(False)
         await eventually_async(lambda: not held(lives), 5, "let go")
-        wakefulness.note_running(True)
+        sleep_inhibitor.note_running(True)
         await eventually_async(lambda: len(pids(lives)) == 2, 5, "held again")
     assert not held(lives)
     assert arguments(lives) == [" ".join(holder(sys.platform, os.getpid())[1:])] * 2
 
 
 async def test_the_setting_lets_go_and_takes_hold_while_a_job_runs(lives: Path) -> None:
-    wakefulness = SleepInhibitor(
+    sleep_inhibitor = SleepInhibitor(
         Settings.model_validate({"power": {"keep_awake": False}}), linger_seconds=LINGER_SECONDS
     )
-    async with running(wakefulness):
-        wakefulness.note_running(True)
+    async with running(sleep_inhibitor):
+        sleep_inhibitor.note_running(True)
         await asyncio.sleep(LINGER_SECONDS)
         assert pids(lives) == []
-        wakefulness.use(Settings())
+        sleep_inhibitor.use(Settings())
         await eventually_async(lambda: held(lives), 5, "held")
-        wakefulness.use(Settings.model_validate({"power": {"keep_awake": False}}))
+        sleep_inhibitor.use(Settings.model_validate({"power": {"keep_awake": False}}))
         await eventually_async(lambda: not held(lives), 5, "let go")
 
 
@@ -139,22 +139,22 @@ async def test_a_machine_without_the_program_is_told_once_and_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    wakefulness = SleepInhibitor(Settings(), linger_seconds=0.0)
+    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=0.0)
     with capture_logs() as logged:
-        async with running(wakefulness):
+        async with running(sleep_inhibitor):
             for _ in range(2):
-                wakefulness.note_running(True)
+                sleep_inhibitor.note_running(True)
                 await eventually_async(lambda: bool(logged), 5, "told")
-                wakefulness.note_running(False)
+                sleep_inhibitor.note_running(False)
                 await asyncio.sleep(0.02)
     assert [(line["event"], line["log_level"]) for line in logged] == [("keep_awake_unavailable", "info")]
 
 
 async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path) -> None:
-    wakefulness = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
-        async with running(wakefulness):
-            wakefulness.note_running(True)
+        async with running(sleep_inhibitor):
+            sleep_inhibitor.note_running(True)
             await eventually_async(lambda: held(lives), 5, "held")
             os.kill(pids(lives)[0], signal.SIGKILL)
             await eventually_async(lambda: bool(logged), 5, "seen")

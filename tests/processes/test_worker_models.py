@@ -57,8 +57,8 @@ async def test_a_jobs_own_missing_model_breaks_nothing_and_the_worker_goes_back_
     async with kept([shelf(tmp_path)], tmp_path, views=views) as keeper:
         await keeper.wait_until_available()
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
-        assert keeper.offer.lacks_model
-        assert list(keeper.offer.refusals()) == ["small"]
+        assert keeper.availability.lacks_model
+        assert list(keeper.availability.unavailable_because()) == ["small"]
         await keeper.wait_until_available()
         pid = keeper.view.pid
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
@@ -78,12 +78,12 @@ async def test_what_changes_on_the_disk_is_a_reason_to_try_a_missing_model_again
     async with kept([shelf(models)], tmp_path, views=told, model_folders=[models]) as keeper:
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
         await keeper.wait_until_available()
-        keeper.offer.look_again()
+        keeper.availability.recheck()
         (models / "small").touch()
 
         def is_offered() -> bool:
-            keeper.offer.look_again()
-            return not keeper.offer.refusals()
+            keeper.availability.recheck()
+            return not keeper.availability.unavailable_because()
 
         before = len(told)
         await eventually_async(is_offered)
@@ -99,11 +99,11 @@ async def test_the_settings_own_missing_model_is_tried_for_whoever_waits_long_be
     async with kept([shelf(tmp_path, model="small")], tmp_path) as keeper:
         await eventually_async(lambda: keeper.view.state == "broken")
         assert keeper.view.note == "needs model small: run `steno models pull small`"
-        assert list(keeper.offer.refusals()) == ["small", None]
+        assert list(keeper.availability.unavailable_because()) == ["small", None]
         (tmp_path / "small").touch()
 
         def is_ready() -> bool:
-            keeper.offer.look_again()
+            keeper.availability.recheck()
             return keeper.view.state == "ready"
 
         await eventually_async(is_ready)
@@ -123,8 +123,8 @@ async def test_a_job_with_a_model_of_its_own_is_served_while_that_of_the_setting
         assert (await refused(keeper, three_chunks, None)).code == "needs_model"
         assert keeper.view.model == "small", "not given up for what is missing"
         (models / "large").touch()
-        keeper.offer.look_again()
-        await eventually_async(lambda: not keeper.offer.refusals())
+        keeper.availability.recheck()
+        await eventually_async(lambda: not keeper.availability.unavailable_because())
         assert isinstance((await ask(keeper, request))[-1], TranscriptionFinished)
         assert keeper.view.model == "large"
 
@@ -134,7 +134,7 @@ async def test_restart_makes_it_look_at_once(three_chunks: Path, tmp_path: Path)
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
         (tmp_path / "small").touch()
         await keeper.restart()
-        assert not keeper.offer.refusals()
+        assert not keeper.availability.unavailable_because()
         request = request_for("transcriber", three_chunks)
         assert isinstance((await ask(keeper, request, model="small"))[-1], TranscriptionFinished)
 
@@ -168,4 +168,4 @@ async def test_only_so_many_models_are_remembered(
     async with kept([shelf(tmp_path)], tmp_path) as keeper:
         for model in ("one", "two", "three"):
             assert (await refused(keeper, three_chunks, model)).code == "needs_model"
-        assert list(keeper.offer.refusals()) == ["two", "three"]
+        assert list(keeper.availability.unavailable_because()) == ["two", "three"]

@@ -59,12 +59,14 @@ class Desk:
         self.bus = EventBus()
         self.board = JobBoard(self.bus)
         self.runner = cast(Any, Runner(queue))
-        self.offer = SimpleNamespace(
-            refusals=dict, lacks_model=False, own_names=frozenset({None}), loaded_names=frozenset()
+        self.availability = SimpleNamespace(
+            unavailable_because=dict, lacks_model=False, override_names=frozenset({None}), loaded_names=frozenset()
         )
         self.worker = cast(
             Any,
-            SimpleNamespace(view=SimpleNamespace(state="ready", note=None), fallback_engine=None, offer=self.offer),
+            SimpleNamespace(
+                view=SimpleNamespace(state="ready", note=None), fallback_engine=None, availability=self.availability
+            ),
         )
         self.upgrades = Upgrades(queue, self.runner, self.worker, self.board)
         self.dispatcher = JobDispatcher(queue, self.runner, self.worker, self.upgrades, self.board, Settings(), spool)

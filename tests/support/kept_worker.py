@@ -61,7 +61,7 @@ async def kept(
     """The keeper, running; stopped at the end, whatever happened."""
     spawner = Spawner()
     told: list[WorkerView] = [] if views is None else views
-    keeper = WorkerHandle(
+    handle = WorkerHandle(
         setups,
         settings,
         folder / "crashes",
@@ -70,11 +70,11 @@ async def kept(
         model_folders=model_folders,
         jitter=lambda: 0.0,
     )
-    running = asyncio.create_task(keeper.run())
+    running = asyncio.create_task(handle.run())
     try:
-        yield keeper
+        yield handle
     finally:
-        await keeper.stop()
+        await handle.stop()
         await asyncio.wait([running])
         if not running.cancelled():
             running.result()
@@ -82,7 +82,7 @@ async def kept(
 
 
 async def ask(
-    keeper: WorkerHandle,
+    handle: WorkerHandle,
     request: Request,
     *,
     during_job: int | None = 7,
@@ -90,7 +90,7 @@ async def ask(
     model: str | None = None,
 ) -> list[FromWorker]:
     """All replies to a request."""
-    async with keeper.request(
+    async with handle.request(
         request, deadline_seconds=20.0, during_job=during_job, engine=engine, model=model
     ) as replies:
         return [reply async for reply in replies]

@@ -108,7 +108,7 @@ class Decoders:
 
     def __init__(
         self,
-        pulse: Heartbeat,
+        heartbeat: Heartbeat,
         *,
         keeps_ready: bool,
         limits: Limits | None = None,
@@ -118,7 +118,7 @@ class Decoders:
         """`keeps_ready`: the next recording need not wait for a decoder to start, which costs memory. `limits`: other
         than those that follow from the request. `program`, `way`: another decoder, another start, for tests."""
         self._supply = supply_for(program, way)
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._keeps_ready = keeps_ready
         self._limits = limits
         self._leaving: list[DecoderProcess] = []
@@ -156,7 +156,7 @@ class Decoders:
         `decoder_crashed:SIGNAL`, `no_decoder`, `disk_full`, `spool_failed`.
         """
         pcm_path = Path(request.pcm_path)
-        self._pulse.enter("decoding")
+        self._heartbeat.enter("decoding")
         if pcm_path.exists():
             seconds = pcm_seconds(pcm_path)
             return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=kept_facts(pcm_path))
@@ -176,7 +176,7 @@ class Decoders:
                 self._supply.close()
                 if not tries_left:
                     raise decoder_crashed(request.path, TRIES, death) from died
-                self._pulse.step(0.0)
+                self._heartbeat.step(0.0)
             else:
                 return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
         raise AssertionError("the last try returns or raises")
@@ -214,7 +214,9 @@ class Decoders:
         """What one decoder says last. It is gone afterwards, or written off."""
         process = self._take()
         waiting = Waiting(
-            min(request.disk_seconds, self._pulse.patience_seconds), self._pulse.patience_seconds, time.monotonic()
+            min(request.disk_seconds, self._heartbeat.patience_seconds),
+            self._heartbeat.patience_seconds,
+            time.monotonic(),
         )
         try:
             process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
@@ -249,12 +251,12 @@ class Decoders:
                 match message:
                     case Opening():
                         waiting.on_disk = True
-                        self._pulse.step(0.0)
+                        self._heartbeat.step(0.0)
                     case Opened(lacks=lacks):
                         self._say_what_lacks(lacks)
-                        self._pulse.step(0.0)
+                        self._heartbeat.step(0.0)
                     case Moved(done_seconds=done_seconds):
-                        self._pulse.step(done_seconds)
+                        self._heartbeat.step(done_seconds)
                     case Noted():
                         notes += 1
                         if notes <= MOST_NOTES:
@@ -267,12 +269,12 @@ class Decoders:
                 continue
             if not waiting.on_disk:
                 # It is getting ready, which is our own affair: a busy machine needs longer.
-                self._pulse.step(0.0)
+                self._heartbeat.step(0.0)
                 if time.monotonic() - began >= BOOT_SECONDS:
                     death = DecoderDeath("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
                     raise DecoderDied(death, had_begun=False)
                 continue
-            self._pulse.check_cancelled()
+            self._heartbeat.check_cancelled()
             match waiting.verdict(time.monotonic(), process.is_computing):
                 case "disk":
                     refuse_silent_disk(request.path)
@@ -285,7 +287,7 @@ class Decoders:
     def _take(self) -> DecoderProcess:
         """A decoder. Raises EngineRefusal, DecoderDied and Cancelled."""
         try:
-            return self._supply.take(meanwhile=lambda: self._pulse.step(0.0))
+            return self._supply.take(meanwhile=lambda: self._heartbeat.step(0.0))
         except OSError as error:
             raise no_decoder(error.strerror or str(error)) from error
 

@@ -114,7 +114,7 @@ def _fetch(hub_id: str, file: HubFile, blobs: Path, progressed: Progressed, slee
     from huggingface_hub import hf_hub_download
     from requests import exceptions
 
-    lull = RetryBudget(sleep)
+    budget = RetryBudget(sleep)
     while True:
         before = bytes_of(blobs, file)
         _drop_what_is_too_long(blobs, file)
@@ -124,7 +124,7 @@ def _fetch(hub_id: str, file: HubFile, blobs: Path, progressed: Progressed, slee
             progressed(file.name, bytes_of(blobs, file), file.size_bytes)
             return pointer
         except (exceptions.ChunkedEncodingError, exceptions.ConnectionError, exceptions.Timeout) as broken:
-            if not lull.may_try_again(bytes_of(blobs, file) - before):
+            if not budget.may_try_again(bytes_of(blobs, file) - before):
                 raise hub_refusal(hub_id, broken) from broken
         except (OSError, ValueError) as error:
             raise hub_refusal(hub_id, error) from error

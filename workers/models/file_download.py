@@ -108,7 +108,7 @@ def _fetch(
     web: httpx.Client, offer: ServerOffer, part: Path, progressed: Progressed, sleep: Callable[[float], None]
 ) -> None:
     """Brings the part to its full size, through connections that break."""
-    lull = RetryBudget(sleep)
+    budget = RetryBudget(sleep)
     while True:
         before = _size(part)
         try:
@@ -117,7 +117,7 @@ def _fetch(
         except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
             broken = error
         is_here = broken is None and offer.size_bytes in (None, _size(part))
-        if is_here or not lull.may_try_again(_size(part) - before):
+        if is_here or not budget.may_try_again(_size(part) - before):
             break
     if broken is not None:
         raise broken

@@ -60,14 +60,14 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         from workers.models.punkt_data import offer_punkt_data
 
         offer_punkt_data(Path(setup.models_folder), os.environ)
-    pulse = Heartbeat(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
+    heartbeat = Heartbeat(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, requests, pulse), name="listener", daemon=True).start()
-    engine = _load(setup, pulse)
+    threading.Thread(target=_listen, args=(connection, requests, heartbeat), name="listener", daemon=True).start()
+    engine = _load(setup, heartbeat)
     from workers.decoder.decoders import Decoders
 
-    _prepare(setup.role, pulse)
-    decoders = Decoders(pulse, keeps_ready=setup.role == "transcriber")
+    _prepare(setup.role, heartbeat)
+    decoders = Decoders(heartbeat, keeps_ready=setup.role == "transcriber")
     decoders.make_ready()
     # What is here now stays: it is never looked through again for what can go.
     gc.freeze()
@@ -76,22 +76,22 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     while True:
         request = requests.get()
         hit("request_begun")
-        pulse.begin(request.request_id)
-        answer = _answer(request, engine, setup, pulse, decoders)
+        heartbeat.begin(request.request_id)
+        answer = _answer(request, engine, setup, heartbeat, decoders)
         hit("answer_made")
-        pulse.send(answer)
+        heartbeat.send(answer)
         hit("answer_said")
         if not isinstance(request, Decode):
-            _let_rest(engine, pulse)
+            _let_rest(engine, heartbeat)
             decoders.make_ready()
         hit("engine_rested")
-        pulse.send(Rested(footprint_bytes=pulse.footprint_bytes))
+        heartbeat.send(Rested(footprint_bytes=heartbeat.footprint_bytes))
         hit("rest_said")
         # The end of a process takes some milliseconds, in which the next request is on its way.
         decoders.see_off()
 
 
-def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", pulse: Heartbeat) -> None:
+def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", heartbeat: Heartbeat) -> None:
     """Side thread: what the supervisor says. Its death is heard here too, as the end of the pipe."""
     while True:
         try:
@@ -106,7 +106,7 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", puls
                 hit("stop_heard")
                 leave()
             case Cancel():
-                pulse.cancel(message.request_id)
+                heartbeat.cancel(message.request_id)
             case Decode() | Transcribe() | Align():
                 hit("request_heard")
                 requests.put(message)
@@ -114,10 +114,10 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", puls
                 assert_never(message)
 
 
-def _load(setup: WorkerSetup, pulse: Heartbeat) -> Any:
+def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
     """The engine, loaded and announced. Says why not, and leaves, if there is none to be had."""
     started = time.monotonic()
-    pulse.enter("loading")
+    heartbeat.enter("loading")
     from workers.engine import EngineRefusal
 
     try:
@@ -126,15 +126,15 @@ def _load(setup: WorkerSetup, pulse: Heartbeat) -> Any:
         hit("engine_imported")
         engine = getattr(imported, name)()
         hit("engine_chosen")
-        loaded: LoadedEngine = engine.load(setup, pulse.downloading)
+        loaded: LoadedEngine = engine.load(setup, heartbeat.downloading)
     except EngineRefusal as refusal:
-        pulse.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
+        heartbeat.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
         leave()
     except Exception as error:  # An engine's own failure comes out the same every time: say it, do not loop over it.
         if is_want_of_memory(error):
             raise
         log.exception("engine_not_loaded")
-        pulse.send(
+        heartbeat.send(
             LoadFailed(
                 code="engine_error",
                 message=f"{setup.engine} could not be loaded: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
@@ -143,25 +143,25 @@ def _load(setup: WorkerSetup, pulse: Heartbeat) -> Any:
         )
         leave()
     hit("engine_loaded")
-    pulse.send(
+    heartbeat.send(
         Ready(
             engine=setup.engine,
             model=loaded.model,
             device=loaded.device,
             load_seconds=time.monotonic() - started,
             versions=loaded.versions,
-            footprint_bytes=pulse.footprint_bytes,
+            footprint_bytes=heartbeat.footprint_bytes,
         )
     )
     hit("ready_said")
     return engine
 
 
-def _prepare(role: Role, pulse: Heartbeat) -> None:
+def _prepare(role: Role, heartbeat: Heartbeat) -> None:
     """Loads what the first recording would have to wait for, now that nobody does."""
     if role != "transcriber":
         return
-    pulse.arm()
+    heartbeat.arm()
     try:
         from workers.shell import requests as worker_requests  # noqa: F401
         from workers.speech import chunks as speech
@@ -171,10 +171,12 @@ def _prepare(role: Role, pulse: Heartbeat) -> None:
             list(speech.find_chunks(nothing, 0.0))
     except Exception:  # What is missing is for the first request to say, to somebody.
         log.warning("not_prepared", exc_info=True)
-    pulse.rest()
+    heartbeat.rest()
 
 
-def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Heartbeat, decoders: "Decoders") -> FinalReply:
+def _answer(
+    request: Request, engine: Any, setup: WorkerSetup, heartbeat: Heartbeat, decoders: "Decoders"
+) -> FinalReply:
     """The final reply to a request, whatever happens short of the worker's death."""
     from workers.engine import EngineRefusal
     from workers.shell import requests as worker_requests
@@ -184,9 +186,9 @@ def _answer(request: Request, engine: Any, setup: WorkerSetup, pulse: Heartbeat,
             case Decode():
                 return decoders.decode(request)
             case Transcribe() if setup.role == "transcriber":
-                return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, pulse)
+                return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, heartbeat)
             case Align() if setup.role == "aligner":
-                return worker_requests.align(request, engine, pulse)
+                return worker_requests.align(request, engine, heartbeat)
             case Transcribe() | Align():
                 raise EngineRefusal("wrong_role", f"a worker that is {setup.role} cannot {request.kind}", "a bug")
             case _:
@@ -213,9 +215,9 @@ def _failed(request: Request, code: str, message: str, hint: str) -> RequestFail
     return RequestFailed(request_id=request.request_id, code=code, message=message, hint=hint)
 
 
-def _let_rest(engine: Any, pulse: Heartbeat) -> None:
+def _let_rest(engine: Any, heartbeat: Heartbeat) -> None:
     """Caches are given back after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
-    pulse.arm()
+    heartbeat.arm()
     try:
         engine.rest()
     except Exception:  # A courtesy between requests; the next one will show whether the engine is well.

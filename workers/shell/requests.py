@@ -33,7 +33,9 @@ from workers.text.unheard import WithoutVoice, unheard
 log = structlog.get_logger()
 
 
-def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse: Heartbeat) -> TranscriptionFinished:
+def transcribe(
+    request: Transcribe, engine: Transcriber, batch_size: int, heartbeat: Heartbeat
+) -> TranscriptionFinished:
     """All speech from `start_at_seconds` on, sent as it is heard: by chunks, or in batches of at most `batch_size`.
 
     `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
@@ -41,7 +43,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     """
     from workers.speech import chunks as speech
 
-    pulse.enter("speech", request.start_at_seconds)
+    heartbeat.enter("speech", request.start_at_seconds)
     engine.check(request.language, request.task)
     hit("engine_checked")
     segment_id = request.first_segment_id
@@ -50,7 +52,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
     transcribing = False
 
     def listened(until: float) -> None:
-        pulse.step(heard_until if transcribing else until)
+        heartbeat.step(heard_until if transcribing else until)
 
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         hit("pcm_opened")
@@ -58,12 +60,12 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
         chunks = without_voice.put_aside(speech.find_chunks(pcm, request.start_at_seconds, listened))
         first = first_chunks(chunks) if request.language is None else list(itertools.islice(chunks, 1))
         if not first:
-            _tell_the_rest(request, without_voice, pulse)
+            _tell_the_rest(request, without_voice, heartbeat)
             return TranscriptionFinished(request_id=request.request_id, speech_seconds=0.0)
-        language = request.language or _find_language(request, engine, first, pulse)
+        language = request.language or _find_language(request, engine, first, heartbeat)
         transcribing = True
-        pulse.enter("transcribing", first[0].start)
-        wanted = DecodeOptions(language, request.task, request.prompt, lambda: pulse.step(heard_until))
+        heartbeat.enter("transcribing", first[0].start)
+        wanted = DecodeOptions(language, request.task, request.prompt, lambda: heartbeat.step(heard_until))
         chunks = itertools.chain(first, chunks)
         # An owner's engine may be older than this attribute.
         if getattr(engine, "apart", False):
@@ -77,7 +79,7 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
             segment_id += len(segments)
             speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
             heard_until = batch[-1][0].end
-            pulse.send(
+            heartbeat.send(
                 SegmentsTranscribed(
                     request_id=request.request_id,
                     segments=segments,
@@ -86,19 +88,19 @@ def transcribe(request: Transcribe, engine: Transcriber, batch_size: int, pulse:
                 )
             )
             hit("batch_said")
-            pulse.enter("transcribing", heard_until)
+            heartbeat.enter("transcribing", heard_until)
             hit("batch_begun")
-        _tell_the_rest(request, without_voice, pulse)
+        _tell_the_rest(request, without_voice, heartbeat)
     return TranscriptionFinished(request_id=request.request_id, speech_seconds=speech_seconds)
 
 
-def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, pulse: Heartbeat) -> None:
+def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, heartbeat: Heartbeat) -> None:
     """What is audible behind the last voice."""
     if audible := tuple(without_voice.before(math.inf)):
         rest = SegmentsTranscribed(
             request_id=request.request_id, segments=(), unheard=audible, done_seconds=audible[-1].end
         )
-        pulse.send(rest)
+        heartbeat.send(rest)
 
 
 def _in_order(aside: Sequence[Unheard], chunks: Iterable[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
@@ -126,12 +128,12 @@ def _in_batches(
         heard_until = batch[-1].end
 
 
-def align(request: Align, engine: Aligner, pulse: Heartbeat) -> WordsAligned:
+def align(request: Align, engine: Aligner, heartbeat: Heartbeat) -> WordsAligned:
     """Word times for every segment that yields some."""
     from workers.speech import chunks as speech
 
     # Said before the check: for some engines it loads the language's model.
-    pulse.enter("aligning")
+    heartbeat.enter("aligning")
     engine.check(request.language)
     hit("engine_checked")
     # The longest first: whoever works side by side is then done at about the same time.
@@ -158,17 +160,17 @@ def align(request: Align, engine: Aligner, pulse: Heartbeat) -> WordsAligned:
     words: dict[int, tuple[Word, ...]] = {}
     for segment, found in zip(segments, side_by_side(words_of, sounds, segments), strict=True):
         hit("segment_done")
-        pulse.step(request.segments[0].start)
+        heartbeat.step(request.segments[0].start)
         if found:
             words[segment.id] = found
     return WordsAligned(request_id=request.request_id, words=words)
 
 
-def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], pulse: Heartbeat) -> str:
-    pulse.enter("language", first[0].start)
+def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chunk], heartbeat: Heartbeat) -> str:
+    heartbeat.enter("language", first[0].start)
     language, probability = find_language(first, engine.find_language)
     engine.check(language, request.task)
-    pulse.send(LanguageFound(request_id=request.request_id, language=language, probability=probability))
+    heartbeat.send(LanguageFound(request_id=request.request_id, language=language, probability=probability))
     return language
 
 

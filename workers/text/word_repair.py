@@ -31,7 +31,7 @@ class UntimedWord:
     start: float | None = None
     end: float | None = None
     score: float | None = None
-    guessed: bool = False
+    interpolated: bool = False
     """True if the times do not come from the sound of this word."""
 
 
@@ -44,7 +44,7 @@ def rough_word(word: str, letters: Sequence[Letter]) -> UntimedWord:
         start=min(letter.start for letter in letters),
         end=max(letter.end for letter in letters),
         score=sum(letter.score for letter in letters) / len(letters),
-        guessed=not any(letter.known for letter in letters),
+        interpolated=not any(letter.known for letter in letters),
     )
 
 
@@ -59,7 +59,9 @@ def positions_of(words: Iterable[str], text: str) -> list[range]:
     return places
 
 
-def mend(rough: Sequence[UntimedWord], start: float, end: float, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
+def fill_gaps(
+    rough: Sequence[UntimedWord], start: float, end: float, late_by_seconds: float = 0.0
+) -> tuple[Word, ...]:
     """Every word with times in [start, end], in order and without overlap; empty if no word has any.
 
     `late_by_seconds` is how late the aligner's word starts are on average; it is taken off where there is room.
@@ -74,7 +76,7 @@ def mend(rough: Sequence[UntimedWord], start: float, end: float, late_by_seconds
     while position < len(rough):
         place = placed[position]
         if place is not None:
-            words.append(as_word(rough[position], place, start, end, interpolated=rough[position].guessed))
+            words.append(as_word(rough[position], place, start, end, interpolated=rough[position].interpolated))
             free_from = place[1]
             position += 1
             continue

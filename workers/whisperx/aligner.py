@@ -38,7 +38,7 @@ from workers.models.find_aligner import (
 from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_LETTERS, Core, words_at_the_sound
-from workers.text.word_repair import Letter, doubted, mend, positions_of, rough_word
+from workers.text.word_repair import Letter, doubted, fill_gaps, positions_of, rough_word
 from workers.text.word_times import WITHOUT_SPACES, split_words
 from workers.wav2vec2.ctc_path import Scores, find_letters
 from workers.wav2vec2.precision import network_of
@@ -113,7 +113,7 @@ class WhisperxAligner:
             [letters[place] for place in places if place in letters] for places in positions_of(cut, segment.text)
         ]
         words = [rough_word(word, spelling) for word, spelling in zip(cut, spelt, strict=True)]
-        timed = mend(words, segment.start, segment.end, model.found.start_bias_seconds)
+        timed = fill_gaps(words, segment.start, segment.end, model.found.start_bias_seconds)
         cores = [core_of(spelling) for spelling in spelt]
         placed = words_at_the_sound(timed, cores, audio, segment, AROUND_LETTERS) if timed else ()
         return doubted(placed, LEAST_BELIEVED_SCORE)

@@ -46,7 +46,7 @@ class JobDatabase:
         self._connection = connection
         self._thread = thread
         self._log = WriteAheadLog(path)
-        self.distrusted = asyncio.Event()
+        self.storage_failed = asyncio.Event()
         """Set once a sync has failed: nothing can be stored any more before another process opens the file."""
 
     @classmethod
@@ -90,7 +90,7 @@ class JobDatabase:
         try:
             return await asyncio.wrap_future(answer)
         except NotSynced as error:
-            self.distrusted.set()
+            self.storage_failed.set()
             raise JobQueueBroken(
                 "database_failed",
                 f"{self._path} could not be brought to the disk: {error}",

@@ -71,7 +71,7 @@ def test_bash_gets_folders_as_they_have_to_be_typed(monkeypatch: pytest.MonkeyPa
     folders = ["/in/My Recordings", f"{home}/Rec", "/in/$(touch x)"]
     monkeypatch.setattr(completion, "_asked", lambda url: [{"path": folder} for folder in folders])
     monkeypatch.setenv(completion.COMPLETE_VARIABLE, "complete_bash")
-    (offered,) = [offer for offer, _ in completion.watched_folders("/in")]
+    (offered,) = [availability for availability, _ in completion.watched_folders("/in")]
     assert shlex.split(offered) == ["/in/My Recordings"]
     assert completion.watched_folders("~/R") == [("~/Rec", "")]
     monkeypatch.setenv(completion.COMPLETE_VARIABLE, "complete_zsh")

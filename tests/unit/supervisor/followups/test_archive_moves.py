@@ -94,9 +94,9 @@ async def errands_of(queue: JobQueue, *inboxes: Path) -> AsyncIterator[None]:
         return [one for one in files if may_be(one[0])]
 
     search.look = look
-    errands = FollowUps(queue, JobBoard(EventBus()), RecordingLocks(), search, Settings(), entries.get)
-    queue.aftermath = errands
-    task = asyncio.create_task(errands.run())
+    follow_ups = FollowUps(queue, JobBoard(EventBus()), RecordingLocks(), search, Settings(), entries.get)
+    queue.aftermath = follow_ups
+    task = asyncio.create_task(follow_ups.run())
     try:
         yield
     finally:
@@ -189,11 +189,11 @@ async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", copies)
     disks.answers.clear()
     entries = WatchEntry(path=disks.good, done=disks.dying / "done")
-    errands = FollowUps(
+    follow_ups = FollowUps(
         queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), lambda path: entries
     )
-    queue.aftermath = errands
-    task = asyncio.create_task(errands.run())
+    queue.aftermath = follow_ups
+    task = asyncio.create_task(follow_ups.run())
     await finish(queue, disks.good / "a.wav")
     await eventually_async(lambda: disks.touched.silent)
     assert [silence.disk for silence in disks.touched.silent] == [str(disks.dying)]

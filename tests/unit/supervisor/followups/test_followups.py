@@ -50,8 +50,8 @@ class Worker:
         self.go = asyncio.Event()
         self.answers: list[Again | Exception | None] = []
 
-    async def __call__(self, errand: FollowUp) -> Again | None:
-        self.begun.append(errand.job_id)
+    async def __call__(self, follow_up: FollowUp) -> Again | None:
+        self.begun.append(follow_up.job_id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -103,7 +103,7 @@ async def running(line: OutboxRunner | FollowUps) -> AsyncIterator[None]:
 
 
 def line_of(queue: JobQueue, worker: Worker) -> OutboxRunner:
-    line = OutboxRunner("hook", 2, queue.errands, worker, lambda: line.wake())
+    line = OutboxRunner("hook", 2, queue.follow_ups, worker, lambda: line.wake())
     return line
 
 
@@ -142,12 +142,12 @@ async def test_what_cannot_be_noted_down_is_not_done_again_because_of_that(
     worker.go.set()
     strike = Outbox.strike
 
-    async def full(rows: Outbox, errand: FollowUp) -> None:
+    async def full(rows: Outbox, follow_up: FollowUp) -> None:
         nonlocal refused
         refused += 1
         if refused < 4:
             raise JobQueueBroken("disk_full", "the disk is full", "free some space")
-        await strike(rows, errand)
+        await strike(rows, follow_up)
 
     monkeypatch.setattr(Outbox, "strike", full)
     await finish(queue)
@@ -171,17 +171,17 @@ async def test_a_stop_leaves_an_errand_in_hand_for_the_next_start(queue: JobQueu
 def errands_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry | None) -> FollowUps:
     board = JobBoard(EventBus())
     search = RecordingSearch(queue)
-    errands = FollowUps(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
-    queue.aftermath = errands
-    return errands
+    follow_ups = FollowUps(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
+    queue.aftermath = follow_ups
+    return follow_ups
 
 
 async def test_a_recording_that_somebody_has_in_hand_is_moved_afterwards(queue: JobQueue, tmp_path: Path) -> None:
     source, recordings = tmp_path / "a.m4a", RecordingLocks()
     source.write_bytes(b"sound")
-    errands = errands_for(queue, recordings, WatchEntry(path=tmp_path, done=Path("done")))
+    follow_ups = errands_for(queue, recordings, WatchEntry(path=tmp_path, done=Path("done")))
     job = await finish(queue, str(source), read_identity(source))
-    async with running(errands):
+    async with running(follow_ups):
         async with recordings.of(job.id):
             await asyncio.sleep(0.1)
             assert source.exists()
@@ -206,11 +206,11 @@ async def test_a_folder_that_is_not_watched_any_more_keeps_its_recordings(queue:
 async def test_a_retry_takes_the_recording_where_it_was_moved_to(queue: JobQueue, tmp_path: Path) -> None:
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
-    errands = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
+    follow_ups = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
     job = await queue.add_from_watch(str(source), JobOptions(), read_identity(source), "/w")
     assert job is not None
     await queue.move(job.id, "failed")
-    async with running(errands):
+    async with running(follow_ups):
         await eventually_async(lambda: not source.exists())
         for _ in range(200):
             if (await queue.get(job.id)).path != str(source):
@@ -240,8 +240,8 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
             half.unlink()
 
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", endless)
-    errands = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
+    follow_ups = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
-    async with running(errands):
+    async with running(follow_ups):
         await eventually_async(began.is_set)
     assert not half.exists() and source.exists() and await left(queue) == 1

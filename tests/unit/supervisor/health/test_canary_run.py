@@ -52,9 +52,9 @@ class LentLate:
 
 
 def test_a_worker_that_the_canary_waited_for_is_not_killed_for_the_little_time_that_was_left(tmp_path: Path) -> None:
-    keeper = LentLate()
+    handle = LentLate()
     flight = CanaryFlight(
-        cast(WorkerHandle, keeper), None, language="en", deadline_seconds=PATIENCE_SECONDS, folder=tmp_path / "canary"
+        cast(WorkerHandle, handle), None, language="en", deadline_seconds=PATIENCE_SECONDS, folder=tmp_path / "canary"
     )
-    assert asyncio.run(flight.fly()).healthy
-    assert keeper.deadlines["transcribe"] >= PATIENCE_SECONDS / 2
+    assert asyncio.run(flight.run()).healthy
+    assert handle.deadlines["transcribe"] >= PATIENCE_SECONDS / 2

@@ -72,10 +72,10 @@ async def heard(queue: JobQueue, count: int) -> Job:
     return job
 
 
-def alignment(queue: JobQueue, job: Job, keeper: Keeper, pcm: Path, *, upgrading: bool = False) -> Alignment:
+def alignment(queue: JobQueue, job: Job, handle: Keeper, pcm: Path, *, upgrading: bool = False) -> Alignment:
     untold: Any = lambda phase, seconds: None  # noqa: E731
-    any_keeper: Any = keeper
-    return Alignment(job, pcm, queue=queue, keeper=any_keeper, settings=Settings(), step=untold, upgrading=upgrading)
+    any_keeper: Any = handle
+    return Alignment(job, pcm, queue=queue, handle=any_keeper, settings=Settings(), step=untold, upgrading=upgrading)
 
 
 def pcm_in(folder: Path) -> Path:
@@ -92,24 +92,24 @@ def over() -> asyncio.Event:
 
 async def test_an_aligner_that_stops_with_the_daemon_degrades_nothing(queue: JobQueue, tmp_path: Path) -> None:
     job = await heard(queue, 6)
-    keeper = Keeper(words_for, WorkerUnavailable("stopping", "the aligner is stopping", ""))
+    handle = Keeper(words_for, WorkerUnavailable("stopping", "the aligner is stopping", ""))
     with pytest.raises(JobMustWait):
-        await alignment(queue, job, keeper, pcm_in(tmp_path)).run(asyncio.Event(), over())
+        await alignment(queue, job, handle, pcm_in(tmp_path)).run(asyncio.Event(), over())
     job = await queue.get(job.id)
     assert job.degraded_reason is None
     assert [s.id for s in await queue.segments(job.id, unaligned_only=True)] == [4, 5]
-    keeper = Keeper(words_for)
-    await alignment(queue, job, keeper, pcm_in(tmp_path)).run(asyncio.Event(), over())
+    handle = Keeper(words_for)
+    await alignment(queue, job, handle, pcm_in(tmp_path)).run(asyncio.Event(), over())
     assert [s.timing for s in await queue.segments(job.id)] == ["word"] * 6
     assert [a.outcome for a in (await queue.get(job.id)).attempts] == ["done"]
 
 
 async def test_a_reason_that_passes_wins_so_that_the_job_is_upgraded(queue: JobQueue, tmp_path: Path) -> None:
     job = await heard(queue, 6)
-    keeper = Keeper(
+    handle = Keeper(
         lambda request: WordsAligned(request_id=1, words={}), WorkerUnavailable("broken", "it keeps dying", "")
     )
-    await alignment(queue, job, keeper, pcm_in(tmp_path)).run(asyncio.Event(), over())
+    await alignment(queue, job, handle, pcm_in(tmp_path)).run(asyncio.Event(), over())
     assert (await queue.get(job.id)).degraded_reason == "aligner_unavailable"
     assert not await queue.segments(job.id, unaligned_only=True)
 
@@ -128,26 +128,26 @@ async def test_an_upgrade_leaves_the_reason_in_the_database_to_the_files(queue: 
 async def test_a_recording_that_is_gone_costs_words_and_not_the_text(queue: JobQueue, tmp_path: Path) -> None:
     job = await heard(queue, 3)
     gone = RequestFailed(request_id=1, code="not_found", message="gone", hint="")
-    keeper = Keeper(gone)
-    await alignment(queue, job, keeper, tmp_path / "audio.s16").run(asyncio.Event(), over())
-    assert [request.kind for request in keeper.asked] == ["decode"]
+    handle = Keeper(gone)
+    await alignment(queue, job, handle, tmp_path / "audio.s16").run(asyncio.Event(), over())
+    assert [request.kind for request in handle.asked] == ["decode"]
     assert (await queue.get(job.id)).degraded_reason == "recording_changed"
     assert len(await queue.segments(job.id)) == 3
 
 
 async def test_while_the_transcriber_decodes_the_aligner_does_not(queue: JobQueue, tmp_path: Path) -> None:
     job = await heard(queue, 3)
-    keeper, news, is_over = Keeper(words_for), asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(alignment(queue, job, keeper, tmp_path / "audio.s16").run(news, is_over))
+    handle, news, is_over = Keeper(words_for), asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(alignment(queue, job, handle, tmp_path / "audio.s16").run(news, is_over))
     for _ in range(20):
         news.set()
         await asyncio.sleep(0.002)
-    assert not keeper.asked
+    assert not handle.asked
     pcm_in(tmp_path)
     is_over.set()
     news.set()
     await asyncio.wait_for(running, 5)
-    assert [request.kind for request in keeper.asked] == ["align"]
+    assert [request.kind for request in handle.asked] == ["align"]
 
 
 async def test_after_a_transcription_that_was_over_long_ago_the_aligner_decodes_itself(
@@ -159,9 +159,9 @@ async def test_after_a_transcription_that_was_over_long_ago_the_aligner_decodes_
         pcm_in(tmp_path)
         return AudioDecoded(request_id=1, seconds=3.0)
 
-    keeper = Keeper(decoded, words_for)
-    await alignment(queue, job, keeper, tmp_path / "audio.s16").run(asyncio.Event(), over())
-    assert [request.kind for request in keeper.asked] == ["decode", "align"]
+    handle = Keeper(decoded, words_for)
+    await alignment(queue, job, handle, tmp_path / "audio.s16").run(asyncio.Event(), over())
+    assert [request.kind for request in handle.asked] == ["decode", "align"]
 
 
 async def test_a_long_backlog_is_read_a_batch_at_a_time(queue: JobQueue, tmp_path: Path) -> None:
@@ -188,8 +188,8 @@ async def test_an_upgrade_that_keeps_killing_the_aligner_ends(queue: JobQueue, t
         upgrades += 1
         assert upgrades < 10
         await queue.reset_alignment(job.id)
-        keeper = Keeper(WorkerDied(DEATH), WorkerUnavailable("broken", "it keeps dying", ""))
-        upgrade = alignment(queue, await queue.get(job.id), keeper, pcm_in(tmp_path), upgrading=True)
+        handle = Keeper(WorkerDied(DEATH), WorkerUnavailable("broken", "it keeps dying", ""))
+        upgrade = alignment(queue, await queue.get(job.id), handle, pcm_in(tmp_path), upgrading=True)
         await upgrade.run(asyncio.Event(), over())
         reason = upgrade.reason
     assert reason == "aligner_crashed"

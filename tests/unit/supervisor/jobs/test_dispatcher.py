@@ -206,8 +206,8 @@ async def test_a_job_that_must_wait_blocks_no_other_and_is_tried_again_later(des
 async def test_a_missing_model_keeps_only_those_waiting_who_want_it_and_tells_each_of_them(desk: Desk) -> None:
     missing = {"large": WorkerUnavailable("needs_model", "needs model large", "pull it")}
     looks: list[int] = []
-    desk.offer.refusals, desk.offer.lacks_model = lambda: missing, True
-    desk.offer.look_again = lambda: looks.append(1)
+    desk.availability.unavailable_because, desk.availability.lacks_model = lambda: missing, True
+    desk.availability.recheck = lambda: looks.append(1)
     large, also_large = await desk.add("large"), await desk.add("large")
     small = await desk.add("small")
     async with at_work(desk):
@@ -241,7 +241,7 @@ async def test_what_was_set_back_is_tried_at_once_when_somebody_says_so(
     desk.runner.way = not_at_first
     async with at_work(desk):
         job_id = await desk.add()
-        await eventually_async(lambda: desk.dispatcher.turns.now.set_back)
+        await eventually_async(lambda: desk.dispatcher.turns.now.deferred)
         desk.dispatcher.try_at_once()
         await desk.becomes(job_id, "done")
 

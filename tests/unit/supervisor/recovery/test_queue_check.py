@@ -131,7 +131,7 @@ async def test_follow_ups_of_a_job_that_is_not_over_are_struck(queue: JobQueue, 
     await queue.database.write(lambda db: write_follow_ups(db, job.id, [NewFollowUp("hook", "done")], 0.0))
     assert [one.check for one in (await check(queue, spool)).irregularities] == ["follow_ups"]
     assert (await check(queue, spool, repair=True)).is_whole
-    assert await queue.errands.first("hook", skip=()) is None
+    assert await queue.follow_ups.first("hook", skip=()) is None
 
 
 async def test_sound_of_jobs_that_are_over_or_forgotten_is_removed_and_that_of_others_stays(

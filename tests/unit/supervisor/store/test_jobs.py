@@ -113,9 +113,9 @@ async def test_a_job_comes_back_from_the_disk_as_it_went_in(queue: JobQueue) -> 
 
 async def test_jobs_to_skip_keep_their_place(queue: JobQueue) -> None:
     first, second = [await queue.add(f"/x/{n}.mp3", OPTIONS, identity(n)) for n in range(2)]
-    claimed = await queue.claim_next(SchedulingHints(set_back=frozenset({first.id})))
+    claimed = await queue.claim_next(SchedulingHints(deferred=frozenset({first.id})))
     assert claimed is not None and claimed.id == second.id
-    assert await queue.claim_next(SchedulingHints(set_back=frozenset({first.id}))) is None
+    assert await queue.claim_next(SchedulingHints(deferred=frozenset({first.id}))) is None
     assert (await queue.get(first.id)).claims == 0
     assert await queue.claim_next() is not None
 

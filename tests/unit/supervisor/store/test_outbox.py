@@ -129,17 +129,17 @@ async def test_a_refused_end_leaves_nothing_to_do(queue: JobQueue) -> None:
 
 async def test_a_hook_waits_until_the_move_of_its_recording_was_tried(queue: JobQueue) -> None:
     first, second = await ended(queue), await ended(queue, "/w/b.m4a")
-    errands = queue.errands
-    assert await errands.first("hook", ()) is None
-    move = await errands.first("move_recording", ())
+    follow_ups = queue.follow_ups
+    assert await follow_ups.first("hook", ()) is None
+    move = await follow_ups.first("move_recording", ())
     assert move is not None and move.job_id == first.id
-    assert (await errands.first("move_recording", {move.id})).job_id == second.id  # type: ignore[union-attr]
-    await errands.put_off(move, 1, NOW + 60)
-    hook = await errands.first("hook", ())
+    assert (await follow_ups.first("move_recording", {move.id})).job_id == second.id  # type: ignore[union-attr]
+    await follow_ups.put_off(move, 1, NOW + 60)
+    hook = await follow_ups.first("hook", ())
     assert hook is not None and hook.job_id == first.id
-    assert (await errands.first("move_recording", ())).job_id == second.id  # type: ignore[union-attr]
-    await errands.strike(hook)
-    await errands.strike(move)
+    assert (await follow_ups.first("move_recording", ())).job_id == second.id  # type: ignore[union-attr]
+    await follow_ups.strike(hook)
+    await follow_ups.strike(move)
     assert [row[0] for row in await left_to_do(queue)] == [second.id] * 2
 
 
@@ -149,10 +149,10 @@ async def test_a_moved_recording_takes_its_jobs_and_files_with_it(queue: JobQueu
     mine, stranger = await ended(queue), await ended(queue, "/w/b.m4a")
     other_content = await queue.add("/w/a.m4a", OPTIONS, replace(IDENTITY, mtime_ns=9))
     await queue.move(other_content.id, "cancelled", outputs={"md": WrittenFile("/out/a.md", "dd")})
-    move = next(e for e in [await queue.errands.first("move_recording", {1})] if e is not None)
+    move = next(e for e in [await queue.follow_ups.first("move_recording", {1})] if e is not None)
     assert move.job_id == mine.id
     there = replace(IDENTITY, inode=77)
-    moved = await queue.errands.recording_moved(move, Path("/w/done/a.m4a"), there)
+    moved = await queue.follow_ups.recording_moved(move, Path("/w/done/a.m4a"), there)
     assert (moved.path, moved.taken_from, moved.first_path) == ("/w/done/a.m4a", "/w/a.m4a", "/w/a.m4a")
     assert moved.identity == there
     followed = await queue.get(older.id)
@@ -166,17 +166,17 @@ async def test_a_moved_recording_takes_its_jobs_and_files_with_it(queue: JobQueu
         "/out/a.md": "dd",
     }
     assert move.id not in [row[0] for row in await queue._database.rows("SELECT id FROM errands")]
-    again = await queue.errands.recording_moved(move, Path("/w/archive/a.m4a"), there)
+    again = await queue.follow_ups.recording_moved(move, Path("/w/archive/a.m4a"), there)
     assert again.taken_from == "/w/a.m4a", "where it was first"
 
 
 async def test_a_recording_that_another_job_needs_is_known_to_be_needed(queue: JobQueue) -> None:
     done = await ended(queue)
-    assert not await queue.errands.others_need(done)
+    assert not await queue.follow_ups.others_need(done)
     waiting = await queue.add("/w/a.m4a", OPTIONS, IDENTITY)
-    assert await queue.errands.others_need(done)
+    assert await queue.follow_ups.others_need(done)
     await queue.move(waiting.id, "cancelled")
-    assert not await queue.errands.others_need(done)
+    assert not await queue.follow_ups.others_need(done)
 
 
 async def test_a_database_of_the_first_version_goes_on_with_all_its_jobs(

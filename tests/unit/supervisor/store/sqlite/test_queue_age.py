@@ -163,9 +163,9 @@ async def test_a_job_that_something_is_still_to_follow_is_never_forgotten(tmp_pa
     await finished(queue, 2)
     clocks.pass_by(1000 * DAY)
     assert await queue.history.prune() == 0
-    owed = await queue.errands.first("hook", skip=())
+    owed = await queue.follow_ups.first("hook", skip=())
     assert owed is not None
-    await queue.errands.strike(owed)
+    await queue.follow_ups.strike(owed)
     assert await queue.history.prune() == 1
     await close(queue)
 
@@ -175,18 +175,18 @@ async def test_what_was_put_off_while_the_clock_was_ahead_is_due_when_it_is_righ
     queue = await opened(tmp_path, clocks)
     queue.aftermath = AHookFollows()
     await finished(queue, 2)
-    first = await queue.errands.first("hook", skip=())
+    first = await queue.follow_ups.first("hook", skip=())
     assert first is not None
-    await queue.errands.put_off(first, 1, clocks.wall + 30)
+    await queue.follow_ups.put_off(first, 1, clocks.wall + 30)
     clocks.wall = IN_2026
     for skip in ((), (first.id,)):
-        due = await queue.errands.first("hook", skip)
+        due = await queue.follow_ups.first("hook", skip)
         assert due is not None and due.due_at <= clocks.wall
     await finished(queue, 1)
-    fresh = await queue.errands.first("hook", skip=())
+    fresh = await queue.follow_ups.first("hook", skip=())
     assert fresh is not None and fresh.due_at == clocks.wall, "none of them starves the other"
-    await queue.errands.put_off(fresh, 1, clocks.wall + 30)
-    old = await queue.errands.first("hook", skip=())
+    await queue.follow_ups.put_off(fresh, 1, clocks.wall + 30)
+    old = await queue.follow_ups.first("hook", skip=())
     assert old is not None and old.id != fresh.id, "nor does one that is put off again and again"
     await close(queue)
 

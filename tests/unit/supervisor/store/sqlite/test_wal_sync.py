@@ -103,7 +103,7 @@ async def test_after_a_failed_sync_nothing_is_acknowledged_until_the_next_start(
     with pytest.raises(JobQueueBroken) as broken:
         await add(queue)
     assert (broken.value.code, "begins anew by itself" in broken.value.hint) == ("database_failed", True)
-    assert queue.distrusted.is_set()
+    assert queue.storage_failed.is_set()
     disk.error = None
     with pytest.raises(JobQueueBroken, match="Input/output error"):
         await queue.claim_next()
