@@ -4,11 +4,14 @@ Runs in: the user's shell.
 """
 
 import bisect
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import FrameType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +20,6 @@ from rich.text import Text
 
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon, Refusal
-from client.terminal.keyboard import Keyboard
 from client.views.status import Room, status_page
 from client.views.tables import clock
 from ipc.status_views import StatusView
@@ -28,21 +30,22 @@ SHORTEST_REST_SECONDS = 0.4
 """However fast events come, the daemon is not asked more often."""
 AIRY_LINES = 20
 """A lower terminal has no place for empty lines."""
-FOOTER = "q leaves"
+FOOTER = "Ctrl-C leaves"
 
 
 class LivePage:
-    """Events say when to look, `GET /v1/status` what to show: that is for two threads. This one draws and hears q."""
+    """Events say when to look, `GET /v1/status` what to show: that is for two threads. This one draws."""
 
     def __init__(self, daemon: DaemonClient, console: Console) -> None:
         self._daemon = daemon
         self._console = console
         self._moved = threading.Event()
+        self._looked = threading.Event()
         self._gone: tuple[str, float] | None = None
         """Why there is nothing to see, and since when (monotonic); None: what is shown holds."""
 
     def run(self) -> None:
-        """Until q or Ctrl-C. Raises NoDaemon if there is none at the start; one that leaves later is waited for."""
+        """Until Ctrl-C. Raises NoDaemon if there is none at the start; one that leaves later is waited for."""
         self._status = self._daemon.status()
         if not self._console.is_terminal:
             raise Refusal(
@@ -56,25 +59,21 @@ class LivePage:
             return
 
     def _show(self) -> None:
-        with (
-            Keyboard() as keyboard,
-            Live(
-                self._page(),
-                console=self._console,
-                screen=True,
-                auto_refresh=False,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            ) as live,
-        ):
-            threading.Thread(target=self._look, args=(keyboard,), daemon=True).start()
+        page = Live(
+            self._page(),
+            console=self._console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with leaves_by_signals(page), page:
+            threading.Thread(target=self._look, daemon=True).start()
             threading.Thread(target=self._listen, daemon=True).start()
-            while not set(keyboard.wait(LONGEST_REST_SECONDS)) & {"q", "Q"}:
-                if keyboard.was_suspended:
-                    live.stop()
-                    keyboard.suspend()
-                    live.start()
-                live.update(self._page(), refresh=True)
+            while True:
+                self._looked.wait(LONGEST_REST_SECONDS)
+                self._looked.clear()
+                page.update(self._page(), refresh=True)
 
     def _page(self) -> RenderableType:
         now = datetime.now(UTC)
@@ -86,7 +85,7 @@ class LivePage:
 
     # --- threads ---------------------------------------------------------------------------------------------
 
-    def _look(self, keyboard: Keyboard) -> None:
+    def _look(self) -> None:
         with DaemonClient(self._daemon.socket) as eyes:
             while True:
                 self._moved.wait(LONGEST_REST_SECONDS)
@@ -96,7 +95,7 @@ class LivePage:
                     self._gone = None
                 except (NoDaemon, Refusal) as nothing:
                     self._gone = (str(nothing), time.monotonic() if self._gone is None else self._gone[1])
-                keyboard.ring()
+                self._looked.set()
                 time.sleep(SHORTEST_REST_SECONDS)
 
     def _listen(self) -> None:
@@ -109,6 +108,28 @@ class LivePage:
                 except (NoDaemon, Refusal):
                     pass  # the page says so
                 time.sleep(LONGEST_REST_SECONDS)
+
+
+@contextmanager
+def leaves_by_signals(page: Live) -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block with SystemExit, and Ctrl-Z takes the page away until the shell continues it:
+    the terminal is afterwards as it was before."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        page.stop()
+        signal.raise_signal(signal.SIGSTOP)
+        page.start()
+
+    handlers = {signal.SIGTERM: leave, signal.SIGHUP: leave, signal.SIGTSTP: stop}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- what has a place --------------------------------------------------------------------------------------------

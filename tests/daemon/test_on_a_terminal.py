@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from eventually import eventually_async
 from running_api import RunningApi
@@ -84,9 +85,6 @@ class Terminal:
     def shows(self, text: str) -> bool:
         return text in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.look())
 
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
     async def leaves(self) -> int:
         """Its exit code; the terminal is as it was."""
 
@@ -115,32 +113,41 @@ def on_a_terminal(*words: str) -> Iterator[Terminal]:
         terminal.close()
 
 
-@pytest.mark.parametrize(("how", "code"), [("q", 0), ("\x03", 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 async def test_the_live_page_gives_the_terminal_back_however_it_ends(
-    api: RunningApi, how: str | signal.Signals, code: int
+    api: RunningApi, how: signal.Signals, code: int
 ) -> None:
     job = await api.desk.submit(SubmitFile(path="/in/talk.wav"))
     with on_a_terminal("status", "--watch") as terminal:
-        await eventually_async(lambda: terminal.shows("q leaves"), 30, "the page")
+        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
         assert terminal.shows("0 waiting · 0 running")
-        assert termios.tcgetattr(terminal.master)[3] & (termios.ICANON | termios.ECHO) == 0
         api.desk.move(job.model_copy(update={"status": "done"}))
-        if isinstance(how, str):
-            # A terminal turns ^C into SIGINT for its foreground; here there is no shell to have made it one.
-            terminal.process.send_signal(signal.SIGINT) if how == "\x03" else terminal.type(how)
-        else:
-            terminal.process.send_signal(how)
+        # A terminal turns ^C into SIGINT for its foreground; here there is no shell to have made it one.
+        terminal.process.send_signal(how)
         assert await terminal.leaves() == code
         assert terminal.look().count(INTO_SCREEN) == terminal.look().count(OUT_OF_SCREEN) == 1
         assert terminal.look().rindex(CURSOR_BACK) > terminal.look().index(INTO_SCREEN)
         assert "Traceback" not in terminal.look()
 
 
+async def test_ctrl_z_takes_the_live_page_away_until_the_shell_continues_it(api: RunningApi) -> None:
+    with on_a_terminal("status", "--watch") as terminal:
+        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+        terminal.process.send_signal(signal.SIGTSTP)
+        stopped = psutil.Process(terminal.process.pid)
+        await eventually_async(lambda: stopped.status() == psutil.STATUS_STOPPED, 10)
+        assert terminal.look().count(INTO_SCREEN) == terminal.look().count(OUT_OF_SCREEN) == 1
+        terminal.process.send_signal(signal.SIGCONT)
+        await eventually_async(lambda: terminal.look().count(INTO_SCREEN) == 2, 10, "the page again")
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.leaves() == 0
+
+
 async def test_the_live_page_waits_for_a_daemon_that_is_away(socket: Path) -> None:
     first = RunningApi(socket)
     async with first():
         with on_a_terminal("status", "--watch") as terminal:
-            await eventually_async(lambda: terminal.shows("q leaves"), 30, "the page")
+            await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
             first.stop.set()
             await eventually_async(lambda: terminal.shows("waiting for it"), 20, "an apology")
             await eventually_async(lambda: not socket.exists(), 5)
@@ -148,7 +155,7 @@ async def test_the_live_page_waits_for_a_daemon_that_is_away(socket: Path) -> No
             async with RunningApi(socket)():
                 await eventually_async(lambda: "0 waiting" in terminal.look()[seen:], 20)
                 await eventually_async(lambda: "waiting for it" not in terminal.look()[-2000:], 20, "it is back")
-                terminal.type("q")
+                terminal.process.send_signal(signal.SIGINT)
                 assert await terminal.leaves() == 0
 
 
