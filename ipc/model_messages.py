@@ -38,8 +38,6 @@ class ShelfView(Value):
     models: tuple[ShelfModel, ...]
     names: dict[str, tuple[str, ...]]
     """Engine → the short names it knows."""
-    punkt: tuple[str, ...]
-    """Languages whose punkt data is here."""
     hub_cache: str
     free_bytes: int
     """On the disk of the hub's cache."""

@@ -30,9 +30,6 @@ def _switch(name: str, help: str) -> Any:
     return typer.Option(f"--{name}", f"--{name.replace('_', '-')}", help=help, case_sensitive=False)
 
 
-NO_EFFECT = "No effect here: accepted because whisper's command has it."
-
-
 @app.command(
     rich_help_panel="Recordings",
     epilog="\nExamples:\n  steno transcribe talk.m4a\n"
@@ -90,11 +87,6 @@ def transcribe(
         choices.TrueOrFalse | None,
         _switch("condition_on_previous_text", "Only False: True invents loops in silence."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
-    fp16: Annotated[str | None, typer.Option(help=NO_EFFECT, hidden=True)] = None,
-    compute_type: Annotated[
-        str | None, typer.Option("--compute_type", "--compute-type", help=NO_EFFECT, hidden=True)
-    ] = None,
     require_words: RequireWords = False,
     json: Json = False,
 ) -> None:
@@ -103,9 +95,6 @@ def transcribe(
 
     if condition_on_previous_text == "True":
         output.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
-    for flag, given in (("--device", device), ("--fp16", fp16), ("--compute_type", compute_type)):
-        if given is not None:
-            output.say(f"steno: {flag} has no effect here: each engine knows what suits the machine")
     without_words = no_align or word_timestamps == "False"
     if require_words and without_words:
         raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")

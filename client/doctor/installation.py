@@ -35,7 +35,7 @@ def installation_findings() -> list[Finding]:
         venv_finding(sys.prefix, sys.base_prefix, setup_command()),
         *command_findings(None if program is None else Path(program), Path(sys.executable)),
         *shadowing_findings({name: where_is(name) for name in ROOMS}, ROOT),
-        *package_findings(ROOT, setup_command()),
+        *package_findings(setup_command()),
         sqlite_finding(sqlite3.sqlite_version_info),
     ]
 

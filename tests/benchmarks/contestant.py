@@ -18,7 +18,7 @@ ROOT = TESTS.parent
 TEST_PATH = f"{TESTS}{os.pathsep}{TESTS / 'support'}"
 PEERS = ROOT / ".bench" / "bin"
 """Where `make bench-setup` puts the peers' programs."""
-PUNKT = ROOT / "workers" / "starter_aligner" / "nltk_data"
+PUNKT = TESTS / "support" / "nltk_data"
 
 LOAD_SECONDS = 300.0
 TURN_SECONDS = 3600.0

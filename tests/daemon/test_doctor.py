@@ -238,7 +238,6 @@ def test_what_the_workers_say_of_their_models_is_passed_on(home: dict[str, str])
     faults = {
         "transcriber_model": ("small is not on this machine", "steno models pull small"),
         "alignment_model": ("model.safetensors is damaged: wrong hash", "steno models pull --lang en"),
-        "punkt": ("the punkt data is missing", "steno models pull --lang en"),
     }
     lines = [
         Finding(check=check, state="broken", what=what, why="no job", remedy=remedy).model_dump_json()

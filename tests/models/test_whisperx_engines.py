@@ -23,6 +23,9 @@ from workers.whisperx.transcriber import WhisperxTranscriber
 
 pytestmark = pytest.mark.models
 
+NLTK_DATA = Path(__file__).parents[1] / "support" / "nltk_data"
+"""WhisperX cuts sentences by it."""
+
 
 ENGLISH = DecodeOptions(language="en")
 
@@ -182,8 +185,8 @@ def test_before_the_sound_is_asked_words_and_times_are_those_of_whisperx_less_th
     from whisperx import alignment
 
     monkeypatch.setattr(whisperx_aligner, "words_at_the_sound", lambda words, *_: words)
-    monkeypatch.setenv("NLTK_DATA", str(STARTER_FOLDER / "nltk_data"))
-    monkeypatch.setattr(alignment.nltk.data, "path", [str(STARTER_FOLDER / "nltk_data")])
+    monkeypatch.setenv("NLTK_DATA", str(NLTK_DATA))
+    monkeypatch.setattr(alignment.nltk.data, "path", [str(NLTK_DATA)])
     audio = recording("talk")
     network, about = alignment.load_align_model("en", "cpu", str(STARTER_FOLDER))
     told = [{"start": start, "end": end, "text": text} for start, end, text in TALK]

@@ -221,7 +221,6 @@ def test_a_language_brings_its_aligner_with_one_kind_of_weights(shelf: Shelf, hu
     assert {check: one.state for check, one in shelf.findings().items()} == {
         "transcriber_model": "ok",
         "alignment_model": "ok",
-        "punkt": "ok",
     }
 
 

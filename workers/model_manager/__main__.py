@@ -114,8 +114,6 @@ def pull(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, mo
     puller = Puller(say, models, settings.media.free_disk_floor_mb * BYTES_PER_MB)
     for wish in dict.fromkeys(wishes):
         refused |= not puller.pull(wish)
-    if languages:
-        puller.pull_punkt(languages)
     return REFUSED if refused else os.EX_OK
 
 

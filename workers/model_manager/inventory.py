@@ -19,7 +19,6 @@ from workers.model_manager.pull import model_type_in, size_of
 from workers.model_manager.repository_kind import NotAModel, kind_of
 from workers.model_manager.source import ModelSource, alignment_source, look_at, name_of, source_of, whisper_source
 from workers.models import find as whisper_models
-from workers.models import punkt_data
 from workers.models.ct2_to_mlx import RECEIPT
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.torch_bundles import bundle_file
@@ -91,7 +90,6 @@ def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> She
     return ShelfView(
         models=tuple(shelf.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
-        punkt=punkt_data.languages_here(models),
         hub_cache=HF_HUB_CACHE,
         free_bytes=shutil.disk_usage(_nearest(Path(HF_HUB_CACHE))).free,
     )

@@ -1,31 +1,26 @@
-"""Brings models to this machine and checks every byte: from the hub, from torchaudio's server, from NLTK's.
+"""Brings models to this machine and checks every byte: from the hub and from torchaudio's server.
 
 Runs in: worker (the program behind `steno models`).
 """
 
 import itertools
 import json
-import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
-from ipc.model_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
+from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefusal
 from workers.engine import EngineRefusal
 from workers.model_manager import hub_download
 from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
 from workers.model_manager.selection import Wish
 from workers.model_manager.source import ModelSource, OnDisk, look_at
-from workers.models import punkt_data
 from workers.models.file_download import fetch_file
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.starter import PIECE_BYTES
 from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
 from workers.models.transfer import Progressed
-
-PUNKT_ADDRESS = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/tokenizers/punkt_tab.zip"
-"""All languages in one file of 4 MB, as nltk.download fetches it."""
 
 Say = Callable[[ShelfMessage], None]
 
@@ -40,7 +35,6 @@ class Puller:
     floor_bytes: int
     """So much of the disk stays free."""
     bundle_address: str = BUNDLE_ADDRESS
-    punkt_address: str = PUNKT_ADDRESS
 
     def pull(self, wish: Wish) -> bool:
         """Whether the model is here now, whole."""
@@ -106,40 +100,6 @@ class Puller:
             self._progressed(name, "fetching"),
             what_is_wrong,
         )
-
-    # --- punkt ---------------------------------------------------------------------------------------------------
-
-    def pull_punkt(self, languages: tuple[str, ...]) -> None:
-        """NLTK's data for these languages, as far as it exists. Nothing of stenod needs it: no refusal."""
-        known = [language for language in languages if language in punkt_data.PUNKT_NAMES]
-        missing = [language for language in known if punkt_data.folder_of(self.models, language) is None]
-        if missing:
-            try:
-                self._fetch_punkt()
-            except EngineRefusal as refusal:
-                self.say(
-                    Note(
-                        text=f"NLTK's punkt data for {', '.join(missing)} could not be fetched ({refusal.code}). "
-                        "stenod does without it: only an engine of your own that calls whisperx.align wants it"
-                    )
-                )
-        for language in known:
-            if folder := punkt_data.folder_of(self.models, language):
-                self.say(_here(f"punkt ({language})", OnDisk("whole", folder), 0))
-
-    def _fetch_punkt(self) -> None:
-        target = punkt_data.fetched_folder(self.models) / "tokenizers" / "punkt_tab.zip"
-
-        def what_is_wrong(part: Path) -> str | None:
-            return what_is_torn_in_bundle(part, lambda: None, deep=True)
-
-        fetch_file(self.punkt_address, target, self.floor_bytes, self._progressed("punkt", "fetching"), what_is_wrong)
-        with zipfile.ZipFile(target) as archive:
-            for name in punkt_data.PUNKT_NAMES.values():
-                wanted = {f"punkt_tab/{name}/{table}" for table in punkt_data.TABLES}
-                for member in sorted(wanted & set(archive.namelist())):
-                    archive.extract(member, target.parent)
-        target.unlink()
 
     # --- what is said on the way ---------------------------------------------------------------------------------
 

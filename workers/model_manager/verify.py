@@ -15,7 +15,6 @@ from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
 from workers.model_manager.source import ModelSource, OnDisk, look_at, source_of
-from workers.models import punkt_data
 from workers.models.find_aligner import STARTER_FOLDER
 
 CHECKS = {"transcriber": "transcriber_model", "fallback": "fallback_model", "aligner": "alignment_model"}
@@ -32,7 +31,7 @@ OWN_ENGINE = "an engine of your own finds its own models"
 def findings(
     settings: Settings, choice: EngineChoice, models: Path, step: Callable[[], None], *, deep: bool
 ) -> Iterator[Finding]:
-    """One finding a model, then one about the punkt data; each is given as soon as it is known."""
+    """One finding a model, each given as soon as it is known."""
     needed = models_needed(settings, choice)
     for use, engine in (("transcriber", choice.transcriber), ("aligner", choice.aligner)):
         if engine is not None and ":" in engine:
@@ -45,7 +44,6 @@ def findings(
         yield from (
             _no_aligner(language) for language in spoken_languages(settings) if default_aligner(language) is None
         )
-    yield _punkt(choice, models)
 
 
 def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Finding:
@@ -113,19 +111,4 @@ def _no_aligner(language: str) -> Finding:
         what=f"WhisperX has no aligner for the language {language!r}",
         why=WHY["aligner"],
         remedy="set STENO_ALIGNMENT_MODEL to a wav2vec2 model for it, or ALIGNMENT_BACKEND=mlx",
-    )
-
-
-def _punkt(choice: EngineChoice, models: Path) -> Finding:
-    wrong = punkt_data.what_is_wrong_with(punkt_data.PACKAGED, "en")
-    if wrong is None:
-        languages = ", ".join(punkt_data.languages_here(models))
-        return Finding(check="punkt", state="ok", what=f"NLTK's punkt data is here and readable: {languages}")
-    is_used = choice.aligner is not None and choice.aligner != "mlx"
-    return Finding(
-        check="punkt",
-        state="broken" if is_used else "warning",
-        what=f"the punkt data that comes with stenod cannot be read: {wrong}",
-        why="this installation is not whole; whatever calls whisperx.align would go to the network for it",
-        remedy=_get_again(punkt_data.PACKAGED),
     )

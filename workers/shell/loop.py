@@ -56,10 +56,6 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     file = Path(setup.log_file) if setup.log_file else None
     start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
-    if setup.role == "aligner":
-        from workers.models.punkt_data import offer_punkt_data
-
-        offer_punkt_data(Path(setup.models_folder), os.environ)
     heartbeat = Heartbeat(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, heartbeat), name="listener", daemon=True).start()

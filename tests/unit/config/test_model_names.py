@@ -23,7 +23,6 @@ from workers.engine import EngineRefusal
 from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
 from workers.model_manager.selection import doubts, wishes_by_name, wishes_of_settings
 from workers.model_manager.source import ModelSource
-from workers.models.punkt_data import PUNKT_NAMES
 
 
 def needed(**given: Any) -> list[ModelNeeded]:
@@ -58,10 +57,9 @@ def table_of(module: str, file: str, name: str) -> Any:
     )
 
 
-def test_the_aligners_and_the_punkt_data_are_those_of_whisperx() -> None:
+def test_the_aligners_are_those_of_whisperx() -> None:
     assert table_of("whisperx", "alignment.py", "DEFAULT_ALIGN_MODELS_TORCH") == ALIGNMENT_BUNDLES
     assert table_of("whisperx", "alignment.py", "DEFAULT_ALIGN_MODELS_HF") == ALIGNMENT_HUB_IDS
-    assert table_of("whisperx", "utils.py", "PUNKT_LANGUAGES") == PUNKT_NAMES
 
 
 def test_torchaudio_looks_for_its_bundles_under_these_names() -> None:

@@ -28,7 +28,6 @@ SHELF = ShelfView(
         model("starter", "whole", kind="aligner", size_bytes=9_504_265),
     ),
     names={"mlx": ("tiny", "base"), "whisperx": ("tiny", "base", "large-v1")},
-    punkt=("en",),
     hub_cache="/Users/me/.cache/huggingface/hub",
     free_bytes=70_000_000_000,
 )

@@ -14,7 +14,6 @@ from workers.engine import EngineRefusal
 from workers.model_manager.remove import plan_removal
 from workers.model_manager.verify import findings
 from workers.models import find_aligner as alignment_models
-from workers.models import punkt_data
 
 STARTERS = {"whisper_backend": "whisperx", "model": "starter", "alignment_model": "starter"}
 
@@ -30,7 +29,6 @@ def test_the_starters_need_nothing_else(tmp_path: Path) -> None:
     assert {name: one.state for name, one in found.items()} == {
         "transcriber_model": "ok",
         "alignment_model": "ok",
-        "punkt": "ok",
     }
 
 
@@ -46,20 +44,15 @@ def test_each_thing_that_is_wrong_is_named_with_its_remedy(tmp_path: Path, monke
     assert {own["transcriber_model"].state, own["alignment_model"].state} == {"ok"}
 
 
-def test_one_changed_byte_in_the_starter_aligner_and_a_missing_punkt_table_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_changed_byte_in_the_starter_aligner_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = shutil.copytree(alignment_models.STARTER_FOLDER, tmp_path / "starter")
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
-    (folder / "nltk_data/tokenizers/punkt_tab/english/abbrev_types.txt").unlink()
     monkeypatch.setattr(alignment_models.starter_aligner, "__defaults__", (folder,))
-    monkeypatch.setattr(punkt_data, "PACKAGED", folder / "nltk_data")
     found = check(tmp_path, deep=True)
-    assert [found[name].state for name in ("alignment_model", "punkt")] == ["broken", "broken"]
+    assert found["alignment_model"].state == "broken"
     # From whatever folder they are typed; and a worker that was refused has to be told.
-    assert f"git -C {folder} checkout -- nltk_data" in found["punkt"].remedy
     assert f"git -C {alignment_models.STARTER_FOLDER.parent} checkout --" in found["alignment_model"].remedy
     assert found["alignment_model"].remedy.endswith("then `steno restart aligner`")
 
@@ -73,7 +66,6 @@ def test_nothing_is_removed_that_stenod_did_not_fetch_or_make(tmp_path: Path) ->
     shelf = ShelfView(
         models=(model("starter", tmp_path), model(str(tmp_path), tmp_path)),
         names={},
-        punkt=(),
         hub_cache="/cache",
         free_bytes=0,
     )

@@ -1,4 +1,4 @@
-"""Files that come from no hub: torchaudio's bundles and NLTK's punkt data, over a line that breaks."""
+"""Files that come from no hub: torchaudio's bundles, over a line that breaks."""
 
 import os
 import zipfile
@@ -10,11 +10,10 @@ import pytest
 from fake_hub import FakeHub, a_hub
 
 from config.model_names import ALIGNMENT_BUNDLES, BUNDLE_FILES
-from ipc.model_messages import FileProgress, ModelHere, Note, ShelfMessage, ShelfRefusal
+from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefusal
 from workers.model_manager.pull import Puller
 from workers.model_manager.selection import Wish
 from workers.model_manager.source import alignment_source
-from workers.models import punkt_data
 from workers.models import transfer as arrival
 from workers.models.torch_bundles import bundle_file, checkpoints_folder
 
@@ -31,7 +30,6 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 
 BUNDLE = zipped({"archive/data/0": os.urandom(2_000_000), "archive/version": b"3\n"})
-PUNKT = zipped({f"punkt_tab/german/{table}": b"usw\n" for table in punkt_data.TABLES} | {"../outside": b"no"})
 
 
 @pytest.fixture
@@ -39,15 +37,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(arrival, "PAUSE_SECONDS", 0.0)
     with a_hub() as running:
-        running.files = {FILE: BUNDLE, "punkt_tab.zip": PUNKT}
+        running.files = {FILE: BUNDLE}
         yield running
 
 
 def said_by_pull(hub: FakeHub, folder: Path) -> list[ShelfMessage]:
     said: list[ShelfMessage] = []
-    puller = Puller(said.append, folder, 0, f"{hub.address}/files/", f"{hub.address}/files/punkt_tab.zip")
+    puller = Puller(said.append, folder, 0, f"{hub.address}/files/")
     puller.pull(Wish(GERMAN, alignment_source(GERMAN)))
-    puller.pull_punkt(("en", "de", "hy"))
     return said
 
 
@@ -62,9 +59,6 @@ def test_a_bundle_comes_through_a_breaking_line_to_where_torch_looks(hub: FakeHu
     here = [one for one in said if isinstance(one, ModelHere)]
     assert here[0].fetched_bytes == len(BUNDLE)
     assert any(isinstance(one, FileProgress) and one.total_bytes == len(BUNDLE) for one in said)
-    assert [one.name for one in here[1:]] == ["punkt (en)", "punkt (de)"]
-    assert punkt_data.what_is_wrong_with(punkt_data.fetched_folder(tmp_path), "de") is None
-    assert not (tmp_path / "nltk_data" / "outside").exists()
 
 
 def test_a_damaged_bundle_is_noticed_and_replaced_and_one_that_stays_damaged_is_refused(
@@ -83,24 +77,8 @@ def test_a_damaged_bundle_is_noticed_and_replaced_and_one_that_stays_damaged_is_
     assert list(file.parent.iterdir()) == []
 
 
-def test_a_server_that_is_away_is_a_refusal_for_a_model_and_a_note_for_what_nobody_needs(
-    hub: FakeHub, tmp_path: Path
-) -> None:
+def test_a_server_that_is_away_is_a_refusal(hub: FakeHub, tmp_path: Path) -> None:
     hub.files.clear()
     said = said_by_pull(hub, tmp_path)
     [refused] = [one for one in said if isinstance(one, ShelfRefusal)]
     assert (refused.code, str(bundle_file(GERMAN)) in refused.hint) == ("server_unreachable", True)
-    assert any(isinstance(one, Note) and "does without" in one.text for one in said)
-    assert [one.name for one in said if isinstance(one, ModelHere)] == ["punkt (en)"]
-
-
-def test_nltk_reads_the_punkt_data_that_comes_along_as_whisperx_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {"NLTK_DATA": "/the/owners"}
-    punkt_data.offer_punkt_data(Path("/models"), environment)
-    folders = environment["NLTK_DATA"].split(os.pathsep)
-    assert folders[:2] == ["/the/owners", str(punkt_data.PACKAGED)]
-    import nltk.data
-
-    monkeypatch.setattr(nltk.data, "path", folders)
-    sentences = nltk.data.load("tokenizers/punkt_tab/english.pickle").tokenize("Dr. No is here. He waits.")
-    assert sentences == ["Dr. No is here.", "He waits."]
