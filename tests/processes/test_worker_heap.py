@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 BEGIN = """
 import resource
 import numpy as np
-from workers.shell.allocator import KEPT_BYTES, Heap, resident_bytes
+from workers.whisperx.allocator import KEPT_BYTES, Heap, resident_bytes
 
 def use(size):
     np.ones(size, np.int8)

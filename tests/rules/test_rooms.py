@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "workers/text": {"workers/speech"},
     "workers/wav2vec2": {"workers/models"},
     "workers/mlx": ENGINES,
-    "workers/whisperx": ENGINES | {"workers/shell", "workers/wav2vec2"},
+    "workers/whisperx": ENGINES | {"workers/wav2vec2"},
     "workers/model_manager": {"workers/models"},
     "workers/container": {"workers/recording"},
     "workers/audio": {"workers/container", "workers/pcm", "workers/recording", "workers/speech"},

@@ -26,12 +26,12 @@ from workers.engine import (
     Told,
 )
 from workers.models.find import find_model
-from workers.shell.allocator import Heap
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
 from workers.text.decode_quality import DecodedChunk, Stretch, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 from workers.text.segment_bounds import widen
+from workers.whisperx.allocator import Heap
 from workers.whisperx.chunk_queue import Beat, ChunkLine, hear_in_lanes
 from workers.whisperx.lanes import lanes_for
 

@@ -1,6 +1,6 @@
 """glibc's heap, told to keep what an engine frees until it rests: the next step wants as much again.
 
-Runs in: worker. Stands alone: one engine needs it today, and it knows of none.
+Runs in: worker. Stands alone: it knows of no engine.
 
 Left to itself, glibc asks the kernel for every buffer above 32 MB and gives it back once it is freed, page by page:
 whisper base spent a third of its encoder's time on that, for attention takes 70 MB in each layer. And with arenas of
