@@ -15,9 +15,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 from workers.engine import Chunk, RawSegment, Told
-from workers.shell.batch_pace import Pace
 from workers.text.decode_quality import DecodedChunk, Stretch
-from workers.whisperx.lanes import next_group
+from workers.whisperx.lanes import Pace, next_group
 
 LONGEST_LINE = 16
 """Chunks that wait: so many that most find company of their own length; 2 MB of sound each."""

@@ -5,6 +5,10 @@ Runs in: worker.
 A step of the decoder is many small products: two threads that share each of them wait for one another longer than
 they compute. Ten minutes through tiny.en's decoder on two cores: 25 s with both threads on every product, 20 s with
 one thread alone. Two lanes with half of the work each lose nothing.
+
+A lane is never given a step that looks like a hang: the decoder is one call into native code, silent until it returns. On
+a slow machine a large model can sit longer over four chunks than the supervisor waits for a sign of life, and would be
+killed.
 """
 
 from collections.abc import Sequence
@@ -13,6 +17,11 @@ from dataclasses import dataclass
 LANES = 2
 """If there are threads for more, each has more: with many lanes, a short recording of a single chunk, which only one
 can take, would wait for too few threads."""
+LONGEST_SILENCE_SECONDS = 20.0
+"""What a group should take at most: a sixth of the default deadline for progress. So much work is done again after a
+crash, too, and so long a job that is cancelled goes on."""
+REMEMBERED = 0.8
+"""Of a slow group's pace, with each group after it: one bad moment does not make all the rest of a job small."""
 LAST_GROUPS = 2
 """For each of several lanes. While no more wait than that, the most work goes first."""
 
@@ -51,3 +60,22 @@ def next_group(windows: Sequence[int], lanes: int, most: int, more_to_come: bool
     is_near_the_end = not more_to_come and lanes > 1 and len(windows) <= LAST_GROUPS * lanes
     window = max(sizes, key=lambda window: sizes[window] * window) if is_near_the_end else windows[0]
     return [place for place, length in enumerate(windows) if length == window][: sizes[window]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was seen of the engine's speed in this job."""
+
+    seconds_a_chunk: float | None = None
+    """None: it has not been tried yet."""
+
+    def size(self, most: int) -> int:
+        """Chunks that are decoded together: one to find out, then as many as fit into the time."""
+        if self.seconds_a_chunk is None:
+            return 1
+        return max(1, min(most, int(LONGEST_SILENCE_SECONDS / max(self.seconds_a_chunk, 1e-3))))
+
+    def after(self, chunks: int, seconds: float) -> "Pace":
+        """The pace once a group has taken so long. Slow ones count for longer: chunks may be heard more than once."""
+        remembered = REMEMBERED * (self.seconds_a_chunk or 0.0)
+        return Pace(max(seconds / chunks, remembered))

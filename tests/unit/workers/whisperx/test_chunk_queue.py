@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import SAMPLE_RATE, Chunk, RawSegment, nobody_listens
-from workers.shell.batch_pace import Pace
 from workers.text.decode_quality import DecodedChunk, Stretch
 from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
+from workers.whisperx.lanes import Pace
 
 LATEST_SECONDS = 20.0
 

@@ -1,9 +1,0 @@
-"""Batches shrink towards the end of a recording, so that little is left to align when the last one comes."""
-
-from workers.shell.batch_pace import fewer_near_the_end
-
-
-def test_batches_are_whole_until_the_end_is_near_and_never_empty() -> None:
-    assert fewer_near_the_end(4, 3600.0) == 4
-    assert [fewer_near_the_end(4, seconds) for seconds in (160.0, 130.0, 90.0, 50.0, 10.0, 0.0)] == [4, 3, 2, 1, 1, 1]
-    assert fewer_near_the_end(1, 3600.0) == 1
