@@ -1,6 +1,6 @@
 """Batches shrink towards the end of a recording, so that little is left to align when the last one comes."""
 
-from workers.shell.batch_pace import fewer_near_the_end, planned_size
+from workers.shell.requests import fewer_near_the_end, planned_size
 
 
 def test_batches_are_whole_until_the_end_is_near_and_never_empty() -> None:
