@@ -2,7 +2,7 @@
 
 Runs in: every process.
 
-On which line of a TOML text each key stands, so that a mistake can be pointed at: pure.
+On which line of a TOML text each key stands, so that a mistake can be pointed at.
 
 tomllib says what a document means and forgets where. This reads the same text for the places alone, and relies on
 tomllib having found it valid: what it does not understand, it steps over.

@@ -5,7 +5,7 @@ Runs in: the installer. Written from launchd.plist(5), launchctl(1) and other pe
 `launchctl bootout` returns before the service is gone, and for seconds after that `bootstrap` fails with 5: we wait
 for the end, and ask again. A label that was disabled once refuses every bootstrap: so it is enabled first.
 
-The property list that tells launchd how to keep the daemon: pure.
+The property list that tells launchd how to keep the daemon.
 
 plistlib writes no comments, and comments are half of what this file is for. So a template has the comments, and
 plistlib writes each key with its value, escaped as it knows how, into the template's places.

@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-What a job does when the worker that held it hangs in the kernel and cannot be killed: pure.
+What a job does when the worker that held it hangs in the kernel and cannot be killed.
 """
 
 from collections.abc import Sequence

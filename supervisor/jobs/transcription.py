@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-Recordings with several sound tracks: where nobody speaks in one, the next is listened to. Pure.
+Recordings with several sound tracks: where nobody speaks in one, the next is listened to.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-How long the whole queue will take: pure.
+How long the whole queue will take.
 
 One transcriber and one aligner take the jobs in turn, the aligner while the next job is transcribed already: the one
 that has more to do decides.

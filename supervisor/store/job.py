@@ -2,12 +2,12 @@
 
 Runs in: supervisor.
 
-Where a job's recording and results are, and from which folder on their paths are walked without links. Pure.
+Where a job's recording and results are, and from which folder on their paths are walked without links.
 
 A watched folder was named by its owner, below it others may have been at work. A recording that was handed over was
 named by the client: what its path led to was found out then, and no link is followed again.
 
-What a job asks for once its own options are laid over the settings: pure.
+What a job asks for once its own options are laid over the settings.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ Runs in: supervisor.
 
 One engine of a role with one model: its deaths that count, and whether it may be tried.
 
-Deaths → seconds to wait, or give up: pure.
+Deaths → seconds to wait, or give up.
 
 Moments are seconds of one monotonic clock, the caller's.
 """

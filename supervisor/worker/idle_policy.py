@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-How long a worker without work stays warm, with Ollama's meaning: pure.
+How long a worker without work stays warm, with Ollama's meaning.
 """
 
 from dataclasses import dataclass

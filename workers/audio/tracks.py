@@ -2,7 +2,7 @@
 
 Runs in: worker.
 
-Languages as containers tag their tracks and as jobs name them: `de`, `deu`, `ger` and `de-AT` are one. Pure.
+Languages as containers tag their tracks and as jobs name them: `de`, `deu`, `ger` and `de-AT` are one.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ Runs in: worker.
 Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs the
 request a second try or a refusal; the worker, with its model, stays well.
 
-What a decoder may use, which follows from the longest recording that is allowed: pure.
+What a decoder may use, which follows from the longest recording that is allowed.
 
 What a worker says where its decoders give it no sound.
 """

@@ -3,7 +3,7 @@
 Runs in: worker, on its main thread.
 Source of the method: `DecodingTask` in https://github.com/openai/whisper/blob/main/whisper/decoding.py
 
-How many chunks the MLX transcriber decodes at once: as many as the memory holds, up to what is of use. Pure.
+How many chunks the MLX transcriber decodes at once: as many as the memory holds, up to what is of use.
 """
 
 from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@ Runs in: worker.
 
 Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
 
-How many chunks an engine to which company matters is given at once. Pure.
+How many chunks an engine to which company matters is given at once.
 
 The same recording gives the same text, whatever happens to its worker: such an engine gets batches that follow from
 the recording alone.

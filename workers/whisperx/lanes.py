@@ -6,9 +6,9 @@ A step of the decoder is many small products: two threads that share each of the
 they compute. Ten minutes through tiny.en's decoder on two cores: 25 s with both threads on every product, 20 s with
 one thread alone. Two lanes with half of the work each lose nothing.
 
-A lane is never given a step that looks like a hang: the decoder is one call into native code, silent until it returns.
-On a slow machine a large model can sit longer over four chunks than the supervisor waits for a sign of life, and would
-be killed.
+A lane is never given a step that looks like a hang: the decoder is one call into native code, silent until it
+returns. On a slow machine a large model can sit longer over four chunks than the supervisor waits for a sign of life,
+and would be killed.
 """
 
 from collections.abc import Sequence
