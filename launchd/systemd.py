@@ -2,7 +2,7 @@
 
 Runs in: the installer.
 
-The unit that tells systemd how to keep the daemon., with systemd's own rules of quoting.
+The unit that tells systemd how to keep the daemon, with systemd's own rules of quoting.
 
 stderr goes to the journal, which turns itself over: so the daemon is not quiet here, and `journalctl` tells all.
 """
