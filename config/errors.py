@@ -207,7 +207,7 @@ FLAG = Origin("flag")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that its owner has to mend."""
+    """One thing that its owner has to fix."""
 
     origin: Origin
     path: Path

@@ -81,7 +81,7 @@ def set_level(level: str) -> None:
 
 
 def cut_back_stderr() -> None:
-    """Empties stderr if it is a file that has grown beyond FILE_BYTES: whoever starts a quiet daemon never does."""
+    """Empties stderr if it is a file that has grown beyond FILE_BYTES: the starter of a quiet daemon never does."""
     with contextlib.suppress(OSError):  # closed, or not ours to cut: then it stays as it is
         found = os.fstat(2)
         if stat.S_ISREG(found.st_mode) and found.st_size > FILE_BYTES:

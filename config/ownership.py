@@ -2,7 +2,7 @@
 
 Runs in: every process.
 
-As ssh's StrictModes, for the same reason: a configuration names commands, and whoever may write it, or rename a
+As ssh's StrictModes, for the same reason: a configuration names commands, and a user who may write it, or rename a
 folder above it, runs them as us. Links are followed as the system does, and each folder on the way is looked at.
 """
 
@@ -33,7 +33,7 @@ class NotOursAlone(OSError):
         self.why = why
         """`belongs to user 1001, not to 1000`."""
         self.remedy = remedy
-        """The command that mends it."""
+        """The command that fixes it."""
 
     def __str__(self) -> str:
         return f"{self.filename} {self.why}; {self.remedy}"
@@ -46,7 +46,7 @@ class Trust:
     uid: int
     """The user who runs this process."""
     also: frozenset[int]
-    """Root; whoever owns `/`, which is another number where a container has no root; who called sudo."""
+    """Root; the owner of `/`, which is another number where a container has no root; who called sudo."""
 
     def owns(self, uid: int) -> bool:
         return uid == self.uid or uid in self.also

@@ -76,7 +76,7 @@ class RestartSettings(Section):
     within_seconds: float = Field(default=120.0, gt=0)
     """How long a death counts."""
     calm_seconds: float = Field(default=60.0, ge=0)
-    """A worker alive for so long, with a finished request, has its deaths forgiven."""
+    """A worker that has lived this long and finished a request has its death count reset."""
     probe_seconds: float = Field(default=60.0, gt=0)
     """How often a broken worker is tried again."""
 

@@ -5,8 +5,8 @@ Runs in: every process.
 The style is that of RocksDB's whitebox crash test (https://github.com/facebook/rocksdb/wiki/Stress-test): faults lie
 where they hurt, and the code that they threaten names the places. What arms them is `STENOD_FAULTS` and nothing
 else: `process.place=how:file`, several divided by spaces, where `process` is a worker's role, `decoder` or
-`supervisor`. A fault strikes once: whoever takes its file away. Without the variable, `reached` is a function with an
-empty body.
+`supervisor`. A fault strikes once: the process that takes its file away. Without the variable, `hit` is a function
+with an empty body.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ def armed_points(told: str, process: str) -> dict[str, list[Armed]]:
 
 
 def _this_process() -> str:
-    """Whoever spawns a worker calls its process `stenod-` and its role."""
+    """The supervisor calls a worker's process `stenod-` and its role."""
     name = multiprocessing.current_process().name
     return "supervisor" if name == "MainProcess" else name.removeprefix("stenod-")
 

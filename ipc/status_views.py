@@ -203,7 +203,7 @@ class Finding(Value):
     why: str = ""
     """Why it matters; empty where all is well."""
     remedy: str = ""
-    """The command or the step that mends it; empty where all is well."""
+    """The command or the step that fixes it; empty where all is well."""
 
 
 class ReloadView(Value):

@@ -30,7 +30,7 @@ def carry_out(steps: Iterable[Step], manager: ServiceManager) -> None:
             _carry_out(step, manager)
         except OSError as error:
             raise ServiceRefused(
-                f"{error.filename or 'a file'}: {error.strerror}", "mend that, and try again"
+                f"{error.filename or 'a file'}: {error.strerror}", "fix that, and try again"
             ) from error
 
 

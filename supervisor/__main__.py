@@ -31,7 +31,7 @@ from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRe
 from supervisor.system.threads import TooFewThreads
 
 EXIT_ALREADY_RUNNING = 0
-"""Whoever starts a second daemon has what they wanted; a service manager must not try again."""
+"""Starting a second daemon is no failure, for one runs; a service manager must not try again."""
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ def main() -> int:
         doubts = doubts_about(
             loaded.settings,
             transcriber=choice.transcriber,
-            # A network disk may take its time; whoever watches the folder says what is wrong with it.
+            # A network disk may take its time; the watched folder says what is wrong with it.
             is_folder=lambda path: True,
             find_program=shutil.which,
         )

@@ -94,7 +94,7 @@ class Daemon:
         self.notice = ServiceNotice(os.environ, os.getpid())
         self.leaves_workers = False
         self.next_start: int | None = None
-        """After `run`, where the process is to begin anew: the number of that start. None: it is to end."""
+        """After `run`, where the process is to begin again: the number of that start. None: it is to end."""
 
     async def run(self) -> None:
         """Until SIGTERM, SIGINT, or a failed sync. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""

@@ -16,7 +16,7 @@ WORDS = (
 
 
 def is_want_of_memory(error: BaseException) -> bool:
-    """Not every library says MemoryError; nor does whoever passes its error on."""
+    """Not every library says MemoryError; nor does a caller that passes its error on."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     if isinstance(error, ImportError | RuntimeError) and any(words in str(error).lower() for words in WORDS):

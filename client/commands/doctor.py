@@ -33,7 +33,7 @@ def doctor(
         bool, typer.Option("--verbose", "-v", help="Why each thing matters, and its name for scripts.")
     ] = False,
 ) -> None:
-    """Look at everything stenod stands on: what is wrong, why it matters, how to mend it."""
+    """Look at everything stenod stands on: what is wrong, why it matters, how to fix it."""
     from client.doctor.page import doctor_page
     from client.doctor.run import Doctor
 

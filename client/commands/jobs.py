@@ -154,7 +154,7 @@ def cancel(ids: Ids, json: Json = False) -> None:
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
 def retry(ids: RetryableIds, json: Json = False) -> None:
-    """Let failed or cancelled jobs wait again, their crashes forgiven."""
+    """Queue failed or cancelled jobs again, with their crash counts reset."""
     with here.daemon() as daemon:
         leave_with([_each(ids, daemon.retry, "waits again", json)])
 

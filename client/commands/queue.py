@@ -63,11 +63,11 @@ def restore(
 @app.command(
     rich_help_panel=MACHINE,
     epilog="\nExamples:\n  steno check\n  steno check --repair\n\n"
-    "Exit codes: 0 all is as stored, or was mended · 1 something is not",
+    "Exit codes: 0 all is as stored, or was fixed · 1 something is not",
 )
 def check(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended; no file of yours is touched.")
+        bool, typer.Option("--repair", help="Fix what can be fixed; no file of yours is touched.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -79,7 +79,7 @@ def check(
         output.print_json(found)
     else:
         for one in found.irregularities:
-            output.print_line(f"{'mended' if one.repaired else MARKS[one.state]}: {one.what}")
+            output.print_line(f"{'fixed' if one.repaired else MARKS[one.state]}: {one.what}")
             if one.remedy:
                 output.print_line(f"    {one.remedy}")
         held = "all is as stored" if found.is_whole else "not all is as stored"

@@ -28,7 +28,7 @@ ANSWER_SECONDS = 30.0
 PROOF_SECONDS = 600.0
 """A canary waits for a worker that starts, and takes `health.canary_seconds` at most."""
 COMES_BACK_SECONDS = 5.0
-"""A daemon that a service manager starts again, or that began anew by itself, answers before that."""
+"""A daemon that a service manager starts again, or that began again by itself, answers before that."""
 BETWEEN_TRIES_SECONDS = 0.1
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
@@ -122,7 +122,7 @@ class DaemonClient:
         return self._send("GET", "/v1/examination", FINDINGS.validate_json)
 
     def check(self, *, repair: bool) -> CheckView:
-        """What is stored, held against what is there; `repair`: and mended."""
+        """What is stored, held against what is there; `repair`: and fixed."""
         url = f"/v1/check?repair={str(repair).lower()}"
         return self._send("POST", url, CheckView.model_validate_json, patience_seconds=PROOF_SECONDS)
 
@@ -206,7 +206,7 @@ class DaemonClient:
         return answer
 
     def _comes_back(self) -> bool:
-        """Whether a daemon that went away is there again before long: whoever starts it takes a second."""
+        """Whether a daemon that went away is there again before long: its service manager takes a second."""
         ends_at = time.monotonic() + COMES_BACK_SECONDS
         while time.monotonic() < ends_at:
             try:

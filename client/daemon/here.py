@@ -41,7 +41,7 @@ def socket(environment: "Mapping[str, str]" = os.environ) -> "Path":
     without = {name: value for name, value in environment.items() if name != "XDG_RUNTIME_DIR"}
     of_session = {**without, "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
     others = (find_places(without).socket, find_places(of_session).socket)
-    # Not Path.exists, which raises where a folder may not be entered: whoever connects finds out, and says it.
+    # Not Path.exists, which raises where a folder may not be entered: connecting finds out, and says it.
     return next((one for one in (own, *others) if os.path.exists(one)), own)  # noqa: PTH110
 
 
@@ -55,7 +55,7 @@ def settings() -> "Loaded":
         if isinstance(wrong.__cause__, OSError):
             raise Refusal("bad_config", str(wrong), "`steno doctor` tells what is in the way") from wrong
         first, *others = wrong.mistakes
-        hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` mends it"
+        hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` fixes it"
         raise Refusal("bad_config", first, hint) from wrong
 
 

@@ -28,7 +28,7 @@ STOP_SECONDS = 12.0
 """The supervisor promises to be gone in ten."""
 BETWEEN_TRIES_SECONDS = 0.05
 NO_HOOKS = dict.fromkeys(("STENO_HOOKS_ON_DONE", "STENO_HOOKS_ON_FAILED", "STENO_HOOKS_ON_DEGRADED"), "''")
-"""Whoever waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
+"""A user who waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
 SHORT_PLACE = "/tmp"
 """macOS's own temporary folders are too deep for a socket's path."""
 

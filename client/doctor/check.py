@@ -103,7 +103,7 @@ def _in_thread(work: Callable[[], Answer]) -> Future[Answer]:
     def run() -> None:
         try:
             answer.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - carried to whoever waits, as an executor does
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting caller, as an executor does
             answer.set_exception(error)
 
     threading.Thread(target=run, name="look", daemon=True).start()

@@ -137,7 +137,7 @@ def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
             state="broken",
             what=f"{absence.socket} cannot be reached: {absence.hidden}",
             why="no command gets through to the daemon, whether one runs or not",
-            remedy="mend the folders that are broken above, then `steno doctor` again",
+            remedy="fix the folders that are broken above, then `steno doctor` again",
         )
         return
     if absence.is_alive:
@@ -162,7 +162,7 @@ def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
     elif absence.ended_in_order:
         what = f"no daemon runs: the last one (pid {absence.last_pid}) was stopped in order"
     else:
-        what = f"the daemon is dead: pid {absence.last_pid} is gone without a farewell{said}"
+        what = f"the daemon is dead: pid {absence.last_pid} ended without a message in its log{said}"
     yield Finding(
         check="daemon",
         state="broken",

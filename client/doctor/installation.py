@@ -41,7 +41,7 @@ def installation_findings() -> list[Finding]:
 
 
 def setup_command() -> str:
-    """What builds the venv anew."""
+    """What builds the venv again."""
     if (ROOT / "Makefile").is_file():
         return f"rm -f {quote(f'{ROOT}/.venv/.ready')}; make -C {quote(str(ROOT))} setup"
     return f"{quote(sys.executable)} -m pip install --force-reinstall stenod"
@@ -52,8 +52,8 @@ def python_finding(version: tuple[object, ...], program: str) -> Finding:
     numbers = tuple(part for part in version if isinstance(part, int))
     if (found := interpreter.trouble(numbers, program, ())) is not None:
         what, why = found
-        mend = interpreter.remedy(str(ROOT), sys.prefix, ("doctor",))
-        return Finding(check="python", state="broken", what=what, why=why, remedy=mend)
+        fix = interpreter.remedy(str(ROOT), sys.prefix, ("doctor",))
+        return Finding(check="python", state="broken", what=what, why=why, remedy=fix)
     return Finding(check="python", state="ok", what=f"Python {'.'.join(map(str, numbers[:3]))}, {program}")
 
 

@@ -28,7 +28,7 @@ class SettingsReading:
     wrong: str | None
     """Why they cannot be used; None: they can."""
     remedy: str = REMEDY
-    """The command that mends that."""
+    """The command that fixes that."""
 
     @property
     def settings(self) -> Settings | None:

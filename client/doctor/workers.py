@@ -120,7 +120,7 @@ UNSENT = Finding(
     state="warning",
     what="no canary was sent: a worker is broken, see above",
     why="only a recording that comes through both workers proves that they work",
-    remedy="mend the worker, then `steno doctor` again",
+    remedy="fix the worker, then `steno doctor` again",
 )
 
 
@@ -141,7 +141,7 @@ def canary_finding(health: HealthView) -> Finding:
             state="broken",
             what=f"a short recording did not come through: {canary.detail}",
             why="a recording handed over now would fare no better",
-            remedy="mend first what else is broken here; if nothing is: steno restart transcriber; "
+            remedy="fix first what else is broken here; if nothing is: steno restart transcriber; "
             "steno restart aligner; and `steno logs` if it fails again",
         )
     return _healthy_canary(canary)

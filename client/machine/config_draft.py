@@ -103,7 +103,7 @@ def editor_of(environment: Mapping[str, str]) -> list[str]:
             try:
                 return shlex.split(environment[name])
             except ValueError as unclosed:
-                raise Refusal("no_editor", f"{name} cannot be read: {unclosed}", f"mend {name}") from unclosed
+                raise Refusal("no_editor", f"{name} cannot be read: {unclosed}", f"fix {name}") from unclosed
     for usual in USUAL_EDITORS:
         if shutil.which(usual, path=environment.get("PATH")):
             return [usual]

@@ -101,7 +101,7 @@ def need_root(service: ServiceManager, verb: str) -> None:
 
 
 def answering() -> StatusView | None:
-    """What the daemon of this home says, whoever started it; None if none does."""
+    """What the daemon of this home says, however it was started; None: there is none."""
     try:
         with here.daemon() as daemon:
             return daemon.status()

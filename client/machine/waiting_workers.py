@@ -1,4 +1,4 @@
-"""Workers that could not load for want of a model look for it again as soon as it is there.
+"""Workers that could not load for lack of a model look for it again as soon as it is there.
 
 Runs in: the user's shell. Stands alone: a verb loads it only when it is called.
 """

@@ -15,7 +15,7 @@ class Refusal(Exception):
 
 
 class NoDaemon(Exception):
-    """Nobody answers at the socket, or somebody stopped answering."""
+    """No daemon answers at the socket, or it stopped answering."""
 
     def __init__(self, message: str, hint: str = "`steno serve` starts it") -> None:
         super().__init__(message)

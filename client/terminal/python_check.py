@@ -65,10 +65,10 @@ def leave_if_wrong() -> None:
         return
     words = tuple(sys.argv[1:])
     what, why = found
-    mend = remedy(ROOT, sys.prefix, words)
+    fix = remedy(ROOT, sys.prefix, words)
     if words[:1] == ("doctor",) and "--json" in words:
-        finding = {"check": "python", "state": "broken", "what": what, "why": why, "remedy": mend}
+        finding = {"check": "python", "state": "broken", "what": what, "why": why, "remedy": fix}
         print(json.dumps({"healthy": False, "findings": [finding]}))
     else:
-        print(f"steno: {what}\n       {why}\n       {mend}", file=sys.stderr)
+        print(f"steno: {what}\n       {why}\n       {fix}", file=sys.stderr)
     sys.exit(1)

@@ -22,7 +22,7 @@ SIGNALS = {
     "SIGBUS": "a bus error in native code",
     "SIGILL": "an instruction this processor does not have",
     "SIGFPE": "an arithmetic fault in native code",
-    "SIGKILL": "being killed from outside, by somebody or for want of memory",
+    "SIGKILL": "being killed from outside, by a user or for lack of memory",
     "SIGTERM": "being terminated from outside",
 }
 DEGRADED = {

@@ -83,7 +83,7 @@ def add_care(app: FastAPI, service: DaemonService) -> None:
 
     @app.post("/v1/check")
     async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
-        """Hold what is stored against what is there; `repair` mends what can be mended without touching files."""
+        """Hold what is stored against what is there; `repair` fixes what can be fixed without touching files."""
         found = await service.care.check(repair=repair)
         if repair:
             asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])

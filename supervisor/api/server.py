@@ -159,7 +159,7 @@ class QuietServer(uvicorn.Server):
 
 
 async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -> None:
-    """Answers on `listener` until `stop` is set, then returns within 2 s whoever is still connected.
+    """Answers on `listener` until `stop` is set, then returns within 2 s, even with clients connected.
 
     Event streams end by themselves at `stop`; other answers have GRACE_SECONDS. The socket's file is gone afterwards.
     """

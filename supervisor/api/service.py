@@ -177,7 +177,7 @@ class DaemonService:
             raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
 
     async def retry(self, job_id: int) -> JobView:
-        """A failed or cancelled job waits again, its crashes forgiven."""
+        """A failed or cancelled job is queued again, its crash count reset."""
         await self._find(job_id)
         try:
             job = await self._queue.retry(job_id)
@@ -215,7 +215,7 @@ class DaemonService:
         try:
             return await self._reload()
         except ConfigError as no:
-            raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` mends it") from no
+            raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` fixes it") from no
 
     async def examination(self) -> list[Finding]:
         """What only the daemon can find out about its folders and its queue."""

@@ -4,7 +4,7 @@ Runs in: supervisor.
 
 The listening socket, for an event loop that is not to drown when there are no descriptors left.
 
-asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Where one cannot be had for want of descriptors it
+asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Where one cannot be had for lack of descriptors it
 says so, puts off its next look by a second, and yet goes through all the others, a traceback in the log and a look
 put off for each: that takes many seconds, after which it begins again, and nobody who leaves is ever noticed.
 """

@@ -130,7 +130,7 @@ class HeldFolder:
             if (now.st_ino, now.st_size) != (mine.st_ino, 0):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), wanted)
             os.rename(present, wanted, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
-            # Whoever wrote into the empty file in between finds it under a name of its own.
+            # A program that wrote into the empty file in between finds it under another name.
             if os.fstat(promise).st_size:
                 to.keep_content(promise, wanted)
         except FileExistsError:
@@ -277,7 +277,7 @@ def settled(place: Place) -> Place:
                 return place
             target = os.readlink(place.path.name, dir_fd=parent.descriptor)
     except OSError:
-        return place  # no link; or whoever opens it hears why
+        return place  # no link; or opening it says why
     around_path = Path(os.path.realpath(place.beneath)) / place.path.parent.relative_to(place.beneath)
     return Place(Path(os.path.normpath(around_path / target)))
 

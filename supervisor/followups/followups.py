@@ -69,7 +69,7 @@ class FollowUps:
             line.wake()
 
     async def run(self) -> None:
-        """Until cancelled: running hooks are ended, copies given up; both begin anew at the next start."""
+        """Until cancelled: running hooks are ended, copies given up; both begin again at the next start."""
         async with asyncio.TaskGroup() as lines:
             for line in self._lines:
                 lines.create_task(line.run())

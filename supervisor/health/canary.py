@@ -28,7 +28,7 @@ asking alone, make it count as broken."""
 
 
 class Canary:
-    """One flies at a time; whoever asks meanwhile gets the same answer."""
+    """One runs at a time; a client that asks meanwhile gets the same answer."""
 
     def __init__(
         self, transcriber: WorkerHandle, aligner: WorkerHandle | None, settings: Settings, spool: Path

@@ -101,7 +101,7 @@ class DispatchOrder:
             self._served_since = asyncio.get_running_loop().time()
 
     def nobody_claimed(self) -> None:
-        """No job could start: nobody is kept waiting by whoever is served."""
+        """No job could start: no job is kept waiting by the model that is served."""
         self._served, self._served_since = frozenset(), math.inf
 
     def deferred(self, job_ids: Iterable[int], seconds: float) -> None:
@@ -118,6 +118,6 @@ class DispatchOrder:
         return float(min(seconds * 2.0 ** min(self._tries[job_id] - 1, 10), LONGEST_SETBACK_SECONDS))
 
     def forget_deferrals(self) -> None:
-        """Whatever they had to wait for may be mended."""
+        """Whatever they had to wait for may be fixed."""
         self._set_back.clear()
         self._tries.clear()

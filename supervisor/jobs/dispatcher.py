@@ -99,7 +99,7 @@ class JobDispatcher:
         self._woken.set()
 
     def try_at_once(self) -> None:
-        """Whatever a job had to wait for a moment ago may be mended: it is not kept waiting longer."""
+        """Whatever a job had to wait for a moment ago may be fixed: it is not kept waiting longer."""
         self.turns.forget_deferrals()
         if self._upgrades is not None:
             self._upgrades.try_at_once()
@@ -285,7 +285,7 @@ class JobDispatcher:
         return await self._record(job.id, status, changes)
 
     async def _waits_for_its_folder(self, job: Job) -> bool:
-        """Whether what failed may be mended by the return of a disk; all that wait for it are then set back."""
+        """Whether what failed may be fixed by the return of a disk; all that wait for it are then set back."""
         if job.watch is None or self._is_away is None or not await self._is_away(job.watch):
             return False
         # Where they cannot be read now, each of them finds out by itself.

@@ -23,7 +23,7 @@ class Probation:
     def __init__(
         self, queue: JobQueue, board: JobBoard, upgrades: Upgrades | None, recheck: Callable[[], None]
     ) -> None:
-        """`recheck`: whoever waited for an upgrade to end may go on."""
+        """`recheck`: a job that waited for an upgrade to end may continue."""
         if upgrades is not None:
             upgrades.on_one_less = recheck
         self._queue = queue
@@ -81,7 +81,7 @@ class Probation:
     async def put_back_others(self, in_hand: Collection[int]) -> None:
         """No way out of a job may leave it running in the database alone: it would never be claimed again.
 
-        Whoever calls this is the only one who claims jobs. Raises JobQueueBroken.
+        Its caller is the only one that claims jobs. Raises JobQueueBroken.
         """
         counts = await self._queue.counts()
         if sum(counts[status] for status in RUNNING) > len(in_hand):

@@ -157,7 +157,7 @@ class Transcription:
         return fallback if worn_out or self._keeper.is_worn_out(self._wishes.model) else None
 
     def _setback(self, engine: str | None, why: WorkerUnavailable) -> JobFailed | JobMustWait:
-        """What the settings say will be mended, a missing model may come; any other model of its own fails a job."""
+        """What the settings say will be fixed, a missing model may come; any other model of its own fails a job."""
         its_own = engine is None and self._keeper.availability.is_override(self._wishes.model)
         if its_own and why.code not in (BROKEN, NEEDS_MODEL):
             return JobFailed(JobError(code=why.code, message=why.message, hint=why.hint))
@@ -268,7 +268,7 @@ class Transcription:
         await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
         await self._queue.forget_segments(job.id)
         await self._queue.change(job.id, identity=replace(job.identity, mtime_ns=0))
-        raise JobMustWait(f"{job.path} changed since it was taken; it is read anew")
+        raise JobMustWait(f"{job.path} changed since it was taken; it is read again")
 
     async def _record_attempt(
         self, engine: str | None, outcome: Outcome, death: Death | None = None, **changes: Unpack[JobChanges]

@@ -1,4 +1,4 @@
-"""Jobs that were done without their words, aligned and written anew once the aligner is back.
+"""Jobs that were done without their words, aligned and written again once the aligner is back.
 
 Runs in: supervisor.
 """
@@ -44,7 +44,7 @@ class Upgrades:
         self._woken.set()
 
     def try_at_once(self) -> None:
-        """What put jobs off may be mended."""
+        """What put jobs off may be fixed."""
         self._put_off.clear()
 
     def hold(self, held: bool) -> None:

@@ -1,4 +1,4 @@
-"""The last step of a job: names chosen and promised, files written, and written anew when its words come later.
+"""The last step of a job: names chosen and promised, files written, and written again when its words come later.
 
 Runs in: supervisor.
 """

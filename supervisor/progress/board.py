@@ -1,4 +1,4 @@
-"""How every job stands, for whoever asks and whoever listens.
+"""The state of every job, for clients that ask and clients that listen.
 
 Runs in: supervisor.
 """
@@ -185,7 +185,7 @@ def _at_status(pace: Estimate, job: Job) -> Estimate:
 
 
 def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, object]:
-    """What is shown moves forward only, but for a phase that begins anew."""
+    """What is shown moves forward only, but for a phase that begins again."""
     if view.phase == "transcribing" and phase in ("speech", "language"):
         # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
         return {}

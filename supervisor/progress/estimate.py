@@ -71,7 +71,7 @@ class Estimate:
             case "loading" | "downloading":
                 return self
             case "decoding":
-                # Whoever decodes is at his first step: what a dead one did, and how fast, says nothing about him.
+                # The decoder is at its first step: what a dead one did, and how fast, says nothing about it.
                 track = NOT_BEGUN if self.is_decoded else self.decoding
                 pace = replace(
                     self, is_decoded=False, decoding=track.reached(done_seconds, now), transcribing=NOT_BEGUN

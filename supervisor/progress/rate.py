@@ -6,7 +6,7 @@ Runs in: supervisor.
 from dataclasses import dataclass, replace
 
 JUDGED_AFTER_SECONDS, JUDGED_AFTER_STEPS = 2.0, 4
-"""Whoever has been seen at work for less is not judged. A batch is two steps, and the first is a small one."""
+"""Below this, no speed is reported. A batch is two steps, and the first is a small one."""
 REMEMBERED_SECONDS = 120.0
 """An average over so long: several batches, and short enough to notice that the machine has other work now."""
 KEPT_COUNTS_SECONDS = 15.0

@@ -1,4 +1,4 @@
-"""`steno check`: what is stored, held against itself and against what lies on the disk; mended where that is safe.
+"""`steno check`: what is stored, held against itself and against what lies on the disk; fixed where that is safe.
 
 Runs in: supervisor; without a daemon in the process of the command.
 

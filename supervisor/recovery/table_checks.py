@@ -1,4 +1,4 @@
-"""What the tables say of each other: one look each, in a transaction that mends what it finds if it is asked to.
+"""What the tables say of each other: one look each, in a transaction that fixes what it finds if it is asked to.
 
 Runs in: supervisor.
 """

@@ -35,7 +35,7 @@ def json_pieces(transcript: JobTranscript) -> Iterator[str]:
     for name, fact in facts.items():
         yield f'  "{name}": {IN_ONE_LINE.encode(_rounded(fact))},\n'
     if transcript.recording is not None:
-        # Figures as they were measured: whoever compares them with the file wants every digit.
+        # Figures as they were measured: a comparison with the file needs every digit.
         yield f'  "recording": {IN_ONE_LINE.encode(transcript.recording.model_dump(exclude_none=True))},\n'
     yield from _list("segments", map(_segment, transcript.segments()))
     yield from _list("unheard", map(_unheard, transcript.unheard))

@@ -16,7 +16,7 @@ class JobTranscript:
     """`ipc.transcript.Transcript` without its length in memory; the fields mean the same."""
 
     stored: Iterable[Segment]
-    """As they were heard and timed. Iterated anew for every question below."""
+    """As they were heard and timed. Iterated again for every question below."""
     language: str | None
     language_probability: float | None
     duration: float

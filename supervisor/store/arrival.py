@@ -111,7 +111,7 @@ def judge(arrival: Arrival, sights: Sequence[Sight], around: KnownContent, stray
 
 
 def _still_here(arrival: Arrival, here: Sight, strays: Collection[int]) -> Verdict:
-    """The same content as last time at this path: touched, copied anew, or gone for a while."""
+    """The same content as last time at this path: touched, copied again, or gone for a while."""
     job = here.job
     if job is None:
         return Verdict("known", here.job_id)

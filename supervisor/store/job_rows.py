@@ -135,7 +135,7 @@ ENCODERS: Mapping[str, Callable[[object], object]] = {
     "recording": _as_json_or_null(RECORDING),
 }
 """Fields that are JSON in their column; all others are stored as they are."""
-FORGIVEN: Mapping[str, object] = {
+STARTED_OVER: Mapping[str, object] = {
     "status": "waiting",
     "finished_at": None,
     "finished_age": None,
@@ -202,7 +202,7 @@ def forgive_job(connection: sqlite3.Connection, job_id: int) -> Job:
     check_retry(fetch_job(connection, job_id))
     # With the reason goes what it left: or the job would be done without words, and nothing say why.
     reopen_untimed(connection, job_id)
-    return update_job(connection, job_id, FORGIVEN)
+    return update_job(connection, job_id, STARTED_OVER)
 
 
 def reopen_untimed(connection: sqlite3.Connection, job_id: int) -> None:
@@ -261,7 +261,7 @@ def _remember_outputs(connection: sqlite3.Connection, job: Job) -> None:
         AND path NOT IN (SELECT value FROM json_each(?))""",
         (job.id, kept),
     )
-    # A name that is reserved anew for the same recording keeps its old hash: until it is replaced, the file there is
+    # A name that is reserved again for the same recording keeps its old hash: until it is replaced, the file there is
     # what that hash says, and still ours. So is what each try was about to write, until one is known to have done it.
     connection.executemany(
         f"""

@@ -76,7 +76,7 @@ class JobQueue:
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
         self.storage_failed = database.storage_failed
-        """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins anew."""
+        """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins again."""
         self.aftermath: FollowUpRules | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -146,7 +146,7 @@ class JobQueue:
         return await self._database.write(lambda connection: claims.claim_next(connection, turn))
 
     async def retry(self, job_id: int) -> Job:
-        """Failed or cancelled → waiting, forgiven, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
+        """Failed or cancelled → waiting, crash count reset, with what is stored. Raises NoSuchJob, MoveNotAllowed."""
 
         def work(connection: sqlite3.Connection) -> Job:
             withdraw_follow_ups(connection, job_id)

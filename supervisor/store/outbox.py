@@ -116,7 +116,7 @@ class Outbox:
         return bool(await self._database.rows(question, job.path, job.id))
 
     async def recording_moved(self, follow_up: FollowUp, to: Path, identity: FileIdentity) -> Job:
-        """The errand is done: the job, and whoever shares its recording, finds it there. Raises NoSuchJob.
+        """The errand is done: the job, and others that share its recording, find it there. Raises NoSuchJob.
 
         The files written for it stay its own, so that the next recording under its old name cannot have them. What
         watched folders have seen stays as it is: they know its content, wherever they meet it.

@@ -22,7 +22,7 @@ from supervisor.store.sqlite.transactions import JobDatabase
 class StoredSegments(AbstractContextManager["StoredSegments"]):
     """Segments in order, a line each of a file without a name. Iterate again to begin again; one reader at a time.
 
-    After `close` whoever still reads gets a ValueError: a daemon that stops waits for no transcript of ten hours.
+    After `close` a reader gets a ValueError: a daemon that stops waits for no transcript of ten hours.
     """
 
     def __init__(self, lines: IO[bytes], unheard: Sequence[Unheard] = ()) -> None:

@@ -79,7 +79,7 @@ class Speeds:
         self._rates = rates | self._rates
 
     def note(self, stage: Stage, by: EngineUsed | None, audio_seconds: float, work_seconds: float) -> None:
-        """A stage of a job is over. `by` None: whoever did it, it would have been the same."""
+        """A stage of a job is over. `by` None: it takes every engine as long."""
         engine, model, device = ("", "", "") if by is None else (by.engine, by.model, by.device)
         self._add(WorkDone(stage, engine, model, device), audio_seconds, work_seconds)
 

@@ -1,4 +1,4 @@
-"""Waiting with a deadline that forgives our own sleep.
+"""Waiting with a deadline that does not count our own sleep.
 
 Runs in: supervisor.
 

@@ -4,7 +4,7 @@ Runs in: supervisor, the watch in a thread.
 
 A thread counts how often in a row it woke, as punctually as it wanted, and found that the loop had not turned. A
 clock alone would not do: after a machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing
-is counted; a wake that came too late begins the count anew.
+is counted; a wake that came too late begins the count again.
 
 The daemon's event loop, which keeps its signals when it closes: the process still has to leave, and to say how.
 """

@@ -1,4 +1,4 @@
-"""The daemon's process begins anew where it is: same number, same arguments, none of its memory.
+"""The daemon's process begins again where it is: same number, same arguments, none of its memory.
 
 Runs in: supervisor.
 
@@ -7,7 +7,7 @@ After a failed sync the kernel counts as clean what it never wrote, and no later
 nobody here knows which of the last transactions are in it. To sort that out beside jobs in hand and answers on
 their way would be a second, seldom walked road; exec(2) takes that of `kill -9`, for which this daemon is built and
 tested. With the old process go its memory, SQLite's locks and every descriptor, that of the daemon's lock too (the
-next one has to win it anew); SQLite reads the log by its checksums, it is written anew (`write_ahead_log`), and the
+next one has to win it again); SQLite reads the log by its checksums, it is written again (`write_ahead_log`), and the
 jobs that ran wait again.
 """
 
@@ -48,7 +48,7 @@ def new_starts_before() -> int:
 
 
 def reap_children() -> None:
-    """Those that the process had before it began anew, and that multiprocessing therefore does not know."""
+    """Those that the process had before it began again, and that multiprocessing therefore does not know."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

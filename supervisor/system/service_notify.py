@@ -33,7 +33,7 @@ class ServiceNotice:
                 line.setblocking(False)
                 line.sendto(what.encode(), address)
         except OSError:
-            return  # whoever listened has gone; nothing of ours depends on it
+            return  # the listener is gone; nothing of ours depends on it
 
     def restore(self) -> None:
         """For the program that this process becomes next."""

@@ -40,7 +40,7 @@ def listen() -> None:
     for stray in _stray():
         if signal.getsignal(stray) is signal.SIG_DFL:
             signal.signal(stray, remember)
-    # Whoever became the daemon, or the daemon before, kept them back until somebody listens.
+    # The process that became the daemon, or the daemon before, blocked them until they are handled.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (HANGS_UP, *ASKS_TO_END))
 
 

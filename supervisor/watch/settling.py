@@ -111,6 +111,6 @@ class FolderMemory:
         self._dealt_with[seen.path] = seen
 
     def forget(self) -> None:
-        """The folder went away: every file is asked about anew."""
+        """The folder went away: every file is asked about again."""
         self._growing.clear()
         self._dealt_with.clear()

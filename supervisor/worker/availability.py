@@ -129,7 +129,7 @@ class Availability:
         return any(breaker.lacks_model for breaker in self._machine.breakers)
 
     def recheck(self) -> None:
-        """To be called every few seconds by whoever waits for a missing model; does something when it is time.
+        """To be called every few seconds by a job that waits for a missing model; does something when it is time.
 
         The engine whose turn it is has no process, and is simply tried. Any other is tried when something has changed
         among the models on the disk, for the worker in its place is warm.

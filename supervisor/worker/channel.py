@@ -58,7 +58,7 @@ class WorkerChannel:
         self._slots.release()
 
     def shutdown(self) -> None:
-        """Nobody will ask for frames any more: the threads may end, whoever still holds the other side."""
+        """No caller asks for frames any more: the threads may end, even if a process holds the other side."""
         self._unheard = True
         self._slots.release()
         if self._connection.closed:

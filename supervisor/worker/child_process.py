@@ -318,7 +318,7 @@ class WorkerProcess:
         self._spread_news()
 
     def _spread_news(self) -> None:
-        """Wake whoever waits for what has changed."""
+        """Wake the callers that wait for a change."""
         self._news.set()
         if self._stream_over.is_set() or self._exited.is_set():
             self.gone.set()

@@ -32,7 +32,7 @@ def deaths_that_count(
 
 
 def is_calm(alive_seconds: float, finished_requests: int, settings: RestartSettings) -> bool:
-    """Whether a worker has shown that it can work: time alone would forgive one that dies at its first request."""
+    """Whether a worker has shown that it can work. Time alone is not enough: it may die at its first request."""
     return finished_requests > 0 and alive_seconds >= settings.calm_seconds
 
 

@@ -30,7 +30,7 @@ SIGNAL_WORDS = {
     signal.SIGBUS: "bus error",
     signal.SIGILL: "illegal instruction",
     signal.SIGFPE: "arithmetic fault",
-    signal.SIGKILL: "killed from outside, by somebody or for want of memory",
+    signal.SIGKILL: "killed from outside, by a user or for lack of memory",
     signal.SIGTERM: "terminated from outside",
 }
 PHASE_WORDS: dict[Phase, str] = {

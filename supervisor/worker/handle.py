@@ -116,7 +116,7 @@ class WorkerHandle:
         return EngineName(self.primary_engine, model, None) if breaker is None else breaker.name
 
     def is_worn_out(self, model: str | None = None) -> bool:
-        """Whether the primary engine rests because it died too often, not for want of a model."""
+        """Whether the primary engine rests because it died too often, not for lack of a model."""
         refusal = self.refusal(None, model)
         return refusal is not None and refusal.code == BROKEN
 

@@ -145,7 +145,7 @@ def worker_setups(
         batch_size=settings.workers.batch_size,
         models_folder=str(places.models),
         allow_download=settings.allow_download,
-        # A little later than the supervisor's own deadline: whoever still can, speaks first.
+        # A little later than the supervisor's own deadline: a worker that still can speaks first.
         stuck_after_seconds=settings.deadlines.progress_seconds * 1.25,
         stuck_loading_after_seconds=settings.deadlines.boot_seconds * 1.25,
         log_level=settings.logs.level,

@@ -44,7 +44,7 @@ def memo(course: Course) -> Section:
     return Section(
         title=TITLE,
         setting=f"`{MEMO.name}`, words included; tiny.en in int8, the starter aligner, language given; the "
-        "whole command from its start to its end. The daemon is warm; the peer is a program that is started anew.",
+        "whole command from its start to its end. The daemon is warm; the peer is a program that is started again.",
         series=tuple(Series(name, "s", tuple(seconds[name])) for name in sides),
         demands=(Demand("times faster than `whisperx`", ratio(seconds[THEIRS], seconds[OURS]), "≥", 10, "×"),),
     )

@@ -304,7 +304,7 @@ def _holes() -> Iterator[LifeRecording]:
             heard = (*_one("talk"), *_one("memo", _later(SECONDS["talk"])))
             return Truth(heard, sum(SECONDS.values()))
 
-        yield LifeRecording(f"ts whose clock begins at {first:g} s and anew at {second:g} s", broadcast)
+        yield LifeRecording(f"ts whose clock begins at {first:g} s and again at {second:g} s", broadcast)
 
 
 def _loudness() -> Iterator[LifeRecording]:

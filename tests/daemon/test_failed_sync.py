@@ -1,4 +1,4 @@
-"""A disk that fails under the queue's log: the daemon distrusts it, begins anew in its own process, and goes on.
+"""A disk that fails under the queue's log: the daemon distrusts it, begins again in its own process, and goes on.
 
 Runs in: the test process.
 """

@@ -153,7 +153,7 @@ def test_done_recordings_that_change_names_or_come_back_have_the_words_of_what_l
         daemon.start()
         jobs_over(daemon, 6)
         assert (length_told(daemon.inbox, "a"), length_told(daemon.inbox, "b")) == (1.0, 2.0)
-        # Nothing of that is done once more: touched, copied anew, restarted.
+        # Nothing of that is done once more: touched, copied again, restarted.
         a.touch()
         shutil.copy(b, daemon.inbox / "again.wav")
         (daemon.inbox / "again.wav").replace(b)

@@ -204,9 +204,9 @@ def test_one_changed_byte_on_the_disk_is_found_and_mended_by_its_remedy(shelf: S
     assert (damaged.state, damaged.remedy) == ("broken", "steno models pull tiny; then `steno restart transcriber`")
     hub.asked.clear()
     command, _, _ = damaged.remedy.partition(";")
-    mended = shelf.says(*command.split()[2:])[-1]
-    assert isinstance(mended, ModelHere)
-    assert mended.fetched_bytes == len(content)
+    fixed = shelf.says(*command.split()[2:])[-1]
+    assert isinstance(fixed, ModelHere)
+    assert fixed.fetched_bytes == len(content)
     assert (hub.gets("model.bin"), hub.gets("config.json")) == ([""], [])
     assert shelf.findings()["transcriber_model"].state == "ok"
 

@@ -15,7 +15,7 @@ from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "client" / "views" / "golden"
 REDRAW = "STENO_REDRAW_VIEWS"
-"""Set in the environment, the golden files are written anew: look at them before they are committed."""
+"""Set in the environment, the golden files are written again: look at them before they are committed."""
 
 CREATED = "2026-01-02T03:04:05.000+00:00"
 NOW = datetime.fromisoformat(CREATED) + timedelta(minutes=55)

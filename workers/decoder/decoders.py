@@ -202,7 +202,7 @@ class Decoders:
                     case never:
                         assert_never(never)
             with disk_under(part.parent):
-                # First: where the PCM is, its facts are, whoever dies in between.
+                # First: where the PCM is, its facts are, even if the worker dies in between.
                 keep_facts(pcm_path, recording)
                 part.replace(pcm_path)
             hit("pcm_named")

@@ -62,7 +62,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
             remedy=f"{SETTING[needed.use]}: {refusal.hint}",
         )
     found = look_at(source, step, deep=deep)
-    why, mend = WHY[needed.use], remedy(needed, source, found)
+    why, fix = WHY[needed.use], remedy(needed, source, found)
     match found.condition:
         case "whole":
             read = "whole" if deep else "there"
@@ -70,12 +70,12 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
         case "missing":
             what = found.why or f"{whose} ({needed.engine}) is not on this machine"
             return Finding(
-                check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=mend
+                check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=fix
             )
         case "damaged":
             # A worker that has it loaded goes on with it, or was refused and tries again only after a while.
-            mend += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
-            return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=mend)
+            fix += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
+            return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=fix)
         case _:
             assert_never(found.condition)
 

@@ -10,7 +10,7 @@ LEAST_GAP_SECONDS = 0.1
 LONGEST_GAP_SECONDS = 600.0
 """A longer hole is only believed while it ends inside the length that the container claims."""
 BACKWARD_JUMP_SECONDS = 10.0
-"""Timestamps that fall back this far have started anew, as when recordings are joined byte by byte."""
+"""Timestamps that fall back this far have started again, as when recordings are joined byte by byte."""
 LEAST_DRIFT_SECONDS = 0.01
 """What frames are early or late on average before the sound is stretched: more than timestamps are rounded by."""
 MOST_STRETCH = 0.08
@@ -31,7 +31,7 @@ class Timeline:
     """Where in the PCM the container ends, as it tells; 0: unknown."""
     longest_seconds: float
     clock_may_jump: bool = False
-    """The container is a broadcast: its clock starts anew in the middle, and nothing is missing there."""
+    """The container is a broadcast: its clock starts again in the middle, and nothing is missing there."""
     repaired_seconds: float = field(default=0.0, init=False)
     """By how much timestamps were moved that could not be believed."""
     _expected: float | None = field(default=None, init=False)

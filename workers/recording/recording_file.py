@@ -46,7 +46,7 @@ class Recording(FileIO):
         try:
             now = os.fstat(self.fileno())
         except OSError:
-            return False  # a share that went away; whoever asks has worse to tell
+            return False  # a share that went away; the caller has worse to report
         return (now.st_size, now.st_mtime_ns) != (self._as_opened.st_size, self._as_opened.st_mtime_ns)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -87,7 +87,7 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
 def refuse_changed(path: Path, why: Exception | None = None) -> NoReturn:
     """The recording did not hold still; `why` is what came of reading it nevertheless."""
     raise EngineRefusal(
-        "changed_while_read", f"{path} changed while it was read", "it is read anew once it holds still"
+        "changed_while_read", f"{path} changed while it was read", "it is read again once it holds still"
     ) from why
 
 

@@ -162,7 +162,7 @@ def align(request: Align, engine: Aligner, heartbeat: Heartbeat) -> WordsAligned
     heartbeat.enter("aligning")
     engine.check(request.language)
     hit("engine_checked")
-    # The longest first: whoever works side by side is then done at about the same time.
+    # The longest first: threads side by side then end at about the same time.
     segments = sorted(request.segments, key=lambda segment: segment.start - segment.end)
     with speech.PcmFile(Path(request.pcm_path)) as pcm:
         hit("pcm_opened")

@@ -27,7 +27,7 @@ STATE_SHAPE = (1, 1, 128)
 BLOCK_WINDOWS = 625
 """Windows a call, 20 s: large enough to be fast, small enough to stay in the processor's cache."""
 EPOCH_BLOCKS = 90
-"""The model remembers for longer than a minute. It starts anew every 30 min, so that a worker that comes back to the
+"""The model remembers for longer than a minute. It starts again every 30 min, so that a worker that comes back to the
 middle of a long recording hears what its predecessor heard without listening from the beginning."""
 WARM_UP_BLOCKS = 3
 """How much of the epoch before is heard again, 60 s, to come into it."""

@@ -3,7 +3,7 @@
 Runs in: worker.
 
 A network says in which frames letters are heard, and nothing about the frames between two of them: the pause behind a
-word counts as the word, or the word ends where its last letter begins. Whoever hears the sound knows better: a word
+word counts as the word, or the word ends where its last letter begins. The sound itself tells more: a word
 lasts until it is quiet. Quiet is what lies deep below the word's own peak, or is no louder than the noise around it;
 in two bands, because a hum hides vowels and not the `s`, a hiss hides the `s` and not vowels.
 """

@@ -59,7 +59,7 @@ class JobQueueBroken(Exception):
     """A transaction failed and was taken back whole: nothing of it is stored, nothing stored earlier is lost.
 
     Where the disk itself failed under a sync, nobody can know what of it is stored; from then on every writing
-    transaction fails, until the daemon's process has begun anew and has read what is there.
+    transaction fails, until the daemon's process has begun again and has read what is there.
     """
 
     def __init__(self, code: str, message: str, hint: str) -> None:
@@ -157,7 +157,7 @@ def _damaged(path: Path, complaint: object) -> DatabaseRefused:
 def _bring_up_to_date(path: Path, connection: sqlite3.Connection) -> None:
     """A power cut in the middle leaves the older version whole: the version moves in the same transaction.
 
-    The older version stays beside it as a copy, for whoever wants to go back to the stenod that made it.
+    The older version stays beside it as a copy, for a return to the stenod that made it.
     """
     before = _number(connection, "PRAGMA user_version")
     if 0 < before < len(SCHEMA_SCRIPTS):
@@ -170,7 +170,7 @@ def _bring_up_to_date(path: Path, connection: sqlite3.Connection) -> None:
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
         )
     if 0 < before < FIRST_THAT_OVERWRITES:
-        with contextlib.suppress(sqlite3.Error):  # as for want of room: then old words are overwritten by and by
+        with contextlib.suppress(sqlite3.Error):  # as for lack of room: then old words are overwritten by and by
             connection.execute("VACUUM")
 
 
@@ -179,7 +179,7 @@ def _number(connection: sqlite3.Connection, question: str) -> int:
 
 
 def broken(path: Path, error: Exception) -> JobQueueBroken:
-    """What SQLite's or the system's error means for whoever wanted something stored or read."""
+    """What SQLite's or the system's error means for the caller's read or write."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or _is_full(error):
         return JobQueueBroken(
             "disk_full",

@@ -58,7 +58,7 @@ class JobDatabase:
         except BaseException:
             thread.shutdown()
             raise
-        # Apple's own SQLite weakens fullfsync; whoever reads this line after a power cut wants to know which it was.
+        # Apple's own SQLite weakens fullfsync; after a power cut this line says which it was.
         log.info("database_opened", path=str(path), sqlite_version=sqlite3.sqlite_version)
         return cls(path, connection, thread)
 
@@ -94,7 +94,7 @@ class JobDatabase:
             raise JobQueueBroken(
                 "database_failed",
                 f"{self._path} could not be brought to the disk: {error}",
-                "check the disk; the daemon begins anew by itself and tries again",
+                "check the disk; the daemon restarts by itself and retries",
             ) from error
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
@@ -127,7 +127,7 @@ class JobDatabase:
                 raise NotSynced(self._log.failure)
             changes = self._connection.total_changes
             found = _transaction(self._connection, "BEGIN IMMEDIATE", work)
-        except BaseException as error:  # noqa: BLE001 - carried to whoever waits, as an executor does
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting caller, as an executor does
             answer.set_exception(error)
             return
         if self._connection.total_changes == changes:
@@ -137,7 +137,7 @@ class JobDatabase:
 
     def _fold(self) -> None:
         if self._log.failure is not None:
-            return  # it is not to be trusted, and the daemon begins anew
+            return  # it is not to be trusted, and the daemon begins again
         try:
             (is_busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
@@ -151,7 +151,7 @@ class JobDatabase:
             self._connection.close()
         else:
             # SQLite would fold into the file what may not be in the log on the disk: after a power cut in the middle
-            # nobody could mend that.
+            # nobody could fix that.
             close_unfolded(self._connection)
 
 

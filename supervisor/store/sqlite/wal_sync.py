@@ -29,7 +29,7 @@ Told = Callable[[OSError | None], None]
 
 
 class WriteAheadLog:
-    """Whoever asks while others wait shares the next sync with them; nobody hears before those who asked earlier."""
+    """A caller that asks while others wait shares the next sync; callers are answered in the order they asked."""
 
     def __init__(self, database: Path) -> None:
         """The log's file must be there: SQLite makes it with the first look at the database, and keeps it open."""
@@ -51,7 +51,7 @@ class WriteAheadLog:
         self.failure: OSError | None = None
         """Why a sync failed. For good: the system forgets what it could not write, and the next sync would lie.
 
-        A process that begins anew heals that: `write_anew`."""
+        A process that begins again heals that: `write_anew`."""
         for thread in self._threads:
             thread.start()
 
@@ -112,7 +112,7 @@ def write_anew(database: Path) -> None:
 
     What an earlier process could not sync reads as if it were on the disk, and a sync of it does nothing and says
     yes; whatever is appended would stand behind a hole, and be gone with it after a power cut. Written again, it is
-    for the sync to bring to the disk, or to fail at. The caller has read the log anew by its checksums and keeps
+    for the sync to bring to the disk, or to fail at. The caller has read the log again by its checksums and keeps
     others from writing to it. A power cut in the middle finds old bytes or new ones: they are the same.
     """
     descriptor = _open(database)

@@ -163,7 +163,10 @@ def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart
         return [(one.check, one.what) for one in found]
 
     (dead,) = told(last_words="error disk_failed")
-    assert dead == ("daemon", "the daemon is dead: pid 7 is gone without a farewell; the log ends: error disk_failed")
+    assert dead == (
+        "daemon",
+        "the daemon is dead: pid 7 ended without a message in its log; the log ends: error disk_failed",
+    )
     stale, _ = told(is_stale=True)
     assert stale[0] == "stale_socket"
     assert "lives (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]

@@ -384,7 +384,7 @@ async def test_a_model_is_preferred_only_for_so_long(desk: Desk, monkeypatch: py
     assert not turns.now.oldest_decides
     monkeypatch.setattr("supervisor.jobs.dispatch_order.LONGEST_SERVED_SECONDS", 0.0)
     turns.claimed(job, turns.now)
-    assert turns.now.oldest_decides, "one more of the same does not begin anew"
+    assert turns.now.oldest_decides, "one more of the same does not begin again"
     turns.nobody_claimed()
     assert not turns.now.oldest_decides, "nor does anybody wait for one who rests"
 

@@ -1,4 +1,4 @@
-"""Files written anew when their words come later: ours are, somebody's are not, whatever a kill left behind.
+"""Files written again when their words come later: ours are, somebody's are not, whatever a kill left behind.
 
 Runs in: the test process.
 """

@@ -1,4 +1,4 @@
-"""`steno check` finds what is stored otherwise than it is, mends what it may, and touches no file of the owner's.
+"""`steno check` finds what is stored otherwise than it is, fixes what it may, and touches no file of the owner's.
 
 Runs in: the test process.
 """
@@ -120,8 +120,8 @@ async def test_each_harm_is_named_and_mended_once_and_nothing_else_is_touched(
     assert [(one.check, one.repaired) for one in found.irregularities] == [(name, False)]
     assert "--repair" in found.irregularities[0].remedy and not found.is_whole
     assert [one.check for one in (await check(queue, spool)).irregularities] == [name], "a look changes nothing"
-    mended = await check(queue, spool, repair=True)
-    assert [(one.check, one.repaired) for one in mended.irregularities] == [(name, True)] and mended.is_whole
+    fixed = await check(queue, spool, repair=True)
+    assert [(one.check, one.repaired) for one in fixed.irregularities] == [(name, True)] and fixed.is_whole
     assert await check(queue, spool) == CheckView(jobs=2, results=1)
     assert file.read_text() == "words of a"
 

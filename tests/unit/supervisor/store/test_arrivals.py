@@ -81,7 +81,7 @@ async def test_a_copy_of_what_waits_runs_or_is_done_is_nothing_new(queue: JobQue
     await queue.move(1, "writing")
     await queue.move(1, "done")
     assert await comes(queue, "/w/copy 3.wav", "A", inode=4) == ("known", first)
-    assert await comes(queue, "/w/a.wav", "A", inode=5) == ("known", first), "copied anew to the same place"
+    assert await comes(queue, "/w/a.wav", "A", inode=5) == ("known", first), "copied again to the same place"
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])

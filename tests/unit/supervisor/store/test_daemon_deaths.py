@@ -72,7 +72,7 @@ async def test_after_three_deaths_of_the_daemon_a_job_stands_behind_all_others(l
     await lives.end()
 
 
-@pytest.mark.parametrize("end", ["orderly", "begun anew"])
+@pytest.mark.parametrize("end", ["orderly", "begun again"])
 async def test_a_daemon_that_ended_by_itself_charges_nobody(lives: Lives, end: str) -> None:
     (job_id,) = await lives.add("a")
     for _ in range(9):
