@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ipc.errors import StenodError
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import Task, WorkerSetup
 
@@ -25,14 +26,8 @@ LEAST_VOICE = 0.35
 """Below, Silero's speech ends."""
 
 
-class EngineRefusal(Exception):
+class EngineRefusal(StenodError):
     """The engine cannot do this, and is well: the request is bad or something is missing."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

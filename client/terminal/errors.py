@@ -3,15 +3,11 @@
 Runs in: the user's shell.
 """
 
+from ipc.errors import StenodError
 
-class Refusal(Exception):
+
+class Refusal(StenodError):
     """The daemon, or this command before asking it, does not take the request."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
 
 
 class NoDaemon(Exception):

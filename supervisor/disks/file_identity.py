@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
+from ipc.errors import StenodError
 from supervisor.disks.held_folder import HeldFolder, Place, held, is_shared
 
 ROOT = Path("/")
@@ -50,16 +51,12 @@ class HandedOver:
     identity: FileIdentity
 
 
-class FileRefused(Exception):
-    """This file is not taken, and why."""
+class FileRefused(StenodError):
+    """This file is not taken, and why.
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        """Stable: `not_found`, `is_a_symlink`, `is_a_directory`, `not_a_regular_file`, `not_readable`, `empty_file`,
-        `bad_name`, `not_downloaded`, `linked_elsewhere`, `changed_while_read`."""
-        self.message = message
-        self.hint = hint
+    `code`: `not_found`, `is_a_symlink`, `is_a_directory`, `not_a_regular_file`, `not_readable`, `empty_file`,
+    `bad_name`, `not_downloaded`, `linked_elsewhere`, `changed_while_read`.
+    """
 
 
 def look_at(path: Path, beneath: Path | None = None) -> FileIdentity:

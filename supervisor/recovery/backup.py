@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ipc.errors import StenodError
 from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS
 from supervisor.store.sqlite.database_copy import SET_ASIDE, copy_database, sync_file
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
@@ -22,14 +23,8 @@ from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRe
 WAIT_SECONDS = 5.0
 
 
-class CopyRefused(Exception):
+class CopyRefused(StenodError):
     """It was not done, and nothing was changed."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Self, assert_never
 
 from ipc.api_messages import Format, IfExists
+from ipc.errors import StenodError
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import HeldFolder, Place, held, make_folder, settled
 from supervisor.results.file_names import name_of
@@ -21,16 +22,12 @@ from supervisor.store.job import Job, place_of, results_folder
 SUFFIXES_TRIED = 10_000
 
 
-class OutputRefused(Exception):
-    """A result cannot be written where it should go."""
+class OutputRefused(StenodError):
+    """A result cannot be written where it should go.
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        """Stable: `folder_missing`, `folder_not_writable`, `not_a_folder`, `folder_is_a_link`, `disk_full`,
-        `name_is_a_folder`, `names_exhausted`, `write_failed`."""
-        self.message = message
-        self.hint = hint
+    `code`: `folder_missing`, `folder_not_writable`, `not_a_folder`, `folder_is_a_link`, `disk_full`,
+    `name_is_a_folder`, `names_exhausted`, `write_failed`.
+    """
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> Self:

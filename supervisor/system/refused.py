@@ -3,14 +3,13 @@
 Runs in: supervisor.
 """
 
+from ipc.errors import StenodError
 
-class Refused(Exception):
+
+class Refused(StenodError):
     """The request is bad, or asks for what is not there."""
 
     def __init__(self, status: int, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message, hint)
         self.status = status
         """HTTP status."""
-        self.code = code
-        self.message = message
-        self.hint = hint

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from config.required_models import model_of_stand_in
 from config.settings import RestartSettings
+from ipc.errors import StenodError
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.worker.death import Death
 
@@ -63,15 +64,11 @@ GUEST_PROBE_SECONDS = 600.0
 costs the worker the model that is warm in it."""
 
 
-class WorkerUnavailable(Exception):
-    """There is no worker to be had now: it is broken, has no model, or is stopping."""
+class WorkerUnavailable(StenodError):
+    """There is no worker to be had now: it is broken, has no model, or is stopping.
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        """`broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged` …"""
-        self.message = message
-        self.hint = hint
+    `code`: `broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged` …
+    """
 
 
 class EngineName(NamedTuple):

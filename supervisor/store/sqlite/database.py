@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from config.ownership import make_private
+from ipc.errors import StenodError
 from supervisor.store.sqlite.database_copy import KEPT, copy_database
 from supervisor.store.sqlite.wal_sync import write_anew
 
@@ -55,19 +56,14 @@ class DatabaseRefused(Exception):
         self.hint = hint
 
 
-class JobQueueBroken(Exception):
+class JobQueueBroken(StenodError):
     """A transaction failed and was taken back whole: nothing of it is stored, nothing stored earlier is lost.
 
     Where the disk itself failed under a sync, nobody can know what of it is stored; from then on every writing
     transaction fails, until the daemon's process has begun again and has read what is there.
-    """
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        """`disk_full` or `database_failed`."""
-        self.message = message
-        self.hint = hint
+    `code`: `disk_full` or `database_failed`.
+    """
 
 
 def connect(path: Path) -> sqlite3.Connection:

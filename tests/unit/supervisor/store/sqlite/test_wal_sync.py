@@ -102,7 +102,7 @@ async def test_after_a_failed_sync_nothing_is_acknowledged_until_the_next_start(
     disk.error = OSError(5, "Input/output error")
     with pytest.raises(JobQueueBroken) as broken:
         await add(queue)
-    assert (broken.value.code, "begins again by itself" in broken.value.hint) == ("database_failed", True)
+    assert (broken.value.code, "restarts by itself" in broken.value.hint) == ("database_failed", True)
     assert queue.storage_failed.is_set()
     disk.error = None
     with pytest.raises(JobQueueBroken, match="Input/output error"):
