@@ -7,7 +7,7 @@ import hashlib
 import random
 from pathlib import Path
 
-from decoders_at_work import QuietPulse, wish_for
+from decoders_at_work import QuietHeartbeat, wish_for
 from hostile_decoder import ENDED, HELD, SECRET, VICTIM, WITHOUT, program_with
 from recordings import encoded, tone, wav
 
@@ -57,7 +57,7 @@ def run(trial: Trial) -> Tally:
 
 
 def _decoders(program: tuple[str, ...] = PROGRAM, limits: Limits | None = None, patience: float = 60.0) -> Decoders:
-    pulse: object = QuietPulse(patience)
+    pulse: object = QuietHeartbeat(patience)
     return Decoders(pulse, keeps_ready=False, limits=limits, program=program)  # type: ignore[arg-type]
 
 

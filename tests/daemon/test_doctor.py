@@ -171,7 +171,7 @@ def test_broken_workers_are_named_with_their_remedies_and_so_is_the_daemons_own_
     assert ill["aligner"].remedy.startswith("steno restart aligner")
     assert dead.keys() == {"stale_socket", "daemon"}
     assert str(running.socket) in dead["stale_socket"].what
-    assert f"dead: pid {running.pid} is gone" in dead["daemon"].what
+    assert f"dead: pid {running.pid} ended" in dead["daemon"].what
     assert "steno serve" in dead["daemon"].remedy
     assert gone.keys() == {"daemon"}
 

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from dead_disk import CAN_DIE, dead_disk
-from decoders_at_work import QuietPulse, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
+from decoders_at_work import QuietHeartbeat, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
 from decoding_here import decode as decode_here
 from eventually import eventually
 from hostile_decoder import program_with
@@ -316,8 +316,8 @@ def test_a_decoder_that_the_kernel_holds_is_written_off_and_another_disk_is_deco
 def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(1))
     with decoders(program=program_with("stand_still")) as made:
-        heartbeat = made._pulse
-        assert isinstance(heartbeat, QuietPulse)
+        heartbeat = made._heartbeat
+        assert isinstance(heartbeat, QuietHeartbeat)
         threading.Timer(1.0, lambda: setattr(heartbeat, "cancelled", True)).start()
         began = time.monotonic()
         with pytest.raises(Cancelled):
@@ -375,7 +375,7 @@ def test_one_decoder_is_ready_and_one_that_died_is_replaced(way: Way, tmp_path: 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_ready_is_gone_two_seconds_after_its_worker(way: Way, tmp_path: Path) -> None:
     """Killed or left: neither lets anything run on the worker's side."""
-    with a_small_worker(tmp_path, f"Decoders(QuietPulse(20.0), keeps_ready=True, way={way!r})", "") as worker:
+    with a_small_worker(tmp_path, f"Decoders(QuietHeartbeat(20.0), keeps_ready=True, way={way!r})", "") as worker:
         assert int(worker.stdout.readline())
         process, count = psutil.Process(worker.pid), 2 if way == "fork" else 1
         eventually(lambda: len(process.children(recursive=True)) == len(process.children()) == count)
@@ -446,11 +446,11 @@ def test_a_server_that_stands_still_is_replaced_and_a_cancel_is_heard_meanwhile(
         server = ready_processes(made)[0]
         made.decode(wish_for(recording, tmp_path / "first.s16"))
         server.suspend()
-        threading.Timer(0.5, lambda: setattr(made._pulse, "cancelled", True)).start()
+        threading.Timer(0.5, lambda: setattr(made._heartbeat, "cancelled", True)).start()
         with pytest.raises(Cancelled):
             made.decode(wish_for(recording))
         assert not lives(server), "its answer would come to the next recording"
-        made._pulse.cancelled = False
+        made._heartbeat.cancelled = False
         made.make_ready()
         server = ready_processes(made)[0]
         made.decode(wish_for(recording, tmp_path / "second.s16"))
@@ -508,7 +508,7 @@ def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(
 def test_a_decoder_at_work_is_gone_two_seconds_after_its_worker(long_recording: Path, tmp_path: Path) -> None:
     """Its parent when it was made was the server; it is the worker that must not be outlived."""
     work = "made.decode(wish_for(Path(sys.argv[1]), Path(sys.argv[2])))"
-    made = "Decoders(QuietPulse(20.0), keeps_ready=True, way='fork')"
+    made = "Decoders(QuietHeartbeat(20.0), keeps_ready=True, way='fork')"
     pcm = tmp_path / "other.s16"
     with a_small_worker(tmp_path, made, work, str(long_recording), str(pcm)) as worker:
         part = pcm.with_name("other.s16.part")
@@ -528,7 +528,7 @@ def a_small_worker(folder: Path, made: str, work: str, *words: str) -> Iterator[
     script.write_text(
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from decoders_at_work import QuietPulse, ready_pid, wish_for\n"
+        "from decoders_at_work import QuietHeartbeat, ready_pid, wish_for\n"
         "from workers.decoder.decoders import Decoders\n"
         f"made = {made}\n"
         "made.make_ready()\n"

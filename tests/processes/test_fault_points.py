@@ -18,10 +18,10 @@ from ipc.failpoints import ARMED_BY, FAULTS, POINTS_OF, armed_points
 from launchd.environment import carried_environment
 
 REACH_ALL = """
-from ipc.failpoints import POINTS_OF, reached
+from ipc.failpoints import POINTS_OF, hit
 for points in POINTS_OF.values():
     for point in points:
-        reached(point)
+        hit(point)
 print("alive")
 """
 
@@ -52,7 +52,7 @@ def told(traps: dict[str, Path]) -> str:
     return " ".join(f"{place}:{trap}" for place, trap in traps.items())
 
 
-def test_without_the_variable_reached_has_an_empty_body() -> None:
+def test_without_the_variable_hit_has_an_empty_body() -> None:
     assert ARMED_BY not in os.environ
     code = fault_points.hit.__code__
     assert code.co_names == (), "it looks nothing up and calls nothing"

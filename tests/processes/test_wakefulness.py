@@ -166,9 +166,9 @@ async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path)
 def test_it_ends_with_us_however_we_end(lives: Path) -> None:
     script = (
         "import asyncio; from config.settings import Settings\n"
-        "from supervisor.system.sleep_inhibitor import Wakefulness\n"
+        "from supervisor.system.sleep_inhibitor import SleepInhibitor\n"
         "async def main():\n"
-        "    wakefulness = Wakefulness(Settings()); wakefulness.note_running(True); await wakefulness.run()\n"
+        "    holds = SleepInhibitor(Settings()); holds.note_running(True); await holds.run()\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-P", "-c", script]) as us:

@@ -26,7 +26,7 @@ from workers.heartbeat import Cancelled
 TWELVE_HOURS = 12 * 3600.0
 
 
-class QuietPulse:
+class QuietHeartbeat:
     """What decoders ask of a worker's pulse."""
 
     def __init__(self, patience_seconds: float) -> None:
@@ -57,7 +57,7 @@ def decoders(
 ) -> Iterator[Decoders]:
     """Ready, and gone at the end with all that they started."""
     with no_leftovers():
-        pulse: Any = QuietPulse(patience_seconds)
+        pulse: Any = QuietHeartbeat(patience_seconds)
         made = Decoders(pulse, keeps_ready=keeps_ready, limits=limits, program=program, way=way)
         try:
             yield made
