@@ -74,7 +74,7 @@ def _aligner(backend: str, transcriber: str) -> str | None:
         case "none":
             return None
         case "same":
-            # Somebody's own transcriber has no aligner of the same name.
+            # A transcriber of the owner's own has no aligner of the same name.
             return transcriber if transcriber in ALIGNERS else "whisperx"
         case engine:
             return engine

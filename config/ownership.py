@@ -26,7 +26,7 @@ ADMINS_OF_MACOS = 80
 
 
 class NotOursAlone(OSError):
-    """Somebody else could have written it, or could exchange it. `filename` is the file or folder at fault."""
+    """Another user could have written it, or could exchange it. `filename` is the file or folder at fault."""
 
     def __init__(self, place: str, why: str, remedy: str) -> None:
         super().__init__(errno.EPERM, why, place)
@@ -62,7 +62,7 @@ def trusted() -> Trust:
 
 
 def refuse_unless_ours(path: Path, trust: Trust | None = None) -> None:
-    """Raises NotOursAlone unless we or root own it and every folder above it, and nobody else may write there.
+    """Raises NotOursAlone unless we or root own it and every folder above it, and no other user may write there.
 
     What does not exist yet is as safe as the folders that do. Raises OSError where it cannot be looked at.
     """
@@ -95,7 +95,7 @@ def fault_of(place: str, found: os.stat_result, trust: Trust) -> NotOursAlone | 
 
 
 def is_private_group(gid: int, owner: int, trust: Trust) -> bool:
-    """Whether nobody is in the group but us and root: so are Debian's users', whose files their group may write."""
+    """Whether we and root are alone in the group: so are Debian's users', whose files their group may write."""
     if sys.platform == "darwin" and gid == ADMINS_OF_MACOS:
         return True
     try:
@@ -193,7 +193,7 @@ def open_own(file: Path, flags: int) -> int:
 
     Raises OSError, NotOursAlone among them.
     """
-    # Not blocking: a pipe that somebody put there would keep us waiting for a reader.
+    # Not blocking: a pipe in its place would keep us waiting for a reader.
     descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(descriptor)

@@ -14,7 +14,7 @@ from config.settings import Settings
 Use = Literal["transcriber", "fallback", "aligner"]
 """What a model is loaded for. The fallback takes the transcriber's place."""
 FIRST_LANGUAGE = "en"
-"""Whose aligner is kept warm while nobody says what is spoken."""
+"""Whose aligner is kept warm while no language is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ModelNeeded:
     language: str | None = None
     """Of an aligner that is there for one language."""
     is_chosen: bool = True
-    """False: nobody named it, it is a default."""
+    """False: it is a default."""
 
 
 def models_needed(

@@ -16,7 +16,7 @@ __all__ = ["ENGINE_PATH", "FOR_EVER", "Folder", "Section", "Settings", "WatchEnt
 WhisperBackend = Literal["auto", "mlx", "whisperx", "hybrid"]
 AlignmentBackend = Literal["whisperx", "mlx", "same", "none"]
 ENGINE_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-"""What somebody's own engine looks like: `package.module:Class`."""
+"""What an engine of the owner's own looks like: `package.module:Class`."""
 EnginePath = Annotated[str, Field(pattern=ENGINE_PATH)]
 
 

@@ -87,7 +87,7 @@ class Refused(Value):
 
 
 class Broke(Value):
-    """An error that nobody foresaw."""
+    """An error that was not foreseen."""
 
     kind: Literal["broke"] = "broke"
     error: str

@@ -4,7 +4,7 @@ Runs in: supervisor and worker.
 
 `Connection.send` and `recv` pickle, and unpickling what a worker says would hand it the supervisor; only their byte
 halves are used here. A peer that dies tears the stream in two ways: between frames `recv_bytes` raises EOFError,
-within one OSError. Both mean the same to us: nobody is there any more.
+within one OSError. Both mean the same to us: the other side is gone.
 """
 
 from multiprocessing.connection import Connection
@@ -53,7 +53,7 @@ def receive(connection: Connection, adapter: TypeAdapter[Message]) -> Message:
     try:
         return adapter.validate_json(frame)
     except ValidationError as error:
-        # Without the input: it may be somebody's words, and this ends up in logs.
+        # Without the input: it may be what a person said, and this ends up in logs.
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "frame"
         raise BadFrame(f"{where}: {first['type']}") from None

@@ -13,7 +13,7 @@ WorkerState = Literal["starting", "ready", "busy", "backing_off", "broken", "unl
 
 
 class LastDeath(Value):
-    """How a worker ended last time nobody had asked it to."""
+    """How a worker last ended unasked."""
 
     signal: str | None
     """`SIGSEGV` …; None when it simply exited."""

@@ -159,7 +159,7 @@ class Transcript(Value):
     """Seconds of audio in the recording."""
     timing: TranscriptTiming
     no_speech: bool = False
-    """True when nobody speaks in the recording: the text is empty on purpose."""
+    """True when there is no speech in the recording: the text is empty on purpose."""
     segments: tuple[Segment, ...]
     unheard: tuple[Unheard, ...] = ()
     """What was audible and gave no text, in order."""

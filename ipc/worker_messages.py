@@ -187,7 +187,7 @@ class AudioDecoded(Value):
     request_id: int
     seconds: float
     recording: RecordingFacts | None = None
-    """None: the PCM was there already and nobody looked at the recording."""
+    """None: the PCM was there already and the recording was not read."""
 
 
 class LanguageFound(Value):

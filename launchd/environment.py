@@ -17,7 +17,7 @@ FOLDERS = (
     "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "TORCH_HOME", "NLTK_DATA",
     # Where an engine of the owner's own lies.
     "PYTHONPATH",
-    # Where our own places are, if somebody moved them all. Not XDG_RUNTIME_DIR: each session has its own.
+    # Where our own places are, if the owner moved them all. Not XDG_RUNTIME_DIR: each session has its own.
     "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
 )  # fmt: skip

@@ -21,7 +21,7 @@ ARGUMENTS = ("-P", "-m", "supervisor")
 """The only way the daemon starts. `-P`: a folder named like one of ours must not be imported by accident."""
 
 PROTECTED = ("Desktop", "Documents", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
-"""Folders in a Mac's home that a service may not read until somebody allows it."""
+"""Folders in a Mac's home that a service may not read until its user allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def doubts(installation: Installation) -> Iterator[str]:
                 )
         if installation.is_system:
             yield (
-                "with FileVault on, nothing starts after a reboot until somebody unlocks the disk "
+                "with FileVault on, nothing starts after a reboot until a user unlocks the disk "
                 "with a password; `fdesetup status` tells"
             )
             yield (

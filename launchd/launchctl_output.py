@@ -17,7 +17,7 @@ class Circumstances:
     """What tells one meaning of an exit code from another."""
 
     domain_is_there: bool
-    """Whether launchd has the domain `gui/<uid>`: somebody of that account is logged in at the screen."""
+    """Whether launchd has the domain `gui/<uid>`: that account is logged in at the screen."""
     is_disabled: bool
     is_ssh: bool
 
@@ -53,7 +53,7 @@ def explained(code: int, complaint: str, target: str, seen: Circumstances) -> tu
     said = f"launchd does not take {target} (launchctl: {complaint.splitlines()[0] if complaint else f'exit {code}'})"
     if code in (DISABLED, EIO) and seen.is_disabled:
         return (
-            f"{said}: somebody disabled it, and that outlives every install",
+            f"{said}: it was disabled, and that outlives every install",
             f"`launchctl enable {target}`, then install again; or switch it on in System Settings > General > Login "
             "Items & Extensions",
         )
@@ -62,9 +62,9 @@ def explained(code: int, complaint: str, target: str, seen: Circumstances) -> tu
     ):
         ssh = ", and an SSH session has no domain of its own" if seen.is_ssh else ""
         return (
-            f"{said}: nobody is logged in at this Mac's screen as this user{ssh}",
+            f"{said}: this user is not logged in at this Mac's screen{ssh}",
             "log in there once (Screen Sharing does, or automatic login in System Settings > Users & Groups) and "
-            "install again; or install with --system, which needs nobody logged in",
+            "install again; or install with --system, which needs no login",
         )
     if code == EIO:
         return (

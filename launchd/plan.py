@@ -20,7 +20,7 @@ class MakeFolder:
 
     path: Path
     owner: Owner | None = None
-    """Who is to own what is made, when root makes it for somebody."""
+    """Who is to own what is made, when root makes it for a user."""
 
 
 @dataclass(frozen=True, slots=True)

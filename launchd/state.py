@@ -19,7 +19,7 @@ class ServiceState:
     """The manager's own word for its state: `running`, `not running`, `activating (auto-restart)`."""
     pid: int | None
     last_exit: str | None
-    """How the daemon ended last, in the manager's words; None: it has not, or nobody knows."""
+    """How the daemon ended last, in the manager's words; None: it has not, or it is not known."""
     last_exit_code: int | None = None
 
     @property
@@ -29,7 +29,7 @@ class ServiceState:
 
 
 def read_definition(file: Path) -> str | None:
-    """The file's text, None without one; whatever somebody put there, it is only compared."""
+    """The file's text, None without one; whatever it says, it is only compared."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

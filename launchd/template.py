@@ -14,7 +14,7 @@ PLACE = re.compile(r"^[ \t]*@(\w+)@$", re.MULTILINE)
 def filled(template: str, lines: Mapping[str, str | None]) -> str:
     """The template with every `@Name@` line replaced by the lines of that name.
 
-    Paragraphs are separated by blank lines. KeyError for a name that nobody gave a value, not even None.
+    Paragraphs are separated by blank lines. KeyError for a name without a value, not even None.
     """
     paragraphs = (paragraph for paragraph in template.split("\n\n"))
     kept = [

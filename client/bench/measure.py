@@ -77,7 +77,7 @@ class _Busy:
 
 @dataclass(slots=True)
 class Bench:
-    """Measures one daemon that nobody else uses."""
+    """Measures one daemon that no other client uses."""
 
     daemon: DaemonClient
     recording: Path
@@ -192,7 +192,7 @@ class Bench:
 
 
 def _shown(model: str) -> str:
-    """A folder by its own name: the table is shown around, and whose machine this is, is nobody's business."""
+    """A folder by its own name: the table is shown around, and does not name the machine's owner."""
     return PurePath(model).name if model.startswith("/") else model
 
 

@@ -18,7 +18,7 @@ from client.terminal import choices, output
 from client.terminal.choices import FORMATS
 
 PATIENCE_SECONDS = 0.25
-"""Somebody has pressed TAB. No offer is better than a shell that hangs."""
+"""The user has pressed TAB. No offer is better than a shell that hangs."""
 MOST_JOBS = 50
 COMPLETE_VARIABLE = "_STENO_COMPLETE"
 NEWEST_FIRST = "\ncomplete -o nosort -o default -F _steno_completion steno 2>/dev/null"
@@ -122,7 +122,7 @@ def formats(incomplete: str) -> list[str]:
 
 
 def languages(incomplete: str) -> list[Offer]:
-    """Codes with their names; names once somebody begins to spell one."""
+    """Codes with their names; names once the user begins to spell one."""
     from client.terminal.languages import CODE_OF
 
     wanted = incomplete.lower()

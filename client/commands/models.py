@@ -151,7 +151,7 @@ def models_remove(
         )
     if not yes:
         if not sys.stdin.isatty():
-            raise Refusal("not_asked", "nobody can be asked here", "add --yes")
+            raise Refusal("not_asked", "there is no terminal to ask at", "add --yes")
         output.err().print(removal_text(plan))
         if not typer.confirm("Remove it?", err=True):
             raise typer.Exit(exit_codes.CANCELLED)

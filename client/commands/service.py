@@ -25,7 +25,7 @@ PLATFORM = sys.platform
 
 System = Annotated[
     bool,
-    typer.Option("--system", help="The machine's own service: runs from boot, with nobody logged in. Needs sudo."),
+    typer.Option("--system", help="The machine's own service: runs from boot, with no user logged in. Needs sudo."),
 ]
 User = Annotated[
     str | None,

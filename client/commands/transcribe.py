@@ -171,7 +171,7 @@ def _transcribe(
         else:
             job_ids.append(job.id)
     if job_ids:
-        # The owner's daemon may be fixed while we wait; a private one has nobody who would.
+        # The owner's daemon may be fixed while we wait; a private one has no owner who would.
         heard = FailIfTranscriberGivesUp(daemon) if is_private else lambda event: None
         codes.append(see_through(daemon, job_ids, require_words=require_words, finished=finished, also_heard=heard))
     return codes

@@ -142,7 +142,7 @@ def watch_remove(
 
 def inner_folder(folder: str) -> str:
     """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
-    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as somebody else
+    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
     return str(_absolute(Path(folder))) if folder.split("/")[0] in (".", "..") else folder
 
 

@@ -244,7 +244,7 @@ class DaemonClient:
 
 
 def why_hidden(socket: Path) -> str | None:
-    """Why nobody can tell whether there is a socket; None: it can be seen that there is one, or none."""
+    """Why it cannot be told whether there is a socket; None: it can be seen that there is one, or none."""
     try:
         socket.stat()
     except FileNotFoundError:

@@ -16,7 +16,7 @@ FIRST_ERROR = 400
 
 
 class NobodyListens(Exception):
-    """No connection: there is no socket, nobody behind it, or the way to it is closed."""
+    """No connection: there is no socket, no process behind it, or the way to it is closed."""
 
 
 class LineBroke(Exception):

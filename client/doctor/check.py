@@ -85,7 +85,7 @@ def _findings(look: Look, future: Future[tuple[Finding, ...]]) -> tuple[Finding,
         remedy = f"look along its path: {along(Path(error.filename))}" if error.filename else "steno logs"
         return (Finding(check=look.check, state="broken", what=what, why=why, remedy=remedy),)
     except Exception as fault:  # noqa: BLE001
-        # Task boundary: a look that fails in a way nobody thought of is a finding, and the others go on.
+        # Task boundary: a check that fails in a way we did not foresee is a finding, and the others continue.
         what = f"{look.check.replace('_', ' ')}: could not be examined: {type(fault).__name__}: {fault}"
         why = "what cannot be looked at may not work either"
         return (Finding(check=look.check, state="broken", what=what, why=why, remedy="steno logs"),)

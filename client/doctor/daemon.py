@@ -38,7 +38,7 @@ class Absence:
     hidden: str | None
     """Why it cannot be seen whether there is a socket; None: it can."""
     is_stale: bool
-    """A socket lies there and nobody listens."""
+    """A socket lies there and no process listens."""
     last_pid: int | None
     """Of the daemon that ran here last; None: none ever did."""
     is_alive: bool
@@ -59,7 +59,7 @@ class Contact:
 
 
 def meet(places: Places) -> Contact:
-    """Asks once, and looks around where nobody answers."""
+    """Asks once, and looks around where no daemon answers."""
     try:
         with DaemonClient(places.socket, ANSWER_SECONDS) as daemon:
             status = daemon.status()
@@ -126,7 +126,7 @@ def _last_words(places: Places) -> tuple[str | None, bool]:
 
 
 def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
-    """Why nobody answers, and what to do. `has_service`: a service manager is told to keep it running."""
+    """Why no daemon answers, and what to do. `has_service`: a service manager is told to keep it running."""
     start = (
         "steno service restart" if has_service else "`steno serve` starts it here, `steno service install` for good"
     )
@@ -153,7 +153,7 @@ def absence_findings(absence: Absence, has_service: bool) -> Iterator[Finding]:
         yield Finding(
             check="stale_socket",
             state="broken",
-            what=f"{absence.socket} is left over from a daemon that died: nobody listens",
+            what=f"{absence.socket} is left over from a daemon that died: no process listens",
             why="every command that asks the daemon fails until one listens there",
             remedy=f"{start}; the new daemon takes the old socket away",
         )

@@ -18,7 +18,7 @@ from config.places import LONGEST_SOCKET_PATH_BYTES, Places
 from ipc.status_views import Finding
 
 ANSWER_SECONDS = 1.0
-"""The kernel knows at once whether somebody listens; a full backlog may take longer."""
+"""The kernel knows at once whether a process listens; a full backlog may take longer."""
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 
@@ -110,7 +110,7 @@ def ownership_findings(places: Places) -> Iterator[Finding]:
         )
     if not faults:
         yield Finding(
-            check="ownership", state="ok", what="nobody else can change the settings, the queue or the logs"
+            check="ownership", state="ok", what="no other user can change the settings, the queue or the logs"
         )
 
 
@@ -219,7 +219,7 @@ def socket_path_findings(path: Path) -> Iterator[Finding]:
 
 
 def is_stale(path: Path) -> bool:
-    """Whether a socket lies there and the kernel says that nobody listens at it."""
+    """Whether a socket lies there and the kernel says that no process listens at it."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return False

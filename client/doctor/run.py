@@ -36,7 +36,7 @@ GREETING_SECONDS = 15.0
 EXAMINATION_SECONDS = 20.0
 """The daemon gives each watched folder ten."""
 BEYOND_CANARY_SECONDS = 5.0
-"""The daemon ends the canary by itself; so much later nobody waits for it any more."""
+"""The daemon ends the canary by itself; this much later no client waits for it any more."""
 SYSCTL_SECONDS = 2.0
 
 

@@ -76,7 +76,7 @@ def service_findings(service: Service | None, daemon_pid: int | None) -> Iterato
             check="service",
             state="broken",
             what=f"the service {service.name} is installed, but its manager does not keep it{ended}",
-            why="nobody starts the daemon after a crash or a restart of the machine",
+            why="nothing starts the daemon after a crash or a restart of the machine",
             remedy="steno service install",
         )
     elif daemon_pid is None:

@@ -69,7 +69,7 @@ def settings_findings(reading: SettingsReading, places: Places) -> Iterator[Find
             check="config",
             state="warning",
             what=doubt,
-            why="it changes nothing, although somebody meant it to",
+            why="it changes nothing, although it was meant to",
             remedy="correct or remove it",
         )
 

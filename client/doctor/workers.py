@@ -161,6 +161,6 @@ def _healthy_canary(canary: CanaryView) -> Finding:
         check="canary",
         state="warning",
         what=what,
-        why="longer recordings are slower than listening to them, and the queue grows while somebody records",
+        why="longer recordings are slower than listening to them, and the queue grows while you record",
         remedy="choose a smaller model: STENO_MODEL=small or base",
     )

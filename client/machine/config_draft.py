@@ -64,11 +64,11 @@ class ConfigDraft:
         return True
 
     def put_in_place(self) -> None:
-        """At once or not at all. Raises Refusal where somebody else changed the file meanwhile."""
+        """At once or not at all. Raises Refusal where another program changed the file meanwhile."""
         if self._text_of_target() != self._before:
             raise Refusal(
                 "config_changed",
-                f"{self.target} was changed by somebody else meanwhile",
+                f"{self.target} was changed by another program meanwhile",
                 f"compare it with {self.file}, then `steno config edit` again",
             )
         with self.file.open("rb") as written:

@@ -66,7 +66,7 @@ class LogStory:
     def _news(self) -> Iterator[str]:
         if self._open is not None:
             if os.fstat(self._open.fileno()).st_size < self._open.tell():
-                self._open.seek(0)  # somebody emptied it
+                self._open.seek(0)  # another program emptied it
             yield from self._whole_lines(self._open)
         if (turned_over := self._turned_over()) is not None:
             # Once more: what was written between the last look and the turn.

@@ -1,4 +1,4 @@
-"""What this machine is, in the words of somebody who compares machines.
+"""What this machine is, in the words of a person who compares machines.
 
 Runs in: the user's shell.
 """

@@ -14,7 +14,7 @@ while it loads says `model` too."""
 
 
 def wake(daemon: DaemonClient) -> tuple[Role, ...]:
-    """The roles that were told to try again now. Without a daemon nobody waits."""
+    """The roles that were told to try again now. Without a daemon no worker waits."""
     woken: list[Role] = []
     with daemon:
         try:

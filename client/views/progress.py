@@ -54,7 +54,7 @@ class ProgressBars:
         """How far, and when that was (monotonic)."""
         self._console = console
         self._why_lost: str | None = None
-        """Why nobody tells us anything; None: somebody does."""
+        """Why no event reaches us; None: events do."""
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -166,7 +166,7 @@ class ProgressBars:
         return "all files", (finished + under_way) / len(self._jobs), told
 
     def _time_left(self, ours: int) -> str:
-        """For the whole queue: which of it comes before the last of ours, nobody says."""
+        """For the whole queue: which of it comes before the last of ours is not known."""
         if self._queue is None or (seconds := self._queue[0].eta_seconds) is None:
             return ""
         queue, asked_at = self._queue
