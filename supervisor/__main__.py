@@ -101,7 +101,7 @@ def main() -> int:
         if new_starts == 0:
             _tell(f"{broken}; {broken.hint}")
             return os.EX_IOERR
-        # Nobody may be there who would start us again: the disk failed under a daemon that ran.
+        # No service manager may be there to start us again: the disk failed under a daemon that ran.
         pause = pause_before(new_starts, lived_seconds=0.0)
         log.error("queue_not_opened", code=broken.code, error=broken.message, begins_anew_in_seconds=pause.seconds)
         time.sleep(pause.seconds)

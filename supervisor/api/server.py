@@ -30,7 +30,7 @@ REQUEST_SECONDS = 8.0
 IDLE_SECONDS = 30
 """How long a connection between two requests is kept."""
 LINGER_SECONDS = 1.0
-"""How long somebody turned away may take to read why. To close at once, with his request unread, would reset the
+"""How long a refused client may take to read why. To close at once, with his request unread, would reset the
 connection and our answer with it."""
 GRACE_SECONDS = 1
 """What answers in progress get at stop before they are cut."""
@@ -190,5 +190,5 @@ async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -
 
 
 def _remove(path: Path) -> None:
-    """Nobody else can have put a socket there: the daemon's lock is still held."""
+    """No other process can have put a socket there: the daemon's lock is still held."""
     path.unlink(missing_ok=True)

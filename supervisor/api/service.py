@@ -157,7 +157,7 @@ class DaemonService:
                 409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
             )
         if not job.transcribed_whole:
-            # Done by leaving what was there: an empty transcript would say that nobody speaks.
+            # Done by leaving what was there: an empty transcript would say that there is no speech.
             raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
         stored = await self._queue.copies.of(job_id)
 
@@ -294,7 +294,7 @@ class DaemonService:
 
     async def _queue_view(self, queue: QueueState) -> QueueView:
         eta_seconds = None
-        # A worker that starts is a matter of seconds; for how long anything else holds them up, nobody knows.
+        # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
         if not queue.paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
             eta_seconds = await self._outlook.queue_seconds(self._board.running_left, queue.counts["waiting"])
         return queue_view(queue.counts, queue.paused, eta_seconds)

@@ -6,7 +6,7 @@ The listening socket, for an event loop that is not to drown when there are no d
 
 asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Where one cannot be had for lack of descriptors it
 says so, puts off its next look by a second, and yet goes through all the others, a traceback in the log and a look
-put off for each: that takes many seconds, after which it begins again, and nobody who leaves is ever noticed.
+put off for each: that takes many seconds, after which it begins again, and no client that leaves is ever noticed.
 """
 
 import errno
@@ -101,7 +101,7 @@ def bind(path: Path) -> socket.socket:
 
 
 def _own_folder(folder: Path) -> None:
-    """The folder exists, is ours and private. Checked and tightened on the open folder, so nobody can swap it."""
+    """The folder exists, is ours and private. Checked and tightened on the open folder, so it cannot be swapped."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

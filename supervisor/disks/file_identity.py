@@ -33,7 +33,7 @@ class FileIdentity:
     size: int
     mtime_ns: int
     sha256: str | None = None
-    """Of the whole content; None while nobody has read it."""
+    """Of the whole content; None until it is read."""
 
     def looks_like(self, other: "FileIdentity") -> bool:
         """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""

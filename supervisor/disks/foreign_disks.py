@@ -4,7 +4,7 @@ Runs in: supervisor, and the touches in threads of their own.
 
 A hard NFS mount, a share whose server went away or a USB disk that is pulled out may keep a system call for ever, and
 the thread that made it. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as
-silent: it is touched by nobody until one of the threads it holds comes back, or a single probe does. A path is walked
+silent: it is not touched until one of the threads it holds comes back, or a single probe does. A path is walked
 name by name before it is touched, for a symbolic link may lead to another disk than its name says.
 
 Which disks a path leads over, name by name: a symbolic link may lead to another disk than its name says.
@@ -73,7 +73,7 @@ log = structlog.get_logger()
 LOOK_SECONDS = 8.0
 """For a look at a file: a disk that sleeps wakes within that. Who waits for an answer has it within ten."""
 LONGEST_READING_SECONDS = 600.0
-"""For the reading of a whole recording, of which nobody hears how far it is."""
+"""For the reading of a whole recording, whose progress is not reported."""
 WORK_SECONDS = 60.0
 """For work that gives a sign of life with every block: so long without one is a disk that hangs."""
 TOUCHES_AT_ONCE = 12
@@ -180,7 +180,7 @@ class ForeignDisks:
         return frozenset(silence.disk for silence in self._silent.values()) - {"/"}
 
     def close(self) -> None:
-        """Nobody waits for a disk any more."""
+        """No caller waits for a disk any more."""
         for silence in self._silent.values():
             if silence.asking is not None:
                 silence.asking.cancel()
@@ -212,7 +212,7 @@ class ForeignDisks:
 
     def _is_free(self, doing: "asyncio.Future[Answer]") -> None:
         if not doing.cancelled():
-            doing.exception()  # seen, also where nobody waited for it any more
+            doing.exception()  # seen, also where no caller waited for it any more
         self._freed.set()
         self._freed = asyncio.Event()
 

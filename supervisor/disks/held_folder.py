@@ -63,7 +63,7 @@ class HeldFolder:
             return None
 
     def open(self, name: str) -> int:
-        """For reading. A pipe or device of that name keeps nobody waiting."""
+        """For reading. A pipe or device of that name does not block."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.open(name, flags, dir_fd=self.descriptor)
 

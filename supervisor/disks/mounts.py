@@ -26,7 +26,7 @@ LOCAL_FUSE = frozenset({
     "fuse.bindfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat", "fuse.exfat-fuse", "fuse.gocryptfs", "fuse.lxcfs",
     "fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.securefs", "fuse.squashfuse", "fuse.veracrypt",
 })
-"""Whatever else comes through FUSE (sshfs, rclone, s3fs …) is somebody else's disk; `fuseblk` is one of ours."""
+"""Whatever else comes through FUSE (sshfs, rclone, s3fs …) is a disk on another machine; `fuseblk` is one of ours."""
 # fmt: on
 
 

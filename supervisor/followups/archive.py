@@ -112,7 +112,7 @@ def _moved(
     for target in _names(name):
         if into.facts_if_there(target) is not None:
             # It was moved or copied there before a kill. On one disk only the very same file counts: another of equal
-            # content is a second copy that somebody wants to have.
+            # content is a second copy that its owner wants to have.
             wanted = known if here is None or elsewhere else replace(here, sha256=None)
             there = _same(into, target, wanted, partial(sign, "target"))
             if there is None:
@@ -139,7 +139,7 @@ def _moved(
 
 
 def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Archived | None:
-    """On one disk. Raises FileExistsError when somebody took the name first."""
+    """On one disk. Raises FileExistsError when the name was taken first."""
     try:
         out_of.give_name(name, target, into)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One run of a hook: a process of somebody else's making, in a group of its own, with a limit to its time.
+"""One run of a hook: a process of the owner's making, in a group of its own, with a limit to its time.
 
 Runs in: supervisor.
 

@@ -16,7 +16,7 @@ FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 3600.0
 
 AS_WISHED = "alignment_off"
-"""The reason of a job without words that nobody wanted: it is not degraded."""
+"""The reason of a job without words that were not wanted: it is not degraded."""
 
 
 def follow_ups_after(

@@ -32,7 +32,7 @@ CLIP = Path(__file__).with_name("canary.flac")
 CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."
 CLIP_SECONDS = 3.8
 MOST_WORDS = 4 * len(CLIP_TEXT.split())
-"""Nobody speaks so fast: a model that hears more repeats itself."""
+"""No person speaks so fast: a model that hears more repeats itself."""
 LONGEST_SECONDS = 60.0
 """A decoder that finds so much in the clip is wrong."""
 
@@ -92,7 +92,7 @@ class CanaryFlight:
         pcm = str(self.folder / "audio.s16")
         decode = Decode(request_id=0, path=str(CLIP), pcm_path=pcm, longest_seconds=LONGEST_SECONDS)
         await self._ask(self.transcriber, decode, due)
-        # Never "translate": the words of a translation are not in the sound, and nobody could time them.
+        # Never "translate": the words of a translation are not in the sound, and could not be timed.
         transcribe = Transcribe(request_id=0, pcm_path=pcm, language=self.language)
         replies, self.transcribe_seconds = await self._ask(self.transcriber, transcribe, due)
         for reply in replies:
@@ -119,7 +119,7 @@ class CanaryFlight:
                         request,
                         # Of what others left us a worker must not be killed: it may be had a second before the end.
                         deadline_seconds=max(self.deadline_seconds / 2, due - loop.time()),
-                        # The one that is in there: nobody's model is exchanged for the sake of a question.
+                        # The one that is in there: no job's model is exchanged for a question.
                         engine=handle.view.engine,
                     )
                     coming = await lent.enter_async_context(borrowed)

@@ -107,7 +107,7 @@ class SelfCheck:
 
 
 def _is_there(file: Path) -> bool:
-    """Raises OSError where nobody can tell: Path.exists would sometimes, and sometimes call that gone."""
+    """Raises OSError where it cannot be told: Path.exists would sometimes, and sometimes call that gone."""
     try:
         file.stat()
     except FileNotFoundError:
@@ -171,7 +171,7 @@ def watch_finding(probed: FolderProbed, platform: str, program: str) -> Finding:
                 check="watch_folder",
                 state="broken",
                 what=f"{folder} does not answer: {note}",
-                why="a network disk went away, or macOS waits behind a question that nobody sees",
+                why="a network disk went away, or macOS waits behind a question that is not seen",
                 remedy="mount it again; on a Mac look for a question on its screen",
             )
         case unknown:

@@ -59,7 +59,7 @@ class Troubles:
             yield Finding(
                 check="jobs_put_back",
                 state="warning",
-                what=f"{self._probation.left_behind} jobs ran by the queue's account though nobody ran them; "
+                what=f"{self._probation.left_behind} jobs ran by the queue's account though no task ran them; "
                 "they were put back",
                 why="this is a mistake in stenod; nothing is lost by it",
                 remedy="`steno logs` tells more",

@@ -208,7 +208,7 @@ class Alignment:
                 await self._queue.change(self._job_id, degraded_reason=code)
 
     async def _record_unkillable(self, death: Death) -> None:
-        """Nobody is charged. After a few the rest of the job keeps its segment times; until then it waits."""
+        """No crash is counted. After a few the rest of the job keeps its segment times; until then it waits."""
         await self._record_attempt(death.cause, death)
         if not is_spellbound(await self._queue.get(self._job_id), "aligner"):
             raise JobMustWaitLonger(f"the aligner {death.reason}; it is tried again later")

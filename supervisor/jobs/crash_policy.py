@@ -36,7 +36,7 @@ def is_spellbound(job: Job, role: Role) -> bool:
 
 
 def setback_of_unkillable(job: Job, death: Death) -> JobFailed | JobMustWait:
-    """Nobody is charged: a disk that died is the usual reason. Another worker has taken the place."""
+    """No crash is counted: a disk that died is the usual reason. Another worker has taken the place."""
     if not is_spellbound(job, "transcriber"):
         return JobMustWaitLonger(f"its worker: {death.reason}; it is tried again later")
     error = JobError(

@@ -93,7 +93,7 @@ def _track_heard(job: Job) -> int | None:
 def is_another(decoded: AudioDecoded, job: Job) -> bool:
     """Whether what was decoded is known to be another content than the job's segments were heard in.
 
-    Size, time and inode were the same, or the worker would have refused: somebody put the time back.
+    Size, time and inode were the same, or the worker would have refused: a program put the time back.
     """
     now = None if decoded.recording is None else decoded.recording.sha256
     known = {job.identity.sha256, None if job.recording is None else job.recording.sha256} - {None}

@@ -36,7 +36,7 @@ class Obstacles:
 
 
 def transcriber_obstacles(handle: WorkerHandle) -> Obstacles:
-    """A broken worker keeps nobody waiting whose own model, or whose engine's stand-in, may still be had."""
+    """A broken worker keeps no job waiting whose own model, or whose engine's stand-in, may still be had."""
     view, fallback = handle.view, handle.fallback_engine
     stands_in = fallback is not None and handle.refusal(fallback) is None
     of_models = {

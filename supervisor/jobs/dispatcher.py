@@ -126,7 +126,7 @@ class JobDispatcher:
                 if (task := self._tasks.get(job_id)) is None:
                     return await self._cancel_waiting(job_id)
             running = self._board.running_view(job_id)
-            # Once only, and neither while files of ours could be left that nobody knows nor while its end is
+            # Once only, and neither while files of ours could be left unknown nor while its end is
             # recorded.
             if running is not None and running.status != "writing" and job_id not in self._to_cancel:
                 self._to_cancel.add(job_id)
@@ -141,7 +141,7 @@ class JobDispatcher:
             # Not reached by the cancel before its first step, or back in line by itself, perhaps claimed once more.
 
     async def _cancel_waiting(self, job_id: int) -> Job:
-        """A job without a task, which nobody can claim meanwhile."""
+        """A job without a task, which cannot be claimed meanwhile."""
         check_move(await self._queue.get(job_id), "cancelled")
         # It may have one from an earlier start. Before the end is known: a retry would find its own taken away.
         await asyncio.to_thread(self._runner.clear_spool, job_id)
@@ -206,7 +206,7 @@ class JobDispatcher:
         return job
 
     async def _look_for_models(self) -> bool:
-        """Whether jobs wait while a model is missing: then somebody has to look now and then whether it came."""
+        """Whether jobs wait while a model is missing: then a timer has to look now and then whether it came."""
         if not self._transcriber.availability.lacks_model or not (await self._queue.counts())["waiting"]:
             return False
         self._transcriber.availability.recheck()

@@ -89,7 +89,7 @@ STOPPED = "the daemon stopped while it ran"
 
 
 class JobFailed(Exception):
-    """The job cannot be done; recorded, and nobody tries again until asked."""
+    """The job cannot be done; recorded, and not retried until the owner asks."""
 
     def __init__(self, error: JobError, *, quarantined: bool = False) -> None:
         super().__init__(error.message)

@@ -1,4 +1,4 @@
-"""Jobs that took the daemon along before: each waits a little, and then runs alone; and jobs that nobody runs.
+"""Jobs that took the daemon along before: each waits a little, and then runs alone; and jobs that no task runs.
 
 Runs in: supervisor. The rule is in `daemon_deaths`.
 """
@@ -49,7 +49,7 @@ class Probation:
         return condemned
 
     def begin(self, turns: DispatchOrder) -> None:
-        """Nobody is tried before its pause is over."""
+        """No job is tried before its pause is over."""
         for job_id, pause_seconds in self.pauses.items():
             turns.deferred([job_id], pause_seconds)
 
@@ -87,7 +87,7 @@ class Probation:
         if sum(counts[status] for status in RUNNING) > len(in_hand):
             for job_id in await self._queue.deaths.put_back(frozenset(in_hand)):
                 self.left_behind += 1
-                log.error("job_put_back", job=job_id, why="it ran according to the queue, and nobody ran it")
+                log.error("job_put_back", job=job_id, why="it ran according to the queue, and no task ran it")
                 self._board.tell(await self._queue.get(job_id))
 
     def _hold_upgrades(self, held: bool) -> None:

@@ -95,7 +95,7 @@ class JobRunner:
     async def upgrade(self, job: Job, step: Step) -> Job:
         """Words for a job that was done without, from its stored text; its files are replaced in place.
 
-        Files that somebody changed since are left alone, and so is everything if the recording changed.
+        Files that were edited since are left alone, and so is everything if the recording changed.
         """
         async with self._recordings.of(job.id):
             return await self._upgrade(await self._queue.get(job.id), step)

@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-Recordings with several sound tracks: where nobody speaks in one, the next is listened to.
+Recordings with several sound tracks: where one has no speech, the next is tried.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class UnheardTracks:
     next_track: int | None = None
     """What is decoded next, counted from 1; None: what the decoder thinks best."""
     first_facts: JobChanges = field(default_factory=JobChanges)
-    """What the job says in the end, if nobody speaks in any: the track that would have been taken."""
+    """What the job says in the end, if none has speech: the track that would have been taken."""
     _tried: frozenset[int] = frozenset()
 
     def after(self, job: Job) -> "UnheardTracks":
@@ -180,7 +180,7 @@ class Transcription:
         except (JobFailed, DecoderCrashed) as failed:
             if self._unheard.next_track is None:
                 raise
-            # One that was only tried because nobody speaks in the others: the job does not fail by it.
+            # One that was only tried because the others have no speech: the job does not fail by it.
             log.warning("track_not_decoded", job=job.id, track=self._unheard.next_track, why=str(failed))
             self._unheard = self._unheard.after_refused(job)
             return
@@ -248,7 +248,7 @@ class Transcription:
                         pass
 
     async def _has_another_track(self) -> bool:
-        """Whether nothing was said, and there is a track in which nobody has listened yet. Then it is the next."""
+        """Whether nothing was said, and there is a track that was not tried yet. Then it is the next."""
         if self._job.options.track is not None or await self._queue.count_segments(self._job.id):
             self._unheard = UnheardTracks()
             return False

@@ -70,7 +70,7 @@ class Upgrades:
                 pass
 
     async def _look_for_model(self) -> bool:
-        """Whether jobs wait for an aligner without a model: then somebody has to look whether it came."""
+        """Whether jobs wait for an aligner without a model: then a timer has to look whether it came."""
         if not self._aligner.availability.lacks_model or not await self._queue.jobs_to_upgrade(limit=1):
             return False
         self._aligner.availability.recheck()

@@ -102,7 +102,7 @@ class ResultWriter:
         )
 
     async def replace(self, job: Job, wishes: ResolvedOptions) -> tuple[Job, JobTranscript]:
-        """The same for a job that was done before; files that somebody changed since are left as they are."""
+        """The same for a job that was done before; files that were edited since are left as they are."""
         with await self._queue.copies.of(job.id) as stored:
             transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
             content = _Content(job, transcript, wishes)

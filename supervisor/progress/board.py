@@ -67,7 +67,7 @@ class JobBoard:
 
     @property
     def running_left(self) -> list[Left | None]:
-        """How long each running job will keep the workers; None for one of which nobody knows."""
+        """How long each running job will keep the workers; None where it is not known."""
         now = self._clock()
         return [pace.left(self._running[job_id].audio_seconds, now) for job_id, pace in self._paces.items()]
 
@@ -159,7 +159,7 @@ class JobBoard:
         if job.status == "writing" and before.status != "writing":
             stages: tuple[Stage, ...] = ("decoding", "transcribing", "aligning")
             for stage, took in zip(stages, self._paces[job.id].measured(job.audio_seconds), strict=True):
-                # Where words were given up, nobody knows how much of the time was spent on any.
+                # Where words were given up, it is not known how much of the time was spent on any.
                 if took is not None and (stage != "aligning" or job.degraded_reason is None):
                     self.forecast.note(job, stage, *took)
 

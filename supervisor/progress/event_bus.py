@@ -31,7 +31,7 @@ class _Listener:
 
 
 class EventBus:
-    """Publishing never waits and never fails because somebody listens badly."""
+    """Publishing never waits and never fails because a client listens badly."""
 
     def __init__(self) -> None:
         self._listeners: set[_Listener] = set()

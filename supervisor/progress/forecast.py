@@ -26,7 +26,7 @@ ALL_BUT = 0.1
 
 
 def work_of(expected: Expected, transcribed_seconds: float = 0.0, *, only_words: bool = False) -> Left | None:
-    """What a waiting job asks of each worker, and takes if it is alone; None: nobody knows."""
+    """What a waiting job asks of each worker, and takes if it is alone; None: not known."""
     audio_seconds = expected.audio_seconds
     if audio_seconds is None or (expected.transcribing is None and not only_words):
         return None
@@ -110,7 +110,7 @@ class Forecast:
             self._queue.speeds.note_size(job.path, job.identity.size, job.audio_seconds)
 
     async def queue_seconds(self, running: Sequence[Left | None], jobs_waiting: int) -> float | None:
-        """How long all of it will take; None: nobody can know."""
+        """How long all of it will take; None: it cannot be known."""
         return seconds_for_all(running, await self._waiting(jobs_waiting), jobs_waiting)
 
     async def _waiting(self, jobs_waiting: int) -> Sequence[Left | None]:

@@ -16,7 +16,7 @@ worker before that either: its first batch may take so long."""
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Somebody had got so far at that moment."""
+    """The worker had got so far at that moment."""
 
     at: float
     """Monotonic seconds."""

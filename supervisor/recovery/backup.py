@@ -3,7 +3,7 @@
 Runs in: a process of its own, so that neither needs a daemon.
 
 A backup reads beside a daemon that writes; it never writes itself, which keeps it clear of what two writers do to
-each other. A restore wants the daemon's lock: nobody may have the file open that is exchanged.
+each other. A restore wants the daemon's lock: no process may have the file open that is exchanged.
 """
 
 import os
@@ -45,7 +45,7 @@ def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
     if target.exists():
         if os.path.samestat(target.stat(), database.stat()):
             raise CopyRefused("is_the_queue", f"{target} is the queue itself", "name another file")
-        look_into(target)  # somebody's own file is not overwritten
+        look_into(target)  # a file of the owner's is not overwritten
     alone: DaemonLock | None = None
     with suppress(AlreadyRunning, LockRefused):
         alone = DaemonLock.acquire(lock)  # without a daemon, none may start in the midst of it

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class QueueCare:
-    """Made once; what it does may take a while, and holds nobody else up."""
+    """Made once; what it does may take a while, and holds no other request up."""
 
     def __init__(
         self, queue: JobQueue, dispatcher: JobDispatcher, recordings: RecordingLocks, places: Places
@@ -63,7 +63,7 @@ class QueueCare:
         claiming = self._dispatcher.claiming
         found = await QueueCheck(self._queue, self._places.spool, self._is_in_hand, claiming).run(repair=repair)
         if repair:
-            self._dispatcher.job_added()  # one that nobody worked on may wait again
+            self._dispatcher.job_added()  # one that no task worked on may wait again
         return found
 
     def _is_in_hand(self, job_id: int) -> bool:

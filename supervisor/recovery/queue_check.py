@@ -51,7 +51,7 @@ class QueueCheck:
         is_in_hand: Callable[[int], bool] = lambda job_id: False,
         claiming: asyncio.Lock | None = None,
     ) -> None:
-        """`is_in_hand` tells whether somebody works on a job now; while `claiming` is held no work begins."""
+        """`is_in_hand` tells whether a task works on a job now; while `claiming` is held no work begins."""
         self._queue = queue
         self._spool = spool
         self._is_in_hand = is_in_hand
@@ -81,7 +81,7 @@ class QueueCheck:
         return [Irregularity(check="pages", state="broken", what=one, remedy=remedy) for one in complaints]
 
     async def _strays(self, repair: bool) -> list[Irregularity]:
-        """Jobs that are running by the book, and nobody works on them."""
+        """Jobs that are running by the book, and no task works on them."""
         rows = await self._queue.database.rows(
             f"SELECT id, status FROM jobs WHERE status IN ({', '.join('?' * len(RUNNING))})", *sorted(RUNNING)
         )
@@ -90,8 +90,8 @@ class QueueCheck:
             if self._is_in_hand(row["id"]):
                 continue
             if repair:
-                await self._queue.move(row["id"], "waiting", note="nobody worked on it: found by a check")
-            what = f"job {row['id']} is {row['status']}, and nobody works on it"
+                await self._queue.move(row["id"], "waiting", note="no task worked on it: found by a check")
+            what = f"job {row['id']} is {row['status']}, and no task works on it"
             found.append(_mended("stray_job", what, repair, "it waits again after the next start", row["id"]))
         return found
 
@@ -100,7 +100,7 @@ class QueueCheck:
         found = []
         for name in names:
             if not name.isdecimal():
-                continue  # a canary's, or somebody's
+                continue  # a canary's, or another program's
             rows = await self._queue.database.rows("SELECT status FROM jobs WHERE id = ?", int(name))
             status = rows[0]["status"] if rows else "forgotten"
             if status not in ("forgotten", "done", "failed", "cancelled") or self._is_in_hand(int(name)):

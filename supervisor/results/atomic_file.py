@@ -158,7 +158,7 @@ def _take_name(folder: HeldFolder, unfinished: str, name: str, names: TemporaryN
 
 
 def _replaced(folder: HeldFolder, unfinished: str, name: str, names: TemporaryNames, ours: Collection[str]) -> bool:
-    """Whether our new file has taken the place of our old one; else all is as before, and somebody was faster."""
+    """Whether our new file has replaced our old one; else all is as before, and another program was faster."""
     swapped = names.fresh(SWAPPED, Path(name).suffix.removeprefix("."))
     mine = folder.facts(unfinished)
     folder.give_name(unfinished, swapped)

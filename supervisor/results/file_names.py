@@ -16,7 +16,7 @@ LONGEST_NAME_BYTES = 255
 LONGEST_EXTENSION_BYTES = len(".json")
 LATEST_SECONDS = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 NOT_KNOWN = "und"
-"""ISO 639-2 for a language that nobody has told or heard."""
+"""ISO 639-2 for a language that was neither set nor heard."""
 
 
 def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = None) -> str:
@@ -50,5 +50,5 @@ def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = No
 
 
 def needs_language(template: str) -> bool:
-    """Whether the name cannot be known before somebody has listened."""
+    """Whether the name cannot be known before the recording is heard."""
     return "{language}" in template

@@ -72,8 +72,8 @@ def plan(
 
     `home` comes from `home_of`. `ours` is path → the sha256s of what was written for this recording before, or was
     about to be; `others` path → another recording whose file this is as long as that is there, or None: promised to
-    another. Names this job already has are kept while nobody else has put a file there: a name that was chosen is
-    not possessed. All formats share one stem. Raises OutputRefused.
+    another. Names this job already has are kept while no other program has put a file there: a name that was
+    chosen is not possessed. All formats share one stem. Raises OutputRefused.
     """
     wanted = sorted(formats, key=lambda format: format == "json")
     if job.outputs:
@@ -182,7 +182,7 @@ def _may_write(
         case "skip" | "suffix":
             return False
         case "renew":
-            # What stenod left there for this recording and nobody touched may go.
+            # What stenod left there for this recording and was not edited may go.
             is_regular = stat.S_ISREG(found.st_mode)
             return is_regular and str(path) in ours and unchanged(folder, path.name, ours[str(path)])
         case _:

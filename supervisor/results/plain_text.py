@@ -6,7 +6,7 @@ Runs in: supervisor.
 import re
 
 INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""C0 and C1 control characters: nobody says them, terminals obey them."""
+"""C0 and C1 control characters: they are not speech, and terminals obey them."""
 
 
 def plain(text: str) -> str:

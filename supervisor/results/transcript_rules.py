@@ -42,7 +42,7 @@ def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment,
 
 
 def fold_repeats(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Of three or more segments of one text in a row, those that nobody can have said are folded into the one before
+    """Of three or more segments of one text in a row, those that cannot have been said are folded into the one before
     them, flagged; what was said several times stays as often. Ids count from 0 again."""
     for position, segment in enumerate(_folded(segments)):
         yield segment if segment.id == position else segment.model_copy(update={"id": position})
@@ -77,7 +77,7 @@ def _folded(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _was_said(copy: Segment, before: Segment) -> bool:
-    """Whether somebody said this once more, or the model only wrote it once more."""
+    """Whether this was said once more, or the model only wrote it once more."""
     voice_seconds = copy.end - copy.start if copy.voice_seconds is None else copy.voice_seconds
     if len(copy.text) > MOST_CHARACTERS_A_SECOND * voice_seconds:
         return False

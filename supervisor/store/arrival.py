@@ -77,7 +77,7 @@ class Verdict:
 
     fate: Fate
     job_id: int | None = None
-    """Whose the content is; None: a new job's, or nobody knows."""
+    """Whose the content is; None: a new job's, or not known."""
 
 
 NEW = Verdict("new")

@@ -10,12 +10,12 @@ whatever runs, so a death says little by itself. The rule:
   Any progress of its own, a stored segment or stored words, takes all charges back.
 - With three charges in a row a job stands behind all others, and runs alone when its turn comes.
 - If the daemon dies while it runs alone, that counts apart (`deaths_alone`), and the next try waits a little longer.
-  A death while nobody ran, or while only jobs above suspicion did, is evidence of another cause: it takes the deaths
+  A death while no job ran, or while only jobs above suspicion did, is evidence of another cause: it takes the deaths
   alone of all jobs back.
 - With three deaths alone, and no such evidence, the job is quarantined; every death of the last hour that came while
-  nobody ran asks for one more.
+  no job ran asks for one more.
 
-So a poisonous recording costs six deaths and no other job more than a delay, and a storm of kills condemns nobody: it
+So a poisonous recording costs six deaths and no other job more than a delay, and a storm of kills condemns no job: it
 also strikes while the suspect is not running.
 """
 
@@ -35,7 +35,7 @@ DEATHS_TO_PROBATION = 3
 """As in the index of the line, and in its questions."""
 DEATHS_ALONE_TO_QUARANTINE = 3
 EVIDENCE_SECONDS = 3600.0
-"""For so long a death while nobody ran speaks for those that are suspected: something else ends the daemon."""
+"""For so long a death while no job ran speaks for those that are suspected: something else ends the daemon."""
 MOST_EVIDENCE = 50
 FIRST_PAUSE_SECONDS = 5.0
 """Before a job is tried alone once more; doubles. Long enough for a death of another cause to come first."""
@@ -56,7 +56,7 @@ def is_suspect(job: Job) -> bool:
 
 
 def is_condemned(job: Job, other_deaths: int) -> bool:
-    """Whether it runs no more; `other_deaths` of the daemon came of late while nobody ran."""
+    """Whether it runs no more; `other_deaths` of the daemon came of late while no job ran."""
     return job.deaths_alone >= DEATHS_ALONE_TO_QUARANTINE + other_deaths
 
 
@@ -84,7 +84,7 @@ class DaemonDeaths:
         self._now = now
 
     async def begin(self, *, charge: bool) -> int:
-        """Every running job waits again; nobody can be running it. How many they were.
+        """Every running job waits again; no task can be running it. How many they were.
 
         `charge`: an end that was not orderly counts against those that ran.
         """
@@ -105,7 +105,7 @@ class DaemonDeaths:
         return len(await self._database.read(lambda db: _other_deaths(db, self._now())))
 
     async def put_back(self, in_hand: Collection[int]) -> Sequence[int]:
-        """Jobs that run according to the database, though nobody but those `in_hand` runs: they wait again."""
+        """Jobs that run according to the database, though only those `in_hand` run: they wait again."""
         return await self._database.write(lambda db: _put_back(db, in_hand))
 
     async def begin_upgrade(self, job_id: int) -> None:
@@ -118,7 +118,7 @@ class DaemonDeaths:
 
 
 def _begin(connection: sqlite3.Connection, now: float, *, charge: bool) -> int:
-    """Every running job waits again; nobody can be running it. How many they were.
+    """Every running job waits again; no task can be running it. How many they were.
 
     `charge`: an end that was not orderly counts against those that ran. `now`: seconds since the epoch.
     """

@@ -95,7 +95,7 @@ class MoveNotAllowed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """An output of ours, and its content's hash, so that somebody's edits are never overwritten."""
+    """An output of ours, and its content's hash, so that the owner's edits are never overwritten."""
 
     path: str
     sha256: str | None
@@ -127,7 +127,7 @@ class Job:
     transcribed_whole: bool = False
     """All speech is stored: only words and files are missing."""
     claims: int = 0
-    """How often it was started; power cuts count here and harm nobody."""
+    """How often it was started; power cuts count here and do no harm."""
     transcriber_crashes: int = 0
     """How often a transcriber died holding it; only these quarantine."""
     aligner_crashes: int = 0

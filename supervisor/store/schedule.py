@@ -14,7 +14,7 @@ MOST_OVERTAKING = 32
 oldest's. With short recordings an exchange is shared by so many, and that is when it matters."""
 LONGEST_SERVED_SECONDS = 300.0
 """One model is preferred for so long, then the oldest decides: exchanges of half a minute stay a tenth of the time,
-and nobody waits for a row of long recordings."""
+and no job waits for a row of long recordings."""
 
 Model = str | None
 """As jobs name it; None: a job that names none wants what the settings say."""

@@ -264,7 +264,7 @@ def _remember(connection: sqlite3.Connection, arrival: Arrival, job_id: int | No
 def _go_where_it_is(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job:
     """The job's path becomes the arrival's, its results keep the name they have, and what is written stays its own.
 
-    Results that nobody has named yet are named after the new name. A job that has not begun is treated as the folder
+    Results that have no name yet are named after the new name. A job that has not begun is treated as the folder
     wants that it is in now.
     """
     job = fetch_job(connection, job_id)

@@ -45,14 +45,14 @@ class StoredSegments(AbstractContextManager["StoredSegments"]):
 
 
 class SegmentCopies:
-    """Makes them, each from one state of the database: an upgrade may go on while somebody reads."""
+    """Makes them, each from one state of the database: an upgrade may run while a client reads."""
 
     def __init__(self, database: JobDatabase) -> None:
         self._database = database
 
     async def of(self, job_id: int) -> StoredSegments:
         """The job's segments as they stand; the caller closes them. Raises JobQueueBroken."""
-        # Beside the database, where nobody else may look: /tmp can be memory.
+        # Beside the database, where no other user may look: /tmp can be memory.
         folder = self._database.folder
 
         def copied(connection: sqlite3.Connection) -> StoredSegments:
@@ -158,7 +158,7 @@ def copy_lines(connection: sqlite3.Connection, job_id: int, file: IO[bytes]) -> 
 
 
 def forget_segments(connection: sqlite3.Connection, job_id: int) -> None:
-    """As if nobody had listened yet."""
+    """As if it had not been heard yet."""
     connection.execute("DELETE FROM segments WHERE job_id = ?", (job_id,))
     connection.execute(
         """UPDATE jobs SET transcribed_seconds = 0, transcribed_whole = 0, transcribed_by = NULL, aligned_by = NULL,

@@ -1,4 +1,4 @@
-"""A watch over the event loop itself: one that stands still answers nobody, and no other part can help.
+"""A watch over the event loop itself: one that stands still answers no client, and no other part can help.
 
 Runs in: supervisor, the watch in a thread.
 
@@ -106,7 +106,7 @@ def loop_watch(settings: Settings, places: Places, notice: ServiceNotice) -> Loo
 
 
 def freeze_report(places: Places) -> Path:
-    """What the watch leaves; it stays until somebody deletes it."""
+    """What the watch leaves; it stays until it is deleted."""
     return places.logs / "crashes" / REPORT
 
 

@@ -4,7 +4,7 @@ Runs in: supervisor.
 
 After a failed sync the kernel counts as clean what it never wrote, and no later sync tells
 (https://wiki.postgresql.org/wiki/Fsync_Errors). What SQLite remembers of its log may then differ from the file, and
-nobody here knows which of the last transactions are in it. To sort that out beside jobs in hand and answers on
+it is not known here which of the last transactions are in it. To sort that out beside jobs in hand and answers on
 their way would be a second, seldom walked road; exec(2) takes that of `kill -9`, for which this daemon is built and
 tested. With the old process go its memory, SQLite's locks and every descriptor, that of the daemon's lock too (the
 next one has to win it again); SQLite reads the log by its checksums, it is written again (`write_ahead_log`), and the
@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 from supervisor.system.signals import keep_back
 
 COUNTED_BY = "STENOD_NEW_STARTS"
-"""The environment variable that tells a process the number of its start in a row; 0: somebody started it."""
+"""The environment variable that tells a process the number of its start in a row; 0: it was started from outside."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 WELL_AFTER_SECONDS = 600.0
@@ -42,7 +42,7 @@ def pause_before(new_starts: int, lived_seconds: float) -> RestartPause:
 
 
 def new_starts_before() -> int:
-    """The number of this one in its row; 0: somebody started this process. No child hears of the variable."""
+    """The number of this one in its row; 0: it was started from outside. No child hears of the variable."""
     told = os.environ.pop(COUNTED_BY, "0")
     return int(told) if told.isdecimal() else 0
 

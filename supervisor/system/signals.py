@@ -17,7 +17,7 @@ from types import FrameType
 ASKS_TO_END = (signal.SIGTERM, signal.SIGINT)
 HANGS_UP = signal.SIGHUP
 STRAY = ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT", "SIGEMT", "SIGINFO")
-"""What may be sent by mistake, or by a timer that somebody set, and would end us; not every system has all."""
+"""What may be sent by mistake, or by a timer, and would end us; not every system has all."""
 
 _caught: set[int] = set()
 """What came while no loop listened."""
@@ -80,7 +80,7 @@ def _stray() -> Iterable[int]:
 
 
 def remember(number: int, frame: FrameType | None) -> None:
-    """The handler of a signal that nobody can act on just now."""
+    """The handler of a signal that cannot be acted on just now."""
     _caught.add(number)
 
 

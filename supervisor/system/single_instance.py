@@ -61,12 +61,12 @@ class DaemonLock:
                     f"{path} cannot be locked: {error.strerror}", "put the state folder on a local disk"
                 ) from error
             if _is_still_there(path, descriptor):
-                # On a full disk nobody can read who holds it; it is held all the same.
+                # On a full disk its holder cannot be read; it is held all the same.
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
                 return cls(descriptor)
-            # Somebody removed the file between open and lock: what we hold guards nothing.
+            # The file was removed between open and lock: what we hold guards nothing.
             os.close(descriptor)
 
     def release(self) -> None:

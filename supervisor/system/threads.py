@@ -2,10 +2,10 @@
 
 Runs in: supervisor.
 
-asyncio hires them one by one as work comes. Where the system allows no more, to_thread would raise what nobody at
+asyncio hires them one by one as work comes. Where the system allows no more, to_thread would raise what no code at
 work on a job or a folder could know how to answer; so a daemon has them from its start, or does not start.
 
-Work on a disk that may never answer: in a thread of its own, which nobody has to wait for.
+Work on a disk that may never answer: in a thread of its own, which no caller has to wait for.
 
 asyncio's own threads are few and are joined at exit: a handful of calls stuck on a dead network disk would take all
 of them, and with them everything else that wants one. One whose work is done waits a while for the next: to start a
@@ -25,7 +25,7 @@ from functools import partial
 from typing import TypeVar
 
 LONGEST_LOOK_SECONDS = 10.0
-"""A disk that takes longer is not there for somebody who waits for the answer."""
+"""A disk that takes longer is not there for a client that waits for the answer."""
 
 IDLE_SECONDS = 10.0
 """For so long a thread waits for more work."""
@@ -100,7 +100,7 @@ def preallocated_pool() -> ThreadPoolExecutor:
             executor.submit(all_there.wait)
         all_there.wait()
     except RuntimeError as refused:
-        all_there.abort()  # or those that are there would wait for the others, and nobody could leave
+        all_there.abort()  # or those that are there would wait for the others, and none could leave
         raise TooFewThreads(
             f"{refused}: {THREADS} are needed; end other programs of this user, or raise the limit (ulimit -u)"
         ) from refused

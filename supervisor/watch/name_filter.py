@@ -50,7 +50,7 @@ class NamePatterns:
         return bool(fitting) and (is_media(name) or any(map(_names_an_ending, fitting)))
 
     def close(self, folder: str) -> bool:
-        """Whether nothing in a folder within is wanted, so that nobody need look."""
+        """Whether nothing in a folder within is wanted, so that it need not be scanned."""
         if not self.exclude:
             return False
         steps = _steps(folder)

@@ -49,7 +49,7 @@ class SeenFile:
     """Absolute. Text, because a Path costs more to make than the file costs to look at."""
     identity: FileIdentity
     status_changed_ns: int
-    """st_ctime: moves when somebody repairs a file's permissions, which nothing else shows."""
+    """st_ctime: moves when a file's permissions are repaired, which nothing else shows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Runs in: supervisor.
 
 When a file has stopped changing; no clock.
 
-macOS tells nobody that a writer closed a file, and a copy may pause; so a file counts as finished once size, mtime
+macOS does not tell that a writer closed a file, and a copy may pause; so a file counts as finished once size, mtime
 and inode stayed the same for a while. Only monotonic time is compared: an mtime in the future changes nothing.
 """
 

@@ -148,7 +148,7 @@ class Availability:
             self._looking = asyncio.create_task(self._compare_models(), name=f"{self._machine.role}'s models")
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """No job waits any more."""
         if self._looking is not None:
             self._looking.cancel()
 

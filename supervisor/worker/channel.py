@@ -20,7 +20,7 @@ from ipc.worker_messages import FROM_WORKER, FromWorker, ToWorker
 Told = TypeVar("Told")
 
 UNREAD_FRAMES = 16
-"""Frames taken from the pipe before somebody asked for them; beyond that the worker has to wait."""
+"""Frames taken from the pipe before a caller asked for them; beyond that the worker has to wait."""
 
 
 class WorkerChannel:

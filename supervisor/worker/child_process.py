@@ -51,7 +51,7 @@ from workers.worker_main import TELL_WHERE, run_worker
 REAP_SECONDS = 5.0
 """From SIGKILL to the exit status. Longer is a process stuck in the kernel, and nothing we could wait for."""
 WRITE_OFF_SECONDS = 8.0
-"""From SIGKILL to the end of all hope: a process that still lives hangs in the kernel, and nobody can end it."""
+"""From SIGKILL to the end of all hope: a process that still lives hangs in the kernel, and no signal can end it."""
 TRACEBACK_SECONDS = 0.25
 """For a hung worker to write down where it hangs, before it is killed."""
 
@@ -65,7 +65,7 @@ class WorkerGone(Exception):
 
 
 def undo_start(process: SpawnProcess) -> None:
-    """A start that came too late: nobody knows this child."""
+    """A start that came too late: no caller knows this child."""
     if process.pid is not None:
         process.kill()
         process.join(REAP_SECONDS)
@@ -82,7 +82,7 @@ FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "
 
 
 class WorkerProcess:
-    """A child that was started. It is the keeper's to call `see_off` in the end, and nobody's to forget."""
+    """A child that was started. The handle must call `see_off` in the end."""
 
     def __init__(self, process: SpawnProcess, connection: Connection, spawner: Spawner) -> None:
         self._loop = asyncio.get_running_loop()
@@ -206,13 +206,13 @@ class WorkerProcess:
     async def see_off(self) -> int | None:
         """Its exit status: the code, or minus the signal; None if it cannot be had. Ends what has not ended itself.
 
-        When this returns, no process is left that could be ended, and what it said last has been read unless nobody
-        asks for it.
+        When this returns, no process is left that could be ended, and what it said last has been read unless no
+        caller asks for it.
         """
         if self.fault is not None:
             self.kill()
         elif not await self._exits_within(DRAIN_SECONDS):
-            # It closed its pipe and stays: nobody can talk to it any more.
+            # It closed its pipe and stays: no message can reach it any more.
             self.kill()
         await self._exits_within(WRITE_OFF_SECONDS + 2 * REAP_SECONDS)
         try:
@@ -280,7 +280,7 @@ class WorkerProcess:
         return True
 
     def _signal(self, number: signal.Signals) -> None:
-        # From the sentinel on, the process may be reaped and its pid somebody else's.
+        # From the sentinel on, the process may be reaped and its pid another process's.
         if self._exit is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)

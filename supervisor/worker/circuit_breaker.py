@@ -57,7 +57,7 @@ BROKEN = "broken"
 NEEDS_MODEL = "needs_model"
 """The engine's own code for a model that is known and not on this machine: it may come."""
 MODEL_LOOK_SECONDS = 8.0
-"""For so long it is not asked again whether a missing model is there: somebody who has just fetched it watches the
+"""For so long it is not asked again whether a missing model is there: a user who has just fetched it watches the
 clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
 GUEST_PROBE_SECONDS = 600.0
 """How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
@@ -87,7 +87,7 @@ class CircuitBreaker:
 
     setup: WorkerSetup
     is_guest: bool = False
-    """True: the model is a job's own choice, and nobody but such jobs misses it."""
+    """True: the model is a job's own choice, and only such jobs miss it."""
     deaths: tuple[float, ...] = ()
     """Monotonic seconds of those that count."""
     refusal: WorkerUnavailable | None = None
@@ -95,7 +95,7 @@ class CircuitBreaker:
     probe_at: float = 0.0
     """From this moment on a broken engine may be tried once."""
     look_at: float = 0.0
-    """From this moment on one without its model may be tried for somebody who waits."""
+    """From this moment on one without its model may be tried for a job that waits."""
     ready: Ready | None = None
     """What it said when it was last ready."""
 
@@ -200,7 +200,7 @@ class CircuitBreakers:
         return iter((*self.residents, *self._guests.values()))
 
     def find(self, engine: str | None, model: str | None) -> CircuitBreaker | None:
-        """`engine` None is the primary; `model` None is that of the settings. None: nobody asked for it before."""
+        """`engine` None is the primary; `model` None is that of the settings. None: it was not asked for before."""
         configured = self._configured(engine)
         wanted = self._model_for(configured, model)
         return configured if wanted is None else self._guests.get((configured.setup.engine, wanted))

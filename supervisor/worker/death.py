@@ -1,4 +1,4 @@
-"""How a worker ended when nobody had asked it to: exit status → a value and words.
+"""How a worker ended unasked: exit status → a value and words.
 
 Runs in: supervisor.
 
@@ -59,7 +59,7 @@ class Death:
     reason: str
     """In words, for people."""
     traceback: str
-    """What faulthandler left; empty for SIGKILL, of which nobody hears."""
+    """What faulthandler left; empty for SIGKILL, which cannot be handled."""
     at: float
     """Seconds since the epoch."""
     during_job: int | None
@@ -140,7 +140,7 @@ def read_traceback(crash_file: Path) -> str:
 
 def _words(exit_status: int | None) -> str:
     if exit_status is None:
-        return "ended, nobody knows how"
+        return "ended, it is not known how"
     if exit_status < 0:
         name = _signal_name(-exit_status)
         words = SIGNAL_WORDS.get(-exit_status)  # type: ignore[call-overload]  # a plain number looks up its enum

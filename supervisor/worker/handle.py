@@ -132,8 +132,8 @@ class WorkerHandle:
     async def restart(self) -> None:
         """Forget the deaths of all engines and start the primary afresh.
 
-        A busy worker is replaced when its request is over, so that nobody pays for the asking; one that hangs falls
-        to its own deadlines.
+        A busy worker is replaced when its request is over, so that no request pays for the asking; one that hangs
+        falls to its own deadlines.
         """
         for breaker in self._machine.breakers:
             breaker.forget()
@@ -158,7 +158,7 @@ class WorkerHandle:
     def in_hand(self) -> Iterator[None]:
         """Around all requests of one job: in between the worker is neither unloaded nor replaced for its size.
 
-        Keeps nobody else from the worker, and does not start it.
+        Keeps no other request from the worker, and does not start it.
         """
         self._machine.in_hand += 1
         self._machine.mind_idleness()
@@ -186,7 +186,7 @@ class WorkerHandle:
         """`async with keeper.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
 
         Waits for its turn, first come first served, and for the worker. `engine` None is the primary, `model` None
-        that of the settings; another engine or model is put into the worker, where it stays until somebody asks for
+        that of the settings; another engine or model is put into the worker, where it stays until a job asks for
         a different one. A job's own model is the primary's: the fallback loads it only where it is `starter`.
         Leaving before the final reply cancels the request, and replaces a worker that does not take notice within
         `cancel_seconds`. Raises WorkerDied and WorkerUnavailable, on entry and while iterating.
@@ -252,7 +252,7 @@ class WorkerHandle:
             if not heard and not life.is_over:
                 heard = await replies.give_up(self._settings.deadlines.cancel_seconds)
         except WorkerGone:
-            # It died instead, and nobody is left to be told; the next in line finds it dead, not ready.
+            # It died instead, and no caller is left to be told; the next in line finds it dead, not ready.
             await life.outcome()
         finally:
             if life is self._machine.life and not life.is_over:

@@ -70,7 +70,7 @@ class Replies(AsyncIterator[FromWorker]):
         waited_seconds = loop.time() - asked_at
         if waited_seconds <= patience_seconds:
             self._left_seconds -= waited_seconds
-        # else we were away ourselves, for nobody knows how much of it: that is not the worker's time.
+        # else we were away ourselves, and cannot tell for how much of it: that is not the worker's time.
         return await self._checked(reply)
 
     async def give_up(self, cancel_seconds: float) -> bool:

@@ -38,7 +38,7 @@ class Cores:
     usable: int
     """Real cores, no more than the system lets us have; two threads on one core would share it."""
     performance: int | None = None
-    """The faster ones of an Apple chip; None: all are alike, or nobody knows."""
+    """The faster ones of an Apple chip; None: all are alike, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Spawner:
     ) -> Result:
         """What `work()` gives, off the loop. Raises TimeoutError, and what `work` raises.
 
-        When nobody waits any more, for lack of patience or because of a cancel, `undo` follows as soon as `work` is
+        When no caller waits any more, after its deadline or a cancel, `undo` follows as soon as `work` is
         done, should it ever be.
         """
         future: Future[Result] = Future()

@@ -54,12 +54,12 @@ ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Somebody needs the worker to run."""
+    """A request needs the worker to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotWantedYet:
-    """It may wait until somebody asks for it."""
+    """It may wait until a request asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class GivenBack:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The process ended and nobody had asked it to."""
+    """The process ended unasked."""
 
     delay_seconds: float | None
     """Until the restart; None: it died too often."""

@@ -59,7 +59,7 @@ class DatabaseRefused(Exception):
 class JobQueueBroken(StenodError):
     """A transaction failed and was taken back whole: nothing of it is stored, nothing stored earlier is lost.
 
-    Where the disk itself failed under a sync, nobody can know what of it is stored; from then on every writing
+    Where the disk itself failed under a sync, it cannot be known what of it is stored; from then on every writing
     transaction fails, until the daemon's process has begun again and has read what is there.
 
     `code`: `disk_full` or `database_failed`.

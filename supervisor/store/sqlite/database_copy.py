@@ -26,7 +26,7 @@ def copy_database(source: sqlite3.Connection, target: Path) -> None:
     try:
         os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
-            # Nobody knows of it before it is whole; we sync it ourselves.
+            # No name leads to it before it is whole; we sync it ourselves.
             copy.execute("PRAGMA synchronous = OFF")
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")

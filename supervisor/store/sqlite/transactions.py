@@ -68,7 +68,7 @@ class JobDatabase:
 
     @property
     def folder(self) -> Path:
-        """Where the file is; nobody else may look into it."""
+        """Where the file is; no other user may read it."""
         return self._path.parent
 
     async def read(self, work: Work[Answer]) -> Answer:
@@ -151,7 +151,7 @@ class JobDatabase:
             self._connection.close()
         else:
             # SQLite would fold into the file what may not be in the log on the disk: after a power cut in the middle
-            # nobody could fix that.
+            # no caller could fix that.
             close_unfolded(self._connection)
 
 

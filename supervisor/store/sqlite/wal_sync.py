@@ -2,8 +2,8 @@
 
 Runs in: supervisor.
 
-With `synchronous = FULL` SQLite would sync its log inside COMMIT, and for these 4 to 10 ms nobody could ask the one
-connection anything. With NORMAL it writes the same log, leaves this sync to us, and keeps for itself only those
+With `synchronous = FULL` SQLite would sync its log inside COMMIT, and for these 4 to 10 ms no caller could use the
+one connection. With NORMAL it writes the same log, leaves this sync to us, and keeps for itself only those
 around a checkpoint. A transaction is stored when its record is in the log and the log on the disk, as ever.
 
 Two threads sync, and yet everything is told in the order in which it was written: a sync that ends has brought to
