@@ -43,8 +43,8 @@ def main() -> None:
     """The console script."""
     try:
         app(prog_name="steno")
-    except NoDaemon as nobody:
-        output.say_error(nobody.message, nobody.hint)
+    except NoDaemon as absent:
+        output.say_error(absent.message, absent.hint)
         sys.exit(exit_codes.NO_DAEMON)
     except Refusal as refusal:
         output.say_error(refusal.message, refusal.hint)

@@ -130,7 +130,7 @@ def default_aligner(language: str) -> str | None:
 
 
 def languages_of_aligner(name: str) -> frozenset[str] | None:
-    """The languages whose default it is; None: it is nobody's, and good for whatever its owner takes it for."""
+    """The languages whose default it is; None: it is no language's, and good for whatever its owner takes it for."""
     if name == "starter":
         return frozenset({"en"})
     tables = (*ALIGNMENT_BUNDLES.items(), *ALIGNMENT_HUB_IDS.items())

@@ -109,7 +109,7 @@ class OutputSettings(Section):
     name: NameTemplate = "{stem}"
     """What they are called, before the extension: {stem}, {name}, {folder}, {language}, {date}, {time}."""
     if_exists: Literal["renew", "skip", "overwrite", "suffix"] = "renew"
-    """`renew` replaces what stenod wrote for the same recording and nobody edited, and never anything else."""
+    """`renew` replaces what stenod wrote for the same recording, unless it was edited, and nothing else."""
     highlight_words: bool = False
     """Whether VTT files mark each word as it is spoken."""
 

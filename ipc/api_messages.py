@@ -14,7 +14,7 @@ Workflow = Literal["transcribe", "subtitle"]
 """`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
-"""`renew`: replace what stenod wrote for this recording and nobody changed; beside anything else write `name (2)`."""
+"""`renew`: replace what stenod wrote for this recording, unedited; beside anything else write `name (2)`."""
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
 Outcome = Literal["done", "crashed", "failed", "timeout"]
 

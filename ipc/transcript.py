@@ -64,8 +64,8 @@ class Segment(Value):
     voice_seconds: float | None = None
     """How much of it is a voice to the speech detector; None: not known. For judging it; it stands in no file."""
     repeats: int | None = None
-    """How often the model wrote this text, or what it ends with, in a row where nobody speaks so often: the copies
-    were folded into this one. None: it was not folded."""
+    """How often the model wrote this text, or what it ends with, in a row, where no person says it so often: the
+    copies were folded into this one. None: it was not folded."""
 
 
 class Unheard(Value):

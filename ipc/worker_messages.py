@@ -28,7 +28,7 @@ class WorkerSetup(Value):
 
     role: Role
     engine: str
-    """The engine's short name: `mlx`, `whisperx`, or the import path of somebody's own."""
+    """The engine's short name: `mlx`, `whisperx`, or the import path of the owner's own."""
     engine_path: str
     """Import path of the engine's class, `package.module:Class`."""
     model: str | None = None

@@ -49,7 +49,7 @@ class Chunk:
     """Seconds from the start of the recording."""
     audio: Audio
     voice: tuple[float, ...] | None = None
-    """How likely somebody speaks, 0 to 1, for every 32 ms of it; None: nobody asked."""
+    """The probability of speech, 0 to 1, for every 32 ms of it; None: not measured."""
     audible: tuple[bool, ...] | None = None
     """Whether a sound stands out from what is always there, the same way. Of a whole chunk, not of its parts."""
 
@@ -72,13 +72,13 @@ class Chunk:
         return Chunk(self.start + first * WINDOW_SAMPLES / SAMPLE_RATE, audio, voice)
 
     def likely_seconds(self, start: float, end: float) -> float | None:
-        """How much voice is to be expected there, each moment counted as far as it is likely; None: nobody asked."""
+        """How much voice is to be expected there, each moment counted as far as it is likely; None: not measured."""
         if self.voice is None:
             return None
         return sum(self._likely(start, end)) * WINDOW_SAMPLES / SAMPLE_RATE
 
     def voice_seconds(self, start: float, end: float) -> float | None:
-        """How much of this part of the recording is a voice; None: nobody asked."""
+        """How much of this part of the recording is a voice; None: not measured."""
         if self.voice is None:
             return None
         heard = sum(one >= LEAST_VOICE for one in self._likely(start, end))

@@ -62,7 +62,7 @@ class Heartbeat:
         return self._stuck_after_seconds * PATIENCE_SHARE
 
     def begin(self, request_id: int | None) -> None:
-        """What follows is done for this request; None: for nobody, while loading."""
+        """What follows is done for this request; None: for no request, while loading."""
         self._request_id = request_id
 
     def enter(self, phase: Phase, done_seconds: float = 0.0) -> None:
@@ -93,7 +93,7 @@ class Heartbeat:
         faulthandler.cancel_dump_traceback_later()
 
     def send(self, message: FromWorker) -> None:
-        """Say it; ends the process if nobody listens any more."""
+        """Say it; ends the process if the supervisor is gone."""
         self.rest()
         try:
             send(self._connection, message)

@@ -117,8 +117,8 @@ IfExists = Annotated[
     choices.IfExists | None,
     typer.Option(
         metavar="POLICY",
-        help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording and "
-        "nobody changed; overwrite renames any other file to NAME~ first.",
+        help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording, "
+        "unedited; overwrite renames any other file to NAME~ first.",
         rich_help_panel=PANEL,
     ),
 ]

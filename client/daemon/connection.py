@@ -233,8 +233,8 @@ class DaemonClient:
     def _lost_if_broken(self) -> Iterator[None]:
         try:
             yield
-        except NobodyListens as nobody:
-            raise self._nobody() from nobody
+        except NobodyListens as refused:
+            raise self._nobody() from refused
         except LineSilent as silent:
             raise NoDaemon(
                 "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"

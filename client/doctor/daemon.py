@@ -63,8 +63,8 @@ def meet(places: Places) -> Contact:
     try:
         with DaemonClient(places.socket, ANSWER_SECONDS) as daemon:
             status = daemon.status()
-    except (NoDaemon, Refusal) as nobody:
-        return Contact(None, _absence(places, nobody.message), os.environ)
+    except (NoDaemon, Refusal) as absent:
+        return Contact(None, _absence(places, absent.message), os.environ)
     except ValueError as unreadable:  # pydantic's, of an answer that another version gave
         return Contact(None, _absence(places, f"its answer is not understood: {unreadable}"), os.environ)
     return Contact(status, None, environment_of(status.daemon.pid) or os.environ)

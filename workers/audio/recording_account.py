@@ -10,10 +10,10 @@ from ipc.transcript import Damage, RecordingFacts, Track
 from workers.audio.tracks import SoundTrack
 
 LEAST_BYTES_UNREAD = 4096
-"""Fewer behind the sound are somebody's tag."""
+"""Fewer behind the sound are a tag."""
 LEAST_LOST_SECONDS = 0.1
 LEAST_LOST_PACKETS = 3
-"""Encoders begin, and broadcasts are cut, in the middle of something: a packet or two is nobody's word."""
+"""Encoders begin, and broadcasts are cut, in the middle of something: a packet or two holds no word."""
 LEAST_REPAIR_SECONDS = 1.0
 BYTE_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 

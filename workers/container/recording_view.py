@@ -50,7 +50,7 @@ class RecordingView:
         endless: bool = False,
         scan_from: int | None = None,
     ) -> None:
-        """`endless`: the stretch is one stream of frames; nobody is told where it ends, and zeros in it are left out.
+        """`endless`: the stretch is one stream of frames; its end is not told, and zeros in it are left out.
 
         `scan_from`: from this byte of the recording on, the header of another recording ends the stretch.
         """

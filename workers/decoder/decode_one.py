@@ -65,7 +65,7 @@ def decode_once(said: bytes, pcm: int, line: int) -> None:
     try:
         speak(_decode(told, pcm, speak))
     except BrokenPipeError:
-        os._exit(0)  # nobody listens any more
+        os._exit(0)  # no client listens any more
 
 
 def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Ending:

@@ -134,7 +134,7 @@ class Decoders:
         try:
             self._supply.make_ready()
         except OSError as error:
-            # The next request tries again, and has somebody to tell.
+            # The next request tries again, and has a caller to tell.
             log.warning("no_decoder_ready", error=error.strerror)
 
     def close(self) -> None:
@@ -232,7 +232,7 @@ class Decoders:
                 log.warning("decoder_written_off", pid=process.pid, why="the kernel does not let it die")
                 self._hung.append(Hung(process, device))
             raise
-        # One use: whatever it has become, it is not asked again. Its end is waited for when nobody waits for us.
+        # One use: whatever it has become, it is not asked again. Its end is waited for between requests.
         process.end(0)
         self._leaving.append(process)
         return ending

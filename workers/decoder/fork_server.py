@@ -36,7 +36,7 @@ def copies(orders: socket.socket) -> socket.socket:
     The copy is a grandchild whose parent has ended, so that the kernel has given it to the worker for a child.
     """
     gc.collect()
-    gc.freeze()  # What is here now is shared with every copy, as long as nobody looks it through for what can go.
+    gc.freeze()  # What is here now stays shared with every copy: the garbage collector leaves it alone.
     between, to_server = os.pipe()
     os.set_blocking(between, False)
     while True:

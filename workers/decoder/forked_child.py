@@ -56,6 +56,6 @@ class ForkedChild:
         return status
 
     def kill(self) -> None:
-        """Ends it. Until its status was asked for, the pid is nobody else's."""
+        """Ends it. Until its status was asked for, the pid is no other process's."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)

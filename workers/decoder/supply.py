@@ -40,7 +40,7 @@ class Supply(Protocol):
         """Do ahead what can be done ahead. Raises OSError where no process can be had."""
 
     def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
-        """A decoder that nobody has asked anything yet. `meanwhile` is called again and again while it has to wait,
+        """A decoder without a request yet. `meanwhile` is called again and again while it has to wait,
         and what it raises passes. Raises OSError where no process can be had, and DecoderDied."""
 
     def close(self) -> None:

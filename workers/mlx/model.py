@@ -31,8 +31,8 @@ from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
 def import_bare(name: str) -> None:
     """Make `import name.module` cost what that module needs, not what `name/__init__.py` needs.
 
-    A package already imported stays as it is. The bare one fills itself as soon as somebody asks it for a name of its
-    own, so that nobody in this process ever sees half a package. Raises ModuleNotFoundError.
+    A package already imported stays as it is. The bare one fills itself as soon as it is asked for a name of its
+    own, so that no code in this process ever sees half a package. Raises ModuleNotFoundError.
     """
     if name in sys.modules:
         return

@@ -118,7 +118,7 @@ class DecoderRows:
 
     @classmethod
     def listening(cls, network: Any, encoded: Sequence[Any], beams: int) -> "DecoderRows":
-        """`encoded` is (frames, state) for each row; the shorter ones are filled up, and nobody listens to that."""
+        """`encoded` is (frames, state) for each row; the shorter ones are padded, and the padding is masked."""
         import mlx.core as mx
 
         lengths = [len(row) for row in encoded]

@@ -52,7 +52,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody listens any more; what has come is on the disk. Nothing may be flushed at the end, either.
+        # No client listens any more; what has come is on the disk. Nothing may be flushed at the end, either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_IOERR
 

@@ -1,4 +1,4 @@
-"""What somebody types after `steno models pull`, or leaves out → the models that are meant, and what to say of them.
+"""What a user types after `steno models pull`, or leaves out → the models that are meant, and what to say of them.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -34,7 +34,7 @@ class Wish:
     """As a person would name it."""
     source: ModelSource
     is_open: bool = False
-    """A hub id that nobody needs as anything in particular: it may turn out to be any kind of model."""
+    """A hub id that no setting needs: it may turn out to be any kind of model."""
 
 
 def wishes_by_name(

@@ -57,7 +57,7 @@ class DefaultModels:
         return self.bundles.get(language) or self.hub_ids.get(language)
 
     def languages_of(self, name: str) -> frozenset[str] | None:
-        """The languages whose default it is; None if it is nobody's."""
+        """The languages whose default it is; None if it is no language's."""
         tables = (*self.bundles.items(), *self.hub_ids.items())
         return frozenset(language for language, default in tables if default == name) or None
 

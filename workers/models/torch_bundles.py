@@ -30,7 +30,7 @@ def bundle_file(name: str, environment: Mapping[str, str] = os.environ) -> Path:
 def what_is_torn_in_bundle(file: Path, step: Callable[[], None], *, deep: bool) -> str | None:
     """Why the file cannot be whole; None if it seems to be. `deep` reads all of it against its own checksums.
 
-    Nobody publishes a hash of these files, but each is a zip, and a zip knows the CRC-32 of everything in it.
+    No hash of these files is published, but each is a zip, and a zip knows the CRC-32 of everything in it.
     """
     try:
         with zipfile.ZipFile(file) as archive:

@@ -14,7 +14,7 @@ from typing import Protocol
 from workers.engine import EngineRefusal
 
 LOOK_SECONDS = 0.2
-"""How often a file that somebody else's code writes is looked at."""
+"""How often a file that a library's code writes is looked at."""
 TRIES_WITHOUT_A_BYTE = 4
 """A connection that breaks is opened again for as long as it brings something."""
 PAUSE_SECONDS = 1.0

@@ -45,7 +45,7 @@ LEAST_SPREAD_DB = 8.0
 """Between its loud moments and its quiet quarter. Speech has 15 and more, hum and hiss 1 to 4."""
 LEAST_LIFE_DB = 6.0
 LOUD_DB = -40.0
-"""What varies less and is softer is the noise floor of an input that nobody spoke into."""
+"""What varies less and is softer is the noise floor of an input without speech."""
 LEAST_SHARE = 0.4
 """Of the mix's power that comes from its loudest channel with speech; with less, something else is louder."""
 LEAST_GAIN = 0.1
@@ -171,7 +171,7 @@ class ChannelListener:
 
     @property
     def has_sound(self) -> bool:
-        """Whether any channel has more than the noise floor of an input that nobody spoke into."""
+        """Whether any channel has more than the noise floor of an input without speech."""
         return any(_sounds(_levels_of(looks)) for looks in self._judged())
 
     @property

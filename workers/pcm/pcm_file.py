@@ -67,7 +67,7 @@ class PcmFile(AbstractContextManager["PcmFile"]):
         return self._whole_samples(first, beyond).astype(np.float32) / FULL_SCALE
 
     def is_digital_silence(self, first: int, beyond: int) -> bool:
-        """Whether these samples stay within the last bit, where nobody can be heard."""
+        """Whether these samples stay within the last bit, where no voice can be heard."""
         samples = self._whole_samples(first, beyond)
         return samples.size == 0 or (int(samples.max()) <= 1 and int(samples.min()) >= -1)
 

@@ -62,7 +62,7 @@ class ReadRecording(Recording):
 
     def _reads_the_same_ahead(self) -> bool:
         if len(self._ahead) > MOST_AHEAD:
-            return False  # nobody knows
+            return False  # it is not known
         return all(zlib.crc32(super(ReadRecording, self).read_at(at, size)) == sum_ for at, size, sum_ in self._ahead)
 
     def _read_on(self, digest: "hashlib._Hash", at: int) -> str:

@@ -42,7 +42,7 @@ class Recording(FileIO):
 
     @property
     def has_changed(self) -> bool:
-        """Whether somebody wrote to it since it was opened: what was read is no recording that ever was."""
+        """Whether a program wrote to it since it was opened: what was read is no recording that ever was."""
         try:
             now = os.fstat(self.fileno())
         except OSError:

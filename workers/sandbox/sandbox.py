@@ -86,5 +86,5 @@ def _no_new_privileges() -> None:
     # Before the line below: from then on its own files in /proc belong to root.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
-    # Nobody of the same user attaches to it either, and it writes no core.
+    # No process of the same user attaches to it either, and it writes no core.
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))

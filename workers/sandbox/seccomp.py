@@ -93,7 +93,7 @@ CONDITIONAL: dict[str, tuple[tuple[int, int], tuple[Demand, ...]]] = {
     # which tells that a file is there and nothing of its content.
     "newfstatat": ((262, 79), (Demand(3, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
     "statx": ((332, 291), (Demand(2, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
-    # Codecs may decode with threads of this process; a process of its own has nobody.
+    # Codecs may decode with threads of this process; a process of its own has no parent to serve.
     "clone": ((56, 220), (Demand(0, mask=CLONE_THREAD | CLONE_NAMESPACES, value=CLONE_THREAD),)),
     # Limits may be read and not set.
     "prlimit64": ((302, 261), (Demand(2), Demand(2, high_word=True))),

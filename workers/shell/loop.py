@@ -154,7 +154,7 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
 
 
 def _prepare(role: Role, heartbeat: Heartbeat) -> None:
-    """Loads what the first recording would have to wait for, now that nobody does."""
+    """Loads what the first recording would have to wait for, now that no request waits."""
     if role != "transcriber":
         return
     heartbeat.arm()
@@ -165,7 +165,7 @@ def _prepare(role: Role, heartbeat: Heartbeat) -> None:
         # Listening to nothing takes all that listening takes.
         with speech.PcmFile(Path(os.devnull)) as nothing:
             list(speech.find_chunks(nothing, 0.0))
-    except Exception:  # What is missing is for the first request to say, to somebody.
+    except Exception:  # What is missing is for the first request to say, to its caller.
         log.warning("not_prepared", exc_info=True)
     heartbeat.rest()
 

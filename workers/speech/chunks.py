@@ -1,4 +1,4 @@
-"""PCM → speech spans → chunks of at most 30 s, cut where nobody speaks.
+"""PCM → speech spans → chunks of at most 30 s, cut where there is no speech.
 
 Runs in: worker. Where a chunk ends depends on the recording and on where it began, on nothing else: a worker that
 starts at the end of its predecessor's last chunk finds the very chunks the predecessor would have found.

@@ -41,7 +41,7 @@ def find_language(chunks: Sequence[Chunk], ask: Ask) -> tuple[str, float]:
 
 
 def by_voice(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Those in which somebody speaks, or all if nobody does: the first with enough, then those with most."""
+    """Those with speech, or all if none has any: the first with enough, then those with most."""
     voice = {id(chunk): _voice_seconds(chunk) for chunk in chunks}
     spoken = [chunk for chunk in chunks if voice[id(chunk)] > 0] or list(chunks)
     first = next((chunk for chunk in spoken if voice[id(chunk)] >= ENOUGH_VOICE_SECONDS), None)

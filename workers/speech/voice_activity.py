@@ -1,4 +1,4 @@
-"""How likely somebody speaks, for every 32 ms of a recording of any length (Silero VAD v6).
+"""The probability of speech for every 32 ms of a recording of any length (Silero VAD v6).
 
 Runs in: worker. The model is the ONNX file that faster-whisper carries; faster-whisper itself is not imported, for it
 brings CTranslate2, whose OpenMP runtime must not meet another engine's in one process.
@@ -41,7 +41,7 @@ class Block:
     """What is known of each of its windows."""
 
     likely: npt.NDArray[np.float32]
-    """How likely somebody speaks, 0 to 1."""
+    """The probability of speech, 0 to 1."""
     audible: npt.NDArray[np.bool_]
     """Whether a sound stands out from what is always there."""
     level: npt.NDArray[np.float32]
@@ -66,8 +66,8 @@ class VoiceActivity:
         self.windows = -(-pcm.samples // WINDOW_SAMPLES)
 
     def probability(self, window: int) -> float:
-        """That somebody speaks, 0 to 1. Going back more than a minute is allowed and slow. Raises IndexError past
-        the end."""
+        """The probability of speech, 0 to 1. Going back more than a minute is allowed and slow. Raises IndexError
+        past the end."""
         block, inside = self._block_of(window)
         return float(block.likely[inside])
 

@@ -25,7 +25,7 @@ MOST_SILENCE_SHOWN_SECONDS = 5.0
 MOST_CHARACTERS_A_SECOND_OF_VOICE = 60.0
 """Three times as many as in rapid speech: with less voice than that, Whisper itself must not doubt."""
 MOST_CHARACTERS_A_SECOND_OF_MURMUR = 240.0
-"""With so little the speech detector says that nobody speaks …"""
+"""With so little the speech detector finds no speech …"""
 LEAST_MURMUR_SECONDS = 0.1
 """… as with less than a syllable in all."""
 GOOD_LOGPROB = -0.7
@@ -46,7 +46,7 @@ class DecodedChunk:
     """One pass of the decoder over a stretch of sound."""
 
     heard: tuple[RawSegment, ...]
-    """Empty where Whisper believes that nobody speaks."""
+    """Empty where Whisper believes that there is no speech."""
     rest: Chunk | None = None
     """Where it broke off: what has to be heard on its own."""
     overrun_seconds: float = 0.0
@@ -105,7 +105,7 @@ def is_believed(heard: RawSegment, sound: Chunk) -> bool:
     """Whether anybody said this: noise gives fluent inventions, but Whisper's own no-speech test and the speech
     detector, which never saw a letter, seldom err together."""
     no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
-    # The surer it is that nobody speaks, the surer it has to be of what was said.
+    # The surer it is of no speech, the surer it has to be of its text.
     least_logprob = LEAST_LOGPROB + max(0.0, no_speech - MOST_NO_SPEECH)
     goes_round = compression(heard.text) > MOST_COMPRESSION
     if no_speech > MOST_NO_SPEECH and (logprob < least_logprob or goes_round):

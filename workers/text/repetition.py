@@ -2,15 +2,15 @@
 
 Runs in: worker.
 
-People do say the same thing over and over: drills, chants, radio checks. So a text is only cut where nobody could say
-it in the time in which a voice is heard, and then down to as many copies as a person would need that time for.
+People do say the same thing over and over: drills, chants, radio checks. So a text is only cut where no person could
+say it in the time in which a voice is heard, and then down to as many copies as a person would need that time for.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_CHARACTERS_A_SECOND = 30.0
-"""Of voice. Nobody speaks faster (rapid speech has about 20)."""
+"""Of voice. No person speaks faster (rapid speech has about 20)."""
 USUAL_CHARACTERS_A_SECOND = 15.0
 LEAST_COPIES = 4
 """In a row: fewer are no circle."""
@@ -49,7 +49,7 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
 
 
 def without_echo(circle: Circle, parts: list[str], space: str, voice_seconds: float) -> list[str]:
-    """The parts with no more copies than somebody can have said."""
+    """The parts with no more copies than a person can have said."""
     unit = len(space.join(parts[circle.first : circle.first + circle.unit]))
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
     return [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]

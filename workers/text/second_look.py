@@ -60,7 +60,7 @@ def look_again(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
     if goes_in_circles(first):
         straight = hear(sound, True)
         if can_be_said(first, sound) and is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
-            return first  # somebody says these words again and again
+            return first  # a person says these words again and again
         if straight.heard and can_be_said(straight, sound) and (not has_failed(straight) or is_too_short(sound)):
             return straight
     return in_halves(sound, hear) or first
@@ -115,7 +115,7 @@ def is_doubtful(sound: Chunk, first: DecodedChunk) -> bool:
 
 
 def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
-    """Where much is spoken for little text, and where somebody speaks and nothing is written. In order."""
+    """Where much is spoken for little text, and where there is speech and nothing is written. In order."""
     end = sound.end if first.rest is None else first.rest.start
     slow = [(one.start, one.end) for one in first.heard if is_too_slow(one, sound)]
     free_from, holes = sound.start, list[Stretch]()
@@ -127,7 +127,7 @@ def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
 
 
 def is_too_slow(heard: RawSegment, sound: Chunk) -> bool:
-    """Whether nobody speaks so slowly."""
+    """Whether no person speaks so slowly."""
     seconds = sound.voice_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
@@ -149,7 +149,7 @@ def is_stretched(heard: RawSegment, sound: Chunk) -> bool:
 
 
 def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
-    """Where somebody may speak for a second or more."""
+    """Where there may be speech for a second or more."""
     return [
         (begin, until)
         for begin, until in murmurs(sound, start, end)
@@ -158,7 +158,7 @@ def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
 
 
 def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
-    """Where somebody may speak, however softly or shortly."""
+    """Where there may be speech, however soft or short."""
     if sound.voice is None:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))

@@ -13,7 +13,7 @@ WIDEN_SECONDS = 0.2
 """How far a stretch grows into the silence beside it. Measured: growing over a neighbour, or moving the border to
 the quietest moment near it, times words worse than Whisper's borders as they are."""
 FASTEST_CHARACTERS_A_SECOND = 30.0
-"""Nobody speaks faster (rapid speech has about 20); a stretch that seems to has wrong borders."""
+"""No person speaks faster (rapid speech has about 20); a stretch that seems to has wrong borders."""
 
 
 def widen(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:

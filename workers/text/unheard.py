@@ -21,7 +21,7 @@ LEAST_SECONDS = 0.5
 
 
 class WithoutVoice:
-    """Chunks in which nobody speaks, by the detector. No engine is asked, for whatever it wrote would be made up;
+    """Chunks without speech, by the detector. No engine is asked, for whatever it wrote would be made up;
     what is audible in them is told with that of the chunks around them."""
 
     def __init__(self) -> None:

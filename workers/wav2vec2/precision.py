@@ -25,7 +25,7 @@ WARM_UP_SAMPLES = 3_200
 LEAST_WEIGHTS = 20_000_000
 """The starter has 5 million: its few, small products are no quicker in eight bits, measured."""
 QUICK_ENOUGH = 0.85
-"""Of the time of full precision; for less than that nobody should give up digits."""
+"""Of the time of full precision; for less than that no digits should be given up."""
 TIMED_AT_MOST = 3
 """Where only the time speaks against a precision: other programs had moments too."""
 SURE = 0.9

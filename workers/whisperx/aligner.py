@@ -232,7 +232,7 @@ def open_as_whisperx(found: AlignmentModel, folder: Path) -> OpenedModel:
     from whisperx.alignment import load_align_model
 
     language = next(iter(found.languages or {MOST_LIKELY_LANGUAGE}))
-    # It prints its errors, and a worker's standard output is nobody's.
+    # It prints its errors, and a worker's standard output is not read.
     with redirect_stdout(StringIO()):
         network, about = load_align_model(language, "cpu", str(folder))
     network.eval()

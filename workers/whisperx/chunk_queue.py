@@ -24,7 +24,7 @@ MOST_OPEN = 2 * LONGEST_LINE
 """Chunks found and not told yet. A lane that is stuck on the oldest one stops the others too, and so is noticed."""
 
 Beat = Callable[[], None]
-"""A sign of life from a lane; raises GivenUp if nobody wants to know any more."""
+"""A sign of life from a lane; raises GivenUp if no caller waits any more."""
 Hear = Callable[[Sequence[Stretch], Beat], Sequence[DecodedChunk]]
 """Stretches in windows of one length → what was heard of each. Called in a lane's thread."""
 News = queue.SimpleQueue[Future[Sequence[DecodedChunk]] | None]
