@@ -60,7 +60,8 @@ lint: $(READY)
 	.venv/bin/ruff format --check $(CODE)
 
 types: $(READY)
-	.venv/bin/mypy
+	.venv/bin/mypy --platform linux
+	.venv/bin/mypy --platform darwin
 
 # Two at a time: most of them wait for a process to die or a deadline to pass.
 unit: $(READY)

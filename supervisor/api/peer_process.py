@@ -53,8 +53,10 @@ def asker_at(connection: Connected) -> Asker:
 def peer_pid(connection: Connected) -> int | None:
     """The process that connected. Raises OSError or ValueError."""
     if sys.platform == "darwin":
-        return pid_of(connection.getsockopt(SOL_LOCAL, LOCAL_PEERPID, PID.size), PID)
-    return pid_of(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size), UCRED)
+        pid = pid_of(connection.getsockopt(SOL_LOCAL, LOCAL_PEERPID, PID.size), PID)
+    else:
+        pid = pid_of(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size), UCRED)
+    return pid
 
 
 def pid_of(raw: bytes, shape: struct.Struct) -> int | None:

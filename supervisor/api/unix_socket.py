@@ -158,8 +158,10 @@ def peer_may_enter(connection: Connected) -> bool:
 def peer_uid(connection: Connected) -> int:
     """The effective user of the process that connected, as the kernel knows it. Raises OSError or ValueError."""
     if sys.platform == "darwin":
-        return uid_of_xucred(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED.size))
-    return uid_of_ucred(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+        uid = uid_of_xucred(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED.size))
+    else:
+        uid = uid_of_ucred(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+    return uid
 
 
 def uid_of_ucred(raw: bytes) -> int:

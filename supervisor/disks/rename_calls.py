@@ -46,7 +46,13 @@ def open_beneath(root: int, path: str, flags: int) -> int:
     Raises OSError: ELOOP where a link is in the way, one of LACKING where the kernel cannot.
     """
     if sys.platform == "darwin":
-        return os.open(path, flags | NO_FOLLOW_ANY, dir_fd=root)
+        descriptor = os.open(path, flags | NO_FOLLOW_ANY, dir_fd=root)
+    else:
+        descriptor = _open_beneath_by_openat2(root, path, flags)
+    return descriptor
+
+
+def _open_beneath_by_openat2(root: int, path: str, flags: int) -> int:
     how = _OpenHow(flags, 0, _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH)
     while True:
         name = os.fsencode(path)

@@ -18,11 +18,7 @@ LARGE_BYTES = 128 * 1024
 
 def keep_heap_small() -> bool:
     """Before there are other threads. False where the system's allocator is another one, as on macOS."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # musl
-        return False
+    libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    mallopt = getattr(libc, "mallopt", None)  # musl has none
     wanted = ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, LARGE_BYTES), (M_TRIM_THRESHOLD, LARGE_BYTES))
-    return all(mallopt(name, value) == 1 for name, value in wanted)
+    return mallopt is not None and all(mallopt(name, value) == 1 for name, value in wanted)

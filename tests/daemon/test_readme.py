@@ -51,6 +51,11 @@ def home() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def test_no_remark_stands_inside_a_console_block() -> None:
+    """zsh, the shell of a Mac, takes `#` on its command line for a word."""
+    assert not [line for block in BLOCK.findall(README) for line in block.splitlines() if re.search(r"(^|\s)#", line)]
+
+
 def test_every_command_named_in_passing_is_one_that_steno_knows() -> None:
     passages = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
     named = sorted(set(re.findall(r"`(?:sudo \S*/)?(?:steno) ([^`]+)`", passages)) - {"VERB --help"})

@@ -83,12 +83,11 @@ def _forked_twice(to_server: int) -> tuple[int | None, int]:
 
 def _await_adoption(parent: int) -> None:
     """Until this parent has ended, which it is about to."""
-    if sys.platform != "linux" or os.getppid() != parent:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(parent)
-        select.select([descriptor], [], [])
-        os.close(descriptor)
+    if sys.platform == "linux" and os.getppid() == parent:
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(parent)
+            select.select([descriptor], [], [])
+            os.close(descriptor)
 
 
 def _told(between: int) -> int:

@@ -24,12 +24,11 @@ SCOPES = {6: 2}
 
 def interface_version() -> int:
     """What this kernel offers; 0: nothing, or it is turned off."""
-    if sys.platform != "linux":
-        return 0
-    found = ctypes.CDLL(None, use_errno=True).syscall(
-        CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION
-    )
-    return max(0, int(found))
+    found = 0
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        found = int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION))
+    return max(0, found)
 
 
 def ruleset(version: int) -> bytes:

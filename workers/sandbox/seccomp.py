@@ -162,7 +162,8 @@ def allow_only_decoding(machine_name: str, own_pid: int) -> None:
 
     `machine_name` as os.uname tells it. Raises OSError where the kernel or the processor has no such filter.
     """
-    if sys.platform != "linux" or (machine := MACHINES.get(machine_name)) is None:
+    machine = MACHINES.get(machine_name) if sys.platform.startswith("linux") else None
+    if machine is None:
         raise OSError(0, f"no system-call filter is known for {sys.platform} on {machine_name}")
     code = as_bytes(filter_program(machine, own_pid))
     kept = ctypes.create_string_buffer(code, len(code))
