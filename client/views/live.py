@@ -4,11 +4,12 @@ Runs in: the user's shell.
 """
 
 import bisect
+import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -40,7 +41,9 @@ class LivePage:
         self._daemon = daemon
         self._console = console
         self._moved = threading.Event()
-        self._looked = threading.Event()
+        self._looked = queue.SimpleQueue[None]()
+        """One entry wakes the drawing thread. Signal handlers may put, too: it is reentrant."""
+        self._is_suspended = False
         self._gone: tuple[str, float] | None = None
         """Why there is nothing to see, and since when (monotonic); None: what is shown holds."""
 
@@ -67,12 +70,17 @@ class LivePage:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        with leaves_by_signals(page), page:
+        with self._obeys_signals(), page:
             threading.Thread(target=self._look, daemon=True).start()
             threading.Thread(target=self._listen, daemon=True).start()
             while True:
-                self._looked.wait(LONGEST_REST_SECONDS)
-                self._looked.clear()
+                with suppress(queue.Empty):
+                    self._looked.get(timeout=LONGEST_REST_SECONDS)
+                if self._is_suspended:
+                    self._is_suspended = False
+                    page.stop()
+                    signal.raise_signal(signal.SIGSTOP)
+                    page.start()
                 page.update(self._page(), refresh=True)
 
     def _page(self) -> RenderableType:
@@ -82,6 +90,26 @@ class LivePage:
         why, since = self._gone
         apology = Text(f"{why}; waiting for it, {clock(time.monotonic() - since)} so far", "yellow")
         return Group(apology, Text(), Styled(fitting(self._status, now, self._console, lines_taken=3), "dim"))
+
+    @contextmanager
+    def _obeys_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGHUP end the block with SystemExit, and Ctrl-Z takes the page away until the shell continues
+        it: the terminal is afterwards as it was before."""
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            raise SystemExit(128 + number)
+
+        def suspend(number: int, frame: FrameType | None) -> None:
+            self._is_suspended = True
+            self._looked.put(None)
+
+        handlers = {signal.SIGTERM: leave, signal.SIGHUP: leave, signal.SIGTSTP: suspend}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     # --- threads ---------------------------------------------------------------------------------------------
 
@@ -95,7 +123,7 @@ class LivePage:
                     self._gone = None
                 except (NoDaemon, Refusal) as nothing:
                     self._gone = (str(nothing), time.monotonic() if self._gone is None else self._gone[1])
-                self._looked.set()
+                self._looked.put(None)
                 time.sleep(SHORTEST_REST_SECONDS)
 
     def _listen(self) -> None:
@@ -108,28 +136,6 @@ class LivePage:
                 except (NoDaemon, Refusal):
                     pass  # the page says so
                 time.sleep(LONGEST_REST_SECONDS)
-
-
-@contextmanager
-def leaves_by_signals(page: Live) -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block with SystemExit, and Ctrl-Z takes the page away until the shell continues it:
-    the terminal is afterwards as it was before."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        page.stop()
-        signal.raise_signal(signal.SIGSTOP)
-        page.start()
-
-    handlers = {signal.SIGTERM: leave, signal.SIGHUP: leave, signal.SIGTSTP: stop}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # --- what has a place --------------------------------------------------------------------------------------------

@@ -112,13 +112,13 @@ class Story:
 
     async def follow_up(self, queue: JobQueue, luck: random.Random) -> None:
         """What is due is done, or put off for a while."""
-        errand = await queue.errands.first("hook", skip=())
+        errand = await queue.follow_ups.first("hook", skip=())
         if errand is None or errand.due_at > self.clocks.wall:
             return
         if luck.random() < 0.5:
-            await queue.errands.put_off(errand, errand.tries + 1, self.clocks.wall + luck.uniform(2, 3600))
+            await queue.follow_ups.put_off(errand, errand.tries + 1, self.clocks.wall + luck.uniform(2, 3600))
             return
-        await queue.errands.strike(errand)
+        await queue.follow_ups.strike(errand)
         self.owed.discard(errand.job_id)
 
     async def prune(self, queue: JobQueue, tally: Tally) -> None:
@@ -168,14 +168,14 @@ async def _to_the_end(story: Story, queue: JobQueue, tally: Tally) -> None:
     tally.trials += len(story.over)
     story.clocks.wall = IN_2026 + story.clocks.passed
     for _ in range(10_000):
-        errand = await queue.errands.first("hook", skip=())
+        errand = await queue.follow_ups.first("hook", skip=())
         if errand is None:
             break
         if errand.due_at > story.clocks.wall:
             tally.expect(errand.due_at - story.clocks.wall < 2 * DAY, f"a hook is due in {errand.due_at:.0f}")
             story.clocks.pass_by(3600)
         else:
-            await queue.errands.strike(errand)
+            await queue.follow_ups.strike(errand)
             story.owed.discard(errand.job_id)
     tally.expect(not story.owed, f"hooks of {len(story.owed)} jobs never came due")
     for _ in range(int(4 * (KEPT_DAYS + 1))):
