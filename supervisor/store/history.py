@@ -93,12 +93,14 @@ class JobHistory:
 
 
 async def prune_now_and_then(history: JobHistory) -> None:
-    """Until cancelled. Nothing that the database does raises here."""
+    """Until cancelled. Nothing that the database or its disk does raises here: the next round tries again."""
     while True:
         try:
             forgotten = await history.prune()
         except JobQueueBroken as broken:
             log.warning("finished_jobs_not_forgotten", code=broken.code, error=broken.message)
+        except OSError as error:  # of the copies beside the database: no descriptors left, or no right to delete one
+            log.warning("copies_of_queue_not_looked_at", error=str(error))
         else:
             if forgotten:
                 log.info("finished_jobs_forgotten", jobs=forgotten)

@@ -3,16 +3,20 @@
 Runs in: the test process.
 """
 
+import asyncio
+import errno
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from eventually import eventually_async
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
+from supervisor.store.history import prune_now_and_then
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Event, NewFollowUp
@@ -206,3 +210,21 @@ def test_a_clock_that_went_evenly_for_a_day_is_believed_again() -> None:
     ahead = AgeRead(0.0, IN_2099)
     assert age_after(ahead, IN_2026, 60.0, 60.0, DAY).wall == IN_2099
     assert age_after(ahead, IN_2026, 60.0, PLAUSIBLE_SECONDS, DAY).wall == IN_2026
+
+
+async def test_a_folder_that_cannot_be_listed_ends_no_pruning(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def listed(database: Path) -> list[Path]:
+        looks.append(database)
+        raise OSError(errno.EMFILE, "Too many open files", str(database.parent))
+
+    monkeypatch.setattr("supervisor.store.history.kept_copies", listed)
+    monkeypatch.setattr("supervisor.store.history.PRUNE_SECONDS", 0.01)
+    pruning = asyncio.create_task(prune_now_and_then(queue.history))
+    await eventually_async(lambda: len(looks) >= 2, 5, "it tries again")
+    pruning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pruning
