@@ -212,9 +212,10 @@ def test_a_clock_that_went_evenly_for_a_day_is_believed_again() -> None:
     assert age_after(ahead, IN_2026, 60.0, PLAUSIBLE_SECONDS, DAY).wall == IN_2026
 
 
-async def test_a_folder_that_cannot_be_listed_ends_no_pruning(
-    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+async def test_a_folder_that_cannot_be_listed_does_not_end_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    queue = await opened(tmp_path, Clocks())
     looks: list[Path] = []
 
     def listed(database: Path) -> list[Path]:
