@@ -70,18 +70,22 @@ class LivePage:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        with self._obeys_signals(), page:
-            threading.Thread(target=self._look, daemon=True).start()
-            threading.Thread(target=self._listen, daemon=True).start()
-            while True:
-                with suppress(queue.Empty):
-                    self._looked.get(timeout=LONGEST_REST_SECONDS)
-                if self._is_suspended:
-                    self._is_suspended = False
-                    page.stop()
-                    signal.raise_signal(signal.SIGSTOP)
-                    page.start()
-                page.update(self._page(), refresh=True)
+        with self._obeys_signals():
+            try:  # a signal may come while the page is begun
+                page.start()
+                threading.Thread(target=self._look, daemon=True).start()
+                threading.Thread(target=self._listen, daemon=True).start()
+                while True:
+                    with suppress(queue.Empty):
+                        self._looked.get(timeout=LONGEST_REST_SECONDS)
+                    if self._is_suspended:
+                        self._is_suspended = False
+                        page.stop()
+                        signal.raise_signal(signal.SIGSTOP)
+                        page.start()
+                    page.update(self._page(), refresh=True)
+            finally:
+                page.stop()
 
     def _page(self) -> RenderableType:
         now = datetime.now(UTC)

@@ -192,8 +192,8 @@ def test_a_daemon_that_was_started_by_hand_must_go_first(mac: Machine) -> None:
 @pytest.mark.parametrize(
     ("failing", "empty_file", "words"),
     [
-        (["bootstrap 125"], "no-screen", ("nobody is logged in", "--system", "Screen Sharing")),
-        ([], "no-screen", ("nobody is logged in", "Bootstrap failed: 5", "SSH session")),
+        (["bootstrap 125"], "no-screen", ("is not logged in", "--system", "Screen Sharing")),
+        ([], "no-screen", ("is not logged in", "Bootstrap failed: 5", "SSH session")),
         (["bootstrap 119"], None, ("launchd does not take",)),
         (["enable 1"], None, ("not ours to change",)),
     ],

@@ -79,10 +79,10 @@ def test_a_label_is_disabled_under_its_whole_name(word: str) -> None:
 @pytest.mark.parametrize(
     ("code", "complaint", "seen", "reason", "remedy"),
     [
-        (5, EIO, NOBODY_THERE, "nobody is logged in at this Mac's screen", "--system"),
+        (5, EIO, NOBODY_THERE, "is not logged in at this Mac's screen", "--system"),
         (125, "Bootstrap failed: 125: Domain does not support specified action", NOBODY_THERE, "SSH", "log in there"),
-        (112, "Could not find domain for user gui: 501", NOBODY_THERE, "nobody is logged in", "Screen Sharing"),
-        (5, EIO, Circumstances(True, True, False), "disabled it", f"`launchctl enable {TARGET}`"),
+        (112, "Could not find domain for user gui: 501", NOBODY_THERE, "is not logged in", "Screen Sharing"),
+        (5, EIO, Circumstances(True, True, False), "it was disabled", f"`launchctl enable {TARGET}`"),
         (
             119,
             "Bootstrap failed: 119: Service is disabled",

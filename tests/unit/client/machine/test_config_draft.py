@@ -81,7 +81,7 @@ def test_what_somebody_else_wrote_meanwhile_is_not_lost(home: Path, edits: Edito
     edits("file.write_text('# new'); file.with_name('config.toml').write_text('# theirs')")
     code, said = typed("config", "edit")
     assert (code, (home / "config.toml").read_text()) == (2, "# theirs")
-    assert "changed by somebody else" in said
+    assert "changed by another program" in said
     assert (home / "config.draft.toml").read_text() == "# new"
 
 
