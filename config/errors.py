@@ -1,11 +1,9 @@
-"""What is wrong with what was set: where it stands, its key, its value and what is allowed, in one sentence. Pure.
+"""What is wrong with what was set: its place, its key, its value and what is allowed, in one sentence. Pure.
 
 Runs in: every process.
 
-On which line of a TOML text each key stands, so that a mistake can be pointed at.
-
-tomllib says what a document means and forgets where. This reads the same text for the places alone, and relies on
-tomllib having found it valid: what it does not understand, it steps over.
+tomllib says what a document means and forgets where. `lines_of` reads the same text for the places alone, and
+relies on tomllib having found it valid: what it does not understand, it steps over.
 """
 
 import re
@@ -35,6 +33,8 @@ STRING = re.compile(
 )
 SCALAR = re.compile(r"[^,\]}#\n]+")
 """Numbers, switches and dates, one of which holds a space."""
+MOST_SHOWN = 60
+"""Characters of a value that are said again."""
 
 
 def lines_of(text: str) -> dict[Path, int]:
@@ -170,10 +170,6 @@ def _quoted(key: str) -> str:
     return f'"{"".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in escaped)}"'
 
 
-MOST_SHOWN = 60
-"""Characters of a value that are said again."""
-
-
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Who said so: a flag, a variable, a file."""
@@ -257,7 +253,7 @@ def nearest(written: str, known: Iterable[str], *, within: str = "") -> str:
 
 
 def _path(error: ErrorDetails, whole: object) -> Path:
-    """Where in `whole` it is: pydantic goes on with the names of types it has tried."""
+    """Where in `whole` it is: pydantic appends the names of types it has tried."""
     path: Path = ()
     here: Any = whole
     for step in error["loc"]:

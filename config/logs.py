@@ -117,12 +117,12 @@ def _open_log(handler: logging.FileHandler) -> TextIO:
 
 
 class _OwnRotatingFile(RotatingFileHandler):
-    def _open(self) -> TextIO:  # type: ignore[override]
+    def _open(self) -> TextIO:  # type: ignore[override]  # typeshed names the wrapper
         return _open_log(self)
 
 
 class _OwnWatchedFile(WatchedFileHandler):
-    def _open(self) -> TextIO:  # type: ignore[override]
+    def _open(self) -> TextIO:  # type: ignore[override]  # typeshed names the wrapper
         return _open_log(self)
 
 

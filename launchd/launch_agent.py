@@ -1,13 +1,11 @@
-"""launchd: a LaunchAgent in its owner's session, or a LaunchDaemon of the machine.
+"""launchd: a LaunchAgent in its owner's session, or a LaunchDaemon of the machine, and its property list.
 
 Runs in: the installer. Written from launchd.plist(5), launchctl(1) and other people's reports; never run on a Mac.
 
 `launchctl bootout` returns before the service is gone, and for seconds after that `bootstrap` fails with 5: we wait
 for the end, and ask again. A label that was disabled once refuses every bootstrap: so it is enabled first.
 
-The property list that tells launchd how to keep the daemon.
-
-plistlib writes no comments, and comments are half of what this file is for. So a template has the comments, and
+plistlib writes no comments, and comments are half of what the list is for. So a template has the comments, and
 plistlib writes each key with its value, escaped as it knows how, into the template's places.
 """
 
@@ -35,6 +33,13 @@ from launchd.state import ServiceState, read_definition
 from launchd.template import filled, read_template
 
 OPEN_FILES = 4096
+AGENTS = Path("Library/LaunchAgents")
+DAEMONS = Path("/Library/LaunchDaemons")
+GONE_SECONDS = STOP_SECONDS + 10.0
+SETTLE_SECONDS = 15.0
+"""Five were measured between a bootout and a bootstrap that is taken (headroomlabs-ai/headroom#1289)."""
+SETTLED_SECONDS = 5.0
+"""The same where the bootout was an earlier command's, if there was one at all."""
 
 
 def property_list(installation: Installation) -> str:
@@ -70,15 +75,6 @@ def _written(key: str, value: object) -> str:
     """The key and its value as lines of XML, one tab in."""
     whole = plistlib.dumps({key: value}, sort_keys=False).decode()
     return whole.split("<dict>\n", 1)[1].rsplit("\n</dict>", 1)[0]
-
-
-AGENTS = Path("Library/LaunchAgents")
-DAEMONS = Path("/Library/LaunchDaemons")
-GONE_SECONDS = STOP_SECONDS + 10.0
-SETTLE_SECONDS = 15.0
-"""Five were measured between a bootout and a bootstrap that is taken (headroomlabs-ai/headroom#1289)."""
-SETTLED_SECONDS = 5.0
-"""The same where the bootout was an earlier command's, if there was one at all."""
 
 
 class Launchd:

@@ -1,8 +1,6 @@
-"""systemd: a unit of its owner's user manager, or of the machine.
+"""systemd: a unit of its owner's user manager, or of the machine, with systemd's own rules of quoting.
 
 Runs in: the installer.
-
-The unit that tells systemd how to keep the daemon, with systemd's own rules of quoting.
 
 stderr goes to the journal, which turns itself over: so the daemon is not quiet here, and `journalctl` tells all.
 """
@@ -18,6 +16,16 @@ from launchd.state import ServiceState, read_definition
 from launchd.template import filled, read_template
 
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t", "%": "%%"})
+UNITS = Path(".config/systemd/user")
+MACHINE_UNITS = Path("/etc/systemd/system")
+LINGERING = Path("/var/lib/systemd/linger")
+FACTS = ("ActiveState", "SubState", "MainPID", "ExecMainCode", "ExecMainStatus", "Result", "UnitFileState")
+UNIT_NOT_LOADED = 5
+ENDED_BY_SIGNAL = ("2", "3")
+"""ExecMainCode: CLD_KILLED and CLD_DUMPED of waitid(2)."""
+RUNNING_STATES = ("active", "activating", "reloading", "deactivating")
+START_SECONDS = STOP_SECONDS + 30.0
+"""A restart waits for the old daemon's end and for the new one's start."""
 
 
 def unit_file(installation: Installation) -> str:
@@ -50,18 +58,6 @@ def command_line(words: Iterable[str]) -> str:
 def quoted(word: str) -> str:
     """One word, inside which systemd sees neither spaces, quotes, escapes nor `%` specifiers (systemd.syntax(7))."""
     return f'"{word.translate(ESCAPES)}"'
-
-
-UNITS = Path(".config/systemd/user")
-MACHINE_UNITS = Path("/etc/systemd/system")
-LINGERING = Path("/var/lib/systemd/linger")
-FACTS = ("ActiveState", "SubState", "MainPID", "ExecMainCode", "ExecMainStatus", "Result", "UnitFileState")
-UNIT_NOT_LOADED = 5
-ENDED_BY_SIGNAL = ("2", "3")
-"""ExecMainCode: CLD_KILLED and CLD_DUMPED of waitid(2)."""
-RUNNING_STATES = ("active", "activating", "reloading", "deactivating")
-START_SECONDS = STOP_SECONDS + 30.0
-"""A restart waits for the old daemon's end and for the new one's start."""
 
 
 class Systemd:

@@ -174,7 +174,7 @@ class Daemon:
         queue.aftermath = follow_ups
         examination = SelfCheck(settings, places, watch_folders.probe, queue.write_nothing)
         canary = Canary(transcriber, aligner, settings, places.spool)
-        keepers = [transcriber] if aligner is None else [transcriber, aligner]
+        handles = [transcriber] if aligner is None else [transcriber, aligner]
         told_of_settings: list[Use] = [
             lambda now: set_level(now.logs.level),
             runner.use,
@@ -185,10 +185,10 @@ class Daemon:
             watch_folders.use,
             follow_ups.use,
             intake.use,
-            *(handle.use for handle in keepers),
+            *(handle.use for handle in handles),
         ]
         reload = Reload(settings, self._read, told_of_settings)
-        troubles = Troubles(lambda: [handle.view for handle in keepers], dispatcher.probation, places)
+        troubles = Troubles(lambda: [handle.view for handle in handles], dispatcher.probation, places)
         service = DaemonService(
             queue,
             dispatcher,
@@ -220,27 +220,27 @@ class Daemon:
         async with asyncio.TaskGroup() as parts:
             # First of all: to answer needs no worker, and their start takes every core there is.
             serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
-            kept = [parts.create_task(handle.run(), name=handle.role) for handle in keepers]
+            kept = [parts.create_task(handle.run(), name=handle.role) for handle in handles]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
-            running_errands = parts.create_task(follow_ups.run(), name="errands")
+            running_follow_ups = parts.create_task(follow_ups.run(), name="follow-ups")
             watching = parts.create_task(watch_folders.run(), name="watch folders")
             watched = parts.create_task(loop_watch(settings, places, self.notice).run(), name="loop watch")
             staying_awake = parts.create_task(sleep_inhibitor.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
-            trusting = parts.create_task(self._begin_anew_without_trust(queue), name="trust in the disk")
+            trusting = parts.create_task(self._re_exec_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
             log.info("daemon_stopping", begins_anew=self.next_start is not None)
             self.notice.say("STOPPING=1")
             await queue.deaths.note_orderly_end()
             bus.close()
-            for leaving in (watching, running_errands, staying_awake, reloading, trusting, watched):
+            for leaving in (watching, running_follow_ups, staying_awake, reloading, trusting, watched):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
-            await asyncio.gather(*(handle.stop() for handle in keepers))
+            await asyncio.gather(*(handle.stop() for handle in handles))
             dispatching.cancel()
             await asyncio.wait([dispatching, serving, *kept])
         spawner.close()
-        self.leaves_workers = any(handle.view.written_off for handle in keepers)
+        self.leaves_workers = any(handle.view.written_off for handle in handles)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -271,7 +271,7 @@ class Daemon:
             re_exec(self.next_start)
         os._exit(0)
 
-    async def _begin_anew_without_trust(self, queue: JobQueue) -> None:
+    async def _re_exec_without_trust(self, queue: JobQueue) -> None:
         """Questions are answered until then; each start of a row leaves the disk alone for longer."""
         await queue.storage_failed.wait()
         pause = pause_before(self._new_starts, time.monotonic() - self._began_at)

@@ -1,8 +1,6 @@
-"""What the shell offers after TAB: jobs and folders as the daemon knows them, and what flags accept.
+"""What the shell offers after TAB, and the verb `completion`, which prints what the shell has to read for that.
 
 Runs in: the user's shell, at every TAB: it asks the socket without any library and gives up soon.
-
-The verb `completion`: what a shell has to read for TAB to work.
 """
 
 import json
@@ -30,6 +28,7 @@ Offer = tuple[str, str]
 """What is offered, and what the shell says about it where it can."""
 Offers = Callable[[str], list[Offer]]
 """What has been typed so far → what it may become."""
+app = typer.Typer()
 
 
 def script(shell: str) -> str:
@@ -137,9 +136,6 @@ def models(incomplete: str) -> list[str]:
     from config.model_names import SHORT_NAMES
 
     return [name for name in ("starter", *SHORT_NAMES) if name.startswith(incomplete)]
-
-
-app = typer.Typer()
 
 
 @app.command(

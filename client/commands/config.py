@@ -157,7 +157,7 @@ def _reloaded() -> "ReloadView":
                 raise
             # The daemon's environment may say what this shell's does not.
             _tell(no.message.split("\n"), ())
-            output.say("the daemon goes on with what it had")
+            output.say("the daemon keeps the settings it had")
             raise typer.Exit(exit_codes.USAGE) from no
 
 

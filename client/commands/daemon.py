@@ -1,10 +1,6 @@
-"""The verbs about the daemon: serve, status, restart, unload, pause, resume, logs, demo.
+"""The verbs about the daemon: serve, status, health, restart, unload, pause, resume, logs, demo.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
-
-The verb that asks for a proof: health.
-
-Libraries are imported inside the verb: `steno --help` must not wait for them.
 """
 
 import sys

@@ -74,7 +74,7 @@ def models_pull(
     try:
         result = _pull([*words, "--", *(names or ())], as_json=json)
     except KeyboardInterrupt:
-        output.say("stopped; the same command goes on from here")
+        output.say("stopped; the same command continues from here")
         raise typer.Exit(exit_codes.INTERRUPTED) from None
     if result.here:
         from client.machine.waiting_workers import wake

@@ -1,8 +1,6 @@
-"""`steno show`: one job's story in plain words, crash by crash.
+"""`steno show`: one job's story in plain words, crash by crash, and what was heard of its tracks and channels.
 
 Runs in: the user's shell.
-
-Which track and which channels of a recording were heard, where there was a choice, in words.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,12 @@ from ipc.transcript import RecordingFacts, Track
 
 USUAL_MIXES = ("mono", "mix", None)
 MOST_TRACKS_NAMED = 8
+QUARANTINES = frozenset(
+    {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
+)
+"""Codes of errors of jobs that failed because they killed workers, or the daemon."""
+FINISHED = frozenset({"done", "failed", "cancelled"})
+DAYS_WITH_ITS_TIME = 1
 
 
 def sound_words(recording: RecordingFacts | None) -> str | None:
@@ -42,14 +46,6 @@ def sound_words(recording: RecordingFacts | None) -> str | None:
 def _track(track: Track) -> str:
     about = ", ".join(filter(None, (None if track.title is None else f'"{visible(track.title)}"', track.language)))
     return f"{track.number} ({about})" if about else str(track.number)
-
-
-QUARANTINES = frozenset(
-    {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
-)
-"""Codes of errors of jobs that failed because they killed workers, or the daemon."""
-FINISHED = frozenset({"done", "failed", "cancelled"})
-DAYS_WITH_ITS_TIME = 1
 
 
 def job_story(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:

@@ -1,10 +1,8 @@
-"""HTTP over the Unix socket: each endpoint is one line of the front desk.
+"""HTTP over the Unix socket: each endpoint is one line of the service.
 
 Runs in: supervisor.
 
-The endpoints that look after the queue itself: a job forgotten, the whole examined.
-
-Requests that are well-formed and yet ask for nothing: refused before any endpoint sees them.
+A request that is well-formed and yet asks for nothing is refused before any endpoint sees it.
 """
 
 import asyncio
@@ -28,6 +26,33 @@ from supervisor.api.peer_process import Asked
 from supervisor.api.service import DaemonService
 from supervisor.store.job import FINISHED
 from supervisor.system.refused import Refused
+
+JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="The client's own name for this request, drawn at random: a second request with the same key and "
+        "body is answered with the first one's job. The key is forgotten with the job.",
+    ),
+]
+HEARTBEAT_SECONDS = 15.0
+"""A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
+MOST_JOBS_LISTED = 1_000
+"""In one answer; its Link header leads to the next."""
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "txt": "text/plain",
+    "tsv": "text/tab-separated-values",
+    "md": "text/markdown",
+}
+EVENT_STREAM = "text/event-stream"
+Story = AsyncGenerator[Event | None, None]
+"""What a client is told over time; None is a heartbeat."""
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -59,19 +84,6 @@ def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield prefix + name, content
 
 
-JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[!-~]+$",
-        description="The client's own name for this request, drawn at random: a second request with the same key and "
-        "body is answered with the first one's job. The key is forgotten with the job.",
-    ),
-]
-
-
 def add_care(app: FastAPI, service: DaemonService) -> None:
     """What `create_app` adds."""
 
@@ -88,25 +100,6 @@ def add_care(app: FastAPI, service: DaemonService) -> None:
         if repair:
             asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
         return found
-
-
-HEARTBEAT_SECONDS = 15.0
-"""A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
-MOST_JOBS_LISTED = 1_000
-"""In one answer; its Link header leads to the next."""
-
-MEDIA_TYPES: dict[Format, str] = {
-    "json": "application/json",
-    "srt": "application/x-subrip",
-    "vtt": "text/vtt",
-    "txt": "text/plain",
-    "tsv": "text/tab-separated-values",
-    "md": "text/markdown",
-}
-EVENT_STREAM = "text/event-stream"
-
-Story = AsyncGenerator[Event | None, None]
-"""What a client is told over time; None is a heartbeat."""
 
 
 def create_app(service: DaemonService) -> FastAPI:

@@ -1,8 +1,8 @@
-"""What anybody may ask of the daemon: the use cases behind the socket.
+"""What a client may ask of the daemon: the use cases behind the socket.
 
 Runs in: supervisor.
 
-A list of jobs, told in pages and in pieces: it may be long, and others want to be answered meanwhile.
+A list of jobs is read in pages and sent in pieces: it may be long, and other clients want to be answered meanwhile.
 """
 
 import os
@@ -44,6 +44,9 @@ from supervisor.worker.handle import WorkerHandle
 
 JOBS_AT_ONCE = 20
 """Jobs that are read and told before others have their turn."""
+NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
+NEXT_UP = 10
+"""As many waiting jobs as the status page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class JobsPage:
 
     views: AsyncIterator[list[JobView]]
     next_before: int | None
-    """The page goes on with jobs older than this one; None: there are no more."""
+    """The next page begins with the job older than this one; None: there are no more."""
 
 
 async def jobs_page(
@@ -68,11 +71,6 @@ async def jobs_page(
             yield [board.view(job) for job in some]
 
     return JobsPage(views(), page[-1] if len(ids) > limit else None)
-
-
-NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
-NEXT_UP = 10
-"""As many waiting jobs as the status page shows."""
 
 
 class DaemonService:

@@ -2,11 +2,10 @@
 
 Runs in: supervisor.
 
-The listening socket, for an event loop that is not to drown when there are no descriptors left.
-
-asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Where one cannot be had for lack of descriptors it
-says so, puts off its next look by a second, and yet goes through all the others, a traceback in the log and a look
-put off for each: that takes many seconds, after which it begins again, and no client that leaves is ever noticed.
+asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Without descriptors for one it logs a traceback,
+puts off its next look by a second, and yet goes through all the others in the same way: that takes many seconds,
+and no client that leaves is noticed. So our backlog is shorter, and after one failure the listener has none to
+accept for a moment.
 """
 
 import errno
@@ -24,6 +23,15 @@ from config.places import LONGEST_SOCKET_PATH_BYTES
 WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What asyncio answers by waiting a second."""
 PATIENCE_SECONDS = 0.5
+BACKLOG = 64
+PROBE_SECONDS = 1.0
+# Linux: struct ucred {pid_t pid; uid_t uid; gid_t gid}. macOS: struct xucred of <sys/ucred.h>,
+# {u_int cr_version; uid_t cr_uid; short cr_ngroups; gid_t cr_groups[16]}, asked for at level SOL_LOCAL.
+UCRED = struct.Struct("@iII")
+XUCRED = struct.Struct("@IIh16I")
+XUCRED_VERSION = 0
+SOL_LOCAL = 0
+LOCAL_PEERCRED = 1
 
 
 class PatientListener(socket.socket):
@@ -40,18 +48,6 @@ class PatientListener(socket.socket):
             if error.errno in WANTS:
                 self._patient_until = time.monotonic() + PATIENCE_SECONDS
             raise
-
-
-BACKLOG = 64
-PROBE_SECONDS = 1.0
-
-# Linux: struct ucred {pid_t pid; uid_t uid; gid_t gid}. macOS: struct xucred of <sys/ucred.h>,
-# {u_int cr_version; uid_t cr_uid; short cr_ngroups; gid_t cr_groups[16]}, asked for at level SOL_LOCAL.
-UCRED = struct.Struct("@iII")
-XUCRED = struct.Struct("@IIh16I")
-XUCRED_VERSION = 0
-SOL_LOCAL = 0
-LOCAL_PEERCRED = 1
 
 
 class SocketRefused(Exception):

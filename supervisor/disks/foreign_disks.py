@@ -6,8 +6,6 @@ A hard NFS mount, a share whose server went away or a USB disk that is pulled ou
 the thread that made it. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as
 silent: it is not touched until one of the threads it holds comes back, or a single probe does. A path is walked
 name by name before it is touched, for a symbolic link may lead to another disk than its name says.
-
-Which disks a path leads over, name by name: a symbolic link may lead to another disk than its name says.
 """
 
 import asyncio

@@ -42,7 +42,7 @@ EntryFor = Callable[[str], WatchEntry | None]
 
 
 class RecordingMoves:
-    """Sees one errand of this kind through, or says when it is to be tried again."""
+    """Sees one follow-up of this kind through, or says when it is to be tried again."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class RecordingMoves:
         entry_for: EntryFor,
         wake: Callable[[], None],
     ) -> None:
-        """`wake` is called when an errand was put off although it goes on."""
+        """`wake` is called when a follow-up was put off although it goes on."""
         self._queue = queue
         self._board = board
         self._recordings = recordings

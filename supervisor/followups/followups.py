@@ -55,7 +55,7 @@ class FollowUps:
         )
 
     def use(self, settings: Settings) -> None:
-        """From now on these hold, for errands that wait, too."""
+        """From now on these hold, for follow-ups that wait, too."""
         self._settings = settings
         self.wake()
 

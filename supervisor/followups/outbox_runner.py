@@ -22,14 +22,14 @@ LONGEST_SLEEP_SECONDS = 3600.0
 Again = tuple[int, float]
 """How often it failed by now, and the seconds until it is tried again."""
 Work = Callable[[FollowUp], Awaitable[Again | None]]
-"""Does an errand; None: it is over, whatever came of it."""
+"""Does a follow-up; None: it is over, whatever came of it."""
 
 
 class OutboxRunner:
     """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
 
     def __init__(self, kind: Kind, at_once: int, rows: Outbox, work: Work, one_less: Callable[[], None]) -> None:
-        """`one_less` is called after each errand: others, of whatever kind, may have waited for it."""
+        """`one_less` is called after each follow-up: others, of whatever kind, may have waited for it."""
         self._kind: Kind = kind
         self._at_once = at_once
         self._rows = rows
@@ -39,11 +39,11 @@ class OutboxRunner:
         self._in_hand: set[int] = set()
 
     def wake(self) -> None:
-        """There may be a new errand, or one may be due earlier."""
+        """There may be a new follow-up, or one may be due earlier."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled; errands in hand are left for the next start. Nothing an errand does raises here."""
+        """Until cancelled; follow-ups in hand are left for the next start. Nothing a follow-up does raises here."""
         free = asyncio.Semaphore(self._at_once)
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -85,7 +85,7 @@ class OutboxRunner:
             log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
             again = (follow_up.tries, LOOK_AGAIN_SECONDS)
         except Exception:
-            # The task boundary: a mistake of ours costs this errand, never the daemon.
+            # The task boundary: a mistake of ours costs this follow-up, never the daemon.
             log.exception(
                 "errand_hit_a_bug", job=follow_up.job_id, follow_up=follow_up.kind, event_kind=follow_up.event
             )

@@ -84,7 +84,7 @@ class Canary:
         return any((workers.keep_alive if seconds is None else seconds) >= 0 for seconds in own)
 
     async def _fly(self) -> CanaryView:
-        health, keepers = self._settings.health, (self._transcriber, self._aligner)
+        health, handles = self._settings.health, (self._transcriber, self._aligner)
         flight = CanaryFlight(
             self._transcriber,
             self._aligner,
@@ -96,7 +96,7 @@ class Canary:
         try:
             answer = await flight.run()
         except Busy:
-            return _busy([handle.view for handle in keepers if handle is not None])
+            return _busy([handle.view for handle in handles if handle is not None])
         finally:
             self._flying = None
         holds_seconds = health.canary_fresh_seconds
@@ -104,7 +104,7 @@ class Canary:
             holds_seconds = min(holds_seconds, BAD_NEWS_SECONDS)
         self._last = answer
         self._stale_at = asyncio.get_running_loop().time() + holds_seconds
-        self._seen = tuple(handle.view.pid for handle in keepers if handle is not None)
+        self._seen = tuple(handle.view.pid for handle in handles if handle is not None)
         tell = log.info if answer.healthy else log.warning
         tell(
             "canary_came_through" if answer.healthy else "canary_fell",

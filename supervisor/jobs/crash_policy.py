@@ -1,8 +1,6 @@
-"""What a job does when a worker dies holding it: pure.
+"""What a job does when its worker dies, or hangs in the kernel and cannot be killed: pure.
 
 Runs in: supervisor.
-
-What a job does when the worker that held it hangs in the kernel and cannot be killed.
 """
 
 from collections.abc import Sequence
@@ -16,6 +14,12 @@ from supervisor.worker.death import Death
 
 MOST_UNKILLABLE = 3
 """Workers that may hang over one recording at one place, once its disk has nothing to do with it."""
+NextTranscription = Literal["same_engine", "fallback_engine", "quarantine"]
+NextAlignment = Literal["same_batch", "halves", "leave_segment", "leave_rest"]
+Item = TypeVar("Item")
+DEATHS_ALLOWED_AT_LEAST = 20
+AUDIO_SECONDS_PER_DEATH = 10.0
+"""Deaths with progress in between are the machine's fault, not the recording's; but not without end."""
 
 
 def is_spellbound(job: Job, role: Role) -> bool:
@@ -45,16 +49,6 @@ def setback_of_unkillable(job: Job, death: Death) -> JobFailed | JobMustWait:
         hint=f"look for a driver's fault in the system's log; `steno retry {job.id}` tries again",
     )
     return JobFailed(error, quarantined=True)
-
-
-NextTranscription = Literal["same_engine", "fallback_engine", "quarantine"]
-NextAlignment = Literal["same_batch", "halves", "leave_segment", "leave_rest"]
-
-Item = TypeVar("Item")
-
-DEATHS_ALLOWED_AT_LEAST = 20
-AUDIO_SECONDS_PER_DEATH = 10.0
-"""Deaths with progress in between are the machine's fault, not the recording's; but not without end."""
 
 
 def place_of_death(transcribed_seconds: float, still_decoding: float | None) -> float:

@@ -1,8 +1,9 @@
-"""What is remembered from one claim to the next: who was set back, and how long one model has been preferred.
+"""Which job is next: what is remembered from one claim to the next, and why none can start.
 
 Runs in: supervisor.
 
-Why no job can start now, or none that wants a certain model, in words for people.
+A job that was deferred waits a while, and one loaded model is preferred only for so long. What stands in the way of
+all jobs, or of those that want one model, is said in words for people.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
 PAUSED = "the queue is paused; `steno resume` lets it go on"
+LONGEST_SETBACK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,6 @@ async def disk_obstacle(spool: Path, media: MediaSettings) -> str | None:
     if free_mb >= floor_mb:
         return None
     return f"only {free_mb} MB are free where {spool} is; media.free_disk_floor_mb keeps {floor_mb} MB"
-
-
-LONGEST_SETBACK_SECONDS = 600.0
 
 
 class DispatchOrder:

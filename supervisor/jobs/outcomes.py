@@ -1,8 +1,6 @@
-"""How the way of a job ends early: it failed, or it must wait.
+"""How a job ends early: it failed, or it must wait; and what the database is told about it.
 
 Runs in: supervisor.
-
-What the database is told about a job whose way ended early.
 """
 
 import asyncio
@@ -24,6 +22,10 @@ Answer = TypeVar("Answer")
 Ending = tuple[JobStatus, JobChanges]
 
 CANCELLED: Ending = ("cancelled", {})
+LOOK_AGAIN_SECONDS = 10.0
+"""Nothing tells us when a disk has room again, or whatever made a job wait has passed: look this often."""
+STOPPED = "the daemon stopped while it ran"
+"""The note of a job whose worker was taken away by an orderly stop."""
 
 
 def ending_of(job_id: int, why: Exception) -> Ending:
@@ -80,12 +82,6 @@ def once(act: Callable[[], None]) -> Callable[[], None]:
             act()
 
     return act_once
-
-
-LOOK_AGAIN_SECONDS = 10.0
-"""Nothing tells us when a disk has room again, or whatever made a job wait has passed: look this often."""
-STOPPED = "the daemon stopped while it ran"
-"""The note of a job whose worker was taken away by an orderly stop."""
 
 
 class JobFailed(Exception):

@@ -1,11 +1,10 @@
-"""Where a job's recording is now: at its path, or under another name in a watched folder.
+"""Where a job's recording is now, and which task has it in hand.
 
 Runs in: supervisor.
 
-By inode first, which a rename keeps, then by content. A job follows its recording only to places where a watched
-folder would take it: what was moved out of their reach was taken away.
-
-Who has a job's recording in hand: those who read it, or the one who moves it, never both.
+It is searched by inode first, which a rename keeps, then by content. A job follows its recording only to places
+where a watched folder would take it: what was moved out of their reach was taken away. Several tasks may read a
+recording, or one may move it, never both.
 """
 
 import asyncio
@@ -31,6 +30,17 @@ from supervisor.system.threads import LONGEST_LOOK_SECONDS
 from supervisor.watch.entries import options_of, treatment_of
 from supervisor.watch.scan import SeenFile
 
+log = structlog.get_logger()
+LONGEST_READING_SECONDS = 120.0
+"""For all the files whose content is compared with one lost recording's."""
+MOST_READ = 16
+"""So many files are compared; there is rarely one that has the very size."""
+COARSEST_TIME_NS = 2_000_000_000
+"""FAT keeps times to two seconds: a file that was moved to such a disk may look so much older or younger."""
+Look = Callable[[Callable[[SeenFile], bool]], Awaitable[list[tuple[SeenFile, WatchEntry]]]]
+"""The files of all watched folders that are wanted, as they are this moment."""
+Whereabouts = Literal["here", "gone", "unknown"]
+
 
 class RecordingLocks:
     """A lock for each job, as long as anybody holds it or waits for it."""
@@ -44,20 +54,6 @@ class RecordingLocks:
         if lock is None:
             lock = self._locks[job_id] = asyncio.Lock()
         return lock
-
-
-log = structlog.get_logger()
-
-LONGEST_READING_SECONDS = 120.0
-"""For all the files whose content is compared with one lost recording's."""
-MOST_READ = 16
-"""So many files are compared; there is rarely one that has the very size."""
-COARSEST_TIME_NS = 2_000_000_000
-"""FAT keeps times to two seconds: a file that was moved to such a disk may look so much older or younger."""
-
-Look = Callable[[Callable[[SeenFile], bool]], Awaitable[list[tuple[SeenFile, WatchEntry]]]]
-"""The files of all watched folders that are wanted, as they are this moment."""
-Whereabouts = Literal["here", "gone", "unknown"]
 
 
 class RecordingSearch:

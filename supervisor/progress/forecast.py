@@ -1,11 +1,9 @@
-"""What is to be expected of jobs before anything is seen of them: their speeds, their words, and the queue's end.
+"""How long jobs and the whole queue will take, before anything is seen of them.
 
 Runs in: supervisor.
 
-How long the whole queue will take.
-
-One transcriber and one aligner take the jobs in turn, the aligner while the next job is transcribed already: the one
-that has more to do decides.
+One transcriber and one aligner take the jobs in turn, the aligner while the next job is transcribed already: the
+one that has more to do decides.
 """
 
 import time
@@ -23,6 +21,10 @@ from supervisor.worker.handle import WorkerHandle
 
 ALL_BUT = 0.1
 """So many of the waiting jobs may be a riddle and count like the others; with more of them nothing is said."""
+MOST_LOOKED_AT = 200
+"""Waiting jobs that stand for all others: the status has to come within milliseconds."""
+FRESH_SECONDS = 2.0
+"""So long one look at them is good enough."""
 
 
 def work_of(expected: Expected, transcribed_seconds: float = 0.0, *, only_words: bool = False) -> Left | None:
@@ -61,12 +63,6 @@ def seconds_for_all(
     aligner += each_stands_for * sum(work.aligner for work in known)
     tail = sum(work.job - work.transcriber for work in known) / len(known) if known else 0.0
     return max(transcriber + tail, aligner, *(left.job for left in under_way))
-
-
-MOST_LOOKED_AT = 200
-"""Waiting jobs that stand for all others: the status has to come within milliseconds."""
-FRESH_SECONDS = 2.0
-"""So long one look at them is good enough."""
 
 
 class Forecast:

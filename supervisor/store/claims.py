@@ -1,8 +1,6 @@
-"""The waiting line in its table: who stands where for which model, and the claim. Every function needs a transaction.
+"""The table of waiting jobs: their order for each model, what they will need, and the claim.
 
-Runs in: supervisor.
-
-What the waiting jobs will need, read from their rows. Needs a transaction around it.
+Runs in: supervisor. Every function needs a transaction around it.
 """
 
 import json
@@ -15,6 +13,12 @@ from ipc.api_messages import JobOptions, JobStatus
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
 from supervisor.store.schedule import Model, SchedulingHints, in_turn
+
+# Word for word as in the index, which is found by that.
+MODEL = "coalesce(json_extract(options, '$.model'), '')"
+ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
+WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
+ANY_TURN = SchedulingHints()
 
 
 class WaitingWork(NamedTuple):
@@ -49,13 +53,6 @@ def _options(text: str, known: dict[str, JobOptions]) -> JobOptions:
     if text not in known:
         known[text] = JobOptions.model_validate_json(text)
     return known[text]
-
-
-# Word for word as in the index, which is found by that.
-MODEL = "coalesce(json_extract(options, '$.model'), '')"
-ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
-WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
-ANY_TURN = SchedulingHints()
 
 
 class QueueFull(Exception):

@@ -1,13 +1,9 @@
-"""A job, its states and the moves allowed between them: pure.
+"""A job, its states and the moves between them, its options over the settings, and its places: pure.
 
 Runs in: supervisor.
 
-Where a job's recording and results are, and from which folder on their paths are walked without links.
-
-A watched folder was named by its owner, below it others may have been at work. A recording that was handed over was
-named by the client: what its path led to was found out then, and no link is followed again.
-
-What a job asks for once its own options are laid over the settings.
+A watched folder was named by its owner; below it other users may have been at work. A recording that was handed
+over was named by the client: its path was resolved then, and no link is followed again.
 """
 
 from collections.abc import Mapping
@@ -20,6 +16,20 @@ from ipc.transcript import RecordingFacts, TranscriptTiming
 from ipc.worker_messages import Task
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place
+
+ROOT = Path("/")
+RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
+FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
+ALLOWED_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    "waiting": frozenset({"transcribing", "cancelled", "failed"}),
+    # Back to waiting: the daemon stopped, or a worker could not be had; what was stored stays.
+    "transcribing": frozenset({"aligning", "writing", "waiting", "failed", "cancelled"}),
+    "aligning": frozenset({"writing", "waiting", "failed", "cancelled"}),
+    "writing": frozenset({"done", "waiting", "failed", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset({"waiting"}),
+    "cancelled": frozenset({"waiting"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +79,6 @@ def resolve_options(options: JobOptions, settings: Settings) -> ResolvedOptions:
 
 def _expanded(folder: Path | None) -> Path | None:
     return None if folder is None else folder.expanduser().absolute()
-
-
-ROOT = Path("/")
-
-
-RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
-FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
-
-ALLOWED_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    "waiting": frozenset({"transcribing", "cancelled", "failed"}),
-    # Back to waiting: the daemon stopped, or a worker could not be had; what was stored stays.
-    "transcribing": frozenset({"aligning", "writing", "waiting", "failed", "cancelled"}),
-    "aligning": frozenset({"writing", "waiting", "failed", "cancelled"}),
-    "writing": frozenset({"done", "waiting", "failed", "cancelled"}),
-    "done": frozenset(),
-    "failed": frozenset({"waiting"}),
-    "cancelled": frozenset({"waiting"}),
-}
 
 
 class MoveNotAllowed(Exception):

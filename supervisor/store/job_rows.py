@@ -1,8 +1,6 @@
-"""Row ↔ Job: how a job is read from and written to its table. Every function needs a transaction around it.
+"""Row ↔ Job: how a job is read from and written to its table, and the name a client gave its request.
 
-Runs in: supervisor.
-
-One request, one job: the name a client gave its request. Functions need a transaction.
+Runs in: supervisor. Every function needs a transaction around it.
 """
 
 import hashlib
@@ -19,6 +17,30 @@ from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 from supervisor.store.sqlite.transactions import JobDatabase
+
+IDENTITY = TypeAdapter(FileIdentity)
+ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
+OUTPUTS = TypeAdapter(dict[Format, WrittenFile], config=FORGETFUL)
+ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None, config=FORGETFUL)
+RECORDING: TypeAdapter[RecordingFacts | None] = TypeAdapter(RecordingFacts | None, config=FORGETFUL)
+PROMISES_KEPT = 16
+"""For one name: so many tries in a row may each have been about to write something else."""
+STARTED_OVER: Mapping[str, object] = {
+    "status": "waiting",
+    "finished_at": None,
+    "finished_age": None,
+    "note": None,
+    "error": None,
+    "quarantined": False,
+    "transcriber_crashes": 0,
+    "crashed_at_seconds": None,
+    "daemon_deaths": 0,
+    "deaths_alone": 0,
+    "aligner_crashes": 0,
+    "degraded_reason": None,
+    "timing": None,
+}
+"""What a retry makes of a job; what was heard stays."""
 
 
 class KeyUsedBefore(Exception):
@@ -69,13 +91,6 @@ def note_request(connection: sqlite3.Connection, job_id: int, request: NamedRequ
     )
 
 
-IDENTITY = TypeAdapter(FileIdentity)
-ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
-OUTPUTS = TypeAdapter(dict[Format, WrittenFile], config=FORGETFUL)
-ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None, config=FORGETFUL)
-RECORDING: TypeAdapter[RecordingFacts | None] = TypeAdapter(RecordingFacts | None, config=FORGETFUL)
-
-
 class JobChanges(TypedDict, total=False):
     """The fields of a Job that may change while it goes its way; `status` has a method of its own."""
 
@@ -107,10 +122,6 @@ class JobChanges(TypedDict, total=False):
     unheard_seconds: float | None
 
 
-PROMISES_KEPT = 16
-"""For one name: so many tries in a row may each have been about to write something else."""
-
-
 class NoSuchJob(Exception):
     """There is no job with this id: it never was, or it was pruned."""
 
@@ -135,22 +146,6 @@ ENCODERS: Mapping[str, Callable[[object], object]] = {
     "recording": _as_json_or_null(RECORDING),
 }
 """Fields that are JSON in their column; all others are stored as they are."""
-STARTED_OVER: Mapping[str, object] = {
-    "status": "waiting",
-    "finished_at": None,
-    "finished_age": None,
-    "note": None,
-    "error": None,
-    "quarantined": False,
-    "transcriber_crashes": 0,
-    "crashed_at_seconds": None,
-    "daemon_deaths": 0,
-    "deaths_alone": 0,
-    "aligner_crashes": 0,
-    "degraded_reason": None,
-    "timing": None,
-}
-"""What a retry makes of a job; what was heard stays."""
 
 
 def job_from(row: sqlite3.Row) -> Job:

@@ -70,7 +70,7 @@ def withdraw_follow_ups(connection: sqlite3.Connection, job_id: int) -> None:
 
 
 class Outbox:
-    """The table of errands. Every method is one transaction and raises JobQueueBroken when it cannot be."""
+    """The table of follow-ups. Every method is one transaction and raises JobQueueBroken when it cannot be."""
 
     def __init__(self, database: JobDatabase, now: Callable[[], float]) -> None:
         self._database = database
@@ -116,7 +116,7 @@ class Outbox:
         return bool(await self._database.rows(question, job.path, job.id))
 
     async def recording_moved(self, follow_up: FollowUp, to: Path, identity: FileIdentity) -> Job:
-        """The errand is done: the job, and others that share its recording, find it there. Raises NoSuchJob.
+        """The follow-up is done: the job, and others that share its recording, find it there. Raises NoSuchJob.
 
         The files written for it stay its own, so that the next recording under its old name cannot have them. What
         watched folders have seen stays as it is: they know its content, wherever they meet it.

@@ -1,10 +1,8 @@
 """The table of what watched folders brought: which content lay where, in which order, and whose job it became.
 
-Runs in: supervisor. Every function needs a transaction.
+Runs in: supervisor.
 
-What the watch folders brought, on disk: each file once, wherever it comes up again.
-
-Every method is one transaction and may raise JobQueueBroken.
+Each method of `SeenFiles` is one transaction and may raise JobQueueBroken; the functions need one around them.
 """
 
 import json
@@ -23,6 +21,13 @@ from supervisor.store.sqlite.transactions import JobDatabase
 
 ASKED_AT_ONCE = 500
 """Files that one transaction looks up: others who want the database wait so long."""
+MOST_SIGHTS = 200
+"""Places of one content that are looked at, besides the one that is asked about."""
+_KNOWN = """SELECT 1 FROM seen_files AS seen LEFT JOIN jobs ON jobs.id = seen.job_id
+    WHERE seen.path = ? AND ? IN (seen.inode, '0') AND seen.size = ? AND seen.mtime_ns = ?
+    AND seen.turn = (SELECT max(turn) FROM seen_files WHERE path = seen.path)
+    AND (coalesce(jobs.status, '') <> 'failed' OR (jobs.path = seen.path
+        AND coalesce(json_extract(jobs.error, '$.code'), '') NOT IN (SELECT value FROM json_each(?))))"""
 
 
 class SeenFiles:
@@ -44,7 +49,7 @@ class SeenFiles:
         known: set[str] = set()
         for first in range(0, len(files), ASKED_AT_ONCE):
             some = files[first : first + ASKED_AT_ONCE]
-            known |= await self._database.read(lambda db, some=some: _known(db, some))  # type: ignore[misc]
+            known |= await self._database.read(lambda db, some=some: _known(db, some))  # type: ignore[misc]  # of a default mypy infers no type
         return frozenset(known)
 
     async def jobs_of(self, sha256: str) -> Sequence[Job]:
@@ -78,16 +83,6 @@ class SeenFiles:
 
 def _known(connection: sqlite3.Connection, files: Iterable[tuple[str, FileIdentity]]) -> set[str]:
     return {path for path, identity in files if is_known(connection, path, identity)}
-
-
-MOST_SIGHTS = 200
-"""Places of one content that are looked at, besides the one that is asked about."""
-
-_KNOWN = """SELECT 1 FROM seen_files AS seen LEFT JOIN jobs ON jobs.id = seen.job_id
-    WHERE seen.path = ? AND ? IN (seen.inode, '0') AND seen.size = ? AND seen.mtime_ns = ?
-    AND seen.turn = (SELECT max(turn) FROM seen_files WHERE path = seen.path)
-    AND (coalesce(jobs.status, '') <> 'failed' OR (jobs.path = seen.path
-        AND coalesce(json_extract(jobs.error, '$.code'), '') NOT IN (SELECT value FROM json_each(?))))"""
 
 
 def is_known(connection: sqlite3.Connection, path: str, identity: FileIdentity) -> bool:

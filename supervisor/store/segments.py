@@ -1,8 +1,8 @@
-"""Segments of a job in their table, from heard to timed. Every function needs a transaction around it.
+"""The table of segments, from heard to timed, and a copy of one job's for the formats.
 
-Runs in: supervisor.
+Runs in: supervisor. Functions that take a connection need a transaction around them.
 
-What was heard in a job, copied out of the database: read as often as a format needs it, never all in memory.
+A format reads the copy as often as it needs; never are all segments in memory.
 """
 
 import errno
@@ -17,6 +17,10 @@ from ipc.transcript import Segment, Unheard
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.store.sqlite.transactions import JobDatabase
+
+DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
+"""Deaths are held against a recording only while it gets no further."""
+TOUCHING_SECONDS = 0.05
 
 
 class StoredSegments(AbstractContextManager["StoredSegments"]):
@@ -74,12 +78,6 @@ class SegmentCopies:
                 f"no copy of a transcript can be made in {folder}: {error.strerror}",
                 "free some space" if is_full else "check the disk and the folder's permissions",
             ) from error
-
-
-DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
-"""Deaths are held against a recording only while it gets no further."""
-
-TOUCHING_SECONDS = 0.05
 
 
 def store_heard(

@@ -2,10 +2,8 @@
 
 Runs in: supervisor.
 
-Kept in memory, on the event loop; `load_speeds` and `store_speeds` have it on disk. A measurement that a power cut
-takes is no loss.
-
-What was learned about speeds and sizes, in its tables. Every function needs a transaction around it.
+Kept in memory, on the event loop; `load_speeds` and `store_speeds` have it on disk and need a transaction. A
+measurement that a power cut takes is no loss.
 """
 
 import sqlite3
@@ -32,6 +30,7 @@ HALF_LIFE_JOBS = 20
 A_MOMENT_SECONDS = 0.001
 LONGEST_SUFFIX = 8
 """A longer one is part of a name with a dot in it."""
+Suffix = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,6 @@ class WorkDone(NamedTuple):
     device: str
 
 
-Suffix = str
 Subject = WorkDone | Suffix
 
 

@@ -1,12 +1,11 @@
-"""A watch over the event loop itself: one that stands still answers no client, and no other part can help.
+"""The daemon's event loop, which keeps its signals when it closes, and a watchdog over it.
 
-Runs in: supervisor, the watch in a thread.
+Runs in: supervisor, the watchdog in a thread.
 
-A thread counts how often in a row it woke, as punctually as it wanted, and found that the loop had not turned. A
-clock alone would not do: after a machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing
-is counted; a wake that came too late begins the count again.
-
-The daemon's event loop, which keeps its signals when it closes: the process still has to leave, and to say how.
+A loop that stands still answers no client, and no other part can help. The watchdog counts how often in a row it
+woke, as punctually as it wanted, and found that the loop had not turned. A clock alone would not do: after a
+machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing is counted; a wake that came
+too late begins the count again.
 """
 
 import asyncio
@@ -23,6 +22,14 @@ from config.settings import Settings
 from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.signals import remember
 
+FROZEN_EXIT = os.EX_SOFTWARE
+"""launchd and systemd start again what ends with another code than 0."""
+LOOKS = 6
+"""So many in a row that find the loop where it was: it is frozen. Few, for each is a wake-up of an idle machine."""
+LATE_FACTOR = 2.0
+"""A wake after more than so many times the wanted pause tells of a sleep, not of the loop."""
+REPORT = "daemon-frozen.txt"
+
 
 class LastingLoop(asyncio.SelectorEventLoop):
     """A loop that closes gives its signals back to the system, and the next one would end the process by default."""
@@ -31,15 +38,6 @@ class LastingLoop(asyncio.SelectorEventLoop):
         """Whether there was one: from now on the signal is only remembered."""
         signal.signal(sig, remember)
         return True
-
-
-FROZEN_EXIT = os.EX_SOFTWARE
-"""launchd and systemd start again what ends with another code than 0."""
-LOOKS = 6
-"""So many in a row that find the loop where it was: it is frozen. Few, for each is a wake-up of an idle machine."""
-LATE_FACTOR = 2.0
-"""A wake after more than so many times the wanted pause tells of a sleep, not of the loop."""
-REPORT = "daemon-frozen.txt"
 
 
 class LoopWatch:

@@ -1,15 +1,13 @@
-"""asyncio's threads, all there before anybody needs one, and none where it can do without.
+"""asyncio's threads, all started in advance, and threads for work on a disk that may never answer.
 
 Runs in: supervisor.
 
-asyncio hires them one by one as work comes. Where the system allows no more, to_thread would raise what no code at
-work on a job or a folder could know how to answer; so a daemon has them from its start, or does not start.
+asyncio starts threads one by one as work comes. Where the system allows no more, to_thread would raise what no
+caller at work on a job or a folder could answer; so a daemon has them from its start, or does not start.
 
-Work on a disk that may never answer: in a thread of its own, which no caller has to wait for.
-
-asyncio's own threads are few and are joined at exit: a handful of calls stuck on a dead network disk would take all
-of them, and with them everything else that wants one. One whose work is done waits a while for the next: to start a
-thread holds up the event loop until that had its turn.
+They are few and are joined at exit: a handful of calls stuck on a dead network disk would take all of them. So such
+work is detached: in a thread of its own, which no caller has to wait for. A thread whose work is done waits a while
+for more: starting one holds up the event loop until that had its turn.
 """
 
 import asyncio
@@ -35,6 +33,8 @@ Inbox = queue.SimpleQueue[Callable[["Inbox"], None]]
 """Of one thread: its next work, which is told whose it is."""
 _IDLE: deque[Inbox] = deque()
 """The inboxes of those that wait, the one that waits longest first."""
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""As many as asyncio itself would come to have."""
 
 
 def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
@@ -81,10 +81,6 @@ def _live(run: Callable[[Inbox], None]) -> None:
                 run = inbox.get()  # taken from the list in this very moment
             else:
                 return
-
-
-THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""As many as asyncio itself would come to have."""
 
 
 class TooFewThreads(Exception):

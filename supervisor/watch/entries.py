@@ -1,8 +1,8 @@
 """A watched folder in its three spellings: `[[watch]]`, the body of POST /v1/watches, and the options of its jobs.
 
-Runs in: supervisor. Pure.
+Runs in: supervisor.
 
-The folders that were added while the daemon ran: a small file that outlives it.
+Folders that were added while the daemon ran are kept in a small file that outlives it.
 """
 
 import os
@@ -18,6 +18,25 @@ from ipc.api_messages import AddWatch, JobOptions
 log = structlog.get_logger()
 
 FILE = TypeAdapter(tuple[AddWatch, ...])
+OPTION_OF: dict[str, str] = {
+    "language": "language",
+    "task": "task",
+    "workflow": "workflow",
+    "prompt": "prompt",
+    "replacements": "replacements",
+    "model": "model",
+    "formats": "formats",
+    "output": "output_dir",
+    "name": "output_name",
+    "if_exists": "if_exists",
+    "highlight_words": "highlight_words",
+    "track": "track",
+}
+"""Field of a WatchEntry → field of JobOptions."""
+HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})
+"""Commands are the settings' business: no request names a program to run."""
+FOLDER = frozenset(WatchEntry.model_fields) - OPTION_OF.keys() - HOOKS
+"""What is about the folder and not about its jobs, by the same names in AddWatch."""
 
 
 class WatchList:
@@ -53,27 +72,6 @@ class WatchList:
             log.warning(
                 "watch_list_not_saved", file=str(self._file), error=str(full), hint="add them again at the next start"
             )
-
-
-OPTION_OF: dict[str, str] = {
-    "language": "language",
-    "task": "task",
-    "workflow": "workflow",
-    "prompt": "prompt",
-    "replacements": "replacements",
-    "model": "model",
-    "formats": "formats",
-    "output": "output_dir",
-    "name": "output_name",
-    "if_exists": "if_exists",
-    "highlight_words": "highlight_words",
-    "track": "track",
-}
-"""Field of a WatchEntry → field of JobOptions."""
-HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})
-"""Commands are the settings' business: no request names a program to run."""
-FOLDER = frozenset(WatchEntry.model_fields) - OPTION_OF.keys() - HOOKS
-"""What is about the folder and not about its jobs, by the same names in AddWatch."""
 
 
 class EntryRefused(Exception):

@@ -1,8 +1,6 @@
 """What is known about the files of one watched folder: those that still grow, and those that were dealt with.
 
-Runs in: supervisor.
-
-When a file has stopped changing; no clock.
+Runs in: supervisor. Pure, no clock.
 
 macOS does not tell that a writer closed a file, and a copy may pause; so a file counts as finished once size, mtime
 and inode stayed the same for a while. Only monotonic time is compared: an mtime in the future changes nothing.
@@ -15,6 +13,11 @@ from itertools import islice
 
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.watch.scan import SeenFile
+
+Known = Callable[[Sequence[tuple[str, FileIdentity]]], Awaitable[frozenset[str]]]
+"""Of these very files, the paths of those that were dealt with before; reads no content."""
+FILES_AT_ONCE = 500
+"""Files that are compared before others have their turn on the event loop: there may be any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,6 @@ class Sighting:
 def seen_again(before: Sighting | None, identity: FileIdentity, at: float) -> Sighting:
     """The sighting after another look: the same one for the same file, a new one when anything changed."""
     return before if before is not None and before.identity == identity else Sighting(identity, at)
-
-
-Known = Callable[[Sequence[tuple[str, FileIdentity]]], Awaitable[frozenset[str]]]
-"""Of these very files, the paths of those that were dealt with before; reads no content."""
-FILES_AT_ONCE = 500
-"""Files that are compared before others have their turn on the event loop: there may be any number of them."""
 
 
 class FolderMemory:

@@ -2,9 +2,8 @@
 
 Runs in: supervisor.
 
-A cheap sign that a model may have come: what changed among the folders where models lie.
-
-Only names and times are read, never a model; the disk may sleep, so call it in a thread.
+What changed among the folders where models lie is a cheap sign that one may have come. Only names and times are
+read, never a model; the disk may sleep, so that look runs in a thread.
 """
 
 import asyncio
@@ -27,6 +26,7 @@ from supervisor.worker.state_machine import ProbeDue
 
 ModelsSeen = frozenset[tuple[str, int]]
 """Paths with their times of change, in ns."""
+log = structlog.get_logger()
 
 
 def model_folders(environment: Mapping[str, str], models: Path) -> tuple[Path, ...]:
@@ -60,9 +60,6 @@ def models_seen(folders: Sequence[Path]) -> ModelsSeen:
                 # Something went while we looked, or the disk is gone: whatever becomes of it is a change.
                 continue
     return frozenset(found)
-
-
-log = structlog.get_logger()
 
 
 class Availability:

@@ -3,11 +3,8 @@
 Runs in: supervisor.
 
 Nothing here blocks the event loop: `WorkerChannel` reads and writes in threads, `Spawner` starts and reaps in its
-own. The child's end is seen at once on its sentinel, a pipe that closes with it.
-
-Starts of workers that fail, or come too late, and the end of all hearing.
-
-Workers that were killed and live on: they hang in the kernel, where no signal reaches them.
+own. The child's end is seen at once on its sentinel, a pipe that closes with it. A child that was killed and lives
+on hangs in the kernel, where no signal reaches it: it is written off, and another takes its place.
 """
 
 import asyncio
@@ -54,6 +51,14 @@ WRITE_OFF_SECONDS = 8.0
 """From SIGKILL to the end of all hope: a process that still lives hangs in the kernel, and no signal can end it."""
 TRACEBACK_SECONDS = 0.25
 """For a hung worker to write down where it hangs, before it is killed."""
+__all__ = ["SpawnFailed", "Spawner", "WorkerGone", "WorkerProcess"]
+log = structlog.get_logger()
+SPAWN = multiprocessing.get_context("spawn")
+DRAIN_SECONDS = 1.0
+"""What a dead worker said last is in the pipe by then, or a stray grandchild holds the pipe open."""
+FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "align": "aligning"}
+MOST_WRITTEN_OFF = 4
+"""Of one role. Each keeps its memory: with so many, no other is started."""
 
 
 class SpawnFailed(Exception):
@@ -69,16 +74,6 @@ def undo_start(process: SpawnProcess) -> None:
     if process.pid is not None:
         process.kill()
         process.join(REAP_SECONDS)
-
-
-__all__ = ["SpawnFailed", "Spawner", "WorkerGone", "WorkerProcess"]
-
-log = structlog.get_logger()
-
-SPAWN = multiprocessing.get_context("spawn")
-DRAIN_SECONDS = 1.0
-"""What a dead worker said last is in the pipe by then, or a stray grandchild holds the pipe open."""
-FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "align": "aligning"}
 
 
 class WorkerProcess:
@@ -323,10 +318,6 @@ class WorkerProcess:
         if self._stream_over.is_set() or self._exited.is_set():
             self.gone.set()
             self.rested.set()
-
-
-MOST_WRITTEN_OFF = 4
-"""Of one role. Each keeps its memory: with so many, no other is started."""
 
 
 class WrittenOff:

@@ -1,12 +1,9 @@
-"""Every engine with a model that a role's worker was asked for: those of the settings, and those of jobs' own choice.
+"""A circuit breaker for each engine and model of a role: deaths that count, pauses before a restart, open or not.
 
 Runs in: supervisor.
 
-One engine of a role with one model: its deaths that count, and whether it may be tried.
-
-Deaths → seconds to wait, or give up.
-
-Moments are seconds of one monotonic clock, the caller's.
+Those of the settings are configured, those of jobs' own choice are overrides. Half open is one probe that may fail
+once. Moments are seconds of one monotonic clock, the caller's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +18,18 @@ from supervisor.worker.death import Death
 
 JITTER_PART = 0.25
 """So much of a delay is left to chance, lest two workers that died together keep coming back together."""
+BROKEN = "broken"
+"""The code of an engine that died too often; any other is the engine's own for why it did not load."""
+NEEDS_MODEL = "needs_model"
+"""The engine's own code for a model that is known and not on this machine: it may come."""
+MODEL_LOOK_SECONDS = 8.0
+"""For so long it is not asked again whether a missing model is there: a user who has just fetched it watches the
+clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
+OVERRIDE_PROBE_SECONDS = 600.0
+"""How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
+costs the worker the model that is warm in it."""
+MOST_OVERRIDES = 16
+"""Models of jobs' own choice that are remembered. To forget one costs a failed start that could have been spared."""
 
 
 def deaths_that_count(
@@ -52,18 +61,6 @@ def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: Res
     return min(doubled, settings.longest_delay_seconds) * (1.0 - JITTER_PART * jitter)
 
 
-BROKEN = "broken"
-"""The code of an engine that died too often; any other is the engine's own for why it did not load."""
-NEEDS_MODEL = "needs_model"
-"""The engine's own code for a model that is known and not on this machine: it may come."""
-MODEL_LOOK_SECONDS = 8.0
-"""For so long it is not asked again whether a missing model is there: a user who has just fetched it watches the
-clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
-GUEST_PROBE_SECONDS = 600.0
-"""How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
-costs the worker the model that is warm in it."""
-
-
 class WorkerUnavailable(StenodError):
     """There is no worker to be had now: it is broken, has no model, or is stopping.
 
@@ -86,7 +83,7 @@ class CircuitBreaker:
     """What the keeper remembers of an engine with its model from one process to the next."""
 
     setup: WorkerSetup
-    is_guest: bool = False
+    is_override: bool = False
     """True: the model is a job's own choice, and only such jobs miss it."""
     deaths: tuple[float, ...] = ()
     """Monotonic seconds of those that count."""
@@ -133,9 +130,9 @@ class CircuitBreaker:
         """It is well but cannot load: starting it over and over would not help. Whether that is news."""
         is_news = self.refusal is None or self.refusal.message != refused.message
         rest_seconds = settings.probe_seconds
-        if self.is_guest:
+        if self.is_override:
             # Any other refusal fails the job at once, and is remembered only for those in line behind it.
-            rest_seconds = GUEST_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
+            rest_seconds = OVERRIDE_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
         self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, rest_seconds)
         self.look_at = now + MODEL_LOOK_SECONDS
         return is_news
@@ -171,62 +168,58 @@ class CircuitBreaker:
         self.probe_at = now + rest_seconds
 
 
-MOST_GUESTS = 16
-"""Models of jobs' own choice that are remembered. To forget one costs a failed start that could have been spared."""
-
-
 class CircuitBreakers:
-    """The residents stand in the settings; a guest is the same engine with the model of a job, tallied on demand."""
+    """Those of the settings, and one for each model of a job's own choice, made on demand."""
 
     def __init__(self, setups: Sequence[WorkerSetup]) -> None:
         """`setups`: the primary engine, then perhaps the fallback."""
-        self.residents = [CircuitBreaker(setup) for setup in setups]
-        self._guests: dict[tuple[str, str], CircuitBreaker] = {}
+        self.configured = [CircuitBreaker(setup) for setup in setups]
+        self._overrides: dict[tuple[str, str], CircuitBreaker] = {}
 
     @property
     def primary(self) -> CircuitBreaker:
-        return self.residents[0]
+        return self.configured[0]
 
     @property
     def fallback(self) -> CircuitBreaker | None:
-        return self.residents[1] if len(self.residents) > 1 else None
+        return self.configured[1] if len(self.configured) > 1 else None
 
     @property
     def overrides(self) -> Sequence[CircuitBreaker]:
         """The models that jobs chose for the primary engine, in the order they were last asked for."""
-        return [breaker for breaker in self._guests.values() if breaker.setup.engine == self.primary.setup.engine]
+        return [breaker for breaker in self._overrides.values() if breaker.setup.engine == self.primary.setup.engine]
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        return iter((*self.residents, *self._guests.values()))
+        return iter((*self.configured, *self._overrides.values()))
 
     def find(self, engine: str | None, model: str | None) -> CircuitBreaker | None:
         """`engine` None is the primary; `model` None is that of the settings. None: it was not asked for before."""
         configured = self._configured(engine)
         wanted = self._model_for(configured, model)
-        return configured if wanted is None else self._guests.get((configured.setup.engine, wanted))
+        return configured if wanted is None else self._overrides.get((configured.setup.engine, wanted))
 
     def of(self, engine: str | None, model: str | None) -> CircuitBreaker:
-        """The same, made if need be; the guest that was not asked for longest is forgotten."""
+        """The same, made if need be; the override that was not asked for longest is forgotten."""
         configured = self._configured(engine)
         wanted = self._model_for(configured, model)
         if wanted is None:
             return configured
         key = (configured.setup.engine, wanted)
-        override = self._guests.pop(key, None)
+        override = self._overrides.pop(key, None)
         if override is None:
-            override = CircuitBreaker(configured.setup.model_copy(update={"model": wanted}), is_guest=True)
-        self._guests[key] = override
-        if len(self._guests) > MOST_GUESTS:
-            del self._guests[next(iter(self._guests))]
+            override = CircuitBreaker(configured.setup.model_copy(update={"model": wanted}), is_override=True)
+        self._overrides[key] = override
+        if len(self._overrides) > MOST_OVERRIDES:
+            del self._overrides[next(iter(self._overrides))]
         return override
 
     def _configured(self, engine: str | None) -> CircuitBreaker:
         if engine is None:
             return self.primary
-        return next(breaker for breaker in self.residents if breaker.setup.engine == engine)
+        return next(breaker for breaker in self.configured if breaker.setup.engine == engine)
 
     def _model_for(self, configured: CircuitBreaker, model: str | None) -> str | None:
-        """What a guest would load; None: the resident itself is meant."""
+        """What an override would load; None: the configured one is meant."""
         if configured is not self.primary:
             model = model_of_stand_in(configured.setup.model, model)
         return None if model is None or configured.loads(model) else model

@@ -1,8 +1,8 @@
-"""How a worker ended unasked: exit status → a value and words.
+"""How a worker ended unasked: exit status → a value and words, and a report of the crash for its job.
 
 Runs in: supervisor.
 
-What is kept of a crash that cost a job: the native traceback, in a file of its own beside the logs.
+A report holds the native traceback, in a file of its own beside the logs.
 """
 
 import os

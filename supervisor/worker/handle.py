@@ -219,7 +219,7 @@ class WorkerHandle:
             if (refusal := self.availability.refusal(wanted)) is not None:
                 raise refusal
             if wanted is not self._machine.engine:
-                if wanted.is_guest:
+                if wanted.is_override:
                     # Should it be missing, a change from now on is a sign that it came.
                     self.availability.look_at_disk()
                 self._machine.replace("another engine or model wanted", wanted)

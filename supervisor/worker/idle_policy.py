@@ -1,8 +1,6 @@
-"""When a worker has grown too large to be kept: pure.
+"""When a worker is ended between jobs: it has grown too large, or was idle for too long (Ollama's keep_alive). Pure.
 
 Runs in: supervisor.
-
-How long a worker without work stays warm, with Ollama's meaning.
 """
 
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from ipc.worker_messages import Role
 
 LINGER_SECONDS = 0.5
 """No worker leaves sooner than this after its last job: the next in line would have it back within milliseconds."""
+BYTES_PER_MB = 1_000_000
 
 
 def keep_alive_seconds(role: Role, settings: WorkerSettings) -> float | None:
@@ -26,9 +25,6 @@ def seconds_until_unload(keep_alive: float | None, idle_since: float, now: float
     if keep_alive is None:
         return None
     return max(0.0, idle_since + max(keep_alive, LINGER_SECONDS) - now)
-
-
-BYTES_PER_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

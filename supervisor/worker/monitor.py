@@ -218,7 +218,7 @@ class WorkerMonitor:
                 return
             if isinstance(event, ProbeDue):
                 # Both engines may be broken: the one that has rested longest is next.
-                broken = (breaker for breaker in self.breakers.residents if breaker.refusal)
+                broken = (breaker for breaker in self.breakers.configured if breaker.refusal)
                 self.engine = min(broken, key=lambda breaker: breaker.probe_at, default=self.engine)
             self.happen(event)
 
@@ -262,7 +262,7 @@ class WorkerMonitor:
                 self.happen(Ended())
             case LoadFailed():
                 if engine.note_refusal(end, now, restarts):
-                    event = "model_not_loaded" if engine.is_guest else "worker_broken"
+                    event = "model_not_loaded" if engine.is_override else "worker_broken"
                     setup, why = engine.setup, {"code": end.code, "reason": end.message}
                     log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
                 falls_back_to_primary = self._goes_home_from(engine)

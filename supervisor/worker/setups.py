@@ -1,8 +1,6 @@
-"""Settings → what each worker is told at birth: pure.
+"""Settings and cores → what each worker is told at its start.
 
-Runs in: supervisor.
-
-How many cores there are for us, and who gets how many: the shares are pure, only counting looks at the machine.
+Runs in: supervisor. Pure, but for counting the cores.
 """
 
 import os

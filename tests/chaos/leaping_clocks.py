@@ -77,7 +77,7 @@ class Clocks:
 
 
 class OneHookEach:
-    """Every end is followed by one errand."""
+    """Every end is followed by one follow-up."""
 
     def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
         return [NewFollowUp("hook", event)]

@@ -64,7 +64,7 @@ class Hands:
 
 
 class AlwaysAHook:
-    """Every end is followed by one errand."""
+    """Every end is followed by one follow-up."""
 
     def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
         return [NewFollowUp("hook", event)]

@@ -3,11 +3,12 @@
 Runs in: the chaos run, which starts it, and a process of its own, in which all clocks are virtual.
 
 Real are `supervisor.__main__.main` and all that it builds: settings, lock, log and its rotation, database with its
-threads, dispatcher, keepers, lifecycles, restarts, probes, deadlines, `keep_alive`, memory limits, upgrades, errands
-with hooks that are real programs, moves, watched folders with real scans and real file events, pruning, reload, the
-canary, the API on its socket with heartbeats and timeouts, SIGHUP and SIGTERM. Not real: time (`chaos.virtual_loop`;
-work of threads and hooks takes none), worker processes with their pipes (`chaos.virtual_workers`), the program that
-keeps the machine awake, and a database that refuses to write for a while.
+threads, dispatcher, keepers, lifecycles, restarts, probes, deadlines, `keep_alive`, memory limits, upgrades,
+follow-ups with hooks that are real programs, moves, watched folders with real scans and real file events, pruning,
+reload, the canary, the API on its socket with heartbeats and timeouts, SIGHUP and SIGTERM. Not real: time
+(`chaos.virtual_loop`; work of threads and hooks takes none), worker processes with their pipes
+(`chaos.virtual_workers`), the program that keeps the machine awake, and a database that refuses to write for a
+while.
 
 The day: six hours in which nothing comes, then recordings over the API and into two folders, and with them everything
 that can go wrong; in its last hour all is well, and all must be done.

@@ -280,7 +280,7 @@ async def test_a_cancelled_keeper_takes_its_worker_along(tmp_path: Path) -> None
     async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path) as keeper:
         await keeper.wait_until_available()
         for task in asyncio.all_tasks():
-            if task.get_coro().__qualname__ == "WorkerHandle.run":  # type: ignore[union-attr]
+            if task.get_coro().__qualname__ == "WorkerHandle.run":  # type: ignore[union-attr]  # a task of a coroutine
                 task.cancel()
         await eventually_async(lambda: keeper.view.state == "stopped")
 

@@ -164,7 +164,7 @@ async def test_a_model_that_crashes_while_it_loads_leaves_the_settings_own_in_it
 async def test_only_so_many_models_are_remembered(
     three_chunks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_tallies, "MOST_GUESTS", 2)
+    monkeypatch.setattr(engine_tallies, "MOST_OVERRIDES", 2)
     async with kept([shelf(tmp_path)], tmp_path) as keeper:
         for model in ("one", "two", "three"):
             assert (await refused(keeper, three_chunks, model)).code == "needs_model"

@@ -1,8 +1,8 @@
-"""The sound tracks of a recording, and in which order they are tried: pure but for reading the container's list.
+"""The sound tracks of a recording, in which order they are tried, and their languages.
 
-Runs in: worker.
+Runs in: worker. Pure but for reading the container's list.
 
-Languages as containers tag their tracks and as jobs name them: `de`, `deu`, `ger` and `de-AT` are one.
+Containers and jobs name one language in several ways: `de`, `deu`, `ger` and `de-AT` are one.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,10 @@ ta tam, te tel, tg tgk, th tha, tk tuk, tl tgl fil, tr tur, tt tat, uk ukr, ur u
 yo yor, yue, zh zho chi cmn
 """
 _CANONICAL = {code: entry.split()[0] for entry in _CODES.split(",") for code in entry.split()}
+MOST_TITLE_CHARACTERS = 200
+MOST_TRACKS = 200
+"""A recording with more has been made to be a nuisance: the rest is neither taken nor told."""
+MOST_TRACKS_NAMED = 12
 
 
 def language_of_tag(tag: str | None) -> str | None:
@@ -55,11 +59,6 @@ def _primary(code: str) -> str:
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-
-MOST_TITLE_CHARACTERS = 200
-MOST_TRACKS = 200
-"""A recording with more has been made to be a nuisance: the rest is neither taken nor told."""
-MOST_TRACKS_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def _note(
 ) -> structlog.typing.EventDict:
     """The worker writes it into the log: no file can be opened here."""
     level: Literal["debug", "info", "warning", "error"] = (
-        name if name in ("debug", "info", "warning") else "error"  # type: ignore[assignment]
+        name if name in ("debug", "info", "warning") else "error"  # type: ignore[assignment]  # `in` narrows no str
     )
     text = str(event.pop("event", ""))
     facts = {

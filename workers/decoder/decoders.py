@@ -1,13 +1,9 @@
-"""The worker's side of decoding: one decoder for each recording, and a verdict on each end.
+"""The worker's side of decoding: one decoder for each recording, its limits, and a verdict on each end.
 
 Runs in: worker.
 
-Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs the
-request a second try or a refusal; the worker, with its model, stays well.
-
-What a decoder may use, which follows from the longest recording that is allowed.
-
-What a worker says where its decoders give it no sound.
+Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs
+the request a second try or a refusal; the worker, with its model, stays well.
 """
 
 import os
@@ -44,6 +40,16 @@ from workers.heartbeat import Heartbeat
 from workers.pcm.pcm_file import SAMPLE_BYTES, keep_facts, kept_facts, pcm_seconds
 from workers.pcm.pcm_writer import disk_under
 
+SLACK_SECONDS = 60.0
+LEAST_CPU_SECONDS = 600
+CPU_SHARE = 4
+"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
+TRIES = 2
+"""Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
+MOST_NOTES = 50
+"""Log lines that one recording may cost."""
+log = structlog.get_logger()
+
 
 def decoder_crashed(path: str, times: int, death: DecoderDeath) -> EngineRefusal:
     """The recording is the likely cause; the supervisor counts."""
@@ -71,12 +77,6 @@ def no_decoder(why: str) -> EngineRefusal:
     )
 
 
-SLACK_SECONDS = 60.0
-LEAST_CPU_SECONDS = 600
-CPU_SHARE = 4
-"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
-
-
 def limits_for(request: Decode) -> Limits:
     """What the longest recording may need. Pure."""
     longest = request.longest_seconds + SLACK_SECONDS
@@ -84,14 +84,6 @@ def limits_for(request: Decode) -> Limits:
         file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
         cpu_seconds=max(LEAST_CPU_SECONDS, int(longest / CPU_SHARE)),
     )
-
-
-TRIES = 2
-"""Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
-MOST_NOTES = 50
-"""Log lines that one recording may cost."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 Runs in: worker, on its main thread.
 
-How late a whisper model's attention is, measured on a sound whose words are known.
-
 Each model looks at a word some time before or after it is said, always by about as much: on eleven speakers whisper
-base 48 ms too early at the median, tiny.en 77 ms too late (on this sound 63 and 94). No table knows an owner's model.
+base 48 ms too early at the median, tiny.en 77 ms too late (on the sound whose words are known 63 and 94). No table
+knows an owner's model, so that delay is measured on that sound when the model is loaded.
 """
 
 import math
@@ -41,6 +40,22 @@ whose starts are 18 ms off at the median."""
 LEAST_SHARE = 0.5
 MOST_SECONDS = 0.3
 """A word that seems to be further off was not found; if half of them were not, nothing is known of the model."""
+FRAME_SAMPLES = 160
+"""One frame of the mel spectrogram: 10 ms. The encoder's frames are two of them."""
+LEAST_SAMPLES = SAMPLE_RATE // 10
+"""In less than a tenth of a second there is nothing to follow."""
+SILENCE_AFTER = 100
+"""Encoded frames (2 s) of silence that the encoder hears after the segment, instead of all that is missing to 30 s.
+Measured with the starter on 31 words: the median start does not move, nine of ten move by at most 20 ms."""
+LEAST_BELIEVED_SCORE = 0.5
+"""Of a segment's words on average. Measured with `tiny.en`: of what is said there 0.88 to 0.98, of the words of
+another segment at most 0.22."""
+WIDEST_ON_CPU = 768
+"""That of small. With a large one, 7 s of sound at the 5 GFLOP/s of MLX there take as long as a start may."""
+CORE_SECONDS = 0.12
+"""From the far edge of a word next to a pause on: so far it surely is heard."""
+SPECIAL_TOKENS = 8
+"""Room in the decoder's context for what stands around the text."""
 
 
 def known_sound() -> Audio:
@@ -61,24 +76,6 @@ def lateness(starts: Sequence[float]) -> float:
     late = [found - known for found, known in zip(starts, STARTS, strict=True) if known is not None]
     near = [one for one in late if abs(one) <= MOST_SECONDS]
     return fmean(near) if len(near) >= LEAST_SHARE * len(late) else 0.0
-
-
-FRAME_SAMPLES = 160
-"""One frame of the mel spectrogram: 10 ms. The encoder's frames are two of them."""
-LEAST_SAMPLES = SAMPLE_RATE // 10
-"""In less than a tenth of a second there is nothing to follow."""
-SILENCE_AFTER = 100
-"""Encoded frames (2 s) of silence that the encoder hears after the segment, instead of all that is missing to 30 s.
-Measured with the starter on 31 words: the median start does not move, nine of ten move by at most 20 ms."""
-LEAST_BELIEVED_SCORE = 0.5
-"""Of a segment's words on average. Measured with `tiny.en`: of what is said there 0.88 to 0.98, of the words of
-another segment at most 0.22."""
-WIDEST_ON_CPU = 768
-"""That of small. With a large one, 7 s of sound at the 5 GFLOP/s of MLX there take as long as a start may."""
-CORE_SECONDS = 0.12
-"""From the far edge of a word next to a pause on: so far it surely is heard."""
-SPECIAL_TOKENS = 8
-"""Room in the decoder's context for what stands around the text."""
 
 
 class MlxAligner:

@@ -3,16 +3,17 @@
 Runs in: worker, on its main thread.
 Source of the method: `DecodingTask` in https://github.com/openai/whisper/blob/main/whisper/decoding.py
 
-How many chunks the MLX transcriber decodes at once: as many as the memory holds, up to what is of use.
+A batch has as many chunks as the memory holds, up to what is of use.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workers.mlx.beam_search import BEAMS, BeamStep, Texts, best_step, first_scores, going_on
+from workers.mlx.beam_search import BeamStep, Texts, best_step, first_scores, going_on
 from workers.mlx.network import DecoderRows
 from workers.mlx.token_rules import Said, TokenRules
+from workers.text.decode_quality import BEAM_SIZE
 
 MOST_CHUNKS = 16
 """A GPU is busy with fewer; more would only put off the moment at which their text is there."""
@@ -20,6 +21,8 @@ MEMORY_SHARE = 0.5
 """Of what MLX may have; the aligner and the owner's own programs live in the rest."""
 LOGITS_COPIES = 8
 """Of all beams' scores for the vocabulary, while a step is worked out and the next is on its way."""
+DONE_SHARE = 0.25
+"""Rows that have said all are taken out of a batch once they are this share of it: taking out copies the others."""
 
 
 class WhisperDimensions(Protocol):
@@ -35,10 +38,10 @@ class WhisperDimensions(Protocol):
 
 def bytes_a_chunk(dimensions: WhisperDimensions, number_bytes: int) -> int:
     """What a chunk takes while it is decoded: mostly keys and values, of 30 s of audio and of what the beams say."""
-    said = (BEAMS + 1) * dimensions.n_text_ctx // 2
+    said = (BEAM_SIZE + 1) * dimensions.n_text_ctx // 2
     keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + said) * dimensions.n_text_state
     encoded = dimensions.n_audio_ctx * dimensions.n_audio_state
-    logits = LOGITS_COPIES * BEAMS * dimensions.n_vocab * 4
+    logits = LOGITS_COPIES * BEAM_SIZE * dimensions.n_vocab * 4
     return (keys_and_values + encoded) * number_bytes + logits
 
 
@@ -47,10 +50,6 @@ def chunks_that_fit(memory_bytes: int, weights_bytes: int, dimensions: WhisperDi
     encoder_at_work = 2 * dimensions.n_audio_ctx * 4 * dimensions.n_audio_state * number_bytes
     left = memory_bytes * MEMORY_SHARE - weights_bytes - encoder_at_work
     return max(1, min(MOST_CHUNKS, int(left // bytes_a_chunk(dimensions, number_bytes))))
-
-
-DONE_SHARE = 0.25
-"""Rows that have said all are taken out of a batch once they are this share of it: taking out copies the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class BatchDecoding:
 
         # The last token chosen is not read, so the context may be one shorter than what is said in it.
         longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
-        decoder = DecoderRows.listening(self.network, encoded, BEAMS)
+        decoder = DecoderRows.listening(self.network, encoded, BEAM_SIZE)
         texts = [Texts() for _ in encoded]
         said, step = self.begin(decoder, texts)
         in_batch = list(range(len(texts)))
@@ -115,8 +114,8 @@ class BatchDecoding:
             text.no_speech_prob = probability
         self.alive()
         first = self.rules.first(decoder.logits(state[:, -1]))[:, None]
-        logits = mx.broadcast_to(first, (rows, BEAMS, first.shape[2]))
-        return self.rules.nothing_said(rows, BEAMS), best_step(logits, first_scores(rows))
+        logits = mx.broadcast_to(first, (rows, BEAM_SIZE, first.shape[2]))
+        return self.rules.nothing_said(rows, BEAM_SIZE), best_step(logits, first_scores(rows))
 
     def go_on(self, decoder: DecoderRows, said: Said, step: BeamStep) -> tuple[Said, BeamStep]:
         """The best beams say what they chose, and what they may say next is weighed."""

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-BEAMS = 5
-"""Of each chunk, as faster-whisper has by default. Measured on real English: 1.5 to 1.9 points of word error rate
-less than one alone has."""
-ENOUGH_TEXTS = 3
-"""Of the finished ones the best is taken: a patience of 0.6, as the whisperx engine has it and for its reason."""
-CANDIDATES = 2 * BEAMS
+from workers.text.decode_quality import BEAM_SIZE, PATIENCE
+
+ENOUGH_TEXTS = round(BEAM_SIZE * PATIENCE)
+"""Of the finished ones the best is taken."""
+CANDIDATES = 2 * BEAM_SIZE
 """Of each step: every beam may end, and as many are left to go on."""
 BLOCK = 256
 """Tokens of the vocabulary that are compared at a time."""
@@ -37,14 +36,14 @@ class BeamStep:
 
 
 def first_scores(rows: int) -> Any:
-    """(rows, BEAMS): at first all beams are alike, and one stands for all."""
+    """(rows, BEAM_SIZE): at first all beams are alike, and one stands for all."""
     import mlx.core as mx
 
-    return mx.broadcast_to(mx.array([0.0] + [-mx.inf] * (BEAMS - 1)), (rows, BEAMS))
+    return mx.broadcast_to(mx.array([0.0] + [-mx.inf] * (BEAM_SIZE - 1)), (rows, BEAM_SIZE))
 
 
 def best_step(logits: Any, scores: Any) -> BeamStep:
-    """Logits (rows, BEAMS, vocabulary) and what the beams have scored so far (rows, BEAMS) → how to go on best."""
+    """Logits (rows, BEAM_SIZE, vocabulary) and the scores so far (rows, BEAM_SIZE) → the best continuations."""
     import mlx.core as mx
 
     rows = len(scores)
@@ -77,11 +76,11 @@ def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
 
 
 def going_on(step: BeamStep, end_of_text: int) -> BeamStep:
-    """Of each row the best BEAMS that have not ended, (rows, BEAMS) each."""
+    """Of each row the best BEAM_SIZE that have not ended, (rows, BEAM_SIZE) each."""
     import mlx.core as mx
 
     places = mx.arange(CANDIDATES)
-    order = mx.argsort(places + mx.where(step.tokens == end_of_text, CANDIDATES, 0), axis=1)[:, :BEAMS]
+    order = mx.argsort(places + mx.where(step.tokens == end_of_text, CANDIDATES, 0), axis=1)[:, :BEAM_SIZE]
     return BeamStep(*(mx.take_along_axis(part, order, axis=1) for part in (step.tokens, step.parents, step.scores)))
 
 
@@ -90,7 +89,7 @@ class Texts:
     """What the beams of one chunk have said, and which texts are finished."""
 
     no_speech_prob: float = 0.0
-    beams: list[tuple[int, ...]] = field(default_factory=lambda: [()] * BEAMS)
+    beams: list[tuple[int, ...]] = field(default_factory=lambda: [()] * BEAM_SIZE)
     finished: list[tuple[tuple[int, ...], float]] = field(default_factory=list)
     """Tokens without the end of text, and their logarithmic probability with it."""
 
@@ -100,9 +99,9 @@ class Texts:
         for place, (token, parent, score) in enumerate(step):
             ended = token == end_of_text
             said = self.beams[parent] if ended else (*self.beams[parent], token)
-            if place < BEAMS and (ended or is_last) and score > float("-inf"):
+            if place < BEAM_SIZE and (ended or is_last) and score > float("-inf"):
                 self.finished.append((said, score))
-            if not ended and len(further) < BEAMS:
+            if not ended and len(further) < BEAM_SIZE:
                 further.append(said)
         self.beams = further
         return is_last or len(self.finished) >= ENOUGH_TEXTS

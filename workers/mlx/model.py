@@ -3,7 +3,7 @@
 Runs in: worker. MLX is loaded and used on the worker's main thread only: its streams belong to their thread
 (https://github.com/ml-explore/mlx/issues/3281).
 
-A package whose modules can be imported without what the package itself imports for others.
+mlx-whisper is imported without what its own `__init__` imports for others.
 """
 
 import json
@@ -26,6 +26,13 @@ from workers.mlx.batch_decoder import chunks_that_fit
 from workers.mlx.network import TurnedVocabulary, is_on_cpu
 from workers.models.find import MLX_WEIGHTS, find_model
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
+
+WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
+"""Whisper hears 30 s at most."""
+MOST_STREAMS = 4
+"""Each holds a window's work of its own in memory."""
+CACHE_LIMIT_BYTES = 512 * 1024 * 1024
+"""MLX keeps freed buffers for each new shape, without a limit of its own that a long-lived worker could bear."""
 
 
 def import_bare(name: str) -> None:
@@ -50,14 +57,6 @@ def import_bare(name: str) -> None:
 
     vars(package)["__getattr__"] = fill
     sys.modules[name] = package
-
-
-WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
-"""Whisper hears 30 s at most."""
-MOST_STREAMS = 4
-"""Each holds a window's work of its own in memory."""
-CACHE_LIMIT_BYTES = 512 * 1024 * 1024
-"""MLX keeps freed buffers for each new shape, without a limit of its own that a long-lived worker could bear."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 Runs in: worker, on its main thread.
 
-The sums are mlx-whisper's. Its own decoder makes its caches longer with each token, so that every step has new shapes
-for MLX to keep buffers for; its attention writes out the weights that only word times need; and nothing in it can be
-interrupted. Shapes in comments: rows of the batch × heads × positions × numbers.
-
-Whisper's vocabulary as the processor multiplies it fastest, in place of the layer of mlx-whisper's decoder.
+The sums are mlx-whisper's. Its own decoder makes its caches longer with each token, so that every step has new
+shapes for MLX to keep buffers for; its attention writes out the weights that only word times need; and nothing in
+it can be interrupted. On a processor the vocabulary is multiplied in blocks, in place of mlx-whisper's layer.
+Shapes in comments: rows of the batch × heads × positions × numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +14,8 @@ from typing import Any
 
 BLOCK = 512
 """Tokens: a megabyte of a small model, which stays in the cache while all rows are multiplied with it."""
+ROOM_STEPS = 32
+"""The caches grow by so many steps at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,6 @@ class TurnedVocabulary:
             with mx.stream(stream):
                 scores.append((rows @ self.blocks[n * share : (n + 1) * share]).swapaxes(0, 1))
         return mx.concatenate(scores, axis=1).reshape(*x.shape[:-1], -1)[..., : self.size]
-
-
-ROOM_STEPS = 32
-"""The caches grow by so many steps at once."""
 
 
 def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Callable[[], None]) -> list[Any]:

@@ -26,12 +26,9 @@ from workers.mlx.network import DecoderRows, encode
 from workers.mlx.token_rules import token_rules
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, short_window_frames
-from workers.text.decode_quality import DecodedChunk, Stretch, read_decoding
+from workers.text.decode_quality import LONGEST_ECHO_TOKENS, DecodedChunk, Stretch, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 from workers.text.segment_bounds import widen
-
-LONGEST_ECHO_TOKENS = 5
-"""Where a text goes round in circles: so many tokens in a row are not said twice."""
 
 
 class MlxTranscriber:

@@ -1,8 +1,8 @@
-"""Decoded audio on disk: written once by the decoder, read where it is needed by every worker that listens.
+"""Decoded audio on disk: written once by the decoder, read by every worker that listens.
 
 Runs in: worker. The format is raw 16 kHz mono signed 16-bit little-endian samples, without a header.
 
-What was read of a recording, kept beside its PCM: a worker may die between naming the one and telling the other.
+What was read of the recording is kept beside it: a worker may die between naming the one and telling the other.
 """
 
 import os
@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from ipc.transcript import RecordingFacts
 from workers.engine import SAMPLE_RATE, Audio
+
+SAMPLE_BYTES = 2
+FULL_SCALE = np.float32(32768)
 
 
 def keep_facts(pcm_path: Path, facts: RecordingFacts) -> None:
@@ -33,10 +36,6 @@ def kept_facts(pcm_path: Path) -> RecordingFacts | None:
 
 def _path(pcm_path: Path) -> Path:
     return pcm_path.with_name(pcm_path.name + ".facts.json")
-
-
-SAMPLE_BYTES = 2
-FULL_SCALE = np.float32(32768)
 
 
 def pcm_seconds(path: Path) -> float:

@@ -2,9 +2,7 @@
 
 Runs in: worker. PyAV frames arrive as they were decoded; nothing here reads the recording itself.
 
-A little more or a little less time for the same sound: how a recorder's clock that runs wrong is set right.
-
-Pure.
+A recorder's clock that runs wrong is set right: the same sound takes a little more or a little less time.
 """
 
 import errno
@@ -28,6 +26,11 @@ from workers.pcm.pcm_file import SAMPLE_BYTES
 from workers.pcm.timeline import Timeline
 
 Samples = npt.NDArray[np.int16]
+MOST_CHANNELS = 64
+"""libswresample takes no more."""
+HIGHEST_RATE = 6_000_000
+"""Above any converter's. The resampler's filters grow with the rate: a header that lies would cost gigabytes."""
+log = structlog.get_logger()
 
 
 def stretched(samples: Samples, length: int) -> Samples:
@@ -49,13 +52,6 @@ def stretched(samples: Samples, length: int) -> Samples:
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-
-MOST_CHANNELS = 64
-"""libswresample takes no more."""
-HIGHEST_RATE = 6_000_000
-"""Above any converter's. The resampler's filters grow with the rate: a header that lies would cost gigabytes."""
-
-log = structlog.get_logger()
 
 
 def can_be_resampled(frame: "AudioFrame") -> bool:

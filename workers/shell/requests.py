@@ -38,6 +38,7 @@ SHORT_RECORDING_SECONDS = 300.0
 """Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
 LAST_CHUNK_SECONDS = 40.0
 """Towards the end a batch has one chunk for every so many seconds that are left."""
+log = structlog.get_logger()
 
 
 def planned_size(most: int, heard_until: float, audio_seconds: float, shows_life: bool) -> int:
@@ -54,9 +55,6 @@ def planned_size(most: int, heard_until: float, audio_seconds: float, shows_life
 def fewer_near_the_end(chunks: int, seconds_left: float) -> int:
     """How many of the chunks that would make a batch, so much before the end of the recording."""
     return max(1, min(chunks, int(seconds_left / LAST_CHUNK_SECONDS)))
-
-
-log = structlog.get_logger()
 
 
 def transcribe(

@@ -28,7 +28,7 @@ from workers.engine import (
 from workers.models.find import find_model
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
-from workers.text.decode_quality import DecodedChunk, Stretch, read_decoding
+from workers.text.decode_quality import BEAM_SIZE, LONGEST_ECHO_TOKENS, PATIENCE, DecodedChunk, Stretch, read_decoding
 from workers.text.second_look import is_doubtful, look_again
 from workers.text.segment_bounds import widen
 from workers.whisperx.allocator import Heap
@@ -41,12 +41,6 @@ CHUNKS_A_LANE = 4
 """At most. Measured with tiny and base: four together are decoded in 0.75 of the time they take one by one, and eight
 are no faster than two times four."""
 CHUNKS_A_BATCH_ON_CUDA = 16
-BEAM_SIZE = 5
-PATIENCE = 0.6
-"""Three texts that have ended are compared, not five. Measured with base: on five medleys of 314 s as many of 3025
-words are wrong, and on music no text goes round for half a minute; with two, music more often gives a word."""
-LONGEST_ECHO_TOKENS = 5
-"""Where a text goes round in circles: so many tokens in a row are not said twice."""
 
 
 class WhisperxTranscriber:

@@ -79,7 +79,7 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 
 
 @asynccontextmanager
-async def errands_of(queue: JobQueue, *inboxes: Path) -> AsyncIterator[None]:
+async def follow_ups_of(queue: JobQueue, *inboxes: Path) -> AsyncIterator[None]:
     """Runs them for these watched folders."""
     entries = {str(inbox): WatchEntry(path=inbox, done=Path("done"), failed=Path("done")) for inbox in inboxes}
     search = RecordingSearch(queue)
@@ -135,7 +135,7 @@ async def test_moves_on_a_dead_disk_hold_up_no_other_and_are_made_when_it_is_bac
     queue: JobQueue, disks: Disks
 ) -> None:
     disks.answers.clear()
-    async with errands_of(queue, disks.dying, disks.good):
+    async with follow_ups_of(queue, disks.dying, disks.good):
         held = [await finish(queue, disks.dying / f"{n}.wav") for n in range(MOVES_AT_ONCE + 3)]
         await eventually_async(lambda: disks.stuck == MOVES_AT_ONCE)
         other = await finish(queue, disks.good / "a.wav")
@@ -163,7 +163,7 @@ async def test_a_move_that_was_given_up_and_is_made_late_is_told_even_if_the_job
     queue: JobQueue, disks: Disks
 ) -> None:
     disks.answers.clear()
-    async with errands_of(queue, disks.dying):
+    async with follow_ups_of(queue, disks.dying):
         job = await finish(queue, disks.dying / "a.wav", "failed")
         await eventually_async(lambda: disks.touched.silent)
         again = await queue.retry(job.id)
@@ -211,7 +211,7 @@ async def renamed_before_its_move(queue: JobQueue, disks: Disks, rename: Callabl
     )
     job = await finish(queue, disks.good / "a.wav")
     rename(disks.good / "a.wav")
-    async with errands_of(queue, disks.good):
+    async with follow_ups_of(queue, disks.good):
         await all_moved(queue)
     return await queue.get(job.id)
 

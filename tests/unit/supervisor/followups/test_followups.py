@@ -18,7 +18,7 @@ from config.settings import QueueSettings, Settings
 from config.watch_entry import WatchEntry
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity, read_identity
-from supervisor.followups import outbox_runner as errand_line
+from supervisor.followups import outbox_runner
 from supervisor.followups import rules as aftermath
 from supervisor.followups.followups import FollowUps
 from supervisor.followups.outbox_runner import Again, OutboxRunner
@@ -42,7 +42,7 @@ class OneHook:
 
 
 class Worker:
-    """Does errands as the test says, and remembers."""
+    """Does follow-ups as the test says, and remembers."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -74,7 +74,7 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errand_line, "LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(outbox_runner, "LOOK_AGAIN_SECONDS", 0.02)
     monkeypatch.setattr(aftermath, "FIRST_RETRY_SECONDS", 0.02)
 
 
@@ -168,7 +168,7 @@ async def test_a_stop_leaves_an_errand_in_hand_for_the_next_start(queue: JobQueu
     assert await left(queue) == 1
 
 
-def errands_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry | None) -> FollowUps:
+def follow_ups_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry | None) -> FollowUps:
     board = JobBoard(EventBus())
     search = RecordingSearch(queue)
     follow_ups = FollowUps(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
@@ -179,7 +179,7 @@ def errands_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry |
 async def test_a_recording_that_somebody_has_in_hand_is_moved_afterwards(queue: JobQueue, tmp_path: Path) -> None:
     source, recordings = tmp_path / "a.m4a", RecordingLocks()
     source.write_bytes(b"sound")
-    follow_ups = errands_for(queue, recordings, WatchEntry(path=tmp_path, done=Path("done")))
+    follow_ups = follow_ups_for(queue, recordings, WatchEntry(path=tmp_path, done=Path("done")))
     job = await finish(queue, str(source), read_identity(source))
     async with running(follow_ups):
         async with recordings.of(job.id):
@@ -192,10 +192,10 @@ async def test_a_recording_that_somebody_has_in_hand_is_moved_afterwards(queue: 
 async def test_a_folder_that_is_not_watched_any_more_keeps_its_recordings(queue: JobQueue, tmp_path: Path) -> None:
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
-    errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
+    follow_ups_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     assert await left(queue) == 1
-    async with running(errands_for(queue, RecordingLocks(), None)):
+    async with running(follow_ups_for(queue, RecordingLocks(), None)):
         for _ in range(200):
             if not await left(queue):
                 break
@@ -206,7 +206,7 @@ async def test_a_folder_that_is_not_watched_any_more_keeps_its_recordings(queue:
 async def test_a_retry_takes_the_recording_where_it_was_moved_to(queue: JobQueue, tmp_path: Path) -> None:
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
-    follow_ups = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
+    follow_ups = follow_ups_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
     job = await queue.add_from_watch(str(source), JobOptions(), read_identity(source), "/w")
     assert job is not None
     await queue.move(job.id, "failed")
@@ -240,7 +240,7 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
             half.unlink()
 
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", endless)
-    follow_ups = errands_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
+    follow_ups = follow_ups_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, done=Path("done")))
     await finish(queue, str(source), read_identity(source))
     async with running(follow_ups):
         await eventually_async(began.is_set)

@@ -133,11 +133,11 @@ async def test_a_hook_waits_until_the_move_of_its_recording_was_tried(queue: Job
     assert await follow_ups.first("hook", ()) is None
     move = await follow_ups.first("move_recording", ())
     assert move is not None and move.job_id == first.id
-    assert (await follow_ups.first("move_recording", {move.id})).job_id == second.id  # type: ignore[union-attr]
+    assert (await follow_ups.first("move_recording", {move.id})).job_id == second.id  # type: ignore[union-attr]  # None fails
     await follow_ups.put_off(move, 1, NOW + 60)
     hook = await follow_ups.first("hook", ())
     assert hook is not None and hook.job_id == first.id
-    assert (await follow_ups.first("move_recording", ())).job_id == second.id  # type: ignore[union-attr]
+    assert (await follow_ups.first("move_recording", ())).job_id == second.id  # type: ignore[union-attr]  # None fails
     await follow_ups.strike(hook)
     await follow_ups.strike(move)
     assert [row[0] for row in await left_to_do(queue)] == [second.id] * 2

@@ -10,10 +10,10 @@ import pytest
 
 from workers.heartbeat import Cancelled
 from workers.mlx.batch_decoder import BatchDecoding, DecodedTokens
-from workers.mlx.beam_search import BEAMS
 from workers.mlx.model import import_bare
 from workers.mlx.network import ROOM_STEPS, DecoderRows, TurnedVocabulary, encode
 from workers.mlx.token_rules import token_rules
+from workers.text.decode_quality import BEAM_SIZE
 
 mx = pytest.importorskip("mlx.core")
 
@@ -146,7 +146,7 @@ def test_beams_that_part_know_their_own_past_alone(network: Any, encoded: list[A
 
 def test_the_search_finds_what_a_search_over_whole_texts_finds(decoding: BatchDecoding, encoded: list[Any]) -> None:
     for sound, one in zip(encoded, decoding.run(encoded, 12), strict=True):
-        text, logprob, _ = search_by_the_book(decoding, sound, 12, BEAMS)
+        text, logprob, _ = search_by_the_book(decoding, sound, 12, BEAM_SIZE)
         assert one.tokens == text
         assert one.avg_logprob == pytest.approx(logprob / (len(text) + 1), abs=1e-4)
 
