@@ -32,7 +32,7 @@ class Cancelled(Exception):
 
 
 class Heartbeat:
-    """One worker's pulse. The main thread beats; only `cancel` may be called from another."""
+    """One worker's heartbeat. The main thread beats; only `cancel` may be called from another."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 Runs in: supervisor.
 
 It is no job: nothing of it is stored, a death in it is charged to no recording, and it does not stand in line behind
-one. A worker that is busy is proof enough: had it stood still for `deadlines.progress_seconds`, its keeper would have
+one. A worker that is busy is proof enough: had it stood still for `deadlines.progress_seconds`, its handle would have
 ended it.
 """
 

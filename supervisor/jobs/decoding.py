@@ -52,7 +52,7 @@ async def decode(
     something was heard in one, that one. `engine` and `model` are those wanted next: any can decode, and a change of
     model between the two costs a load.
 
-    Raises JobFailed, JobMustWait, DecoderCrashed, and what the keeper raises.
+    Raises JobFailed, JobMustWait, DecoderCrashed, and what the handle raises.
     """
     recording = recording_of(job)
     request = Decode(

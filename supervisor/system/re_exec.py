@@ -7,7 +7,7 @@ After a failed sync the kernel counts as clean what it never wrote, and no later
 it is not known here which of the last transactions are in it. To sort that out beside jobs in hand and answers on
 their way would be a second, seldom walked road; exec(2) takes that of `kill -9`, for which this daemon is built and
 tested. With the old process go its memory, SQLite's locks and every descriptor, that of the daemon's lock too (the
-next one has to win it again); SQLite reads the log by its checksums, it is written again (`write_ahead_log`), and the
+next one has to win it again); SQLite reads the log by its checksums, it is written again (`wal_sync`), and the
 jobs that ran wait again.
 """
 

@@ -80,7 +80,7 @@ class EngineName(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class CircuitBreaker:
-    """What the keeper remembers of an engine with its model from one process to the next."""
+    """What the handle remembers of an engine with its model from one process to the next."""
 
     setup: WorkerSetup
     is_override: bool = False

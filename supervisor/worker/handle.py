@@ -183,7 +183,7 @@ class WorkerHandle:
         engine: str | None = None,
         model: str | None = None,
     ) -> AsyncIterator[Replies]:
-        """`async with keeper.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
+        """`async with handle.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
 
         Waits for its turn, first come first served, and for the worker. `engine` None is the primary, `model` None
         that of the settings; another engine or model is put into the worker, where it stays until a job asks for

@@ -1,4 +1,4 @@
-"""Runs `worker_lifecycle` for one worker: transitions, their effects, timers, and what a life's end means.
+"""Runs `state_machine` for one worker: transitions, their effects, timers, and what a life's end means.
 
 Runs in: supervisor.
 
