@@ -36,7 +36,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture
 def chaos_seed() -> int:
-    """All luck of the proof in small comes from it."""
+    """The seed of the chaos smoke test."""
     return int(os.environ[SEED_TOLD_BY])
 
 

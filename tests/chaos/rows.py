@@ -7,43 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from chaos import (
-    aligner_down,
-    arrivals,
-    backlog,
-    boot_failures,
-    cancels,
-    daemon_killers,
-    damaged_databases,
-    dying_disks,
-    exchanged_files,
-    full_disks,
-    hangs,
-    kill_points,
-    leaping_clocks,
-    many_queues,
-    media_corpus,
-    odd_recordings,
-    owners_files,
-    parent_death,
-    poison,
-    power_cuts,
-    queue_model,
-    real_engines,
-    sandbox_escapes,
-    shutdowns,
-    soak,
-    socket_fuzz,
-    starvation,
-    strangers,
-    supervisor_kills,
-    syscall_kills,
-    torn_frames,
-    twins,
-    worker_chaos,
-)
+from chaos.clients import exchanged_files, socket_fuzz, strangers
+from chaos.disks import damaged_databases, dying_disks, full_disks, many_queues, owners_files, power_cuts, starvation
+from chaos.queue import arrivals, backlog, cancels, leaping_clocks, queue_model
+from chaos.recordings import media_corpus, odd_recordings, sandbox_escapes
+from chaos.restarts import daemon_killers, shutdowns, soak, supervisor_kills, syscall_kills, twins
 from chaos.tally import Tally
 from chaos.trial import Trial
+from chaos.workers import (
+    aligner_down,
+    boot_failures,
+    hangs,
+    kill_points,
+    parent_death,
+    poison,
+    real_engines,
+    torn_frames,
+    worker_chaos,
+)
 
 
 @dataclass(frozen=True, slots=True)

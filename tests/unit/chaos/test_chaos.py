@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from chaos.__main__ import ALONE, LANES
-from chaos.disk_story import Call, Disk, after_the_cut, apply, read_calls
-from chaos.ledger import Ledger
-from chaos.oracle import complaint, complaint_about_files, make
+from chaos.daemon.ledger import Ledger
+from chaos.daemon.oracle import complaint, complaint_about_files, make
+from chaos.disks.disk_story import Call, Disk, after_the_cut, apply, read_calls
 from chaos.outcomes import Outcome, known_outcomes, remember
 from chaos.results_page import results_page
 from chaos.rows import ROWS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
 import pytest
-from chaos.virtual_loop import VirtualLoop
+from chaos.simulation.event_loop import VirtualLoop
 
 from ipc.worker_messages import Progress, Transcribe, TranscriptionFinished
 from supervisor.worker.death import KillReason

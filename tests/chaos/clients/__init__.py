@@ -1,0 +1,1 @@
+"""Rows with broken clients, malformed requests, and other users of the machine."""

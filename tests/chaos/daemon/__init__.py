@@ -1,0 +1,1 @@
+"""The daemon under attack: a real one with stub engines, its oracle, and the ledger of its clients."""

@@ -1,0 +1,1 @@
+"""Rows with odd, broken and hostile recordings, and the sandbox that reads them."""
