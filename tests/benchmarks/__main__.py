@@ -15,14 +15,14 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.contestant import PEERS, ROOT
+from benchmarks.contestants.contestant import PEERS, ROOT
 from benchmarks.course import WHISPER_BASE, Course
 from benchmarks.figures import Failure, Machine, Outcome, Section
 from benchmarks.kept_outcomes import keep, kept
 from benchmarks.machine import others_share, this_machine
 from benchmarks.results_page import FULL_RUNS, QUIET_SHARE, Occasion, doubts, results_page
 from benchmarks.rows import ALL, Row, offered_rows
-from benchmarks.speech_folder import SpeechFolderError, read_speech_folder
+from benchmarks.speech.speech_folder import SpeechFolderError, read_speech_folder
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK_LOOK = ROOT / ".bench" / "quick-look.md"

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from recordings import MEMO, TALK, voice
 
-from benchmarks.contestant import PEERS, ROOT, Contestant, environment_of, peers_environment
-from benchmarks.medley import record_medley
-from benchmarks.scorer import Scorer
-from benchmarks.speech_folder import SpeechFolder
-from benchmarks.speech_maker import SAMPLE_RATE, Recording, Voice, record
+from benchmarks.accuracy.scorer import Scorer
+from benchmarks.contestants.contestant import PEERS, ROOT, Contestant, environment_of, peers_environment
+from benchmarks.speech.medley import record_medley
+from benchmarks.speech.speech_folder import SpeechFolder
+from benchmarks.speech.speech_maker import SAMPLE_RATE, Recording, Voice, record
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.models.starter import find_starter
 
@@ -112,19 +112,20 @@ class Course:
         """One of stenod's engines, loaded, in a process of its own."""
         threads = threads or self.threads
         return Contestant(
-            *(Path(sys.executable), "engines", name, self._setup(name, threads, setup)), environment_of(threads)
+            *(Path(sys.executable), "contestants.engines", name, self._setup(name, threads, setup)),
+            environment_of(threads),
         )
 
     def peer(self, name: str, **setup: object) -> Contestant:
         """One of the peers, loaded, in a process of its own."""
-        return self._of_peers("peers", name, setup)
+        return self._of_peers("contestants.peers", name, setup)
 
     def close(self) -> None:
         for scorer in self._scorers:
             scorer.close()
 
     def _scoring(self, name: str) -> Contestant:
-        return self._of_peers("word_errors", name, {})
+        return self._of_peers("accuracy.word_errors", name, {})
 
     def _of_peers(self, module: str, name: str, setup: dict[str, object]) -> Contestant:
         return Contestant(

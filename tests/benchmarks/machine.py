@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.contestant import PEERS, ROOT
+from benchmarks.contestants.contestant import PEERS, ROOT
 from benchmarks.figures import Machine
 
 PACKAGES = (

@@ -5,22 +5,17 @@ Runs in: the benchmark.
 
 from collections.abc import Callable
 
-from benchmarks import (
-    accuracy_rows,
+from benchmarks.accuracy import accuracy_rows, coverage_rows, word_times_row
+from benchmarks.course import Course
+from benchmarks.daemon import daemon_rows, lengths_row, memo_row, overlap_row
+from benchmarks.engines import (
     aligner_row,
     batched_row,
-    coverage_rows,
-    daemon_rows,
-    lengths_row,
-    memo_row,
     mlx_row,
     mlx_windows_row,
-    overlap_row,
     text_speed_rows,
-    word_times_row,
     words_speed_row,
 )
-from benchmarks.course import Course
 from benchmarks.figures import Section
 
 Row = tuple[str, Callable[[], Section]]

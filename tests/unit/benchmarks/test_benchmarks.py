@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.engines.whisper_base import BESIDE, FILES, WEIGHTS, ModelDamaged, join
 from benchmarks.figures import Demand, Failure, Machine, Outcome, Section, Series, Table, percentile, ratio
 from benchmarks.kept_outcomes import keep, kept
 from benchmarks.results_page import FULL_RUNS, Occasion, number, results_page
-from benchmarks.speech_maker import FASTEST, SAMPLE_RATE, SLOWEST, Voice, pieces, record
-from benchmarks.whisper_base import BESIDE, FILES, WEIGHTS, ModelDamaged, join
+from benchmarks.speech.speech_maker import FASTEST, SAMPLE_RATE, SLOWEST, Voice, pieces, record
 
 TWO_SECONDS, FIVE_SECONDS = (
     Voice(np.full(seconds * SAMPLE_RATE, 1000, np.int16), text) for seconds, text in ((2, "Yes."), (5, "No, never."))

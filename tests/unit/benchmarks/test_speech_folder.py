@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import librispeech
-from benchmarks.medley import record_medley
-from benchmarks.speech_folder import SpeechFolderError, joined, outside, read_speech_folder
+from benchmarks.speech import librispeech
+from benchmarks.speech.medley import record_medley
+from benchmarks.speech.speech_folder import SpeechFolderError, joined, outside, read_speech_folder
 from recordings import voice, wav
 
 CLIPS = [["one", 0.5, 2.0], ["two", 3.0, 4.0], ["three", 4.5, 9.0]]

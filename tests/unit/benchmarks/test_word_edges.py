@@ -1,7 +1,7 @@
 """How far off timed words are, as the benchmark counts it."""
 
-from benchmarks.speech_folder import TimedWord
-from benchmarks.word_times_row import edges_of
+from benchmarks.accuracy.word_times_row import edges_of
+from benchmarks.speech.speech_folder import TimedWord
 
 
 def test_words_are_compared_edge_by_edge_and_those_around_pauses_apart() -> None:

@@ -7,7 +7,7 @@ Runs in: a contestant's process, under the peers' Python. Knows nothing of steno
 
 from typing import Any
 
-from benchmarks.turns import Asked, Loaded, Turn, take_turns
+from benchmarks.contestants.turns import Asked, Loaded, Turn, take_turns
 
 
 def word_errors(setup: Asked) -> Loaded:

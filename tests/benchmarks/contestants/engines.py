@@ -11,8 +11,8 @@ from typing import Any
 
 from decoding_here import decode
 
-from benchmarks.mlx_counters import calls_of, encoded_seconds
-from benchmarks.turns import Asked, Loaded, Turn, take_turns
+from benchmarks.contestants.mlx_counters import calls_of, encoded_seconds
+from benchmarks.contestants.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
 from ipc.worker_messages import (
     Align,
@@ -100,7 +100,7 @@ def whisperx_aligner(setup: Asked) -> Loaded:
 
 
 def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encoded: list[float]) -> Loaded:
-    """`steps` and `encoded` are counters, as `benchmarks.mlx_counters` has them."""
+    """`steps` and `encoded` are counters, as `benchmarks.contestants.mlx_counters` has them."""
     from workers.shell import requests as worker_requests
 
     chunks = _chunks_found()

@@ -1,6 +1,6 @@
 """Row 6 of RESULTS.md: what it costs to be supervised, against the same calls in a bare script.
 
-Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.supervision`
+Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.daemon.supervision`
 """
 
 import json
@@ -19,7 +19,7 @@ import psutil
 from daemon_under_test import STARTERS, TALK, DaemonUnderTest, a_daemon
 from recordings import voice, wav
 
-from benchmarks.bare_script import Cost
+from benchmarks.daemon.bare_script import Cost
 from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from config.engines import ALIGNERS, TRANSCRIBERS
@@ -137,7 +137,7 @@ def bare_script(daemon: DaemonUnderTest, roles: tuple[Role, ...], threads: int) 
         for role in roles
     ]
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "benchmarks.bare_script", *setups],
+        [sys.executable, "-P", "-m", "benchmarks.daemon.bare_script", *setups],
         env=daemon.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

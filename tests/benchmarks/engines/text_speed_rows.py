@@ -11,8 +11,8 @@ from typing import Any
 from recordings import MEMO
 
 from benchmarks.course import Course
+from benchmarks.engines.larger_whisper import write_larger_whisper
 from benchmarks.figures import Demand, Section, Series, series_of, times
-from benchmarks.larger_whisper import write_larger_whisper
 
 TITLE = "Text of 1, 3 and 8 minutes beside `BatchedInferencePipeline`"
 SLOW_TITLE = "Cores at work with a model as slow as medium"

@@ -11,12 +11,12 @@ from typing import Any
 
 from recordings import MEMO
 
+from benchmarks.accuracy.scorer import Scorer
 from benchmarks.course import Course
+from benchmarks.daemon.served_daemon import Passage, served_daemon
 from benchmarks.figures import Demand, Section, Series, Table, ratio
 from benchmarks.results_page import number
-from benchmarks.scorer import Scorer
-from benchmarks.served_daemon import Passage, served_daemon
-from benchmarks.speech_maker import Recording
+from benchmarks.speech.speech_maker import Recording
 
 ONE_MINUTE, TEN_MINUTES, ONE_HOUR, THREE_HOURS = 60.0, 600.0, 3600.0, 10_800.0
 WORDS_TITLE = "10 minutes of speech to words"

@@ -6,11 +6,11 @@ Runs in: the benchmark.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.contestant import Contestant
+from benchmarks.contestants.contestant import Contestant
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Table
 from benchmarks.results_page import number
-from benchmarks.speech_folder import Meeting, joined, outside
+from benchmarks.speech.speech_folder import Meeting, joined, outside
 
 MEETINGS_TITLE = "Speech of meetings that is in no chunk"
 NOISE_TITLE = "Text where nobody speaks"

@@ -97,7 +97,7 @@ def _tell(path: Path, what: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="benchmarks.librispeech", description="LibriSpeech → a folder for SPEECH=DIR"
+        prog="benchmarks.speech.librispeech", description="LibriSpeech → a folder for SPEECH=DIR"
     )
     parser.add_argument("part", type=Path, help="an unpacked part, such as LibriSpeech/test-other")
     parser.add_argument("folder", type=Path, help="where to write")

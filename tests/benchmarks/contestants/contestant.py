@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 ROOT = TESTS.parent
 TEST_PATH = f"{TESTS}{os.pathsep}{TESTS / 'support'}"
 PEERS = ROOT / ".bench" / "bin"

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contestant import ROOT, Contestant
+from benchmarks.accuracy.scorer import WordErrors
+from benchmarks.contestants.contestant import ROOT, Contestant
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Table
 from benchmarks.results_page import number
-from benchmarks.scorer import WordErrors
-from benchmarks.speech_maker import Recording
+from benchmarks.speech.speech_maker import Recording
 from workers.models.find import find_model
 
 ENGLISH_TITLE = "Words heard wrongly, real English, whisper base"

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks import crowded_queue, restart, supervision
 from benchmarks.course import Course
+from benchmarks.daemon import crowded_queue, restart, supervision
 from benchmarks.figures import Demand, Section, Series, ratio
 
 SUPERVISION_TITLE = "What supervision costs"

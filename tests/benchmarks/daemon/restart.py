@@ -1,6 +1,6 @@
 """Row 9 of RESULTS.md: how long a worker is away after SIGSEGV, against the bare load of its engine.
 
-Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.restart`
+Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.daemon.restart`
 """
 
 import os

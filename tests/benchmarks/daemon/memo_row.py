@@ -8,10 +8,10 @@ import time
 
 from recordings import MEMO
 
-from benchmarks.contestant import PEERS, ContestantFailed, peers_environment
+from benchmarks.contestants.contestant import PEERS, ContestantFailed, peers_environment
 from benchmarks.course import Course
+from benchmarks.daemon.served_daemon import served_daemon
 from benchmarks.figures import Demand, Section, Series, ratio
-from benchmarks.served_daemon import served_daemon
 
 TITLE = "A memo of 12 s from the command line"
 OURS, THEIRS = "`steno submit --wait`, warm", "`whisperx`"

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestant import TEST_PATH, environment_of
+from benchmarks.contestants.contestant import TEST_PATH, environment_of
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, percentile, series_of, times
 
@@ -83,7 +83,7 @@ def _segments(course: Course, audio: Path) -> list[dict[str, Any]]:
 def _base_size_model(course: Course) -> Path:
     folder = course.folder / "base-size-aligner"
     subprocess.run(
-        [sys.executable, "-P", "-m", "benchmarks.random_wav2vec2", str(course.aligner), str(folder)],
+        [sys.executable, "-P", "-m", "benchmarks.engines.random_wav2vec2", str(course.aligner), str(folder)],
         env={**environment_of(course.threads), "PYTHONPATH": TEST_PATH},
         check=True,
         timeout=WRITE_SECONDS,

@@ -1,6 +1,6 @@
 """Row 8 of RESULTS.md: how quickly a daemon answers while 10,000 jobs wait and both workers keep a core busy.
 
-Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.crowded_queue`
+Runs in: the benchmark. `PYTHONPATH=tests:tests/support python -m benchmarks.daemon.crowded_queue`
 """
 
 import json
@@ -29,8 +29,8 @@ SUBMIT_BYTES = 20_480
 BUSY_JOBS = 40
 """Recordings in front of the crowd, for both workers to be busy with until all is measured."""
 BUSY = {
-    "WHISPER_BACKEND": "benchmarks.burning_engines:BurningTranscriber",
-    "ALIGNMENT_BACKEND": "benchmarks.burning_engines:BurningAligner",
+    "WHISPER_BACKEND": "benchmarks.daemon.burning_engines:BurningTranscriber",
+    "ALIGNMENT_BACKEND": "benchmarks.daemon.burning_engines:BurningAligner",
     "STENO_WORKERS_FALLBACK": "false",
     "STENO_MODEL": "pace=0.25",
     "STENO_ALIGNMENT_MODEL": "pace=0.25",

@@ -7,8 +7,8 @@ import wave
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.mlx_counters import calls_of, encoded_seconds
-from benchmarks.turns import Asked, Loaded, Turn, take_turns
+from benchmarks.contestants.mlx_counters import calls_of, encoded_seconds
+from benchmarks.contestants.turns import Asked, Loaded, Turn, take_turns
 
 
 def whisperx(setup: Asked) -> Loaded:

@@ -4,8 +4,8 @@ Runs in: the benchmark.
 """
 
 from benchmarks.course import Course
+from benchmarks.daemon.lengths_row import beside_whisperx, compared
 from benchmarks.figures import Demand, Section, Series
-from benchmarks.lengths_row import beside_whisperx, compared
 
 TITLE = "Words with times of 3 and 8 minutes beside WhisperX"
 MINUTES = (3, 8)

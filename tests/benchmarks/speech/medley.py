@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from recordings import Samples, voice, wav
 
-from benchmarks.speech_folder import Clip
-from benchmarks.speech_maker import SAMPLE_RATE, Recording
+from benchmarks.speech.speech_folder import Clip
+from benchmarks.speech.speech_maker import SAMPLE_RATE, Recording
 
 
 @dataclass(frozen=True, slots=True)

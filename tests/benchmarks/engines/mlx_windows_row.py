@@ -10,7 +10,7 @@ from typing import Any
 
 from recordings import MEMO
 
-from benchmarks.contestant import Contestant
+from benchmarks.contestants.contestant import Contestant
 from benchmarks.course import Course
 from benchmarks.figures import Demand, Section, Series, ratio
 from workers.models.find import find_model

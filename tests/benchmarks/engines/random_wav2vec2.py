@@ -1,6 +1,6 @@
 """A wav2vec2 model of base size with random weights: what it hears is nonsense, what it costs is real.
 
-Runs in: the product's Python, `python -m benchmarks.random_wav2vec2 VOCABULARY_FOLDER FOLDER`.
+Runs in: the product's Python, `python -m benchmarks.engines.random_wav2vec2 VOCABULARY_FOLDER FOLDER`.
 
 95 million parameters, as in facebook/wav2vec2-base-960h, which needs a hub. Seeded: each run costs the same.
 """

@@ -6,7 +6,7 @@ Runs in: the benchmark.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contestant import Contestant
+from benchmarks.contestants.contestant import Contestant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Scorer:
     """Started when it is asked first."""
 
     def __init__(self, start: Callable[[str], Contestant]) -> None:
-        """`start` begins a process of `benchmarks.word_errors` by name."""
+        """`start` begins a process of `benchmarks.accuracy.word_errors` by name."""
         self._start = start
         self._started: dict[str, Contestant] = {}
 

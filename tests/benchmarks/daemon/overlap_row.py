@@ -6,8 +6,8 @@ Runs in: the benchmark.
 from recordings import MEMO
 
 from benchmarks.course import Course
+from benchmarks.daemon.served_daemon import served_daemon
 from benchmarks.figures import Demand, Section, Series, ratio
-from benchmarks.served_daemon import served_daemon
 
 TITLE = "Alignment hidden behind transcription"
 SECONDS = 600.0

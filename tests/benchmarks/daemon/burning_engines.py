@@ -1,6 +1,6 @@
 """Engines that need no model and keep a core busy, as real ones do: nobody gets the processor as a present.
 
-Runs in: worker. Named by import path, `benchmarks.burning_engines:BurningTranscriber`; tests/ is on the path.
+Runs in: worker. Named by import path, `benchmarks.daemon.burning_engines:BurningTranscriber`; tests/ is on the path.
 """
 
 import time

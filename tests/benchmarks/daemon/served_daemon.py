@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.contestant import environment_of
+from benchmarks.contestants.contestant import environment_of
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from config.places import Places, find_places

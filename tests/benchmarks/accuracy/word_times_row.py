@@ -11,10 +11,10 @@ from typing import Any
 from recordings import MEMO
 
 from benchmarks.course import Course
+from benchmarks.daemon.served_daemon import served_daemon
 from benchmarks.figures import Demand, Section, Table, percentile
 from benchmarks.results_page import number
-from benchmarks.served_daemon import served_daemon
-from benchmarks.speech_folder import TimedWord, TimedWords
+from benchmarks.speech.speech_folder import TimedWord, TimedWords
 
 TITLE = "When words begin and end"
 STARTER, MLX, WHISPERX = "stenod, aligner whisperx (starter)", "stenod, aligner mlx (whisper base)", "WhisperX"

@@ -1,0 +1,1 @@
+"""Rows about what is heard: word errors, missing speech, and the times of words."""

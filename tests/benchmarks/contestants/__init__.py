@@ -1,0 +1,1 @@
+"""What is compared: processes that load one competitor and wait for their turn."""

@@ -1,0 +1,1 @@
+"""Rows about the whole daemon: jobs, queue, restart and supervision, against a bare script and WhisperX."""

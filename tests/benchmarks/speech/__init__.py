@@ -1,0 +1,1 @@
+"""Speech to measure with: folders of recordings, and recordings of any length."""
