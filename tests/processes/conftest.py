@@ -6,7 +6,7 @@ Runs in: the test process.
 from pathlib import Path
 
 import pytest
-from watch_desk import Desk
+from fake_intake import Desk
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ import numpy as np
 import psutil
 import pytest
 from dead_disk import CAN_DIE, dead_disk
-from decoders_at_work import QuietHeartbeat, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
 from decoding_here import decode as decode_here
 from eventually import eventually
 from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
 from recordings import MEMO, encoded, tone, voice, wav
+from running_decoders import QuietHeartbeat, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
 
 from workers.audio.container_decoder import DecodingWish
 from workers.decoder import supply as decoder_supply

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
-from watch_desk import DeafObserver, Desk, running, sentinel_taken, settings_for, taken, watching
+from fake_intake import DeafObserver, Desk, running, sentinel_taken, settings_for, taken, watching
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 

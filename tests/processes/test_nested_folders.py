@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eventually import eventually_async
-from watch_desk import SETTLE_SECONDS, Desk, running, sentinel_taken, settings_for, taken, watching
+from fake_intake import SETTLE_SECONDS, Desk, running, sentinel_taken, settings_for, taken, watching
 
 from config.settings import Settings, WatchingSettings
 from config.watch_entry import WatchEntry

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
-from kept_worker import ask, kept, request_for, setup_for
+from running_worker import ask, kept, request_for, setup_for
 
 from ipc.worker_messages import WordsAligned
 from supervisor.system import threads as disk_thread

@@ -34,7 +34,7 @@ if __name__ == "__main__":
     import asyncio, sys
     from pathlib import Path
     from config.logs import start_logging
-    from kept_worker import ask, kept, request_for, setup_for
+    from running_worker import ask, kept, request_for, setup_for
 
     start_logging("error", True)  # To stderr: stdout is for the pid.
     asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from eventually import eventually_async
-from kept_worker import BRIEF, ask, kept, request_for, setup_for
+from running_worker import BRIEF, ask, kept, request_for, setup_for
 
 from ipc.worker_messages import Role
 from supervisor.worker import child_process as worker_start

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
+from fake_intake import Desk, running, sentinel_taken, settings_for, taken, watching
 from structlog.testing import capture_logs
-from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 from watchdog.observers.api import BaseObserver
 
 from config.watch_entry import WatchEntry

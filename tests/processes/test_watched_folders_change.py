@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
+from fake_intake import Desk, running, sentinel_taken, settings_for, taken, watching
 from structlog.testing import capture_logs
-from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 
 from config.watch_entry import WatchEntry
 from supervisor.watch.entries import WatchList

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
-from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from loop_lag import loop_lag
+from running_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 
 from ipc.worker_messages import Role, SegmentsTranscribed, TranscriptionFinished, WordsAligned
 from supervisor.worker.circuit_breaker import WorkerUnavailable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually_async
-from kept_worker import BRIEF, ask, kept, request_for, setup_for
+from running_worker import BRIEF, ask, kept, request_for, setup_for
 
 from config.settings import Settings
 from ipc.status_views import WorkerView

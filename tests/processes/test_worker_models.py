@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
-from kept_worker import BRIEF, ask, kept, request_for, setup_for
+from running_worker import BRIEF, ask, kept, request_for, setup_for
 
 from ipc.status_views import WorkerView
 from ipc.worker_messages import TranscriptionFinished, WorkerSetup

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from decoders_at_work import decoders, wish_for
+from running_decoders import decoders, wish_for
 
 from chaos.recordings.life_channels import recordings_by_channel, recordings_by_track
 from chaos.recordings.life_recordings import RATE, Heard, LifeRecording, Truth, life_recordings, voice

@@ -7,9 +7,9 @@ import hashlib
 import random
 from pathlib import Path
 
-from decoders_at_work import QuietHeartbeat, wish_for
 from hostile_decoder import ENDED, HELD, SECRET, VICTIM, WITHOUT, program_with
 from recordings import encoded, tone, wav
+from running_decoders import QuietHeartbeat, wish_for
 
 from chaos.lanes import side_by_side
 from chaos.tally import Tally

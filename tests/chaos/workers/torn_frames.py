@@ -11,10 +11,10 @@ from dataclasses import astuple
 from pathlib import Path
 from unittest.mock import patch
 
-from kept_worker import BRIEF, ask, kept, setup_for
 from loop_lag import Lag, loop_lag
 from no_leftovers import no_leftovers, open_descriptors
 from recordings import noise, wav
+from running_worker import BRIEF, ask, kept, setup_for
 from structlog.testing import capture_logs
 
 from chaos.tally import Tally

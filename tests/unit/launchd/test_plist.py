@@ -7,9 +7,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from an_installation import INTERPRETER, an_installation
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_installation import INTERPRETER, sample_installation
 
 from launchd.installation import STOP_SECONDS, Installation
 from launchd.launch_agent import launchd_keys, property_list
@@ -70,7 +70,7 @@ def by_another_parser(text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("is_system", [False, True])
 def test_every_key_is_documented_and_of_the_documented_type(is_system: bool) -> None:
-    keys = parsed(an_installation(is_system=is_system, STENO_HOME="/x"))
+    keys = parsed(sample_installation(is_system=is_system, STENO_HOME="/x"))
     for key, value in keys.items():
         assert isinstance(value, AS_DOCUMENTED[key]), key
         assert isinstance(value, bool) == (AS_DOCUMENTED[key] is bool), key
@@ -85,7 +85,7 @@ def test_every_key_is_documented_and_of_the_documented_type(is_system: bool) -> 
 
 @pytest.mark.parametrize("is_system", [False, True])
 def test_two_parsers_read_what_was_meant(is_system: bool) -> None:
-    installation = an_installation(
+    installation = sample_installation(
         is_system=is_system, STENO_PROMPT=NASTY, interpreter=Path(f"/v {NASTY[:9]}/python")
     )
     meant = {key: value for key, value in launchd_keys(installation).items() if value is not None}
@@ -95,23 +95,23 @@ def test_two_parsers_read_what_was_meant(is_system: bool) -> None:
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1).filter(str.strip))
 def test_whatever_is_set_in_the_shell_arrives(text: str) -> None:
-    installation = an_installation(STENO_PROMPT=text)
+    installation = sample_installation(STENO_PROMPT=text)
     assert parsed(installation)["EnvironmentVariables"]["STENO_PROMPT"] == text
 
 
 def test_every_key_has_its_reason_above_it() -> None:
     for key in ("Label", "UserName", "KeepAlive", "ExitTimeOut", "ProcessType", "EnvironmentVariables"):
-        text = property_list(an_installation(is_system=key == "UserName"))
+        text = property_list(sample_installation(is_system=key == "UserName"))
         assert re.search(rf"-->\n\t<key>{key}</key>\n", text), key
-    assert "untrusted" not in property_list(an_installation()), "a key that is left out takes its comment along"
+    assert "untrusted" not in property_list(sample_installation()), "a key that is left out takes its comment along"
 
 
 def test_launchd_is_more_patient_than_the_daemon_needs() -> None:
-    assert parsed(an_installation())["ExitTimeOut"] == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
+    assert parsed(sample_installation())["ExitTimeOut"] == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
 
 
 def test_python_is_started_as_the_environment_s_own_and_speaks_to_its_file_alone() -> None:
-    keys = parsed(an_installation())
+    keys = parsed(sample_installation())
     assert keys["ProgramArguments"] == [str(INTERPRETER), "-P", "-m", "supervisor", "--quiet"]
     assert keys["KeepAlive"] == {"SuccessfulExit": False}
     assert keys["StandardErrorPath"] == "/Users/anna/Library/Logs/stenod/launchd.log"
@@ -119,6 +119,6 @@ def test_python_is_started_as_the_environment_s_own_and_speaks_to_its_file_alone
 
 
 def test_a_launchdaemon_runs_as_a_person_with_a_home() -> None:
-    keys = parsed(an_installation(is_system=True))
+    keys = parsed(sample_installation(is_system=True))
     assert (keys["UserName"], keys["EnvironmentVariables"]["HOME"]) == ("anna", "/Users/anna")
-    assert "HOME" not in parsed(an_installation())["EnvironmentVariables"]
+    assert "HOME" not in parsed(sample_installation())["EnvironmentVariables"]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from an_installation import an_installation
+from sample_installation import sample_installation
 
 from launchd.installation import STOP_SECONDS
 from launchd.refusal import ServiceRefused
@@ -44,7 +44,7 @@ def test_a_dollar_in_the_programs_path_is_no_variable() -> None:
 
 
 def test_the_daemon_comes_back_and_has_time_to_stop() -> None:
-    unit = settings(unit_file(an_installation("linux")))
+    unit = settings(unit_file(sample_installation("linux")))
     assert unit["ExecStart"].endswith('"-P" "-m" "supervisor"'), "the journal turns itself over: not quiet"
     assert (unit["Restart"], unit["KillMode"], unit["OOMPolicy"]) == ("on-failure", "mixed", "continue")
     assert int(unit["TimeoutStopSec"]) == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
@@ -52,7 +52,7 @@ def test_the_daemon_comes_back_and_has_time_to_stop() -> None:
 
 
 def test_a_machines_unit_runs_as_a_person_and_a_users_asks_for_nothing_that_needs_root() -> None:
-    own, machine = (settings(unit_file(an_installation("linux", is_system=one))) for one in (False, True))
+    own, machine = (settings(unit_file(sample_installation("linux", is_system=one))) for one in (False, True))
     assert (own.get("User"), own["WantedBy"]) == (None, "default.target")
     assert (machine["User"], machine["WantedBy"]) == ("anna", "multi-user.target")
     assert not [name for name in own if name.startswith(("Protect", "Private", "ReadWrite"))]
@@ -61,7 +61,7 @@ def test_a_machines_unit_runs_as_a_person_and_a_users_asks_for_nothing_that_need
 def test_a_program_that_systemd_would_not_start_is_refused() -> None:
     for name in ("it's", 'a "b"', "a\\b"):
         with pytest.raises(ServiceRefused, match="quotes or backslashes"):
-            an_installation("linux", interpreter=Path(f"/{name}/python"))
+            sample_installation("linux", interpreter=Path(f"/{name}/python"))
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not on this machine")
@@ -71,7 +71,7 @@ def test_systemd_itself_finds_nothing_to_say(scope: str, tmp_path: Path) -> None
     folder = tmp_path / "50% of $HOME; ü"
     folder.mkdir()
     (folder / "python").symlink_to(sys.executable)
-    installation = an_installation(
+    installation = sample_installation(
         "linux", is_system=scope == "--system", interpreter=folder / "python", STENO_PROMPT='100% "a"\nb \\ $c'
     )
     unit = tmp_path / installation.unit

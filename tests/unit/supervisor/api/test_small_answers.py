@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import overload
 
 import pytest
+from fake_intake import settings_for
 from structlog.testing import capture_logs
-from watch_desk import settings_for
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobStatus, JobView

@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from dispatcher_at_work import Desk, at_work
 from eventually import eventually_async
+from running_dispatcher import Desk, at_work
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobError, JobOptions

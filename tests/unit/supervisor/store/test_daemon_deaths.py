@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from dispatcher_at_work import Desk, at_work
+from running_dispatcher import Desk, at_work
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions

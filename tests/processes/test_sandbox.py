@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from decoders_at_work import decoders, refusal_of, wish_for
 from hostile_decoder import ENDED, HELD, SECRET, VICTIM, WITHOUT, program_with
 from recordings import tone, wav
+from running_decoders import decoders, refusal_of, wish_for
 
 from ipc.decoder_messages import Limits
 

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from an_installation import an_installation
+from sample_installation import sample_installation
 
 from launchd.apply import carry_out
 from launchd.launch_agent import Launchd
@@ -30,7 +30,7 @@ def verbs(steps: tuple[Step, ...]) -> list[str]:
 
 
 def test_a_first_agent_is_written_enabled_and_loaded() -> None:
-    agent = Launchd(an_installation())
+    agent = Launchd(sample_installation())
     steps = agent.install(NOTHING)
     assert verbs(steps) == ["MakeFolder", "MakeFolder", "WriteFile", "enable", "bootstrap"]
     assert steps[2] == WriteFile(Path("/Users/anna/Library/LaunchAgents/dev.stenod.stenod.plist"), agent.definition)
@@ -39,18 +39,18 @@ def test_a_first_agent_is_written_enabled_and_loaded() -> None:
 
 
 def test_what_runs_as_it_should_is_left_alone_and_what_was_stopped_is_started() -> None:
-    agent = Launchd(an_installation())
+    agent = Launchd(sample_installation())
     assert agent.install(ServiceState(agent.definition, True, "running", 7, None)) == ()
     assert verbs(agent.install(ServiceState(agent.definition, True, "not running", None, "0"))) == [
         "enable",
         "kickstart",
     ]
-    unit = Systemd(an_installation("linux"))
+    unit = Systemd(sample_installation("linux"))
     assert unit.install(ServiceState(unit.definition, True, "active (running)", 7, None)) == ()
 
 
 def test_an_upgrade_waits_for_the_old_service_to_be_gone() -> None:
-    steps = Launchd(an_installation()).install(ServiceState("old", True, "running", 7, None))
+    steps = Launchd(sample_installation()).install(ServiceState("old", True, "running", 7, None))
     assert verbs(steps) == ["MakeFolder", "MakeFolder", "WriteFile", "enable", "bootout", "Await", "bootstrap"]
     assert steps[5] == Await("forgotten", 25.0)
     last = steps[6]
@@ -58,7 +58,7 @@ def test_an_upgrade_waits_for_the_old_service_to_be_gone() -> None:
 
 
 def test_a_launchdaemon_belongs_to_root_and_its_logs_to_its_owner() -> None:
-    daemon = Launchd(an_installation(is_system=True))
+    daemon = Launchd(sample_installation(is_system=True))
     folder, file, enable, load = daemon.install(NOTHING)
     assert folder == MakeFolder(Path("/Users/anna/Library/Logs/stenod"), daemon.installation.owner)
     assert isinstance(file, WriteFile) and file.path == Path("/Library/LaunchDaemons/dev.stenod.stenod.anna.plist")
@@ -69,27 +69,27 @@ def test_a_launchdaemon_belongs_to_root_and_its_logs_to_its_owner() -> None:
 
 def test_an_uninstall_takes_back_what_an_install_did_and_nothing_twice() -> None:
     for platform in ("darwin", "linux"):
-        service = service_manager(an_installation(platform))
+        service = service_manager(sample_installation(platform))
         assert service.uninstall(NOTHING) == ()
         steps = service.uninstall(ServiceState("old", True, "running", 7, None))
         assert RemoveFile(service.definition_file) in steps
-    agent = Launchd(an_installation())
+    agent = Launchd(sample_installation())
     assert verbs(agent.uninstall(ServiceState("old", False, "not loaded", None, None))) == ["RemoveFile"]
 
 
 def test_a_restart_asks_before_it_kills() -> None:
-    agent = Launchd(an_installation())
+    agent = Launchd(sample_installation())
     assert verbs(agent.restart(ServiceState("x", True, "running", 7, None))) == ["kill", "Await", "kickstart"]
     assert verbs(agent.restart(ServiceState("x", False, "not loaded", None, None))) == ["enable", "bootstrap"]
 
 
 def test_a_changed_unit_is_read_again_before_it_is_started() -> None:
-    unit = Systemd(an_installation("linux"))
+    unit = Systemd(sample_installation("linux"))
     assert verbs(unit.install(NOTHING)) == ["MakeFolder", "WriteFile", "daemon-reload", "enable"]
     changed = unit.install(ServiceState("old", True, "active (running)", 7, None))
     assert verbs(changed) == ["MakeFolder", "WriteFile", "daemon-reload", "enable", "restart"]
     assert unit.definition_file == Path("/Users/anna/.config/systemd/user/stenod.service")
-    assert Systemd(an_installation("linux", is_system=True)).definition_file == Path(
+    assert Systemd(sample_installation("linux", is_system=True)).definition_file == Path(
         "/etc/systemd/system/stenod-anna.service"
     )
 
@@ -106,7 +106,7 @@ def test_a_printed_plan_does_in_a_shell_what_the_plan_does(tmp_path: Path) -> No
     assert written.read_text() == text and written.stat().st_mode & 0o777 == 0o644
     assert written.parent.stat().st_mode & 0o777 == 0o700
 
-    service = Launchd(an_installation())
+    service = Launchd(sample_installation())
     carry_out((RemoveFile(written), *steps[:2]), service)
     assert written.read_text() == text and written.stat().st_mode & 0o777 == 0o644
     assert [file.name for file in written.parent.iterdir()] == ["file"], "no half-written file is left"
@@ -131,5 +131,5 @@ def test_a_program_that_hangs_or_is_missing_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_complaint_of_systemctl_becomes_a_reason_and_a_remedy(complaint: str, reason: str, remedy: str) -> None:
-    message, hint = explained(complaint, an_installation("linux"))
+    message, hint = explained(complaint, sample_installation("linux"))
     assert reason in message and remedy in hint

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from an_installation import an_installation
+from sample_installation import sample_installation
 
 from client.daemon import here
 from launchd.installation import doubts
@@ -12,15 +12,17 @@ from launchd.refusal import ServiceRefused
 
 
 def test_one_home_one_service() -> None:
-    plain, other = an_installation(), an_installation(STENO_HOME="/x")
+    plain, other = sample_installation(), sample_installation(STENO_HOME="/x")
     assert (plain.label, plain.unit) == ("dev.stenod.stenod", "stenod.service")
-    assert other.label.startswith("dev.stenod.stenod.") and other.label != an_installation(STENO_HOME="/y").label
-    assert other.label == an_installation(STENO_HOME="/x/").label == an_installation(STENO_HOME="/y/../x").label
-    assert an_installation(is_system=True).label == "dev.stenod.stenod.anna"
+    assert other.label.startswith("dev.stenod.stenod.") and other.label != sample_installation(STENO_HOME="/y").label
+    assert (
+        other.label == sample_installation(STENO_HOME="/x/").label == sample_installation(STENO_HOME="/y/../x").label
+    )
+    assert sample_installation(is_system=True).label == "dev.stenod.stenod.anna"
 
 
 def test_what_means_something_to_the_daemon_goes_along() -> None:
-    kept = an_installation(
+    kept = sample_installation(
         WHISPER_BACKEND="mlx",
         STENO_MODEL="small",
         HF_HUB_OFFLINE="1",
@@ -36,7 +38,9 @@ def test_what_means_something_to_the_daemon_goes_along() -> None:
 
 
 def test_folders_mean_the_same_wherever_the_daemon_starts() -> None:
-    kept = an_installation(STENO_HOME="here", HF_HOME="~/hf", PYTHONPATH="engines:/e", NLTK_DATA="../n").environment
+    kept = sample_installation(
+        STENO_HOME="here", HF_HOME="~/hf", PYTHONPATH="engines:/e", NLTK_DATA="../n"
+    ).environment
     assert kept["STENO_HOME"] == "/somewhere/here"
     assert kept["HF_HOME"] == "/Users/anna/hf"
     assert kept["PYTHONPATH"] == "/somewhere/engines:/e"
@@ -44,7 +48,7 @@ def test_folders_mean_the_same_wherever_the_daemon_starts() -> None:
 
 
 def test_no_secret_is_written_down_and_each_is_named() -> None:
-    installation = an_installation(
+    installation = sample_installation(
         HF_TOKEN="hf_x",
         STENO_HUB_TOKEN="y",
         HTTPS_PROXY="http://anna:pass@proxy:3128",
@@ -59,14 +63,14 @@ def test_no_secret_is_written_down_and_each_is_named() -> None:
 @pytest.mark.parametrize("value", ["a\x07b", "a\x1b[0m", "\udcff"])
 def test_what_no_definition_can_hold_is_refused(value: str) -> None:
     with pytest.raises(ServiceRefused, match="STENO_PROMPT"):
-        an_installation(STENO_PROMPT=value)
+        sample_installation(STENO_PROMPT=value)
 
 
 def test_a_python_that_macos_keeps_from_services_is_a_doubt() -> None:
-    inside = an_installation(interpreter=Path("/Users/anna/Documents/stenod/.venv/bin/python"))
+    inside = sample_installation(interpreter=Path("/Users/anna/Documents/stenod/.venv/bin/python"))
     assert "Full Disk Access" in next(doubts(inside))
-    assert not list(doubts(an_installation()))
-    assert "FileVault" in " ".join(doubts(an_installation(is_system=True)))
+    assert not list(doubts(sample_installation()))
+    assert "FileVault" in " ".join(doubts(sample_installation(is_system=True)))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 from eventually import eventually_async
-from kept_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 from no_leftovers import open_descriptors
+from running_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 
 from config.settings import Settings
 from ipc.status_views import WorkerView

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
+from fake_intake import Desk, running, sentinel_taken, settings_for, taken, watching
 from structlog.testing import capture_logs
-from watch_desk import Desk, running, sentinel_taken, settings_for, taken, watching
 
 
 async def test_files_already_there_are_taken_oldest_first(inbox: Path, desk: Desk) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually_async
-from watch_desk import Desk, settings_for, watching
+from fake_intake import Desk, settings_for, watching
 
 from supervisor.watch.access_check import FolderProbe, permission_hint, probe_folder
 

@@ -12,7 +12,7 @@ ANNA = Owner("anna", 501, 20, Path("/Users/anna"))
 INTERPRETER = Path("/Users/anna/stenod/.venv/bin/python")
 
 
-def an_installation(
+def sample_installation(
     platform: str = "darwin", *, is_system: bool = False, interpreter: Path = INTERPRETER, **environment: str
 ) -> Installation:
     logs = ANNA.home / "Library/Logs/stenod"
