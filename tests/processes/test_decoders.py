@@ -528,7 +528,7 @@ def a_small_worker(folder: Path, made: str, work: str, *words: str) -> Iterator[
     script.write_text(
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from decoders_at_work import QuietHeartbeat, ready_pid, wish_for\n"
+        "from running_decoders import QuietHeartbeat, ready_pid, wish_for\n"
         "from workers.decoder.decoders import Decoders\n"
         f"made = {made}\n"
         "made.make_ready()\n"
