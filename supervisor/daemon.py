@@ -48,7 +48,7 @@ from supervisor.store.jobs import JobQueue
 from supervisor.system import signals as boot_signals
 from supervisor.system.event_loop import loop_watch
 from supervisor.system.re_exec import pause_before, re_exec
-from supervisor.system.reload import Reload, Use
+from supervisor.system.reload import LiveSettings, Reload
 from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.sleep_inhibitor import SleepInhibitor
 from supervisor.system.threads import preallocated_pool, wait_for_children_without_threads
@@ -113,8 +113,9 @@ class Daemon:
 
     async def _run_with(self, queue: JobQueue) -> None:
         settings, places = self._settings, self._places
+        live = LiveSettings(settings)
         bus = EventBus()
-        sleep_inhibitor = SleepInhibitor(settings)
+        sleep_inhibitor = SleepInhibitor(live)
         board = JobBoard(bus, sleep_inhibitor.note_running)
         spawner = Spawner()
         setups = worker_setups(
@@ -134,7 +135,7 @@ class Daemon:
             engines = [setup for setup in candidates if setup is not None]
             return WorkerHandle(
                 engines,
-                settings,
+                live,
                 places.state / "crashes",
                 spawner,
                 worker_changed,
@@ -143,25 +144,23 @@ class Daemon:
 
         transcriber = handle(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else handle(setups.aligner)
-        forecast = Forecast(queue, transcriber, aligner, settings)
+        forecast = Forecast(queue, transcriber, aligner, live)
         board.forecast = forecast
         disks().on_answer = lambda: dispatcher.try_at_once()
         recordings = RecordingLocks()
         search = RecordingSearch(queue)
         reports = CrashReports(places.logs / "crashes")
-        runner = JobRunner(
-            queue, transcriber, aligner, settings, places.spool, reports, board.tell, recordings, search
-        )
+        runner = JobRunner(queue, transcriber, aligner, live, places.spool, reports, board.tell, recordings, search)
         upgrades = None if aligner is None else Upgrades(queue, runner, aligner, board)
 
         async def is_away(watch: str) -> bool:
             return await watch_folders.is_away(watch)
 
-        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, settings, places.spool, is_away)
+        dispatcher = JobDispatcher(queue, runner, transcriber, upgrades, board, live, places.spool, is_away)
         await sweep(queue, places.spool)
-        intake = Intake(queue, dispatcher, board, settings)
+        intake = Intake(queue, dispatcher, board, live)
         watch_folders = WatchFolders(
-            settings,
+            live,
             intake.take,
             intake.known,
             excluded=(places.spool, places.state, places.logs),
@@ -170,24 +169,21 @@ class Daemon:
             watch_list=WatchList(places.state / "watches.json"),
         )
         search.look = watch_folders.find
-        follow_ups = FollowUps(queue, board, recordings, search, settings, watch_folders.entry)
+        follow_ups = FollowUps(queue, board, recordings, search, live, watch_folders.entry)
         queue.aftermath = follow_ups
-        examination = SelfCheck(settings, places, watch_folders.probe, queue.write_nothing)
-        canary = Canary(transcriber, aligner, settings, places.spool)
+        examination = SelfCheck(live, places, watch_folders.probe, queue.write_nothing)
+        canary = Canary(transcriber, aligner, live, places.spool)
         handles = [transcriber] if aligner is None else [transcriber, aligner]
-        told_of_settings: list[Use] = [
-            lambda now: set_level(now.logs.level),
-            runner.use,
-            forecast.use,
-            dispatcher.use,
-            canary.use,
-            sleep_inhibitor.use,
-            watch_folders.use,
-            follow_ups.use,
-            intake.use,
-            *(handle.use for handle in handles),
-        ]
-        reload = Reload(settings, self._read, told_of_settings)
+        reload = Reload(live, self._read)
+        # What waits for something that a setting can bring. All others read the settings when they need them.
+        reload.on_change = (
+            lambda: set_level(live.current.logs.level),
+            sleep_inhibitor.wake,
+            dispatcher.wake,
+            follow_ups.wake,
+            watch_folders.settings_changed,
+            *(handle.settings_changed for handle in handles),
+        )
         troubles = Troubles(lambda: [handle.view for handle in handles], dispatcher.probation, places)
         service = DaemonService(
             queue,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
 from config.watch_entry import WatchEntry
 from supervisor.followups.archive_moves import EntryFor, RecordingMoves
 from supervisor.followups.hook_command import hook_call
@@ -25,6 +24,7 @@ from supervisor.store.job import Job
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Event, FollowUp, NewFollowUp
+from supervisor.system.reload import LiveSettings
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class FollowUps:
         board: JobBoard,
         recordings: RecordingLocks,
         search: RecordingSearch,
-        settings: Settings,
+        settings: LiveSettings,
         entry_for: EntryFor,
     ) -> None:
         self._queue = queue
@@ -54,17 +54,12 @@ class FollowUps:
             OutboxRunner("hook", HOOKS_AT_ONCE, queue.follow_ups, self._run_hook, self.wake),
         )
 
-    def use(self, settings: Settings) -> None:
-        """From now on these hold, for follow-ups that wait, too."""
-        self._settings = settings
-        self.wake()
-
     def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
         """What is left to do for a job that has ended so. Called within the transaction of that end."""
-        return follow_ups_after(job, event, self._entry(job), self._settings.hooks)
+        return follow_ups_after(job, event, self._entry(job), self._settings.current.hooks)
 
     def wake(self) -> None:
-        """A job is over."""
+        """A job is over, or a hook was set."""
         for line in self._lines:
             line.wake()
 
@@ -82,7 +77,7 @@ class FollowUps:
             job = await self._queue.get(follow_up.job_id)
         except NoSuchJob:
             return None
-        hooks = self._settings.hooks
+        hooks = self._settings.current.hooks
         command = command_after(follow_up.event, self._entry(job), hooks)
         if not command:
             return None

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
 from ipc.status_views import CanaryView, WorkerView
 from supervisor.health.canary_run import CLIP_SECONDS, Busy, CanaryFlight
 from supervisor.system.clock import iso_time
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Canary:
     """One runs at a time; a client that asks meanwhile gets the same answer."""
 
     def __init__(
-        self, transcriber: WorkerHandle, aligner: WorkerHandle | None, settings: Settings, spool: Path
+        self, transcriber: WorkerHandle, aligner: WorkerHandle | None, settings: LiveSettings, spool: Path
     ) -> None:
         self._transcriber = transcriber
         self._aligner = aligner
@@ -43,12 +43,8 @@ class Canary:
         """Loop time."""
         self._seen: tuple[int | None, ...] = ()
         """The processes that the last answer speaks for."""
-
-    def use(self, settings: Settings) -> None:
-        """These settings hold from now on."""
-        if settings.language != self._settings.language:
-            self._last = None  # it spoke for another
-        self._settings = settings
+        self._language: str | None = None
+        """The language that it speaks for."""
 
     async def ask(self, *, fresh: bool) -> CanaryView | None:
         """The last answer while it holds, else a new one; None: there is none, and none can be had now.
@@ -69,7 +65,7 @@ class Canary:
         return await asyncio.shield(self._flying)
 
     def _holds(self, views: Sequence[WorkerView]) -> bool:
-        if self._last is None:
+        if self._last is None or self._language != self._settings.current.language:
             return False
         same_processes = self._seen == tuple(view.pid for view in views)
         if self._last.healthy and same_processes and self._may_be_unloaded():
@@ -79,18 +75,18 @@ class Canary:
         return asyncio.get_running_loop().time() < self._stale_at
 
     def _may_be_unloaded(self) -> bool:
-        workers = self._settings.workers
+        workers = self._settings.current.workers
         own = (workers.transcriber_keep_alive, workers.aligner_keep_alive)
         return any((workers.keep_alive if seconds is None else seconds) >= 0 for seconds in own)
 
     async def _fly(self) -> CanaryView:
-        health, handles = self._settings.health, (self._transcriber, self._aligner)
+        settings, handles = self._settings.current, (self._transcriber, self._aligner)
         flight = CanaryFlight(
             self._transcriber,
             self._aligner,
             # A model for one language writes English as that language; that there is text is the question.
-            language=self._settings.language or "en",
-            deadline_seconds=health.canary_seconds,
+            language=settings.language or "en",
+            deadline_seconds=settings.health.canary_seconds,
             folder=self._folder,
         )
         try:
@@ -99,10 +95,10 @@ class Canary:
             return _busy([handle.view for handle in handles if handle is not None])
         finally:
             self._flying = None
-        holds_seconds = health.canary_fresh_seconds
+        holds_seconds = settings.health.canary_fresh_seconds
         if not answer.healthy:
             holds_seconds = min(holds_seconds, BAD_NEWS_SECONDS)
-        self._last = answer
+        self._last, self._language = answer, settings.language
         self._stale_at = asyncio.get_running_loop().time() + holds_seconds
         self._seen = tuple(handle.view.pid for handle in handles if handle is not None)
         tell = log.info if answer.healthy else log.warning

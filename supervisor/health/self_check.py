@@ -19,10 +19,10 @@ from typing import Literal, Protocol, assert_never
 import psutil
 
 from config.places import Places
-from config.settings import Settings
 from ipc.status_views import Finding
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.access_check import permission_hint
 
 ANSWER_SECONDS = 5.0
@@ -45,7 +45,7 @@ class SelfCheck:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         places: Places,
         probe_watches: Callable[[], Awaitable[Sequence[FolderProbed]]],
         write_nothing: Callable[[], Awaitable[None]],
@@ -58,7 +58,7 @@ class SelfCheck:
 
     async def findings(self) -> list[Finding]:
         """All of it, side by side."""
-        places, outputs = self._places, self._settings.output.folder
+        places, outputs = self._places, self._settings.current.output.folder
         ours = {"spool_folder": places.spool, "state_folder": places.state, "log_folder": places.logs}
         looks = [self._writing(check, folder) for check, folder in ours.items()]
         if outputs is not None:

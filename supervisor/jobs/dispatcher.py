@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
 from ipc.api_messages import JobStatus
 from ipc.failpoints import hit
 from supervisor.disks.foreign_disks import DiskNotAnswering
@@ -37,6 +36,7 @@ from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import SchedulingHints
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class JobDispatcher:
         transcriber: WorkerHandle,
         upgrades: Upgrades | None,
         board: JobBoard,
-        settings: Settings,
+        settings: LiveSettings,
         spool: Path,
         is_away: IsAway | None = None,
     ) -> None:
@@ -83,13 +83,8 @@ class JobDispatcher:
 
     # --- asked from outside ----------------------------------------------------------------------------------
 
-    def use(self, settings: Settings) -> None:
-        """These settings hold from now on; perhaps they let a job start."""
-        self._settings = settings
-        self.wake()
-
     def wake(self) -> None:
-        """Something changed that may let a job start, or be upgraded: a worker's state, the queue's pause."""
+        """Something changed that may let a job start, or be upgraded: a worker's state, a setting, the pause."""
         self.job_added()
         if self._upgrades is not None:
             self._upgrades.wake()
@@ -132,7 +127,7 @@ class JobDispatcher:
                 self._to_cancel.add(job_id)
                 task.cancel()
             # A worker that ignores the cancel is replaced after `cancel_seconds`; there are two, and then the files.
-            await asyncio.wait([task], timeout=3 * self._settings.deadlines.cancel_seconds)
+            await asyncio.wait([task], timeout=3 * self._settings.current.deadlines.cancel_seconds)
             job = await self._queue.get(job_id)
             if job.status == "cancelled":
                 return job
@@ -178,7 +173,7 @@ class JobDispatcher:
                     pass  # it wakes us when it is over
                 elif (why := obstacles.of_all) is not None:
                     pass
-                elif (why := await disk_obstacle(self._spool, self._settings.media)) is not None:
+                elif (why := await disk_obstacle(self._spool, self._settings.current.media)) is not None:
                     recheck = True
                 else:
                     recheck |= await self._look_for_models()

@@ -10,7 +10,6 @@ from typing import assert_never
 
 import structlog
 
-from config.settings import Settings
 from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import FileIdentity, read_identity
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
@@ -20,6 +19,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.results.adoption import Adoption
 from supervisor.store.arrival import Arrival
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.entries import options_of, treatment_of
 
 log = structlog.get_logger()
@@ -28,15 +28,11 @@ log = structlog.get_logger()
 class Intake:
     """The watch folders' way into the queue."""
 
-    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, settings: Settings) -> None:
+    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, settings: LiveSettings) -> None:
         self._adoption = Adoption(settings)
         self._queue = queue
         self._dispatcher = dispatcher
         self._board = board
-
-    def use(self, settings: Settings) -> None:
-        """From now on these say where results are and what they are called."""
-        self._adoption.use(settings)
 
     async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
         """Those that were dealt with, whatever came of it: a failed one waits for `steno retry`."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
 from ipc.api_messages import JobError
 from ipc.failpoints import hit
 from supervisor.disks.file_identity import FileRefused, look_at, read_identity
@@ -26,6 +25,7 @@ from supervisor.results.file_plan import OutputRefused
 from supervisor.store.arrival import RECORDING_GONE
 from supervisor.store.job import Job, ResolvedOptions, recording_of, resolve_options
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.death import CrashReports
 from supervisor.worker.handle import WorkerHandle
 
@@ -45,7 +45,7 @@ class JobRunner:
         queue: JobQueue,
         transcriber: WorkerHandle,
         aligner: WorkerHandle | None,
-        settings: Settings,
+        settings: LiveSettings,
         spool: Path,
         reports: CrashReports,
         tell: Tell,
@@ -63,17 +63,13 @@ class JobRunner:
         self._search = search
         self._results = ResultWriter(queue)
 
-    def use(self, settings: Settings) -> None:
-        """These settings hold from the next step on that asks for them; a job in hand keeps what it was told."""
-        self._settings = settings
-
     async def run(self, job: Job, step: Step, transcriber_is_free: Callable[[], None]) -> Job:
         """The claimed job, done. Raises JobFailed, JobMustWait and JobSuperseded; the caller records them."""
         async with self._recordings.of(job.id):
-            wishes = resolve_options(job.options, self._settings)
+            wishes = resolve_options(job.options, self._settings.current)
             for tries_left in reversed(range(FOLLOWED_AT_MOST)):
                 job = await self._same_recording(await self._queue.get(job.id))
-                wishes = resolve_options(job.options, self._settings)  # another folder has others
+                wishes = resolve_options(job.options, self._settings.current)  # another folder has others
                 if await self._results.would_be_skipped(job, wishes):
                     return await self._skip(job)
                 pcm = await asyncio.to_thread(self._prepare_spool, job.id)
@@ -145,7 +141,7 @@ class JobRunner:
             pcm,
             queue=self._queue,
             handle=self._transcriber,
-            settings=self._settings,
+            settings=self._settings.current,
             reports=self._reports,
             news=news,
             step=step,
@@ -177,7 +173,7 @@ class JobRunner:
             pcm,
             queue=self._queue,
             handle=self._aligner,
-            settings=self._settings,
+            settings=self._settings.current,
             step=step,
             upgrading=upgrading,
         )
@@ -198,7 +194,7 @@ class JobRunner:
 
     async def _replace_files(self, job: Job, reason: str | None) -> Job:
         job = await self._queue.get(job.id)
-        job, transcript = await self._results.replace(job, resolve_options(job.options, self._settings))
+        job, transcript = await self._results.replace(job, resolve_options(job.options, self._settings.current))
         finish = self._queue.change if transcript.timing == "segment" else self._queue.finish_upgrade
         return await finish(job.id, outputs=job.outputs, timing=transcript.timing, degraded_reason=reason)
 

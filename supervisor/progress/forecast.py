@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from config.settings import Settings
 from ipc.api_messages import JobOptions
 from ipc.transcript import EngineUsed
 from supervisor.progress.estimate import LAST_BATCH_SECONDS, Expected, Left
 from supervisor.store.job import Job, resolve_options
 from supervisor.store.jobs import JobQueue
 from supervisor.store.speeds import Stage
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 
 ALL_BUT = 0.1
@@ -73,7 +73,7 @@ class Forecast:
         queue: JobQueue,
         transcriber: WorkerHandle,
         aligner: WorkerHandle | None,
-        settings: Settings,
+        settings: LiveSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
@@ -83,10 +83,6 @@ class Forecast:
         self._clock = clock
         self._seen: tuple[float, int, Sequence[Left | None]] = (-FRESH_SECONDS, 0, [])
         """When the waiting jobs were looked at, how many they were, and what they ask for."""
-
-    def use(self, settings: Settings) -> None:
-        """These settings hold from now on."""
-        self._settings = settings
 
     def of_job(self, job: Job, *, at_transcriber: bool = False) -> Expected:
         """`at_transcriber`: the worker holds this very job, and so what is in it is what the job gets."""
@@ -139,7 +135,7 @@ class Forecast:
 
     def _expected(self, options: JobOptions, *, at_transcriber: bool = False) -> Expected:
         speeds, aligner = self._queue.speeds, self._aligner
-        wants_words = resolve_options(options, self._settings).wants_words and aligner is not None
+        wants_words = resolve_options(options, self._settings.current).wants_words and aligner is not None
         hears = self._transcriber.in_use if at_transcriber else self._transcriber.would_use(options.model)
         times = aligner.would_use() if aligner is not None and wants_words and aligner.refusal() is None else None
         return Expected(

@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config.settings import Settings
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.disks.held_folder import HeldFolder, held, settled
 from supervisor.results.file_names import name_of, needs_language
 from supervisor.store.arrival import Arrival
 from supervisor.store.job import Job, ResolvedOptions, resolve_options, results_folder
+from supervisor.system.reload import LiveSettings
 from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -34,16 +34,12 @@ ANY_LANGUAGE = "\U0010fffd"
 class Adoption:
     """Looks for results before a recording becomes a job."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def use(self, settings: Settings) -> None:
-        """From now on these say where results are and what they are called."""
+    def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
 
     async def results_of(self, arrival: Arrival) -> Path | None:
         """The transcript.json that is of this very content; None: there is none, or its disk does not answer."""
-        wishes = resolve_options(arrival.options, self._settings)
+        wishes = resolve_options(arrival.options, self._settings.current)
         folder = wishes.folder or Path(arrival.path).parent
         finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
         try:

@@ -29,8 +29,12 @@ LIVE = frozenset(
 """Keys and whole sections that every part reads at the moment of use. The rest went into a worker or the database at
 its birth: engines, models, threads, and the deadlines by which a worker watches itself."""
 
-Use = Callable[[Settings], object]
-"""What a part is told when settings change."""
+
+class LiveSettings:
+    """The settings that hold now: a part keeps this holder, and reads `current` when it needs one of them."""
+
+    def __init__(self, current: Settings) -> None:
+        self.current = current
 
 
 def changed(old: Settings, new: Settings) -> tuple[str, ...]:
@@ -62,11 +66,12 @@ def with_changes(old: Settings, new: Settings, keys: Collection[str]) -> Setting
 class Reload:
     """Reads all sources again when asked; a mistake in them changes nothing."""
 
-    def __init__(self, settings: Settings, read: Callable[[], Loaded], parts: Sequence[Use]) -> None:
-        """`settings`: what holds now. `read` raises ConfigError. `parts` are told in this order."""
+    def __init__(self, settings: LiveSettings, read: Callable[[], Loaded]) -> None:
+        """`read` raises ConfigError."""
         self.settings = settings
+        self.on_change: Sequence[Callable[[], object]] = ()
+        """Called in this order when the settings have changed."""
         self._read = read
-        self._parts = parts
         self._turn = asyncio.Lock()
 
     async def __call__(self) -> ReloadView:
@@ -81,15 +86,14 @@ class Reload:
             except ConfigError as wrong:
                 log.error("settings_not_reloaded", error=str(wrong))
                 raise
-            keys = changed(self.settings, loaded.settings)
+            keys = changed(self.settings.current, loaded.settings)
             view = ReloadView(
                 applied=tuple(key for key in keys if is_live(key)),
                 needs_restart=tuple(key for key in keys if not is_live(key)),
             )
-            self.settings = with_changes(self.settings, loaded.settings, view.applied)
-            if view.applied:
-                for use in self._parts:
-                    use(self.settings)
+            self.settings.current = with_changes(self.settings.current, loaded.settings, view.applied)
+            for tell in self.on_change if view.applied else ():
+                tell()
             for doubt in loaded.doubts:
                 log.warning("setting_doubted", doubt=doubt)
             log.info("settings_reloaded", applied=view.applied, needs_restart=view.needs_restart)

@@ -14,7 +14,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 
 import structlog
 
-from config.settings import Settings
+from supervisor.system.reload import LiveSettings
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ def holder(platform: str, pid: int) -> tuple[str, ...]:
 class SleepInhibitor:
     """Told when jobs run, it never makes one wait. Where the system has no such program, it does without."""
 
-    def __init__(self, settings: Settings, *, linger_seconds: float = LINGER_SECONDS) -> None:
+    def __init__(self, settings: LiveSettings, *, linger_seconds: float = LINGER_SECONDS) -> None:
         self._settings = settings
         self._linger_seconds = linger_seconds
         self._jobs_run = False
@@ -54,9 +54,8 @@ class SleepInhibitor:
         self._jobs_run = jobs_run
         self._changed.set()
 
-    def use(self, settings: Settings) -> None:
-        """These settings hold from now on."""
-        self._settings = settings
+    def wake(self) -> None:
+        """The settings changed."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -95,7 +94,7 @@ class SleepInhibitor:
                 return
 
     async def _until(self, *, wanted: bool) -> None:
-        while (self._jobs_run and self._settings.power.keep_awake) != wanted:
+        while (self._jobs_run and self._settings.current.power.keep_awake) != wanted:
             self._changed.clear()
             await self._changed.wait()
 

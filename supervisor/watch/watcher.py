@@ -15,9 +15,9 @@ import structlog
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from config.settings import Settings
 from config.watch_entry import WatchEntry
 from ipc.status_views import WatchView
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.access_check import FolderProbe
 from supervisor.watch.entries import WatchList, with_hooks_of
 from supervisor.watch.folder import Take, WatchedFolder
@@ -40,7 +40,7 @@ class WatchFolders:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LiveSettings,
         take: Take,
         known: Known,
         *,
@@ -81,9 +81,8 @@ class WatchFolders:
             self._group = None
             self._tasks.clear()
 
-    def use(self, settings: Settings) -> None:
-        """The settings were read again: folders come and go and change; what is known about their files stays."""
-        self._settings = settings
+    def settings_changed(self) -> None:
+        """They were read again: folders come and go and change; what is known about their files stays."""
         self._removed.clear()
         self._arrange()
 
@@ -91,7 +90,7 @@ class WatchFolders:
         """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
         self._removed.discard(entry.path)
         self._added[entry.path] = entry
-        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.watch):
+        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.current.watch):
             del self._added[entry.path]  # that is what the settings say already
         self._arrange()
         self._save()
@@ -135,9 +134,9 @@ class WatchFolders:
 
     def _arrange(self) -> None:
         """Brings the folders in line with what is set, added and removed. Each is told of the others."""
-        stand = {entry.path: entry for entry in self._settings.watch if entry.path not in self._removed}
+        stand = {entry.path: entry for entry in self._settings.current.watch if entry.path not in self._removed}
         added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
-        terms = folder_terms(stand | added, added, self._settings, self._excluded)
+        terms = folder_terms(stand | added, added, self._settings.current, self._excluded)
         for path in self._folders.keys() - terms.keys():
             self._end(path)
         for path, of_one in terms.items():

@@ -17,10 +17,10 @@ from typing import Literal, NoReturn
 import psutil
 import structlog
 
-from config.settings import Settings
 from ipc.status_views import WorkerView
 from ipc.worker_messages import Request, Role, WorkerSetup
 from supervisor.system.deadline import wait_for
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.availability import Availability
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
 from supervisor.worker.circuit_breaker import BROKEN, CircuitBreaker, EngineName, WorkerUnavailable
@@ -54,7 +54,7 @@ class WorkerHandle:
     def __init__(
         self,
         setups: Sequence[WorkerSetup],
-        settings: Settings,
+        settings: LiveSettings,
         crash_folder: Path,
         spawner: Spawner,
         on_change: Callable[[WorkerView], None],
@@ -149,10 +149,9 @@ class WorkerHandle:
             return
         self._machine.happen(UnloadWanted())
 
-    def use(self, settings: Settings) -> None:
-        """Settings that hold from now on: of `workers`, `restarts` and `deadlines` all that is not told at birth."""
-        self._settings = settings
-        self._machine.use(settings)
+    def settings_changed(self) -> None:
+        """They hold for a worker that is already idle too; what it was told at birth stays."""
+        self._machine.mind_idleness()
 
     @contextmanager
     def in_hand(self) -> Iterator[None]:
@@ -202,7 +201,7 @@ class WorkerHandle:
                 process,
                 request.model_copy(update={"request_id": next(self._request_ids)}),
                 deadline_seconds=deadline_seconds,
-                progress_seconds=self._settings.deadlines.progress_seconds,
+                progress_seconds=self._settings.current.deadlines.progress_seconds,
                 lost=lost,
             )
             try:
@@ -250,7 +249,7 @@ class WorkerHandle:
         heard = replies.finished
         try:
             if not heard and not life.is_over:
-                heard = await replies.give_up(self._settings.deadlines.cancel_seconds)
+                heard = await replies.give_up(self._settings.current.deadlines.cancel_seconds)
         except WorkerGone:
             # It died instead, and no caller is left to be told; the next in line finds it dead, not ready.
             await life.outcome()
@@ -276,7 +275,7 @@ class WorkerHandle:
 
     def _replace_if_outgrown(self, *, between_jobs: bool = False) -> None:
         """Between jobs only: when none holds on to it, or when it goes from one to the next."""
-        machine, workers = self._machine, self._settings.workers
+        machine, workers = self._machine, self._settings.current.workers
         free = between_jobs or (machine.in_hand == 0 and keep_alive_seconds(self.role, workers) != 0)
         process = machine.life.process if machine.life is not None and machine.state == "ready" else None
         if not free or process is None or not process.rested.is_set():

@@ -13,9 +13,9 @@ from typing import assert_never
 
 import structlog
 
-from config.settings import Settings
 from ipc.status_views import LastDeath, WorkerView
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.child_process import WrittenOff
 from supervisor.worker.circuit_breaker import CircuitBreaker, CircuitBreakers, is_calm
 from supervisor.worker.death import Death
@@ -56,7 +56,7 @@ class WorkerMonitor:
     def __init__(
         self,
         setups: Sequence[WorkerSetup],
-        settings: Settings,
+        settings: LiveSettings,
         crash_folder: Path,
         spawner: Spawner,
         on_change: Callable[[WorkerView], None],
@@ -148,11 +148,6 @@ class WorkerMonitor:
         self._note = self._why_replaced = note
         self.happen(ReplacementWanted())
 
-    def use(self, settings: Settings) -> None:
-        """These hold from now on, for a worker that is already idle too; what it was told at birth stays."""
-        self._settings = settings
-        self.mind_idleness()
-
     def mind_idleness(self, *, from_now: bool = False) -> None:
         """Set the clock of a worker without work, or take it away from one that a job holds on to."""
         now = asyncio.get_running_loop().time()
@@ -182,7 +177,9 @@ class WorkerMonitor:
         match effect:
             case Spawn():
                 crash_file = self._crash_folder / f"{self.role}.traceback"
-                self.life = WorkerInstance(self.engine.setup, crash_file, self._spawner, self._settings.deadlines)
+                self.life = WorkerInstance(
+                    self.engine.setup, crash_file, self._spawner, self._settings.current.deadlines
+                )
                 self._tasks.create_task(self._keep(self.life, self.engine))
             case EndProcess():
                 assert self.life is not None
@@ -191,7 +188,7 @@ class WorkerMonitor:
                 log.info("worker_restart_scheduled", role=self.role, delay_seconds=round(seconds, 3))
                 self._after(seconds, DelayOver())
             case ProbeLater():
-                self._after(self._settings.restarts.probe_seconds, ProbeDue())
+                self._after(self._settings.current.restarts.probe_seconds, ProbeDue())
             case UnloadLater():
                 self.mind_idleness(from_now=True)
             case _:
@@ -204,7 +201,7 @@ class WorkerMonitor:
 
     @property
     def _keep_alive(self) -> float | None:
-        return keep_alive_seconds(self.role, self._settings.workers)
+        return keep_alive_seconds(self.role, self._settings.current.workers)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -254,7 +251,7 @@ class WorkerMonitor:
 
     def _handle_exit(self, life: WorkerInstance, engine: CircuitBreaker, end: LoadFailed | Death | None) -> None:
         now = asyncio.get_running_loop().time()
-        restarts = self._settings.restarts
+        restarts = self._settings.current.restarts
         match end:
             case None:
                 if life.process is not None and life.process.written_off:

@@ -23,6 +23,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 
 pytestmark = pytest.mark.skipif(not CAN_DIE, reason="needs FUSE and root")
 
@@ -55,7 +56,7 @@ async def test_done_folders_on_a_dead_disk_hold_up_no_other_move_and_keep_every_
     foreign_disks._OF_LOOP[asyncio.get_running_loop()] = touched
     queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
     errands = FollowUps(
-        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), entries.get
+        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), LiveSettings(Settings()), entries.get
     )
     queue.aftermath = errands
     with dead_disk(disk_is_gone, recordings[0]) as disk:

@@ -19,6 +19,7 @@ from eventually import eventually, eventually_async
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from supervisor.system.reload import LiveSettings
 from supervisor.system.sleep_inhibitor import SleepInhibitor, holder
 from supervisor.system.threads import wait_for_children_without_threads
 
@@ -82,7 +83,7 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no other way to wait for a child")
 async def test_it_is_held_where_the_system_allows_no_more_threads(lives: Path, no_more_threads: None) -> None:
     wait_for_children_without_threads()
-    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(LiveSettings(Settings()), linger_seconds=LINGER_SECONDS)
     async with running(sleep_inhibitor):
         sleep_inhibitor.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
@@ -95,7 +96,7 @@ async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monke
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", no_thread)
-    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(LiveSettings(Settings()), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
         async with running(sleep_inhibitor):
             sleep_inhibitor.note_running(True)
@@ -105,7 +106,7 @@ async def test_a_holder_that_cannot_be_waited_for_costs_the_daemon_nothing(monke
 
 
 async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Path) -> None:
-    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(LiveSettings(Settings()), linger_seconds=LINGER_SECONDS)
     async with running(sleep_inhibitor):
         sleep_inhibitor.note_running(True)
         await eventually_async(lambda: held(lives), 5, "held")
@@ -122,16 +123,18 @@ async def test_it_is_held_from_the_first_job_to_a_while_after_the_last(lives: Pa
 
 
 async def test_the_setting_lets_go_and_takes_hold_while_a_job_runs(lives: Path) -> None:
-    sleep_inhibitor = SleepInhibitor(
-        Settings.model_validate({"power": {"keep_awake": False}}), linger_seconds=LINGER_SECONDS
-    )
+    lets_sleep = Settings.model_validate({"power": {"keep_awake": False}})
+    live = LiveSettings(lets_sleep)
+    sleep_inhibitor = SleepInhibitor(live, linger_seconds=LINGER_SECONDS)
     async with running(sleep_inhibitor):
         sleep_inhibitor.note_running(True)
         await asyncio.sleep(LINGER_SECONDS)
         assert pids(lives) == []
-        sleep_inhibitor.use(Settings())
+        live.current = Settings()
+        sleep_inhibitor.wake()
         await eventually_async(lambda: held(lives), 5, "held")
-        sleep_inhibitor.use(Settings.model_validate({"power": {"keep_awake": False}}))
+        live.current = lets_sleep
+        sleep_inhibitor.wake()
         await eventually_async(lambda: not held(lives), 5, "let go")
 
 
@@ -139,7 +142,7 @@ async def test_a_machine_without_the_program_is_told_once_and_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=0.0)
+    sleep_inhibitor = SleepInhibitor(LiveSettings(Settings()), linger_seconds=0.0)
     with capture_logs() as logged:
         async with running(sleep_inhibitor):
             for _ in range(2):
@@ -151,7 +154,7 @@ async def test_a_machine_without_the_program_is_told_once_and_does_without(
 
 
 async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path) -> None:
-    sleep_inhibitor = SleepInhibitor(Settings(), linger_seconds=LINGER_SECONDS)
+    sleep_inhibitor = SleepInhibitor(LiveSettings(Settings()), linger_seconds=LINGER_SECONDS)
     with capture_logs() as logged:
         async with running(sleep_inhibitor):
             sleep_inhibitor.note_running(True)
@@ -166,9 +169,10 @@ async def test_a_program_that_gives_up_is_not_started_over_and_over(lives: Path)
 def test_it_ends_with_us_however_we_end(lives: Path) -> None:
     script = (
         "import asyncio; from config.settings import Settings\n"
+        "from supervisor.system.reload import LiveSettings\n"
         "from supervisor.system.sleep_inhibitor import SleepInhibitor\n"
         "async def main():\n"
-        "    holds = SleepInhibitor(Settings()); holds.note_running(True); await holds.run()\n"
+        "    holds = SleepInhibitor(LiveSettings(Settings())); holds.note_running(True); await holds.run()\n"
         "asyncio.run(main())"
     )
     with subprocess.Popen([sys.executable, "-P", "-c", script]) as us:

@@ -8,6 +8,7 @@ from fake_intake import Desk, running, sentinel_taken, settings_for, taken, watc
 from structlog.testing import capture_logs
 
 from config.watch_entry import WatchEntry
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.entries import WatchList
 from supervisor.watch.watcher import NotWatched
 
@@ -66,14 +67,15 @@ async def test_settings_read_again_change_what_changed_and_leave_the_rest_as_it_
         folder.mkdir()
     slow = {"settle_seconds": 60.0}
     before = settings_for(inbox, leaving, kept, **slow)  # type: ignore[arg-type]
-    async with running(watching(desk, before)) as watches:
+    live = LiveSettings(before)
+    async with running(watching(desk, live)) as watches:
         watches.add(WatchEntry(path=kept, language="sv"))
         (kept / "growing.wav").write_bytes(b"g")
         (inbox / "a.wav").write_bytes(b"a")
         (inbox / "not.wav").write_bytes(b"n")
         await eventually_async(lambda: [len(view.growing) for view in watches.views] == [2, 0, 1])
-        after = settings_for(inbox, coming, kept, language="de", exclude=["not*"], recursive=True)
-        watches.use(after)
+        live.current = settings_for(inbox, coming, kept, language="de", exclude=["not*"], recursive=True)
+        watches.settings_changed()
         assert [view.path for view in watches.views] == [str(folder) for folder in (inbox, kept, coming)]
         assert [len(view.growing) for view in watches.views] == [2, 1, 0], "what was seen is not forgotten"
         (leaving / "unseen.wav").write_bytes(b"u")
@@ -86,10 +88,9 @@ async def test_settings_read_again_change_what_changed_and_leave_the_rest_as_it_
 
 
 async def test_a_folder_taken_off_comes_back_when_its_settings_are_read_again(inbox: Path, desk: Desk) -> None:
-    settings = settings_for(inbox)
-    async with running(watching(desk, settings)) as watches:
+    async with running(watching(desk, settings_for(inbox))) as watches:
         watches.remove(inbox)
-        watches.use(settings)
+        watches.settings_changed()
         await sentinel_taken(desk, inbox)
 
 

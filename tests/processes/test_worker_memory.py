@@ -14,6 +14,7 @@ from running_worker import BRIEF, ask, kept, request_for, setup_for
 from config.settings import Settings
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WordsAligned
+from supervisor.system.reload import LiveSettings
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -57,9 +58,11 @@ async def test_each_role_has_its_own_keep_alive(tmp_path: Path) -> None:
 
 
 async def test_new_settings_end_a_worker_that_idles_already(tmp_path: Path) -> None:
-    async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path) as keeper:
+    live = LiveSettings(Settings())
+    async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path, live) as keeper:
         await keeper.wait_until_available()
-        keeper.use(with_workers(keep_alive=0.2))
+        live.current = with_workers(keep_alive=0.2)
+        keeper.settings_changed()
         await eventually_async(lambda: keeper.view.state == "unloaded")
 
 

@@ -17,6 +17,7 @@ from watchdog.observers import Observer
 from config.settings import Settings, WatchingSettings
 from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import FileIdentity, FileRefused
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.watcher import WatchFolders
 
 SETTLE_SECONDS = 0.15
@@ -93,8 +94,9 @@ async def running(watches: WatchFolders) -> AsyncIterator[WatchFolders]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def watching(desk: Desk, settings: Settings, **rest: object) -> WatchFolders:
-    return WatchFolders(settings, desk.take, desk.known, **rest)  # type: ignore[arg-type]
+def watching(desk: Desk, settings: Settings | LiveSettings, **rest: object) -> WatchFolders:
+    live = settings if isinstance(settings, LiveSettings) else LiveSettings(settings)
+    return WatchFolders(live, desk.take, desk.known, **rest)  # type: ignore[arg-type]
 
 
 async def taken(desk: Desk, *names: str) -> None:

@@ -19,6 +19,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 
 Way = Callable[[Job, Callable[[], None]], Awaitable[Job]]
 
@@ -69,7 +70,9 @@ class Desk:
             ),
         )
         self.upgrades = Upgrades(queue, self.runner, self.worker, self.board)
-        self.dispatcher = JobDispatcher(queue, self.runner, self.worker, self.upgrades, self.board, Settings(), spool)
+        self.dispatcher = JobDispatcher(
+            queue, self.runner, self.worker, self.upgrades, self.board, LiveSettings(Settings()), spool
+        )
 
     async def add(self, model: str | None = None) -> int:
         identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)

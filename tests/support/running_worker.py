@@ -12,6 +12,7 @@ from config.settings import DeadlineSettings, RestartSettings, Settings, WorkerS
 from ipc.status_views import WorkerView
 from ipc.transcript import Segment
 from ipc.worker_messages import Align, FromWorker, Request, Role, Transcribe, WorkerSetup
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.spawner import Spawner
 
@@ -54,7 +55,7 @@ def request_for(role: Role, pcm: Path) -> Request:
 async def kept(
     setups: Sequence[WorkerSetup],
     folder: Path,
-    settings: Settings = BRIEF,
+    settings: Settings | LiveSettings = BRIEF,
     views: list[WorkerView] | None = None,
     model_folders: Sequence[Path] = (),
 ) -> AsyncIterator[WorkerHandle]:
@@ -63,7 +64,7 @@ async def kept(
     told: list[WorkerView] = [] if views is None else views
     handle = WorkerHandle(
         setups,
-        settings,
+        settings if isinstance(settings, LiveSettings) else LiveSettings(settings),
         folder / "crashes",
         spawner,
         told.append,

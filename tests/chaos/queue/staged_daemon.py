@@ -22,6 +22,7 @@ from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Event, NewFollowUp
+from supervisor.system.reload import LiveSettings
 
 KEPT_DAYS = 1.0
 
@@ -94,7 +95,7 @@ class StagedDaemon:
         board = JobBoard(EventBus(), clock=loop.time)
         hands, transcriber, aligner = cast(Any, self.hands), cast(Any, self._transcriber), cast(Any, self._aligner)
         upgrades = Upgrades(queue, hands, aligner, board)
-        limits = Settings.model_validate({"media": {"free_disk_floor_mb": 0}})
+        limits = LiveSettings(Settings.model_validate({"media": {"free_disk_floor_mb": 0}}))
         self.dispatcher = JobDispatcher(queue, hands, transcriber, upgrades, board, limits, database.parent)
         self.running = asyncio.ensure_future(self.dispatcher.run())
 

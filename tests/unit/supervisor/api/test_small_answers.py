@@ -21,6 +21,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.folder_state import FolderCondition
 from supervisor.watch.scan import FolderScan, PassedOver, SeenFile
 from supervisor.watch.settling import FILES_AT_ONCE, FolderMemory
@@ -168,7 +169,7 @@ async def test_of_fifty_thousand_files_that_grow_or_are_passed_over_a_few_are_na
     async def take(path: object, entry: object) -> None:
         raise AssertionError("nothing has settled")
 
-    watches = WatchFolders(settings_for(tmp_path), take, known)
+    watches = WatchFolders(LiveSettings(settings_for(tmp_path)), take, known)
     (folder,) = watches._folders.values()
     await folder._memory.settled(
         [SeenFile(f"{tmp_path}/{n}.wav", FileIdentity(1, n + 1, 3, n), 0) for n in range(FILES)], 0.0, 1.0, 5.0

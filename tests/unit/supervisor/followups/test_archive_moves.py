@@ -29,6 +29,7 @@ from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
+from supervisor.system.reload import LiveSettings
 from supervisor.watch.scan import SeenFile
 
 ROOT = Mount("/", "ext4", "1")
@@ -94,7 +95,9 @@ async def follow_ups_of(queue: JobQueue, *inboxes: Path) -> AsyncIterator[None]:
         return [one for one in files if may_be(one[0])]
 
     search.look = look
-    follow_ups = FollowUps(queue, JobBoard(EventBus()), RecordingLocks(), search, Settings(), entries.get)
+    follow_ups = FollowUps(
+        queue, JobBoard(EventBus()), RecordingLocks(), search, LiveSettings(Settings()), entries.get
+    )
     queue.aftermath = follow_ups
     task = asyncio.create_task(follow_ups.run())
     try:
@@ -190,7 +193,12 @@ async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
     disks.answers.clear()
     entries = WatchEntry(path=disks.good, done=disks.dying / "done")
     follow_ups = FollowUps(
-        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), lambda path: entries
+        queue,
+        JobBoard(EventBus()),
+        RecordingLocks(),
+        RecordingSearch(queue),
+        LiveSettings(Settings()),
+        lambda path: entries,
     )
     queue.aftermath = follow_ups
     task = asyncio.create_task(follow_ups.run())
@@ -207,7 +215,7 @@ async def renamed_before_its_move(queue: JobQueue, disks: Disks, rename: Callabl
     """The job, when nothing is left to be done for it."""
     entry = {str(disks.good): WatchEntry(path=disks.good, done=Path("done"))}
     queue.aftermath = FollowUps(
-        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), Settings(), entry.get
+        queue, JobBoard(EventBus()), RecordingLocks(), RecordingSearch(queue), LiveSettings(Settings()), entry.get
     )
     job = await finish(queue, disks.good / "a.wav")
     rename(disks.good / "a.wav")

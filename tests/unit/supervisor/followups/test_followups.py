@@ -29,6 +29,7 @@ from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import Event, FollowUp, NewFollowUp, Outbox
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.reload import LiveSettings
 
 
 class OneHook:
@@ -171,7 +172,9 @@ async def test_a_stop_leaves_an_errand_in_hand_for_the_next_start(queue: JobQueu
 def follow_ups_for(queue: JobQueue, recordings: RecordingLocks, entry: WatchEntry | None) -> FollowUps:
     board = JobBoard(EventBus())
     search = RecordingSearch(queue)
-    follow_ups = FollowUps(queue, board, recordings, search, Settings(), lambda path: entry if path == "/w" else None)
+    follow_ups = FollowUps(
+        queue, board, recordings, search, LiveSettings(Settings()), lambda path: entry if path == "/w" else None
+    )
     queue.aftermath = follow_ups
     return follow_ups
 

@@ -1,6 +1,7 @@
 """Which settings may change while the daemon runs, and what becomes of the others."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,11 +9,19 @@ from structlog.testing import capture_logs
 
 from config.loader import KEYS, ConfigError, Loaded
 from config.settings import Settings
-from supervisor.system.reload import LIVE, Reload, changed, is_live, with_changes
+from supervisor.system.reload import LIVE, LiveSettings, Reload, changed, is_live, with_changes
 
 
 def settings(**values: Any) -> Settings:
     return Settings.model_validate(values)
+
+
+def reload_into(told: list[Settings], now: Settings, read: Callable[[], Loaded]) -> Reload:
+    """A reload that adds to `told` what holds after each change."""
+    live = LiveSettings(now)
+    reload = Reload(live, read)
+    reload.on_change = [lambda: told.append(live.current)]
+    return reload
 
 
 def test_what_differs_is_told_by_its_dotted_key_in_the_order_of_the_settings() -> None:
@@ -40,7 +49,7 @@ def test_what_a_worker_is_born_with_needs_a_restart() -> None:
 async def test_each_reload_tells_the_parts_what_holds_and_keeps_saying_what_waits_for_a_restart() -> None:
     told: list[Settings] = []
     new = settings(model="x", prompt="Zorro")
-    reload = Reload(Settings(), lambda: Loaded(new, {}), [told.append])
+    reload = reload_into(told, Settings(), lambda: Loaded(new, {}))
     with capture_logs() as logged:
         first, second = await reload(), await reload()
     assert (first.applied, first.needs_restart) == (("prompt",), ("model",))
@@ -55,16 +64,16 @@ async def test_a_mistake_changes_nothing_and_is_logged() -> None:
     def read() -> Loaded:
         raise ConfigError("config.toml line 3: no")
 
-    reload = Reload(settings(prompt="Zorro"), read, [told.append])
+    reload = reload_into(told, settings(prompt="Zorro"), read)
     with capture_logs() as logged, pytest.raises(ConfigError):
         await reload()
-    assert (reload.settings, told) == (settings(prompt="Zorro"), [])
+    assert (reload.settings.current, told) == (settings(prompt="Zorro"), [])
     assert logged[0]["error"] == "config.toml line 3: no"
 
 
 async def test_two_that_reload_at_once_take_turns() -> None:
     told: list[Settings] = []
-    reload = Reload(Settings(), lambda: Loaded(settings(prompt="Zorro"), {}), [told.append])
+    reload = reload_into(told, Settings(), lambda: Loaded(settings(prompt="Zorro"), {}))
     views = await asyncio.gather(reload(), reload())
     assert [view.applied for view in views] == [("prompt",), ()]
     assert len(told) == 1
