@@ -22,7 +22,7 @@ from supervisor.worker.circuit_breaker import (
     WorkerUnavailable,
 )
 from supervisor.worker.monitor import WorkerMonitor
-from supervisor.worker.state_machine import ProbeDue
+from supervisor.worker.state_machine import Event
 
 ModelsSeen = frozenset[tuple[str, int]]
 """Paths with their times of change, in ns."""
@@ -133,7 +133,7 @@ class Availability:
         """
         engine, now = self._machine.engine, asyncio.get_running_loop().time()
         if engine.lacks_model and now >= engine.look_at:
-            self._machine.happen(ProbeDue())
+            self._machine.happen(Event.PROBE_DUE)
         if now >= self._look_at and self._missed():
             self._look_at = now + MODEL_LOOK_SECONDS
             self.look_at_disk()

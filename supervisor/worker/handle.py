@@ -30,7 +30,7 @@ from supervisor.worker.instance import WorkerInstance
 from supervisor.worker.monitor import WorkerMonitor
 from supervisor.worker.replies import Replies
 from supervisor.worker.spawner import Spawner
-from supervisor.worker.state_machine import GivenBack, Taken, UnloadWanted, Wanted
+from supervisor.worker.state_machine import Event
 
 __all__ = ["Death", "Replies", "WorkerDied", "WorkerHandle", "WorkerUnavailable"]
 
@@ -147,7 +147,7 @@ class WorkerHandle:
         if self._machine.state == "busy":
             self._asked_for = "unload"
             return
-        self._machine.happen(UnloadWanted())
+        self._machine.happen(Event.UNLOAD_WANTED)
 
     def settings_changed(self) -> None:
         """They hold for a worker that is already idle too; what it was told at birth stays."""
@@ -230,10 +230,10 @@ class WorkerHandle:
                     self._replace_if_outgrown(between_jobs=True)
                 # Dead already, though its end is not yet dealt with: not to be charged to the next in line.
                 if self._machine.state == "ready" and not process.gone.is_set():
-                    self._machine.happen(Taken())
+                    self._machine.happen(Event.TAKEN)
                     return life, process
             elif self._machine.state in ("unloading", "unloaded"):
-                self._machine.happen(Wanted())
+                self._machine.happen(Event.WANTED)
             await self._machine.change()
 
     async def _lose(self, life: WorkerInstance, verdict: KillReason | None) -> NoReturn:
@@ -261,13 +261,13 @@ class WorkerHandle:
         life.during_job = None
         life.requests_finished += 0 if deaf else 1
         asked_for, self._asked_for = self._asked_for, None
-        self._machine.happen(GivenBack())
+        self._machine.happen(Event.GIVEN_BACK)
         if deaf:
             self._machine.replace("cancel not answered", self._machine.engine)
         elif asked_for == "restart":
             self._machine.replace("restart asked for", self._machine.breakers.primary)
         elif asked_for == "unload":
-            self._machine.happen(UnloadWanted())
+            self._machine.happen(Event.UNLOAD_WANTED)
         else:
             self._replace_if_outgrown()
 

@@ -24,26 +24,13 @@ from supervisor.worker.instance import WorkerInstance
 from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import (
     SHOWN_AS,
-    BecameReady,
-    DelayOver,
+    AnyEffect,
+    AnyEvent,
     Died,
     Effect,
-    Ended,
-    EndProcess,
     Event,
-    NotWantedYet,
-    ProbeDue,
-    ProbeLater,
-    RefusedToLoad,
-    ReplacementWanted,
     RestartLater,
-    Spawn,
     State,
-    StopWanted,
-    TurnedAway,
-    UnloadLater,
-    UnloadWanted,
-    Wanted,
     step,
 )
 
@@ -118,7 +105,7 @@ class WorkerMonitor:
         self._crash_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as self._tasks:
             # One that ends with each job is not started before the first.
-            self.happen(NotWantedYet() if self._keep_alive == 0 else Wanted())
+            self.happen(Event.NOT_WANTED_YET if self._keep_alive == 0 else Event.WANTED)
             try:
                 await self.reach("stopped")
             finally:
@@ -127,7 +114,7 @@ class WorkerMonitor:
     async def stop(self) -> None:
         """End the worker, within `stop_seconds` and a little."""
         self.stopping = True
-        self.happen(StopWanted())
+        self.happen(Event.STOP_WANTED)
         await self.reach("stopped")
 
     async def reach(self, *states: State) -> None:
@@ -146,7 +133,7 @@ class WorkerMonitor:
         )
         self.engine = engine
         self._note = self._why_replaced = note
-        self.happen(ReplacementWanted())
+        self.happen(Event.REPLACEMENT_WANTED)
 
     def mind_idleness(self, *, from_now: bool = False) -> None:
         """Set the clock of a worker without work, or take it away from one that a job holds on to."""
@@ -157,9 +144,9 @@ class WorkerMonitor:
             return
         self._stop_timer()
         if not self.in_hand and (left := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
-            self._after(left, UnloadWanted())
+            self._after(left, Event.UNLOAD_WANTED)
 
-    def happen(self, event: Event) -> None:
+    def happen(self, event: AnyEvent) -> None:
         """One transition with all its effects. Timers belong to a state and go with it."""
         before = self.state
         self.state, effects = step(before, event)
@@ -172,31 +159,31 @@ class WorkerMonitor:
         self._changed = asyncio.Event()
         self._on_change(self.view)
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: AnyEffect) -> None:
         assert self._tasks is not None, "events come only while run() does"
         match effect:
-            case Spawn():
+            case Effect.SPAWN:
                 crash_file = self._crash_folder / f"{self.role}.traceback"
                 self.life = WorkerInstance(
                     self.engine.setup, crash_file, self._spawner, self._settings.current.deadlines
                 )
                 self._tasks.create_task(self._keep(self.life, self.engine))
-            case EndProcess():
+            case Effect.END_PROCESS:
                 assert self.life is not None
                 self._tasks.create_task(self.life.leave())
             case RestartLater(seconds=seconds):
                 log.info("worker_restart_scheduled", role=self.role, delay_seconds=round(seconds, 3))
-                self._after(seconds, DelayOver())
-            case ProbeLater():
-                self._after(self._settings.current.restarts.probe_seconds, ProbeDue())
-            case UnloadLater():
+                self._after(seconds, Event.DELAY_OVER)
+            case Effect.PROBE_LATER:
+                self._after(self._settings.current.restarts.probe_seconds, Event.PROBE_DUE)
+            case Effect.UNLOAD_LATER:
                 self.mind_idleness(from_now=True)
             case _:
                 assert_never(effect)
 
     def _one_ended_after_all(self, were_too_many: bool) -> None:
         if were_too_many and not self.stopping:
-            self.happen(ProbeDue())
+            self.happen(Event.PROBE_DUE)
         self._on_change(self.view)
 
     @property
@@ -210,10 +197,10 @@ class WorkerMonitor:
 
     def _after(self, seconds: float, event: Event) -> None:
         def due() -> None:
-            if isinstance(event, ProbeDue) and self.written_off.are_too_many:
+            if event is Event.PROBE_DUE and self.written_off.are_too_many:
                 self._after(seconds, event)
                 return
-            if isinstance(event, ProbeDue):
+            if event is Event.PROBE_DUE:
                 # Both engines may be broken: the one that has rested longest is next.
                 broken = (breaker for breaker in self.breakers.configured if breaker.refusal)
                 self.engine = min(broken, key=lambda breaker: breaker.probe_at, default=self.engine)
@@ -236,14 +223,14 @@ class WorkerMonitor:
                 model=ready.model,
                 load_seconds=round(ready.load_seconds, 3),
             )
-            self.happen(BecameReady())
+            self.happen(Event.BECAME_READY)
 
         end: LoadFailed | Death | None = None
         try:
             end = await life.live(became_ready)
         except asyncio.CancelledError:
             self.stopping = True
-            self.happen(StopWanted())
+            self.happen(Event.STOP_WANTED)
             raise
         finally:
             self.life = None
@@ -256,16 +243,16 @@ class WorkerMonitor:
             case None:
                 if life.process is not None and life.process.written_off:
                     self.written_off.add(life.process)
-                self.happen(Ended())
+                self.happen(Event.ENDED)
             case LoadFailed():
                 if engine.note_refusal(end, now, restarts):
                     event = "model_not_loaded" if engine.is_override else "worker_broken"
                     setup, why = engine.setup, {"code": end.code, "reason": end.message}
                     log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
                 falls_back_to_primary = self._goes_home_from(engine)
-                self.happen(TurnedAway() if falls_back_to_primary else RefusedToLoad())
+                self.happen(Event.TURNED_AWAY if falls_back_to_primary else Event.REFUSED_TO_LOAD)
                 if falls_back_to_primary and self._keep_alive != 0:
-                    self.happen(Wanted())
+                    self.happen(Event.WANTED)
             case Death():
                 calm = is_calm(now - life.born_at, life.requests_finished, restarts)
                 delay_seconds = engine.note_death(end, now, self._jitter(), restarts, calm=calm)

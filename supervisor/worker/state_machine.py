@@ -2,20 +2,21 @@
 
 Runs in: supervisor.
 
-    stopped ─ Wanted → starting ─ BecameReady → ready ⇄ busy
-    stopped ─ NotWantedYet → unloaded
-    any of them ─ Died(delay) → backing_off ─ DelayOver → starting
-                  Died(None), or RefusedToLoad → broken ─ ProbeDue → probing → ready | broken
-    starting ─ TurnedAway → unloaded
-    ready ─ UnloadWanted → unloading → unloaded ─ Wanted → starting
-    a live worker ─ ReplacementWanted → replacing ─ Ended → starting
-    anything ─ StopWanted → stopping → stopped
+    stopped ─ WANTED → starting ─ BECAME_READY → ready ⇄ busy
+    stopped ─ NOT_WANTED_YET → unloaded
+    any of them ─ Died(delay) → backing_off ─ DELAY_OVER → starting
+                  Died(None), or REFUSED_TO_LOAD → broken ─ PROBE_DUE → probing → ready | broken
+    starting ─ TURNED_AWAY → unloaded
+    ready ─ UNLOAD_WANTED → unloading → unloaded ─ WANTED → starting
+    a live worker ─ REPLACEMENT_WANTED → replacing ─ ENDED → starting
+    anything ─ STOP_WANTED → stopping → stopped
 
 A process exists in starting, probing, ready, busy, replacing, unloading and stopping, and in no other state. `Died`
-and `Ended` come once it is reaped, so the next is never born before.
+and ENDED come once it is reaped, so the next is never born before.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from typing import Literal, assert_never
 
 from ipc.status_views import WorkerState
@@ -52,39 +53,35 @@ ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
 """Worker states that serve a request now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Event(StrEnum):
+    """All that can happen to a worker, but for `Died`."""
+
+    WANTED = auto()
     """A request needs the worker to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotWantedYet:
+    NOT_WANTED_YET = auto()
     """It may wait until a request asks for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BecameReady:
+    BECAME_READY = auto()
     """The worker said Ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedToLoad:
+    REFUSED_TO_LOAD = auto()
     """The worker is well but has no engine, and has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnedAway:
+    TURNED_AWAY = auto()
     """The same, but only a job's own choice was not to be had: another engine may start at any time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
+    TAKEN = auto()
     """A request has the worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenBack:
+    GIVEN_BACK = auto()
     """The request is over and the worker lives."""
+    ENDED = auto()
+    """The process has left as it was asked to."""
+    DELAY_OVER = auto()
+    """The wait before a restart has passed."""
+    PROBE_DUE = auto()
+    """A broken worker has rested long enough to be tried once."""
+    UNLOAD_WANTED = auto()
+    """No request for so long that the memory is worth more, or its owner says so."""
+    REPLACEMENT_WANTED = auto()
+    """A fresh process, or one with another engine, shall take over now."""
+    STOP_WANTED = auto()
+    """The supervisor is leaving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,118 +92,64 @@ class Died:
     """Until the restart; None: it died too often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The process has left as it was asked to."""
+class Effect(StrEnum):
+    """All that a transition can ask for, but for `RestartLater`."""
 
-
-@dataclass(frozen=True, slots=True)
-class DelayOver:
-    """The wait before a restart has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeDue:
-    """A broken worker has rested long enough to be tried once."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnloadWanted:
-    """No request for so long that the memory is worth more, or its owner says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplacementWanted:
-    """A fresh process, or one with another engine, shall take over now."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopWanted:
-    """The supervisor is leaving."""
-
-
-Event = (
-    Wanted
-    | NotWantedYet
-    | BecameReady
-    | RefusedToLoad
-    | TurnedAway
-    | Taken
-    | GivenBack
-    | Died
-    | Ended
-    | DelayOver
-    | ProbeDue
-    | UnloadWanted
-    | ReplacementWanted
-    | StopWanted
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
+    SPAWN = auto()
     """Start a process."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndProcess:
-    """Ask the process to leave, with force if need be; `Ended` follows."""
+    END_PROCESS = auto()
+    """Ask the process to leave, with force if need be; ENDED follows."""
+    PROBE_LATER = auto()
+    """PROBE_DUE after the time a broken worker rests, unless the state changes before."""
+    UNLOAD_LATER = auto()
+    """UNLOAD_WANTED after the time a worker may idle, unless the state changes before."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestartLater:
-    """`DelayOver` in so many seconds, unless the state changes before."""
+    """DELAY_OVER in so many seconds, unless the state changes before."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeLater:
-    """`ProbeDue` after the time a broken worker rests, unless the state changes before."""
+AnyEvent = Event | Died
+AnyEffect = Effect | RestartLater
+Step = tuple[State, tuple[AnyEffect, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class UnloadLater:
-    """`UnloadWanted` after the time a worker may idle, unless the state changes before."""
-
-
-Effect = Spawn | EndProcess | RestartLater | ProbeLater | UnloadLater
-Step = tuple[State, tuple[Effect, ...]]
-
-
-def step(state: State, event: Event) -> Step:
+def step(state: State, event: AnyEvent) -> Step:
     """The next state and what to do about it. An event that means nothing in a state changes nothing."""
     stay: Step = (state, ())
     match event:
-        case Wanted():
+        case Event.WANTED:
             if state in ("stopped", "unloaded"):
-                return "starting", (Spawn(),)
+                return "starting", (Effect.SPAWN,)
             return ("replacing", ()) if state == "unloading" else stay
-        case NotWantedYet():
+        case Event.NOT_WANTED_YET:
             return ("unloaded", ()) if state == "stopped" else stay
-        case BecameReady():
-            return ("ready", (UnloadLater(),)) if state in ("starting", "probing") else stay
-        case RefusedToLoad():
-            return ("broken", (ProbeLater(),)) if state in ("starting", "probing") else stay
-        case TurnedAway():
+        case Event.BECAME_READY:
+            return ("ready", (Effect.UNLOAD_LATER,)) if state in ("starting", "probing") else stay
+        case Event.REFUSED_TO_LOAD:
+            return ("broken", (Effect.PROBE_LATER,)) if state in ("starting", "probing") else stay
+        case Event.TURNED_AWAY:
             return ("unloaded", ()) if state in ("starting", "probing") else stay
-        case Taken():
+        case Event.TAKEN:
             return ("busy", ()) if state == "ready" else stay
-        case GivenBack():
-            return ("ready", (UnloadLater(),)) if state == "busy" else stay
+        case Event.GIVEN_BACK:
+            return ("ready", (Effect.UNLOAD_LATER,)) if state == "busy" else stay
         case Died(delay_seconds=delay):
             return _after_death(state, delay)
-        case Ended():
+        case Event.ENDED:
             return _after_end(state)
-        case DelayOver():
-            return ("starting", (Spawn(),)) if state == "backing_off" else stay
-        case ProbeDue():
-            return ("probing", (Spawn(),)) if state == "broken" else stay
-        case UnloadWanted():
+        case Event.DELAY_OVER:
+            return ("starting", (Effect.SPAWN,)) if state == "backing_off" else stay
+        case Event.PROBE_DUE:
+            return ("probing", (Effect.SPAWN,)) if state == "broken" else stay
+        case Event.UNLOAD_WANTED:
             return _unloaded(state)
-        case ReplacementWanted():
+        case Event.REPLACEMENT_WANTED:
             return _replaced(state)
-        case StopWanted():
+        case Event.STOP_WANTED:
             return _stopped(state)
         case _:
             assert_never(event)
@@ -217,7 +160,7 @@ def _after_death(state: State, delay_seconds: float | None) -> Step:
         case "starting" | "ready" | "busy" if delay_seconds is not None:
             return "backing_off", (RestartLater(delay_seconds),)
         case "starting" | "ready" | "busy" | "probing":
-            return "broken", (ProbeLater(),)
+            return "broken", (Effect.PROBE_LATER,)
         case "replacing" | "unloading" | "stopping":
             # It was on its way out; how it went does not matter.
             return _after_end(state)
@@ -230,7 +173,7 @@ def _after_death(state: State, delay_seconds: float | None) -> Step:
 def _after_end(state: State) -> Step:
     match state:
         case "replacing":
-            return "starting", (Spawn(),)
+            return "starting", (Effect.SPAWN,)
         case "unloading":
             return "unloaded", ()
         case "stopping":
@@ -244,11 +187,11 @@ def _after_end(state: State) -> Step:
 def _replaced(state: State) -> Step:
     match state:
         case "starting" | "probing" | "ready" | "busy":
-            return "replacing", (EndProcess(),)
+            return "replacing", (Effect.END_PROCESS,)
         case "unloading":
             return "replacing", ()
         case "backing_off" | "broken" | "unloaded":
-            return "starting", (Spawn(),)
+            return "starting", (Effect.SPAWN,)
         case "replacing" | "stopping" | "stopped":
             return state, ()
         case _:
@@ -258,7 +201,7 @@ def _replaced(state: State) -> Step:
 def _unloaded(state: State) -> Step:
     match state:
         case "starting" | "ready":
-            return "unloading", (EndProcess(),)
+            return "unloading", (Effect.END_PROCESS,)
         case "replacing":
             return "unloading", ()
         case "backing_off":
@@ -272,7 +215,7 @@ def _unloaded(state: State) -> Step:
 def _stopped(state: State) -> Step:
     match state:
         case "starting" | "probing" | "ready" | "busy":
-            return "stopping", (EndProcess(),)
+            return "stopping", (Effect.END_PROCESS,)
         case "replacing" | "unloading":
             return "stopping", ()
         case "backing_off" | "broken" | "unloaded":

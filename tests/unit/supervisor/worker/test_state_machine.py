@@ -11,37 +11,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from supervisor.worker.state_machine import (
     SHOWN_AS,
-    BecameReady,
-    DelayOver,
+    AnyEffect,
+    AnyEvent,
     Died,
     Effect,
-    Ended,
-    EndProcess,
     Event,
-    GivenBack,
-    NotWantedYet,
-    ProbeDue,
-    ProbeLater,
-    RefusedToLoad,
-    ReplacementWanted,
     RestartLater,
-    Spawn,
     State,
-    StopWanted,
-    Taken,
-    TurnedAway,
-    UnloadLater,
-    UnloadWanted,
-    Wanted,
     step,
 )
 
 STATES: tuple[State, ...] = get_args(State)
 
 
-def walk(*events: Event, start: State = "stopped") -> tuple[State, list[Effect]]:
+def walk(*events: AnyEvent, start: State = "stopped") -> tuple[State, list[AnyEffect]]:
     """Where a row of events leads, and all that was to be done on the way."""
-    state, done = start, list[Effect]()
+    state, done = start, list[AnyEffect]()
     for event in events:
         state, effects = step(state, event)
         done += effects
@@ -49,60 +34,62 @@ def walk(*events: Event, start: State = "stopped") -> tuple[State, list[Effect]]
 
 
 def test_a_worker_starts_serves_and_rests_ready() -> None:
-    assert walk(Wanted(), BecameReady(), Taken(), GivenBack()) == ("ready", [Spawn(), UnloadLater(), UnloadLater()])
+    state, done = walk(Event.WANTED, Event.BECAME_READY, Event.TAKEN, Event.GIVEN_BACK)
+    assert (state, done) == ("ready", [Effect.SPAWN, Effect.UNLOAD_LATER, Effect.UNLOAD_LATER])
 
 
 def test_a_death_in_any_living_state_waits_and_starts_again() -> None:
     for state in ("starting", "ready", "busy"):
-        assert walk(Died(0.5), DelayOver(), start=state) == ("starting", [RestartLater(0.5), Spawn()])
+        assert walk(Died(0.5), Event.DELAY_OVER, start=state) == ("starting", [RestartLater(0.5), Effect.SPAWN])
 
 
 def test_a_death_too_many_breaks_it_and_one_probe_follows() -> None:
-    assert walk(Died(None), ProbeDue(), start="busy") == ("probing", [ProbeLater(), Spawn()])
+    assert walk(Died(None), Event.PROBE_DUE, start="busy") == ("probing", [Effect.PROBE_LATER, Effect.SPAWN])
 
 
 def test_a_probe_that_gets_ready_opens_the_door_again() -> None:
-    assert walk(BecameReady(), start="probing")[0] == "ready"
+    assert walk(Event.BECAME_READY, start="probing")[0] == "ready"
 
 
 def test_a_probe_that_fails_is_broken_again_whatever_the_policy_says() -> None:
-    assert walk(Died(0.25), start="probing") == ("broken", [ProbeLater()])
+    assert walk(Died(0.25), start="probing") == ("broken", [Effect.PROBE_LATER])
 
 
 def test_an_engine_that_refuses_to_load_is_broken_at_once() -> None:
-    assert walk(Wanted(), RefusedToLoad()) == ("broken", [Spawn(), ProbeLater()])
+    assert walk(Event.WANTED, Event.REFUSED_TO_LOAD) == ("broken", [Effect.SPAWN, Effect.PROBE_LATER])
 
 
 def test_a_replacement_starts_only_when_the_old_process_has_left() -> None:
-    assert walk(ReplacementWanted(), start="ready") == ("replacing", [EndProcess()])
-    assert walk(Ended(), start="replacing") == ("starting", [Spawn()])
+    assert walk(Event.REPLACEMENT_WANTED, start="ready") == ("replacing", [Effect.END_PROCESS])
+    assert walk(Event.ENDED, start="replacing") == ("starting", [Effect.SPAWN])
 
 
 def test_an_idle_worker_is_unloaded_and_comes_back_when_wanted() -> None:
-    state, done = walk(UnloadWanted(), Ended(), Wanted(), start="ready")
-    assert (state, done) == ("starting", [EndProcess(), Spawn()])
+    state, done = walk(Event.UNLOAD_WANTED, Event.ENDED, Event.WANTED, start="ready")
+    assert (state, done) == ("starting", [Effect.END_PROCESS, Effect.SPAWN])
 
 
 def test_one_wanted_while_it_unloads_comes_back_once_it_has() -> None:
-    assert walk(UnloadWanted(), Wanted(), Ended(), start="ready") == ("starting", [EndProcess(), Spawn()])
+    state, done = walk(Event.UNLOAD_WANTED, Event.WANTED, Event.ENDED, start="ready")
+    assert (state, done) == ("starting", [Effect.END_PROCESS, Effect.SPAWN])
 
 
 def test_a_busy_worker_is_not_unloaded_and_one_that_still_loads_is() -> None:
-    assert step("busy", UnloadWanted()) == ("busy", ())
-    assert walk(UnloadWanted(), Ended(), start="starting") == ("unloaded", [EndProcess()])
+    assert step("busy", Event.UNLOAD_WANTED) == ("busy", ())
+    assert walk(Event.UNLOAD_WANTED, Event.ENDED, start="starting") == ("unloaded", [Effect.END_PROCESS])
 
 
 def test_one_that_is_not_wanted_yet_starts_when_it_is() -> None:
-    assert walk(NotWantedYet(), Wanted()) == ("starting", [Spawn()])
+    assert walk(Event.NOT_WANTED_YET, Event.WANTED) == ("starting", [Effect.SPAWN])
 
 
 def test_a_model_that_only_a_job_wanted_leaves_the_worker_unloaded_and_not_broken() -> None:
-    assert walk(Wanted(), TurnedAway()) == ("unloaded", [Spawn()])
+    assert walk(Event.WANTED, Event.TURNED_AWAY) == ("unloaded", [Effect.SPAWN])
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_stop_ends_every_state_within_two_events(state: State) -> None:
-    assert walk(StopWanted(), Ended(), start=state)[0] == "stopped"
+    assert walk(Event.STOP_WANTED, Event.ENDED, start=state)[0] == "stopped"
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -111,15 +98,15 @@ def test_every_state_has_a_name_for_people(state: State) -> None:
 
 
 WISHES: list[Event] = [
-    Wanted(),
-    NotWantedYet(),
-    Taken(),
-    GivenBack(),
-    DelayOver(),
-    ProbeDue(),
-    UnloadWanted(),
-    ReplacementWanted(),
-    StopWanted(),
+    Event.WANTED,
+    Event.NOT_WANTED_YET,
+    Event.TAKEN,
+    Event.GIVEN_BACK,
+    Event.DELAY_OVER,
+    Event.PROBE_DUE,
+    Event.UNLOAD_WANTED,
+    Event.REPLACEMENT_WANTED,
+    Event.STOP_WANTED,
 ]
 LIVING: tuple[State, ...] = ("starting", "probing", "ready", "busy", "replacing", "unloading", "stopping")
 
@@ -133,13 +120,13 @@ class OneProcess(RuleBasedStateMachine):
         self.processes = 0
         self.leaving = False
 
-    def happen(self, event: Event) -> None:
+    def happen(self, event: AnyEvent) -> None:
         self.state, effects = step(self.state, event)
         for effect in effects:
-            if isinstance(effect, Spawn):
+            if effect is Effect.SPAWN:
                 self.processes += 1
                 self.leaving = False
-            if isinstance(effect, EndProcess):
+            if effect is Effect.END_PROCESS:
                 assert self.processes == 1, "nothing to end"
                 assert not self.leaving, "asked to leave twice"
                 self.leaving = True
@@ -155,9 +142,9 @@ class OneProcess(RuleBasedStateMachine):
         self.happen(Died(delay))
 
     @precondition(lambda self: self.state in ("starting", "probing"))
-    @rule(what=any_.sampled_from([BecameReady(), RefusedToLoad(), TurnedAway()]))
+    @rule(what=any_.sampled_from([Event.BECAME_READY, Event.REFUSED_TO_LOAD, Event.TURNED_AWAY]))
     def it_has_loaded_or_not(self, what: Event) -> None:
-        if not isinstance(what, BecameReady):
+        if what is not Event.BECAME_READY:
             self.processes = 0
         self.happen(what)
 
@@ -166,7 +153,7 @@ class OneProcess(RuleBasedStateMachine):
     def it_has_left(self) -> None:
         self.processes = 0
         self.leaving = False
-        self.happen(Ended())
+        self.happen(Event.ENDED)
 
     @invariant()
     def there_is_a_process_exactly_where_the_state_says_so(self) -> None:
