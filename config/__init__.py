@@ -1,4 +1,4 @@
 """What the owner of the machine may change.
 
-Runs in: every process. Imports nothing of ours.
+Runs in: every process. Imports `ipc.vocabulary`, the words that both know, and nothing else of ours.
 """

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from config.field_types import FOR_EVER, Command, Folder, KeepAlive, Language, NameTemplate, Section
 from config.watch_entry import WatchEntry
+from ipc.vocabulary import Format, IfExists, LogLevel, Task, Workflow
 
 __all__ = ["ENGINE_PATH", "FOR_EVER", "Folder", "Section", "Settings", "WatchEntry"]
 
@@ -102,13 +103,13 @@ class MediaSettings(Section):
 class OutputSettings(Section):
     """What is written, and where."""
 
-    formats: tuple[Literal["json", "srt", "vtt", "txt", "tsv", "md"], ...] = ("json", "srt")
+    formats: tuple[Format, ...] = ("json", "srt")
     """The files of a finished job."""
     folder: Folder | None = None
     """Where they go; unset: beside the recording."""
     name: NameTemplate = "{stem}"
     """What they are called, before the extension: {stem}, {name}, {folder}, {language}, {date}, {time}."""
-    if_exists: Literal["renew", "skip", "overwrite", "suffix"] = "renew"
+    if_exists: IfExists = "renew"
     """`renew` replaces what stenod wrote for the same recording, unless it was edited, and nothing else."""
     highlight_words: bool = False
     """Whether VTT files mark each word as it is spoken."""
@@ -170,7 +171,7 @@ class HealthSettings(Section):
 class LogSettings(Section):
     """What is written down about the daemon itself; never transcript text."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel = "info"
     """The least important event that is kept."""
 
 
@@ -190,9 +191,9 @@ class Settings(Section):
     """What the aligner loads; unset: WhisperX's choice for the language, or the transcriber's model for mlx."""
     language: Language | None = None
     """ISO 639-1 code of what is spoken; unset: found by listening."""
-    task: Literal["transcribe", "translate"] = "transcribe"
+    task: Task = "transcribe"
     """`translate` writes English whatever is spoken."""
-    workflow: Literal["transcribe", "subtitle"] = "subtitle"
+    workflow: Workflow = "subtitle"
     """`subtitle` wants words with times, `transcribe` does without."""
     prompt: str | None = None
     """Names and spellings the model should know."""

@@ -5,14 +5,12 @@ Runs in: every process.
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from config.field_types import Command, Folder, InnerFolder, Language, NameTemplate, Pattern, Section
-
-Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
-IfExists = Literal["renew", "skip", "overwrite", "suffix"]
+from ipc.vocabulary import Format, IfExists, Task, Workflow
 
 LONGEST_PATH = 4096
 """Characters. Linux takes so many bytes, macOS fewer; a job's options hold no more."""
@@ -37,8 +35,8 @@ class WatchEntry(Section):
     """Where a recording is moved when its job failed; unset: it stays."""
 
     language: Language | None = None
-    task: Literal["transcribe", "translate"] | None = None
-    workflow: Literal["transcribe", "subtitle"] | None = None
+    task: Task | None = None
+    workflow: Workflow | None = None
     prompt: str | None = Field(default=None, max_length=4000)
     replacements: dict[str, str] | None = None
     """Written words → words to write instead, on top of the global ones."""

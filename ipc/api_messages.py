@@ -3,20 +3,12 @@
 Runs in: supervisor and the user's shell.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StrictBool
 
 from ipc.transcript import RecordingFacts, TranscriptTiming, Value
-from ipc.worker_messages import Role, Task
-
-Workflow = Literal["transcribe", "subtitle"]
-"""`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
-Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
-IfExists = Literal["renew", "skip", "overwrite", "suffix"]
-"""`renew`: replace what stenod wrote for this recording, unedited; beside anything else write `name (2)`."""
-JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
-Outcome = Literal["done", "crashed", "failed", "timeout"]
+from ipc.vocabulary import Format, IfExists, JobStatus, Outcome, Role, Task, Workflow
 
 # Patterns that only describe: what does not fit them is refused by the daemon, in better words than a pattern has.
 Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ipc.transcript import FORGETFUL, RecordingFacts, Value
+from ipc.vocabulary import LogLevel
 from ipc.worker_messages import Decode
 
 LINE_LIMIT_BYTES = 256 * 1024
@@ -65,7 +66,7 @@ class Noted(Value):
     """An event for the daemon's log."""
 
     kind: Literal["noted"] = "noted"
-    level: Literal["debug", "info", "warning", "error"]
+    level: LogLevel
     event: str = Field(max_length=100)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict, max_length=20)
 

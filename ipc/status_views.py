@@ -5,9 +5,9 @@ Runs in: supervisor and the user's shell.
 
 from typing import Literal
 
-from ipc.api_messages import JobOptions, JobStatus, JobView
+from ipc.api_messages import JobOptions, JobView
 from ipc.transcript import Value
-from ipc.worker_messages import Role
+from ipc.vocabulary import FolderState, JobStatus, Role, WhyPassed
 
 WorkerState = Literal["starting", "ready", "busy", "backing_off", "broken", "unloaded", "stopping", "stopped"]
 
@@ -69,21 +69,14 @@ class PassedOverView(Value):
     """Something in a watched folder that would have been taken but for a reason."""
 
     path: str
-    why: Literal[
-        "name_is_not_utf8",
-        "only_in_icloud",
-        "folder_cannot_be_read",
-        "is_a_symlink",
-        "name_ends_in_space",
-        "name_of_unfinished_file",
-    ]
+    why: WhyPassed
 
 
 class WatchView(Value):
     """One watched folder."""
 
     path: str
-    state: Literal["watching", "offline", "needs_permission"]
+    state: FolderState
     recursive: bool
     growing: tuple[str, ...] = ()
     """Files that are still being written; of many only some."""

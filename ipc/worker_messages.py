@@ -13,11 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from ipc.transcript import FORGETFUL, RecordingFacts, Segment, Unheard, Value, Word
-
-Role = Literal["transcriber", "aligner"]
-Task = Literal["transcribe", "translate"]
-Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning"]
-"""What a worker was doing; the last one heard is what a crash is charged to."""
+from ipc.vocabulary import Phase, Role, Task
 
 FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 """A longer frame is a broken peer, not a message."""

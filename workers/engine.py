@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ipc.errors import StenodError
 from ipc.transcript import Segment, Word
-from ipc.worker_messages import Task, WorkerSetup
+from ipc.vocabulary import Task
+from ipc.worker_messages import WorkerSetup
 
 SAMPLE_RATE = 16_000
 """Samples a second of every piece of audio in stenod; always mono."""

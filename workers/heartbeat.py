@@ -17,7 +17,8 @@ import psutil
 
 from ipc.failpoints import hit
 from ipc.pipe import PipeClosed, send
-from ipc.worker_messages import FromWorker, Phase, Progress
+from ipc.vocabulary import Phase
+from ipc.worker_messages import FromWorker, Progress
 from workers.parent_death import leave
 
 BETWEEN_STEPS_SECONDS = 0.3

@@ -12,13 +12,12 @@ from pathlib import Path, PurePath
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import Refusal
 from client.terminal.wording import degraded_words
-from ipc.api_messages import JobOptions, JobView, Workflow
+from ipc.api_messages import JobOptions, JobView
 from ipc.events import Event, JobChanged, WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.transcript import Value
-from ipc.worker_messages import Role
+from ipc.vocabulary import FINISHED, Role, Workflow
 
-FINISHED = {"done", "failed", "cancelled"}
 Tell = Callable[[str], None]
 
 

@@ -13,7 +13,8 @@ import typer
 from client.commands import completion
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import choices, exit_codes, output
+from client.terminal import exit_codes, output
+from ipc import vocabulary
 
 if TYPE_CHECKING:
     from ipc.status_views import WorkerView
@@ -59,14 +60,14 @@ def status(
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno restart aligner")
-def restart(role: choices.Role, json: Json = False) -> None:
+def restart(role: vocabulary.Role, json: Json = False) -> None:
     """Replace a worker by a fresh one, its deaths forgotten."""
     with here.daemon() as daemon:
         _tell(daemon.restart(role), json)
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno unload transcriber")
-def unload(role: choices.Role, json: Json = False) -> None:
+def unload(role: vocabulary.Role, json: Json = False) -> None:
     """Give a worker's memory back, after what it has in hand; the next job starts it again."""
     with here.daemon() as daemon:
         _tell(daemon.unload(role), json)

@@ -27,7 +27,7 @@ from client.terminal.wording import phase_words
 from client.views.progress import ProgressBars
 from ipc.api_messages import JobOptions, JobView
 from ipc.events import Event, JobChanged, JobProgressed, WorkerChanged
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 START_SECONDS = 60.0

@@ -11,6 +11,7 @@ import typer
 from client.commands import completion
 from client.terminal import choices
 from client.terminal.languages import language_code
+from ipc import vocabulary
 
 PANEL = "How they are transcribed and written"
 
@@ -59,9 +60,9 @@ Language = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-Task = Annotated[choices.Task | None, typer.Option(help="translate writes English.", rich_help_panel=PANEL)]
+Task = Annotated[vocabulary.Task | None, typer.Option(help="translate writes English.", rich_help_panel=PANEL)]
 Workflow = Annotated[
-    choices.Workflow | None,
+    vocabulary.Workflow | None,
     typer.Option(help="subtitle wants words with times, transcribe does without.", rich_help_panel=PANEL),
 ]
 Prompt = Annotated[str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=PANEL)]
@@ -114,7 +115,7 @@ Name = Annotated[
     ),
 ]
 IfExists = Annotated[
-    choices.IfExists | None,
+    vocabulary.IfExists | None,
     typer.Option(
         metavar="POLICY",
         help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording, "

@@ -14,6 +14,7 @@ from client.commands import completion, flags
 from client.daemon import here
 from client.terminal import choices, exit_codes, output
 from client.terminal.languages import language_code
+from ipc import vocabulary
 
 if TYPE_CHECKING:
     from ipc.api_messages import JobView
@@ -110,7 +111,7 @@ def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> N
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno jobs\n  steno jobs --status failed --json")
 def jobs(
     status: Annotated[
-        choices.JobStatus | None,
+        vocabulary.JobStatus | None,
         typer.Option(
             metavar="STATUS",
             help="Only these: waiting, transcribing, aligning, writing, done, failed or cancelled.",

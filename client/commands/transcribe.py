@@ -16,6 +16,7 @@ from client.commands.jobs import Json, RequireWords, leave_with
 from client.daemon import here
 from client.terminal import choices, exit_codes, output
 from client.terminal.languages import language_code
+from ipc import vocabulary
 
 if TYPE_CHECKING:
     from client.daemon.connection import DaemonClient
@@ -51,7 +52,7 @@ def transcribe(
             autocompletion=completion.languages,
         ),
     ] = None,
-    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
+    task: Annotated[vocabulary.Task | None, typer.Option(help="translate writes English.")] = None,
     initial_prompt: Annotated[
         str | None,
         typer.Option("--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings to know."),

@@ -18,10 +18,10 @@ from client.daemon import http_over_unix as socket_line
 from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyListens
 from client.terminal.errors import NoDaemon, Refusal
 from config.places import LONGEST_SOCKET_PATH_BYTES
-from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
+from ipc.api_messages import AddWatch, JobOptions, JobView, Problem, SubmitFile
 from ipc.events import Event
 from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
-from ipc.worker_messages import Role
+from ipc.vocabulary import Format, JobStatus, Role
 
 ANSWER_SECONDS = 30.0
 """The daemon answers in milliseconds; a disk that sleeps may take this long."""

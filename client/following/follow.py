@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
-from client.views.progress import FINISHED
 from ipc.api_messages import JobView
 from ipc.events import Event, JobChanged, JobProgressed
+from ipc.vocabulary import FINISHED
 
 PATIENCE_SECONDS = 60.0
 """How long a daemon that was there may be away: a service manager brings it back within ten."""

@@ -6,7 +6,7 @@ Runs in: the user's shell. Stands alone: a verb loads it only when it is called.
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon, Refusal
 from ipc.status_views import WorkerView
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 OVER_ITS_MODEL = frozenset({"needs_model", "model_damaged", "unknown_model"})
 """Codes of refusals that a fetched model may be the end of. What people read tells nothing: a worker that crashes

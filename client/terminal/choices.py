@@ -1,20 +1,17 @@
-"""What flags accept. Spelled here once more so that `steno --help` need not load pydantic; a test compares.
+"""What flags accept, beside the words of `ipc.vocabulary`.
 
 Runs in: the user's shell.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
-Role = Literal["transcriber", "aligner"]
-Task = Literal["transcribe", "translate"]
-Workflow = Literal["transcribe", "subtitle"]
-IfExists = Literal["renew", "skip", "overwrite", "suffix"]
-JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
+from ipc.vocabulary import Format
+
 Shell = Literal["bash", "zsh", "fish"]
 TrueOrFalse = Literal["True", "False"]
 """How whisper's own command spells a switch."""
 
-FORMATS = ("json", "srt", "vtt", "txt", "tsv", "md")
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def formats_of(text: str) -> tuple[str, ...]:

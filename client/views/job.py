@@ -17,6 +17,7 @@ from client.terminal.wording import degraded_words, phase_words, remedy, signal_
 from client.views.tables import STYLES, ago, base_name, clock, result_text, state_text, without_path
 from ipc.api_messages import Attempt, JobView
 from ipc.transcript import RecordingFacts, Track
+from ipc.vocabulary import FINISHED
 
 USUAL_MIXES = ("mono", "mix", None)
 MOST_TRACKS_NAMED = 8
@@ -24,7 +25,6 @@ QUARANTINES = frozenset(
     {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
 )
 """Codes of errors of jobs that failed because they killed workers, or the daemon."""
-FINISHED = frozenset({"done", "failed", "cancelled"})
 DAYS_WITH_ITS_TIME = 1
 
 

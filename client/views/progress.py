@@ -23,8 +23,8 @@ from client.views.tables import STYLES, base_name, cut_in_middle
 from ipc.api_messages import JobView
 from ipc.events import Event, JobChanged, JobProgressed
 from ipc.status_views import QueueView, RunningView
+from ipc.vocabulary import FINISHED
 
-FINISHED = {"done", "failed", "cancelled"}
 DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
 """So often the daemon is asked, at most, how long its whole queue will take."""

@@ -15,16 +15,15 @@ from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from ipc.api_messages import AbsolutePath, AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.api_messages import AbsolutePath, AddWatch, JobView, SubmitFile
 from ipc.events import Event, JobChanged
 from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
-from ipc.worker_messages import Role
+from ipc.vocabulary import FINISHED, Format, JobStatus, Role
 from supervisor.api.errors import answer_with_problems
 from supervisor.api.openapi import ANYWHERE, DescribedApi, content_of, refusals
 from supervisor.api.peer_process import Asked
 from supervisor.api.service import DaemonService
-from supervisor.store.job import FINISHED
 from supervisor.system.refused import Refused
 
 JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from config.field_types import NAME_FIELDS, name_template
 from config.loader import ConfigError
-from ipc.api_messages import AddWatch, Format, JobStatus, JobView, SubmitFile
+from ipc.api_messages import AddWatch, JobView, SubmitFile
 from ipc.events import Event, QueuePaused
 from ipc.failpoints import hit
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
-from ipc.worker_messages import Role
+from ipc.vocabulary import Format, JobStatus, Role
 from supervisor.disks.file_identity import FileRefused, follow
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.health.canary import Canary

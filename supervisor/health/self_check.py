@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Literal, Protocol, assert_never
+from typing import assert_never
 
 import psutil
 
@@ -23,21 +23,10 @@ from ipc.status_views import Finding
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.system.reload import LiveSettings
-from supervisor.watch.access_check import permission_hint
+from supervisor.watch.access_check import FolderProbe, permission_hint
 
 ANSWER_SECONDS = 5.0
 """A disk that sleeps wakes within that; a network disk that went away never does."""
-
-
-class FolderProbed(Protocol):
-    """What came of trying a watched folder."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def state(self) -> Literal["ok", "offline", "needs_permission", "not_writable", "timed_out"]: ...
-    @property
-    def note(self) -> str: ...
 
 
 class SelfCheck:
@@ -47,7 +36,7 @@ class SelfCheck:
         self,
         settings: LiveSettings,
         places: Places,
-        probe_watches: Callable[[], Awaitable[Sequence[FolderProbed]]],
+        probe_watches: Callable[[], Awaitable[Sequence[FolderProbe]]],
         write_nothing: Callable[[], Awaitable[None]],
     ) -> None:
         """`probe_watches` tries each watched folder in a limited time; `write_nothing` is an empty transaction."""
@@ -132,7 +121,7 @@ def _remedy(error: OSError, folder: Path) -> str:
             return f"look at it: ls -ld {quote(str(folder))}"
 
 
-def watch_finding(probed: FolderProbed, platform: str, program: str) -> Finding:
+def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
     """`program` is the daemon's own binary: the one that macOS has to be told about."""
     folder, hint = probed.path, permission_hint(platform)
     note = probed.note.removesuffix(f": {hint}")

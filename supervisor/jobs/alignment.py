@@ -11,9 +11,10 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, JobError, Outcome
+from ipc.api_messages import Attempt, JobError
 from ipc.failpoints import hit
 from ipc.transcript import EngineUsed, Segment, Word
+from ipc.vocabulary import Outcome
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.jobs.crash_policy import halves, is_spellbound, most_deaths, next_alignment
 from supervisor.jobs.decoding import DecoderCrashed, Step, decode, is_another

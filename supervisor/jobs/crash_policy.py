@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 from ipc.api_messages import JobError
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 from supervisor.jobs.outcomes import JobFailed, JobMustWait, JobMustWaitLonger
 from supervisor.store.job import Job
 from supervisor.worker.death import Death

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from config.settings import Settings
 from ipc.api_messages import JobError
-from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Phase, Progress, RequestFailed
+from ipc.vocabulary import Phase
+from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Progress, RequestFailed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import JobFailed, JobMustWait
 from supervisor.store.job import Job, recording_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from ipc.api_messages import JobStatus
 from ipc.failpoints import hit
+from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.foreign_disks import DiskNotAnswering
 from supervisor.jobs.dispatch_order import PAUSED, DispatchOrder, disk_obstacle, transcriber_obstacles
 from supervisor.jobs.outcomes import (
@@ -31,7 +31,7 @@ from supervisor.jobs.upgrades import Upgrades
 from supervisor.progress.board import JobBoard
 from supervisor.store.daemon_deaths import story_of
 from supervisor.store.history import prune_now_and_then
-from supervisor.store.job import FINISHED, Job, MoveNotAllowed, check_move
+from supervisor.store.job import Job, MoveNotAllowed, check_move
 from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import SchedulingHints

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ipc.api_messages import JobError, JobStatus
+from ipc.api_messages import JobError
+from ipc.vocabulary import JobStatus
 from supervisor.disks.foreign_disks import DiskNotAnswering
 from supervisor.results.file_plan import OutputRefused
 from supervisor.store.job import Job

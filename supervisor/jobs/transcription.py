@@ -15,12 +15,12 @@ from typing import NoReturn, Unpack
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, JobError, Outcome
+from ipc.api_messages import Attempt, JobError
 from ipc.failpoints import hit
 from ipc.transcript import EngineUsed
+from ipc.vocabulary import Outcome, Phase
 from ipc.worker_messages import (
     LanguageFound,
-    Phase,
     Progress,
     RequestFailed,
     SegmentsTranscribed,

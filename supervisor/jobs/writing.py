@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ipc.api_messages import Format
 from ipc.failpoints import hit
+from ipc.vocabulary import Format
 from supervisor.disks.disk_touch import signed
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.disks.temporary_names import TemporaryNames

@@ -11,7 +11,7 @@ from typing import Protocol
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import RunningView
-from ipc.worker_messages import Phase
+from ipc.vocabulary import Phase
 from supervisor.progress.estimate import Estimate, Expected, Left
 from supervisor.progress.event_bus import EventBus
 from supervisor.progress.views import job_view

@@ -6,7 +6,7 @@ Runs in: supervisor.
 from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
-from ipc.worker_messages import Phase
+from ipc.vocabulary import Phase
 from supervisor.progress.rate import NOT_BEGUN, RateMeter
 
 WRITING_SHARE = 0.99

@@ -5,7 +5,7 @@ Runs in: supervisor.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ipc.api_messages import JobStatus, JobView
+from ipc.api_messages import JobView
 from ipc.status_views import (
     CanaryView,
     DaemonView,
@@ -18,6 +18,7 @@ from ipc.status_views import (
     WatchView,
     WorkerView,
 )
+from ipc.vocabulary import JobStatus
 from supervisor.store.job import RUNNING, Job
 from supervisor.system.clock import iso_time
 from supervisor.worker.state_machine import ABLE

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipc.api_messages import Format
 from ipc.failpoints import hit
+from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import HeldFolder, sync
 from supervisor.disks.temporary_names import SWAPPED, UNFINISHED, TemporaryNames

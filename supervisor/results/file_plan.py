@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, assert_never
 
-from ipc.api_messages import Format, IfExists
 from ipc.errors import StenodError
+from ipc.vocabulary import Format, IfExists
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import HeldFolder, Place, held, make_folder, settled
 from supervisor.results.file_names import name_of

@@ -20,8 +20,8 @@ import srt  # type: ignore[import-untyped]  # https://github.com/cdown/srt ships
 import webvtt
 import yaml
 
-from ipc.api_messages import Format
 from ipc.transcript import Segment
+from ipc.vocabulary import Format
 from supervisor.results.cue_pieces import Piece
 from supervisor.results.cues import Cue, cues_of
 from supervisor.results.json_format import json_pieces

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ipc.api_messages import JobOptions, JobStatus
+from ipc.api_messages import JobOptions
+from ipc.vocabulary import JobStatus
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
 from supervisor.store.schedule import Model, SchedulingHints, in_turn

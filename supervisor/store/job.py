@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, Format, IfExists, JobError, JobOptions, JobStatus, Workflow
+from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.transcript import RecordingFacts, TranscriptTiming
-from ipc.worker_messages import Task
+from ipc.vocabulary import FINISHED, Format, IfExists, JobStatus, Task, Workflow
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place
 
 ROOT = Path("/")
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
-FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
 ALLOWED_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     "waiting": frozenset({"transcribing", "cancelled", "failed"}),
     # Back to waiting: the daemon stopped, or a worker could not be had; what was stored stays.

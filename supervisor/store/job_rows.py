@@ -12,8 +12,9 @@ from typing import Any, TypedDict
 
 from pydantic import TypeAdapter
 
-from ipc.api_messages import Attempt, Format, JobError, JobOptions, SubmitFile
+from ipc.api_messages import Attempt, JobError, JobOptions, SubmitFile
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
+from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 from supervisor.store.sqlite.transactions import JobDatabase

@@ -17,15 +17,16 @@ from typing import Self, Unpack
 import structlog
 
 from config.settings import QueueSettings
-from ipc.api_messages import Attempt, JobOptions, JobStatus
+from ipc.api_messages import Attempt, JobOptions
 from ipc.transcript import Segment, Unheard
+from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store import claims, job_rows
 from supervisor.store.arrival import Arrival
 from supervisor.store.claims import QueueFull, QueueState, WaitingWork
 from supervisor.store.daemon_deaths import DaemonDeaths
 from supervisor.store.history import JobHistory
-from supervisor.store.job import FINISHED, Job, check_move
+from supervisor.store.job import Job, check_move
 from supervisor.store.job_rows import (
     JobChanges,
     NamedRequest,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ipc.vocabulary import FINISHED
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.job import FINISHED, Job
+from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, update_job
 from supervisor.store.sqlite.transactions import JobDatabase
 

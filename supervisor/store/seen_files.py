@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from config.settings import QueueSettings
+from ipc.vocabulary import FINISHED
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.arrival import RECORDING_GONE, Arrival, KnownContent, Sight, Verdict, is_being_heard, judge
 from supervisor.store.claims import refuse_when_full
-from supervisor.store.job import FINISHED, Job
+from supervisor.store.job import Job
 from supervisor.store.job_rows import NoSuchJob, fetch_job, forgive_job, insert_job, update_job
 from supervisor.store.outbox import withdraw_follow_ups
 from supervisor.store.sqlite.transactions import JobDatabase

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from ipc.status_views import SpeedView
 from ipc.transcript import EngineUsed
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 MOST_ROWS = 100
 """Of each table: models come and go, and anybody may name a file as he likes. The ones used last are kept."""

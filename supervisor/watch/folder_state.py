@@ -7,10 +7,11 @@ import sys
 from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import assert_never
 
 import structlog
 
+from ipc.vocabulary import FolderState
 from supervisor.watch.access_check import permission_hint
 from supervisor.watch.scan import FolderScan, PassedOver
 
@@ -18,7 +19,6 @@ log = structlog.get_logger()
 
 MOST_NAMED = 20
 """Files that are named of those that a look passed over; there may be as many as there are files."""
-FolderState = Literal["watching", "offline", "needs_permission"]
 
 
 class FolderCondition:

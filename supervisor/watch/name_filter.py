@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import get_args
 
-from ipc.api_messages import Format
+from ipc.vocabulary import Format
 from supervisor.watch.recording_names import is_finished, is_media
 
 NEVER_ADMITTED = frozenset(get_args(Format))

@@ -10,23 +10,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from ipc.vocabulary import WhyPassed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.watch.name_filter import NamePatterns
 from supervisor.watch.recording_names import is_searched, is_storable, name_in_icloud, name_meant
 
 SF_DATALESS = 0x4000_0000
 """macOS's st_flags of a file or folder whose content lives in iCloud only."""
-
-WhyPassed = Literal[
-    "name_is_not_utf8",
-    "only_in_icloud",
-    "folder_cannot_be_read",
-    "is_a_symlink",
-    "name_ends_in_space",
-    "name_of_unfinished_file",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from typing import assert_never
 import structlog
 
 from ipc.pipe import BadFrame
+from ipc.vocabulary import Phase
 from ipc.worker_messages import (
     Align,
     AudioDecoded,
     Cancel,
     Decode,
     FromWorker,
-    Phase,
     Progress,
     Ready,
     RequestFailed,

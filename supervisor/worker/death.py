@@ -14,7 +14,7 @@ from typing import Literal
 
 from config.ownership import make_private, open_own
 from ipc.status_views import LastDeath
-from ipc.worker_messages import Phase
+from ipc.vocabulary import Phase
 from supervisor.system.clock import iso_time
 
 Cause = Literal["crashed", "timeout"]

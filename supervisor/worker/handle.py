@@ -18,7 +18,8 @@ import psutil
 import structlog
 
 from ipc.status_views import WorkerView
-from ipc.worker_messages import Request, Role, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import Request, WorkerSetup
 from supervisor.system.deadline import wait_for
 from supervisor.system.reload import LiveSettings
 from supervisor.worker.availability import Availability

@@ -6,7 +6,7 @@ Runs in: supervisor.
 from dataclasses import dataclass
 
 from config.settings import WorkerSettings
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 LINGER_SECONDS = 0.5
 """No worker leaves sooner than this after its last job: the next in line would have it back within milliseconds."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import structlog
 
 from config.settings import DeadlineSettings
-from ipc.worker_messages import LoadFailed, Phase, Progress, Ready, WorkerSetup
+from ipc.vocabulary import Phase
+from ipc.worker_messages import LoadFailed, Progress, Ready, WorkerSetup
 from supervisor.system.deadline import wait_for
 from supervisor.worker.child_process import SpawnFailed, WorkerGone, WorkerProcess
 from supervisor.worker.death import Death, KillReason, describe_death, read_traceback

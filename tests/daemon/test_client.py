@@ -29,7 +29,7 @@ from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, JobChanged, WorkerChanged
 from ipc.status_views import LastDeath, WorkerView
 from ipc.transcript import EnginesUsed, Transcript
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 from supervisor.system.refused import Refused
 
 

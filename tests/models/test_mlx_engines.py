@@ -8,7 +8,8 @@ import pytest
 from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment
-from ipc.worker_messages import Role, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, DecodeOptions, EngineRefusal, RawSegment
 from workers.mlx.aligner import STARTS, TEXT, MlxAligner, known_sound
 from workers.mlx.transcriber import MlxTranscriber

@@ -12,7 +12,8 @@ import pytest
 from recordings import AUDIO as RECORDINGS
 
 from ipc.transcript import Segment, Word
-from ipc.worker_messages import Role, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, DecodeOptions, EngineRefusal, RawSegment
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.pcm.pcm_file import PcmFile

@@ -13,7 +13,7 @@ import pytest
 from eventually import eventually_async
 from running_worker import BRIEF, ask, kept, request_for, setup_for
 
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 from supervisor.worker import child_process as worker_start
 from supervisor.worker.child_process import WorkerProcess
 from supervisor.worker.handle import WorkerDied, WorkerHandle

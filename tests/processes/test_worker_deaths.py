@@ -14,7 +14,8 @@ from eventually import eventually_async
 from loop_lag import loop_lag
 from running_worker import BRIEF, ROLES, ask, kept, request_for, setup_for
 
-from ipc.worker_messages import Role, SegmentsTranscribed, TranscriptionFinished, WordsAligned
+from ipc.vocabulary import Role
+from ipc.worker_messages import SegmentsTranscribed, TranscriptionFinished, WordsAligned
 from supervisor.worker.circuit_breaker import WorkerUnavailable
 from supervisor.worker.death import Cause
 from supervisor.worker.handle import WorkerDied

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("client", "config", "ipc", "launchd", "supervisor", "workers")
 MAY_IMPORT = {
     "ipc": {"ipc"},
-    "config": {"config"},
+    "config": {"config", "ipc.vocabulary"},
     "launchd": {"launchd", "config"},
     "workers": {"workers", "ipc", "config"},
     "supervisor": {"supervisor", "ipc", "config", "workers.worker_main"},

@@ -28,7 +28,8 @@ from typing import NoReturn
 import numpy as np
 
 from ipc.transcript import Segment, Word
-from ipc.worker_messages import Task, WorkerSetup
+from ipc.vocabulary import Task
+from ipc.worker_messages import WorkerSetup
 from workers.engine import Audio, Chunk, DecodeOptions, Downloading, EngineRefusal, LoadedEngine, RawSegment
 from workers.pcm.pcm_file import PcmFile
 from workers.speech import chunks as speech

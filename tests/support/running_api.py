@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import httpx
 
-from ipc.api_messages import Format, JobStatus, JobView, SubmitFile
+from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, JobChanged, QueuePaused
 from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
-from ipc.worker_messages import Role
+from ipc.vocabulary import Format, JobStatus, Role
 from supervisor.api.app import create_app
 from supervisor.api.server import serve
 from supervisor.api.service import DaemonService, JobsPage

@@ -11,7 +11,8 @@ from pathlib import Path
 from config.settings import DeadlineSettings, RestartSettings, Settings, WorkerSettings
 from ipc.status_views import WorkerView
 from ipc.transcript import Segment
-from ipc.worker_messages import Align, FromWorker, Request, Role, Transcribe, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import Align, FromWorker, Request, Transcribe, WorkerSetup
 from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.spawner import Spawner

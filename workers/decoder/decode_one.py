@@ -11,13 +11,13 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
 from ipc.decoder_messages import Broke, Decoded, DecodeThis, Ending, Moved, Noted, Opened, Opening, Refused, as_line
 from ipc.failpoints import hit, take_traps
 from ipc.transcript import Value
+from ipc.vocabulary import LogLevel
 from ipc.worker_messages import Decode
 from workers.audio.container_decoder import DecodingWish
 from workers.audio.decode import decode_recording
@@ -154,7 +154,7 @@ def _note(
     speak: Callable[[Value], None], logger: object, name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """The worker writes it into the log: no file can be opened here."""
-    level: Literal["debug", "info", "warning", "error"] = (
+    level: LogLevel = (
         name if name in ("debug", "info", "warning") else "error"  # type: ignore[assignment]  # `in` narrows no str
     )
     text = str(event.pop("event", ""))

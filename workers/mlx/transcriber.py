@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ipc.worker_messages import Task, WorkerSetup
+from ipc.vocabulary import Task
+from ipc.worker_messages import WorkerSetup
 from workers.engine import (
     SAMPLE_RATE,
     Audio,

@@ -21,6 +21,7 @@ import structlog
 from config.logs import start_logging
 from ipc.failpoints import hit
 from ipc.pipe import BadFrame, PipeClosed, receive
+from ipc.vocabulary import Role
 from ipc.worker_messages import (
     TO_WORKER,
     Align,
@@ -32,7 +33,6 @@ from ipc.worker_messages import (
     Request,
     RequestFailed,
     Rested,
-    Role,
     Stop,
     Transcribe,
     WorkerSetup,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from config.model_names import DEFAULT_MODEL, WITHOUT_TRANSLATION
-from ipc.worker_messages import Task, WorkerSetup
+from ipc.vocabulary import Task
+from ipc.worker_messages import WorkerSetup
 from workers.engine import (
     SAMPLE_RATE,
     Audio,

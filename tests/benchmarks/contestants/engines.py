@@ -14,14 +14,8 @@ from decoding_here import decode
 from benchmarks.contestants.mlx_counters import calls_of, encoded_seconds
 from benchmarks.contestants.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
-from ipc.worker_messages import (
-    Align,
-    FromWorker,
-    Phase,
-    SegmentsTranscribed,
-    Transcribe,
-    WorkerSetup,
-)
+from ipc.vocabulary import Phase
+from ipc.worker_messages import Align, FromWorker, SegmentsTranscribed, Transcribe, WorkerSetup
 from workers.audio.container_decoder import DecodingWish
 from workers.heartbeat import Heartbeat
 

@@ -19,7 +19,8 @@ from client.daemon.connection import DaemonClient
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
 from ipc.events import Event, WorkerChanged
-from ipc.worker_messages import Role, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import WorkerSetup
 
 RUNS = 5
 CASES: tuple[tuple[Role, str], ...] = (("transcriber", "whisperx"), ("transcriber", "mlx"), ("aligner", "whisperx"))

@@ -19,9 +19,10 @@ from benchmarks.contestants.contestant import environment_of
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from config.places import Places, find_places
-from ipc.api_messages import JobOptions, JobView, Workflow
+from ipc.api_messages import JobOptions, JobView
 from ipc.events import Event, JobChanged
 from ipc.transcript import Transcript
+from ipc.vocabulary import FINISHED, Workflow
 
 STENO = Path(sys.executable).with_name("steno")
 START_SECONDS = 120.0
@@ -29,7 +30,6 @@ BETWEEN_LOOKS_SECONDS = 0.1
 STOP_SECONDS = 15.0
 FORMATS = ("json", "srt", "txt", "tsv", "vtt")
 """What the `whisperx` command writes by default."""
-FINISHED = ("done", "failed", "cancelled")
 
 
 class DaemonFailed(Exception):

@@ -25,7 +25,8 @@ from client.following.follow import follow
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
 from ipc.api_messages import JobOptions
-from ipc.worker_messages import Role, WorkerSetup
+from ipc.vocabulary import Role
+from ipc.worker_messages import WorkerSetup
 
 RUNS = 5
 SECONDS = 600.0

@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
-from ipc.api_messages import JobStatus
+from ipc.vocabulary import JobStatus
 from supervisor.jobs.dispatcher import JOBS_AT_ONCE
 
 PROBATION_CRASHES = 2

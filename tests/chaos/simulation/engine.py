@@ -17,12 +17,12 @@ from fake_engines import EchoAligner
 from chaos.daemon.oracle import CHUNK_SECONDS, RATE
 from chaos.daemon.stub_engines import text_of
 from ipc.transcript import Segment
+from ipc.vocabulary import Phase
 from ipc.worker_messages import (
     Align,
     AudioDecoded,
     Decode,
     FromWorker,
-    Phase,
     Request,
     RequestFailed,
     SegmentsTranscribed,

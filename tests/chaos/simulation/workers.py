@@ -19,19 +19,18 @@ from typing import Literal, NoReturn, assert_never
 
 from chaos.simulation.engine import Told, VirtualEngine
 from ipc.pipe import BadFrame
+from ipc.vocabulary import Phase, Role
 from ipc.worker_messages import (
     Align,
     Cancel,
     Decode,
     FromWorker,
     LoadFailed,
-    Phase,
     Progress,
     Ready,
     Request,
     RequestFailed,
     Rested,
-    Role,
     Stop,
     ToWorker,
     Transcribe,

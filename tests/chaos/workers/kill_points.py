@@ -19,7 +19,7 @@ from chaos.daemon.oracle import Made, complaint_about_files, make
 from chaos.tally import Tally
 from chaos.trial import Trial
 from ipc.failpoints import DecoderPoint, WorkerPoint
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 TITLE = "Named places"
 DEMAND = "at least 25 places × {SIGSEGV, SIGKILL, SIGSTOP} × both workers and decoders: each ends as the policy says"

@@ -21,7 +21,7 @@ from recordings import MEMO, TALK, silence, voice, wav
 
 from chaos.tally import Tally
 from chaos.trial import Trial
-from ipc.worker_messages import Role
+from ipc.vocabulary import Role
 
 TITLE = "Real engines"
 DEMAND = (

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +15,6 @@ from client import steno
 from client.commands.transcribe import can_do
 from client.terminal import choices, exit_codes
 from client.terminal.languages import CODE_OF, language_code
-from ipc import api_messages, worker_messages
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
@@ -60,14 +58,6 @@ def test_help_needs_neither_pydantic_nor_httpx_nor_any_model_library() -> None:
     )
     result = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=60)
     assert result.stderr.strip() == "[]"
-
-
-def test_the_choices_are_those_of_the_messages() -> None:
-    for name in ("Workflow", "IfExists", "JobStatus"):
-        assert get_args(getattr(choices, name)) == get_args(getattr(api_messages, name))
-    for name in ("Role", "Task"):
-        assert get_args(getattr(choices, name)) == get_args(getattr(worker_messages, name))
-    assert get_args(api_messages.Format) == choices.FORMATS
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from rich.console import RenderableType
 
 from client.terminal.wording import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
 from client.views.job import attempt_words, consequence, job_story, sound_words, what_to_do
-from ipc.api_messages import Attempt, JobError, JobStatus, JobView, Outcome
+from ipc.api_messages import Attempt, JobError, JobView
 from ipc.transcript import RecordingFacts, Track
-from ipc.worker_messages import Phase, Role
+from ipc.vocabulary import JobStatus, Outcome, Phase, Role
 
 
 def attempt(role: Role, outcome: Outcome, engine: str = "mlx", **facts: object) -> Attempt:

@@ -21,10 +21,10 @@ from client.views import tables as views
 from client.views.job import job_story
 from client.views.progress import ProgressBars
 from client.views.status import status_page
-from ipc.api_messages import Attempt, JobError, JobOptions, JobStatus
+from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import LastDeath, PassedOverView, RunningView, WatchView
-from ipc.worker_messages import Phase
+from ipc.vocabulary import JobStatus, Phase
 
 
 def test_a_failure_says_what_to_do() -> None:

@@ -13,7 +13,8 @@ from fake_intake import settings_for
 from structlog.testing import capture_logs
 
 from config.settings import QueueSettings
-from ipc.api_messages import JobStatus, JobView
+from ipc.api_messages import JobView
+from ipc.vocabulary import JobStatus
 from supervisor.api.app import array_of
 from supervisor.api.service import JOBS_AT_ONCE, jobs_page
 from supervisor.disks.file_identity import FileIdentity

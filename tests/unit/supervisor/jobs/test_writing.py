@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import QueueSettings, Settings
-from ipc.api_messages import Format, JobOptions
+from ipc.api_messages import JobOptions
 from ipc.transcript import Segment, Word
+from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place, held
 from supervisor.jobs.writing import ResultWriter

@@ -3,7 +3,8 @@
 Runs in: the test process.
 """
 
-from ipc.api_messages import JobOptions, JobStatus
+from ipc.api_messages import JobOptions
+from ipc.vocabulary import JobStatus
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.progress.board import JobBoard

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipc.worker_messages import Phase
+from ipc.vocabulary import Phase
 from supervisor.progress.estimate import Estimate, Expected
 from supervisor.progress.rate import JUDGED_AFTER_SECONDS, REMEMBERED_SECONDS, RateMeter
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import QueueSettings
-from ipc.api_messages import Format, JobOptions
+from ipc.api_messages import JobOptions
 from ipc.status_views import CheckView
+from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import WrittenFile

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 import pytest
 
-from ipc.api_messages import Format, IfExists, JobOptions
+from ipc.api_messages import JobOptions
+from ipc.vocabulary import Format, IfExists
 from supervisor.disks.file_identity import FileIdentity, look_at
 from supervisor.disks.held_folder import Place, held
 from supervisor.disks.temporary_names import TemporaryNames

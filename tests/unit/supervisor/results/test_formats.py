@@ -17,8 +17,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipc.api_messages import Format
 from ipc.transcript import EnginesUsed, EngineUsed, Segment, Transcript, Word
+from ipc.vocabulary import Format
 from supervisor.results.cue_pieces import LINE_COLUMNS
 from supervisor.results.cues import LONGEST_CUE_SECONDS
 from supervisor.results.formats import render

@@ -12,8 +12,9 @@ from typing import get_args
 import pytest
 
 from config.settings import QueueSettings
-from ipc.api_messages import Format, JobOptions
+from ipc.api_messages import JobOptions
 from ipc.transcript import Segment, Word
+from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place, held
 from supervisor.disks.temporary_names import TemporaryNames

@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 
-from ipc.api_messages import JobOptions, JobStatus
+from ipc.api_messages import JobOptions
+from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.store.job import ALLOWED_MOVES, FINISHED, RUNNING, Job, MoveNotAllowed, check_move
+from supervisor.store.job import ALLOWED_MOVES, RUNNING, Job, MoveNotAllowed, check_move
 
 STATES: tuple[JobStatus, ...] = get_args(JobStatus)
 

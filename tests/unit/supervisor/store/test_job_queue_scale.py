@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.settings import QueueSettings
-from ipc.api_messages import JobOptions, JobStatus
+from ipc.api_messages import JobOptions
 from ipc.transcript import Segment
+from ipc.vocabulary import JobStatus
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.job import ALLOWED_MOVES, WrittenFile
 from supervisor.store.jobs import JobQueue

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import QueueSettings
-from ipc.api_messages import Attempt, Format, JobError, JobOptions, JobStatus, JobView
+from ipc.api_messages import Attempt, JobError, JobOptions, JobView
 from ipc.transcript import Segment, Unheard, Word
+from ipc.vocabulary import Format, JobStatus
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.progress.views import job_view
 from supervisor.store import history as job_history

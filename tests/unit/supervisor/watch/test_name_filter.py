@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ipc.api_messages import AddWatch, Format
+from ipc.api_messages import AddWatch
+from ipc.vocabulary import Format
 from supervisor.watch.name_filter import NamePatterns, matches
 from supervisor.watch.recording_names import MEDIA, is_candidate
 

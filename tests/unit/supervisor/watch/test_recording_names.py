@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipc.api_messages import Format
+from ipc.vocabulary import Format
 from supervisor.watch.recording_names import (
     AUDIO,
     VIDEO,

@@ -1,0 +1,31 @@
+"""The words of settings, jobs and workers, spelled once. Plain: `steno --help` loads them without pydantic.
+
+Runs in: every process.
+"""
+
+from typing import Literal
+
+Role = Literal["transcriber", "aligner"]
+Task = Literal["transcribe", "translate"]
+Workflow = Literal["transcribe", "subtitle"]
+"""`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
+Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
+IfExists = Literal["renew", "skip", "overwrite", "suffix"]
+"""`renew`: replace what stenod wrote for this recording, unedited; beside anything else write `name (2)`."""
+JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
+FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
+Outcome = Literal["done", "crashed", "failed", "timeout"]
+Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning"]
+"""What a worker was doing; the last one heard is what a crash is charged to."""
+LogLevel = Literal["debug", "info", "warning", "error"]
+FolderState = Literal["watching", "offline", "needs_permission"]
+"""Of a watched folder."""
+WhyPassed = Literal[
+    "name_is_not_utf8",
+    "only_in_icloud",
+    "folder_cannot_be_read",
+    "is_a_symlink",
+    "name_ends_in_space",
+    "name_of_unfinished_file",
+]
+"""Why a look at a watched folder passed something over that would have been taken."""
