@@ -12,3 +12,17 @@ class StenodError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+    @property
+    def in_full(self) -> str:
+        """The sentence and what to do, as people read them."""
+        return f"{self.message}; {self.hint}"
+
+
+class OneReason(StenodError):
+    """One whose code is its class's."""
+
+    code: str
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(self.code, message, hint)

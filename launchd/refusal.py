@@ -3,11 +3,10 @@
 Runs in: the installer.
 """
 
+from ipc.errors import OneReason
 
-class ServiceRefused(Exception):
-    """launchd, systemd or the machine does not do what was asked; `hint` says what would help."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+class ServiceRefused(OneReason):
+    """launchd, systemd or the machine does not do what was asked."""
+
+    code = "service_refused"

@@ -95,26 +95,23 @@ def main() -> int:
         _tell(other)
         return EXIT_ALREADY_RUNNING
     except DatabaseRefused as refused:
-        _tell(refused)
+        _tell(refused.in_full)
         return os.EX_DATAERR
     except JobQueueBroken as broken:
         if new_starts == 0:
-            _tell(f"{broken}; {broken.hint}")
+            _tell(broken.in_full)
             return os.EX_IOERR
         # No service manager may be there to start us again: the disk failed under a daemon that ran.
         pause = pause_before(new_starts, lived_seconds=0.0)
         log.error("queue_not_opened", code=broken.code, error=broken.message, begins_anew_in_seconds=pause.seconds)
         time.sleep(pause.seconds)
         re_exec(pause.next_start)
-    except LockRefused as refused:
-        _tell(refused)
+    except (LockRefused, SocketRefused) as refused:
+        _tell(refused.in_full)
         return os.EX_CANTCREAT
     except TooFewThreads as refused:
         _tell(refused)
         return os.EX_OSERR
-    except SocketRefused as refused:
-        _tell(f"{refused}; {refused.hint}")
-        return os.EX_CANTCREAT
     if daemon.leaves_workers:
         # Written off: multiprocessing would wait for them at its exit, without an end.
         sys.stderr.flush()

@@ -227,7 +227,7 @@ class DaemonClient:
             )
         if (hidden := why_hidden(self.socket)) is not None:
             return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` tells what is in the way")
-        return NoDaemon(f"no daemon answers at {self.socket}")
+        return NoDaemon(f"no daemon answers at {self.socket}", "`steno serve` starts it")
 
     @contextmanager
     def _lost_if_broken(self) -> Iterator[None]:

@@ -3,17 +3,14 @@
 Runs in: the user's shell.
 """
 
-from ipc.errors import StenodError
+from ipc.errors import OneReason, StenodError
 
 
 class Refusal(StenodError):
     """The daemon, or this command before asking it, does not take the request."""
 
 
-class NoDaemon(Exception):
+class NoDaemon(OneReason):
     """No daemon answers at the socket, or it stopped answering."""
 
-    def __init__(self, message: str, hint: str = "`steno serve` starts it") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    code = "no_daemon"

@@ -256,7 +256,7 @@ class DaemonService:
         try:
             entry = entry_of(wanted)
         except EntryRefused as no:
-            raise Refused(400, "bad_watch", no.message, no.hint) from no
+            raise Refused(400, no.code, no.message, no.hint) from no
         if self._watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
             raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
         self._watch_folders.add(entry)

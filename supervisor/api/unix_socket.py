@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.places import LONGEST_SOCKET_PATH_BYTES
+from ipc.errors import OneReason
 
 WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What asyncio answers by waiting a second."""
@@ -50,13 +51,10 @@ class PatientListener(socket.socket):
             raise
 
 
-class SocketRefused(Exception):
-    """The socket cannot be opened there, and what to do about it."""
+class SocketRefused(OneReason):
+    """The socket cannot be opened there."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    code = "no_socket"
 
 
 class Connected(Protocol):

@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from ipc.errors import OneReason
 from supervisor.disks.disk_touch import Touch, ends
 from supervisor.disks.mounts import Mount, mount_of, mounts_now
 from supervisor.system.threads import run_detached
@@ -84,18 +85,19 @@ LONGEST_PROBE_SECONDS = 300.0
 Answer = TypeVar("Answer")
 
 
-class DiskNotAnswering(Exception):
+class DiskNotAnswering(OneReason):
     """The disk did not answer in time, or did not a moment ago."""
 
     code = "disk_not_answering"
 
     def __init__(self, path: str, disk: str) -> None:
-        super().__init__(f"the disk of {path} does not answer" + (f": {disk}" if disk != "/" else ""))
+        super().__init__(
+            f"the disk of {path} does not answer" + (f": {disk}" if disk != "/" else ""),
+            "bring its disk or server back, or unmount it; what waits for it goes on by itself",
+        )
         self.path = path
         self.disk = disk
         """Where it is mounted."""
-        self.message = str(self)
-        self.hint = "bring its disk or server back, or unmount it; what waits for it goes on by itself"
 
 
 Work = Callable[[Touch], Answer]

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from ipc.errors import OneReason
 from supervisor.disks.file_identity import FileIdentity, FileRefused, identity_in
 from supervisor.disks.held_folder import HeldFolder, Place, held, sync
 from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
@@ -39,12 +40,10 @@ Sign = Callable[[Side], object]
 places as the next try expects them."""
 
 
-class MovePutOff(Exception):
+class MovePutOff(OneReason):
     """It could not be moved now; both places are as they were, or as the next try expects them."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    code = "move_put_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,7 @@ def move_recording(
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     raise
             return _moved(out_of, source.path.name, known, into, names, sign)
-    except OutputRefused as refused:
-        raise MovePutOff(refused.message, refused.hint) from refused
-    except FileRefused as refused:
+    except (OutputRefused, FileRefused) as refused:
         raise MovePutOff(refused.message, refused.hint) from refused
     except OSError as error:
         raise MovePutOff(

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, JobError
+from ipc.api_messages import Attempt
 from ipc.failpoints import hit
 from ipc.transcript import EngineUsed, Segment, Word
 from ipc.vocabulary import Outcome
@@ -162,7 +162,7 @@ class Alignment:
             decoded = await decode(self._keeper, job, self._pcm, self._settings, step=self._step)
             if is_another(decoded, job):
                 await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
-                raise JobFailed(JobError(code="recording_changed", message=f"{job.path} is another now", hint=""))
+                raise JobFailed("recording_changed", f"{job.path} is another now", "")
         request = Align(request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch))
         words: dict[int, tuple[Word, ...]] = {}
         async with self._keeper.request(

@@ -6,7 +6,6 @@ Runs in: supervisor.
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from ipc.api_messages import JobError
 from ipc.vocabulary import Role
 from supervisor.jobs.outcomes import JobFailed, JobMustWait, JobMustWaitLonger
 from supervisor.store.job import Job
@@ -43,12 +42,12 @@ def setback_of_unkillable(job: Job, death: Death) -> JobFailed | JobMustWait:
     """No crash is counted: a disk that died is the usual reason. Another worker has taken the place."""
     if not is_spellbound(job, "transcriber"):
         return JobMustWaitLonger(f"its worker: {death.reason}; it is tried again later")
-    error = JobError(
-        code="worker_unkillable",
-        message=f"{MOST_UNKILLABLE} workers hang in the kernel over this recording: {death.reason}",
-        hint=f"look for a driver's fault in the system's log; `steno retry {job.id}` tries again",
+    return JobFailed(
+        "worker_unkillable",
+        f"{MOST_UNKILLABLE} workers hang in the kernel over this recording: {death.reason}",
+        f"look for a driver's fault in the system's log; `steno retry {job.id}` tries again",
+        quarantined=True,
     )
-    return JobFailed(error, quarantined=True)
 
 
 def place_of_death(transcribed_seconds: float, still_decoding: float | None) -> float:

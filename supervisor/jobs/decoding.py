@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import Settings
-from ipc.api_messages import JobError
 from ipc.vocabulary import Phase
 from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Progress, RequestFailed
 from supervisor.disks.file_identity import FileIdentity
@@ -124,4 +123,4 @@ def raise_refusal(refused: RequestFailed) -> None:
     """The worker is well and says no: the job waits where waiting helps, and has failed elsewhere."""
     if refused.code in CURABLE:
         raise JobMustWait(f"{refused.message}; {refused.hint}")
-    raise JobFailed(JobError(code=refused.code, message=refused.message, hint=refused.hint))
+    raise JobFailed(refused.code, refused.message, refused.hint)

@@ -60,7 +60,7 @@ async def disk_obstacle(spool: Path, media: MediaSettings) -> str | None:
     try:
         free_mb = (await disks().look(spool, lambda: psutil.disk_usage(str(spool)))).free // 1_000_000
     except DiskNotAnswering as silent:
-        return f"{silent.message}; {silent.hint}"
+        return silent.in_full
     except OSError as error:
         return f"{spool} cannot be looked at: {error.strerror}; restart the daemon once it is there again"
     if free_mb >= floor_mb:

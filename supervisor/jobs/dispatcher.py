@@ -180,7 +180,7 @@ class JobDispatcher:
                     job = await self._claim(turn, tasks)
             except JobQueueBroken as broken:
                 log.warning("no_job_claimed", code=broken.code, error=broken.message)
-                why, recheck = f"{broken.message}; {broken.hint}", True
+                why, recheck = broken.in_full, True
             self.probation.claimed(job)
             self._board.why_waiting = why
             self._board.why_model_is_missing = obstacles.of_models
@@ -300,5 +300,5 @@ class JobDispatcher:
                 return await until_stored(lambda: self._queue.get(job_id), LOOK_AGAIN_SECONDS)
             except JobQueueBroken as broken:
                 log.error("job_ending_not_stored", job=job_id, status=status, code=broken.code, error=broken.message)
-                self._board.why_waiting = f"{broken.message}; {broken.hint}"
+                self._board.why_waiting = broken.in_full
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

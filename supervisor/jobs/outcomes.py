@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from ipc.api_messages import JobError
+from ipc.errors import StenodError
 from ipc.vocabulary import JobStatus
 from supervisor.disks.foreign_disks import DiskNotAnswering
 from supervisor.results.file_plan import OutputRefused
@@ -33,13 +34,12 @@ def ending_of(job_id: int, why: Exception) -> Ending:
     """What the database is told about a job whose way ended early."""
     match why:
         case JobFailed():
-            return "failed", {"error": why.error, "quarantined": why.quarantined}
-        case DiskNotAnswering():
-            return "waiting", {"note": f"{why.message}; {why.hint}"}
+            error = JobError(code=why.code, message=why.message, hint=why.hint)
+            return "failed", {"error": error, "quarantined": why.quarantined}
         case JobMustWait():
             return "waiting", {"note": why.note}
-        case JobQueueBroken():
-            return "waiting", {"note": f"{why.message}; {why.hint}"}
+        case DiskNotAnswering() | JobQueueBroken():
+            return "waiting", {"note": why.in_full}
         case JobSuperseded():
             return "cancelled", {"note": "the recording changed; its new version is another job"}
         case _:
@@ -85,12 +85,11 @@ def once(act: Callable[[], None]) -> Callable[[], None]:
     return act_once
 
 
-class JobFailed(Exception):
+class JobFailed(StenodError):
     """The job cannot be done; recorded, and not retried until the owner asks."""
 
-    def __init__(self, error: JobError, *, quarantined: bool = False) -> None:
-        super().__init__(error.message)
-        self.error = error
+    def __init__(self, code: str, message: str, hint: str, *, quarantined: bool = False) -> None:
+        super().__init__(code, message, hint)
         self.quarantined = quarantined
         """True when it failed because it killed workers."""
 
@@ -111,8 +110,8 @@ class JobMustWaitLonger(JobMustWait):
 def setback_of(refused: OutputRefused) -> JobFailed | JobMustWait:
     """What it means for a job that a file of it cannot be written: room will come, all else wants a person."""
     if refused.code == "disk_full":
-        return JobMustWait(f"{refused.message}; {refused.hint}")
-    return JobFailed(JobError(code=refused.code, message=refused.message, hint=refused.hint))
+        return JobMustWait(refused.in_full)
+    return JobFailed(refused.code, refused.message, refused.hint)
 
 
 class JobSuperseded(Exception):

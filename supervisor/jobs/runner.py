@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 
-from ipc.api_messages import JobError
 from ipc.failpoints import hit
 from supervisor.disks.file_identity import FileRefused, look_at, read_identity
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
@@ -78,13 +77,13 @@ class JobRunner:
                     break
                 except JobFailed as failed:
                     # Renamed between our look and the worker's: where it is now is for the next look to find.
-                    if failed.error.code not in RECORDING_GONE or not tries_left:
+                    if failed.code not in RECORDING_GONE or not tries_left:
                         raise
             job = await self._search.followed(job) or job
             try:
                 return await self._write(job, wishes)
             except JobFailed as failed:
-                if failed.error.code == "folder_missing" and await self._search.moved_away(job):
+                if failed.code == "folder_missing" and await self._search.moved_away(job):
                     raise JobMustWait("its folder was renamed while its files were written") from failed
                 raise
 
@@ -229,7 +228,7 @@ class JobRunner:
             assert gone is not None
             if job.transcribed_whole:
                 return job  # all that is missing can be had without the recording, words perhaps not
-            raise JobFailed(_refusal_error(gone)) from gone
+            raise JobFailed(gone.code, gone.message, gone.hint) from gone
         if taken.sha256 is not None and not await self._queue.seen.adopt(job, now):
             raise JobSuperseded
         log.info("recording_changed", job=job.id, path=job.path)
@@ -244,7 +243,3 @@ class JobRunner:
         except OSError as error:
             raise setback_of(OutputRefused.of(folder, error)) from error
         return folder / "audio.s16"
-
-
-def _refusal_error(refused: FileRefused) -> JobError:
-    return JobError(code=refused.code, message=refused.message, hint=refused.hint)

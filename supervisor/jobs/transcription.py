@@ -15,7 +15,7 @@ from typing import NoReturn, Unpack
 import structlog
 
 from config.settings import Settings
-from ipc.api_messages import Attempt, JobError
+from ipc.api_messages import Attempt
 from ipc.failpoints import hit
 from ipc.transcript import EngineUsed
 from ipc.vocabulary import Outcome, Phase
@@ -160,7 +160,7 @@ class Transcription:
         """What the settings say will be fixed, a missing model may come; any other model of its own fails a job."""
         its_own = engine is None and self._keeper.availability.is_override(self._wishes.model)
         if its_own and why.code not in (BROKEN, NEEDS_MODEL):
-            return JobFailed(JobError(code=why.code, message=why.message, hint=why.hint))
+            return JobFailed(why.code, why.message, why.hint)
         return JobMustWait(f"{why.message}: {why.hint}")
 
     async def _attempt(self, engine: str | None) -> None:
@@ -321,11 +321,9 @@ class Transcription:
         place = f"{seconds:.0f} s" if seconds else "the beginning"
         code = f"{who}_timeout" if death.cause == "timeout" else f"{who}_crashed"
         raise JobFailed(
-            JobError(
-                code=code,
-                message=f"the {who} died {deaths_in_words(crashes, self._deaths_in_all)}, at last: {death.reason}",
-                hint=f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
-            ),
+            code,
+            f"the {who} died {deaths_in_words(crashes, self._deaths_in_all)}, at last: {death.reason}",
+            f"`steno retry {self._job.id}` tries again from {place}; the traceback is in {report}",
             quarantined=True,
         )
 

@@ -108,7 +108,7 @@ class Upgrades:
             return job
         except JobFailed as failed:
             log.warning("job_not_upgraded", job=job.id, why=str(failed))
-            reason = failed.error.code
+            reason = failed.code
         except Exception:
             # The task boundary: a mistake of ours costs this job its words, never the daemon.
             log.exception("upgrade_hit_a_bug", job=job.id)

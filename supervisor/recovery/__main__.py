@@ -66,12 +66,8 @@ async def _checked(places: Places, repair: bool) -> CheckView:
                 await queue.close()
     except AlreadyRunning as running:
         raise CopyRefused("daemon_runs", f"{running}, and does not answer", "`steno doctor` tells more") from running
-    except LockRefused as refused:
-        raise CopyRefused("no_lock", refused.message, refused.hint) from refused
-    except DatabaseRefused as refused:
-        raise CopyRefused("queue_refused", refused.message, refused.hint) from refused
-    except JobQueueBroken as broken:
-        raise CopyRefused(broken.code, broken.message, broken.hint) from broken
+    except (LockRefused, DatabaseRefused, JobQueueBroken) as refused:
+        raise CopyRefused(refused.code, refused.message, refused.hint) from refused
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def restore(database: Path, lock: Path, copy: Path) -> tuple[QueueFile, Path | N
             "`steno service uninstall`, or end `steno serve`; then restore, then `steno service install`",
         ) from running
     except LockRefused as refused:
-        raise CopyRefused("no_lock", refused.message, refused.hint) from refused
+        raise CopyRefused(refused.code, refused.message, refused.hint) from refused
 
 
 def _restore(database: Path, copy: Path) -> tuple[QueueFile, Path | None]:

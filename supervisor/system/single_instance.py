@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from config.ownership import make_private
+from ipc.errors import OneReason
 
 
 class AlreadyRunning(Exception):
@@ -25,13 +26,10 @@ class AlreadyRunning(Exception):
         """None when it has not written its number, or not yet."""
 
 
-class LockRefused(Exception):
+class LockRefused(OneReason):
     """The lock file cannot be made or locked here."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(f"{message}; {hint}")
-        self.message = message
-        self.hint = hint
+    code = "no_lock"
 
 
 class DaemonLock:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.watch_entry import WatchEntry
 from ipc.api_messages import AddWatch, JobOptions
+from ipc.errors import OneReason
 
 log = structlog.get_logger()
 
@@ -74,13 +75,10 @@ class WatchList:
             )
 
 
-class EntryRefused(Exception):
+class EntryRefused(OneReason):
     """No folder can be watched like this."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    code = "bad_watch"
 
 
 def options_of(entry: WatchEntry) -> JobOptions:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from config.ownership import make_private
-from ipc.errors import StenodError
+from ipc.errors import OneReason, StenodError
 from supervisor.store.sqlite.database_copy import KEPT, copy_database
 from supervisor.store.sqlite.wal_sync import write_anew
 
@@ -47,13 +47,10 @@ CHECK_STEPS = 10_000
 """Of SQLite's virtual machine, a millisecond's worth, between two looks at the clock."""
 
 
-class DatabaseRefused(Exception):
+class DatabaseRefused(OneReason):
     """The file cannot be used, and was left as it is. The daemon must not start."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(f"{message}; {hint}")
-        self.message = message
-        self.hint = hint
+    code = "queue_refused"
 
 
 class JobQueueBroken(StenodError):

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chaos.queue.modelled_queue import RUNNING, ModelledJob, ModelledQueue, facts_of
 from chaos.queue.staged_daemon import KEPT_DAYS, Shift, StagedDaemon
 from chaos.simulation.event_loop import VirtualLoop, threads_counted
-from ipc.api_messages import Attempt, JobError, JobOptions
+from ipc.api_messages import Attempt, JobOptions
 from ipc.transcript import Segment
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS, JobFailed, JobMustWait
@@ -149,7 +149,7 @@ class QueueStory(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(self.model.those("transcribing", "aligning")))
 
         async def way(shift: Shift) -> Job:
-            raise RuntimeError if bug else JobFailed(JobError(code="no_audio", message="m", hint="h"))
+            raise RuntimeError if bug else JobFailed("no_audio", "m", "h")
 
         self._do(self.daemon.hands.order(job_id, way))
         self.model.end(job_id, "failed")

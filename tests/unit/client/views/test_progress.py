@@ -50,7 +50,7 @@ def test_one_file_has_one_bar_whose_time_runs_down_between_two_steps() -> None:
     assert drawn(bars).endswith("2 min left")
     bars(JobChanged(job=job(status="aligning")))
     assert drawn(bars) == "talk.flac ━━━━━━━━━━━━  50% timing words"
-    bars.lost(NoDaemon("no daemon answers at /run"))
+    bars.lost(NoDaemon("no daemon answers at /run", ""))
     assert drawn(bars).endswith("no daemon answers at /run; waiting for it")
     bars(JobChanged(job=job(status="done")))
     assert drawn(bars) == ""

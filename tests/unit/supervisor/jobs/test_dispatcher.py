@@ -20,7 +20,7 @@ from eventually import eventually_async
 from running_dispatcher import Desk, at_work
 
 from config.settings import QueueSettings
-from ipc.api_messages import JobError, JobOptions
+from ipc.api_messages import JobOptions
 from ipc.events import JobChanged
 from supervisor.api.app import create_app
 from supervisor.disks.file_identity import FileIdentity
@@ -173,7 +173,7 @@ async def test_who_listens_hears_that_a_job_is_done_even_if_a_cancel_came_too_la
 @pytest.mark.parametrize("way", ["bug", "failed"])
 async def test_whatever_ends_a_job_takes_its_spool_with_it(desk: Desk, way: str) -> None:
     async def ends(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
-        raise RuntimeError("oh") if way == "bug" else JobFailed(JobError(code="damaged", message="", hint=""))
+        raise RuntimeError("oh") if way == "bug" else JobFailed("damaged", "", "")
 
     desk.runner.way = ends
     async with at_work(desk):
@@ -264,7 +264,7 @@ async def test_an_end_that_the_full_disk_does_not_take_is_stored_when_there_is_r
 ) -> None:
     async def fails_on_a_full_disk(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
         full_disk.now = True
-        raise JobFailed(JobError(code="not_media", message="", hint=""))
+        raise JobFailed("not_media", "", "")
 
     desk.runner.way = fails_on_a_full_disk
     first = await desk.add()
@@ -393,7 +393,7 @@ async def test_a_queue_that_cannot_be_read_while_a_folder_is_away_leaves_no_job_
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
-        raise JobFailed(JobError(code="not_found", message="gone", hint=""))
+        raise JobFailed("not_found", "gone", "")
 
     async def unreadable(watch: str) -> Any:
         raise JobQueueBroken("database_failed", "not readable", "look")
