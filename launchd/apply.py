@@ -4,7 +4,6 @@ Runs in: the installer.
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import assert_never
 
 import psutil
 
+from ipc.durable_file import write_durably
 from launchd.owner import Owner
 from launchd.plan import Await, MakeFolder, RemoveFile, Run, Step, WriteFile
 from launchd.refusal import ServiceRefused
@@ -39,7 +39,7 @@ def _carry_out(step: Step, manager: ServiceManager) -> None:
         case MakeFolder(path, owner):
             _make_folder(path, owner)
         case WriteFile(path, text, mode):
-            _write(path, text, mode)
+            write_durably(path, text.encode(), mode)
         case RemoveFile(path):
             path.unlink(missing_ok=True)
         case Run():
@@ -57,20 +57,6 @@ def _make_folder(path: Path, owner: Owner | None) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
     if owner is not None:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _run(step: Run, manager: ServiceManager) -> None:

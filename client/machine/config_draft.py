@@ -14,6 +14,7 @@ from pathlib import Path
 from shlex import quote
 
 from client.terminal.errors import Refusal
+from ipc.durable_file import put_in_place
 
 NEW_FILE_MODE = 0o600
 """A hook's command line may hold a secret."""
@@ -71,9 +72,7 @@ class ConfigDraft:
                 f"{self.target} was changed by another program meanwhile",
                 f"compare it with {self.file}, then `steno config edit` again",
             )
-        with self.file.open("rb") as written:
-            os.fsync(written.fileno())
-        self.file.replace(self.target)
+        put_in_place(self.file, self.target)
 
     def _text_of_target(self) -> bytes | None:
         try:

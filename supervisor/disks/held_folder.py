@@ -8,16 +8,15 @@ calls. So a path below a watched folder is walked once, without links, and from 
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ipc.durable_file import sync, sync_folder
 from supervisor.disks.rename_calls import LACKING, exchange, open_beneath, rename_without_replacing
 from supervisor.system.graphemes import cut_to_bytes
 
@@ -172,7 +171,7 @@ class HeldFolder:
 
     def sync(self) -> None:
         """So that what was renamed in it survives a power cut."""
-        sync(self.descriptor)
+        sync_folder(self.descriptor)
 
 
 def kept_names(name: str) -> Iterator[str]:
@@ -280,16 +279,3 @@ def settled(place: Place) -> Place:
         return place  # no link; or opening it says why
     around_path = Path(os.path.realpath(place.beneath)) / place.path.parent.relative_to(place.beneath)
     return Place(Path(os.path.normpath(around_path / target)))
-
-
-def sync(descriptor: int) -> None:
-    """Returns when the file's content is on the disk."""
-    # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
-    if sys.platform == "darwin":
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-    os.fsync(descriptor)

@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from ipc.durable_file import sync
 from ipc.errors import OneReason
 from supervisor.disks.file_identity import FileIdentity, FileRefused, identity_in
-from supervisor.disks.held_folder import HeldFolder, Place, held, sync
+from supervisor.disks.held_folder import HeldFolder, Place, held
 from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 from supervisor.results.file_plan import OutputRefused, made
 from supervisor.system.graphemes import cut_to_bytes

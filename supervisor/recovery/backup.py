@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ipc.durable_file import sync_path
 from ipc.errors import StenodError
 from supervisor.store.sqlite.database import APPLICATION_ID, SCHEMA_SCRIPTS
-from supervisor.store.sqlite.database_copy import SET_ASIDE, copy_database, sync_file
+from supervisor.store.sqlite.database_copy import SET_ASIDE, copy_database
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 
 WAIT_SECONDS = 5.0
@@ -92,9 +93,9 @@ def _restore(database: Path, copy: Path) -> tuple[QueueFile, Path | None]:
         # The old log must not be there when the new file is: SQLite would play it back onto that.
         for suffix in ("-wal", "-shm"):
             Path(f"{database}{suffix}").unlink(missing_ok=True)
-        sync_file(database.parent)
+        sync_path(database.parent)
         fresh.replace(database)
-        sync_file(database.parent)
+        sync_path(database.parent)
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):
             fresh.unlink()
@@ -151,7 +152,7 @@ def _give_no_number_twice(fresh: Path, database: Path) -> None:
                 "(SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')"
             )
             new.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'jobs'", (highest,))
-        sync_file(fresh)
+        sync_path(fresh)
 
 
 def _set_aside(database: Path) -> Path | None:
@@ -176,4 +177,4 @@ def _second_name(file: Path, name: Path) -> None:
         os.link(file, name)
     except OSError:  # a disk that knows no second names
         shutil.copy2(file, name)
-        sync_file(name)
+        sync_path(name)

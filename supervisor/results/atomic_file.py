@@ -16,10 +16,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ipc.durable_file import sync
 from ipc.failpoints import hit
 from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.disks.held_folder import HeldFolder, sync
+from supervisor.disks.held_folder import HeldFolder
 from supervisor.disks.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
 from supervisor.results.file_plan import OutputRefused, is_recording, unchanged
 

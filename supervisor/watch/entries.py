@@ -5,7 +5,6 @@ Runs in: supervisor.
 Folders that were added while the daemon ran are kept in a small file that outlives it.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.watch_entry import WatchEntry
 from ipc.api_messages import AddWatch, JobOptions
+from ipc.durable_file import write_durably
 from ipc.errors import OneReason
 
 log = structlog.get_logger()
@@ -62,13 +62,8 @@ class WatchList:
     def write(self, entries: Iterable[WatchEntry]) -> None:
         """Replaces the file in one step, so that a crash leaves the old list or the new one."""
         added = tuple(request_of(entry) for entry in entries)
-        fresh = self._file.with_suffix(".new")
         try:
-            with fresh.open("wb") as stream:
-                stream.write(FILE.dump_json(added, indent=2, exclude_defaults=True))
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(self._file)
+            write_durably(self._file, FILE.dump_json(added, indent=2, exclude_defaults=True))
         except OSError as full:
             log.warning(
                 "watch_list_not_saved", file=str(self._file), error=str(full), hint="add them again at the next start"

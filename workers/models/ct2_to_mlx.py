@@ -4,7 +4,6 @@ Runs in: worker. Needs neither mlx nor ctranslate2.
 """
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from ipc.durable_file import sync_path
 from workers.engine import EngineRefusal
 from workers.models.ct2_reader import NotCTranslate2, find_dimensions, mlx_weights, read_variables
 from workers.models.starter import sha256_of
@@ -77,7 +77,7 @@ def convert(
     weights_sha256 = sha256_of(work / "weights.safetensors", step)
     (work / RECEIPT).write_text(json.dumps(receipt | {"weights_sha256": weights_sha256}, indent=2))
     for file in work.iterdir():
-        sync(file)
+        sync_path(file)
 
 
 def alignment_heads(source: Path) -> list[list[int]]:
@@ -102,7 +102,7 @@ def publish(work: Path, target: Path, receipt: dict[str, object], step: Callable
         except OSError:
             if not is_whole(target, receipt, step):
                 raise
-    sync(target.parent)
+    sync_path(target.parent)
 
 
 def is_whole(folder: Path, receipt: dict[str, object], step: Callable[[], None]) -> bool:
@@ -121,11 +121,3 @@ def remove_abandoned(models_folder: Path) -> None:
     for folder in models_folder.glob(f".*{WORK_SUFFIX}"):
         if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

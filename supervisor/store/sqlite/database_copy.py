@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from supervisor.disks.held_folder import sync
+from ipc.durable_file import put_in_place
 
 KEPT = "{stem}-before-schema-{schema}.sqlite3"
 """What lay here before a newer stenod changed it; `steno restore` brings it back."""
@@ -33,23 +33,12 @@ def copy_database(source: sqlite3.Connection, target: Path) -> None:
             complaint = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if complaint != "ok":
             raise sqlite3.DatabaseError(f"the copy is not whole: {complaint}")
-        sync_file(fresh)
-        fresh.replace(target)
-        sync_file(target.parent)
+        put_in_place(fresh, target)
     except BaseException:
         for suffix in ("", "-journal", "-wal", "-shm"):
             with suppress(OSError):
                 os.unlink(f"{fresh}{suffix}")  # noqa: PTH108
         raise
-
-
-def sync_file(place: Path) -> None:
-    """A file's bytes, or a folder's names, are on the disk. Raises OSError."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def kept_copies(database: Path) -> list[Path]:

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from ipc.durable_file import sync
 from ipc.failpoints import hit
-from supervisor.disks.held_folder import sync
 
 SYNCS_AT_ONCE = 2
 """A transaction that commits while a sync is under way does not wait for that one's end before its own begins."""

@@ -202,10 +202,10 @@ async def test_before_an_upgrade_the_queue_is_copied_and_the_copy_leads_back(
 async def test_without_room_for_the_copy_nothing_is_upgraded(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_version(1, database)
 
-    def full(place: Path) -> None:
+    def full(fresh: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(database_copy, "sync_file", full)
+    monkeypatch.setattr(database_copy, "put_in_place", full)
     with pytest.raises(JobQueueBroken) as broken:
         await JobQueue.open(database, QueueSettings())
     assert broken.value.code == "disk_full"

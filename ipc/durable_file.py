@@ -1,0 +1,67 @@
+"""What is written so that a power cut leaves the old file or the whole new one.
+
+Runs in: every process.
+"""
+
+import errno
+import fcntl
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
+    """Creates or replaces the file in one step. Raises OSError; then the old file stands."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as fresh:
+            fresh.write(content)
+            os.fchmod(descriptor, mode)
+        put_in_place(Path(name), file)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def put_in_place(fresh: Path, file: Path) -> None:
+    """The finished file `fresh`, of the same folder, is `file` from now on. Raises OSError."""
+    sync_path(fresh)
+    fresh.replace(file)
+    sync_path(file.parent)
+
+
+def sync_path(place: Path) -> None:
+    """A file's bytes, or a folder's names, are on the disk. Raises OSError."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync_folder(descriptor) if place.is_dir() else sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(descriptor: int) -> None:
+    """The folder's names are on the disk, where its file system can sync folders: some of FUSE, SMB, WebDAV cannot.
+
+    Raises OSError.
+    """
+    try:
+        sync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+
+
+def sync(descriptor: int) -> None:
+    """Returns when the file's content is on the disk. Raises OSError."""
+    # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+                raise
+    os.fsync(descriptor)
