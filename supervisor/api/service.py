@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -73,41 +73,25 @@ async def jobs_page(
     return JobsPage(views(), page[-1] if len(ids) > limit else None)
 
 
+@dataclass(eq=False)
 class DaemonService:
     """One method a use case; each returns what the client is shown, or raises Refused or JobQueueBroken."""
 
-    def __init__(
-        self,
-        queue: JobQueue,
-        dispatcher: JobDispatcher,
-        board: JobBoard,
-        transcriber: WorkerHandle,
-        aligner: WorkerHandle | None,
-        watch_folders: WatchFolders,
-        bus: EventBus,
-        version: str,
-        canary: Canary,
-        reload: Reload,
-        examination: SelfCheck,
-        forecast: Forecast,
-        care: QueueCare,
-        troubles: Callable[[], Sequence[Finding]] = tuple,
-    ) -> None:
-        self._queue = queue
-        self._dispatcher = dispatcher
-        self._board = board
-        self._transcriber = transcriber
-        self._aligner = aligner
-        self._watch_folders = watch_folders
-        self._bus = bus
-        self._version = version
-        self._canary = canary
-        self._reload = reload
-        self._examination = examination
-        self._outlook = forecast
-        self._troubles = troubles
-        self.care = care
-        self._started_at = time.monotonic()
+    queue: JobQueue
+    dispatcher: JobDispatcher
+    board: JobBoard
+    transcriber: WorkerHandle
+    aligner: WorkerHandle | None
+    watch_folders: WatchFolders
+    bus: EventBus
+    version: str
+    canary: Canary
+    reload_settings: Reload
+    self_check: SelfCheck
+    forecast: Forecast
+    care: QueueCare
+    troubles: Callable[[], Sequence[Finding]] = tuple
+    _started_at: float = field(default_factory=time.monotonic, init=False)
 
     # --- jobs ------------------------------------------------------------------------------------------------
 
@@ -120,10 +104,10 @@ class DaemonService:
             _refuse_bad_template(wanted.options.output_name)
         request = None if key is None else NamedRequest.of(wanted, key)
         try:
-            if request is not None and (before := await self._queue.requests.job_of(request)) is not None:
-                return self._board.view(before)
+            if request is not None and (before := await self.queue.requests.job_of(request)) is not None:
+                return self.board.view(before)
             found = await disks().look(wanted.path, partial(follow, Path(wanted.path)))
-            job = await self._queue.add(wanted.path, wanted.options, found, request)
+            job = await self.queue.add(wanted.path, wanted.options, found, request)
             hit("job_stored")
         except DiskNotAnswering as no:
             raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
@@ -133,16 +117,16 @@ class DaemonService:
             raise Refused(422, "key_used_before", str(no), "draw another key for each recording") from no
         except QueueFull as no:
             raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
-        self._dispatcher.job_added()
-        return self._board.tell(job)
+        self.dispatcher.job_added()
+        return self.board.tell(job)
 
     async def jobs(self, status: JobStatus | None, limit: int, before: int | None) -> JobsPage:
         """Newest first; `before`: older than that job."""
-        return await jobs_page(self._queue, self._board, status, limit, before)
+        return await jobs_page(self.queue, self.board, status, limit, before)
 
     async def job(self, job_id: int) -> JobView:
         """One job."""
-        return self._board.view(await self._find(job_id))
+        return self.board.view(await self._find(job_id))
 
     async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
         """The transcript as stored, in any format, whatever files were written. Of a finished job only.
@@ -157,7 +141,7 @@ class DaemonService:
         if not job.transcribed_whole:
             # Done by leaving what was there: an empty transcript would say that there is no speech.
             raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
-        stored = await self._queue.copies.of(job_id)
+        stored = await self.queue.copies.of(job_id)
 
         def blocks() -> Iterator[bytes]:
             with stored:
@@ -170,7 +154,7 @@ class DaemonService:
         """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
         await self._find(job_id)
         try:
-            return self._board.tell(await self._dispatcher.cancel(job_id))
+            return self.board.tell(await self.dispatcher.cancel(job_id))
         except MoveNotAllowed as no:
             raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
 
@@ -178,52 +162,52 @@ class DaemonService:
         """A failed or cancelled job is queued again, its crash count reset."""
         await self._find(job_id)
         try:
-            job = await self._queue.retry(job_id)
+            job = await self.queue.retry(job_id)
         except MoveNotAllowed as no:
             raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
-        self._dispatcher.job_added()
-        return self._board.tell(job)
+        self.dispatcher.job_added()
+        return self.board.tell(job)
 
     # --- the daemon ------------------------------------------------------------------------------------------
 
     async def status(self) -> StatusView:
         """The whole page."""
-        queue = await self._queue.state(self._dispatcher.turns.now, NEXT_UP)
+        queue = await self.queue.state(self.dispatcher.turns.now, NEXT_UP)
         return status_view(
             DaemonView(
-                pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
+                pid=os.getpid(), version=self.version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
-            [handle.view for handle in (self._transcriber, self._aligner) if handle is not None],
+            [handle.view for handle in (self.transcriber, self.aligner) if handle is not None],
             await self._queue_view(queue),
-            self._watch_folders.views,
-            self._board.running,
-            [self._board.view(job) for job in queue.next_up],
-            self._queue.speeds.views,
+            self.watch_folders.views,
+            self.board.running,
+            [self.board.view(job) for job in queue.next_up],
+            self.queue.speeds.views,
         )
 
     async def health(self, fresh: bool) -> HealthView:
         """Whether a recording handed over now would come out with words; `fresh` asks for a proof made now."""
-        canary = await self._canary.ask(fresh=fresh)
+        canary = await self.canary.ask(fresh=fresh)
         return health_view(
-            self._transcriber.view, None if self._aligner is None else self._aligner.view, canary, self._troubles()
+            self.transcriber.view, None if self.aligner is None else self.aligner.view, canary, self.troubles()
         )
 
     async def reload(self) -> ReloadView:
         """Read the settings again; what can change while running does."""
         try:
-            return await self._reload()
+            return await self.reload_settings()
         except ConfigError as no:
             raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` fixes it") from no
 
     async def examination(self) -> list[Finding]:
         """What only the daemon can find out about its folders and its queue."""
-        return [*self._troubles(), *await self._examination.findings()]
+        return [*self.troubles(), *await self.self_check.findings()]
 
     async def restart(self, role: Role) -> WorkerView:
         """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
         handle = self._keeper(role)
         await handle.restart()
-        self._dispatcher.try_at_once()
+        self.dispatcher.try_at_once()
         return handle.view
 
     async def unload(self, role: Role) -> WorkerView:
@@ -242,13 +226,13 @@ class DaemonService:
 
     def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Subscribe first, read the state afterwards: nothing slips between."""
-        return self._bus.subscribe(job_id)
+        return self.bus.subscribe(job_id)
 
     # --- watch folders ---------------------------------------------------------------------------------------
 
     def watches(self) -> list[WatchView]:
         """Every watched folder."""
-        return list(self._watch_folders.views)
+        return list(self.watch_folders.views)
 
     async def add_watch(self, wanted: AddWatch) -> WatchView:
         """Watch one more folder; one that is watched, like this from now on."""
@@ -257,28 +241,28 @@ class DaemonService:
             entry = entry_of(wanted)
         except EntryRefused as no:
             raise Refused(400, no.code, no.message, no.hint) from no
-        if self._watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
+        if self.watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
             raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
-        self._watch_folders.add(entry)
-        return next(view for view in self._watch_folders.views if Path(view.path) == entry.path)
+        self.watch_folders.add(entry)
+        return next(view for view in self.watch_folders.views if Path(view.path) == entry.path)
 
     async def remove_watch(self, path: str) -> None:
         """Stop watching a folder; its jobs go on."""
-        if all(Path(view.path) != Path(path) for view in self._watch_folders.views):
+        if all(Path(view.path) != Path(path) for view in self.watch_folders.views):
             raise Refused(404, "no_such_watch", f"{path!r} is not watched", "`steno watch list` shows what is")
-        self._watch_folders.remove(Path(path))
+        self.watch_folders.remove(Path(path))
 
     # ---------------------------------------------------------------------------------------------------------
 
     def _keeper(self, role: Role) -> WorkerHandle:
-        handle = self._transcriber if role == "transcriber" else self._aligner
+        handle = self.transcriber if role == "transcriber" else self.aligner
         if handle is None:
             raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
         return handle
 
     async def _find(self, job_id: int) -> Job:
         try:
-            return await self._queue.get(job_id)
+            return await self.queue.get(job_id)
         except NoSuchJob as no:
             raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
 
@@ -293,14 +277,14 @@ class DaemonService:
     async def _queue_view(self, queue: QueueState) -> QueueView:
         eta_seconds = None
         # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
-        if not queue.paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
-            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, queue.counts["waiting"])
+        if not queue.paused and (self.board.why_waiting is None or self.transcriber.view.state == "starting"):
+            eta_seconds = await self.forecast.queue_seconds(self.board.running_left, queue.counts["waiting"])
         return queue_view(queue.counts, queue.paused, eta_seconds)
 
     async def _set_paused(self, paused: bool) -> QueueView:
-        await self._dispatcher.set_paused(paused)
-        self._bus.publish(QueuePaused(paused=paused))
-        return await self._queue_view(await self._queue.state())
+        await self.dispatcher.set_paused(paused)
+        self.bus.publish(QueuePaused(paused=paused))
+        return await self._queue_view(await self.queue.state())
 
 
 def _refuse_relative(path: str) -> None:

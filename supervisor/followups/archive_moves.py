@@ -10,6 +10,7 @@ nothing more, or the recording is moved already and the job is told so.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -41,28 +42,20 @@ EntryFor = Callable[[str], WatchEntry | None]
 """The watched folder of this path as it is now. A plain look-up: the database's thread asks, too."""
 
 
+@dataclass(eq=False)
 class RecordingMoves:
     """Sees one follow-up of this kind through, or says when it is to be tried again."""
 
-    def __init__(
-        self,
-        queue: JobQueue,
-        board: JobBoard,
-        recordings: RecordingLocks,
-        search: RecordingSearch,
-        entry_for: EntryFor,
-        wake: Callable[[], None],
-    ) -> None:
-        """`wake` is called when a follow-up was put off although it goes on."""
-        self._queue = queue
-        self._board = board
-        self._recordings = recordings
-        self._search = search
-        self._entry_for = entry_for
-        self._wake = wake
-        self._in_threads: set[int] = set()
-        """Jobs whose recording a thread works on, one that was given up perhaps."""
-        self._late: set[asyncio.Task[None]] = set()
+    queue: JobQueue
+    board: JobBoard
+    recordings: RecordingLocks
+    search: RecordingSearch
+    entry_for: EntryFor
+    wake: Callable[[], None]
+    """Called when a follow-up was put off although it goes on."""
+    _in_threads: set[int] = field(default_factory=set, init=False)
+    """Jobs whose recording a thread works on, one that was given up perhaps."""
+    _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def move(self, follow_up: FollowUp) -> Again | None:
         """None: the recording is moved, or stays where it is."""
@@ -70,7 +63,7 @@ class RecordingMoves:
         later = (tries, seconds_before_retry(tries))
         # To ask again costs nothing while a disk is known to be silent: when it is back, the move soon follows.
         soon = (tries, min(later[1], LONGEST_PROBE_SECONDS))
-        lock = self._recordings.of(follow_up.job_id)
+        lock = self.recordings.of(follow_up.job_id)
         # It is being upgraded, or transcribed again; or a disk that is silent still has the thread of a try.
         if lock.locked() or follow_up.job_id in self._in_threads:
             return soon
@@ -98,19 +91,19 @@ class RecordingMoves:
         )
 
     async def _follow_and_move(self, follow_up: FollowUp, later: Again) -> Again | None:
-        job = await self._queue.get(follow_up.job_id)
+        job = await self.queue.get(follow_up.job_id)
         for _ in range(FOLLOWED_AT_MOST):
-            folder = folder_after(follow_up.event, None if job.watch is None else self._entry_for(job.watch))
+            folder = folder_after(follow_up.event, None if job.watch is None else self.entry_for(job.watch))
             if folder is None or job.status != follow_up.event:
                 return None
-            if await self._queue.follow_ups.others_need(job):
+            if await self.queue.follow_ups.others_need(job):
                 return later
             moved = await self._moved(follow_up, job, folder, later)
             if moved is not None:
                 await self._note(follow_up, job.path, moved)
                 return None
             # Renamed since its job ended; a watched folder may have told the job before we could look.
-            now = await self._search.followed(job) or await self._queue.get(job.id)
+            now = await self.search.followed(job) or await self.queue.get(job.id)
             if now.path == job.path:
                 break
             job = now
@@ -124,15 +117,15 @@ class RecordingMoves:
         return None
 
     async def _note(self, follow_up: FollowUp, path: str, moved: Archived) -> None:
-        job = await self._queue.follow_ups.recording_moved(follow_up, moved.path, moved.identity)
+        job = await self.queue.follow_ups.recording_moved(follow_up, moved.path, moved.identity)
         log.info("recording_moved", job=job.id, path=path, to=job.path)
-        self._board.tell(job)
+        self.board.tell(job)
 
     # --- one move --------------------------------------------------------------------------------------------
 
     async def _moved(self, follow_up: FollowUp, job: Job, folder: Path, later: Again) -> Archived | None:
         source, target = recording_of(job), place_of(job, folder)
-        names = await self._queue.outputs.unfinished_names(job.id)
+        names = await self.queue.outputs.unfinished_names(job.id)
         loop, thread_is_over, is_waited_for = asyncio.get_running_loop(), asyncio.Event(), True
 
         def over(moved: Archived | None) -> None:
@@ -174,13 +167,13 @@ class RecordingMoves:
 
     async def _note_late(self, follow_up: FollowUp, path: str, moved: Archived) -> None:
         with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try finds it there
-            if (await self._queue.get(follow_up.job_id)).path == path:
+            if (await self.queue.get(follow_up.job_id)).path == path:
                 await self._note(follow_up, path, moved)
 
     async def _let_hooks_pass(self, follow_up: FollowUp, later: Again) -> None:
         tries, seconds = later
         try:
-            await self._queue.follow_ups.put_off(follow_up, tries, self._queue.follow_ups.now() + seconds)
+            await self.queue.follow_ups.put_off(follow_up, tries, self.queue.follow_ups.now() + seconds)
         except JobQueueBroken as broken:
             log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
-        self._wake()
+        self.wake()

@@ -4,25 +4,18 @@ Runs in: supervisor.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 
-from config.settings import Settings
-from ipc.api_messages import Attempt
 from ipc.failpoints import hit
-from ipc.transcript import EngineUsed, Segment, Word
+from ipc.transcript import Segment, Word
 from ipc.vocabulary import Outcome
 from ipc.worker_messages import Align, Progress, RequestFailed, WordsAligned
 from supervisor.jobs.crash_policy import halves, is_spellbound, most_deaths, next_alignment
-from supervisor.jobs.decoding import DecoderCrashed, Step, decode, is_another
+from supervisor.jobs.decoding import DecoderCrashed, JobContext, attempt_of, decode, engine_in, is_another
 from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait, JobMustWaitLonger
 from supervisor.results.transcript_rules import with_words
-from supervisor.store.job import Job
-from supervisor.store.jobs import JobQueue
-from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import WorkerUnavailable
 from supervisor.worker.death import Death
 from supervisor.worker.handle import WorkerDied, WorkerHandle
@@ -46,25 +39,14 @@ class BatchRefused(Exception):
 class Alignment:
     """The aligner's half of one job. Whatever happens here, the text stays and the job finishes."""
 
-    def __init__(
-        self,
-        job: Job,
-        pcm: Path,
-        *,
-        queue: JobQueue,
-        handle: WorkerHandle,
-        settings: Settings,
-        step: Step,
-        upgrading: bool,
-    ) -> None:
+    def __init__(self, context: JobContext, handle: WorkerHandle, *, upgrading: bool) -> None:
         """`upgrading`: what degraded the job is to be overcome; the database keeps it until the files are new."""
-        self._job_id = job.id
-        self._pcm = pcm
-        self._queue = queue
+        self._context = context
+        self._job_id = context.job.id
+        self._queue = context.queue
         self._keeper = handle
-        self._settings = settings
-        self._step = step
         self._upgrading = upgrading
+        job = context.job
         self._deaths = job.aligner_crashes
         """Without a batch in between that had its words at once, or at the second try."""
         self._deaths_in_all = 0
@@ -91,7 +73,7 @@ class Alignment:
             at_once = BATCH_SEGMENTS if self.given_up is None else LEFT_AT_ONCE
             batch = await self._queue.segments(self._job_id, unaligned_only=True, limit=at_once)
             # The transcriber decodes for both while it is at it: two must not write the same file.
-            if batch and (over or self._pcm.exists()):
+            if batch and (over or self._context.pcm.exists()):
                 await self._align(batch, deaths_of_batch=0)
             elif over:
                 break
@@ -132,7 +114,7 @@ class Alignment:
                     self.given_up = "aligner_timeout" if died.death.cause == "timeout" else "aligner_crashed"
                     continue
                 code = "aligner_timeout" if died.death.cause == "timeout" else "aligner_crashed"
-                allowed = self._settings.crashes.aligner_restarts_allowed
+                allowed = self._context.settings.crashes.aligner_restarts_allowed
                 match next_alignment(len(batch), deaths_of_batch, self._deaths, allowed):
                     case "same_batch":
                         continue
@@ -158,20 +140,22 @@ class Alignment:
 
     async def _request(self, batch: Sequence[Segment]) -> dict[int, tuple[Word, ...]]:
         job = await self._queue.get(self._job_id)
-        if not self._pcm.exists():
-            decoded = await decode(self._keeper, job, self._pcm, self._settings, step=self._step)
+        if not self._context.pcm.exists():
+            decoded = await decode(self._context, self._keeper, job)
             if is_another(decoded, job):
-                await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+                await asyncio.to_thread(self._context.pcm.unlink, missing_ok=True)
                 raise JobFailed("recording_changed", f"{job.path} is another now", "")
-        request = Align(request_id=0, pcm_path=str(self._pcm), language=job.language or "en", segments=tuple(batch))
+        request = Align(
+            request_id=0, pcm_path=str(self._context.pcm), language=job.language or "en", segments=tuple(batch)
+        )
         words: dict[int, tuple[Word, ...]] = {}
         async with self._keeper.request(
-            request, deadline_seconds=self._settings.deadlines.alignment_seconds, during_job=self._job_id
+            request, deadline_seconds=self._context.settings.deadlines.alignment_seconds, during_job=self._job_id
         ) as replies:
             async for reply in replies:
                 match reply:
                     case Progress(phase=phase, done_seconds=done_seconds):
-                        self._step(phase, done_seconds)
+                        self._context.step(phase, done_seconds)
                     case WordsAligned():
                         words = reply.words
                     case RequestFailed(code=code):
@@ -180,9 +164,7 @@ class Alignment:
                         pass
         if not self._spent:
             self._spent = True
-            view = self._keeper.view
-            used = EngineUsed(engine=view.engine, model=view.model or "", device=view.device or "")
-            await self._queue.change(self._job_id, aligned_by=used.model_dump_json())
+            await self._queue.change(self._job_id, aligned_by=engine_in(self._keeper))
         return words
 
     async def _store(self, batch: Sequence[Segment], words: dict[int, tuple[Word, ...]]) -> None:
@@ -195,7 +177,7 @@ class Alignment:
                 log.warning("segment_kept_its_own_times", job=self._job_id, segment=segment.id, reason=reason)
         await self._queue.store_aligned(self._job_id, final)
         hit("words_stored")
-        self._step("aligning", batch[-1].end)
+        self._context.step("aligning", batch[-1].end)
 
     async def _leave(self, batch: Sequence[Segment], code: str) -> None:
         await self._degrade(code)
@@ -222,13 +204,5 @@ class Alignment:
         await self._record_attempt(death.cause, death)
 
     async def _record_attempt(self, outcome: Outcome, death: Death | None) -> None:
-        attempt = Attempt(
-            role="aligner",
-            engine=self._keeper.primary_engine,
-            outcome=outcome,
-            signal=None if death is None else death.signal,
-            phase=None if death is None else death.phase,
-            at=iso_time(time.time() if death is None else death.at),
-            unkillable=death is not None and death.written_off,
-        )
+        attempt = attempt_of("aligner", self._keeper.primary_engine, outcome, death)
         await self._queue.add_attempt(self._job_id, attempt, aligner_crashes=self._deaths)

@@ -1,22 +1,27 @@
-"""The first step of every job: its recording becomes PCM in the spool, in a worker of either role.
+"""What the steps of a job share, and the first of them: its recording becomes PCM, in a worker of either role.
 
 Runs in: supervisor.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import Settings
-from ipc.vocabulary import Phase
+from ipc.api_messages import Attempt
+from ipc.transcript import EngineUsed
+from ipc.vocabulary import Outcome, Phase, Role
 from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile, Progress, RequestFailed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.outcomes import JobFailed, JobMustWait
 from supervisor.store.job import Job, recording_of
+from supervisor.store.jobs import JobQueue
+from supervisor.system.clock import iso_time
 from supervisor.worker.death import Death
 from supervisor.worker.handle import WorkerHandle
 
-Step = Callable[[Phase, float], None]
+Step = Callable[[Phase, float], object]
 """Told at every step forward: the phase, and the seconds of audio behind us in it."""
 
 CURABLE = frozenset({"disk_full", "spool_failed", "changed_while_read", "disk_not_answering", "no_decoder"})
@@ -25,6 +30,41 @@ DECODER = "decoder"
 """The engine that a job's story names where a decoder died, and no worker."""
 CRASHED = "decoder_crashed:"
 """How a worker begins its code for that; the signal follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """One job at the workers."""
+
+    job: Job
+    """As it was at the beginning; the queue has it as it is."""
+    pcm: Path
+    queue: JobQueue
+    settings: Settings
+    """They hold for the job until it ends or waits again."""
+    step: Step
+
+
+def attempt_of(
+    role: Role, engine: str, outcome: Outcome, death: Death | None, done_seconds: float | None = None
+) -> Attempt:
+    """A line of the job's story; `death` is how the worker ended, None: it lives."""
+    return Attempt(
+        role=role,
+        engine=engine,
+        outcome=outcome,
+        signal=None if death is None else death.signal,
+        phase=None if death is None else death.phase,
+        done_seconds=done_seconds,
+        at=iso_time(time.time() if death is None else death.at),
+        unkillable=death is not None and death.written_off,
+    )
+
+
+def engine_in(handle: WorkerHandle) -> str:
+    """EngineUsed as JSON: what is in the worker now."""
+    view = handle.view
+    return EngineUsed(engine=view.engine, model=view.model or "", device=view.device or "").model_dump_json()
 
 
 class DecoderCrashed(Exception):
@@ -36,17 +76,16 @@ class DecoderCrashed(Exception):
 
 
 async def decode(
+    context: JobContext,
     handle: WorkerHandle,
     job: Job,
-    pcm: Path,
-    settings: Settings,
     *,
-    step: Step,
     engine: str | None = None,
     model: str | None = None,
     track: int | None = None,
 ) -> AudioDecoded:
-    """The recording as PCM in the spool, and what was read of it. PCM that is already there is not made again.
+    """The recording of the job, as it is now, as PCM in the spool, and what was read of it. PCM that is already there
+    is not made again.
 
     `track` is the sound track to take, counted from 1; None: as the job says, or chosen by the decoder, but once
     something was heard in one, that one. `engine` and `model` are those wanted next: any can decode, and a change of
@@ -54,11 +93,11 @@ async def decode(
 
     Raises JobFailed, JobMustWait, DecoderCrashed, and what the handle raises.
     """
-    recording = recording_of(job)
+    recording, settings = recording_of(job), context.settings
     request = Decode(
         request_id=0,
         path=str(recording.path),
-        pcm_path=str(pcm),
+        pcm_path=str(context.pcm),
         longest_seconds=settings.media.longest_hours * 3600.0,
         expected=_expected(job.identity),
         beneath=None if recording.beneath is None else str(recording.beneath),
@@ -73,7 +112,7 @@ async def decode(
         async for reply in replies:
             match reply:
                 case Progress(phase=phase, done_seconds=done_seconds):
-                    step(phase, done_seconds)
+                    context.step(phase, done_seconds)
                 case AudioDecoded():
                     decoded = reply
                 case RequestFailed() as refused if refused.code.startswith(CRASHED):

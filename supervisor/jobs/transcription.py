@@ -6,18 +6,13 @@ Recordings with several sound tracks: where one has no speech, the next is tried
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NoReturn, Unpack
 
 import structlog
 
-from config.settings import Settings
-from ipc.api_messages import Attempt
 from ipc.failpoints import hit
-from ipc.transcript import EngineUsed
 from ipc.vocabulary import Outcome, Phase
 from ipc.worker_messages import (
     LanguageFound,
@@ -35,13 +30,20 @@ from supervisor.jobs.crash_policy import (
     place_of_death,
     setback_of_unkillable,
 )
-from supervisor.jobs.decoding import DECODER, DecoderCrashed, Step, decode, is_another, raise_refusal
+from supervisor.jobs.decoding import (
+    DECODER,
+    DecoderCrashed,
+    JobContext,
+    attempt_of,
+    decode,
+    engine_in,
+    is_another,
+    raise_refusal,
+)
 from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait
 from supervisor.results.replacements import rewritten
 from supervisor.store.job import Job, ResolvedOptions
 from supervisor.store.job_rows import JobChanges
-from supervisor.store.jobs import JobQueue
-from supervisor.system.clock import iso_time
 from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL, WorkerUnavailable
 from supervisor.worker.death import CrashReports, Death
 from supervisor.worker.handle import WorkerDied, WorkerHandle
@@ -84,28 +86,21 @@ class Transcription:
 
     def __init__(
         self,
-        job: Job,
+        context: JobContext,
         wishes: ResolvedOptions,
-        pcm: Path,
-        *,
-        queue: JobQueue,
         handle: WorkerHandle,
-        settings: Settings,
         reports: CrashReports,
         news: asyncio.Event,
-        step: Step,
         tell: Callable[[Job], object],
     ) -> None:
-        self._job = job
+        self._context = context
+        self._job = context.job
+        self._queue = context.queue
         self._wishes = wishes
-        self._pcm = pcm
-        self._queue = queue
         self._keeper = handle
-        self._settings = settings
         self._reports = reports
         self._news = news
         """Set when the PCM is there, and after every batch of segments that is safe in the database."""
-        self._tell_step = step
         self._decoded_seconds = 0.0
         """How far the present decoding is."""
         self._deaths_in_all = 0
@@ -153,7 +148,7 @@ class Transcription:
         if fallback is None or self._stand_in_refused:
             return None
         crashes = _engine_crashes(self._job)
-        worn_out = 0 < self._settings.crashes.transcriber_crashes_allowed <= crashes
+        worn_out = 0 < self._context.settings.crashes.transcriber_crashes_allowed <= crashes
         return fallback if worn_out or self._keeper.is_worn_out(self._wishes.model) else None
 
     def _setback(self, engine: str | None, why: WorkerUnavailable) -> JobFailed | JobMustWait:
@@ -168,11 +163,9 @@ class Transcription:
         self._decoded_seconds = 0.0
         try:
             decoded = await decode(
+                replace(self._context, step=self._step),
                 self._keeper,
                 job,
-                self._pcm,
-                self._settings,
-                step=self._step,
                 engine=engine,
                 model=self._wishes.model,
                 track=self._unheard.next_track,
@@ -198,14 +191,14 @@ class Transcription:
             log.info("transcription_resumed", job=job.id, at_seconds=job.transcribed_seconds, segments=stored)
         request = Transcribe(
             request_id=0,
-            pcm_path=str(self._pcm),
+            pcm_path=str(self._context.pcm),
             language=language,
             task=self._wishes.task,
             prompt=self._wishes.prompt,
             start_at_seconds=job.transcribed_seconds,
             first_segment_id=stored,
         )
-        deadlines = self._settings.deadlines
+        deadlines = self._context.settings.deadlines
         deadline_seconds = max(deadlines.transcription_least_seconds, deadlines.transcription_factor * audio_seconds)
         async with self._keeper.request(
             request,
@@ -232,15 +225,10 @@ class Transcription:
                     case TranscriptionFinished() if await self._has_another_track():
                         log.info("track_without_speech", job=job.id, next_track=self._unheard.next_track)
                     case TranscriptionFinished():
-                        used = EngineUsed(
-                            engine=self._keeper.view.engine,
-                            model=self._keeper.view.model or "",
-                            device=self._keeper.view.device or "",
-                        )
                         whole: JobChanges = {
                             **self._unheard.first_facts,
                             "transcribed_whole": True,
-                            "transcribed_by": used.model_dump_json(),
+                            "transcribed_by": engine_in(self._keeper),
                         }
                         await self._record_attempt(engine, "done", **whole)
                         hit("transcription_stored")
@@ -256,7 +244,7 @@ class Transcription:
         self._unheard = self._unheard.after(job)
         if self._unheard.next_track is None:
             return False
-        await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+        await asyncio.to_thread(self._context.pcm.unlink, missing_ok=True)
         again = JobChanges(transcribed_seconds=0.0, unheard_seconds=None, language_probability=None)
         again["language"] = self._wishes.language
         await self._queue.change(job.id, **again)
@@ -265,7 +253,7 @@ class Transcription:
     async def _begin_again(self, job: Job) -> NoReturn:
         """What was heard so far was heard in another content. The next look at the file finds it changed."""
         log.warning("recording_changed_unseen", job=job.id, path=job.path)
-        await asyncio.to_thread(self._pcm.unlink, missing_ok=True)
+        await asyncio.to_thread(self._context.pcm.unlink, missing_ok=True)
         await self._queue.forget_segments(job.id)
         await self._queue.change(job.id, identity=replace(job.identity, mtime_ns=0))
         raise JobMustWait(f"{job.path} changed since it was taken; it is read again")
@@ -274,16 +262,8 @@ class Transcription:
         self, engine: str | None, outcome: Outcome, death: Death | None = None, **changes: Unpack[JobChanges]
     ) -> None:
         """The attempt and what it changed, together: a power cut between them would tell half a story."""
-        attempt = Attempt(
-            role="transcriber",
-            engine=engine or self._keeper.primary_engine,
-            outcome=outcome,
-            signal=None if death is None else death.signal,
-            phase=None if death is None else death.phase,
-            done_seconds=round((await self._queue.get(self._job.id)).transcribed_seconds, 2),
-            at=iso_time(time.time() if death is None else death.at),
-            unkillable=death is not None and death.written_off,
-        )
+        done_seconds = round((await self._queue.get(self._job.id)).transcribed_seconds, 2)
+        attempt = attempt_of("transcriber", engine or self._keeper.primary_engine, outcome, death, done_seconds)
         self._job = await self._queue.add_attempt(self._job.id, attempt, **changes)
         hit("attempt_stored")
         self._tell(self._job)
@@ -291,18 +271,18 @@ class Transcription:
     def _step(self, phase: Phase, done_seconds: float) -> None:
         if phase == "decoding":
             self._decoded_seconds = done_seconds
-        self._tell_step(phase, done_seconds)
+        self._context.step(phase, done_seconds)
 
     async def _record_death(self, engine: str | None, death: Death) -> None:
         self._job = await self._queue.get(self._job.id)
         self._deaths_in_all += 1
-        decoding = None if self._pcm.exists() else self._decoded_seconds
+        decoding = None if self._context.pcm.exists() else self._decoded_seconds
         place = place_of_death(self._job.transcribed_seconds, decoding)
         crashes = deaths_in_a_row(self._job.transcriber_crashes, self._job.crashed_at_seconds, place)
         await self._record_attempt(engine, death.cause, death, transcriber_crashes=crashes, crashed_at_seconds=place)
         decided = next_transcription(
             crashes,
-            self._settings.crashes.transcriber_crashes_allowed,
+            self._context.settings.crashes.transcriber_crashes_allowed,
             has_fallback=engine != DECODER and self._keeper.fallback_engine is not None,
         )
         log.warning("job_lost_its_transcriber", job=self._job.id, cause=death.reason, crashes=crashes, then=decided)

@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -24,16 +25,14 @@ from supervisor.system.refused import Refused
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class QueueCare:
     """Made once; what it does may take a while, and holds no other request up."""
 
-    def __init__(
-        self, queue: JobQueue, dispatcher: JobDispatcher, recordings: RecordingLocks, places: Places
-    ) -> None:
-        self._queue = queue
-        self._dispatcher = dispatcher
-        self._recordings = recordings
-        self._places = places
+    queue: JobQueue
+    dispatcher: JobDispatcher
+    recordings: RecordingLocks
+    places: Places
 
     async def forget(self, job_id: int) -> None:
         """The job with its text and its pages, here and in the copies that stenod keeps; its files stay.
@@ -41,8 +40,8 @@ class QueueCare:
         What a watched folder brought stays known by its hash, which is no text: it would come back otherwise.
         Raises Refused.
         """
-        in_hand = self._recordings.of(job_id)
-        if in_hand.locked() or self._dispatcher.is_in_hand(job_id):
+        in_hand = self.recordings.of(job_id)
+        if in_hand.locked() or self.dispatcher.is_in_hand(job_id):
             raise Refused(
                 409,
                 "job_in_hand",
@@ -51,7 +50,7 @@ class QueueCare:
             )
         async with in_hand:
             try:
-                await self._queue.history.forget(job_id)
+                await self.queue.history.forget(job_id)
             except NoSuchJob as no:
                 raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
             except MoveNotAllowed as no:
@@ -60,20 +59,20 @@ class QueueCare:
 
     async def check(self, *, repair: bool) -> CheckView:
         """Everything that is stored, held against what is there. Raises JobQueueBroken."""
-        claiming = self._dispatcher.claiming
-        found = await QueueCheck(self._queue, self._places.spool, self._is_in_hand, claiming).run(repair=repair)
+        claiming = self.dispatcher.claiming
+        found = await QueueCheck(self.queue, self.places.spool, self._is_in_hand, claiming).run(repair=repair)
         if repair:
-            self._dispatcher.job_added()  # one that no task worked on may wait again
+            self.dispatcher.job_added()  # one that no task worked on may wait again
         return found
 
     def _is_in_hand(self, job_id: int) -> bool:
-        return self._dispatcher.is_in_hand(job_id) or self._recordings.of(job_id).locked()
+        return self.dispatcher.is_in_hand(job_id) or self.recordings.of(job_id).locked()
 
     def _forget_files(self, job_id: int) -> None:
-        self._dispatcher.clear_spool(job_id)
+        self.dispatcher.clear_spool(job_id)
         with suppress(OSError):
-            (self._places.logs / "crashes" / f"job-{job_id}.txt").unlink(missing_ok=True)
-        for copy in kept_copies(self._places.database):
+            (self.places.logs / "crashes" / f"job-{job_id}.txt").unlink(missing_ok=True)
+        for copy in kept_copies(self.places.database):
             try:
                 forget_in_copy(copy, job_id)
             except sqlite3.Error as error:

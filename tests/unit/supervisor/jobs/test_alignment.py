@@ -18,6 +18,7 @@ from ipc.transcript import Segment, Word
 from ipc.worker_messages import Align, AudioDecoded, Decode, RequestFailed, WordsAligned
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.alignment import Alignment
+from supervisor.jobs.decoding import JobContext
 from supervisor.jobs.outcomes import JobMustWait
 from supervisor.store.job import Job
 from supervisor.store.jobs import JobQueue
@@ -75,7 +76,7 @@ async def heard(queue: JobQueue, count: int) -> Job:
 def alignment(queue: JobQueue, job: Job, handle: Keeper, pcm: Path, *, upgrading: bool = False) -> Alignment:
     untold: Any = lambda phase, seconds: None  # noqa: E731
     any_keeper: Any = handle
-    return Alignment(job, pcm, queue=queue, handle=any_keeper, settings=Settings(), step=untold, upgrading=upgrading)
+    return Alignment(JobContext(job, pcm, queue, Settings(), untold), any_keeper, upgrading=upgrading)
 
 
 def pcm_in(folder: Path) -> Path:
