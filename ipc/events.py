@@ -9,8 +9,6 @@ from ipc.api_messages import JobView
 from ipc.status_views import RunningView, WorkerView
 from ipc.transcript import Value
 
-EventKind = Literal["job", "progress", "worker", "queue"]
-
 
 class JobChanged(Value):
     """A server-sent event: a job moved."""

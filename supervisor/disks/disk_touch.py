@@ -45,11 +45,6 @@ class Touch:
         if self._is_given_up.is_set():
             raise NoLongerWanted(self.path)
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return not self._is_given_up.is_set()
-
     def give_up(self) -> None:
         """The caller has given it up."""
         self._is_given_up.set()

@@ -174,11 +174,6 @@ class ForeignDisks:
         """The disks that do not answer now, the longest silent first."""
         return sorted(self._silent.values(), key=lambda silence: silence.since)
 
-    @property
-    def silent_points(self) -> frozenset[str]:
-        """Where they are mounted, but for the root of all."""
-        return frozenset(silence.disk for silence in self._silent.values()) - {"/"}
-
     def close(self) -> None:
         """No caller waits for a disk any more."""
         for silence in self._silent.values():

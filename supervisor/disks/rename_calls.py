@@ -18,7 +18,6 @@ LACKING = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP
 NO_FOLLOW_ANY = 0x20000000
 """macOS's O_NOFOLLOW_ANY: no step of the path may be a symbolic link."""
 
-AT_FDCWD = -100 if sys.platform != "darwin" else -2
 _LINUX_NO_REPLACE, _LINUX_EXCHANGE = 1, 2
 _DARWIN_SWAP, _DARWIN_EXCL = 2, 4
 _SYS_OPENAT2 = 437

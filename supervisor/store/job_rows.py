@@ -6,7 +6,7 @@ Runs in: supervisor. Every function needs a transaction around it.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, JobError, JobOptions, SubmitFile
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
-from ipc.vocabulary import Format
+from ipc.vocabulary import FINISHED, Format
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 from supervisor.store.sqlite.transactions import JobDatabase
@@ -165,10 +165,29 @@ def job_from(row: sqlite3.Row) -> Job:
 
 def fetch_job(connection: sqlite3.Connection, job_id: int) -> Job:
     """Raises NoSuchJob."""
-    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None:
+    job = find_job(connection, job_id)
+    if job is None:
         raise NoSuchJob(job_id)
-    return job_from(row)
+    return job
+
+
+def find_job(connection: sqlite3.Connection, job_id: int) -> Job | None:
+    """None: it is forgotten."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return None if row is None else job_from(row)
+
+
+def sharing_recording(connection: sqlite3.Connection, job: Job) -> Iterator[Job]:
+    """Older jobs of the very same recording, which go where that goes: they may still be upgraded."""
+    rows = connection.execute(
+        "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND job_id <> ?", (job.path, job.id)
+    ).fetchall()
+    for row in rows:
+        other = find_job(connection, row["job_id"])
+        if other is None or other.status not in FINISHED or other.path != job.path:
+            continue  # files outlive a job that was forgotten
+        if other.identity.looks_like(job.identity):
+            yield other
 
 
 def insert_job(

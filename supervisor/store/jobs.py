@@ -22,7 +22,6 @@ from ipc.transcript import Segment, Unheard
 from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store import claims, job_rows
-from supervisor.store.arrival import Arrival
 from supervisor.store.claims import QueueFull, QueueState, WaitingWork
 from supervisor.store.daemon_deaths import DaemonDeaths
 from supervisor.store.history import JobHistory
@@ -128,17 +127,6 @@ class JobQueue:
 
         return await self._database.write(work)
 
-    async def add_from_watch(
-        self, path: str, options: JobOptions, identity: FileIdentity, watch: str | None = None, treatment: str = ""
-    ) -> Job | None:
-        """A new job, or None: this very content came before. `SeenFiles.take_in` for one file. Raises QueueFull."""
-        verdict, job = await self.seen.take_in(Arrival(path, identity, options, watch, treatment or None))
-        return job if verdict.fate in ("new", "revived") else None
-
-    async def was_seen(self, path: str, identity: FileIdentity) -> bool:
-        """Whether this file lay there last and nothing is to be done about it. Reads no content."""
-        return bool(await self.seen.known([(path, identity)]))
-
     async def claim_next(self, turn: SchedulingHints = OLDEST_FIRST) -> Job | None:
         """The waiting job whose turn it is, now transcribing; those on probation after all others.
 
@@ -231,12 +219,8 @@ class JobQueue:
         """Raises NoSuchJob."""
         return await self._database.read(lambda connection: fetch_job(connection, job_id))
 
-    async def list(self, status: JobStatus | None = None, limit: int = 50) -> Sequence[Job]:
-        """Newest first."""
-        return await self.those(await self.ids(status, limit))
-
     async def ids(self, status: JobStatus | None, limit: int, before: int = MAX_ID) -> Sequence[int]:
-        """The same jobs' ids; `before`: of older jobs than that one."""
+        """The ids of jobs, newest first; `before`: of older jobs than that one."""
         chosen, facts = ("", ()) if status is None else ("status = ? AND", (status,))
         question = f"SELECT id FROM jobs WHERE {chosen} id < ? ORDER BY id DESC LIMIT ?"
         return [row["id"] for row in await self._database.rows(question, *facts, before, limit)]

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ipc.vocabulary import FINISHED
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.job import Job
-from supervisor.store.job_rows import fetch_job, update_job
+from supervisor.store.job_rows import fetch_job, sharing_recording, update_job
 from supervisor.store.sqlite.transactions import JobDatabase
 
 Kind = Literal["move_recording", "hook"]
@@ -113,7 +112,8 @@ class Outbox:
 
     async def others_need(self, job: Job) -> bool:
         """Whether another job of the same recording is not over: it must find the recording where it is."""
-        question = f"""SELECT 1 FROM jobs WHERE status IN ({_UNFINISHED}) AND path = ? AND id <> ? LIMIT 1"""
+        question = """SELECT 1 FROM jobs WHERE status IN ('waiting', 'transcribing', 'aligning', 'writing')
+            AND path = ? AND id <> ? LIMIT 1"""
         return bool(await self._database.rows(question, job.path, job.id))
 
     async def recording_moved(self, follow_up: FollowUp, to: Path, identity: FileIdentity) -> Job:
@@ -126,31 +126,12 @@ class Outbox:
         def work(connection: sqlite3.Connection) -> Job:
             job = fetch_job(connection, follow_up.job_id)
             new = str(to)
-            sharing = connection.execute(
-                "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND job_id <> ?", (job.path, job.id)
-            ).fetchall()
-            for (job_id,) in sharing:
-                _follow(connection, int(job_id), job, new, identity)
+            for other in sharing_recording(connection, job):
+                followed = {"path": new, "taken_from": other.first_path, "target": None, "identity": identity}
+                update_job(connection, other.id, followed)
             connection.execute("UPDATE output_files SET recording = ? WHERE recording = ?", (new, job.path))
             connection.execute("DELETE FROM errands WHERE id = ?", (follow_up.id,))
             moved = {} if new == job.path else {"path": new, "taken_from": job.first_path, "target": None}
             return update_job(connection, job.id, {**moved, "identity": identity})
 
         return await self._database.write(work)
-
-
-_UNFINISHED = "'waiting', 'transcribing', 'aligning', 'writing'"
-
-
-def _follow(connection: sqlite3.Connection, job_id: int, moved: Job, new: str, identity: FileIdentity) -> None:
-    """An older job of the same recording goes where that went: it may still be upgraded."""
-    found = connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    other = fetch_job(connection, job_id) if found else None  # its files outlive a job that was forgotten
-    if (
-        other is not None
-        and other.status in FINISHED
-        and other.path == moved.path
-        and other.identity.looks_like(moved.identity)
-    ):
-        followed = {"path": new, "taken_from": other.first_path, "target": None, "identity": identity}
-        update_job(connection, job_id, followed)

@@ -24,13 +24,8 @@ class OutputLedger:
             self._installation = str(row["value"])
         return TemporaryNames(self._installation, job_id)
 
-    async def written_for(self, recording: str) -> dict[str, str]:
-        """Output path → sha256 of what stenod last wrote there for this recording, in whatever job."""
-        question = "SELECT path, sha256 FROM output_files WHERE recording = ? AND sha256 IS NOT NULL"
-        return {row["path"]: row["sha256"] for row in await self._database.rows(question, recording)}
-
     async def ours(self, recording: str) -> dict[str, frozenset[str]]:
-        """The same, and with it the sha256s of what stenod was about to write there when it was last heard of."""
+        """Output path → the sha256s of what stenod wrote there for this recording, in any job, or was about to."""
         question = """SELECT path, coalesce(sha256, '') || ' ' || coalesce(promised, '') AS sha256s FROM output_files
             WHERE recording = ? AND (sha256 IS NOT NULL OR promised IS NOT NULL)"""
         rows = await self._database.rows(question, recording)

@@ -2,21 +2,21 @@
 
 Runs in: supervisor.
 
-Each method of `SeenFiles` is one transaction and may raise JobQueueBroken; the functions need one around them.
+Each method of `SeenFiles` is one transaction and may raise JobQueueBroken.
 """
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from config.settings import QueueSettings
-from ipc.vocabulary import FINISHED
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.arrival import RECORDING_GONE, Arrival, KnownContent, Sight, Verdict, is_being_heard, judge
 from supervisor.store.claims import refuse_when_full
 from supervisor.store.job import Job
-from supervisor.store.job_rows import NoSuchJob, fetch_job, forgive_job, insert_job, update_job
+from supervisor.store.job_rows import fetch_job, find_job, forgive_job, insert_job, sharing_recording, update_job
 from supervisor.store.outbox import withdraw_follow_ups
 from supervisor.store.sqlite.transactions import JobDatabase
 
@@ -43,83 +43,77 @@ class SeenFiles:
         """What becomes of it, stored; and the job it has now. `strays`: those of `jobs_of` that are not where they
         say. Raises QueueFull, and then remembers nothing."""
         most = self._settings.most_waiting
-        return await self._database.write(lambda db: take_in(db, arrival, strays, most, self._now()))
+        return await self._database.write(lambda db: _take_in(db, arrival, strays, most, self._now()))
 
     async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
-        """The paths of those that lay there last as they are, and about which nothing is to be done."""
+        """The paths of those that lay there last as they are, and about which nothing is to be done.
+
+        Reads no content. A job that failed for good is nothing to be done about; one whose recording was missing is,
+        for here it is. An inode of 0 is not known, as on disks where it does not hold; size and time must do there.
+        """
         known: set[str] = set()
         for first in range(0, len(files), ASKED_AT_ONCE):
-            some = files[first : first + ASKED_AT_ONCE]
-            known |= await self._database.read(lambda db, some=some: _known(db, some))  # type: ignore[misc]  # of a default mypy infers no type
+            known |= await self._database.read(partial(_known, files[first : first + ASKED_AT_ONCE]))
         return frozenset(known)
 
     async def jobs_of(self, sha256: str) -> Sequence[Job]:
-        """The jobs of this content that watched folders brought."""
-        return await self._database.read(lambda db: jobs_of(db, sha256))
+        """The jobs of this content that watched folders brought, as far as they are remembered."""
+        return await self._database.read(lambda db: _jobs_of(db, sha256))
 
     async def other_places(self, job: Job) -> Sequence[str]:
         """Where the job's content was seen as well, and is no other job's."""
-        return await self._database.read(lambda db: other_places(db, job))
+        return await self._database.read(lambda db: _other_places(db, job))
 
     async def is_anothers(self, path: str, job_id: int) -> bool:
         """Whether what was last seen at a path became another job."""
-        return await self._database.read(lambda db: is_anothers(db, path, job_id))
+        return await self._database.read(lambda db: _is_anothers(db, path, job_id))
 
     async def adopt_results(self, arrival: Arrival) -> bool:
-        """Whether its content is new to the queue; it is remembered as done then, by no job."""
-        return await self._database.write(lambda db: adopt_results(db, arrival))
+        """Whether its content and its path are new to the queue; it is remembered as done then, by no job."""
+        return await self._database.write(lambda db: _adopt_results(db, arrival))
 
     async def follow(self, job_id: int, arrival: Arrival) -> Job:
         """The job's recording is there now. Raises NoSuchJob."""
-        return await self._database.write(lambda db: follow(db, job_id, arrival))
+        return await self._database.write(lambda db: _follow(db, job_id, arrival))
 
     async def put_elsewhere(self, job_id: int) -> None:
         """Names that the job's results were promised are given back. Raises NoSuchJob."""
-        await self._database.write(lambda db: put_elsewhere(db, job_id))
+        await self._database.write(lambda db: _put_elsewhere(db, job_id))
 
     async def adopt(self, job: Job, identity: FileIdentity) -> bool:
         """Whether a job may go on with what its watched file has become; False: that content is another job's."""
-        return await self._database.write(lambda db: adopt(db, job, identity))
+        return await self._database.write(lambda db: _adopt(db, job, identity))
 
 
-def _known(connection: sqlite3.Connection, files: Iterable[tuple[str, FileIdentity]]) -> set[str]:
-    return {path for path, identity in files if is_known(connection, path, identity)}
+def _known(files: Iterable[tuple[str, FileIdentity]], connection: sqlite3.Connection) -> set[str]:
+    gone = json.dumps(sorted(RECORDING_GONE))
+    return {
+        path
+        for path, one in files
+        if connection.execute(_KNOWN, (path, str(one.inode), one.size, one.mtime_ns, gone)).fetchone() is not None
+    }
 
 
-def is_known(connection: sqlite3.Connection, path: str, identity: FileIdentity) -> bool:
-    """Whether this file is what lay there last, and nothing is to be done about it. Reads no content.
-
-    A job that failed for good is nothing to be done about; one whose recording was missing is, for here it is. An
-    inode of 0 is not known, as on disks where it does not hold; size and time must do there.
-    """
-    facts = (path, str(identity.inode), identity.size, identity.mtime_ns, json.dumps(sorted(RECORDING_GONE)))
-    return connection.execute(_KNOWN, facts).fetchone() is not None
-
-
-def jobs_of(connection: sqlite3.Connection, sha256: str) -> Sequence[Job]:
-    """The jobs of this content that watched folders brought, as far as they are remembered."""
+def _jobs_of(connection: sqlite3.Connection, sha256: str) -> Sequence[Job]:
     jobs = {sight.job.id: sight.job for sight in _sights(connection, sha256, "") if sight.job is not None}
     return list(jobs.values())
 
 
-def other_places(connection: sqlite3.Connection, job: Job) -> Sequence[str]:
-    """Where the job's content was seen as well, and is no other job's."""
+def _other_places(connection: sqlite3.Connection, job: Job) -> Sequence[str]:
     if job.identity.sha256 is None:
         return ()
     sights = _sights(connection, job.identity.sha256, job.path)
     return [sight.path for sight in sights if sight.job_id == job.id and sight.path != job.path]
 
 
-def is_anothers(connection: sqlite3.Connection, path: str, job_id: int) -> bool:
-    """Whether what was last seen at a path became another job than this one."""
+def _is_anothers(connection: sqlite3.Connection, path: str, job_id: int) -> bool:
     _, last_job_id = _last_at(connection, path)
     return last_job_id not in (None, 0, job_id)
 
 
-def take_in(
+def _take_in(
     connection: sqlite3.Connection, arrival: Arrival, strays: Collection[int], most_waiting: int, now: float
 ) -> tuple[Verdict, Job | None]:
-    """Does with the arrival as `judge` says and remembers it; the job it has now, if any. Raises QueueFull."""
     verdict = _judged(connection, arrival, strays)
     job: Job | None = None
     match verdict.fate:
@@ -136,22 +130,20 @@ def take_in(
             assert verdict.job_id is not None
             job = _go_where_it_is(connection, verdict.job_id, arrival)
         case "known":
-            job = None if verdict.job_id is None else _found(connection, verdict.job_id)
+            job = None if verdict.job_id is None else find_job(connection, verdict.job_id)
     is_treated_so = verdict.fate != "known"
     _remember(connection, arrival, verdict.job_id if job is None else job.id, is_treated_so=is_treated_so)
     return verdict, job
 
 
-def follow(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job:
-    """The job's recording is found there: the job is told, and the place is known. Raises NoSuchJob."""
+def _follow(connection: sqlite3.Connection, job_id: int, arrival: Arrival) -> Job:
     job = _go_where_it_is(connection, job_id, arrival)
     if job.watch is not None:
         _remember(connection, arrival, job_id, is_treated_so=True)
     return job
 
 
-def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
-    """The job's results are not written yet, and are to have names where its recording is now. Raises NoSuchJob."""
+def _put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
     job = fetch_job(connection, job_id)
     fields: dict[str, object] = {"outputs": {}, "taken_from": None}
     if job.target is not None and Path(job.target).name == Path(job.path).name:
@@ -160,8 +152,7 @@ def put_elsewhere(connection: sqlite3.Connection, job_id: int) -> None:
     connection.execute("DELETE FROM output_files WHERE job_id = ? AND sha256 IS NULL", (job_id,))
 
 
-def adopt_results(connection: sqlite3.Connection, arrival: Arrival) -> bool:
-    """Whether nothing is known of the arrival's content nor of its path; it is remembered as done then."""
+def _adopt_results(connection: sqlite3.Connection, arrival: Arrival) -> bool:
     question = """SELECT 1 FROM seen_files WHERE sha256 = ?1 OR path = ?2 UNION ALL
         SELECT 1 FROM jobs WHERE path = ?2 LIMIT 1"""
     if connection.execute(question, (arrival.identity.sha256, arrival.path)).fetchone() is not None:
@@ -170,8 +161,7 @@ def adopt_results(connection: sqlite3.Connection, arrival: Arrival) -> bool:
     return True
 
 
-def adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> bool:
-    """Whether a job may go on with what its watched file has become; False: that content is another job's."""
+def _adopt(connection: sqlite3.Connection, job: Job, identity: FileIdentity) -> bool:
     assert identity.sha256 is not None
     row = connection.execute("SELECT treatment FROM seen_files WHERE job_id = ? LIMIT 1", (job.id,)).fetchone()
     arrival = Arrival(job.path, identity, treatment=None if row is None else row["treatment"])
@@ -205,7 +195,7 @@ def _sights(connection: sqlite3.Connection, sha256: str, first: str) -> Sequence
     question = "SELECT path, treatment, job_id FROM seen_files WHERE sha256 = ? AND path"
     rows = connection.execute(f"{question} = ?", (sha256, first)).fetchall()
     rows += connection.execute(f"{question} <> ? LIMIT ?", (sha256, first, MOST_SIGHTS)).fetchall()
-    jobs = {job_id: _found(connection, job_id) for job_id in {row["job_id"] for row in rows} - {None, 0}}
+    jobs = {job_id: find_job(connection, job_id) for job_id in {row["job_id"] for row in rows} - {None, 0}}
     return [Sight(row["path"], row["treatment"], row["job_id"], jobs.get(row["job_id"])) for row in rows]
 
 
@@ -215,7 +205,7 @@ def _surroundings(connection: sqlite3.Connection, arrival: Arrival, its_jobs: Co
         return KnownContent("nothing", has_other_results=False)
     if sha256 == arrival.identity.sha256:
         return KnownContent("this", has_other_results=False)
-    last = _found(connection, job_id) if job_id else None
+    last = find_job(connection, job_id) if job_id else None
     being_made = is_being_heard(last) and last is not None and last.path == arrival.path and last.id not in its_jobs
     written = connection.execute(
         "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND sha256 IS NOT NULL", (arrival.path,)
@@ -278,7 +268,7 @@ def _go_where_it_is(connection: sqlite3.Connection, job_id: int, arrival: Arriva
         fields["watch"] = arrival.watch
         if job.status == "waiting" and job.transcribed_seconds == 0.0:
             fields["options"] = arrival.options.model_dump_json(exclude_none=True)
-    for other in _sharing(connection, job):
+    for other in sharing_recording(connection, job):
         first = None if other.first_path == arrival.path else other.first_path
         target = None if other.target is None else arrival.target or arrival.path
         there = {"path": arrival.path, "target": target, "identity": arrival.identity, "taken_from": first}
@@ -288,28 +278,8 @@ def _go_where_it_is(connection: sqlite3.Connection, job_id: int, arrival: Arriva
     return update_job(connection, job_id, fields)
 
 
-def _sharing(connection: sqlite3.Connection, job: Job) -> Iterator[Job]:
-    """Older jobs of the very same recording, which go along."""
-    rows = connection.execute(
-        "SELECT DISTINCT job_id FROM output_files WHERE recording = ? AND job_id <> ?", (job.path, job.id)
-    ).fetchall()
-    for row in rows:
-        other = _found(connection, row["job_id"])
-        if other is None or other.status not in FINISHED or other.path != job.path:
-            continue
-        if other.identity.looks_like(job.identity):
-            yield other
-
-
 def _move_results(connection: sqlite3.Connection, job: Job, to: str) -> None:
     """What was written for the job stays the recording's own: another one under its old name cannot have it."""
     connection.execute(
         "UPDATE output_files SET recording = ? WHERE recording = ? AND job_id = ?", (to, job.path, job.id)
     )
-
-
-def _found(connection: sqlite3.Connection, job_id: int) -> Job | None:
-    try:
-        return fetch_job(connection, job_id)
-    except NoSuchJob:
-        return None

@@ -28,12 +28,8 @@ class Sighting:
     unchanged_since: float
     """Monotonic seconds."""
 
-    def settles_at(self, settle_seconds: float) -> float | None:
-        """When it counts as finished if nothing happens; None for an empty file, which waits for its content."""
-        return self.unchanged_since + settle_seconds if self.identity.size > 0 else None
-
     def is_settled(self, now: float, settle_seconds: float) -> bool:
-        """Whether it may be taken. `now` may lie before the sighting, as a scan takes a while."""
+        """Whether it may be taken; an empty file waits. `now` may lie before the sighting: a scan takes time."""
         return self.identity.size > 0 and max(now - self.unchanged_since, 0.0) >= settle_seconds
 
 

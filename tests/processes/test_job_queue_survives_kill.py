@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asked_queue import jobs_in
+
 from config.settings import QueueSettings
 from ipc.transcript import Segment
 from supervisor.store.jobs import JobQueue
@@ -67,7 +69,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_left_running(tmp_path
     for _ in range(ROUNDS):
         promised |= killed_at_work(place, after_lines=chance.randrange(5, 60))
         queue = await JobQueue.open(place, QueueSettings())
-        jobs = {job.id: job for job in await queue.list(limit=100_000)}
+        jobs = {job.id: job for job in await jobs_in(queue, limit=100_000)}
         assert promised.keys() <= jobs.keys()
         assert all(jobs[job_id].status == "done" for job_id, what in promised.items() if what == b"done")
         assert {job.status for job in jobs.values()} <= {"waiting", "done"}

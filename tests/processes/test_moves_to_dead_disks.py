@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from asked_queue import add_from_watch
 from dead_disk import CAN_DIE, dead_disk
 from eventually import eventually_async
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.skipif(not CAN_DIE, reason="needs FUSE and root")
 
 
 async def finish(queue: JobQueue, path: Path) -> Job:
-    job = await queue.add_from_watch(str(path), JobOptions(), read_identity(path), str(path.parent))
+    job = await add_from_watch(queue, str(path), JobOptions(), read_identity(path), str(path.parent))
     assert job is not None
     await queue.claim_next()
     await queue.move(job.id, "writing")

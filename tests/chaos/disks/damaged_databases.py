@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from asked_queue import jobs_in
 from daemon_under_test import DaemonUnderTest
 
 from chaos.recordings.media_corpus import BEREFT
@@ -215,7 +216,7 @@ def _forget_the_live(place: Path) -> None:
 async def _ids(file: Path) -> frozenset[int]:
     queue = await JobQueue.open(file, QueueSettings())
     try:
-        return frozenset(job.id for job in await queue.list(None, 10 * JOBS))
+        return frozenset(job.id for job in await jobs_in(queue, None, 10 * JOBS))
     finally:
         await queue.close()
 

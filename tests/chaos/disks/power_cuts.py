@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from asked_queue import jobs_in
 from eventually import eventually
 
 from chaos.daemon.broken_daemon import UNARMED, BrokenDaemon
@@ -153,6 +154,6 @@ def _examine(
 async def _jobs(database: Path) -> list[Job]:
     queue = await JobQueue.open(database, QueueSettings())
     try:
-        return list(await queue.list(None, 10_000))
+        return list(await jobs_in(queue, None, 10_000))
     finally:
         await queue.close()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asked_queue import jobs_in
 from daemon_under_test import MEMO, STARTERS, DaemonUnderTest
 from eventually import eventually
 
@@ -123,7 +124,7 @@ class Story:
 
     async def prune(self, queue: JobQueue, tally: Tally) -> None:
         await queue.history.prune()
-        known = {job.id for job in await queue.list(limit=10_000)}
+        known = {job.id for job in await jobs_in(queue, limit=10_000)}
         for job_id in sorted(self.over.keys() - known):
             days = (self.clocks.passed - self.over.pop(job_id)) / DAY
             if job_id in self.owed:

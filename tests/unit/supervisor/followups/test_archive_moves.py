@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from asked_queue import add_from_watch
 from eventually import eventually_async
 from structlog.testing import capture_logs
 
@@ -113,7 +114,7 @@ def record(path: Path) -> None:
 
 async def finish(queue: JobQueue, path: Path, status: Literal["done", "failed"] = "done") -> Job:
     record(path)
-    job = await queue.add_from_watch(str(path), JobOptions(), read_identity(path), str(path.parent))
+    job = await add_from_watch(queue, str(path), JobOptions(), read_identity(path), str(path.parent))
     assert job is not None
     await queue.claim_next()
     await queue.move(job.id, "writing")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked_queue import add_from_watch
 from eventually import eventually_async
 
 from config.settings import QueueSettings, Settings
@@ -80,7 +81,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def finish(queue: JobQueue, path: str = "/x/a.m4a", identity: FileIdentity | None = None) -> Job:
-    job = await queue.add_from_watch(path, JobOptions(), identity or FileIdentity(1, 2, 3, 4, path), "/w")
+    job = await add_from_watch(queue, path, JobOptions(), identity or FileIdentity(1, 2, 3, 4, path), "/w")
     assert job is not None
     await queue.claim_next()
     await queue.move(job.id, "writing")
@@ -210,7 +211,7 @@ async def test_a_retry_takes_the_recording_where_it_was_moved_to(queue: JobQueue
     source = tmp_path / "a.m4a"
     source.write_bytes(b"sound")
     follow_ups = follow_ups_for(queue, RecordingLocks(), WatchEntry(path=tmp_path, failed=Path("failed")))
-    job = await queue.add_from_watch(str(source), JobOptions(), read_identity(source), "/w")
+    job = await add_from_watch(queue, str(source), JobOptions(), read_identity(source), "/w")
     assert job is not None
     await queue.move(job.id, "failed")
     async with running(follow_ups):

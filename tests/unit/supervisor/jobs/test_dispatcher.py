@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from asked_queue import add_from_watch
 from eventually import eventually_async
 from running_dispatcher import Desk, at_work
 
@@ -406,7 +407,7 @@ async def test_a_queue_that_cannot_be_read_while_a_folder_is_away_leaves_no_job_
     monkeypatch.setattr(desk.dispatcher, "_is_away", is_away)
     async with at_work(desk):
         identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4, sha256="a")
-        job = await desk.queue.add_from_watch("/w/a.wav", JobOptions(), identity, "/w")
+        job = await add_from_watch(desk.queue, "/w/a.wav", JobOptions(), identity, "/w")
         assert job is not None
         desk.dispatcher.wake()
         await eventually_async(lambda: len(desk.runner.started) >= 2)

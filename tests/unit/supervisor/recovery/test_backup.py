@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from asked_queue import jobs_in
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
@@ -108,7 +109,7 @@ async def test_a_restore_brings_the_backup_keeps_what_was_there_and_gives_no_num
     assert found.jobs == 2 and aside is not None and look_into(aside).jobs == 5
     assert kept_copies(database) == [aside]
     async with opened(database) as queue:
-        assert [job.id for job in await queue.list()] == [2, 1]
+        assert [job.id for job in await jobs_in(queue)] == [2, 1]
         assert await add(queue, 1) == [6]
     assert backup.exists()
     assert restore(database, lock, aside)[0].jobs == 5, "and back again"
@@ -229,7 +230,7 @@ async def test_what_is_forgotten_is_in_no_page_of_the_queue_nor_of_a_copy_that_s
         for suffix in ("", "-wal"):
             content = Path(f"{database}{suffix}").read_bytes()
             assert b"aubergine" not in content and b"/x/0.mp3" not in content
-        assert [job.id for job in await queue.list()] == [second]
+        assert [job.id for job in await jobs_in(queue)] == [second]
         assert (await queue.counts())["cancelled"] == 1
     restore(database, lock, tmp_path / "b")
     (copy,) = kept_copies(database)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from asked_queue import jobs_in, was_seen, written_for
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobError, JobOptions
@@ -66,11 +67,11 @@ async def test_a_recording_renamed_while_it_waits_is_one_job_under_its_new_name(
     assert await comes(queue, "/w/b.wav", "A", strays=(1,)) == ("followed", first)
     job = await queue.get(1)
     assert (job.path, job.first_path, job.status) == ("/w/b.wav", "/w/b.wav", "waiting")
-    assert await queue.was_seen("/w/b.wav", identity("A"))
+    assert await was_seen(queue, "/w/b.wav", identity("A"))
     assert await comes(queue, "/w/c.wav", "A", strays=(1,)) == ("followed", first), "renamed twice"
     assert await comes(queue, "/w/a.wav", "A", strays=(1,)) == ("followed", first), "and back"
     assert (await queue.get(1)).path == "/w/a.wav"
-    assert len(await queue.list()) == 1
+    assert len(await jobs_in(queue)) == 1
 
 
 async def test_a_copy_of_what_waits_runs_or_is_done_is_nothing_new(queue: JobQueue) -> None:
@@ -90,7 +91,7 @@ async def test_a_job_that_came_to_nothing_blocks_no_copy_and_the_file_itself_wai
 ) -> None:
     _, first = await comes(queue, "/w/a.wav", "A")
     await end(queue, first, how, DAMAGED if how == "failed" else None)
-    assert await queue.was_seen("/w/a.wav", identity("A"))
+    assert await was_seen(queue, "/w/a.wav", identity("A"))
     assert await comes(queue, "/w/a.wav", "A", inode=7) == ("known", first), "touched"
     fate, second = await comes(queue, "/w/copy.wav", "A", inode=2)
     assert (fate, second != first) == ("new", True)
@@ -112,20 +113,20 @@ async def test_a_copy_stays_new_after_the_job_that_came_to_nothing_is_forgotten(
 async def test_a_copy_that_came_while_the_first_was_waiting_is_taken_after_that_has_failed(queue: JobQueue) -> None:
     _, first = await comes(queue, "/w/a.wav", "A")
     await comes(queue, "/w/copy.wav", "A", inode=2)
-    assert await queue.was_seen("/w/copy.wav", identity("A", 2))
+    assert await was_seen(queue, "/w/copy.wav", identity("A", 2))
     await end(queue, first, "failed", DAMAGED)
-    assert not await queue.was_seen("/w/copy.wav", identity("A", 2))
+    assert not await was_seen(queue, "/w/copy.wav", identity("A", 2))
     fate, second = await comes(queue, "/w/copy.wav", "A", inode=2)
     assert (fate, second != first) == ("new", True)
     await end(queue, second, "failed", DAMAGED)
-    assert await queue.was_seen("/w/copy.wav", identity("A", 2)), "once each"
-    assert await queue.was_seen("/w/a.wav", identity("A"))
+    assert await was_seen(queue, "/w/copy.wav", identity("A", 2)), "once each"
+    assert await was_seen(queue, "/w/a.wav", identity("A"))
 
 
 async def test_a_recording_that_was_missing_at_its_turn_is_tried_again_where_it_comes_back(queue: JobQueue) -> None:
     _, first = await comes(queue, "/w/a.wav", "A")
     await end(queue, first, "failed", NOT_FOUND)
-    assert not await queue.was_seen("/w/a.wav", identity("A"))
+    assert not await was_seen(queue, "/w/a.wav", identity("A"))
     assert await comes(queue, "/w/a.wav", "A") == ("revived", first)
     assert (await queue.get(1)).status == "waiting"
     await end(queue, first, "failed", NOT_FOUND)
@@ -135,7 +136,7 @@ async def test_a_recording_that_was_missing_at_its_turn_is_tried_again_where_it_
     # Its owner took it out of the folder for what failed.
     job = await queue.change(1, path="/w/failed/b.wav", taken_from="/w/b.wav")
     await end(queue, first, "failed", DAMAGED)
-    assert not await queue.was_seen("/w/b.wav", identity("A"))
+    assert not await was_seen(queue, "/w/b.wav", identity("A"))
     assert await comes(queue, "/w/b.wav", "A", strays=(1,)) == ("revived", first)
     assert (await queue.get(1)).first_path == "/w/b.wav"
 
@@ -155,7 +156,7 @@ async def test_content_that_comes_back_to_a_path_is_done_again_unless_its_words_
     await end(queue, a, "done")
     _, b = await comes(queue, "/w/memo.wav", "B")
     await end(queue, b, "done")
-    assert not await queue.was_seen("/w/memo.wav", identity("A")), "the very file of before, moved back"
+    assert not await was_seen(queue, "/w/memo.wav", identity("A")), "the very file of before, moved back"
     fate, again = await comes(queue, "/w/memo.wav", "A")
     assert fate == "new"
     await end(queue, again, "done")
@@ -203,10 +204,10 @@ async def test_a_path_with_results_of_other_content_is_done_though_its_content_i
     # The two change names.
     fate, third = await comes(queue, "/w/a.wav", "B", strays=(2,))
     assert fate == "new"
-    assert (await queue.outputs.written_for("/w/a.wav")) == {"/w/a.srt": "words of 1"}, "to be replaced"
+    assert (await written_for(queue, "/w/a.wav")) == {"/w/a.srt": "words of 1"}, "to be replaced"
     assert (await comes(queue, "/w/b.wav", "A", strays=(1,)))[0] == "new"
     await end(queue, third, "done")
-    assert await queue.was_seen("/w/a.wav", identity("B"))
+    assert await was_seen(queue, "/w/a.wav", identity("B"))
 
 
 async def test_two_waiting_recordings_that_change_names_stay_two_jobs(queue: JobQueue) -> None:
@@ -224,7 +225,7 @@ async def test_the_results_of_a_renamed_recording_stay_its_own(queue: JobQueue) 
     job = await queue.get(1)
     assert (job.path, job.first_path, job.status) == ("/w/monday.wav", "/w/memo.wav", "done")
     assert (await comes(queue, "/w/memo.wav", "B"))[0] == "new"
-    assert await queue.outputs.written_for("/w/memo.wav") == {}, "the next memo must not overwrite Monday's words"
+    assert await written_for(queue, "/w/memo.wav") == {}, "the next memo must not overwrite Monday's words"
     assert await queue.outputs.of_others("/w/memo.wav", "/w/memo") == {"/w/memo.srt": "/w/monday.wav"}
 
 
@@ -248,7 +249,7 @@ async def test_a_job_adopts_what_its_file_has_become_but_not_what_is_another_job
     _, a = await comes(queue, "/w/a.wav", "A")
     assert a is not None
     assert await queue.seen.adopt(await queue.get(a), identity("B"))
-    assert await queue.was_seen("/w/a.wav", identity("B"))
+    assert await was_seen(queue, "/w/a.wav", identity("B"))
     await queue.change(a, identity=identity("B"))
     assert await comes(queue, "/w/a.wav", "B", inode=9) == ("known", a)
     _, c = await comes(queue, "/w/c.wav", "C")
@@ -278,10 +279,10 @@ async def test_what_older_versions_have_seen_is_known_at_its_path_and_elsewhere(
         )
     )
     for content in ("A", "B"):
-        assert await queue.was_seen("/w/a.wav", identity(content))
+        assert await was_seen(queue, "/w/a.wav", identity(content))
         assert await comes(queue, f"/w/copy of {content}.wav", content, inode=9) == ("known", None)
     assert await comes(queue, "/w/a.wav", "A", inode=8) == ("known", None)
-    assert not await queue.was_seen("/w/a.wav", identity("B")), "from now on the order is known"
+    assert not await was_seen(queue, "/w/a.wav", identity("B")), "from now on the order is known"
 
 
 async def test_of_a_thousand_files_those_that_are_known_are_told_in_one_breath(queue: JobQueue) -> None:

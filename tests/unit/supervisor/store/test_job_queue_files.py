@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from asked_queue import jobs_in
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
@@ -197,7 +198,7 @@ async def test_a_write_ahead_log_cut_short_costs_at_most_its_end(tmp_path: Path)
         copy.write_bytes(main)
         copy.with_name("jobs.sqlite3-wal").write_bytes(wal[:cut])
         queue = await JobQueue.open(copy, QueueSettings())
-        ids = [job.id for job in await queue.list()]
+        ids = [job.id for job in await jobs_in(queue)]
         assert ids == list(range(len(ids), 0, -1)), "a prefix of what was added, never a hole"
         assert (await queue.counts())["waiting"] == len(ids)
         survivors.append(len(ids))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from asked_queue import add_from_watch, jobs_in, was_seen, written_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -91,19 +92,19 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
     asked: list[str] = []
     await queue._database.read(lambda connection: connection.set_trace_callback(asked.append))
     job = await queue.add("/x/a.mp3", JobOptions(), IDENTITY)
-    await queue.add_from_watch("/x/b.mp3", JobOptions(), replace(IDENTITY, sha256="aa"))
-    await queue.was_seen("/x/b.mp3", IDENTITY)
+    await add_from_watch(queue, "/x/b.mp3", JobOptions(), replace(IDENTITY, sha256="aa"))
+    await was_seen(queue, "/x/b.mp3", IDENTITY)
     await queue.claim_next(SchedulingHints(missing=frozenset({"large"}), deferred=frozenset({7})))
     await queue.state(next_up=10)
     await queue.store_segments(job.id, [Segment(id=0, start=0, end=1, text="a")], 1.0)
     await queue.segments(job.id)
     await queue.segments(job.id, unaligned_only=True)
     await queue.reset_alignment(job.id)
-    await queue.outputs.written_for("/x/a.mp3")
+    await written_for(queue, "/x/a.mp3")
     await queue.outputs.of_others("/x/a.mp3", "/x/a")
     await queue.follow_ups.first("hook", skip=[1])
     await queue.follow_ups.others_need(job)
-    await queue.list(status="done")
+    await jobs_in(queue, status="done")
     await queue.jobs_to_upgrade()
     await queue.move(job.id, "failed", outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
     await queue.history.prune()
@@ -155,7 +156,7 @@ async def test_counts_stay_right_whatever_jobs_do(tmp_path_factory: pytest.TempP
                     jobs[job_id] = (await queue.move(job_id, to)).status
             case _:
                 await queue.history.prune()
-        kept = {job.id: job.status for job in await queue.list(limit=100)}
+        kept = {job.id: job.status for job in await jobs_in(queue, limit=100)}
         assert kept.items() <= jobs.items()
         jobs = kept
         assert {status: count for status, count in (await queue.counts()).items() if count} == Counter(jobs.values())

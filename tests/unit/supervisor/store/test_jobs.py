@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked_queue import add_from_watch, jobs_in, was_seen, written_for
 
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobError, JobOptions, JobView
@@ -255,9 +256,9 @@ async def test_a_full_queue_refuses_and_takes_again_once_there_is_room(queue: Jo
     with pytest.raises(QueueFull):
         await queue.add("/x/more.mp3", OPTIONS, identity())
     with pytest.raises(QueueFull):
-        await queue.add_from_watch("/w/more.mp3", OPTIONS, identity(1, sha256="aa"))
+        await add_from_watch(queue, "/w/more.mp3", OPTIONS, identity(1, sha256="aa"))
     await queue.claim_next()
-    assert await queue.add_from_watch("/w/more.mp3", OPTIONS, identity(1, sha256="aa")) is not None
+    assert await add_from_watch(queue, "/w/more.mp3", OPTIONS, identity(1, sha256="aa")) is not None
 
 
 async def test_a_paused_queue_gives_nothing_even_after_a_restart(place: Path) -> None:
@@ -295,19 +296,19 @@ async def test_after_a_restart_running_jobs_wait_with_what_they_had(place: Path)
 
 
 async def test_the_same_content_becomes_one_job_a_changed_file_another(queue: JobQueue) -> None:
-    first = await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
+    first = await add_from_watch(queue, "/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
     assert first is not None and first.identity.sha256 == "aa"
-    assert await queue.add_from_watch("/w/copy of a.mp3", OPTIONS, identity(2, sha256="aa")) is None
-    assert await queue.was_seen("/w/copy of a.mp3", identity(2))
-    assert not await queue.was_seen("/w/a.mp3", identity(9)), "touched: its content must be read again"
-    assert await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(9, sha256="bb")) is not None
-    assert await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(10, sha256="aa")) is None, "changed back"
-    assert await queue.was_seen("/w/a.mp3", identity(10))
+    assert await add_from_watch(queue, "/w/copy of a.mp3", OPTIONS, identity(2, sha256="aa")) is None
+    assert await was_seen(queue, "/w/copy of a.mp3", identity(2))
+    assert not await was_seen(queue, "/w/a.mp3", identity(9)), "touched: its content must be read again"
+    assert await add_from_watch(queue, "/w/a.mp3", OPTIONS, identity(9, sha256="bb")) is not None
+    assert await add_from_watch(queue, "/w/a.mp3", OPTIONS, identity(10, sha256="aa")) is None, "changed back"
+    assert await was_seen(queue, "/w/a.mp3", identity(10))
 
 
 async def test_content_is_new_to_a_folder_that_treats_it_otherwise_than_all_before(queue: JobQueue) -> None:
     async def is_new(path: str, treatment: str) -> bool:
-        return await queue.add_from_watch(path, OPTIONS, identity(1, sha256="aa"), treatment=treatment) is not None
+        return await add_from_watch(queue, path, OPTIONS, identity(1, sha256="aa"), treatment=treatment) is not None
 
     assert await is_new("/german/a.mp3", "de")
     assert not await is_new("/german/copy.mp3", "de")
@@ -319,10 +320,10 @@ async def test_content_is_new_to_a_folder_that_treats_it_otherwise_than_all_befo
 
 
 async def test_where_inodes_do_not_hold_size_and_time_must_do(queue: JobQueue) -> None:
-    await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
-    assert await queue.was_seen("/w/a.mp3", replace(identity(1), inode=0))
-    assert not await queue.was_seen("/w/a.mp3", replace(identity(1), inode=0, size=1))
-    assert not await queue.was_seen("/w/a.mp3", replace(identity(1), inode=9))
+    await add_from_watch(queue, "/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
+    assert await was_seen(queue, "/w/a.mp3", replace(identity(1), inode=0))
+    assert not await was_seen(queue, "/w/a.mp3", replace(identity(1), inode=0, size=1))
+    assert not await was_seen(queue, "/w/a.mp3", replace(identity(1), inode=9))
 
 
 async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
@@ -333,7 +334,7 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     for n in range(7):
         await queue.add(f"/x/{n}.mp3", OPTIONS, identity())
     waiting = await queue.add("/x/waiting.mp3", OPTIONS, identity())
-    old = await queue.add_from_watch("/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
+    old = await add_from_watch(queue, "/w/a.mp3", OPTIONS, identity(1, sha256="aa"))
     assert old is not None
     await queue.store_segments(old.id, [segment(0)], 1.0)
     outputs: dict[Format, WrittenFile] = {
@@ -348,10 +349,10 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
     assert await queue.history.prune() == 0
     clock.now += 11 * DAY
     assert await queue.history.prune() == 8
-    assert [job.id for job in await queue.list()] == [waiting.id]
+    assert [job.id for job in await jobs_in(queue)] == [waiting.id]
     assert await queue.segments(old.id) == []
-    assert await queue.add_from_watch("/w/b.mp3", OPTIONS, identity(5, sha256="aa")) is None
-    assert await queue.outputs.written_for("/w/a.mp3") == {"/w/a.srt": "cc"}
+    assert await add_from_watch(queue, "/w/b.mp3", OPTIONS, identity(5, sha256="aa")) is None
+    assert await written_for(queue, "/w/a.mp3") == {"/w/a.srt": "cc"}
     assert await queue.outputs.of_others("/x/any.mp3", "/w/") == {"/w/a.srt": "/w/a.mp3"}
     await queue.close()
 
@@ -359,21 +360,21 @@ async def test_old_finished_jobs_are_forgotten_but_not_what_was_seen_or_written(
 async def test_files_are_known_as_ours_until_another_recording_takes_the_name(queue: JobQueue) -> None:
     first = await queue.add("/x/a.mp3", OPTIONS, identity())
     await queue.change(first.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.outputs.written_for("/x/a.mp3") == {}
+    assert await written_for(queue, "/x/a.mp3") == {}
     assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": None}, "promised"
     assert await queue.outputs.of_others("/x/a.wav", "/x/b") == {}
     assert await queue.outputs.of_others("/x/a.mp3", "/x/a") == {}
     await queue.change(first.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256="aa")})
-    assert await queue.outputs.written_for("/x/a.mp3") == {"/x/a.srt": "aa"}
+    assert await written_for(queue, "/x/a.mp3") == {"/x/a.srt": "aa"}
     assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": "/x/a.mp3"}
 
     again = await queue.add("/x/a.mp3", OPTIONS, identity())
     await queue.change(again.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.outputs.written_for("/x/a.mp3") == {"/x/a.srt": "aa"}, "still what the first job wrote"
+    assert await written_for(queue, "/x/a.mp3") == {"/x/a.srt": "aa"}, "still what the first job wrote"
 
     other = await queue.add("/x/a.wav", OPTIONS, identity())
     await queue.change(other.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256=None)})
-    assert await queue.outputs.written_for("/x/a.mp3") == await queue.outputs.written_for("/x/a.wav") == {}
+    assert await written_for(queue, "/x/a.mp3") == await written_for(queue, "/x/a.wav") == {}
 
 
 async def test_jobs_to_upgrade_are_the_done_ones_without_an_aligner_oldest_first(queue: JobQueue) -> None:
@@ -393,8 +394,8 @@ async def test_list_is_newest_first_and_can_be_narrowed(queue: JobQueue) -> None
     for n in range(6):
         await queue.add(f"/x/{n}.mp3", OPTIONS, identity())
     await queue.claim_next()
-    assert [job.id for job in await queue.list(limit=3)] == [6, 5, 4]
-    assert [job.id for job in await queue.list(status="transcribing")] == [1]
+    assert [job.id for job in await jobs_in(queue, limit=3)] == [6, 5, 4]
+    assert [job.id for job in await jobs_in(queue, status="transcribing")] == [1]
 
 
 async def test_a_full_disk_acknowledges_nothing_and_loses_nothing(queue: JobQueue) -> None:
@@ -408,7 +409,7 @@ async def test_a_full_disk_acknowledges_nothing_and_loses_nothing(queue: JobQueu
             job = await queue.add("/x/" + "long" * 500, OPTIONS, identity())
             acknowledged.append(job.id)
     assert refused.value.code == "disk_full"
-    assert sorted(job.id for job in await queue.list()) == acknowledged
+    assert sorted(job.id for job in await jobs_in(queue)) == acknowledged
     assert (await queue.counts())["waiting"] == len(acknowledged)
     await queue._database.rows("PRAGMA max_page_count = 1000000")
     assert (await queue.add("/x/after.mp3", OPTIONS, identity())).id > acknowledged[-1]

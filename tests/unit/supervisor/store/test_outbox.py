@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked_queue import jobs_in, was_seen, written_for
 
 from config.settings import HookSettings, QueueSettings
 from config.watch_entry import WatchEntry
@@ -159,8 +160,8 @@ async def test_a_moved_recording_takes_its_jobs_and_files_with_it(queue: JobQueu
     assert (followed.path, followed.taken_from, followed.identity) == ("/w/done/a.m4a", "/w/a.m4a", there)
     assert (await queue.get(other_content.id)).path == "/w/a.m4a"
     assert (await queue.get(stranger.id)).path == "/w/b.m4a"
-    assert await queue.outputs.written_for("/w/a.m4a") == {}, "the next one of that name must not have them"
-    assert await queue.outputs.written_for("/w/done/a.m4a") == {
+    assert await written_for(queue, "/w/a.m4a") == {}, "the next one of that name must not have them"
+    assert await written_for(queue, "/w/done/a.m4a") == {
         "/w/a.srt": "bb",
         "/out/a.txt": "cc",
         "/out/a.md": "dd",
@@ -198,11 +199,11 @@ async def test_a_database_of_the_first_version_goes_on_with_all_its_jobs(
         old.commit()
     queue = await JobQueue.open(place, QueueSettings(), lambda: NOW)
     queue.aftermath = Everything()
-    jobs = await queue.list()
+    jobs = await jobs_in(queue)
     assert [job.status for job in jobs] == ["waiting", "waiting", "failed", "done"]
     assert {(job.watch, job.taken_from, job.options.language) for job in jobs} == {(None, None, "de")}
-    assert await queue.was_seen("/w/done.m4a", FileIdentity(1, 2, 3, 4))
-    assert await queue.outputs.written_for("/w/done.m4a") == {"/w/done.srt": "bb"}
+    assert await was_seen(queue, "/w/done.m4a", FileIdentity(1, 2, 3, 4))
+    assert await written_for(queue, "/w/done.m4a") == {"/w/done.srt": "bb"}
     assert await left_to_do(queue) == [], "what ended before anybody knew of errands has none"
     claimed = await queue.claim_next()
     assert claimed is not None and claimed.path == "/w/transcribing.m4a"

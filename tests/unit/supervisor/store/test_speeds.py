@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from asked_queue import jobs_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,7 +148,7 @@ async def test_a_database_of_the_second_version_goes_on_with_all_its_jobs_and_le
         old.execute("INSERT INTO errands (job_id, kind, event, due_at) VALUES (1, 'hook', 'done', 5.0)")
         old.commit()
     queue = await JobQueue.open(place, QueueSettings(), Clock())
-    assert [(job.status, job.watch) for job in await queue.list()] == [
+    assert [(job.status, job.watch) for job in await jobs_in(queue)] == [
         ("waiting", "/w"),
         ("waiting", "/w"),
         ("done", "/w"),

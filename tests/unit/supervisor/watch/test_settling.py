@@ -35,7 +35,6 @@ def test_a_settled_file_was_the_same_and_not_empty_for_the_whole_time(
                 break
             since = at
         assert sighting.is_settled(now, SETTLE_SECONDS) == (identity.size > 0 and now - since >= SETTLE_SECONDS)
-        assert sighting.settles_at(SETTLE_SECONDS) == (None if identity.size == 0 else since + SETTLE_SECONDS)
 
 
 def test_without_a_settle_time_a_file_is_taken_at_the_first_look_even_if_the_scan_began_before() -> None:
