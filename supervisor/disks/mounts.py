@@ -80,11 +80,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def is_on_network(folder: Path) -> bool:
     """Whether the disk is one that others may write to unheard. Blocks as long as the disk does."""
-    try:
-        mounts = [Mount(found.mountpoint, found.fstype) for found in psutil.disk_partitions(all=True)]
-    except (OSError, RuntimeError):
-        return False  # a sandbox that hides its mounts; the folder itself may be read all the same
-    mount = mount_of(os.path.realpath(folder), mounts)
+    mount = mount_of(os.path.realpath(folder), mounts_now())
     return mount is not None and is_network(mount.kind)
 
 

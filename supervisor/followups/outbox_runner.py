@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -25,16 +26,18 @@ Work = Callable[[FollowUp], Awaitable[Again | None]]
 """Does a follow-up; None: it is over, whatever came of it."""
 
 
+@dataclass(eq=False)
 class OutboxRunner:
     """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
 
-    def __init__(self, kind: Kind, at_once: int, rows: Outbox, work: Work, one_less: Callable[[], None]) -> None:
-        """`one_less` is called after each follow-up: others, of whatever kind, may have waited for it."""
-        self._kind: Kind = kind
-        self._at_once = at_once
-        self._rows = rows
-        self._work = work
-        self._one_less = one_less
+    kind: Kind
+    at_once: int
+    rows: Outbox
+    work: Work
+    one_less: Callable[[], None]
+    """Called after each follow-up: others, of whatever kind, may have waited for it."""
+
+    def __post_init__(self) -> None:
         self._woken = asyncio.Event()
         self._in_hand: set[int] = set()
 
@@ -44,7 +47,7 @@ class OutboxRunner:
 
     async def run(self) -> None:
         """Until cancelled; follow-ups in hand are left for the next start. Nothing a follow-up does raises here."""
-        free = asyncio.Semaphore(self._at_once)
+        free = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await free.acquire()
@@ -58,16 +61,16 @@ class OutboxRunner:
     def _is_over(self, follow_up: FollowUp, free: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
         self._in_hand.discard(follow_up.id)
         free.release()
-        self._one_less()
+        self.one_less()
 
     async def _next(self) -> FollowUp:
         while True:
             self._woken.clear()
             wait_seconds: float | None = None
             try:
-                follow_up = await self._rows.first(self._kind, skip=frozenset(self._in_hand))
+                follow_up = await self.rows.first(self.kind, skip=frozenset(self._in_hand))
                 if follow_up is not None:
-                    wait_seconds = min(follow_up.due_at - self._rows.now(), LONGEST_SLEEP_SECONDS)
+                    wait_seconds = min(follow_up.due_at - self.rows.now(), LONGEST_SLEEP_SECONDS)
                     if wait_seconds <= 0:
                         return follow_up
             except JobQueueBroken as broken:
@@ -80,7 +83,7 @@ class OutboxRunner:
     async def _see_through(self, follow_up: FollowUp) -> None:
         again: Again | None
         try:
-            again = await self._work(follow_up)
+            again = await self.work(follow_up)
         except JobQueueBroken as broken:
             log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
             again = (follow_up.tries, LOOK_AGAIN_SECONDS)
@@ -93,10 +96,10 @@ class OutboxRunner:
         while True:
             try:
                 if again is None:
-                    await self._rows.strike(follow_up)
+                    await self.rows.strike(follow_up)
                 else:
                     tries, seconds = again
-                    await self._rows.put_off(follow_up, tries, self._rows.now() + seconds)
+                    await self.rows.put_off(follow_up, tries, self.rows.now() + seconds)
                 return
             except JobQueueBroken as broken:
                 # In hand until it is noted down: a hook must not run again and again because a disk is full.

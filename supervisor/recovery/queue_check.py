@@ -12,14 +12,14 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ipc.status_views import CheckView, Irregularity
-from supervisor.recovery import table_checks as check_rows
 from supervisor.recovery.backup import to_read
+from supervisor.recovery.table_checks import LOOKS, irregular
 from supervisor.store.job import RUNNING
 from supervisor.store.jobs import JobQueue
 from supervisor.system.threads import run_detached
@@ -41,40 +41,33 @@ class Result:
     sha256: str
 
 
+@dataclass(eq=False)
 class QueueCheck:
     """One examination."""
 
-    def __init__(
-        self,
-        queue: JobQueue,
-        spool: Path,
-        is_in_hand: Callable[[int], bool] = lambda job_id: False,
-        claiming: asyncio.Lock | None = None,
-    ) -> None:
-        """`is_in_hand` tells whether a task works on a job now; while `claiming` is held no work begins."""
-        self._queue = queue
-        self._spool = spool
-        self._is_in_hand = is_in_hand
-        self._claiming = claiming or asyncio.Lock()
+    queue: JobQueue
+    spool: Path
+    is_in_hand: Callable[[int], bool] = lambda job_id: False
+    """Whether a task works on a job now."""
+    claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """While it is held no work begins."""
 
     async def run(self, *, repair: bool) -> CheckView:
         """All of it. Raises JobQueueBroken."""
         found = await self._pages()
-        for look in check_rows.LOOKS:
-            found += await self._queue.database.write(
-                partial(look, repair=repair, age=self._queue.history.age_seconds)
-            )
-        async with self._claiming:
+        for look in LOOKS:
+            found += await self.queue.database.write(partial(look, repair=repair, age=self.queue.history.age_seconds))
+        async with self.claiming:
             found += await self._strays(repair)
         found += await self._spool_folders(repair)
-        results = await self._queue.database.read(_results)
+        results = await self.queue.database.read(_results)
         found += [one async for one in self._against_files(results)]
-        counts = await self._queue.counts()
+        counts = await self.queue.counts()
         return CheckView(jobs=sum(counts.values()), results=len(results), irregularities=tuple(found))
 
     async def _pages(self) -> list[Irregularity]:
         try:
-            complaints = await run_detached(partial(_complaints, self._queue.database.file))
+            complaints = await run_detached(partial(_complaints, self.queue.database.file))
         except (sqlite3.Error, OSError) as error:
             complaints = [str(error)]
         remedy = "`steno service uninstall`, `steno restore` a backup, `steno service install`"
@@ -82,33 +75,35 @@ class QueueCheck:
 
     async def _strays(self, repair: bool) -> list[Irregularity]:
         """Jobs that are running by the book, and no task works on them."""
-        rows = await self._queue.database.rows(
+        rows = await self.queue.database.rows(
             f"SELECT id, status FROM jobs WHERE status IN ({', '.join('?' * len(RUNNING))})", *sorted(RUNNING)
         )
         found = []
         for row in rows:
-            if self._is_in_hand(row["id"]):
+            if self.is_in_hand(row["id"]):
                 continue
             if repair:
-                await self._queue.move(row["id"], "waiting", note="no task worked on it: found by a check")
+                await self.queue.move(row["id"], "waiting", note="no task worked on it: found by a check")
             what = f"job {row['id']} is {row['status']}, and no task works on it"
-            found.append(_mended("stray_job", what, repair, "it waits again after the next start", row["id"]))
+            found.append(
+                irregular("stray_job", what, repair, row["id"], otherwise="it waits again after the next start")
+            )
         return found
 
     async def _spool_folders(self, repair: bool) -> list[Irregularity]:
-        names = await run_detached(partial(_names_in, self._spool))
+        names = await run_detached(partial(_names_in, self.spool))
         found = []
         for name in names:
             if not name.isdecimal():
                 continue  # a canary's, or another program's
-            rows = await self._queue.database.rows("SELECT status FROM jobs WHERE id = ?", int(name))
+            rows = await self.queue.database.rows("SELECT status FROM jobs WHERE id = ?", int(name))
             status = rows[0]["status"] if rows else "forgotten"
-            if status not in ("forgotten", "done", "failed", "cancelled") or self._is_in_hand(int(name)):
+            if status not in ("forgotten", "done", "failed", "cancelled") or self.is_in_hand(int(name)):
                 continue
             if repair:
-                await run_detached(partial(shutil.rmtree, self._spool / name, ignore_errors=True))
-            what = f"{self._spool / name} holds the sound of job {name}, which is {status}"
-            found.append(_mended("spool", what, repair, "the next start removes it"))
+                await run_detached(partial(shutil.rmtree, self.spool / name, ignore_errors=True))
+            what = f"{self.spool / name} holds the sound of job {name}, which is {status}"
+            found.append(irregular("spool", what, repair, otherwise="the next start removes it"))
         return found
 
     async def _against_files(self, results: Sequence[Result]) -> AsyncIterator[Irregularity]:
@@ -179,8 +174,3 @@ def _told(result: Result, fate: Fate) -> Irregularity:
             what = f"{result.path} of job {result.job} cannot be read"
             remedy = "see who may read it, and whether its disk is well"
             return Irregularity(check="result_unreadable", state="warning", what=what, job=result.job, remedy=remedy)
-
-
-def _mended(check: str, what: str, repaired: bool, otherwise: str, job: int | None = None) -> Irregularity:
-    remedy = "" if repaired else f"`steno check --repair`; {otherwise}"
-    return Irregularity(check=check, state="broken", what=what, job=job, repaired=repaired, remedy=remedy)

@@ -12,6 +12,12 @@ AGE_MAY_BE_LOST_SECONDS = 86_400.0
 """A daemon that is killed has not written down how old the queue became since it last did."""
 
 
+def irregular(check: str, what: str, repaired: bool, job: int | None = None, *, otherwise: str = "") -> Irregularity:
+    """`otherwise`: what puts it right without a repair."""
+    remedy = "" if repaired else f"`steno check --repair`{otherwise and f'; {otherwise}'}"
+    return Irregularity(check=check, state="broken", what=what, job=job, repaired=repaired, remedy=remedy)
+
+
 class TableCheck(Protocol):
     """Needs a transaction around it."""
 
@@ -30,7 +36,7 @@ def _counts(connection: sqlite3.Connection, *, repair: bool, age: float) -> list
             "UPDATE job_counts SET jobs = ? WHERE status = ?", [(row["counted"], row["status"]) for row in wrong]
         )
     return [
-        _found("counts", f"{row['jobs']} jobs are said to be {row['status']}, and {row['counted']} are", repair)
+        irregular("counts", f"{row['jobs']} jobs are said to be {row['status']}, and {row['counted']} are", repair)
         for row in wrong
     ]
 
@@ -48,7 +54,7 @@ def _orphans(connection: sqlite3.Connection, *, repair: bool, age: float) -> lis
         if count and repair:
             connection.execute(f"DELETE FROM {table} WHERE {of_nobody}")
         if count:
-            found.append(_found(check, f"{count} {what} belong to jobs that are not there", repair))
+            found.append(irregular(check, f"{count} {what} belong to jobs that are not there", repair))
     return found
 
 
@@ -58,7 +64,9 @@ def _follow_ups(connection: sqlite3.Connection, *, repair: bool, age: float) -> 
     (count,) = connection.execute(f"SELECT count(*) FROM errands WHERE {too_early}").fetchone()
     if count and repair:
         connection.execute(f"DELETE FROM errands WHERE {too_early}")
-    return [_found("follow_ups", f"{count} follow-ups are owed for jobs that are not over", repair)] if count else []
+    return (
+        [irregular("follow_ups", f"{count} follow-ups are owed for jobs that are not over", repair)] if count else []
+    )
 
 
 def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
@@ -72,7 +80,7 @@ def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
             f"UPDATE jobs SET finished_age = CASE WHEN {over} THEN ? END WHERE {wrong}",
             (age, latest),
         )
-    return [_found("ages", f"of {count} jobs it is not known for how long they are over", repair)] if count else []
+    return [irregular("ages", f"of {count} jobs it is not known for how long they are over", repair)] if count else []
 
 
 def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
@@ -89,7 +97,7 @@ def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
             FROM jobs WHERE {unseen}"""
         )
     return [
-        _found(
+        irregular(
             "seen_files", f"{row['path']} became job {row['id']} and is not among what was seen", repair, row["id"]
         )
         for row in rows
@@ -97,8 +105,3 @@ def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
 
 
 LOOKS: tuple[TableCheck, ...] = (_counts, _orphans, _follow_ups, _ages, _seen)
-
-
-def _found(check: str, what: str, repaired: bool, job: int | None = None) -> Irregularity:
-    remedy = "" if repaired else "`steno check --repair`"
-    return Irregularity(check=check, state="broken", what=what, job=job, repaired=repaired, remedy=remedy)

@@ -118,10 +118,6 @@ class DaemonDeaths:
 
 
 def _begin(connection: sqlite3.Connection, now: float, *, charge: bool) -> int:
-    """Every running job waits again; no task can be running it. How many they were.
-
-    `charge`: an end that was not orderly counts against those that ran. `now`: seconds since the epoch.
-    """
     was_orderly = _fact(connection, "daemon_lives") is None
     if charge and not was_orderly:
         _charge(connection, now)
@@ -138,12 +134,10 @@ def _begin(connection: sqlite3.Connection, now: float, *, charge: bool) -> int:
 
 
 def _note_orderly_end(connection: sqlite3.Connection) -> None:
-    """The daemon was asked to stop."""
     connection.execute("DELETE FROM facts WHERE name = 'daemon_lives'")
 
 
 def _suspects(connection: sqlite3.Connection) -> Sequence[Job]:
-    """Waiting, charged so often that they stand behind all others; the most suspicious first."""
     rows = connection.execute(
         """SELECT * FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
         AND (transcriber_crashes >= 2 OR daemon_deaths >= 3) = 1 AND daemon_deaths >= 3
@@ -153,7 +147,6 @@ def _suspects(connection: sqlite3.Connection) -> Sequence[Job]:
 
 
 def _put_back(connection: sqlite3.Connection, in_hand: Collection[int]) -> Sequence[int]:
-    """Running jobs that are not in hand wait again; their ids."""
     rows = connection.execute(
         f"""UPDATE jobs SET status = 'waiting', note = 'it was left by itself, and starts again'
         WHERE {RUNNING} AND id NOT IN (SELECT value FROM json_each(?)) RETURNING id""",
@@ -163,12 +156,10 @@ def _put_back(connection: sqlite3.Connection, in_hand: Collection[int]) -> Seque
 
 
 def _begin_upgrade(connection: sqlite3.Connection, job_id: int) -> None:
-    """A job that is done is being given its words."""
     connection.execute("INSERT OR REPLACE INTO facts VALUES ('upgrading', ?)", (str(job_id),))
 
 
 def _end_upgrade(connection: sqlite3.Connection) -> None:
-    """No job is."""
     connection.execute("DELETE FROM facts WHERE name = 'upgrading'")
 
 

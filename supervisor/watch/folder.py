@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -38,30 +39,22 @@ Take = Callable[[Path, WatchEntry], Awaitable[object]]
 """Makes a job of a file, or remembers it as a duplicate; raises FileRefused when it is no recording."""
 
 
+@dataclass(eq=False)
 class WatchedFolder:
     """What is known about one folder and its files; `run` is its life."""
 
-    def __init__(
-        self,
-        path: Path,
-        terms: FolderTerms,
-        *,
-        take: Take,
-        known: Known,
-        in_hand: set[str],
-        clock: Callable[[], float],
-        make_observer: Callable[[], BaseObserver],
-    ) -> None:
-        """`in_hand` is shared by all folders: a file that two of them see is handed over by one."""
-        self.path = path
-        self._terms = terms
-        self._take = take
-        self._known = known
-        self._in_hand = in_hand
-        self._clock = clock
-        self._make_observer = make_observer
-        self._condition = FolderCondition(path)
-        self._memory = FolderMemory(known)
+    path: Path
+    terms: FolderTerms
+    take: Take
+    known: Known
+    in_hand: set[str]
+    """Shared by all folders: a file that two of them see is handed over by one."""
+    clock: Callable[[], float]
+    make_observer: Callable[[], BaseObserver]
+
+    def __post_init__(self) -> None:
+        self._condition = FolderCondition(self.path)
+        self._memory = FolderMemory(self.known)
         self._hint = asyncio.Event()
         self._place: tuple[int, int] | None = None
         self._is_on_network = False
@@ -71,7 +64,7 @@ class WatchedFolder:
 
     @property
     def entry(self) -> WatchEntry:
-        return self._terms.entry
+        return self.terms.entry
 
     @property
     def polling(self) -> bool:
@@ -80,8 +73,8 @@ class WatchedFolder:
 
     def use(self, terms: FolderTerms) -> None:
         """Other settings from the next look on; what is known about its files stays."""
-        if terms != self._terms:
-            self._terms = terms
+        if terms != self.terms:
+            self.terms = terms
             self._hint.set()
 
     @property
@@ -94,7 +87,7 @@ class WatchedFolder:
             recursive=entry.recursive,
             growing=self._memory.growing(MOST_SHOWN),
             growing_count=self._memory.growing_count,
-            permanent=self._terms.permanent,
+            permanent=self.terms.permanent,
             note=condition.note,
             polling=self.polling,
             passed=tuple(PassedOverView(path=_shown(one.path), why=one.why) for one in condition.passed_first),
@@ -115,25 +108,25 @@ class WatchedFolder:
             if not hint.is_set() and not loop.is_closed():
                 loop.call_soon_threadsafe(hint.set)
 
-        events = FolderEvents(self.path, self._is_news, look_soon, self._make_observer)
+        events = FolderEvents(self.path, self._is_news, look_soon, self.make_observer)
         try:
             while True:
                 hint.clear()
                 due = await self._look(events)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(max(due - self._clock(), 0.0)):
+                    async with asyncio.timeout(max(due - self.clock(), 0.0)):
                         await hint.wait()
-                rest = min(REST_FACTOR * self._scan_took_seconds, self._terms.watching.settle_seconds)
+                rest = min(REST_FACTOR * self._scan_took_seconds, self.terms.watching.settle_seconds)
                 await asyncio.sleep(max(AFTER_EVENT_SECONDS, rest))
         finally:
             events.stop()
 
     async def probe(self) -> FolderProbe:
         """The folder tried from inside the daemon; a disk that does not answer costs a limited time."""
-        limit_seconds = min(self._terms.watching.unreachable_seconds, LONGEST_LOOK_SECONDS)
+        limit_seconds = min(self.terms.watching.unreachable_seconds, LONGEST_LOOK_SECONDS)
         if self._probing is None or self._probing.done():
             # One that is stuck is asked again: a second thread would get stuck beside it.
-            written_to = self._terms.written_to
+            written_to = self.terms.written_to
             self._probing = run_detached(lambda: probe_folder(self.path, written_to))
         try:
             found = await asyncio.wait_for(asyncio.shield(self._probing), limit_seconds)
@@ -158,7 +151,7 @@ class WatchedFolder:
 
         `is_wanted` is asked in a thread.
         """
-        rules, inodes_hold = self._terms.rules, not self._is_on_network
+        rules, inodes_hold = self.terms.rules, not self._is_on_network
         try:
             async with asyncio.timeout(LONGEST_LOOK_SECONDS):
                 if self._finding is not None and not self._finding.done():
@@ -180,14 +173,14 @@ class WatchedFolder:
 
     async def _look(self, events: FolderEvents) -> float:
         """Reads the folder and hands over what settled; returns when to look again, in monotonic seconds."""
-        began = self._clock()
+        began = self.clock()
         try:
             scan = await self._scan(events)
             if scan is None:
                 return self._next_scan(began)
-            ended = self._clock()
+            ended = self.clock()
             self._scan_took_seconds = ended - began
-            settle_seconds = self._terms.watching.settle_seconds
+            settle_seconds = self.terms.watching.settle_seconds
             for seen in await self._memory.settled(scan.files, began, ended, settle_seconds):
                 await self._hand_over(seen)
         except Exception:
@@ -198,13 +191,13 @@ class WatchedFolder:
         return self._next_scan(began) if settles_at is None else min(self._next_scan(began), settles_at)
 
     def _next_scan(self, began: float) -> float:
-        watching = self._terms.watching
+        watching = self.terms.watching
         return began + (watching.polling_seconds if self.polling else watching.scan_seconds)
 
     async def _scan(self, events: FolderEvents) -> FolderScan | None:
         """One look in a thread; None when there is no folder to be read, which its condition then says."""
         reading = run_detached(lambda: self._read(events))
-        unreachable_seconds = self._terms.watching.unreachable_seconds
+        unreachable_seconds = self.terms.watching.unreachable_seconds
         try:
             await asyncio.wait({reading}, timeout=unreachable_seconds)
             if not reading.done():
@@ -225,7 +218,7 @@ class WatchedFolder:
 
     def _read(self, events: FolderEvents) -> FolderScan:
         """In a thread: the look itself, and the events that make the next one come sooner."""
-        rules = self._terms.rules
+        rules = self.terms.rules
         scan = scan_folder(self.path, rules, inodes_hold=not self._is_on_network)
         if scan.folder != self._place:
             self._is_on_network = is_on_network(self.path)
@@ -240,30 +233,30 @@ class WatchedFolder:
         return scan
 
     async def _hand_over(self, seen: SeenFile) -> None:
-        if seen.path in self._in_hand:
+        if seen.path in self.in_hand:
             # Another watched folder is at it, by another name for the same place: see later what came of that.
-            self._memory.put_off(seen, self._clock())
+            self._memory.put_off(seen, self.clock())
             return
-        self._in_hand.add(seen.path)
+        self.in_hand.add(seen.path)
         try:
-            if not await self._known([(seen.path, seen.identity)]):
-                await self._take(Path(seen.path), self.entry)
+            if not await self.known([(seen.path, seen.identity)]):
+                await self.take(Path(seen.path), self.entry)
         except FileRefused as refusal:
             # Dealt with all the same: only another file in its place is looked at again.
             log.warning("file_refused", path=seen.path, code=refusal.code, error=str(refusal), hint=refusal.hint)
         except Exception as error:  # noqa: BLE001
             # Task boundary: a full queue or disk costs this file one scan's time, and the others nothing.
             log.warning("file_not_taken", path=seen.path, error=f"{type(error).__name__}: {error}")
-            self._memory.put_off(seen, self._clock() + self._terms.watching.scan_seconds)
+            self._memory.put_off(seen, self.clock() + self.terms.watching.scan_seconds)
             return
         finally:
-            self._in_hand.discard(seen.path)
+            self.in_hand.discard(seen.path)
         self._memory.deal_with(seen)
 
     def _is_news(self, path: str) -> bool:
         # Called from watchdog's threads. FSEvents may name the folder otherwise than we do: then the name must do.
         name = path.removeprefix(f"{self.path}/") if path.startswith(f"{self.path}/") else path.rpartition("/")[2]
-        return self._terms.rules.patterns.want(name) and not self._memory.is_due_anyway(path)
+        return self.terms.rules.patterns.want(name) and not self._memory.is_due_anyway(path)
 
 
 def _shown(path: str) -> str:

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipc.vocabulary import WhyPassed
-from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.file_identity import SF_DATALESS, FileIdentity
 from supervisor.watch.name_filter import NamePatterns
 from supervisor.watch.recording_names import is_searched, is_storable, name_in_icloud, name_meant
-
-SF_DATALESS = 0x4000_0000
-"""macOS's st_flags of a file or folder whose content lives in iCloud only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ an event, or the moment a growing file could be settled, only brings the next sc
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -32,44 +33,36 @@ class NotWatched(Exception):
     """The folder is not on the list."""
 
 
+@dataclass(eq=False)
 class WatchFolders:
     """All watched folders: those of the settings, and those added while running, which outlive a restart.
 
     A folder that was added is watched as it was added, also if it stands in the settings.
     """
 
-    def __init__(
-        self,
-        settings: LiveSettings,
-        take: Take,
-        known: Known,
-        *,
-        excluded: Sequence[Path] = (),
-        created: Collection[Path] = (),
-        watch_list: WatchList | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        make_observer: Callable[[], BaseObserver] = Observer,
-    ) -> None:
-        """`excluded`: spool, state and logs, not searched. `created`: made when missing at start."""
-        self._settings = settings
-        self._take = take
-        self._known = known
-        self._excluded = excluded
-        self._created = created
-        self._watch_list = watch_list
-        self._clock = clock
-        self._make_observer = make_observer
+    settings: LiveSettings
+    take: Take
+    known: Known
+    excluded: Sequence[Path] = ()
+    """Spool, state and logs, not searched."""
+    created: Collection[Path] = ()
+    """Made when missing at start."""
+    watch_list: WatchList | None = None
+    clock: Callable[[], float] = time.monotonic
+    make_observer: Callable[[], BaseObserver] = Observer
+
+    def __post_init__(self) -> None:
         self._in_hand: set[str] = set()
         self._folders: dict[Path, WatchedFolder] = {}
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._added: dict[Path, WatchEntry] = {} if watch_list is None else watch_list.read()
+        self._added: dict[Path, WatchEntry] = {} if self.watch_list is None else self.watch_list.read()
         self._removed: set[Path] = set()
         self._arrange()
 
     async def run(self) -> None:
         """Watches until cancelled."""
-        for path in self._created:
+        for path in self.created:
             await asyncio.to_thread(_create, path)
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,7 +83,7 @@ class WatchFolders:
         """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
         self._removed.discard(entry.path)
         self._added[entry.path] = entry
-        if any(with_hooks_of(entry, stands) == stands for stands in self._settings.current.watch):
+        if any(with_hooks_of(entry, stands) == stands for stands in self.settings.current.watch):
             del self._added[entry.path]  # that is what the settings say already
         self._arrange()
         self._save()
@@ -134,9 +127,9 @@ class WatchFolders:
 
     def _arrange(self) -> None:
         """Brings the folders in line with what is set, added and removed. Each is told of the others."""
-        stand = {entry.path: entry for entry in self._settings.current.watch if entry.path not in self._removed}
+        stand = {entry.path: entry for entry in self.settings.current.watch if entry.path not in self._removed}
         added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
-        terms = folder_terms(stand | added, added, self._settings.current, self._excluded)
+        terms = folder_terms(stand | added, added, self.settings.current, self.excluded)
         for path in self._folders.keys() - terms.keys():
             self._end(path)
         for path, of_one in terms.items():
@@ -148,15 +141,7 @@ class WatchFolders:
                 self._begin(path)
 
     def _folder(self, path: Path, terms: FolderTerms) -> WatchedFolder:
-        return WatchedFolder(
-            path,
-            terms,
-            take=self._take,
-            known=self._known,
-            in_hand=self._in_hand,
-            clock=self._clock,
-            make_observer=self._make_observer,
-        )
+        return WatchedFolder(path, terms, self.take, self.known, self._in_hand, self.clock, self.make_observer)
 
     def _begin(self, path: Path) -> None:
         assert self._group is not None
@@ -169,8 +154,8 @@ class WatchFolders:
             task.cancel()
 
     def _save(self) -> None:
-        if self._watch_list is not None:
-            self._watch_list.write(self._added.values())
+        if self.watch_list is not None:
+            self.watch_list.write(self._added.values())
 
 
 def _create(folder: Path) -> None:
