@@ -14,9 +14,14 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
-from supervisor.store.job_rows import NoSuchJob
+from ipc.errors import StenodError
+from supervisor.disks.file_identity import FileRefused
+from supervisor.store.claims import QueueFull
+from supervisor.store.job_rows import KeyUsedBefore, NoSuchJob
 from supervisor.store.sqlite.database import JobQueueBroken
 from supervisor.system.refused import Refused
+from supervisor.watch.entries import EntryRefused
+from supervisor.watch.watcher import NotWatched
 
 PROBLEM_JSON = "application/problem+json"
 BODY_LIMIT_BYTES = 64 * 1024
@@ -29,6 +34,16 @@ _BY_STATUS = {
     405: ("method_not_allowed", _ENDPOINTS),
     413: ("body_too_large", "a request is a path and a few options, at most 64 KiB"),
 }
+STATUS_OF: dict[type[StenodError], int] = {
+    FileRefused: 400,
+    EntryRefused: 400,
+    NoSuchJob: 404,
+    NotWatched: 404,
+    KeyUsedBefore: 422,
+    QueueFull: 503,
+    JobQueueBroken: 507,
+}
+"""What other rooms refuse → HTTP status; their code, message and hint are the client's as they are."""
 _INTERNAL = Problem(
     status=500, code="internal", detail="the daemon made a mistake with this request", hint="`steno logs` tells more"
 )
@@ -120,21 +135,15 @@ def answer_with_problems(app: FastAPI) -> None:
     """From now on everything this app refuses is problem+json."""
 
     async def refused(request: Request, refusal: Exception) -> Response:
-        assert isinstance(refusal, Refused)
+        assert isinstance(refusal, StenodError)
+        status = refusal.status if isinstance(refusal, Refused) else STATUS_OF[type(refusal)]
         detail, hint = _encodable(refusal.message), _encodable(refusal.hint)
-        log.info("request_refused", code=refusal.code, method=request.method, path=request.url.path)
-        return problem_response(Problem(status=refusal.status, code=refusal.code, detail=detail, hint=hint))
-
-    async def not_stored(request: Request, broken: Exception) -> Response:
-        assert isinstance(broken, JobQueueBroken)
-        log.warning("request_not_stored", code=broken.code, method=request.method, path=request.url.path)
-        return problem_response(Problem(status=507, code=broken.code, detail=broken.message, hint=broken.hint))
-
-    async def forgotten(request: Request, gone: Exception) -> Response:
-        """Between two steps of one request."""
-        return problem_response(
-            Problem(status=404, code="no_such_job", detail=str(gone), hint="`steno jobs` lists them")
-        )
+        told = {"code": refusal.code, "method": request.method, "path": request.url.path}
+        if isinstance(refusal, JobQueueBroken):
+            log.warning("request_not_stored", **told)
+        else:
+            log.info("request_refused", **told)
+        return problem_response(Problem(status=status, code=refusal.code, detail=detail, hint=hint))
 
     async def malformed(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)
@@ -150,8 +159,8 @@ def answer_with_problems(app: FastAPI) -> None:
         return answer
 
     app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(JobQueueBroken, not_stored)
-    app.add_exception_handler(NoSuchJob, forgotten)
+    for kind in STATUS_OF:
+        app.add_exception_handler(kind, refused)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, not_served)
     app.add_middleware(RequestBoundary)

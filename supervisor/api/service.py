@@ -20,7 +20,7 @@ from ipc.events import Event, QueuePaused
 from ipc.failpoints import hit
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.vocabulary import Format, JobStatus, Role
-from supervisor.disks.file_identity import FileRefused, follow
+from supervisor.disks.file_identity import follow
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.health.canary import Canary
 from supervisor.health.self_check import SelfCheck
@@ -32,13 +32,13 @@ from supervisor.progress.views import health_view, queue_view, status_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
 from supervisor.results.transcript import transcript_of
-from supervisor.store.claims import QueueFull, QueueState
-from supervisor.store.job import Job, MoveNotAllowed
-from supervisor.store.job_rows import KeyUsedBefore, NamedRequest, NoSuchJob
+from supervisor.store.claims import QueueState
+from supervisor.store.job import MoveNotAllowed
+from supervisor.store.job_rows import NamedRequest
 from supervisor.store.jobs import MAX_ID, JobQueue
 from supervisor.system.refused import Refused
 from supervisor.system.reload import Reload
-from supervisor.watch.entries import EntryRefused, entry_of
+from supervisor.watch.entries import entry_of
 from supervisor.watch.watcher import WatchFolders
 from supervisor.worker.handle import WorkerHandle
 
@@ -75,7 +75,7 @@ async def jobs_page(
 
 @dataclass(eq=False)
 class DaemonService:
-    """One method a use case; each returns what the client is shown, or raises Refused or JobQueueBroken."""
+    """One method a use case; each returns what the client is shown, or raises what `api.errors` has an answer for."""
 
     queue: JobQueue
     dispatcher: JobDispatcher
@@ -111,12 +111,6 @@ class DaemonService:
             hit("job_stored")
         except DiskNotAnswering as no:
             raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
-        except FileRefused as no:
-            raise Refused(400, no.code, no.message, no.hint) from no
-        except KeyUsedBefore as no:
-            raise Refused(422, "key_used_before", str(no), "draw another key for each recording") from no
-        except QueueFull as no:
-            raise Refused(503, "queue_full", str(no), "wait for jobs to finish, or raise queue.most_waiting") from no
         self.dispatcher.job_added()
         return self.board.tell(job)
 
@@ -126,14 +120,14 @@ class DaemonService:
 
     async def job(self, job_id: int) -> JobView:
         """One job."""
-        return self.board.view(await self._find(job_id))
+        return self.board.view(await self.queue.get(job_id))
 
     async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
         """The transcript as stored, in any format, whatever files were written. Of a finished job only.
 
         In blocks, made as they are asked for: ask for them in a thread.
         """
-        job = await self._find(job_id)
+        job = await self.queue.get(job_id)
         if job.status != "done":
             raise Refused(
                 409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
@@ -152,7 +146,6 @@ class DaemonService:
 
     async def cancel(self, job_id: int) -> JobView:
         """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
-        await self._find(job_id)
         try:
             return self.board.tell(await self.dispatcher.cancel(job_id))
         except MoveNotAllowed as no:
@@ -160,7 +153,6 @@ class DaemonService:
 
     async def retry(self, job_id: int) -> JobView:
         """A failed or cancelled job is queued again, its crash count reset."""
-        await self._find(job_id)
         try:
             job = await self.queue.retry(job_id)
         except MoveNotAllowed as no:
@@ -237,10 +229,7 @@ class DaemonService:
     async def add_watch(self, wanted: AddWatch) -> WatchView:
         """Watch one more folder; one that is watched, like this from now on."""
         _refuse_relative(wanted.path)
-        try:
-            entry = entry_of(wanted)
-        except EntryRefused as no:
-            raise Refused(400, no.code, no.message, no.hint) from no
+        entry = entry_of(wanted)
         if self.watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
             raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
         self.watch_folders.add(entry)
@@ -248,8 +237,6 @@ class DaemonService:
 
     async def remove_watch(self, path: str) -> None:
         """Stop watching a folder; its jobs go on."""
-        if all(Path(view.path) != Path(path) for view in self.watch_folders.views):
-            raise Refused(404, "no_such_watch", f"{path!r} is not watched", "`steno watch list` shows what is")
         self.watch_folders.remove(Path(path))
 
     # ---------------------------------------------------------------------------------------------------------
@@ -259,12 +246,6 @@ class DaemonService:
         if handle is None:
             raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
         return handle
-
-    async def _find(self, job_id: int) -> Job:
-        try:
-            return await self.queue.get(job_id)
-        except NoSuchJob as no:
-            raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
 
     async def _is_folder(self, path: str) -> bool:
         try:

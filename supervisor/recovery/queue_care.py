@@ -17,7 +17,6 @@ from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.jobs.recordings import RecordingLocks
 from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import MoveNotAllowed
-from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite.database_copy import kept_copies
 from supervisor.system.refused import Refused
@@ -38,7 +37,7 @@ class QueueCare:
         """The job with its text and its pages, here and in the copies that stenod keeps; its files stay.
 
         What a watched folder brought stays known by its hash, which is no text: it would come back otherwise.
-        Raises Refused.
+        Raises Refused, NoSuchJob.
         """
         in_hand = self.recordings.of(job_id)
         if in_hand.locked() or self.dispatcher.is_in_hand(job_id):
@@ -51,8 +50,6 @@ class QueueCare:
         async with in_hand:
             try:
                 await self.queue.history.forget(job_id)
-            except NoSuchJob as no:
-                raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them") from no
             except MoveNotAllowed as no:
                 raise Refused(409, "not_finished", str(no), f"`steno cancel {job_id}` first") from no
             await asyncio.to_thread(self._forget_files, job_id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ipc.api_messages import JobOptions
+from ipc.errors import OneReason
 from ipc.vocabulary import JobStatus
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
@@ -56,8 +57,10 @@ def _options(text: str, known: dict[str, JobOptions]) -> JobOptions:
     return known[text]
 
 
-class QueueFull(Exception):
+class QueueFull(OneReason):
     """As many jobs wait as the settings allow."""
+
+    code = "queue_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,10 @@ def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
     """Raises QueueFull where one more may not wait."""
     (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
     if waiting >= most_waiting:
-        raise QueueFull(f"{waiting} jobs wait already; the setting queue.most_waiting allows no more")
+        raise QueueFull(
+            f"{waiting} jobs wait already; the setting queue.most_waiting allows no more",
+            "wait for jobs to finish, or raise queue.most_waiting",
+        )
 
 
 def queue_state(connection: sqlite3.Connection, turn: SchedulingHints, limit: int) -> QueueState:

@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from pydantic import TypeAdapter
 
 from ipc.api_messages import Attempt, JobError, JobOptions, SubmitFile
+from ipc.errors import OneReason
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
 from ipc.vocabulary import FINISHED, Format
 from supervisor.disks.file_identity import FileIdentity, HandedOver
@@ -44,11 +45,10 @@ STARTED_OVER: Mapping[str, object] = {
 """What a retry makes of a job; what was heard stays."""
 
 
-class KeyUsedBefore(Exception):
+class KeyUsedBefore(OneReason):
     """The same key came with another request: one of the two would get the other's job."""
 
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"this Idempotency-Key came with another request before, which became job {job_id}")
+    code = "key_used_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,10 @@ def job_asked_for(connection: sqlite3.Connection, request: NamedRequest) -> Job 
     if row is None:
         return None
     if row["request_sha256"] != request.sha256:
-        raise KeyUsedBefore(row["id"])
+        raise KeyUsedBefore(
+            f"this Idempotency-Key came with another request before, which became job {row['id']}",
+            "draw another key for each recording",
+        )
     return job_from(row)
 
 
@@ -123,12 +126,13 @@ class JobChanges(TypedDict, total=False):
     unheard_seconds: float | None
 
 
-class NoSuchJob(Exception):
+class NoSuchJob(OneReason):
     """There is no job with this id: it never was, or it was pruned."""
 
+    code = "no_such_job"
+
     def __init__(self, job_id: int) -> None:
-        super().__init__(f"there is no job {job_id}")
-        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}", "`steno jobs` lists them")
 
 
 def _as_json(adapter: TypeAdapter[Any]) -> Callable[[object], str]:

@@ -22,14 +22,13 @@ from ipc.transcript import Segment, Unheard
 from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store import claims, job_rows
-from supervisor.store.claims import QueueFull, QueueState, WaitingWork
+from supervisor.store.claims import QueueState, WaitingWork
 from supervisor.store.daemon_deaths import DaemonDeaths
 from supervisor.store.history import JobHistory
 from supervisor.store.job import Job, check_move
 from supervisor.store.job_rows import (
     JobChanges,
     NamedRequest,
-    NoSuchJob,
     Requests,
     fetch_job,
     forgive_job,
@@ -45,11 +44,8 @@ from supervisor.store.schedule import SchedulingHints
 from supervisor.store.seen_files import SeenFiles
 from supervisor.store.segments import SegmentCopies, forget_segments, load_segments, store_final, store_heard
 from supervisor.store.speeds import Speeds, load_speeds, store_speeds
-from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.store.sqlite.queue_age import steady_clock
 from supervisor.store.sqlite.transactions import JobDatabase
-
-__all__ = ["DatabaseRefused", "JobChanges", "JobQueue", "JobQueueBroken", "NoSuchJob", "QueueFull"]
 
 log = structlog.get_logger()
 

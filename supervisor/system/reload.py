@@ -4,10 +4,11 @@ Runs in: supervisor.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
+from typing import Any
 
 import structlog
-from pydantic import BaseModel
 
 from config.loader import KEYS, ConfigError, Loaded
 from config.settings import Settings
@@ -39,7 +40,7 @@ class LiveSettings:
 
 def changed(old: Settings, new: Settings) -> tuple[str, ...]:
     """Dotted keys whose values differ, in the order of Settings."""
-    return tuple(key for key in KEYS if _value(old, key) != _value(new, key))
+    return tuple(key for key in KEYS if attrgetter(key)(old) != attrgetter(key)(new))
 
 
 def is_live(key: str) -> bool:
@@ -49,17 +50,14 @@ def is_live(key: str) -> bool:
 
 def with_changes(old: Settings, new: Settings, keys: Collection[str]) -> Settings:
     """The old settings with the new values of these keys."""
-    whole: dict[str, object] = {}
-    sections: dict[str, dict[str, object]] = {}
+    whole: dict[str, Any] = {}
     for key in keys:
-        section, dot, name = key.partition(".")
+        first, dot, name = key.partition(".")
         if dot:
-            sections.setdefault(section, {})[name] = _value(new, key)
+            section = whole.get(first, getattr(old, first))
+            whole[first] = section.model_copy(update={name: attrgetter(key)(new)})
         else:
-            whole[key] = _value(new, key)
-    for section, values in sections.items():
-        before: BaseModel = getattr(old, section)
-        whole[section] = before.model_copy(update=values)
+            whole[first] = getattr(new, first)
     return old.model_copy(update=whole)
 
 
@@ -98,10 +96,3 @@ class Reload:
                 log.warning("setting_doubted", doubt=doubt)
             log.info("settings_reloaded", applied=view.applied, needs_restart=view.needs_restart)
             return view
-
-
-def _value(settings: Settings, key: str) -> object:
-    found: object = settings
-    for step in key.split("."):
-        found = found[step] if isinstance(found, Mapping) else getattr(found, step)
-    return found

@@ -17,6 +17,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from config.watch_entry import WatchEntry
+from ipc.errors import OneReason
 from ipc.status_views import WatchView
 from supervisor.system.reload import LiveSettings
 from supervisor.watch.access_check import FolderProbe
@@ -29,8 +30,10 @@ from supervisor.watch.settling import Known
 log = structlog.get_logger()
 
 
-class NotWatched(Exception):
+class NotWatched(OneReason):
     """The folder is not on the list."""
+
+    code = "no_such_watch"
 
 
 @dataclass(eq=False)
@@ -92,7 +95,7 @@ class WatchFolders:
     def remove(self, path: Path) -> None:
         """Stops watching; one that stands in the settings comes back when they are read again. Raises NotWatched."""
         if path not in self._folders:
-            raise NotWatched(str(path))
+            raise NotWatched(f"{str(path)!r} is not watched", "`steno watch list` shows what is")
         self._removed.add(path)
         was_added = self._added.pop(path, None) is not None
         self._arrange()

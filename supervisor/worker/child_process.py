@@ -51,7 +51,6 @@ WRITE_OFF_SECONDS = 8.0
 """From SIGKILL to the end of all hope: a process that still lives hangs in the kernel, and no signal can end it."""
 TRACEBACK_SECONDS = 0.25
 """For a hung worker to write down where it hangs, before it is killed."""
-__all__ = ["SpawnFailed", "Spawner", "WorkerGone", "WorkerProcess"]
 log = structlog.get_logger()
 SPAWN = multiprocessing.get_context("spawn")
 DRAIN_SECONDS = 1.0

@@ -33,8 +33,6 @@ from supervisor.worker.replies import Replies
 from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import Event
 
-__all__ = ["Death", "Replies", "WorkerDied", "WorkerHandle", "WorkerUnavailable"]
-
 log = structlog.get_logger()
 
 REST_SECONDS = 5.0

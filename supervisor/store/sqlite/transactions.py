@@ -20,10 +20,8 @@ from typing import Self, TypeVar
 
 import structlog
 
-from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken, broken, close_unfolded, connect
+from supervisor.store.sqlite.database import JobQueueBroken, broken, close_unfolded, connect
 from supervisor.store.sqlite.wal_sync import WriteAheadLog
-
-__all__ = ["DatabaseRefused", "JobDatabase", "JobQueueBroken"]
 
 log = structlog.get_logger()
 

@@ -134,7 +134,7 @@ OPENED_WHERE_FILES_CANNOT_GROW = """
 import resource, sys
 from pathlib import Path
 from supervisor.store.sqlite import database as database_file
-from supervisor.store.sqlite.transactions import JobQueueBroken
+from supervisor.store.sqlite.database import JobQueueBroken
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
