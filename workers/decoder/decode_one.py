@@ -19,7 +19,7 @@ from ipc.decoder_messages import Broke, Decoded, DecodeThis, Ending, Moved, Note
 from ipc.failpoints import hit, take_traps
 from ipc.transcript import Value
 from ipc.worker_messages import Decode
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.audio.decode import decode_recording
 from workers.engine import EngineRefusal
 from workers.out_of_memory import is_want_of_memory
@@ -33,7 +33,7 @@ BETWEEN_MOVES_SECONDS = 0.2
 """Steps closer together than this are one."""
 MESSAGE_LETTERS = 200
 NOTE_LETTERS = 2000
-WARM = DecodingWish(longest_seconds=3600.0)
+WARM = DecodingOptions(longest_seconds=3600.0)
 TINY_WAV = (
     b"RIFF\x24\x02\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"
     b"data\x00\x02\x00\x00" + bytes(512)
@@ -99,7 +99,7 @@ def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], N
     path = Path(request.path)
     recording = ReadRecording(descriptor, moved.again)
     writer = PcmWriter(Path(request.pcm_path).parent, pcm)
-    wish = DecodingWish(request.longest_seconds, request.track, request.language)
+    wish = DecodingOptions(request.longest_seconds, request.track, request.language)
     try:
         facts = decode_recording(path, recording, writer, wish, moved.to)
     except EngineRefusal as refusal:
