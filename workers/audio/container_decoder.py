@@ -28,7 +28,7 @@ from workers.container.recording_extents import WAVPACK_SYNC, next_block, next_h
 from workers.container.recording_view import RecordingView
 from workers.container.size_fields import Extent
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.pcm.pcm_writer import PcmWriter, can_be_resampled
 from workers.pcm.timeline import Timeline
 from workers.recording.recording_file import Recording, refuse_unreadable
@@ -234,7 +234,7 @@ class ContainerDecoder:
             except av.error.EOFError:
                 continue
             except av.error.FFmpegError as error:
-                if is_want_of_memory(error):
+                if is_out_of_memory(error):
                     raise  # its content could leak from another process
                 self._lost(packet, place)
                 continue

@@ -16,7 +16,7 @@ from workers.audio.track_trials import take_track
 from workers.container.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.container.size_fields import LEAST_ZERO_BYTES
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.pcm.pcm_writer import PcmWriter
 from workers.recording.recording_file import Recording, refuse_unreadable
 
@@ -62,7 +62,7 @@ def _read(
         try:
             behind = decoder.read(extent_at(file, at, decoder.alive))
         except EngineRefusal as refusal:
-            if refusal.code not in ABOUT_A_PART or is_want_of_memory(refusal):
+            if refusal.code not in ABOUT_A_PART or is_out_of_memory(refusal):
                 raise
             first_refusal = first_refusal or refusal
             behind = next_header(file, at + 1, decoder.alive, None if writer.seconds else GARBAGE_BYTES)
