@@ -1,9 +1,9 @@
-"""Text in which a model goes round in circles → the text as far as it can have been spoken. Pure.
+"""Text with a repetition loop → the text as far as it can have been spoken. Pure.
 
 Runs in: worker.
 
-People do say the same thing over and over: drills, chants, radio checks. So a text is only cut where no person could
-say it in the time in which a voice is heard, and then down to as many copies as a person would need that time for.
+People do repeat themselves: drills, chants, radio checks. So a text is cut only if no person could say it in the
+seconds of voice there, and then to the number of copies that a person can say in that time.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ MOST_CHARACTERS_A_SECOND = 30.0
 """Of voice. No person speaks faster (rapid speech has about 20)."""
 USUAL_CHARACTERS_A_SECOND = 15.0
 LEAST_COPIES = 4
-"""In a row: fewer are no circle."""
+"""Copies in a row: fewer are not a loop."""
 MOSTLY = 0.5
 LONGEST_UNIT = 60
 """Words, or characters of a script without spaces."""
@@ -21,11 +21,11 @@ LONGEST_UNIT = 60
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """Where the same words stand again and again, by their places in the text."""
+    """A repetition loop, by word positions in the text."""
 
     first: int
     unit: int
-    """How many are one copy."""
+    """Words in one copy."""
     beyond: int
 
     @property
@@ -34,7 +34,8 @@ class Circle:
 
 
 def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
-    """The text with its circle cut down, and how often the model wrote that; None: all of it can have been said."""
+    """The text with its loop cut down, and the number of copies that the model wrote; None: all of it can have been
+    spoken."""
     if len(text) <= MOST_CHARACTERS_A_SECOND * voice_seconds:
         return text, None
     words = text.split()
@@ -49,25 +50,25 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
 
 
 def without_echo(circle: Circle, parts: list[str], space: str, voice_seconds: float) -> list[str]:
-    """The parts with no more copies than a person can have said."""
+    """The parts with no more copies than a person can have spoken."""
     unit = len(space.join(parts[circle.first : circle.first + circle.unit]))
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
     return [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
 
 
 def is_of_the_same_words(text: str, other: str) -> bool:
-    """Whether most of what one says stands in the other, too: the sound asks for these words again and again."""
+    """Whether most of one text is also in the other: then the sound itself leads to these words."""
     words, known = words_of(text), set(words_of(other))
     return sum(word in known for word in words) >= MOSTLY * len(words)
 
 
 def words_of(text: str) -> list[str]:
-    """Characters, where a script has no spaces."""
+    """The words of a text; its characters if the script has no spaces."""
     return [bare(part) for part in (text.split() if " " in text.strip() else text)]
 
 
 def longest_circle(parts: Sequence[str]) -> Circle | None:
-    """What stands at least four times in a row and takes up most; of equals the one with the shortest unit."""
+    """The longest part that repeats at least four times in a row; of equals the one with the shortest unit."""
     best: Circle | None = None
     for unit in range(1, min(LONGEST_UNIT, len(parts) // LEAST_COPIES) + 1):
         first = 0

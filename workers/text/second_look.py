@@ -1,9 +1,9 @@
-"""What Whisper doubts or passes over is heard once more, by itself. The engine is asked; all else is pure.
+"""A second pass over speech that Whisper doubts or skips, decoded separately. The engine decodes; all else is pure.
 
 Runs in: worker.
 
-Whisper ends a text early and stretches its last stamp, goes round in circles where the sound is hard, and skips the
-one who sits far away. In a stretch of its own the same sound is heard: there is nothing else to write about.
+Whisper ends a text early and stretches its last timestamp, loops on difficult sound, and skips a distant speaker.
+Decoded separately, the same sound gives its text: there is nothing else to transcribe.
 """
 
 import math
@@ -26,48 +26,48 @@ from workers.text.decode_quality import (
 from workers.text.repetition import MOST_CHARACTERS_A_SECOND, is_of_the_same_words
 
 Hear = Callable[[Chunk, bool], DecodedChunk]
-"""Hears a sound; True: and may not say five tokens twice."""
+"""Decodes a sound; True: without repeating a sequence of tokens (LONGEST_ECHO_TOKENS)."""
 Stretch = tuple[float, float]
 """Seconds from the start of the recording."""
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 SLOWEST_CHARACTERS_A_SECOND = 5.0
-"""Of voice. Slow speech has twice as many; with fewer, most of it is missing …"""
+"""Letters per second of voice. Slow speech has twice as many; with fewer, most of the speech is missing …"""
 LETTERS_A_SYLLABLE = 3
 SLOW_SECONDS = 4.0
-"""… if so much is spoken."""
+"""… if there is this much voice."""
 LEAST_HOLE_SECONDS = 1.0
-"""Of voice without text. Whisper's stamps are about half a second off."""
+"""Voice without text. Whisper's timestamps are about half a second off."""
 MURMUR = 0.05
-"""Of those who sit far away, the speech detector is no surer …"""
+"""The speech detector gives distant speakers no higher probability …"""
 LEAST_VOICE_SECONDS = 0.25
-"""… but in all of it some voice is to be expected."""
+"""… but the sum over the part must be some voice."""
 VOICE_PAUSE_SECONDS = 0.5
-"""A shorter pause divides no voice."""
+"""A shorter pause does not divide speech."""
 MARGIN_SECONDS = 0.2
-"""Heard before and behind a hole."""
+"""Decoded with the gap, before and after it."""
 LEAST_PIECE_SECONDS = 2.0
-"""Less is heard worse than the whole it is a piece of."""
+"""A shorter piece is decoded worse than the whole."""
 MOSTLY = 0.8
 BLUR = 5
-"""Windows that are looked at together for a cut: 160 ms, a short breath."""
+"""Windows that are averaged to find a cut: 160 ms, a short breath."""
 
 
 def look_again(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
-    """What is heard in a sound on second thoughts; `first` is what was heard at once. Its rest stays a rest."""
+    """The result of a second pass over a sound; `first` is the first pass. Its undecoded rest stays undecoded."""
     if not has_failed(first):
         return with_holes_filled(sound, first, hear)
     if goes_in_circles(first):
         straight = hear(sound, True)
         if can_be_said(first, sound) and is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
-            return first  # a person says these words again and again
+            return first  # a person repeats these words
         if straight.heard and can_be_said(straight, sound) and (not has_failed(straight) or is_too_short(sound)):
             return straight
     return in_halves(sound, hear) or first
 
 
 def can_be_said(decoding: DecodedChunk, sound: Chunk) -> bool:
-    """Whether there is voice enough for all of its text."""
+    """Whether there is enough voice for all of its text."""
     seconds = sound.likely_seconds(sound.start, sound.end)
     if seconds is None:
         seconds = sound.end - sound.start
@@ -75,7 +75,7 @@ def can_be_said(decoding: DecodedChunk, sound: Chunk) -> bool:
 
 
 def with_holes_filled(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
-    """The same, with what is heard where nothing was written, or too little."""
+    """The same, plus what a second pass finds in parts without text, or with too little."""
     heard = [kept for one in first.heard for kept in heard_closely(one, sound, hear)]
     for start, end in stretches_to_doubt(sound, first):
         old = [one for one in heard if start <= one.start and one.end <= end]
@@ -85,7 +85,7 @@ def with_holes_filled(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedC
         else:
             halves = in_halves(piece, hear)
             new = () if halves is None else halves.heard
-        # Out of a breath between two sentences Whisper makes a word, too.
+        # Whisper turns a breath between two sentences into a word, too.
         new = tuple(one for one in new if (one.avg_logprob or 0.0) >= GOOD_LOGPROB)
         if len(text_of(new)) > len(text_of(old)):
             heard = [*(one for one in heard if one not in old), *new]
@@ -93,8 +93,8 @@ def with_holes_filled(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedC
 
 
 def heard_closely(heard: RawSegment, sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
-    """The same; but where a few words fill seconds in which hardly anybody speaks, what is heard just there: of an
-    answer it is the answer, of music its caption is gone."""
+    """The same segment; but if a few words fill seconds with hardly any voice, the result of a separate pass: of an
+    answer it keeps the answer, of music it drops the caption."""
     if not is_stretched(heard, sound) or not (spoken := murmurs(sound, heard.start, heard.end)):
         return () if is_stretched(heard, sound) else (heard,)
     piece = sound.between(spoken[0][0] - MARGIN_SECONDS, spoken[-1][1] + MARGIN_SECONDS)
@@ -104,18 +104,18 @@ def heard_closely(heard: RawSegment, sound: Chunk, hear: Hear) -> tuple[RawSegme
 
 
 def is_part(piece: Chunk, sound: Chunk) -> bool:
-    """Whether so little of it that Whisper can hear something else there."""
+    """Whether the piece is short enough that Whisper may decode it differently."""
     return len(piece.audio) < MOSTLY * len(sound.audio)
 
 
 def is_doubtful(sound: Chunk, first: DecodedChunk) -> bool:
-    """Whether a second look is worth its time."""
+    """Whether a second pass is worth its time."""
     is_caption = any(is_stretched(one, sound) for one in first.heard)
     return has_failed(first) or is_caption or bool(stretches_to_doubt(sound, first))
 
 
 def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
-    """Where much is spoken for little text, and where there is speech and nothing is written. In order."""
+    """Parts with much voice and little text, and parts with speech and no text. In order."""
     end = sound.end if first.rest is None else first.rest.start
     slow = [(one.start, one.end) for one in first.heard if is_too_slow(one, sound)]
     free_from, holes = sound.start, list[Stretch]()
@@ -127,7 +127,7 @@ def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
 
 
 def is_too_slow(heard: RawSegment, sound: Chunk) -> bool:
-    """Whether no person speaks so slowly."""
+    """Whether the text is too short for its voice."""
     seconds = sound.voice_seconds(heard.start, heard.end)
     if seconds is None:
         seconds = heard.end - heard.start
@@ -135,12 +135,12 @@ def is_too_slow(heard: RawSegment, sound: Chunk) -> bool:
 
 
 def letters_in(text: str) -> int:
-    """How many an alphabet would need for it: a sign of Chinese or Japanese is a syllable."""
+    """The number of letters in an alphabet: a character of Chinese or Japanese is a syllable."""
     return sum(LETTERS_A_SYLLABLE if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def is_stretched(heard: RawSegment, sound: Chunk) -> bool:
-    """Whether it lasts for seconds in which there is not even one of voice."""
+    """Whether it lasts for seconds with less than one second of voice."""
     seconds = heard.end - heard.start
     if seconds < SLOW_SECONDS or letters_in(heard.text) >= SLOWEST_CHARACTERS_A_SECOND * seconds:
         return False
@@ -149,7 +149,7 @@ def is_stretched(heard: RawSegment, sound: Chunk) -> bool:
 
 
 def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
-    """Where there may be speech for a second or more."""
+    """Parts with a second or more of probable speech."""
     return [
         (begin, until)
         for begin, until in murmurs(sound, start, end)
@@ -158,7 +158,7 @@ def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
 
 
 def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
-    """Where there may be speech, however soft or short."""
+    """Parts with possible speech, however soft or short."""
     if sound.voice is None:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))
@@ -176,8 +176,7 @@ def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
 
 
 def in_halves(sound: Chunk, hear: Hear) -> DecodedChunk | None:
-    """What is heard in two halves of a sound that failed as a whole, in halves of halves where these fail; None: it
-    is too short."""
+    """Decodes a failed sound in two halves, and failed halves in halves; None: it is too short."""
     halves = cut_in_two(sound)
     if halves is None:
         return None
@@ -185,7 +184,7 @@ def in_halves(sound: Chunk, hear: Hear) -> DecodedChunk | None:
 
 
 def hear_out(sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
-    """A sound to its end."""
+    """Decodes a sound to its end."""
     heard: list[RawSegment] = []
     rest: Chunk | None = sound
     while rest is not None:
@@ -198,7 +197,7 @@ def hear_out(sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
 
 
 def is_too_short(sound: Chunk) -> bool:
-    """Whether its halves would be heard worse than it is."""
+    """Whether its halves would be decoded worse than the whole."""
     return len(sound.audio) < 2 * LEAST_PIECE_SECONDS * SAMPLE_RATE
 
 

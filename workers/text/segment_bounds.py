@@ -1,4 +1,4 @@
-"""Where what was heard begins and ends: Whisper's own guesses made orderly, a little wider, and long enough.
+"""The bounds of segments: Whisper's timestamps in order, a little wider, and long enough for their text.
 
 Runs in: worker.
 """
@@ -10,18 +10,18 @@ from itertools import pairwise
 from workers.engine import Chunk, RawSegment
 
 WIDEN_SECONDS = 0.2
-"""How far a stretch grows into the silence beside it. Measured: growing over a neighbour, or moving the border to
-the quietest moment near it, times words worse than Whisper's borders as they are."""
+"""How far a segment grows into the silence beside it. Measured: growing over a neighbour, or moving the bound to the
+quietest moment nearby, gives worse word times than Whisper's own bounds."""
 FASTEST_CHARACTERS_A_SECOND = 30.0
-"""No person speaks faster (rapid speech has about 20); a stretch that seems to has wrong borders."""
+"""No person speaks faster (rapid speech has about 20); a faster segment has wrong bounds."""
 
 
 def widen(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """The same text in order, inside the chunk, without overlaps, each stretch up to 0.2 s wider.
+    """The same text in order, inside the chunk, without overlaps, each segment up to 0.2 s wider.
 
-    Stretches without a letter or digit go: Whisper hears lone full stops and notes (♪) in hiss and music.
+    Drops segments without a letter or digit: Whisper writes lone full stops and notes (♪) for hiss and music.
 
-    A stretch too short for its text shares the borders of a neighbour: its words could not be timed otherwise.
+    A segment too short for its text is joined with a neighbour: its words could not be timed otherwise.
     """
     said = [replace(one, text=one.text.strip()) for one in heard if says_something(one.text)]
     return joined(grown(in_order(said, chunk), chunk), chunk)
@@ -32,7 +32,7 @@ def says_something(text: str) -> bool:
 
 
 def in_order(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """Inside the chunk, and none begins before the one ahead of it has ended."""
+    """Clipped to the chunk, and none begins before the one ahead of it has ended."""
     free_from = chunk.start
     orderly: list[RawSegment] = []
     for one in heard:
@@ -54,7 +54,7 @@ def grown(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
 
 
 def joined(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """Each stretch that is too short for its text put together with the one ahead, or at the front with the next."""
+    """Joins each segment that is too short for its text with the one ahead, or the first one with the next."""
     wholes: list[RawSegment] = []
     for one in heard:
         if wholes and (too_short(one) or too_short(wholes[-1])):
@@ -67,7 +67,7 @@ def joined(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
 
 
 def together(one: RawSegment, following: RawSegment) -> RawSegment:
-    """Both texts as one stretch; its doubts are those of the first, for Whisper judges a window as a whole."""
+    """Both texts as one segment, with the probabilities of the first: Whisper judges a window as a whole."""
     return replace(one, end=following.end, text=f"{one.text} {following.text}")
 
 

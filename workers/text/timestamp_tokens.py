@@ -1,4 +1,4 @@
-"""What whisper's timestamp tokens say: where its text begins and ends, and whether there is more to hear. Pure.
+"""Whisper's timestamp tokens → where its text begins and ends, and whether there is more to decode. Pure.
 
 Runs in: worker.
 Source of the rules: `transcribe` in https://github.com/openai/whisper/blob/main/whisper/transcribe.py
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 TOKEN_SECONDS = 0.02
-"""One step of a timestamp token."""
+"""Seconds of one timestamp token."""
 LEAST_SECONDS = 1.0
-"""A rest shorter than this is not heard again, and a decoding that advanced less is not continued."""
+"""A rest shorter than this is not decoded again, and a decoding that advanced less is not continued."""
 
 Span = tuple[float, float, str]
 """Start and end in seconds from the start of the audio, and the text, never empty."""
@@ -19,11 +19,11 @@ Span = tuple[float, float, str]
 
 @dataclass(frozen=True, slots=True)
 class TimestampReading:
-    """One decoding, in stretches of text that are in order and inside the audio."""
+    """One decoding as spans of text, in order and inside the audio."""
 
     stretches: tuple[Span, ...]
     heard_until: float | None = None
-    """Seconds; the audio from here on has to be decoded on its own. None: all is heard."""
+    """Seconds; the audio from here on has to be decoded separately. None: all is decoded."""
 
 
 def read_timestamps(
@@ -33,11 +33,11 @@ def read_timestamps(
     audio_seconds: float,
     decode: Callable[[list[int]], str],
 ) -> TimestampReading:
-    """Cut the tokens of one decoding where two timestamps stand together.
+    """Cuts the tokens of one decoding at each pair of timestamps.
 
-    Tokens that end with one timestamp say: nothing is spoken after it. Tokens that end with a pair, or with text,
-    broke off: the rest of the audio, if there is a second of it, is to be heard again from the last pair on. Times
-    that make no sense (backwards, beyond the audio) are given up for the whole decoding; text never is.
+    A single timestamp at the end means: no speech after it. Tokens that end with a pair, or with text, broke off: the
+    rest of the audio, if there is a second of it, has to be decoded again from the last pair on. Impossible times
+    (backwards, beyond the audio) are dropped for the whole decoding; text never is.
     """
     is_time = [token >= timestamp_begin for token in tokens]
     pairs = [n for n in range(1, len(tokens)) if is_time[n - 1] and is_time[n]]
