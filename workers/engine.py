@@ -100,11 +100,11 @@ class RawSegment:
     no_speech_prob: float | None = None
 
 
-Told = list[tuple[Chunk, list[RawSegment]]]
+TranscribedChunk = list[tuple[Chunk, list[RawSegment]]]
 """Consecutive chunks, each with its segments."""
 
 
-def nobody_listens() -> None:
+def ignore_progress() -> None:
     """For callers that need no sign of life."""
 
 
@@ -115,7 +115,7 @@ class DecodeOptions:
     language: str
     task: Task = "transcribe"
     prompt: str | None = None
-    alive: Callable[[], None] = nobody_listens
+    alive: Callable[[], None] = ignore_progress
     """Reports progress, at any time within a batch: cheap; its exceptions must propagate."""
 
 
@@ -147,7 +147,7 @@ class Transcriber(Protocol):
         """One list for each chunk, in order, each segment inside its chunk. A chunk without words gives an empty
         list."""
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunk]:
         """All chunks of a recording, each with its segments, in order, as soon as they are ready. Called if `apart`.
 
         Finding chunks takes time: read `chunks` in this thread, as many as the engine needs.

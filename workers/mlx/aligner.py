@@ -20,7 +20,7 @@ import numpy as np
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, LoadedEngine
-from workers.mlx.model import WINDOW_SAMPLES, MlxModel, give_caches_back, load_mlx_model
+from workers.mlx.model import WINDOW_SAMPLES, MlxModel, free_caches, load_mlx_model
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_WORDS, Core, words_at_the_sound
 from workers.text.word_repair import doubted
@@ -58,7 +58,7 @@ SPECIAL_TOKENS = 8
 """Room in the decoder's context for the tokens around the text."""
 
 
-def known_sound() -> Audio:
+def calibration_sound() -> Audio:
     """The calibration sound with these words."""
     with wave.open(str(SOUND)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2)
@@ -66,7 +66,7 @@ def known_sound() -> Audio:
     return samples.astype(np.float32) / np.float32(32768)
 
 
-def lateness(starts: Sequence[float]) -> float:
+def mean_delay(starts: Sequence[float]) -> float:
     """The mean delay in seconds of these word starts, negative if they are early; 0 if none fit.
 
     The mean: attention has a long tail on its early side, and it is the tail that should shrink.
@@ -99,8 +99,8 @@ class MlxAligner:
         if self.model.device == "cpu" and self.model.network.dims.n_audio_state > WIDEST_ON_CPU:
             dtw(np.zeros((2, 2), np.float32))
             return 0.0
-        timed = self._times(known_sound(), TEXT, LANGUAGE)
-        return lateness([piece.start for piece in timed])
+        timed = self._times(calibration_sound(), TEXT, LANGUAGE)
+        return mean_delay([piece.start for piece in timed])
 
     def check(self, language: str) -> None:
         if not self.model.knows(language):
@@ -117,7 +117,7 @@ class MlxAligner:
         return doubted(words_at_the_sound(words, cores, audio, segment, AROUND_WORDS), LEAST_BELIEVED_SCORE)
 
     def rest(self) -> None:
-        give_caches_back()
+        free_caches()
 
     def _times(self, audio: Audio, text: str, language: str) -> list[Piece]:
         """The times at which the model attends to each word, in seconds from the start; empty if it does not."""
@@ -136,7 +136,7 @@ class MlxAligner:
         from mlx_whisper.timing import find_alignment
 
         frames = len(audio) // FRAME_SAMPLES
-        listener = Listener(self.model.network, math.ceil(frames / 2))
+        listener = SegmentModel(self.model.network, math.ceil(frames / 2))
         timings = find_alignment(
             listener, tokenizer, tokens, self.model.mel(at_usual_loudness(np.nan_to_num(audio))), frames
         )
@@ -147,7 +147,7 @@ class MlxAligner:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class SegmentModel:
     """The model as `find_alignment` uses it, but the decoder attends to the segment alone, not to the silence added.
 
     Most segments are a few seconds of 30: nothing to attend to by mistake, and a fraction of the work.

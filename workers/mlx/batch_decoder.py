@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workers.mlx.beam_search import BeamStep, Texts, best_step, first_scores, going_on
+from workers.mlx.beam_search import BeamStep, Texts, best_step, continuing, first_scores
 from workers.mlx.network import DecoderRows
-from workers.mlx.token_rules import Said, TokenRules
+from workers.mlx.token_rules import TokenHistory, TokenRules
 from workers.text.decode_quality import BEAM_SIZE
 
 MOST_CHUNKS = 16
@@ -38,8 +38,8 @@ class WhisperDimensions(Protocol):
 
 def bytes_a_chunk(dimensions: WhisperDimensions, number_bytes: int) -> int:
     """The memory of a chunk during decoding: mostly keys and values, of 30 s of audio and of the beams' tokens."""
-    said = (BEAM_SIZE + 1) * dimensions.n_text_ctx // 2
-    keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + said) * dimensions.n_text_state
+    history = (BEAM_SIZE + 1) * dimensions.n_text_ctx // 2
+    keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + history) * dimensions.n_text_state
     encoded = dimensions.n_audio_ctx * dimensions.n_audio_state
     logits = LOGITS_COPIES * BEAM_SIZE * dimensions.n_vocab * 4
     return (keys_and_values + encoded) * number_bytes + logits
@@ -80,13 +80,13 @@ class BatchDecoding:
         longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
         decoder = DecoderRows.listening(self.network, encoded, BEAM_SIZE)
         texts = [Texts() for _ in encoded]
-        said, step = self.begin(decoder, texts)
+        history, step = self.begin(decoder, texts)
         in_batch = list(range(len(texts)))
         for n in range(1, longest_tokens + 1):
             found = step
             # The next step runs while this one is read; it is wasted once, at the end.
             if n < longest_tokens:
-                said, step = self.go_on(decoder, said, step)
+                history, step = self.next_step(decoder, history, step)
                 mx.async_eval(step.tokens, step.parents, step.scores)  # type: ignore[no-untyped-call]  # MLX gives it no types
             left = []
             for place, (row, candidates) in enumerate(zip(in_batch, listed(found), strict=True)):
@@ -98,11 +98,11 @@ class BatchDecoding:
             if len(in_batch) - len(left) >= DONE_SHARE * len(in_batch):
                 rows = mx.array(left)
                 decoder.keep(rows)
-                said, step = said.kept(rows), step.kept(rows)
+                history, step = history.kept(rows), step.kept(rows)
                 in_batch = [in_batch[place] for place in left]
         return [decoded(text) for text in texts]
 
-    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, BeamStep]:
+    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[TokenHistory, BeamStep]:
         """Reads the prompt, checks each row for speech, and chooses its first token."""
         import mlx.core as mx
 
@@ -117,12 +117,12 @@ class BatchDecoding:
         logits = mx.broadcast_to(first, (rows, BEAM_SIZE, first.shape[2]))
         return self.rules.nothing_said(rows, BEAM_SIZE), best_step(logits, first_scores(rows))
 
-    def go_on(self, decoder: DecoderRows, said: Said, step: BeamStep) -> tuple[Said, BeamStep]:
+    def next_step(self, decoder: DecoderRows, history: TokenHistory, step: BeamStep) -> tuple[TokenHistory, BeamStep]:
         """The best beams take their chosen tokens, and the next candidates are scored."""
-        beams = going_on(step, self.rules.end_of_text)
-        said = said.by(beams.parents).then(beams.tokens, self.rules)
-        state = decoder.say(beams.tokens, beams.parents)
-        return said, best_step(self.rules.further(decoder.logits(state), said), beams.scores)
+        beams = continuing(step, self.rules.end_of_text)
+        history = history.by(beams.parents).then(beams.tokens, self.rules)
+        state = decoder.append(beams.tokens, beams.parents)
+        return history, best_step(self.rules.further(decoder.logits(state), history), beams.scores)
 
     @property
     def opening(self) -> list[int]:

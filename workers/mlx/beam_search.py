@@ -75,7 +75,7 @@ def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
     return mx.take_along_axis(candidates, order, axis=-1), tokens
 
 
-def going_on(step: BeamStep, end_of_text: int) -> BeamStep:
+def continuing(step: BeamStep, end_of_text: int) -> BeamStep:
     """Of each row the best BEAM_SIZE that have not ended, (rows, BEAM_SIZE) each."""
     import mlx.core as mx
 

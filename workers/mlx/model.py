@@ -239,7 +239,7 @@ def turn_vocabulary(network: Any, streams: Sequence[Any]) -> None:
         network.decoder.token_embedding = TurnedVocabulary.of(embedding.weight, streams)
 
 
-def give_caches_back() -> None:
+def free_caches() -> None:
     """Frees MLX's caches, between jobs."""
     import mlx.core as mx
 

@@ -77,7 +77,7 @@ def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Cal
             with mx.stream(stream):
                 normed = block.attn_ln(x)
                 keys, values = keys_and_values(block.attn, normed)
-                states[n] = think(block, x + attend(block.attn, normed, keys, values))
+                states[n] = run_block(block, x + attend(block.attn, normed, keys, values))
         # A GPU gets the next layer before it has finished this one, and each one is reported.
         mx.async_eval(*states)  # type: ignore[no-untyped-call]  # MLX gives it no types
         mx.eval(before)
@@ -143,7 +143,7 @@ class DecoderRows:
         self.position = length
         return state
 
-    def say(self, tokens: Any, parents: Any) -> Any:
+    def append(self, tokens: Any, parents: Any) -> Any:
         """The next token of every beam (rows, beams) → the state after it (rows, beams, state).
 
         `parents`, of the same shape, are the beams that it follows: a beam may have several children, or none.
@@ -170,7 +170,7 @@ class DecoderRows:
             keys[:, :, start:beyond], values[:, :, start:beyond] = keys_and_values(block.attn, normed)
             x = x + attend(block.attn, normed, keys, values, seen)
             x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.heard[n], self.audible)
-            x = think(block, x)
+            x = run_block(block, x)
         self.taken = beyond
         return decoder.ln(x)
 
@@ -246,7 +246,7 @@ def split_heads(x: Any, heads: int) -> Any:
     return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
 
 
-def think(block: Any, x: Any) -> Any:
+def run_block(block: Any, x: Any) -> Any:
     from mlx import nn
 
     return x + block.mlp2(nn.gelu(block.mlp1(block.mlp_ln(x))))

@@ -17,7 +17,7 @@ LATEST_START_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TokenHistory:
     """What the rules need to know of the tokens so far: arrays with one number for each row and beam."""
 
     last: Any
@@ -27,24 +27,24 @@ class Said:
     every: Any
     """All tokens, rows × beams × tokens; only kept if repetitions are to be found."""
 
-    def then(self, tokens: Any, rules: "TokenRules") -> "Said":
+    def then(self, tokens: Any, rules: "TokenRules") -> "TokenHistory":
         import mlx.core as mx
 
         latest_time = mx.where(tokens >= rules.first_time, tokens, self.latest_time)
         every = mx.concatenate([self.every, tokens[..., None]], axis=2) if rules.longest_echo else self.every
-        return Said(tokens, self.last, latest_time, every)
+        return TokenHistory(tokens, self.last, latest_time, every)
 
-    def kept(self, rows: Any) -> "Said":
-        return Said(self.last[rows], self.before_last[rows], self.latest_time[rows], self.every[rows])
+    def kept(self, rows: Any) -> "TokenHistory":
+        return TokenHistory(self.last[rows], self.before_last[rows], self.latest_time[rows], self.every[rows])
 
-    def by(self, beams: Any) -> "Said":
+    def by(self, beams: Any) -> "TokenHistory":
         """The state of these beams (rows, beams)."""
         import mlx.core as mx
 
         last, before_last, latest_time = (
             mx.take_along_axis(part, beams, axis=1) for part in (self.last, self.before_last, self.latest_time)
         )
-        return Said(last, before_last, latest_time, mx.take_along_axis(self.every, beams[..., None], axis=1))
+        return TokenHistory(last, before_last, latest_time, mx.take_along_axis(self.every, beams[..., None], axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +60,46 @@ class TokenRules:
     longest_echo: int = 0
     """No sequence of this many tokens may repeat; 0: no limit."""
 
-    def nothing_said(self, rows: int, beams: int) -> Said:
+    def nothing_said(self, rows: int, beams: int) -> TokenHistory:
         """As if two timestamps came before the first token: the second token has to be text."""
         import mlx.core as mx
 
         time = mx.full((rows, beams), self.first_time, dtype=mx.int32)
-        return Said(time, time, time - 1, mx.zeros((rows, beams, 0), mx.int32))
+        return TokenHistory(time, time, time - 1, mx.zeros((rows, beams, 0), mx.int32))
 
     def first(self, logits: Any) -> Any:
         """(…, vocabulary) → the same, with minus infinity for tokens that may not come first."""
         return logits + self.at_first
 
-    def further(self, logits: Any, said: Said) -> Any:
+    def further(self, logits: Any, history: TokenHistory) -> Any:
         """The same for every later token. Times come in pairs, never run backwards, and outweigh words together."""
         import mlx.core as mx
 
         tokens = mx.arange(logits.shape[-1])
         is_time = tokens >= self.first_time
-        after_time, after_pair = said.last >= self.first_time, said.before_last >= self.first_time
+        after_time, after_pair = history.last >= self.first_time, history.before_last >= self.first_time
         word_due = (after_time & after_pair)[..., None]
         time_due = (after_time & ~after_pair)[..., None]
-        earliest = said.latest_time[..., None] + mx.where(time_due, 0, 1)
+        earliest = history.latest_time[..., None] + mx.where(time_due, 0, 1)
         closed = mx.where(is_time, word_due | (tokens < earliest), time_due & (tokens < self.end_of_text))
-        open_logits = self.without_echoes(mx.where(closed, -mx.inf, logits + self.never), said.every)
+        open_logits = self.without_echoes(mx.where(closed, -mx.inf, logits + self.never), history.every)
         times = mx.logsumexp(open_logits[..., self.first_time :], axis=-1, keepdims=True)
         words = mx.max(open_logits[..., : self.first_time], axis=-1, keepdims=True)
         return mx.where((times > words) & ~is_time, -mx.inf, open_logits)
 
-    def without_echoes(self, logits: Any, said: Any) -> Any:
+    def without_echoes(self, logits: Any, history: Any) -> Any:
         """The same, with minus infinity for tokens that would repeat an earlier sequence of (rows, beams, tokens)."""
         import mlx.core as mx
 
-        before, places = self.longest_echo - 1, said.shape[2] - self.longest_echo + 1
+        before, places = self.longest_echo - 1, history.shape[2] - self.longest_echo + 1
         if before < 0 or places < 1:
             return logits
-        length = said.shape[2]
-        alike = [said[..., n : n + places] == said[..., length - before + n, None] for n in range(before)]
+        length = history.shape[2]
+        alike = [history[..., n : n + places] == history[..., length - before + n, None] for n in range(before)]
         echo = mx.all(mx.stack(alike), axis=0)
         vocabulary = logits.shape[-1]
         # Tokens after other beginnings go to an index beyond the vocabulary.
-        follows = mx.where(echo, said[..., before:], vocabulary)
+        follows = mx.where(echo, history[..., before:], vocabulary)
         wider = mx.pad(logits, [(0, 0), (0, 0), (0, 1)])
         return mx.put_along_axis(wider, follows, mx.array(-mx.inf), axis=2)[..., :vocabulary]
 

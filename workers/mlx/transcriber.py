@@ -21,13 +21,13 @@ from workers.engine import (
     RawSegment,
 )
 from workers.mlx.batch_decoder import BatchDecoding, DecodedTokens
-from workers.mlx.model import MlxModel, give_caches_back, load_mlx_model
+from workers.mlx.model import MlxModel, free_caches, load_mlx_model
 from workers.mlx.network import DecoderRows, encode
 from workers.mlx.token_rules import token_rules
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, short_window_frames
-from workers.text.decode_quality import LONGEST_ECHO_TOKENS, DecodedChunk, Stretch, read_decoding
-from workers.text.second_look import is_doubtful, look_again
+from workers.text.decode_quality import LONGEST_ECHO_TOKENS, DecodedChunk, Remainder, read_decoding
+from workers.text.second_pass import is_worth_a_second_pass, second_pass
 from workers.text.segment_bounds import widen
 
 
@@ -89,29 +89,31 @@ class MlxTranscriber:
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         """All chunks in one batch, then the rests of those in which Whisper broke off; doubtful ones separately."""
-        heard: list[list[RawSegment]] = [[] for _ in chunks]
-        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+        segments: list[list[RawSegment]] = [[] for _ in chunks]
+        todo = [Remainder(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
-            rests: list[Stretch] = []
-            decodings = self.hear([stretch.sound for stretch in todo], wanted)
-            for stretch, decoding in zip(todo, decodings, strict=True):
-                if is_doubtful(stretch.sound, decoding):
-                    decoding = look_again(stretch.sound, decoding, partial(self.hear_one, wanted))
-                heard[stretch.number] += decoding.heard
+            rests: list[Remainder] = []
+            decodings = self.decode_once([part.sound for part in todo], wanted)
+            for part, decoding in zip(todo, decodings, strict=True):
+                if is_worth_a_second_pass(part.sound, decoding):
+                    decoding = second_pass(part.sound, decoding, partial(self.decode_one, wanted))
+                segments[part.number] += decoding.segments
                 if decoding.rest is not None:
-                    rests.append(Stretch(stretch.number, decoding.rest))
+                    rests.append(Remainder(part.number, decoding.rest))
             self.known.clear()
             todo = rests  # strictly shorter: a decoding that would not advance has no rest
-        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+        return [widen(found, chunk) for found, chunk in zip(segments, chunks, strict=True)]
 
     def rest(self) -> None:
         self.known.clear()
-        give_caches_back()
+        free_caches()
 
-    def hear_one(self, wanted: DecodeOptions, sound: Chunk, no_circles: bool) -> DecodedChunk:
-        return self.hear([sound], wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+    def decode_one(self, wanted: DecodeOptions, sound: Chunk, no_repeats: bool) -> DecodedChunk:
+        return self.decode_once([sound], wanted, LONGEST_ECHO_TOKENS if no_repeats else 0)[0]
 
-    def hear(self, sounds: Sequence[Chunk], wanted: DecodeOptions, longest_echo: int = 0) -> list[DecodedChunk]:
+    def decode_once(
+        self, sounds: Sequence[Chunk], wanted: DecodeOptions, longest_echo: int = 0
+    ) -> list[DecodedChunk]:
         """One batch without second passes, each sound in a window of its own length."""
         tokenizer = self.model.tokenizer(wanted.language, wanted.task)
         encoded = self.encode([sound.audio for sound in sounds], wanted)

@@ -42,7 +42,7 @@ GOOD_LOGPROB = -0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Remainder:
     """A chunk, or the rest of one, that is still to be decoded."""
 
     number: int
@@ -54,7 +54,7 @@ class Stretch:
 class DecodedChunk:
     """One pass of the decoder over a piece of sound."""
 
-    heard: tuple[RawSegment, ...]
+    segments: tuple[RawSegment, ...]
     """Empty if Whisper finds no speech."""
     rest: Chunk | None = None
     """Where it broke off: the rest has to be decoded separately."""
@@ -74,15 +74,17 @@ def read_decoding(
     """The tokens of one decoding → segments with times in the recording."""
     seconds = len(sound.audio) / SAMPLE_RATE
     reading = read_timestamps(tokens, timestamp_begin, end_of_text, seconds, decode)
-    heard = tuple(
+    segments = tuple(
         RawSegment(sound.start + start, sound.start + end, text, avg_logprob, no_speech_prob)
         for start, end, text in reading.stretches
     )
-    if no_speech_prob > MOST_NO_SPEECH and compression(text_of(heard)) > MOST_COMPRESSION:
+    if no_speech_prob > MOST_NO_SPEECH and compression(text_of(segments)) > MOST_COMPRESSION:
         return DecodedChunk(())
-    heard = tuple(one for one in heard if is_believed(one, sound))
-    rest = None if reading.heard_until is None else sound.after(reading.heard_until)
-    return DecodedChunk(heard, rest, overrun(tokens, timestamp_begin, seconds, is_sure=avg_logprob >= GOOD_LOGPROB))
+    segments = tuple(one for one in segments if is_trusted(one, sound))
+    rest = None if reading.decoded_until is None else sound.after(reading.decoded_until)
+    return DecodedChunk(
+        segments, rest, overrun(tokens, timestamp_begin, seconds, is_sure=avg_logprob >= GOOD_LOGPROB)
+    )
 
 
 def overrun(tokens: Sequence[int], timestamp_begin: int, seconds: float, *, is_sure: bool) -> float:
@@ -99,31 +101,31 @@ def overrun(tokens: Sequence[int], timestamp_begin: int, seconds: float, *, is_s
 
 def has_failed(decoding: DecodedChunk) -> bool:
     """Whether Whisper's own tests fail. Silence is not a failure."""
-    return bool(decoding.heard) and (
-        min(one.avg_logprob or 0.0 for one in decoding.heard) < LEAST_LOGPROB
-        or goes_in_circles(decoding)
+    return bool(decoding.segments) and (
+        min(one.avg_logprob or 0.0 for one in decoding.segments) < LEAST_LOGPROB
+        or is_looping(decoding)
         or decoding.overrun_seconds > MOST_OVERRUN_SECONDS
     )
 
 
-def goes_in_circles(decoding: DecodedChunk) -> bool:
-    return compression(text_of(decoding.heard)) > MOST_COMPRESSION
+def is_looping(decoding: DecodedChunk) -> bool:
+    return compression(text_of(decoding.segments)) > MOST_COMPRESSION
 
 
-def is_believed(heard: RawSegment, sound: Chunk) -> bool:
+def is_trusted(segment: RawSegment, sound: Chunk) -> bool:
     """Whether this text was spoken: noise gives fluent hallucinations, but Whisper's no-speech probability and the
     speech detector, which is independent of text, are seldom wrong together."""
-    no_speech, logprob = heard.no_speech_prob or 0.0, heard.avg_logprob or 0.0
+    no_speech, logprob = segment.no_speech_prob or 0.0, segment.avg_logprob or 0.0
     # The higher the no-speech probability, the more confident the text has to be.
     least_logprob = LEAST_LOGPROB + max(0.0, no_speech - MOST_NO_SPEECH)
-    goes_round = compression(heard.text) > MOST_COMPRESSION
+    goes_round = compression(segment.text) > MOST_COMPRESSION
     if no_speech > MOST_NO_SPEECH and (logprob < least_logprob or goes_round):
         return False
-    seconds = sound.likely_seconds(heard.start, heard.end)
+    seconds = sound.likely_seconds(segment.start, segment.end)
     if seconds is None:
-        seconds = heard.end - heard.start
+        seconds = segment.end - segment.start
     # A loop may have begun as speech: it is decoded again if there is enough voice for the text that it repeats.
-    characters = len(zlib.compress(heard.text.encode())) if goes_round else len(heard.text)
+    characters = len(zlib.compress(segment.text.encode())) if goes_round else len(segment.text)
     if characters <= MOST_CHARACTERS_A_SECOND_OF_VOICE * seconds:
         return True
     if no_speech > MOST_NO_SPEECH or logprob < GOOD_LOGPROB or goes_round:
@@ -131,8 +133,8 @@ def is_believed(heard: RawSegment, sound: Chunk) -> bool:
     return seconds >= LEAST_MURMUR_SECONDS and characters <= MOST_CHARACTERS_A_SECOND_OF_MURMUR * seconds
 
 
-def text_of(heard: Sequence[RawSegment]) -> str:
-    return "".join(one.text for one in heard)
+def text_of(segments: Sequence[RawSegment]) -> str:
+    return "".join(one.text for one in segments)
 
 
 def compression(text: str) -> float:

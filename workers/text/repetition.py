@@ -20,7 +20,7 @@ LONGEST_UNIT = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Circle:
+class Loop:
     """A repetition loop, by word positions in the text."""
 
     first: int
@@ -39,24 +39,24 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
     if len(text) <= MOST_CHARACTERS_A_SECOND * voice_seconds:
         return text, None
     words = text.split()
-    circle = longest_circle([bare(word) for word in words])
+    circle = longest_loop([bare(word) for word in words])
     if circle is not None:
-        return " ".join(without_echo(circle, words, " ", voice_seconds)), circle.copies
+        return " ".join(without_extra_copies(circle, words, " ", voice_seconds)), circle.copies
     # A script without spaces, or an endless word: "L-L-L-L".
-    circle = longest_circle([bare(sign) for sign in text])
+    circle = longest_loop([bare(sign) for sign in text])
     if circle is not None and (len(words) == 1 or circle.beyond - circle.first >= MOSTLY * len(text)):
-        return "".join(without_echo(circle, list(text), "", voice_seconds)), circle.copies
+        return "".join(without_extra_copies(circle, list(text), "", voice_seconds)), circle.copies
     return text, None
 
 
-def without_echo(circle: Circle, parts: list[str], space: str, voice_seconds: float) -> list[str]:
+def without_extra_copies(circle: Loop, parts: list[str], space: str, voice_seconds: float) -> list[str]:
     """The parts with no more copies than a person can have spoken."""
     unit = len(space.join(parts[circle.first : circle.first + circle.unit]))
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
     return [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]
 
 
-def is_of_the_same_words(text: str, other: str) -> bool:
+def shares_most_words(text: str, other: str) -> bool:
     """Whether most of one text is also in the other: then the sound itself leads to these words."""
     words, known = words_of(text), set(words_of(other))
     return sum(word in known for word in words) >= MOSTLY * len(words)
@@ -67,15 +67,15 @@ def words_of(text: str) -> list[str]:
     return [bare(part) for part in (text.split() if " " in text.strip() else text)]
 
 
-def longest_circle(parts: Sequence[str]) -> Circle | None:
+def longest_loop(parts: Sequence[str]) -> Loop | None:
     """The longest part that repeats at least four times in a row; of equals the one with the shortest unit."""
-    best: Circle | None = None
+    best: Loop | None = None
     for unit in range(1, min(LONGEST_UNIT, len(parts) // LEAST_COPIES) + 1):
         first = 0
         for place in range(unit, len(parts) + 1):
             if place < len(parts) and parts[place] == parts[place - unit]:
                 continue
-            found = Circle(first, unit, place)
+            found = Loop(first, unit, place)
             if found.copies >= LEAST_COPIES and (best is None or place - first > best.beyond - best.first):
                 best = found
             first = place - unit + 1

@@ -22,7 +22,7 @@ class TimestampReading:
     """One decoding as spans of text, in order and inside the audio."""
 
     stretches: tuple[Span, ...]
-    heard_until: float | None = None
+    decoded_until: float | None = None
     """Seconds; the audio from here on has to be decoded separately. None: all is decoded."""
 
 
@@ -49,12 +49,12 @@ def read_timestamps(
     def text(start: int, stop: int) -> str:
         return decode([token for token in tokens[start:stop] if token < end_of_text]).strip()
 
-    heard_until = None
+    decoded_until = None
     if pairs and not ends_silent:
         last = seconds(pairs[-1] - 1)
         if LEAST_SECONDS <= last <= audio_seconds - LEAST_SECONDS:
-            heard_until = last
-    stop = pairs[-1] if heard_until is not None else len(tokens)
+            decoded_until = last
+    stop = pairs[-1] if decoded_until is not None else len(tokens)
     cuts = [0, *[pair for pair in pairs if pair < stop], stop]
     spans: list[Span] = []
     for first, behind in pairwise(cuts):
@@ -62,11 +62,11 @@ def read_timestamps(
             start = seconds(first) if is_time[first] else 0.0
             end = seconds(behind - 1) if is_time[behind - 1] and behind - 1 > first else audio_seconds
             spans.append((start, min(end, audio_seconds), words))
-    until = heard_until if heard_until is not None else audio_seconds
+    until = decoded_until if decoded_until is not None else audio_seconds
     if not in_order(spans):
         whole = text(0, stop)
         spans = [(0.0, until, whole)] if whole else []
-    return TimestampReading(tuple(spans), heard_until)
+    return TimestampReading(tuple(spans), decoded_until)
 
 
 def in_order(spans: Sequence[Span]) -> bool:

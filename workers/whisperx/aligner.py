@@ -212,16 +212,16 @@ class WhisperxAligner:
         frames, unknown = scores.shape
         columns = [model.letters.get(symbol, unknown) for symbol in symbols]
         anything = np.delete(scores, model.blank, axis=1).max(axis=1, keepdims=True)
-        heard = find_letters(np.concatenate([scores, anything], axis=1), columns, model.blank)
-        if heard is None:
+        segments = find_letters(np.concatenate([scores, anything], axis=1), columns, model.blank)
+        if segments is None:
             return {}
         frame_seconds = len(audio) / SAMPLE_RATE / frames
-        starts = segment.start + heard.first_frames * frame_seconds
-        ends = segment.start + heard.end_frames * frame_seconds
+        starts = segment.start + segments.first_frames * frame_seconds
+        ends = segment.start + segments.end_frames * frame_seconds
         return {
             position: Letter(start, end, score, known=column not in (unknown, model.blank))
             for position, column, start, end, score in zip(
-                positions, columns, starts.tolist(), ends.tolist(), heard.scores.tolist(), strict=True
+                positions, columns, starts.tolist(), ends.tolist(), segments.scores.tolist(), strict=True
             )
         }
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from workers.engine import Chunk, RawSegment, Told
-from workers.text.decode_quality import DecodedChunk, Stretch
+from workers.engine import Chunk, RawSegment, TranscribedChunk
+from workers.text.decode_quality import DecodedChunk, Remainder
 from workers.whisperx.lanes import Pace, next_group
 
 LONGEST_LINE = 16
@@ -25,7 +25,7 @@ MOST_OPEN = 2 * LONGEST_LINE
 
 Beat = Callable[[], None]
 """A sign of life from a lane; raises GivenUp if no caller waits any more."""
-Hear = Callable[[Sequence[Stretch], Beat], Sequence[DecodedChunk]]
+Hear = Callable[[Sequence[Remainder], Beat], Sequence[DecodedChunk]]
 """Stretches in windows of one length → what was heard of each. Called in a lane's thread."""
 News = queue.SimpleQueue[Future[Sequence[DecodedChunk]] | None]
 """A lane is done, or (None) shows life."""
@@ -42,7 +42,7 @@ class ChunkLine:
         """`window_of`: the length of the window in which a chunk is heard."""
         self._window_of = window_of
         self._most_together = most_together
-        self._waiting: list[Stretch] = []
+        self._waiting: list[Remainder] = []
         self._open: dict[int, _Open] = {}
         self._added = 0
 
@@ -54,10 +54,10 @@ class ChunkLine:
     def add(self, chunk: Chunk) -> None:
         """The next chunk of the recording."""
         self._open[self._added] = _Open(chunk)
-        self._wait(Stretch(self._added, chunk))
+        self._wait(Remainder(self._added, chunk))
         self._added += 1
 
-    def take(self, lanes: int, pace: Pace, more_to_come: bool) -> list[Stretch]:
+    def take(self, lanes: int, pace: Pace, more_to_come: bool) -> list[Remainder]:
         """What a free lane hears next; empty: nothing waits."""
         windows = [self._window_of(stretch.sound) for stretch in self._waiting]
         places = next_group(windows, lanes, pace.size(self._most_together), more_to_come)
@@ -65,26 +65,26 @@ class ChunkLine:
         self._waiting = [stretch for place, stretch in enumerate(self._waiting) if place not in places]
         return group
 
-    def heard(self, stretch: Stretch, decoding: DecodedChunk) -> None:
+    def segments(self, stretch: Remainder, decoding: DecodedChunk) -> None:
         """A lane is through with it. What Whisper left out waits again, ahead of all that is younger."""
         chunk = self._open[stretch.number]
-        chunk.heard += decoding.heard
+        chunk.segments += decoding.segments
         if decoding.rest is None:
             chunk.is_done = True
         else:  # strictly shorter: a decoding that would not advance has no rest
-            self._wait(Stretch(stretch.number, decoding.rest))
+            self._wait(Remainder(stretch.number, decoding.rest))
 
-    def ready(self) -> Told:
+    def ready(self) -> TranscribedChunk:
         """The oldest chunks that are heard to their end, each once."""
-        told: Told = []
+        told: TranscribedChunk = []
         for number in list(self._open):
             if not self._open[number].is_done:
                 break
             done = self._open.pop(number)
-            told.append((done.chunk, done.heard))
+            told.append((done.chunk, done.segments))
         return told
 
-    def _wait(self, stretch: Stretch) -> None:
+    def _wait(self, stretch: Remainder) -> None:
         if len(stretch.sound.audio):
             bisect.insort(self._waiting, stretch, key=lambda one: one.number)
         else:
@@ -96,19 +96,19 @@ class _Open:
     """A chunk that is not told yet."""
 
     chunk: Chunk
-    heard: list[RawSegment] = field(default_factory=list)
+    segments: list[RawSegment] = field(default_factory=list)
     is_done: bool = False
 
 
 def hear_in_lanes(
     chunks: Iterator[Chunk], line: ChunkLine, lanes: int, threads: Executor, hear: Hear, alive: Beat
-) -> Iterator[Told]:
+) -> Iterator[TranscribedChunk]:
     """Every chunk with what was heard in it, in order, as soon as it and all before it are done.
 
     `chunks` and `alive` are called in this thread alone. What they raise, and what a lane raises, passes through.
     """
     news: News = queue.SimpleQueue()
-    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Stretch], float]] = {}
+    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float]] = {}
     given_up = threading.Event()
 
     def beat() -> None:
@@ -137,7 +137,7 @@ def hear_in_lanes(
                     group, began = at_work.pop(done)
                     pace = pace.after(len(group), time.monotonic() - began)
                     for stretch, decoding in zip(group, done.result(), strict=True):
-                        line.heard(stretch, decoding)
+                        line.segments(stretch, decoding)
             if told := line.ready():
                 yield told
     finally:

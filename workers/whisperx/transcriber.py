@@ -23,13 +23,20 @@ from workers.engine import (
     EngineRefusal,
     LoadedEngine,
     RawSegment,
-    Told,
+    TranscribedChunk,
 )
 from workers.models.find import find_model
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
-from workers.text.decode_quality import BEAM_SIZE, LONGEST_ECHO_TOKENS, PATIENCE, DecodedChunk, Stretch, read_decoding
-from workers.text.second_look import is_doubtful, look_again
+from workers.text.decode_quality import (
+    BEAM_SIZE,
+    LONGEST_ECHO_TOKENS,
+    PATIENCE,
+    DecodedChunk,
+    Remainder,
+    read_decoding,
+)
+from workers.text.second_pass import is_worth_a_second_pass, second_pass
 from workers.text.segment_bounds import widen
 from workers.whisperx.allocator import Heap
 from workers.whisperx.chunk_queue import Beat, ChunkLine, hear_in_lanes
@@ -117,26 +124,26 @@ class WhisperxTranscriber:
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         """All chunks in one go, then the rests of those in which Whisper broke off."""
         if self.apart:
-            return [heard for told in self.transcribe_each(iter(chunks), wanted) for _, heard in told]
-        heard: list[list[RawSegment]] = [[] for _ in chunks]
-        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+            return [segments for told in self.transcribe_each(iter(chunks), wanted) for _, segments in told]
+        segments: list[list[RawSegment]] = [[] for _ in chunks]
+        todo = [Remainder(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
             decodings = self._hear(todo, wanted.alive, wanted)
             for stretch, decoding in zip(todo, decodings, strict=True):
-                heard[stretch.number] += decoding.heard
+                segments[stretch.number] += decoding.segments
             todo = [
-                Stretch(stretch.number, decoding.rest)
+                Remainder(stretch.number, decoding.rest)
                 for stretch, decoding in zip(todo, decodings, strict=True)
                 if decoding.rest is not None  # strictly shorter: a decoding that would not advance has no rest
             ]
-        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+        return [widen(found, chunk) for found, chunk in zip(segments, chunks, strict=True)]
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunk]:
         """Side by side in lanes, each chunk in a window of its own length, like windows together."""
         line = ChunkLine(self._window, self.most_together)
         hear = partial(self._hear, wanted=wanted)
         for told in hear_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
-            yield [(chunk, widen(heard, chunk)) for chunk, heard in told]
+            yield [(chunk, widen(segments, chunk)) for chunk, segments in told]
 
     def rest(self) -> None:
         """CTranslate2 keeps no cache that grows with the job; what it freed is still ours."""
@@ -146,7 +153,7 @@ class WhisperxTranscriber:
         """Frames."""
         return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
 
-    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
+    def _hear(self, stretches: Sequence[Remainder], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
         """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread.
 
         No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
@@ -158,7 +165,7 @@ class WhisperxTranscriber:
 
         sounds = [stretch.sound for stretch in stretches]
         return [
-            look_again(sound, decoding, hear_alone) if is_doubtful(sound, decoding) else decoding
+            second_pass(sound, decoding, hear_alone) if is_worth_a_second_pass(sound, decoding) else decoding
             for sound, decoding in zip(sounds, self._hear_together(sounds, beat, wanted), strict=True)
         ]
 

@@ -19,15 +19,15 @@ from workers.text.decode_quality import (
     GOOD_LOGPROB,
     LEAST_LOGPROB,
     DecodedChunk,
-    goes_in_circles,
     has_failed,
+    is_looping,
     text_of,
 )
-from workers.text.repetition import MOST_CHARACTERS_A_SECOND, is_of_the_same_words
+from workers.text.repetition import MOST_CHARACTERS_A_SECOND, shares_most_words
 
-Hear = Callable[[Chunk, bool], DecodedChunk]
+Decode = Callable[[Chunk, bool], DecodedChunk]
 """Decodes a sound; True: without repeating a sequence of tokens (LONGEST_ECHO_TOKENS)."""
-Stretch = tuple[float, float]
+Part = tuple[float, float]
 """Seconds from the start of the recording."""
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
@@ -53,54 +53,54 @@ BLUR = 5
 """Windows that are averaged to find a cut: 160 ms, a short breath."""
 
 
-def look_again(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
+def second_pass(sound: Chunk, first: DecodedChunk, decode: Decode) -> DecodedChunk:
     """The result of a second pass over a sound; `first` is the first pass. Its undecoded rest stays undecoded."""
     if not has_failed(first):
-        return with_holes_filled(sound, first, hear)
-    if goes_in_circles(first):
-        straight = hear(sound, True)
-        if can_be_said(first, sound) and is_of_the_same_words(text_of(straight.heard), text_of(first.heard)):
+        return with_holes_filled(sound, first, decode)
+    if is_looping(first):
+        straight = decode(sound, True)
+        if is_plausible(first, sound) and shares_most_words(text_of(straight.segments), text_of(first.segments)):
             return first  # a person repeats these words
-        if straight.heard and can_be_said(straight, sound) and (not has_failed(straight) or is_too_short(sound)):
+        if straight.segments and is_plausible(straight, sound) and (not has_failed(straight) or is_too_short(sound)):
             return straight
-    return in_halves(sound, hear) or first
+    return in_halves(sound, decode) or first
 
 
-def can_be_said(decoding: DecodedChunk, sound: Chunk) -> bool:
+def is_plausible(decoding: DecodedChunk, sound: Chunk) -> bool:
     """Whether there is enough voice for all of its text."""
     seconds = sound.likely_seconds(sound.start, sound.end)
     if seconds is None:
         seconds = sound.end - sound.start
-    return len(text_of(decoding.heard)) <= MOST_CHARACTERS_A_SECOND * seconds
+    return len(text_of(decoding.segments)) <= MOST_CHARACTERS_A_SECOND * seconds
 
 
-def with_holes_filled(sound: Chunk, first: DecodedChunk, hear: Hear) -> DecodedChunk:
+def with_holes_filled(sound: Chunk, first: DecodedChunk, decode: Decode) -> DecodedChunk:
     """The same, plus what a second pass finds in parts without text, or with too little."""
-    heard = [kept for one in first.heard for kept in heard_closely(one, sound, hear)]
-    for start, end in stretches_to_doubt(sound, first):
-        old = [one for one in heard if start <= one.start and one.end <= end]
+    segments = [kept for one in first.segments for kept in decoded_closely(one, sound, decode)]
+    for start, end in doubtful_parts(sound, first):
+        old = [one for one in segments if start <= one.start and one.end <= end]
         piece = sound.between(start, end)
         if is_part(piece, sound):
-            new = hear_out(piece, hear)
+            new = decode_to_end(piece, decode)
         else:
-            halves = in_halves(piece, hear)
-            new = () if halves is None else halves.heard
+            halves = in_halves(piece, decode)
+            new = () if halves is None else halves.segments
         # Whisper turns a breath between two sentences into a word, too.
         new = tuple(one for one in new if (one.avg_logprob or 0.0) >= GOOD_LOGPROB)
         if len(text_of(new)) > len(text_of(old)):
-            heard = [*(one for one in heard if one not in old), *new]
-    return replace(first, heard=tuple(sorted(heard, key=lambda one: one.start)))
+            segments = [*(one for one in segments if one not in old), *new]
+    return replace(first, segments=tuple(sorted(segments, key=lambda one: one.start)))
 
 
-def heard_closely(heard: RawSegment, sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
+def decoded_closely(segment: RawSegment, sound: Chunk, decode: Decode) -> tuple[RawSegment, ...]:
     """The same segment; but if a few words fill seconds with hardly any voice, the result of a separate pass: of an
     answer it keeps the answer, of music it drops the caption."""
-    if not is_stretched(heard, sound) or not (spoken := murmurs(sound, heard.start, heard.end)):
-        return () if is_stretched(heard, sound) else (heard,)
+    if not is_stretched(segment, sound) or not (spoken := murmurs(sound, segment.start, segment.end)):
+        return () if is_stretched(segment, sound) else (segment,)
     piece = sound.between(spoken[0][0] - MARGIN_SECONDS, spoken[-1][1] + MARGIN_SECONDS)
-    if not is_part(piece, sound.between(heard.start, heard.end)):
-        return (heard,)
-    return tuple(one for one in hear_out(piece, hear) if (one.avg_logprob or 0.0) >= LEAST_LOGPROB)
+    if not is_part(piece, sound.between(segment.start, segment.end)):
+        return (segment,)
+    return tuple(one for one in decode_to_end(piece, decode) if (one.avg_logprob or 0.0) >= LEAST_LOGPROB)
 
 
 def is_part(piece: Chunk, sound: Chunk) -> bool:
@@ -108,30 +108,30 @@ def is_part(piece: Chunk, sound: Chunk) -> bool:
     return len(piece.audio) < MOSTLY * len(sound.audio)
 
 
-def is_doubtful(sound: Chunk, first: DecodedChunk) -> bool:
+def is_worth_a_second_pass(sound: Chunk, first: DecodedChunk) -> bool:
     """Whether a second pass is worth its time."""
-    is_caption = any(is_stretched(one, sound) for one in first.heard)
-    return has_failed(first) or is_caption or bool(stretches_to_doubt(sound, first))
+    is_caption = any(is_stretched(one, sound) for one in first.segments)
+    return has_failed(first) or is_caption or bool(doubtful_parts(sound, first))
 
 
-def stretches_to_doubt(sound: Chunk, first: DecodedChunk) -> list[Stretch]:
+def doubtful_parts(sound: Chunk, first: DecodedChunk) -> list[Part]:
     """Parts with much voice and little text, and parts with speech and no text. In order."""
     end = sound.end if first.rest is None else first.rest.start
-    slow = [(one.start, one.end) for one in first.heard if is_too_slow(one, sound)]
-    free_from, holes = sound.start, list[Stretch]()
-    for one in (*first.heard, RawSegment(end, end, "")):
+    slow = [(one.start, one.end) for one in first.segments if is_too_slow(one, sound)]
+    free_from, holes = sound.start, list[Part]()
+    for one in (*first.segments, RawSegment(end, end, "")):
         holes += voices(sound, free_from, one.start)
         free_from = max(free_from, one.end)
     wide = [(max(start - MARGIN_SECONDS, sound.start), min(until + MARGIN_SECONDS, end)) for start, until in holes]
     return sorted([*slow, *wide])
 
 
-def is_too_slow(heard: RawSegment, sound: Chunk) -> bool:
+def is_too_slow(segment: RawSegment, sound: Chunk) -> bool:
     """Whether the text is too short for its voice."""
-    seconds = sound.voice_seconds(heard.start, heard.end)
+    seconds = sound.voice_seconds(segment.start, segment.end)
     if seconds is None:
-        seconds = heard.end - heard.start
-    return seconds >= SLOW_SECONDS and letters_in(heard.text) < SLOWEST_CHARACTERS_A_SECOND * seconds
+        seconds = segment.end - segment.start
+    return seconds >= SLOW_SECONDS and letters_in(segment.text) < SLOWEST_CHARACTERS_A_SECOND * seconds
 
 
 def letters_in(text: str) -> int:
@@ -139,16 +139,16 @@ def letters_in(text: str) -> int:
     return sum(LETTERS_A_SYLLABLE if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
-def is_stretched(heard: RawSegment, sound: Chunk) -> bool:
+def is_stretched(segment: RawSegment, sound: Chunk) -> bool:
     """Whether it lasts for seconds with less than one second of voice."""
-    seconds = heard.end - heard.start
-    if seconds < SLOW_SECONDS or letters_in(heard.text) >= SLOWEST_CHARACTERS_A_SECOND * seconds:
+    seconds = segment.end - segment.start
+    if seconds < SLOW_SECONDS or letters_in(segment.text) >= SLOWEST_CHARACTERS_A_SECOND * seconds:
         return False
-    spoken = sound.likely_seconds(heard.start, heard.end)
+    spoken = sound.likely_seconds(segment.start, segment.end)
     return spoken is not None and spoken < LEAST_HOLE_SECONDS
 
 
-def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
+def voices(sound: Chunk, start: float, end: float) -> list[Part]:
     """Parts with a second or more of probable speech."""
     return [
         (begin, until)
@@ -157,13 +157,13 @@ def voices(sound: Chunk, start: float, end: float) -> list[Stretch]:
     ]
 
 
-def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
+def murmurs(sound: Chunk, start: float, end: float) -> list[Part]:
     """Parts with possible speech, however soft or short."""
     if sound.voice is None:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))
     beyond = min(len(sound.voice), int((end - sound.start) / SECONDS_A_WINDOW))
-    found: list[Stretch] = []
+    found: list[Part] = []
     for window in range(first, beyond):
         if sound.voice[window] < MURMUR:
             continue
@@ -175,25 +175,25 @@ def murmurs(sound: Chunk, start: float, end: float) -> list[Stretch]:
     return found
 
 
-def in_halves(sound: Chunk, hear: Hear) -> DecodedChunk | None:
+def in_halves(sound: Chunk, decode: Decode) -> DecodedChunk | None:
     """Decodes a failed sound in two halves, and failed halves in halves; None: it is too short."""
     halves = cut_in_two(sound)
     if halves is None:
         return None
-    return DecodedChunk(tuple(one for half in halves for one in hear_out(half, hear)))
+    return DecodedChunk(tuple(one for half in halves for one in decode_to_end(half, decode)))
 
 
-def hear_out(sound: Chunk, hear: Hear) -> tuple[RawSegment, ...]:
+def decode_to_end(sound: Chunk, decode: Decode) -> tuple[RawSegment, ...]:
     """Decodes a sound to its end."""
-    heard: list[RawSegment] = []
+    segments: list[RawSegment] = []
     rest: Chunk | None = sound
     while rest is not None:
-        decoding = hear(rest, False)
+        decoding = decode(rest, False)
         if has_failed(decoding):
-            decoding = look_again(rest, decoding, hear)
-        heard += decoding.heard
+            decoding = second_pass(rest, decoding, decode)
+        segments += decoding.segments
         rest = decoding.rest  # strictly shorter: a decoding that would not advance has none
-    return tuple(heard)
+    return tuple(segments)
 
 
 def is_too_short(sound: Chunk) -> bool:
