@@ -100,7 +100,7 @@ class RawSegment:
     no_speech_prob: float | None = None
 
 
-TranscribedChunk = list[tuple[Chunk, list[RawSegment]]]
+TranscribedChunks = list[tuple[Chunk, list[RawSegment]]]
 """Consecutive chunks, each with its segments."""
 
 
@@ -147,7 +147,7 @@ class Transcriber(Protocol):
         """One list for each chunk, in order, each segment inside its chunk. A chunk without words gives an empty
         list."""
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunk]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunks]:
         """All chunks of a recording, each with its segments, in order, as soon as they are ready. Called if `apart`.
 
         Finding chunks takes time: read `chunks` in this thread, as many as the engine needs.

@@ -99,11 +99,11 @@ class DecoderRows:
 
     network: Any
     beams: int
-    heard: list[tuple[Any, Any]]
+    audio_cache: list[tuple[Any, Any]]
     """Keys and values of the encoded audio for each layer, rows × heads × longest × numbers."""
     audible: Any
     """Mask of a row's own audio, rows × 1 × 1 × longest; None: all of it."""
-    said: list[tuple[Any, Any]]
+    text_cache: list[tuple[Any, Any]]
     """Keys and values of the text for each layer, rows × heads × room × numbers: first the shared prompt of a row,
     then a place for every beam and step."""
     past: Any = None
@@ -121,14 +121,16 @@ class DecoderRows:
         lengths = [len(row) for row in encoded]
         longest = max(lengths)
         rows = mx.stack([mx.pad(row, [(0, longest - len(row)), (0, 0)]) for row in encoded])
-        heard = []
+        audio_cache = []
         for block in network.decoder.blocks:
-            heard.append(keys_and_values(block.cross_attn, rows))
-            mx.eval(heard[-1])
+            audio_cache.append(keys_and_values(block.cross_attn, rows))
+            mx.eval(audio_cache[-1])
         audible = None
         if min(lengths) < longest:
             audible = (mx.arange(longest) < mx.array(lengths)[:, None])[:, None, None]
-        return cls(network, beams, heard, audible, [(keys[:, :, :0], values[:, :, :0]) for keys, values in heard])
+        return cls(
+            network, beams, audio_cache, audible, [(keys[:, :, :0], values[:, :, :0]) for keys, values in audio_cache]
+        )
 
     def read(self, tokens: Any) -> Any:
         """The tokens that every row begins with (rows, tokens) → the decoder's state after each (rows, tokens,
@@ -166,10 +168,10 @@ class DecoderRows:
         x = decoder.token_embedding(tokens) + decoder.positional_embedding[positions]
         for n, block in enumerate(decoder.blocks):
             normed = block.attn_ln(x)
-            keys, values = self.said[n]
+            keys, values = self.text_cache[n]
             keys[:, :, start:beyond], values[:, :, start:beyond] = keys_and_values(block.attn, normed)
             x = x + attend(block.attn, normed, keys, values, seen)
-            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.heard[n], self.audible)
+            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.audio_cache[n], self.audible)
             x = run_block(block, x)
         self.taken = beyond
         return decoder.ln(x)
@@ -184,7 +186,7 @@ class DecoderRows:
         """Keeps only these rows, layer by layer, so that memory use never doubles."""
         import mlx.core as mx
 
-        for caches in (self.heard, self.said):
+        for caches in (self.audio_cache, self.text_cache):
             for layer, (keys, values) in enumerate(caches):
                 caches[layer] = keys[rows], values[rows]
                 mx.eval(caches[layer])  # the old ones are freed before the next layer's are copied
@@ -198,9 +200,9 @@ class DecoderRows:
 
         at_once = ROOM_STEPS * self.beams
         room = -(-places // at_once) * at_once
-        if missing := room - self.said[0][0].shape[2]:
+        if missing := room - self.text_cache[0][0].shape[2]:
             more = [(0, 0), (0, 0), (0, missing), (0, 0)]
-            self.said = [(mx.pad(keys, more), mx.pad(values, more)) for keys, values in self.said]
+            self.text_cache = [(mx.pad(keys, more), mx.pad(values, more)) for keys, values in self.text_cache]
         return room
 
 

@@ -25,7 +25,7 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, TranscribedChunk, Transcriber
+from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, TranscribedChunks, Transcriber
 from workers.heartbeat import Heartbeat
 from workers.out_of_memory import is_out_of_memory
 from workers.speech.spoken_language import find_language, first_chunks
@@ -138,7 +138,7 @@ def _in_batches(
     most: int,
     heard_until: float,
     audio_seconds: float,
-) -> Iterator[TranscribedChunk]:
+) -> Iterator[TranscribedChunks]:
     """For an engine whose result depends on the batch: batches that depend on the recording alone.
 
     The first batch of a long recording is one chunk, so that the aligner can start early. The last ones are small
@@ -197,7 +197,7 @@ def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chu
     return language
 
 
-def _number(batch: TranscribedChunk, first_id: int) -> tuple[Segment, ...]:
+def _number(batch: TranscribedChunks, first_id: int) -> tuple[Segment, ...]:
     """Segments with ids from `first_id`, clipped to their chunks, without empty ones and without repetition loops."""
     ids = itertools.count(first_id)
     segments = []

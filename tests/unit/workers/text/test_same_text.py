@@ -12,7 +12,7 @@ from recordings import MEMO, TALK, silence, voice
 
 from ipc.transcript import Segment
 from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
-from workers.engine import Chunk, DecodeOptions, RawSegment, TranscribedChunk
+from workers.engine import Chunk, DecodeOptions, RawSegment, TranscribedChunks
 from workers.shell import requests as worker_requests
 
 
@@ -68,7 +68,7 @@ class ApartTranscriber(SociableTranscriber):
 
     apart = True
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunk]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunks]:
         for chunk in chunks:
             [segments] = self.transcribe([chunk], wanted)
             yield [(chunk, segments)]

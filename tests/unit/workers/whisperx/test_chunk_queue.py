@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workers.engine import SAMPLE_RATE, Chunk, RawSegment, ignore_progress
 from workers.text.decode_quality import DecodedChunk, Remainder
-from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
+from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkQueue, decode_in_lanes
 from workers.whisperx.lanes import Pace
 
 LATEST_SECONDS = 20.0
@@ -26,8 +26,8 @@ def chunks_of(seconds: Sequence[int]) -> list[Chunk]:
     ]
 
 
-def line(most: int = 8) -> ChunkLine:
-    return ChunkLine(lambda chunk: len(chunk.audio), most)
+def line(most: int = 8) -> ChunkQueue:
+    return ChunkQueue(lambda chunk: len(chunk.audio), most)
 
 
 def in_two_parts(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
@@ -55,7 +55,7 @@ def test_every_chunk_is_told_once_in_order_with_all_that_was_heard_in_it(
     chunks = chunks_of(seconds)
     told = [
         one
-        for some in hear_in_lanes(iter(chunks), line(), lanes, threads, in_two_parts, ignore_progress)
+        for some in decode_in_lanes(iter(chunks), line(), lanes, threads, in_two_parts, ignore_progress)
         for one in some
     ]
     assert [chunk for chunk, _ in told] == chunks
@@ -70,14 +70,14 @@ def test_a_chunk_is_told_as_soon_as_it_and_all_before_it_are_heard() -> None:
     for chunk in chunks_of([3, 2, 1]):
         waiting.add(chunk)
     first, second, third = (waiting.take(1, Pace(), more_to_come=True)[0] for _ in range(3))
-    waiting.segments(second, DecodedChunk(()))
+    waiting.finish(second, DecodedChunk(()))
     assert waiting.ready() == []
-    waiting.segments(first, DecodedChunk((), rest=first.sound.after(2.0)))
+    waiting.finish(first, DecodedChunk((), rest=first.sound.after(2.0)))
     assert waiting.ready() == []
     [rest] = waiting.take(1, Pace(), more_to_come=True)
-    waiting.segments(rest, DecodedChunk(()))
+    waiting.finish(rest, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [first.sound, second.sound]
-    waiting.segments(third, DecodedChunk(()))
+    waiting.finish(third, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [third.sound]
 
 
@@ -86,7 +86,7 @@ def test_what_was_left_out_is_heard_before_what_is_younger() -> None:
     for chunk in chunks_of([3, 3, 3]):
         waiting.add(chunk)
     [first] = waiting.take(2, Pace(), more_to_come=True)
-    waiting.segments(first, DecodedChunk((), rest=first.sound.after(1.0)))
+    waiting.finish(first, DecodedChunk((), rest=first.sound.after(1.0)))
     assert waiting.take(2, Pace(), more_to_come=True)[0].number == first.number
 
 
@@ -114,7 +114,7 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
             others_rest.set()
         return [DecodedChunk(()) for _ in stretches]
 
-    told = hear_in_lanes(endless(), line(), 2, threads, hear, ignore_progress)
+    told = decode_in_lanes(endless(), line(), 2, threads, hear, ignore_progress)
     listener = threading.Thread(target=lambda: next(told))
     listener.start()
     assert others_rest.wait(LATEST_SECONDS)
@@ -132,7 +132,7 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, fails, ignore_progress))
+        next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, fails, ignore_progress))
 
     class Cancelled(Exception):
         """Nobody wants it any more."""
@@ -154,6 +154,6 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
+        next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
     assert has_ended.wait(LATEST_SECONDS)
     assert [type(end).__name__ for end in ended] == ["GivenUp"]
