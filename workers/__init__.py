@@ -1,4 +1,4 @@
-"""Code that lives only inside a child process: everything that may crash natively.
+"""Code that runs only in child processes: everything that may crash natively.
 
 Runs in: worker. Model libraries are imported inside the functions that load them.
 """

@@ -1,4 +1,4 @@
-"""What the worker shell asks of an engine: the two Protocols, and how an engine says no.
+"""The interface of an engine: its two Protocols, and its refusal.
 
 Runs in: worker. An engine is a class without arguments, named by import path; it imports its library in `load`.
 """
@@ -22,13 +22,13 @@ Audio = npt.NDArray[np.float32]
 """Samples from -1 to 1, shape (n,)."""
 
 WINDOW_SAMPLES = 512
-"""32 ms: what the speech detector judges at once."""
+"""32 ms: one window of the speech detector."""
 LEAST_VOICE = 0.35
-"""Below, Silero's speech ends."""
+"""Below this probability, Silero ends speech."""
 
 
 class EngineRefusal(StenodError):
-    """The engine cannot do this, and is well: the request is bad or something is missing."""
+    """The engine works but cannot do this: the request is bad or something is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class Chunk:
     voice: tuple[float, ...] | None = None
     """The probability of speech, 0 to 1, for every 32 ms of it; None: not measured."""
     audible: tuple[bool, ...] | None = None
-    """Whether a sound stands out from what is always there, the same way. Of a whole chunk, not of its parts."""
+    """For the same windows, whether a sound is above the background. Of a whole chunk, not of its parts."""
 
     @property
     def end(self) -> float:
         return self.start + len(self.audio) / SAMPLE_RATE
 
     def after(self, seconds: float) -> "Chunk":
-        """What is left of it once so much is heard."""
+        """The rest of the chunk from this time on."""
         done = int(seconds * SAMPLE_RATE)
         voice = None if self.voice is None else self.voice[done // WINDOW_SAMPLES :]
         return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:], voice)
@@ -73,13 +73,13 @@ class Chunk:
         return Chunk(self.start + first * WINDOW_SAMPLES / SAMPLE_RATE, audio, voice)
 
     def likely_seconds(self, start: float, end: float) -> float | None:
-        """How much voice is to be expected there, each moment counted as far as it is likely; None: not measured."""
+        """The expected seconds of voice there: the sum of the probabilities; None: not measured."""
         if self.voice is None:
             return None
         return sum(self._likely(start, end)) * WINDOW_SAMPLES / SAMPLE_RATE
 
     def voice_seconds(self, start: float, end: float) -> float | None:
-        """How much of this part of the recording is a voice; None: not measured."""
+        """Seconds of voice in this part of the recording; None: not measured."""
         if self.voice is None:
             return None
         heard = sum(one >= LEAST_VOICE for one in self._likely(start, end))
@@ -92,7 +92,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class RawSegment:
-    """A stretch of text an engine heard in a chunk, in seconds from the start of the recording."""
+    """A segment that an engine transcribed in a chunk, in seconds from the start of the recording."""
 
     start: float
     end: float
@@ -101,39 +101,39 @@ class RawSegment:
     no_speech_prob: float | None = None
 
 
-Told = list[tuple[Chunk, list[RawSegment]]]
-"""Chunks that follow one another, each with what was heard in it."""
+TranscribedChunks = list[tuple[Chunk, list[RawSegment]]]
+"""Consecutive chunks, each with its segments."""
 
 
-def nobody_listens() -> None:
+def ignore_progress() -> None:
     """For callers that need no sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """How chunks are to be transcribed."""
+    """The options of a transcription."""
 
     language: str
     task: Task = "transcribe"
     prompt: str | None = None
-    alive: Callable[[], None] = nobody_listens
-    """A sign of life, as often as the engine likes within a batch: cheap, and what it raises passes through."""
+    alive: Callable[[], None] = ignore_progress
+    """Reports progress, at any time within a batch: cheap; its exceptions must propagate."""
 
 
 Downloading = Callable[[], None]
-"""Called now and then while a model is fetched, so that the boot deadline knows."""
+"""Called now and then while a model is downloaded, to extend the boot deadline."""
 
 
 class Transcriber(Protocol):
     """Speech → text."""
 
     batch_size: int
-    """How many chunks `transcribe` likes to have at once."""
+    """The preferred number of chunks for one call of `transcribe`."""
     shows_life: bool
-    """Whether `transcribe` calls `wanted.alive` so often within a batch that a batch of any size is no silence."""
+    """Whether `transcribe` calls `wanted.alive` often enough within a batch for a batch of any size."""
     apart: bool
-    """Whether a chunk's text and times are the same, to the last bit, whatever chunks are transcribed with it. Then
-    the engine gets all of them, by `transcribe_each`; else batches that follow from the recording alone."""
+    """Whether a chunk's text and times are the same, to the last bit, with any other chunks in the batch. If so, the
+    engine gets all chunks by `transcribe_each`; otherwise batches that depend on the recording alone."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """Import the library, load and warm the model. Raises EngineRefusal (`needs_model`, `model_damaged`)."""
@@ -145,27 +145,28 @@ class Transcriber(Protocol):
         """ISO 639-1 code and probability of what is spoken in at most 30 s of speech."""
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
-        """One list a chunk, in order, each stretch inside its chunk. A chunk without words gives an empty list."""
+        """One list for each chunk, in order, each segment inside its chunk. A chunk without words gives an empty
+        list."""
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
-        """All chunks of a recording, each with what was heard in it, in order, as soon as it is. Asked if `apart`.
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunks]:
+        """All chunks of a recording, each with its segments, in order, as soon as they are ready. Called if `apart`.
 
-        Finding chunks takes time of its own: `chunks` is asked in this thread, for as many as the engine likes.
+        Finding chunks takes time: read `chunks` in this thread, as many as the engine needs.
         """
 
     def rest(self) -> None:
-        """Between jobs: give caches back."""
+        """Between jobs: free caches."""
 
 
 SideBySide = Callable[..., Iterable[Any]]
-"""Called as `map` is; the answers come in order."""
+"""Called like `map`; the answers come in order."""
 
 
 class Aligner(Protocol):
-    """Known text + its audio → when each word is said."""
+    """Known text and its audio → the times of each word."""
 
     side_by_side: SideBySide
-    """`map`, or one that calls `align` for several segments at once, each in a thread of its own."""
+    """`map`, or a function that calls `align` for several segments in parallel, each in its own thread."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         """As for a transcriber."""
@@ -176,9 +177,9 @@ class Aligner(Protocol):
     def align(self, audio: Audio, segment: Segment, language: str) -> tuple[Word, ...]:
         """The segment's words in order with times from the start of the recording, inside the segment.
 
-        `audio` is the sound of the segment, from `segment.start` to `segment.end`. Words without an own time
-        are interpolated and say so. Empty when nothing can be aligned; never changes the text.
+        `audio` is the sound of the segment, from `segment.start` to `segment.end`. Words without their own time are
+        interpolated and marked so. Empty when nothing can be aligned; never changes the text.
         """
 
     def rest(self) -> None:
-        """Between jobs: give caches back."""
+        """Between jobs: free caches."""

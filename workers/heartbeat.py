@@ -1,10 +1,10 @@
-"""How a worker shows that it is moving: progress to the supervisor, a watchdog for itself, an ear for cancels.
+"""A worker's heartbeat: reports progress to the supervisor, feeds its own watchdog, checks for cancels.
 
 Runs in: worker.
 
-The watchdog is faulthandler's, a C thread: it ends the process even when native code keeps the GIL, and leaves every
-thread's traceback in the crash file. It is armed while work is being done and never while we wait for the supervisor,
-who may be stopped or asleep without any fault of ours.
+The watchdog is faulthandler's C thread: it ends the process even while native code keeps the GIL, and writes every
+thread's traceback to the crash file. It is armed only during work, never during a wait for the supervisor, which may
+be stopped or asleep.
 """
 
 import faulthandler
@@ -22,10 +22,11 @@ from ipc.worker_messages import FromWorker, Progress
 from workers.parent_death import leave
 
 BETWEEN_STEPS_SECONDS = 0.3
-"""Steps closer together than this are one: a report and a re-armed watchdog cost a tenth of a millisecond each."""
+"""Steps closer together than this count as one: a report and a re-armed watchdog cost a tenth of a millisecond
+each."""
 
 PATIENCE_SHARE = 0.6
-"""Of the watchdog's time, which is a little more than what the supervisor waits."""
+"""Share of the watchdog's time, which is a little longer than the supervisor's deadline."""
 
 
 class Cancelled(Exception):
@@ -54,47 +55,49 @@ class Heartbeat:
 
     @property
     def footprint_bytes(self) -> int:
-        """What the worker's process costs now."""
+        """The memory footprint of the worker's process now."""
         return footprint_bytes(self._process)
 
     @property
     def patience_seconds(self) -> float:
-        """How long a part of a request may take no step forward: well before anybody gives up the worker for it."""
+        """How long a part of a request may make no progress: well below the deadline of the supervisor and of the
+        watchdog."""
         return self._stuck_after_seconds * PATIENCE_SHARE
 
     def begin(self, request_id: int | None) -> None:
-        """What follows is done for this request; None: for no request, while loading."""
+        """The following work belongs to this request; None: to no request, while loading."""
         self._request_id = request_id
 
     def enter(self, phase: Phase, done_seconds: float = 0.0) -> None:
-        """A phase begins: said before its native code runs, so that a crash is charged to it. Raises Cancelled."""
+        """Starts a phase: reported before its native code runs, so that a crash counts against it. Raises
+        Cancelled."""
         self._phase = phase
         self._beat(done_seconds)
 
     def step(self, done_seconds: float) -> None:
-        """A step forward within the phase, at `done_seconds` of audio. Cheap. Raises Cancelled."""
+        """Progress within the phase, at `done_seconds` of audio. Cheap. Raises Cancelled."""
         if time.monotonic() - self._stepped_at >= BETWEEN_STEPS_SECONDS:
             self._beat(done_seconds)
         else:
             self.check_cancelled()
 
     def downloading(self) -> None:
-        """A model is on its way: the supervisor gives loading more time."""
+        """A download makes progress: the supervisor extends the boot deadline."""
         if self._phase != "downloading":
             self.enter("downloading")
         else:
             self.step(0.0)
 
     def cancel(self, request_id: int) -> None:
-        """Make the next step of this request raise Cancelled; a request that is over does not mind."""
+        """Makes the next step of this request raise Cancelled; without effect on a finished request."""
         self._cancelled_id = request_id
 
     def rest(self) -> None:
-        """Nothing is being done: the watchdog sleeps."""
+        """The worker is idle: disarms the watchdog."""
         faulthandler.cancel_dump_traceback_later()
 
     def send(self, message: FromWorker) -> None:
-        """Say it; ends the process if the supervisor is gone."""
+        """Sends a message; ends the process if the supervisor is gone."""
         self.rest()
         try:
             send(self._connection, message)
@@ -102,13 +105,13 @@ class Heartbeat:
             leave()
 
     def arm(self) -> None:
-        """From now on a step is due."""
+        """Arms the watchdog: from now on a step is due."""
         loading = self._phase in ("loading", "downloading")
         due_seconds = self._stuck_loading_after_seconds if loading else self._stuck_after_seconds
         faulthandler.dump_traceback_later(due_seconds, exit=True, file=self._crash_file)
 
     def check_cancelled(self) -> None:
-        """Raises Cancelled if the request in progress is no longer wanted."""
+        """Raises Cancelled if the supervisor cancelled the request in progress."""
         if self._request_id is not None and self._cancelled_id == self._request_id:
             raise Cancelled
 

@@ -1,9 +1,10 @@
-"""What the supervisor spawns: a child that cannot outlive it, from the first moment, and then the worker's loop.
+"""The function that the supervisor spawns: a child that cannot outlive it from the first moment, then the worker's
+loop.
 
-Runs in: worker. Imported by the supervisor too, as what it spawns.
+Runs in: worker. The supervisor imports it too, as the target of spawn.
 
-Python imports this file before any call of ours runs in the child, so it imports next to nothing: a supervisor that
-is killed before `end_with_parent` was called leaves the child behind, and on a busy machine the loop's imports take
+Python imports this file before `run_worker` runs in the child, so it imports next to nothing: if the supervisor is
+killed before `end_with_parent` is called, the child is left behind, and on a busy machine the loop's imports take
 seconds.
 """
 
@@ -23,15 +24,16 @@ TELL_WHERE = signal.SIGUSR1
 """The supervisor sends this before it kills a worker that hangs: every thread's traceback goes to the crash file."""
 
 NICENESS = 10
-"""The supervisor answers first, and so do the owner's own programs: a transcript is not needed this very moment."""
+"""The supervisor and the user's own programs come first: a transcript is not urgent."""
 
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
-"""Libraries read these when they are imported. ONNX Runtime, which finds the speech, reports to its makers by
+"""Libraries read these when they are imported. ONNX Runtime, which runs the speech detector, sends telemetry by
 default, and keeps a device id in the user's cache folder for it."""
 
 
 def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None:
-    """A worker's whole life; never returns. `crash_file` takes the tracebacks of what cannot be caught."""
+    """A worker's main function; never returns. `crash_file` gets the tracebacks of crashes that Python cannot
+    catch."""
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0)
     from ipc.failpoints import hit
@@ -45,9 +47,9 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
         hit("crash_file_opened")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core is as large as the model, and delays the restart.
-        # Loading makes a million objects and drops few; looking for those again and again is a tenth of its time.
-        # The loop turns it on once the engine is loaded.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump is as large as the model.
+        # Loading creates a million objects and drops few; garbage collection would take a tenth of the time. The loop
+        # turns it on once the engine is loaded.
         gc.disable()
         try:
             import config.lean_structlog  # noqa: F401 - before the first module that logs
@@ -56,7 +58,7 @@ def run_worker(setup_json: str, connection: Connection, crash_file: str) -> None
 
             hit("worker_imported")
             live(WorkerSetup.model_validate_json(setup_json), connection, crash)
-        except BaseException:  # noqa: BLE001  the process ends here, and the crash file is the last to hear why
+        except BaseException:  # noqa: BLE001  the process ends here, and the crash file records why
             traceback.print_exc(file=crash)
             crash.flush()
             leave(1)

@@ -1,4 +1,4 @@
-"""What a hook is called with: its program and arguments, its environment, what it reads. Pure.
+"""The call of a hook: program and arguments, environment, stdin. Pure.
 
 Runs in: supervisor.
 """
@@ -14,16 +14,16 @@ from ipc.api_messages import JobView
 from supervisor.store.outbox import Event
 
 NOTIFY: Command = ("notify",)
-"""The ready choice: a notification of the system."""
+"""The built-in choice: a system notification."""
 USUAL_FOLDERS = ("/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
-"""Where programs are found. launchd and systemd tell a service less than a shell knows."""
+"""The usual program folders. launchd and systemd give a service a shorter PATH than a shell."""
 SHOW = ("on run argv", "display notification (item 2 of argv) with title (item 1 of argv)", "end run")
-"""AppleScript that gets its words as arguments: in the script itself a quote in a name would be program text."""
+"""AppleScript that gets its text as arguments: in the script itself a quote in a name would be code."""
 
 
 @dataclass(frozen=True, slots=True)
 class HookCall:
-    """All that a process needs to begin."""
+    """Everything needed to start the process."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -43,7 +43,7 @@ def hook_call(
 ) -> HookCall:
     """The call of a configured command.
 
-    `surroundings` is our own environment, `own_folder` where `steno` is, `expand` turns `~` into a home.
+    `surroundings`: our own environment; `own_folder`: the folder of `steno`; `expand`: turns `~` into a home.
     """
     told = "done" if event == "upgraded" else event
     argv = notification(event, job, platform) if command == NOTIFY else (expand(command[0]), *command[1:])
@@ -62,23 +62,23 @@ def hook_call(
 
 
 def path_of(inherited: str, own_folder: str) -> str:
-    """What was inherited comes first, the usual folders after it, ours last."""
+    """The inherited PATH first, then the usual folders, then ours."""
     folders = [folder for folder in inherited.split(":") if folder]
     return ":".join(dict.fromkeys([*folders, *USUAL_FOLDERS, own_folder]))
 
 
 def notification(event: Event, job: JobView, platform: str) -> tuple[str, ...]:
-    """The program that shows a notification. No word of the transcript is in it: it stands on a locked screen."""
+    """The program that shows a notification. It contains no word of the transcript: a locked screen shows it."""
     title, text = "stenod", sentence(event, job)
     if platform == "darwin":
         lines = (word for line in SHOW for word in ("-e", line))
         return ("/usr/bin/osascript", *lines, title, text)
-    # Servers may read the body as markup (https://specifications.freedesktop.org/notification-spec/).
+    # Notification servers may parse the body as markup (https://specifications.freedesktop.org/notification-spec/).
     return ("notify-send", "--app-name=stenod", "--", title, html.escape(text, quote=False))
 
 
 def sentence(event: Event, job: JobView) -> str:
-    """What happened, for a person who glances at it."""
+    """The event in one short sentence."""
     name = Path(job.path).name
     match event:
         case "done":

@@ -1,9 +1,9 @@
-"""One run of a hook: a process of the owner's making, in a group of its own, with a limit to its time.
+"""One run of a hook: the user's own program, in its own process group, with a time limit.
 
 Runs in: supervisor.
 
-Nothing it does can hold us up. It begins and is waited for in threads of their own: an exec from a dead network disk
-never returns. Its stdin is a file, so it need not be read; its stdout goes nowhere; of its stderr the end is kept.
+A hook cannot block the daemon. Separate threads start it and wait for it: an exec from a dead network disk never
+returns. Its stdin is a file, so it need not read it; its stdout is discarded; the end of its stderr is kept.
 """
 
 import asyncio
@@ -21,30 +21,30 @@ from supervisor.followups.hook_command import HookCall
 from supervisor.system.threads import run_detached
 
 KEPT_BYTES = 1000
-"""Of what it said last."""
+"""How much of the end of its stderr is kept."""
 GRACE_SECONDS = 2.0
 """From SIGTERM to SIGKILL."""
 REAP_SECONDS = 1.0
-"""From SIGKILL to the exit status. Longer is a process stuck in the kernel."""
+"""From SIGKILL to the exit status. A process that takes longer is stuck in the kernel."""
 LAST_WORDS_SECONDS = 0.2
-"""What it said is in the pipe when it ends; a grandchild that keeps the pipe open is not waited for."""
+"""Its output is in the pipe when it exits; does not wait for a grandchild that keeps the pipe open."""
 
 
 @dataclass(frozen=True, slots=True)
 class HookEnd:
-    """How it went."""
+    """The outcome of a hook."""
 
     why: str | None
-    """What went wrong, in words; None: it exited with 0."""
+    """The error, in words; None: it exited with 0."""
     exit_code: int | None = None
-    """Minus the signal where one ended it; None: it never began, or was ended by us."""
+    """Negative: the signal that ended it; None: it never started, or the daemon ended it."""
     said: str = ""
     """The end of its stderr."""
     hint: str | None = None
 
 
 class LastWords(asyncio.Protocol):
-    """The end of a stream of any length."""
+    """Keeps the end of a stream of any length."""
 
     def __init__(self) -> None:
         self.kept = b""
@@ -58,7 +58,8 @@ class LastWords(asyncio.Protocol):
 
 
 async def run_hook(call: HookCall, timeout_seconds: float) -> HookEnd:
-    """From its beginning to its end; to cancel ends it, with all it started. Never raises what the hook did."""
+    """Runs a hook to its end; a cancel ends it with its whole process group. Never raises for a failure of the
+    hook."""
     loop = asyncio.get_running_loop()
     reading, writing = os.pipe()
     words = LastWords()
@@ -75,7 +76,7 @@ async def _run(call: HookCall, timeout_seconds: float, stderr: int, words: LastW
     try:
         await asyncio.wait({beginning}, timeout=timeout_seconds)
         if not beginning.done():
-            return HookEnd(f"{call.argv[0]} did not begin within {timeout_seconds:g} s")
+            return HookEnd(f"{call.argv[0]} did not start within {timeout_seconds:g} s")
         process = beginning.result()
     except OSError as error:
         return _never_began(call, error)
@@ -94,7 +95,7 @@ async def _run(call: HookCall, timeout_seconds: float, stderr: int, words: LastW
             await words.are_over.wait()
     said = words.kept.decode(errors="replace").strip()
     if not in_time:
-        return HookEnd(f"it took longer than {timeout_seconds:g} s and was ended", None, said)
+        return HookEnd(f"it took longer than {timeout_seconds:g} s and was stopped", None, said)
     exit_code = ending.result()
     return HookEnd(None if exit_code == 0 else _in_words(exit_code), exit_code, said)
 
@@ -118,7 +119,7 @@ def _begin(call: HookCall, stderr: int) -> "subprocess.Popen[bytes]":
 
 
 def _a_home() -> str:
-    """The user's, if it is there: a daemon of launchd begins in `/`."""
+    """The user's home, if it exists: launchd starts a daemon in `/`."""
     with contextlib.suppress(RuntimeError, OSError):
         home = Path.home()
         if home.is_dir() and os.access(home, os.X_OK):
@@ -127,12 +128,12 @@ def _a_home() -> str:
 
 
 async def _end_group(pid: int, ending: "asyncio.Future[int]") -> None:
-    """The process and all that stayed in its group. A second cancel may hurry this, and is not hindered."""
+    """Ends the process and its group. A second cancel may cut this short."""
     _signal_group(pid, signal.SIGTERM)
     try:
         await asyncio.wait({ending}, timeout=GRACE_SECONDS)
     finally:
-        # Also when it went by itself: what it started may be deaf.
+        # Also if it exited by itself: its children may ignore SIGTERM.
         _signal_group(pid, signal.SIGKILL)
     await asyncio.wait({ending}, timeout=REAP_SECONDS)
 
@@ -146,7 +147,7 @@ def _end_late_beginner(beginning: "asyncio.Future[subprocess.Popen[bytes]]") -> 
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    # macOS answers EPERM for a group in which only zombies are left.
+    # macOS returns EPERM for a group with only zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
@@ -162,11 +163,11 @@ def _never_began(call: HookCall, error: OSError) -> HookEnd:
                 hint = "install it (Debian, Ubuntu: apt install libnotify-bin), or set a command of your own"
             return HookEnd(f"there is no program {program}, or none that its first line names", hint=hint)
         case errno.EACCES:
-            return HookEnd(f"{program} may not be run", hint=f"chmod +x {program}")
+            return HookEnd(f"{program} is not executable for the daemon's user", hint=f"chmod +x {program}")
         case errno.ENOEXEC:
-            return HookEnd(f"{program} is no program", hint="a script begins with a line like #!/bin/sh")
+            return HookEnd(f"{program} is not a program", hint="a script needs a first line like #!/bin/sh")
         case _:
-            return HookEnd(f"{program} did not begin: {error.strerror}")
+            return HookEnd(f"{program} did not start: {error.strerror}")
 
 
 def _in_words(exit_code: int) -> str:

@@ -1,4 +1,4 @@
-"""What an ending is followed by: which command, which folder, and how long until the next try. Pure.
+"""The follow-ups of a finished job: which command, which folder, and the pause before a retry. Pure.
 
 Runs in: supervisor.
 """
@@ -16,13 +16,14 @@ FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 3600.0
 
 AS_WISHED = "alignment_off"
-"""The reason of a job without words that were not wanted: it is not degraded."""
+"""The reason code of a job whose words were not requested: it is not degraded."""
 
 
 def follow_ups_after(
     job: Job, event: Event, entry: WatchEntry | None, hooks: HookSettings
 ) -> tuple[NewFollowUp, ...]:
-    """What is left to do for a job that ended so; `entry`: the watched folder that brought it, if it still is one."""
+    """The follow-ups of a job that ended this way; `entry`: the watched folder that it came from, if it still is
+    one."""
     move = [NewFollowUp("move_recording", event)] if folder_after(event, entry) is not None else []
     events: list[Event] = [event]
     if event == "done" and job.degraded_reason not in (None, AS_WISHED):
@@ -31,7 +32,7 @@ def follow_ups_after(
 
 
 def folder_after(event: Event, entry: WatchEntry | None) -> Path | None:
-    """Where the recording goes; None: it stays."""
+    """The folder that the recording is moved to; None: it stays."""
     match event:
         case _ if entry is None:
             return None
@@ -46,7 +47,7 @@ def folder_after(event: Event, entry: WatchEntry | None) -> Path | None:
 
 
 def command_after(event: Event, entry: WatchEntry | None, hooks: HookSettings) -> Command:
-    """The watched folder's own command where it has one, even an empty one; else that of the settings."""
+    """The watched folder's own command if it has one, even an empty one; otherwise that of the settings."""
     match event:
         case "done" | "upgraded":
             own, common = None if entry is None else entry.on_done, hooks.on_done
@@ -60,5 +61,5 @@ def command_after(event: Event, entry: WatchEntry | None, hooks: HookSettings) -
 
 
 def seconds_before_retry(tries: int) -> float:
-    """After so many failures; doubles with each."""
+    """The pause after this many failures; doubles with each."""
     return min(FIRST_RETRY_SECONDS * 2.0 ** min(tries - 1, 20), LONGEST_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""A transcript as files: formats, names, and writing that replaces no file of another.
+"""A transcript as files: formats, names, and writes that never replace a user's own file.
 
 Runs in: supervisor. May import store, disks and system.
 """

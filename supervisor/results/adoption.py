@@ -1,10 +1,10 @@
-"""Results that are there although the queue knows nothing of them: it was lost, or an older one was put back.
+"""Adoption of results that the queue does not know: it was lost, or an older one was restored.
 
 Runs in: supervisor.
 
-A transcript.json says of which content it is. Where it lies under the name that we would give it and says so of the
-very recording that has come, the work is done. Its files are not taken for ours, whatever they hold: perhaps their
-owner has corrected them since.
+A transcript.json records the hash of its recording. If it has the name that we would give it and the hash of the
+arrived recording, the work is done. Its files do not count as ours, whatever they contain: the user may have
+corrected them.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from supervisor.system.reload import LiveSettings
 from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 LARGEST_BYTES = 256 * 1024 * 1024
-"""Of a transcript that is read: a day of speech with all its words has a quarter of that."""
+"""The largest transcript that is read: a day of speech with all its words has a quarter of that."""
 NAMES_TRIED = 20
 ANY_LANGUAGE = "\U0010fffd"
-"""Stands in a name for the language that we do not know."""
+"""Placeholder in a name for the unknown language."""
 
 
 class Adoption:
@@ -38,7 +38,7 @@ class Adoption:
         self._settings = settings
 
     async def results_of(self, arrival: Arrival) -> Path | None:
-        """The transcript.json that is of this very content; None: there is none, or its disk does not answer."""
+        """The transcript.json that is of exactly this content; None: there is none, or its disk does not answer."""
         wishes = resolve_options(arrival.options, self._settings.current)
         folder = wishes.folder or Path(arrival.path).parent
         finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
@@ -49,7 +49,7 @@ class Adoption:
 
 
 def find_results(arrival: Arrival, wishes: ResolvedOptions) -> Path | None:
-    """The same, in a thread. Raises OSError where the folder of the results cannot be read."""
+    """The same, in a thread. Raises OSError if the folder of the results cannot be read."""
     job = Job(0, arrival.path, arrival.options, "waiting", arrival.identity, 0.0, watch=arrival.watch)
     with held(settled(results_folder(job, wishes.folder))) as folder:
         for name in _candidates(folder, job, wishes):
@@ -59,7 +59,7 @@ def find_results(arrival: Arrival, wishes: ResolvedOptions) -> Path | None:
 
 
 def _candidates(folder: HeldFolder, job: Job, wishes: ResolvedOptions) -> Iterator[str]:
-    """The names that a transcript of this job may have, those that are there."""
+    """The existing files with a name that a transcript of this job may have."""
     for attempt in range(1, NAMES_TRIED + 1):
         suffix = "" if attempt == 1 else f" ({attempt})"
         if needs_language(wishes.name) and wishes.language is None:
@@ -79,7 +79,7 @@ def _with_language(job: Job, language: str | None) -> Job:
 
 
 def _sha256_in(folder: HeldFolder, name: str) -> str | None:
-    """Of the recording that a transcript says it is of; None: it is no transcript, or does not say."""
+    """The sha256 of the recording that a transcript records; None: not a transcript, or no hash in it."""
     try:
         with os.fdopen(folder.open(name), "rb") as file:
             found = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""A segment in pieces that may stand apart on the screen: words, and parts of what is written without spaces. Pure.
+"""A segment in pieces between which a line may break: words, and characters of scripts without spaces. Pure.
 
 Runs in: supervisor.
 """
@@ -17,27 +17,27 @@ LINE_COLUMNS = 42
 WIDE_LINE_COLUMNS = 16
 """The same for a line with a Chinese, Japanese or Korean character in it."""
 NEVER_BEGINS_A_LINE = frozenset("ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ〜～")
-"""Small kana and the wave dash. Closing brackets, stops and marks of length are told by their Unicode category."""
+"""Small kana and the wave dash. Closing brackets, stops and length marks are recognised by their Unicode category."""
 MAY_END_A_LINE = frozenset("-‐–—/_.,&?=")
-"""Where an address or a compound that is longer than a line is best broken."""
+"""Where an address or a compound longer than a line is best broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A word on the screen, or a part of one that is broken."""
+    """A word on the screen, or a part of a broken word."""
 
     text: str
     start: float
     """Seconds from the start of the recording."""
     end: float
     spaced: bool
-    """Whether white space stands before it in the segment's text."""
+    """Whether white space precedes it in the segment's text."""
     begins_well: bool
-    """Whether a line or a cue may begin with it; elsewhere it does only where there is no other way."""
+    """Whether a line or a cue may begin with it; otherwise it does so only as a last resort."""
     token: int
-    """Parts of one word have the same."""
+    """Parts of the same word have the same number."""
     word: Word | None
-    """None where the segment has no word times, and these are shares of the segment's."""
+    """None: the segment has no word times, and the piece's times are shares of the segment's."""
 
     @property
     def is_wide(self) -> bool:
@@ -45,7 +45,7 @@ class Piece:
 
 
 def pieces_of(segment: Segment) -> list[Piece]:
-    """The segment's text in pieces, in order; nothing but white space and control characters is missing."""
+    """The segment's text in pieces, in order; only white space and control characters are missing."""
     words = _timed(segment) if segment.words else _shared_out(segment)
     pieces: list[Piece] = []
     before = ""
@@ -59,7 +59,7 @@ def pieces_of(segment: Segment) -> list[Piece]:
 
 
 def has_wide(text: str) -> bool:
-    """Whether a Chinese, Japanese or Korean character, or another that takes two columns, is in it."""
+    """Whether it contains a Chinese, Japanese or Korean character, or another that takes two columns."""
     return not text.isascii() and any(unicodedata.east_asian_width(sign) in "WF" for sign in text)
 
 
@@ -67,7 +67,7 @@ _Token = tuple[str, float, float, bool, Word | None]
 
 
 def _timed(segment: Segment) -> Iterator[_Token]:
-    """The words, each with what the text says about the space before it."""
+    """The words, each with whether the text has a space before it."""
     rest = segment.text
     for word in segment.words:
         bare = rest.lstrip()
@@ -80,7 +80,7 @@ def _timed(segment: Segment) -> Iterator[_Token]:
 
 
 def _shared_out(segment: Segment) -> Iterator[_Token]:
-    """The text's words, each with a share of the segment's time as large as its share of the letters."""
+    """The text's words, each with a share of the segment's time in proportion to its letters."""
     texts = plain(segment.text).split()
     letters = sum(map(len, texts))
     seconds = segment.end - segment.start
@@ -92,7 +92,7 @@ def _shared_out(segment: Segment) -> Iterator[_Token]:
 
 
 def _parts(text: str, start: float, end: float) -> Iterator[tuple[str, float, float]]:
-    """The whole word, or its characters as readers see them where it may have to be broken, each with its time."""
+    """The whole word, or its graphemes if it may have to be broken, each with its time."""
     if len(text) <= LINE_COLUMNS and not has_wide(text):
         yield text, start, end
         return
@@ -106,7 +106,7 @@ def _parts(text: str, start: float, end: float) -> Iterator[tuple[str, float, fl
 
 
 def _may_part(before: str, after: str) -> bool:
-    """Whether a line may end and the next begin between these two, which no space parts."""
+    """Whether a line may break between these two, which have no space between them."""
     return _parts_well(before[-1], after[0])
 
 
@@ -122,5 +122,5 @@ def _closes(sign: str) -> bool:
 
 
 def _only_closes(text: str) -> bool:
-    """The ` !` and ` »` of French, say: no line begins with them although a space stands before."""
+    """The ` !` and ` »` of French, for example: no line begins with them although a space precedes them."""
     return unicodedata.category(text[0])[0] == "P" and all(map(_closes, text))

@@ -1,9 +1,9 @@
-"""A transcript cut into cues a person can read in time: two short lines, a few seconds, at words' edges. Pure.
+"""A transcript cut into readable subtitle cues: two short lines, a few seconds, cut between words. Pure.
 
 Runs in: supervisor.
 
-Where a cue ends is chosen for a whole segment at once, so that none is left with a last word too short to read. When
-it leaves the screen depends on the cue after it as well.
+The ends of cues are chosen for a whole segment together, so that no cue is left with one word too short to read. When
+a cue leaves the screen also depends on the next one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +17,11 @@ from supervisor.results.cue_pieces import LINE_COLUMNS, WIDE_LINE_COLUMNS, Piece
 LINES = 2
 LONGEST_CUE_SECONDS = 7.0
 SHORTEST_CUE_SECONDS = 0.8
-"""A cue that is gone sooner stays so long, unless the next one comes."""
+"""The shortest display of a cue, unless the next one comes."""
 CHARACTERS_A_SECOND = 20
-"""As fast as people read: a cue that is said faster stays as long as reading takes, unless the next one comes."""
+"""Reading speed: a cue that is spoken faster stays until it can be read, unless the next one comes."""
 LEAST_GAP_SECONDS = 0.08
-"""A shorter gap between two cues is a flicker: the first stays until the second comes."""
+"""A shorter gap between two cues would flicker: the first stays until the second comes."""
 LONG_PAUSE_SECONDS = 1.5
 """After a silence like this a new cue begins."""
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "؟", "।", "۔", "։", "።")
@@ -29,26 +29,27 @@ CLAUSE_ENDS = (",", ";", ":", "、", "，", "；", "：", "،", "؛", "–", "�
 CLOSING_QUOTES = "\"'”’»›)]」』）】"
 
 FILLED_SECONDS = LONGEST_CUE_SECONDS - LEAST_GAP_SECONDS
-"""What is said in a cue at most: closing a gap may make it longer."""
+"""The longest speech in a cue: closing a gap may make the cue longer."""
 POOR_CUE_COST = 6.0
 POOR_LINE_COST = 3.0
-"""For a cue or a line that begins where none should, in the middle of a long word say. Others cost 1 to 5 each."""
+"""Cost of a cue or a line that begins where none should, for example in the middle of a long word. Others cost 1 to
+5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is on the screen at once."""
+    """What the screen shows at one time."""
 
     start_ms: int
-    """Milliseconds from the start of the recording: files say no more."""
+    """Milliseconds from the start of the recording, the precision of the files."""
     end_ms: int
     """After `start_ms`, and never after the start of the next."""
     lines: tuple[tuple[Piece, ...], ...]
-    """One or two, each with at least one piece."""
+    """One or two lines, each with at least one piece."""
 
     @property
     def characters(self) -> int:
-        """As read in one line."""
+        """The text in one line."""
         return sum(len(piece.text) + piece.spaced for line in self.lines for piece in line) - self.lines[0][0].spaced
 
     @property
@@ -57,15 +58,15 @@ class Cue:
 
 
 def cues_of(segments: Iterable[Segment], duration_seconds: float = inf) -> Iterator[Cue]:
-    """One or more cues a segment, in order; the recording lasts `duration_seconds`.
+    """One or more cues for each segment, in order; the recording lasts `duration_seconds`.
 
-    Each has at most two lines of 42 characters, or of 16 where one is Chinese, Japanese or Korean, and lasts at most
-    7 s. Before the next one comes, it stays for 0.8 s and as long as reading takes. No two overlap.
+    Each has at most two lines of 42 characters, or of 16 with a Chinese, Japanese or Korean one, and at most 7 s of
+    speech. Unless the next one comes, it stays for 0.8 s and until it can be read. Cues never overlap.
     """
     held: Cue | None = None
     for cue in _as_said(segments):
         if held is not None:
-            # Segments may touch or overlap by a rounding error: order is kept.
+            # Segments may touch or overlap by a rounding error: keep the order.
             start_ms = max(cue.start_ms, held.start_ms + 1)
             cue = replace(cue, start_ms=start_ms, end_ms=max(cue.end_ms, start_ms + 1))
             yield _shown_until(held, start_ms)
@@ -75,7 +76,7 @@ def cues_of(segments: Iterable[Segment], duration_seconds: float = inf) -> Itera
 
 
 def _shown_until(cue: Cue, next_ms: int) -> Cue:
-    """The cue as long on the screen as it should be and the next one allows."""
+    """The cue with the display time that it needs and the next one allows."""
     end_ms = min(max(cue.end_ms, _readable_by(cue)), cue.start_ms + round(FILLED_SECONDS * 1000), next_ms)
     if next_ms - end_ms < LEAST_GAP_SECONDS * 1000:
         end_ms = next_ms
@@ -83,7 +84,8 @@ def _shown_until(cue: Cue, next_ms: int) -> Cue:
 
 
 def _shown_to_the_end(cue: Cue, duration_seconds: float) -> Cue:
-    """The last cue. It outlasts the recording only to be seen at all: a film must not grow by its subtitles."""
+    """The last cue. It outlasts the recording only if it would not be visible otherwise: subtitles must not extend a
+    film."""
     least_ms = max(cue.end_ms, cue.start_ms + round(SHORTEST_CUE_SECONDS * 1000))
     wished_ms = max(least_ms, int(min(_readable_by(cue), duration_seconds * 1000)))
     return replace(cue, end_ms=min(wished_ms, cue.start_ms + round(FILLED_SECONDS * 1000)))
@@ -95,7 +97,7 @@ def _readable_by(cue: Cue) -> int:
 
 
 def _as_said(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """The cues with the times of what is said in them."""
+    """The cues with the times of their speech."""
     held: list[Piece] = []
     for pieces in filter(None, map(pieces_of, segments)):
         if held:
@@ -106,22 +108,22 @@ def _as_said(segments: Iterable[Segment]) -> Iterator[Cue]:
 
 
 class _Cutting:
-    """The way of one segment's pieces into cues."""
+    """Cuts one segment's pieces into cues."""
 
     def __init__(self, pieces: Sequence[Piece], next_start: float) -> None:
         self._pieces = pieces
         self._next_start = next_start
-        """When the segment after this begins, in seconds."""
+        """Start of the next segment, in seconds."""
         self._columns = [0, *accumulate(len(piece.text) + piece.spaced for piece in pieces)]
         self._wide = [0, *accumulate(piece.is_wide for piece in pieces)]
         self._line_end = self._line_ends()
-        """By a line's first piece: the one after its last, if it is filled."""
+        """By a line's first piece: the index after its last piece if the line is filled."""
         good = [index if piece.begins_well else 0 for index, piece in enumerate(pieces)]
         self._last_good = list(accumulate(good, max))
-        """By piece: the last one, up to it, that a line may begin with."""
+        """By piece: the last one up to it with which a line may begin."""
 
     def cues(self) -> Iterator[Cue]:
-        """At least one, together all pieces."""
+        """Returns at least one cue; together they contain all pieces."""
         for begin, end in self._cheapest():
             pieces = self._pieces[begin:end]
             start_ms = round(pieces[0].start * 1000)
@@ -132,14 +134,14 @@ class _Cutting:
         ends: list[int] = []
         end = 0
         for begin in range(len(self._pieces)):
-            end = max(end, begin + 1)  # one piece always fits: there is nothing smaller
+            end = max(end, begin + 1)  # one piece always fits: it is the smallest unit
             while end < len(self._pieces) and self._fits(begin, end + 1):
                 end += 1
             ends.append(end)
         return ends
 
     def _fits(self, begin: int, end: int) -> bool:
-        """Whether these pieces fit one line."""
+        """Whether these pieces fit into one line."""
         most = WIDE_LINE_COLUMNS if self._wide[end] > self._wide[begin] else LINE_COLUMNS
         return self._characters(begin, end) <= most
 
@@ -147,7 +149,7 @@ class _Cutting:
         return self._columns[end] - self._columns[begin] - self._pieces[begin].spaced
 
     def _cheapest(self) -> Iterator[tuple[int, int]]:
-        """Runs of pieces, a cue each, that cost least together."""
+        """The split into cues with the lowest total cost."""
         count = len(self._pieces)
         cost = [0.0] * (count + 1)
         chosen = [count] * (count + 1)
@@ -163,7 +165,7 @@ class _Cutting:
             begin = chosen[begin]
 
     def _possible_ends(self, begin: int) -> Iterator[int]:
-        """Where a cue that begins here may end: within two lines, the time for one, and before a long pause."""
+        """Where a cue that begins here may end: within two lines, the longest cue, and before a long pause."""
         pieces = self._pieces
         first_line = self._line_end[begin]
         most = first_line if first_line == len(pieces) else self._line_end[first_line]
@@ -177,7 +179,7 @@ class _Cutting:
                 return
 
     def _price(self, begin: int, end: int) -> float:
-        """What is wrong with a cue of these pieces; 1 is for being one more."""
+        """The cost of a cue of these pieces; 1 is for each cue."""
         pieces = self._pieces
         is_last = end == len(pieces)
         shown = (self._next_start if is_last else pieces[end].start) - pieces[begin].start
@@ -196,7 +198,7 @@ class _Cutting:
         return price
 
     def _lines(self, begin: int, end: int) -> list[Sequence[Piece]]:
-        """One line, or two of like length that begin where a line may."""
+        """One line, or two of similar length that begin where a line may."""
         pieces = self._pieces
         if end <= self._line_end[begin]:
             return [pieces[begin:end]]
@@ -212,7 +214,7 @@ class _Cutting:
 
 
 def _price_of_end(last: Piece, following: Piece) -> float:
-    """What is lost when a cue ends between these two."""
+    """The cost of ending a cue between these two."""
     price = 0.0 if following.begins_well else POOR_CUE_COST
     text = last.text.rstrip(CLOSING_QUOTES)
     if text.endswith(SENTENCE_ENDS) or following.start - last.end >= LONG_PAUSE_SECONDS:
@@ -221,7 +223,7 @@ def _price_of_end(last: Piece, following: Piece) -> float:
 
 
 def _joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-    """Parts of one word that stand in one line are that word again."""
+    """Joins the parts of one word within a line."""
     joined: list[Piece] = []
     for piece in pieces:
         if joined and joined[-1].token == piece.token:

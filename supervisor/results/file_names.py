@@ -1,4 +1,4 @@
-"""What the files of a result are called: the recording's own name, or a template filled in. Pure.
+"""The names of result files: the recording's own name, or a filled-in template. Pure.
 
 Runs in: supervisor.
 """
@@ -16,20 +16,20 @@ LONGEST_NAME_BYTES = 255
 LONGEST_EXTENSION_BYTES = len(".json")
 LATEST_SECONDS = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 NOT_KNOWN = "und"
-"""ISO 639-2 for a language that was neither set nor heard."""
+"""ISO 639-2 for a language that was neither set nor detected."""
 
 
 def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = None) -> str:
     """The name of a job's results, before the extension.
 
-    `template` is a checked NameTemplate; date and time are of the recording's last change, in the time zone `local`,
-    None being the machine's own. Players look for `X.srt` beside `X.mov`, so every character of the recording's name
-    stays, be it invisible, at an end, or the dot of a hidden file; only control characters and `/` become `_`.
-    Short enough for every extension: a name that is too long ends in a hash of the recording's name, so that two long
-    names stay two. A name that is not UTF-8 keeps its bytes.
+    `template` is a checked NameTemplate; date and time are those of the recording's mtime, in the time zone `local`;
+    None: the machine's. Players look for `X.srt` beside `X.mov`, so the name keeps every character of the recording's
+    name, also invisible ones, those at its ends, and the dot of a hidden file; only control characters and `/` become
+    `_`. A name too long for the extensions ends in a hash of the recording's name, so that two long names differ. A
+    name that is not UTF-8 keeps its bytes.
     """
     recording = Path(job.first_path)
-    # File systems store times that no calendar has.
+    # File systems store times outside the calendar's range.
     changed = datetime.fromtimestamp(min(max(job.identity.mtime_ns / 1e9, 0.0), LATEST_SECONDS), local)
     name = template.format_map(
         {
@@ -50,5 +50,5 @@ def name_of(template: str, job: Job, suffix: str = "", local: tzinfo | None = No
 
 
 def needs_language(template: str) -> bool:
-    """Whether the name cannot be known before the recording is heard."""
+    """Whether the name depends on the detected language."""
     return "{language}" in template

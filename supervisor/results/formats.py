@@ -2,11 +2,11 @@
 
 Runs in: supervisor.
 
-Each format is a generator that holds a segment or a paragraph at a time: a day of speech renders in the memory of a
-minute. What a file says before its segments, json above all, is found by reading them once more.
+Each format is a generator with one segment or paragraph in memory at a time: a day of speech renders in the memory of
+a minute. What comes before the segments in a file, above all in json, needs one more pass over them.
 
-What was said in a recording is hostile until proven otherwise: it may hold markup, arrows, blank lines and control
-characters. Each format gets it escaped by its own rules; json alone carries it as it is.
+The text of a recording is untrusted: it may contain markup, arrows, blank lines and control characters. Each format
+escapes it by its own rules; only json contains it unchanged.
 """
 
 import re
@@ -33,17 +33,18 @@ LONGEST_PARAGRAPH_SECONDS = 60.0
 BLOCK_CHARACTERS = 32 * 1024
 
 SRT_LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
-"""SRT has no escapes: players read <tags>, {\\an8} and arrows wherever they stand, so these become lookalikes."""
+"""SRT has no escapes: players interpret <tags>, {\\an8} and arrows anywhere, so these become lookalikes."""
 VTT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 MARKDOWN_ACTIVE = re.compile(r"([\\`*_\[\]<>&~|$#@]|:(?=//)|(?<=\bwww)\.)")
-"""Whatever can start markup, HTML, a link or a mention anywhere in a line."""
+"""Characters that can start markup, HTML, a link or a mention anywhere in a line."""
 SPREADSHEET_FORMULA = ("=", "+", "-", "@")
 
 
 def render(
     transcript: JobTranscript, format: Format, *, recording_name: str, highlight_words: bool
 ) -> Iterator[bytes]:
-    """The content of the file, in blocks. `highlight_words` marks each spoken word in vtt, and nothing elsewhere."""
+    """The content of the file, in blocks. `highlight_words` marks each spoken word in vtt; no effect in other
+    formats."""
     return _in_blocks(_pieces(transcript, format, recording_name, highlight_words))
 
 
@@ -66,7 +67,7 @@ def _pieces(transcript: JobTranscript, format: Format, recording_name: str, high
 
 
 def _in_blocks(pieces: Iterable[str]) -> Iterator[bytes]:
-    """UTF-8, in pieces that are worth a system call."""
+    """UTF-8, in blocks large enough for a system call."""
     block: list[str] = []
     characters = 0
     for piece in pieces:
@@ -116,13 +117,13 @@ def _vtt(transcript: JobTranscript, highlight_words: bool) -> Iterator[str]:
     yield "\n"
 
 
-@lru_cache(maxsize=1024)  # with words highlighted, each stands in a dozen cues
+@lru_cache(maxsize=1024)  # with highlighted words, each is in a dozen cues
 def _vtt_escaped(text: str) -> str:
     return text.translate(VTT_ESCAPES)
 
 
 def _word_by_word(cue: Cue) -> Iterator[tuple[int, int, Piece | None]]:
-    """The same cue over and over, milliseconds and the word spoken meanwhile; None in the gaps between words."""
+    """The same cue repeatedly: milliseconds and the word spoken meanwhile; None in the gaps between words."""
     at, last = cue.start_ms, cue.end_ms
     for piece in (piece for line in cue.lines for piece in line):
         start = max(at, round(piece.start * 1000))
@@ -150,7 +151,7 @@ def _clock(seconds: int) -> str:
 
 
 def _tsv(transcript: JobTranscript) -> Iterator[str]:
-    """As OpenAI's whisper writes it: milliseconds, tabs, no quotes; a plain text holds nothing that needs them."""
+    """As OpenAI's whisper: milliseconds, tabs, no quotes; plain text contains nothing that needs them."""
     yield "start\tend\ttext\n"
     for segment in transcript.segments():
         text = plain(segment.text)
@@ -159,7 +160,7 @@ def _tsv(transcript: JobTranscript) -> Iterator[str]:
 
 
 class _FrontMatter(yaml.SafeDumper):
-    """YAML whose strings come back as they were, also those with the line ends that YAML folds to a space."""
+    """YAML whose strings round-trip, also those with line ends that YAML folds to a space."""
 
 
 def _quoted(dumper: _FrontMatter, text: str) -> yaml.Node:
@@ -197,7 +198,7 @@ def _unmarked(text: str) -> str:
 
 
 def _paragraphs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Segments that belong together: no long pause between them, and not too much at once."""
+    """Groups segments into paragraphs: no long pause between them, and limited length."""
     paragraph: list[Segment] = []
     for segment in segments:
         if paragraph and (

@@ -1,4 +1,4 @@
-"""transcript.json, piece by piece: a line for every word and other flat thing, for people and for `git diff`. Pure.
+"""transcript.json, piece by piece: a line for every word and other flat object, for people and for `git diff`. Pure.
 
 Runs in: supervisor.
 """
@@ -12,14 +12,13 @@ from supervisor.results.transcript import JobTranscript
 IN_ONE_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 NOT_ALWAYS = frozenset({"words", "timing_doubtful", "voice_seconds", "repeats"})
 A_LINE_EACH = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
-"""Of a flat object three levels deep: lines end between its items, never inside a text."""
+"""Encodes a flat object three levels deep: line breaks between its items, never inside a text."""
 
 
 def json_pieces(transcript: JobTranscript) -> Iterator[str]:
-    """An `ipc.transcript.Transcript` in its order; `repeats`, `timing_doubtful`, `interpolated` only where they say
-    something.
+    """An `ipc.transcript.Transcript` in its order; `repeats`, `timing_doubtful`, `interpolated` only if they are set.
 
-    What stands in it twice, as text and as words, is read twice.
+    Segments appear as text and as words, so they are read twice.
     """
     yield f'{{\n  "schema_version": {SCHEMA_VERSION},\n  "text": "'
     for piece in transcript.text():
@@ -35,7 +34,7 @@ def json_pieces(transcript: JobTranscript) -> Iterator[str]:
     for name, fact in facts.items():
         yield f'  "{name}": {IN_ONE_LINE.encode(_rounded(fact))},\n'
     if transcript.recording is not None:
-        # Figures as they were measured: a comparison with the file needs every digit.
+        # Unrounded: a comparison with the file needs every digit.
         yield f'  "recording": {IN_ONE_LINE.encode(transcript.recording.model_dump(exclude_none=True))},\n'
     yield from _list("segments", map(_segment, transcript.segments()))
     yield from _list("unheard", map(_unheard, transcript.unheard))
@@ -79,5 +78,5 @@ def _engines(used: EnginesUsed) -> str:
 
 
 def _rounded(fact: object) -> object:
-    """Times to the millisecond, scores to match: floats as a person would write them. Order is kept by rounding."""
+    """Times in milliseconds, scores with as many digits: short floats. Rounding keeps the order."""
     return round(fact, 3) if isinstance(fact, float) else fact

@@ -1,4 +1,4 @@
-"""Words that the model keeps getting wrong, written as their owner writes them: pure.
+"""Replacement of words that the model keeps getting wrong: pure.
 
 Runs in: supervisor.
 """
@@ -12,18 +12,18 @@ from ipc.transcript import Segment
 
 
 def rewritten(segments: Sequence[Segment], replacements: Mapping[str, str]) -> tuple[Segment, ...]:
-    """The segments with those words replaced, before anybody times or counts them."""
+    """The segments with those words replaced, before they are aligned or counted."""
     if not replacements:
         return tuple(segments)
     return tuple(segment.model_copy(update={"text": replaced(segment.text, replacements)}) for segment in segments)
 
 
 def replaced(text: str, replacements: Mapping[str, str]) -> str:
-    """The text with every written word or phrase replaced, once: what a replacement brings in is not looked at again.
+    """The text with every listed word or phrase replaced, once: replacements are not searched again.
 
-    Whole words only; of two that begin at the same place the longer one; a space in a phrase is any white space. A
-    phrase in small letters means every spelling of it, others only what they say. A text of which nothing would be
-    left stays as it is: an empty segment says nothing about what was heard.
+    Whole words only; of two that begin at the same place the longer one; a space in a phrase matches any white space.
+    A phrase in lower case matches any case, others match exactly. A text that would become empty stays unchanged: an
+    empty segment would hide that there was speech.
     """
     phrases = _phrases(tuple(replacements.items()))
     spaced = " ".join(text.split())
@@ -38,22 +38,22 @@ def replaced(text: str, replacements: Mapping[str, str]) -> str:
         untouched = at = at + length
     if not pieces:
         return text
-    # Where a word was taken out, its space goes too.
+    # If a word is deleted, its space goes too.
     return " ".join("".join([*pieces, spaced[untouched:]]).split()) or text
 
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """What is to be replaced, found by length and look-up: ten thousand phrases cost no more than ten."""
+    """The phrases to replace, found by length and look-up: ten thousand phrases cost no more than ten."""
 
     exact: Mapping[str, str]
     small: Mapping[str, str]
-    """Those in small letters, which mean every spelling."""
+    """Phrases in lower case, which match any case."""
     lengths: tuple[int, ...]
-    """Of all phrases, longest first."""
+    """Lengths of all phrases, longest first."""
 
     def length_at(self, text: str, at: int) -> int:
-        """How long the longest phrase is that stands there as whole words; 0: none does."""
+        """The length of the longest phrase at this place that consists of whole words; 0: none."""
         if not _is_edge(text, at):
             return 0
         for length in self.lengths:
@@ -63,7 +63,7 @@ class Phrases:
         return 0
 
     def instead_of(self, found: str) -> str:
-        """What is written for a phrase that was found."""
+        """The replacement for a found phrase."""
         return self.exact[found] if found in self.exact else self.small[found.lower()]
 
 
@@ -76,7 +76,7 @@ def _phrases(replacements: tuple[tuple[str, str], ...]) -> Phrases:
 
 
 def _is_edge(text: str, at: int) -> bool:
-    """Whether no word goes on across this place. Chinese and Japanese write words without gaps."""
+    """Whether this place is a word boundary. Chinese and Japanese write words without gaps."""
     if at <= 0 or at >= len(text):
         return True
     before, after = text[at - 1], text[at]
@@ -84,7 +84,7 @@ def _is_edge(text: str, at: int) -> bool:
 
 
 def _is_in_a_word(sign: str) -> bool:
-    # An accent may stand beside its letter instead of on it.
+    # An accent may be a separate combining character.
     return sign.isalnum() or sign == "_" or unicodedata.combining(sign) != 0
 
 

@@ -1,4 +1,4 @@
-"""The transcript of a job, hours long or not: a few facts about the whole, and segments that pass by. Pure.
+"""The transcript of a job of any length: a few facts about the whole, and segments as a stream. Pure.
 
 Runs in: supervisor.
 """
@@ -13,10 +13,10 @@ from supervisor.store.job import Job
 
 @dataclass(frozen=True, slots=True)
 class JobTranscript:
-    """`ipc.transcript.Transcript` without its length in memory; the fields mean the same."""
+    """`ipc.transcript.Transcript` with its segments streamed; the fields mean the same."""
 
     stored: Iterable[Segment]
-    """As they were heard and timed. Iterated again for every question below."""
+    """As transcribed and aligned. Iterated again for every property below."""
     language: str | None
     language_probability: float | None
     duration: float
@@ -27,20 +27,20 @@ class JobTranscript:
     unheard: Sequence[Unheard] = ()
 
     def segments(self) -> Iterator[Segment]:
-        """Echoes folded."""
+        """Segments with repetition loops folded."""
         return fold_repeats(self.stored)
 
     def text(self) -> Iterator[str]:
-        """In pieces."""
+        """The text, in pieces."""
         return joined(segment.text for segment in self.segments())
 
     def words(self) -> Iterator[Word]:
-        """Of all segments in order."""
+        """Words of all segments, in order."""
         return (word for segment in self.segments() for word in segment.words)
 
 
 def transcript_of(job: Job, stored: Iterable[Segment], unheard: Sequence[Unheard] = ()) -> JobTranscript:
-    """The transcript of a job as its segments stand; reads all of them once."""
+    """The transcript of a job from its stored segments; reads all of them once."""
     kinds, last_end = set(), 0.0
     for segment in fold_repeats(stored):
         kinds.add(segment.timing)

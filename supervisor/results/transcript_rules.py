@@ -1,4 +1,4 @@
-"""What makes a transcript sound: words that are its text, times in order, no echoes. Pure.
+"""The rules of a valid transcript: words equal its text, times in order, no repetition loops. Pure.
 
 Runs in: supervisor.
 """
@@ -12,22 +12,23 @@ from itertools import chain, groupby, islice
 from ipc.transcript import Segment, Word
 
 SLACK_SECONDS = 0.2
-"""Aligners round and shift by a frame or two; a word this far out of order or out of its segment is pushed back,
-a word further out makes all times of its segment unbelievable."""
+"""Aligners round and shift by a frame or two; a word this far out of order or out of its segment is moved back, a
+word further out invalidates all times of its segment."""
 REPEATS_TO_FOLD = 3
-"""Whisper fills noise with one sentence over and over; people say the same thing twice."""
+"""Whisper fills noise with one sentence repeated; people do say the same thing twice."""
 LEAST_PAUSE_SECONDS = 0.25
-"""What is said again after a breath is said again: a model that goes round in circles leaves no pause."""
+"""A sentence repeated after a breath was spoken again: a looping model leaves no pause."""
 MOST_CHARACTERS_A_SECOND = 60.0
-"""Of voice. Three times as fast as rapid speech: a copy with less voice is none, however wrong its times."""
+"""Characters per second of voice, three times as fast as rapid speech: a copy with less voice was not spoken, however
+wrong its times."""
 NOT_SPOKEN = re.compile(r"[\W_]+")
 
 
 def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment, str | None]:
-    """The segment with its words, or without them and the reason as a stable code.
+    """The segment with its words; or without them, and the reason as a stable code.
 
-    An aligner that changes, loses or adds text is overruled (`alignment_text_mismatch`): the transcriber's text
-    stands. Times that run backwards or leave the segment are refused (`alignment_failed`), small overlaps repaired.
+    If the aligner changes, loses or adds text, the transcriber's text wins (`alignment_text_mismatch`). Times that
+    run backwards or leave the segment are rejected (`alignment_failed`), small overlaps repaired.
     """
     without = segment.model_copy(update={"timing": "segment", "words": (), "timing_doubtful": False})
     if not words:
@@ -42,14 +43,14 @@ def with_words(segment: Segment, words: Sequence[Word] | None) -> tuple[Segment,
 
 
 def fold_repeats(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Of three or more segments of one text in a row, those that cannot have been said are folded into the one before
-    them, flagged; what was said several times stays as often. Ids count from 0 again."""
+    """Of three or more consecutive segments with the same text, folds those that cannot have been spoken into the one
+    before them, flagged; spoken repetitions stay. Ids count from 0 again."""
     for position, segment in enumerate(_folded(segments)):
         yield segment if segment.id == position else segment.model_copy(update={"id": position})
 
 
 def joined(texts: Iterable[str]) -> Iterator[str]:
-    """Pieces of the texts in a row, with a space between them where their script uses spaces."""
+    """The texts joined, with a space between them if their script uses spaces."""
     before: str | None = None
     for text in texts:
         if before is not None and not (_runs_on(before[-1:]) and _runs_on(text[:1])):
@@ -77,19 +78,19 @@ def _folded(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _was_said(copy: Segment, before: Segment) -> bool:
-    """Whether this was said once more, or the model only wrote it once more."""
+    """Whether this was spoken again, or the model only repeated it."""
     voice_seconds = copy.end - copy.start if copy.voice_seconds is None else copy.voice_seconds
     if len(copy.text) > MOST_CHARACTERS_A_SECOND * voice_seconds:
         return False
     if copy.start - before.end >= LEAST_PAUSE_SECONDS:
         return True
-    # Without a pause, a voice or words that were found in the sound must speak for it.
+    # Without a pause, voice or aligned words must prove it.
     is_heard = copy.voice_seconds is not None or copy.timing == "word"
     return is_heard and not copy.timing_doubtful
 
 
 def _in_order(segment: Segment, words: Sequence[Word]) -> tuple[Word, ...] | None:
-    """The words with times that rise, inside the segment; None when that would take more than small repairs."""
+    """The words with rising times, inside the segment; None if that needs more than small repairs."""
     starts: list[float] = []
     earliest = segment.start
     for word in words:
@@ -99,7 +100,7 @@ def _in_order(segment: Segment, words: Sequence[Word]) -> tuple[Word, ...] | Non
             return None
         earliest = min(max(word.start, earliest), segment.end)
         starts.append(earliest)
-    # A word ends where the next one starts, at the latest.
+    # A word ends at the latest where the next one starts.
     limits = [*starts[1:], segment.end]
     return tuple(
         word.model_copy(update={"start": start, "end": max(start, min(word.end, limit))})
@@ -112,13 +113,13 @@ def _bare(text: str) -> str:
 
 
 def _spoken(text: str) -> str:
-    """Without case, punctuation and space; where nothing is left (`…`, `♪`), the signs themselves."""
+    """The text without case, punctuation and space; if nothing is left (`…`, `♪`), the characters themselves."""
     return NOT_SPOKEN.sub("", text.casefold()) or _bare(text)
 
 
 def _runs_on(sign: str) -> bool:
-    """Whether this character belongs to a script written without spaces: Chinese, Japanese. Korean has spaces, and
-    Thai, Lao, Khmer and Burmese put one between phrases, which is what segments are."""
+    """Whether this character belongs to a script without spaces: Chinese, Japanese. Korean has spaces, and Thai, Lao,
+    Khmer and Burmese put one between phrases, and segments are phrases."""
     return (
         sign != ""
         and unicodedata.east_asian_width(sign) in ("W", "F")

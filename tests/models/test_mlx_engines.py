@@ -11,7 +11,7 @@ from ipc.transcript import Segment
 from ipc.vocabulary import Role
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Chunk, DecodeOptions, EngineRefusal, RawSegment
-from workers.mlx.aligner import STARTS, TEXT, MlxAligner, known_sound
+from workers.mlx.aligner import STARTS, TEXT, MlxAligner, calibration_sound
 from workers.mlx.transcriber import MlxTranscriber
 
 pytest.importorskip("mlx_whisper")
@@ -104,7 +104,7 @@ def test_the_words_of_what_was_heard_are_timed_in_order_inside_and_complete(
 def test_words_are_where_they_are_said_and_beside_a_pause_where_the_sound_ends(aligner: MlxAligner) -> None:
     assert 0.03 < aligner.late_by_seconds < 0.15
     silence = np.zeros(SAMPLE_RATE, np.float32)
-    audio = np.concatenate([silence, known_sound(), silence])
+    audio = np.concatenate([silence, calibration_sound(), silence])
     words = aligner.align(audio, Segment(id=0, start=50.0, end=50.0 + len(audio) / SAMPLE_RATE, text=TEXT), "en")
     late = [word.start - 51.0 - start for word, start in zip(words, STARTS, strict=True) if start is not None]
     assert abs(np.median(late)) < 0.03 and np.percentile(np.abs(late), 90) < 0.2

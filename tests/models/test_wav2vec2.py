@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.models.torch_bundles import bundle_file
 from workers.wav2vec2 import precision as network_precision
-from workers.wav2vec2.ctc_path import find_letters
-from workers.wav2vec2.network import LetterNetwork
+from workers.wav2vec2.ctc_path import align_letters
+from workers.wav2vec2.network import CtcNetwork
 from workers.wav2vec2.precision import (
     TIMED_AT_MOST,
     Trial,
@@ -30,7 +30,7 @@ from workers.wav2vec2.precision import (
     timed_fairly,
 )
 from workers.wav2vec2.quantized_linear import MatrixKind, eight_bit, exact, sixteen_bit
-from workers.wav2vec2.weights import LetterModel, letters_of, read_bundle, read_folder
+from workers.wav2vec2.weights import CtcModel, letters_of, read_bundle, read_folder
 
 pytestmark = pytest.mark.models
 
@@ -65,15 +65,15 @@ def scores_by(network: Any, samples: torch.Tensor) -> torch.Tensor:
         return torch.log_softmax(network(samples[None])[0][0], dim=-1)
 
 
-def model_in(folder: Path) -> LetterModel:
+def model_in(folder: Path) -> CtcModel:
     model = read_folder(folder)
     assert model is not None
     return model
 
 
-def network_in(folder: Path, kind: MatrixKind = exact) -> LetterNetwork:
+def network_in(folder: Path, kind: MatrixKind = exact) -> CtcNetwork:
     model = model_in(folder)
-    return LetterNetwork(model.architecture, model.weights, kind)
+    return CtcNetwork(model.architecture, model.weights, kind)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_network_of_a_bundle_computes_what_torchaudios_does(
     file.parent.mkdir(parents=True)
     torch.save(models.wav2vec2_model(**bundle._params | {"aux_num_out": 32}).state_dict(), file)
     model = read_bundle("WAV2VEC2_ASR_BASE_960H", file)
-    ours = LetterNetwork(model.architecture, model.weights, exact)(check_sound())
+    ours = CtcNetwork(model.architecture, model.weights, exact)(check_sound())
     torch.testing.assert_close(ours, scores_by(bundle.get_model(), check_sound()), atol=2e-5, rtol=0)
     assert (model.letters["-"], model.letters["|"], model.letters["z"], model.blank) == (0, 1, 28, 0)
 
@@ -165,7 +165,7 @@ def test_the_way_through_the_letters_is_whisperxs_own(drawn: tuple[torch.Tensor,
     scores, columns, blank = drawn
     trellis = alignment.get_trellis(scores, torch.tensor(columns), blank)
     path = alignment.backtrack(trellis, scores, columns, blank)
-    ours = find_letters(scores.numpy(), columns, blank)
+    ours = align_letters(scores.numpy(), columns, blank)
     if path is None or ours is None:
         assert path is ours is None
         return

@@ -25,7 +25,7 @@ from no_leftovers import children, lives, open_descriptors
 from recordings import MEMO, encoded, tone, voice, wav
 from running_decoders import QuietHeartbeat, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
 
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.decoder import supply as decoder_supply
 from workers.decoder.decoders import Decoders
 from workers.decoder.process import DecoderProcess, spawned
@@ -58,7 +58,7 @@ def test_every_container_is_decoded_behind_walls_as_without_them(tmp_path: Path)
             recording = encoded(folder / name, tone(LENGTH_SECONDS, rate), codec, rate=rate)
             made.make_ready()
             decoded = made.decode(wish_for(recording))
-            here, _ = decode_here(recording, folder / "here.s16", DecodingWish(3600.0), lambda done_seconds: None)
+            here, _ = decode_here(recording, folder / "here.s16", DecodingOptions(3600.0), lambda done_seconds: None)
             assert decoded.seconds == here, (name, codec)
             assert (folder / "audio.s16").read_bytes() == (folder / "here.s16").read_bytes(), (name, codec)
             assert decoded.recording is not None
@@ -269,7 +269,7 @@ def test_a_recording_that_kills_its_decoders_is_refused_with_the_place_of_the_cr
     with decoders(program=program_with("crash")) as made:
         refused = refusal_of(made, wish_for(wav(tmp_path / "a.wav", tone(1))))
     assert refused.code == "decoder_crashed:SIGSEGV"
-    assert "died 2 times" in refused.message and "hostile_decoder.py" in refused.message
+    assert "crashed 2 times" in refused.message and "hostile_decoder.py" in refused.message
     with decoders() as made:
         assert made.decode(wish_for(tmp_path / "a.wav")).seconds == 1.0, "the next one is well"
 

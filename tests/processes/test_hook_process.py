@@ -130,7 +130,7 @@ async def test_one_that_is_not_there_or_no_program_says_what_to_do(tmp_path: Pat
     hook.chmod(0o755)
     hook.write_text("neither shebang nor ELF")
     end = await ran(hook)
-    assert end.why == f"{hook} is no program" and end.hint
+    assert end.why == f"{hook} is not a program" and end.hint
     end = await ran(script(tmp_path, "", "#!/no/such/interpreter"))
     assert end.why is not None and "first line" in end.why
 

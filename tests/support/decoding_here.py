@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.audio.decode import decode_recording
 from workers.pcm.pcm_writer import PcmWriter
 from workers.recording.recording_file import Recording
@@ -23,7 +23,7 @@ def open_recording(path: Path) -> Iterator[Recording]:
 
 
 def decode(
-    path: Path, pcm_path: Path, wish: DecodingWish, step: Callable[[float], None]
+    path: Path, pcm_path: Path, wish: DecodingOptions, step: Callable[[float], None]
 ) -> tuple[float, RecordingFacts]:
     """Write the recording's sound to `pcm_path`; its seconds, and what was read of the recording.
 

@@ -1,4 +1,4 @@
-"""An untrusted recording as PCM: its tracks decoded and tried, and an account of what was read.
+"""An untrusted recording as PCM: decodes and tries its tracks, and keeps an account of what was read.
 
 Runs in: worker. May import container, pcm, speech and recording.
 """

@@ -1,4 +1,4 @@
-"""One container of a recording → frames for the PCM writer, and what became of its packets.
+"""One container of a recording → frames for the PCM writer, and counts of the packets that failed.
 
 Runs in: worker.
 """
@@ -28,7 +28,7 @@ from workers.container.recording_extents import WAVPACK_SYNC, next_block, next_h
 from workers.container.recording_view import RecordingView
 from workers.container.size_fields import Extent
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.pcm.pcm_writer import PcmWriter, can_be_resampled
 from workers.pcm.timeline import Timeline
 from workers.recording.recording_file import Recording, refuse_unreadable
@@ -39,35 +39,36 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 LONGEST_PACKET_BYTES = 32 * 1024 * 1024
-"""No codec for sound needs a packet this large; what claims to is skipped."""
+"""No audio codec needs a packet this large; a packet that claims to be larger is skipped."""
 FAILED_READS_ALLOWED = 50
-"""In a row. A demuxer finds its way again after a scratch; one that does not would return the same error for ever."""
+"""Errors in a row. A demuxer resynchronises after a damaged place; one that does not would return the same error
+forever."""
 SLACK_SECONDS = 1.0
-"""How far over the cap a recording may be: encoders round a recording up to whole frames."""
+"""How far over the limit a recording may be: encoders round up to whole frames."""
 CLAIM_TOLERANCE_SECONDS = 0.1
 ENCODER_SAMPLES = 4096
-"""By how many samples an encoder's length may differ from a decoder's: its delay and its last frame."""
+"""The difference in samples between an encoder's length and a decoder's: encoder delay and last frame."""
 XING_BYTES = 4096
-"""In so many bytes an MP3 has its count of frames, if at all."""
+"""An MP3 has its frame count within this many bytes, if at all."""
 MOST_SCRATCHES = 1000
-"""In one container. Each costs an opening."""
+"""In one container. Each costs one more opening."""
 GIVEN_UP_BYTES = 64 << 10
 WITHOUT_HOLES = WITHOUT_TIMES | {"wv", "flac", "ogg", "wav", "w64", "aiff", "caf", "au"}
-"""Containers whose timestamps leave no room for a pause: where frames are missing, they were lost."""
+"""Containers whose timestamps cannot express a pause: missing frames were lost."""
 STEP_PACKETS = 256
 STEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class DecodingWish:
-    """What is asked of a recording's decoding."""
+class DecodingOptions:
+    """The options of a recording's decoding."""
 
     longest_seconds: float
-    """What lasts longer is refused, before and while decoding."""
+    """A longer recording is refused, before and while it is decoded."""
     track: int | None = None
     """Which sound track, counted from 1; None: chosen."""
     language: str | None = None
-    """The job's language, where it is known: it chooses among tracks."""
+    """The job's language, if known: it decides between tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +78,21 @@ class ContainerDecoder:
     name: Path
     file: Recording
     writer: PcmWriter
-    wish: DecodingWish
+    wish: DecodingOptions
     step: Callable[[float], None]
     account: Account
 
     def alive(self) -> None:
-        """A sign of life while nothing is decoded."""
+        """Reports progress while nothing is decoded."""
         self.step(self.writer.seconds)
 
     def first_start(self) -> int:
-        """Where the first container begins: behind tags, unless there are only tags."""
+        """The offset of the first container: after the tags, unless there are only tags."""
         start = next_start(self.file, 0, self.alive)
         return start if start < self.file.size else 0
 
     def read(self, extent: Extent) -> int:
-        """Decode one container; the byte behind it."""
+        """Decodes one container; returns the byte after it."""
         if extent.kind == "mp4" and is_encrypted_mp4(self.file, extent.start):
             raise EngineRefusal(
                 "encrypted",
@@ -106,7 +107,7 @@ class ContainerDecoder:
         parts = list(parts_of(extent))
         for part in parts:
             view = self._view(part)
-            # Blocks of WavPack count from the recording's beginning, samples in parts from their own.
+            # Blocks of WavPack count samples from the recording's beginning, other parts from their own.
             part_base = base if part.kind == "other" else self.writer.seconds
             try:
                 self._read_part(part, view, result, part_base)
@@ -128,7 +129,7 @@ class ContainerDecoder:
         return behind
 
     def _behind_a_scratch(self, extent: Extent, result: Container) -> int | None:
-        """Where WavPack goes on in which FFmpeg did not find its way; None: nowhere."""
+        """Where WavPack continues after a damaged place that stopped FFmpeg; None: nowhere."""
         if self.file.read_at(extent.start, 4) != WAVPACK_SYNC:
             return None
         return next_block(self.file, extent.start + (result.last_byte or 1), extent.sound_end, self.alive)
@@ -146,7 +147,7 @@ class ContainerDecoder:
         )
 
     def _read_part(self, extent: Extent, view: RecordingView, result: Container, base: float) -> None:
-        """Decode what begins `base` seconds behind the PCM's start, by the container's own clock."""
+        """Decodes a part that begins `base` seconds after the PCM's start, by the container's own clock."""
         with open_container(self.name, view) as container:
             track = self._track(container)
             stream = choose_stream(container, track.number)
@@ -185,7 +186,7 @@ class ContainerDecoder:
             self.account.seconds_repaired += timeline.repaired_seconds
 
     def _track(self, container: "InputContainer") -> Track:
-        """The track to take: in joined containers the one that was taken of the first, where it is there."""
+        """The track to decode: in joined containers the same as in the first, if it is there."""
         tracks = sound_tracks(container)
         if self.account.tracks:
             decodable = {one.track.number: one.track for one in tracks if one.is_decodable}
@@ -198,23 +199,23 @@ class ContainerDecoder:
         return chosen
 
     def _behind(self, extent: Extent, view: RecordingView, result: Container) -> int:
-        """The byte behind what was read of a container."""
+        """The byte after the part of a container that was read."""
         if view.end < extent.sound_end:
             return view.end  # another header ended it
         if extent.kind == "mpegts":
-            # FFmpeg passes over everything that is no packet, frames of another recording among it.
+            # FFmpeg skips everything that is not a packet, frames of another recording included.
             return end_of_packets(self.file, extent.start, extent.sound_end) or extent.end
         if extent.endless and view.read_until < extent.sound_end - GIVEN_UP_BYTES:
             return view.read_until  # FFmpeg gave up in the middle
         if extent.kind == "other" and result.last_byte:
-            # Only where its own frames end can another header be one.
+            # A header counts only after the end of this container's own frames.
             return min(next_header(self.file, extent.start + result.last_byte, self.alive), extent.end)
         return extent.end
 
     def _write_all(self, container: "InputContainer", stream: "AudioStream", place: Unclocked | Clocked) -> int:
-        """Decode every packet of the stream into the writer, and count those that could not be used.
+        """Decodes every packet of the stream into the writer, and counts those that failed.
 
-        Returns the byte behind the last packet; 0: the container does not tell.
+        Returns the byte after the last packet; 0: unknown.
         """
         import av
 
@@ -233,8 +234,8 @@ class ContainerDecoder:
             except av.error.EOFError:
                 continue
             except av.error.FFmpegError as error:
-                if is_want_of_memory(error):
-                    raise  # what it holds could be heard in another process
+                if is_out_of_memory(error):
+                    raise  # its content could leak from another process
                 self._lost(packet, place)
                 continue
             if packet is not None and packet.pos is not None:
@@ -279,7 +280,7 @@ def _no_index(name: Path) -> EngineRefusal:
 def _packets(
     path: Path, container: "InputContainer", stream: "AudioStream"
 ) -> Iterator["Packet[AudioStream] | None"]:
-    """The stream's packets over all scratches, then None: the decoder gives what it holds back."""
+    """The stream's packets across damaged places, then None, which flushes the decoder."""
     import av
 
     failed_reads = 0
@@ -287,13 +288,13 @@ def _packets(
         try:
             for packet in container.demux(stream):
                 failed_reads = 0
-                # PyAV's own flushing packet would come before a scratch is passed.
+                # PyAV's own flushing packet would come before a damaged place is passed.
                 if packet.size:
                     yield packet
             break
         except av.error.FFmpegError:
             failed_reads += 1
         except OSError as error:
-            # The disk or the share failed, not the recording: half of it would be a lie.
+            # The disk or the share failed, not the recording: half of it would pass for all of it.
             refuse_unreadable(path, error)
     yield None

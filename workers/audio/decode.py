@@ -1,6 +1,6 @@
 """An untrusted file → 16 kHz mono s16 PCM on disk, in bounded memory, with PyAV and no ffmpeg program.
 
-Runs in: worker. A recording may be hostile, cut off or scratched; it costs what it is worth and nothing more.
+Runs in: worker. A recording may be hostile, cut off or damaged; its cost is bounded.
 """
 
 from collections.abc import Callable
@@ -10,34 +10,34 @@ from pathlib import Path
 import structlog
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import ContainerDecoder, DecodingWish
+from workers.audio.container_decoder import ContainerDecoder, DecodingOptions
 from workers.audio.recording_account import Account
 from workers.audio.track_trials import take_track
 from workers.container.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.container.size_fields import LEAST_ZERO_BYTES
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.pcm.pcm_writer import PcmWriter
 from workers.recording.recording_file import Recording, refuse_unreadable
 
 ABOUT_A_PART = frozenset({"not_media", "no_audio", "damaged", "encrypted"})
-"""Refusals of one container that say nothing about those behind it."""
+"""Refusals of one container that say nothing about the containers after it."""
 
 log = structlog.get_logger()
 
 
 def decode_recording(
-    name: Path, file: Recording, writer: PcmWriter, wish: DecodingWish, step: Callable[[float], None]
+    name: Path, file: Recording, writer: PcmWriter, wish: DecodingOptions, step: Callable[[float], None]
 ) -> RecordingFacts:
-    """Write the sound of an open recording, which refusals call `name`; what was read of it.
+    """Writes the sound of an open recording, called `name` in refusals; returns the facts about it.
 
-    The times in the PCM are those a player shows: a late sound track and holes in it become silence. What is
-    damaged is skipped, what is cut off ends early. `step` is told the seconds done, often; what it raises ends this.
+    The times in the PCM are those a player shows: a late sound track and its gaps become silence. Damaged parts are
+    skipped; a cut-off recording ends early. `step` gets the seconds done, often; what it raises ends the decoding.
     Raises EngineRefusal: `not_readable`, `not_media`, `no_audio`, `no_such_track`, `too_long`, `damaged`,
     `encrypted`, `disk_full`, `spool_failed`.
 
-    A track that turns out to be silent is left for the next one, and a track of which the usual mix loses a channel
-    is decoded once more with a mix of its own; the facts say what came of it.
+    If a track is silent, the next one is tried. If the usual mix loses a channel of a track, it is decoded again with
+    its own mix. The facts report the outcome.
     """
 
     def read(track: int | None, account: Account) -> RecordingFacts:
@@ -50,11 +50,11 @@ def _read(
     name: Path,
     file: Recording,
     writer: PcmWriter,
-    wish: DecodingWish,
+    wish: DecodingOptions,
     step: Callable[[float], None],
     account: Account,
 ) -> RecordingFacts:
-    """Decode one track of the recording from its beginning to its end."""
+    """Decodes one track of the recording from its beginning to its end."""
     decoder = ContainerDecoder(name, file, writer, wish, step, account)
     first_refusal: EngineRefusal | None = None
     at = decoder.first_start()
@@ -62,7 +62,7 @@ def _read(
         try:
             behind = decoder.read(extent_at(file, at, decoder.alive))
         except EngineRefusal as refusal:
-            if refusal.code not in ABOUT_A_PART or is_want_of_memory(refusal):
+            if refusal.code not in ABOUT_A_PART or is_out_of_memory(refusal):
                 raise
             first_refusal = first_refusal or refusal
             behind = next_header(file, at + 1, decoder.alive, None if writer.seconds else GARBAGE_BYTES)

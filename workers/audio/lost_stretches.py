@@ -1,8 +1,9 @@
-"""Stretches of a recording that a disk lost or something overwrote: how long they were, judged from their bytes.
+"""Lost or overwritten parts of a recording: their duration, estimated from their bytes.
 
 Runs in: worker (the decoder).
 
-What cannot be decoded in the middle is silence of its length: what follows stays in its place. And it is told.
+A part in the middle that cannot be decoded becomes silence of its length, so what follows keeps its time. The account
+reports it.
 """
 
 from typing import TYPE_CHECKING
@@ -24,35 +25,36 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 PREFIX_BYTES = 24
-"""So much of a packet is found again where FFmpeg left out something in it."""
+"""This share of a packet is found again if FFmpeg skipped something in it."""
 LEAST_ZERO_RUN = bytes(4096)
-"""No codec and no container writes so many zeros in a row between two packets of sound."""
+"""No codec and no container writes this many zeros between two packets of sound."""
 LEAST_LOST_BYTES = 2048
 LOST_SHARE = 0.5
-"""A pause takes no bytes. A hole takes at least this share of those that its seconds of sound would."""
+"""A pause takes no bytes. A lost part takes at least this share of the bytes that its seconds of sound would."""
 LEAST_RATE_CHANGE = 0.02
-"""By which a packet's length differs from its frame's where FFmpeg counts with the rate of an earlier recording."""
+"""The difference between a packet's duration and its frame's if FFmpeg counts with the rate of an earlier
+recording."""
 
 
 class Unclocked:
-    """Frames one behind the other, without timestamps: their bytes tell how long a stretch was that is lost."""
+    """Consecutive frames without timestamps: the bytes of a lost part give its duration."""
 
     def __init__(self, file: Recording, view: RecordingView, extent: Extent) -> None:
         self._file, self._view, self._extent = file, view, extent
         self._bytes = 0
         self._seconds = 0.0
         self._lost_bytes = 0
-        # FFmpeg's reader of ADTS counts only the bytes of frames: how far it is behind what it passed over.
+        # FFmpeg's ADTS demuxer counts only the bytes of frames: this is the size of what it skipped.
         self._passed_over = 0
         self._lost_until = 0
         self.seconds_lost = 0.0
-        """How much silence stands for what was lost."""
+        """Seconds of silence in place of lost parts."""
 
     def has_time(self, packet: "SoundPacket", frame: "AudioFrame") -> bool:
         return False
 
     def lost(self, packet: "SoundPacket") -> None:
-        """Note a packet that could not be decoded; it may hold all that was overwritten."""
+        """Notes a packet that could not be decoded; it may contain all of the overwritten part."""
         if packet is None or packet.pos is None:
             return
         if self._extent.kind == "adts":
@@ -61,7 +63,7 @@ class Unclocked:
             self._lost_bytes += self._view.byte_at(packet.pos + packet.size) - self._view.byte_at(packet.pos)
 
     def silence_before(self, packet: "SoundPacket") -> float:
-        """Seconds that were lost before this packet, which could be decoded: 0 where they are padding."""
+        """Seconds lost before this packet, which could be decoded; 0 if the bytes are padding."""
         lost, self._lost_bytes = self._lost_bytes, 0
         if not lost or not self._bytes:
             return 0.0
@@ -72,23 +74,23 @@ class Unclocked:
         return seconds
 
     def taken(self, packet: "SoundPacket", seconds: float, silence_seconds: float) -> None:
-        """Note a frame that was written."""
+        """Notes a frame that was written."""
         if packet is not None:
             self._bytes += packet.size
             self._seconds += seconds
 
     def _bytes_behind(self, packet: "Packet[AudioStream]") -> int:
-        """How many bytes a packet of ADTS and what stands behind it take before the next frame.
+        """The bytes from an ADTS packet to the next frame.
 
-        FFmpeg tells nothing of what it passed over, tags of a radio among it: the packet itself shows where it is.
+        FFmpeg does not report what it skipped, such as the tags of a radio: the packet itself shows its position.
         """
-        assert packet.pos is not None  # asked by the caller
+        assert packet.pos is not None  # checked by the caller
         expected = self._extent.start + packet.pos + self._passed_over
         low = max(self._extent.start, expected - BLOCK_BYTES // 4)
         window, content = self._file.read_at(low, BLOCK_BYTES), bytes(packet)
         found = window.find(content)
         if found < 0 and (found := window.find(content[:PREFIX_BYTES])) < 0:
-            return 0  # pieces of what stands there instead
+            return 0  # fragments of the overwriting bytes
         begin = max(low + found, self._lost_until)
         end = low + found + packet.size
         if end <= begin:
@@ -117,7 +119,7 @@ class Unclocked:
 
 
 class Clocked:
-    """Packets with timestamps: these tell where sound belongs; the bytes between two tell a pause from a loss."""
+    """Packets with timestamps, which place the sound; the bytes between two packets tell a pause from a loss."""
 
     def __init__(self, file: Recording, view: RecordingView, *, has_one_stream: bool) -> None:
         self._file, self._view = file, view
@@ -128,13 +130,13 @@ class Clocked:
         self._is_corrupt = False
         self._told_seconds = 0.0
         self.seconds_lost = 0.0
-        """How much silence stands where there were bytes that could not be read."""
+        """Seconds of silence in place of bytes that could not be read."""
 
     def has_time(self, packet: "SoundPacket", frame: "AudioFrame") -> bool:
         """Whether the frame's timestamp comes from the recording.
 
-        In broadcasts only some packets have one, and between them FFmpeg counts with the rate that the first
-        recording had: wrong, where another one of another rate was joined to it.
+        In broadcasts only some packets have one. Between them FFmpeg counts with the rate of the first recording,
+        which is wrong if a recording of another rate was joined to it.
         """
         if packet is None or packet.pos is not None or not packet.duration or not packet.time_base:
             return True
@@ -142,16 +144,16 @@ class Clocked:
         return abs(counted - true) <= LEAST_RATE_CHANGE * true
 
     def lost(self, packet: "SoundPacket") -> None:
-        """Note a packet that could not be decoded: its time stays silent, and its length is counted already."""
+        """Notes a packet that could not be decoded: its time stays silent, and its length is counted already."""
         if packet is not None and packet.duration and packet.time_base:
             self._told_seconds += float(packet.duration * packet.time_base)
 
     def silence_before(self, packet: "SoundPacket") -> float:
-        """None: a later timestamp leaves the room itself."""
+        """Always 0: a later timestamp leaves the gap itself."""
         return 0.0
 
     def taken(self, packet: "SoundPacket", seconds: float, silence_seconds: float) -> None:
-        """Note a frame that was written, `silence_seconds` behind the one before it."""
+        """Notes a frame that was written, `silence_seconds` after the one before it."""
         if packet is None:
             return
         self._is_corrupt |= packet.is_corrupt
@@ -165,7 +167,7 @@ class Clocked:
             self._is_corrupt = False
 
     def _is_loss(self, packet: "Packet[AudioStream]", seconds: float) -> bool:
-        """Whether bytes are missing before a packet that stands `seconds` behind the one before it."""
+        """Whether bytes are missing before a packet that comes `seconds` after the one before it."""
         if self._is_corrupt:
             return True
         if packet.pos is None or self._first_byte is None:

@@ -1,4 +1,4 @@
-"""What was read of a recording and what was not, counted while it is decoded, and said in words.
+"""What was read of a recording and what was not: counted while it is decoded, reported in words.
 
 Runs in: worker. Pure.
 """
@@ -10,36 +10,36 @@ from ipc.transcript import Damage, RecordingFacts, Track
 from workers.audio.tracks import SoundTrack
 
 LEAST_BYTES_UNREAD = 4096
-"""Fewer behind the sound are a tag."""
+"""Fewer bytes after the sound are a tag."""
 LEAST_LOST_SECONDS = 0.1
 LEAST_LOST_PACKETS = 3
-"""Encoders begin, and broadcasts are cut, in the middle of something: a packet or two holds no word."""
+"""Encoders start, and broadcasts are cut, in the middle of a packet: one or two lost packets cost no word."""
 LEAST_REPAIR_SECONDS = 1.0
 BYTE_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 @dataclass(slots=True)
 class Container:
-    """What came of one container of a recording."""
+    """The outcome of one container of a recording."""
 
     read_seconds: float = 0.0
-    """Where its sound ended, counted from where it began."""
+    """Where its sound ended, in seconds from its start."""
     claimed_seconds: float | None = None
-    """How long it says it is, where it knows."""
+    """The duration that it claims; None: it claims none."""
     tolerance_seconds: float = 0.1
     """By how much a whole recording may be shorter than it claims: encoders round to frames."""
     missing_bytes: int = 0
-    """How far behind the file's end its size fields reach."""
+    """How far its size fields reach beyond the end of the file."""
     last_byte: int = 0
-    """The byte behind its last packet, counted from its beginning; 0: not known."""
+    """The byte after its last packet, from its beginning; 0: unknown."""
     is_cut: bool = False
-    """Its last frame is not whole."""
+    """True: its last frame is incomplete."""
     read_on: bool = False
-    """There was sound behind the end that its size field claims."""
+    """True: sound followed the end that its size field claims."""
 
     @property
     def is_short(self) -> bool:
-        """Whether there is less sound than it claims."""
+        """Whether it has less sound than it claims."""
         return self.claimed_seconds is not None and (
             self.read_seconds < self.claimed_seconds - self.tolerance_seconds
         )
@@ -47,24 +47,24 @@ class Container:
 
 @dataclass(slots=True)
 class Account:
-    """Everything that is known of one recording's decoding."""
+    """The account of one recording's decoding."""
 
     size_bytes: int
     tracks: tuple[SoundTrack, ...] = ()
-    """The sound tracks of the first container that had any."""
+    """The sound tracks of the first container that has any."""
     track: Track | None = None
-    """The one of them that is decoded."""
+    """The track that is decoded."""
     containers: list[Container] = field(default_factory=list)
     bytes_unread: int = 0
     zero_bytes: int = 0
     packets_lost: int = 0
     seconds_lost: float = 0.0
-    """Of packets that were there and could not be decoded, and of frames that are missing between others."""
+    """Of packets that could not be decoded, and of frames missing between others."""
     seconds_repaired: float = 0.0
-    """By how much timestamps were moved that could not be believed."""
+    """By how much implausible timestamps were moved."""
 
     def facts(self, read_seconds: float) -> RecordingFacts:
-        """All of it, for a recording of which so many seconds were decoded."""
+        """The facts about a recording of which `read_seconds` were decoded."""
         claims = [container.claimed_seconds for container in self.containers]
         return RecordingFacts(
             size_bytes=self.size_bytes,

@@ -1,4 +1,4 @@
-"""Which track of a recording is taken in the end, and with which mix: what was decoded is heard, and tried again.
+"""The choice of a recording's track and mix: a decoded track is checked, and another one is tried if needed.
 
 Runs in: worker.
 """
@@ -10,23 +10,23 @@ from pathlib import Path
 import structlog
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.audio.recording_account import Account
 from workers.audio.tracks import tracks_to_try
 from workers.engine import EngineRefusal
 from workers.pcm.pcm_writer import PcmWriter
 
 Read = Callable[[int | None, Account], RecordingFacts]
-"""Writes a track, None being the best by its tags, and notes in the account what was found on the way."""
+"""Decodes a track (None: the best by its tags) and notes in the account what it found."""
 
 log = structlog.get_logger()
 
 
-def take_track(name: Path, writer: PcmWriter, wish: DecodingWish, size_bytes: int, read: Read) -> RecordingFacts:
-    """The first track with sound in it, or the first of all, decoded with a mix that keeps what is said.
+def take_track(name: Path, writer: PcmWriter, wish: DecodingOptions, size_bytes: int, read: Read) -> RecordingFacts:
+    """Decodes the first track with sound in it, or the first of all, with a mix that keeps the speech.
 
-    A track that cannot be decoded is passed over while there are others. Raises EngineRefusal as `read` did for the
-    first track, where none could be decoded.
+    A track that cannot be decoded is skipped if there are others. If none can be decoded, raises the EngineRefusal of
+    the first track.
     """
     account = Account(size_bytes)
     refusal: EngineRefusal | None = None
@@ -40,7 +40,7 @@ def take_track(name: Path, writer: PcmWriter, wish: DecodingWish, size_bytes: in
     choice = tracks_to_try(name, account.tracks, wish.track, wish.language)
     if facts is not None and (len(choice) == 1 or _has_sound(writer, choice[0].number)):
         return _well_mixed(writer, facts, read, size_bytes)
-    # Silent or not decodable: the others, and if they are no better, that one after all.
+    # Silent or not decodable: try the others, and fall back to this one if they are no better.
     silent = choice[0].number if facts is not None else None
     for track in choice[1:]:
         writer.restart({})
@@ -55,7 +55,7 @@ def take_track(name: Path, writer: PcmWriter, wish: DecodingWish, size_bytes: in
             return _well_mixed(writer, facts, read, size_bytes)
         silent = silent or track.number
     if silent is None:
-        assert refusal is not None  # nothing was decoded, so something was refused
+        assert refusal is not None  # nothing was decoded, so at least one track was refused
         raise refusal
     writer.restart({})
     return read(silent, Account(size_bytes))

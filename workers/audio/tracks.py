@@ -1,8 +1,8 @@
-"""The sound tracks of a recording, in which order they are tried, and their languages.
+"""The sound tracks of a recording, the order in which they are tried, and their languages.
 
-Runs in: worker. Pure but for reading the container's list.
+Runs in: worker. Pure, except that it reads the container's list of streams.
 
-Containers and jobs name one language in several ways: `de`, `deu`, `ger` and `de-AT` are one.
+Containers and jobs name a language in several ways: `de`, `deu`, `ger` and `de-AT` are the same.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ipc.transcript import Track
 from workers.engine import EngineRefusal
 
 NOT_TOLD = frozenset({"", "und", "mul", "mis", "zxx", "unk", "qaa", "xxx"})
-"""Codes that name no language."""
+"""Codes without a language."""
 
 # ISO 639-1 and its ISO 639-2 codes, terminological and bibliographic, for what transcribers know.
 _CODES = """
@@ -31,12 +31,12 @@ yo yor, yue, zh zho chi cmn
 _CANONICAL = {code: entry.split()[0] for entry in _CODES.split(",") for code in entry.split()}
 MOST_TITLE_CHARACTERS = 200
 MOST_TRACKS = 200
-"""A recording with more has been made to be a nuisance: the rest is neither taken nor told."""
+"""More tracks than this are made to harm: the rest is neither used nor reported."""
 MOST_TRACKS_NAMED = 12
 
 
 def language_of_tag(tag: str | None) -> str | None:
-    """The tag in small letters, as its container has it; None where it names no language."""
+    """The tag of the container in lower case; None: it names no language."""
     told = (tag or "").strip().lower()
     is_code = told.isascii() and told.replace("-", "").replace("_", "").isalnum() and len(told) <= 35
     return told if is_code and _primary(told) not in NOT_TOLD else None
@@ -63,12 +63,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SoundTrack:
-    """A track and what only its choosing needs to know."""
+    """A track, and what only the choice between tracks needs."""
 
     track: Track
     is_decodable: bool
     is_aside: bool = False
-    """A commentary, a description for the blind, effects without voices: not what was recorded, but about it."""
+    """A commentary, a description for the blind, or effects without voices."""
 
 
 def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
@@ -85,7 +85,7 @@ def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
             language=language_of_tag(stream.metadata.get("language")),
             title=title or None,
             is_default=bool(stream.disposition & Disposition.default),
-            # `mp3`, not the decoder that FFmpeg happens to take for it (`mp3float`).
+            # `mp3`, not the decoder that FFmpeg uses for it (`mp3float`).
             codec=None if codec is None else codec.codec.canonical_name,
             channels=None if codec is None else codec.channels,
             sample_rate=None if codec is None else codec.sample_rate,
@@ -97,7 +97,8 @@ def sound_tracks(container: "InputContainer") -> list[SoundTrack]:
 def tracks_to_try(
     name: Path, tracks: Sequence[SoundTrack], wanted: int | None, language: str | None
 ) -> tuple[Track, ...]:
-    """The track asked for, or all that can be decoded: those of the language first, then as players choose.
+    """The requested track, or all that can be decoded: those in the job's language first, then in the order that
+    players use.
 
     Raises EngineRefusal `no_audio`, `no_such_track`.
     """
@@ -115,7 +116,7 @@ def tracks_to_try(
         raise EngineRefusal(
             "no_such_track",
             f"{name} has no sound track {wanted} that can be decoded; there is {in_words(decodable)}",
-            "choose one of them with `--track`, or none and the one with speech is taken",
+            "choose one of them with `--track`, or leave it out to get the one with speech",
         )
 
     def rank(one: SoundTrack) -> tuple[bool, bool, bool, int]:

@@ -1,4 +1,4 @@
-"""The bytes of a recording: which containers stand in it, where each begins and ends.
+"""The bytes of a recording: which containers it consists of, and where each begins and ends.
 
 Runs in: worker. May import recording.
 """

@@ -1,6 +1,6 @@
-"""How far containers reach that are made of boxes within boxes: MP4 and MOV, Matroska and WebM, AVI.
+"""The extents of containers that nest boxes in boxes: MP4 and MOV, Matroska and WebM, AVI.
 
-Runs in: worker. Only the outermost boxes are looked at: a few reads, however long the recording is.
+Runs in: worker. Reads only the outermost boxes: a few reads, however long the recording is.
 """
 
 import re
@@ -21,10 +21,10 @@ MOST_BOXES = 1_000_000
 BLOCK_BYTES = 1 << 20
 INDEX = re.compile(rb"....moov....mvhd", re.DOTALL)
 ENCRYPTED = re.compile(rb"(?:enca|drms|aavd)\x00{6}")
-"""Sample entries of sound that FFmpeg has no key for."""
+"""Sample entries of encrypted sound (DRM), for which FFmpeg has no key."""
 LARGEST_INDEX_BYTES = 256 << 20
 CLUSTER_LEVEL = (0x1F43B675, 0x1C53BB6B, 0x1254C367, 0x1043A770, 0x1549A966, 0x1654AE6B, 0x114D9B74, 0x1941A469, 0xEC)
-"""Matroska's elements that stand directly in a segment."""
+"""Matroska's elements directly below a segment."""
 SEGMENT, EBML_HEADER, VOID = 0x18538067, 0x1A45DFA3, 0xEC
 
 
@@ -39,7 +39,7 @@ class Box:
 
 
 def mp4_extent(file: Recording, start: int, alive: Alive) -> Extent:
-    """An MP4 or MOV file. One whose size fields hide its index is shown with others."""
+    """An MP4 or MOV file. If its size fields hide its index, FFmpeg gets corrected ones."""
     index, media, behind, end = None, None, False, start
     for box in _boxes(file, start):
         alive()
@@ -79,7 +79,7 @@ def _boxes(file: Recording, at: int) -> Iterator[Box]:
 
 
 def _with_its_index(file: Recording, start: int, media: Box, whole: Extent, alive: Alive) -> Extent:
-    """The same file, whose box of media is shown to end where the index begins."""
+    """The same file, with a media box (mdat) that ends where the index begins."""
     at = media.at + media.header_bytes
     while at < file.size:
         alive()
@@ -104,7 +104,7 @@ def _with_its_index(file: Recording, start: int, media: Box, whole: Extent, aliv
 
 
 def is_encrypted_mp4(file: Recording, start: int) -> bool:
-    """Whether the sound of an MP4 file is locked, as its index tells."""
+    """Whether the index of an MP4 file says that its sound is encrypted."""
     for box in _boxes(file, start):
         if box.name == b"moov":
             index = file.read_at(box.at, min(box.end - box.at, LARGEST_INDEX_BYTES))
@@ -113,7 +113,7 @@ def is_encrypted_mp4(file: Recording, start: int) -> bool:
 
 
 def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
-    """A Matroska or WebM file. A segment whose size is an old one is shown with none."""
+    """A Matroska or WebM file. If the size of its segment is out of date, FFmpeg gets one of unknown size."""
     header = _element(file, start)
     at = start if header is None or header[2] is None else header[2]
     segment = _element(file, at)
@@ -138,8 +138,8 @@ def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
 
 
 def _end_of_elements(file: Recording, at: int, alive: Alive) -> int | None:
-    """Where the last of a segment's parts ends that goes on behind the file; None: the last is whole, or does not
-    say how long it is."""
+    """Where the last element of a segment would end, if that is beyond the file; None: it is whole, or its size is
+    unknown."""
     while at < file.size:
         alive()
         element = _element(file, at)
@@ -150,7 +150,7 @@ def _end_of_elements(file: Recording, at: int, alive: Alive) -> int | None:
 
 
 def _element(file: Recording, at: int) -> tuple[int, int, int | None] | None:
-    """An EBML element: its name, where its content begins and ends (None: it does not say); None: no element."""
+    """An EBML element: its ID, where its content begins and ends (None: unknown size); None: no element."""
     head = file.read_at(at, 12)
     if len(head) < 2 or not head[0]:
         return None
@@ -167,7 +167,7 @@ def _element(file: Recording, at: int) -> tuple[int, int, int | None] | None:
 
 
 def asf_claimed_end(file: Recording, start: int) -> int | None:
-    """Where a Windows Media file says that it ends; None: it does not."""
+    """The end that the header of a Windows Media file claims; None: it claims none."""
     head = file.read_at(start, ASF_HEAD_BYTES)
     at = head.find(ASF_PROPERTIES)
     size = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
@@ -175,7 +175,7 @@ def asf_claimed_end(file: Recording, start: int) -> int | None:
 
 
 def avi_extent(file: Recording, start: int, alive: Alive) -> Extent:
-    """An AVI file with all its parts, each of which has a size of its own."""
+    """An AVI file with all its RIFF parts; each has its own size field."""
     at = start
     while at < file.size:
         alive()

@@ -1,14 +1,14 @@
-"""What a broadcast (MPEG-TS) says it consists of, again and again: where that changes, another recording begins.
+"""The stream tables that a broadcast (MPEG-TS) repeats: where they change, another recording begins.
 
 Runs in: worker. Pure.
 """
 
 PACKET_BYTES = 188
 STRIDES = (188, 192, 204)
-"""Bytes from one packet to the next: plain, with times before each (M2TS), with parity behind."""
+"""Bytes from one packet to the next: plain, with a timestamp before each (M2TS), with parity after it."""
 LOOK_PACKETS = 24
 LOOK_BYTES = LOOK_PACKETS * STRIDES[-1]
-"""So far behind its list of programs a broadcast has the list of its streams, or there is none to compare."""
+"""The list of streams follows the list of programs within this distance; otherwise there is none to compare."""
 SYNC = 0x47
 PROGRAM_LIST, STREAM_LIST = 0x00, 0x02
 
@@ -17,8 +17,8 @@ Streams = frozenset[tuple[int, int]]
 
 
 def streams_of(content: bytes) -> Streams | None:
-    """The streams of the first program, read from bytes that begin with the packet of a list of programs; None: they
-    are not told in these bytes."""
+    """The streams of the first program, from bytes that begin with the packet of a list of programs; None: not in
+    these bytes."""
     stride = next((each for each in STRIDES if content[each : each + 1] == b"G"), None)
     programs = _section(content, PROGRAM_LIST)
     if stride is None or programs is None:
@@ -40,7 +40,7 @@ def streams_of(content: bytes) -> Streams | None:
 
 
 def _section(packet: bytes, kind: int) -> bytes | None:
-    """The table that begins in a packet, with its checksum; None: none of this kind, or not all of it."""
+    """The table that begins in a packet, with its checksum; None: no table of this kind, or not the whole of it."""
     begin = 4
     if packet[3] & 0x20:
         begin += 1 + packet[4]

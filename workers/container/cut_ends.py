@@ -1,4 +1,4 @@
-"""Whether a stream of frames ends in the middle of one: the only trace of a recording that was cut off there.
+"""Whether a stream ends in the middle of a frame: the only sign that the recording was cut off there.
 
 Runs in: worker.
 """
@@ -26,7 +26,7 @@ SYNC_SEARCH_BYTES = 32 << 10
 
 
 def ends_in_the_middle(file: Recording, extent: Extent, end: int) -> bool:
-    """Whether the frame, page or packet that stands last before `end` goes on behind it."""
+    """Whether the last frame, page or packet before `end` continues beyond it."""
     tail = file.read_at(max(extent.start, end - TAIL_BYTES), min(TAIL_BYTES, end - extent.start))
     match extent.kind:
         case "ogg":
@@ -49,7 +49,7 @@ def ends_in_the_middle(file: Recording, extent: Extent, end: int) -> bool:
 
 
 def end_of_packets(file: Recording, start: int, end: int) -> int | None:
-    """Where a broadcast of plain packets ends before frames of another kind begin; None: none do."""
+    """Where a broadcast of plain packets ends and frames of another kind begin; None: no such frames."""
     whole, behind = 0, (end - start) // TS_PACKET + 1
     if file.read_at(start, 1) != b"G":
         return None
@@ -75,7 +75,7 @@ def _last_page_is_cut(tail: bytes) -> bool:
 
 
 def adts_frame_bytes(header: bytes) -> int:
-    """The length of a frame of AAC by the bytes of its ADTS header; 0: they are none."""
+    """The length in bytes of an AAC frame, from its ADTS header; 0: not a header."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -89,7 +89,7 @@ LONGEST_HEADER = 8
 
 
 def ac3_frame_bytes(header: bytes) -> int:
-    """The length of a frame of AC-3 or E-AC-3 by its first bytes; 0: they are none."""
+    """The length in bytes of an AC-3 or E-AC-3 frame, from its first bytes; 0: not a header."""
     if len(header) < 6 or not header.startswith(AC3_SYNC):
         return 0
     if header[5] >> 3 > 10:
@@ -102,14 +102,14 @@ def ac3_frame_bytes(header: bytes) -> int:
 
 
 def dts_frame_bytes(header: bytes) -> int:
-    """The length of a frame of DTS by its first bytes; 0: they are none."""
+    """The length in bytes of a DTS frame, from its first bytes; 0: not a header."""
     if len(header) < 8 or not header.startswith(DTS_SYNC):
         return 0
     return ((header[5] & 3) << 12 | header[6] << 4 | header[7] >> 4) + 1
 
 
 def loas_frame_bytes(header: bytes) -> int:
-    """The length of a frame of AAC in LOAS by its first bytes; 0: they are none."""
+    """The length in bytes of an AAC frame in LOAS, from its first bytes; 0: not a header."""
     if len(header) < 3 or header[0] != LOAS_SYNC[0] or header[1] & 0xE0 != 0xE0:
         return 0
     return 3 + ((header[1] & 0x1F) << 8 | header[2])
@@ -120,7 +120,7 @@ FRAMES: dict[bytes, Callable[[bytes], int]] = {
     DTS_SYNC: dts_frame_bytes,
     LOAS_SYNC: loas_frame_bytes,
 }
-"""How frames begin, and how long they are."""
+"""Sync bytes → the function that gives a frame's length."""
 
 
 def _last_pack_is_cut(tail: bytes) -> bool:
@@ -129,7 +129,7 @@ def _last_pack_is_cut(tail: bytes) -> bool:
     while 0 <= at < len(tail):
         head = tail[at : at + 14]
         if head.startswith(PROGRAM_STREAM):
-            # MPEG-2 packs begin with the bits 01 and may hold stuffing, MPEG-1 packs with 0010.
+            # MPEG-2 packs begin with the bits 01 and may contain stuffing, MPEG-1 packs with 0010.
             size = 12 if len(head) > 4 and head[4] >> 6 == 0 else 14 + (head[13] & 7 if len(head) > 13 else 0)
         elif head.startswith(b"\0\0\x01\xb9"):
             size = 4
@@ -142,7 +142,7 @@ def _last_pack_is_cut(tail: bytes) -> bool:
 
 
 def _without_tags(tail: bytes) -> bytes:
-    """The bytes before tags that stand at the end of an MP3 file."""
+    """The bytes without the tags at the end of an MP3 file."""
     for name in (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"):
         at = tail.rfind(name)
         if at >= 0 and (size := tag_bytes(tail[at : at + 64], len(tail) - at)) and at + size >= len(tail):

@@ -1,6 +1,6 @@
-"""What FFmpeg may do with an untrusted file: which containers, which codecs, which track, and no other file.
+"""The limits of FFmpeg on an untrusted file: which containers, which codecs, which track, and no other file.
 
-Runs in: worker. The content decides what a file is, never its name: FFmpeg gets an open file without one.
+Runs in: worker. The content decides the format, never the name: FFmpeg gets an open file without a name.
 """
 
 import functools
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-# Sound alone, then sound with pictures. Playlists (hls, dash, concat), image sequences, scripts and devices are
-# left out on purpose: they make FFmpeg open other files (CVE-2016-1897, CVE-2017-9993). So are amrnb and amrwb, which
-# read AMR without its header: any text that repeats itself looks like that.
+# Sound alone, then sound with pictures. Playlists (hls, dash, concat), image sequences, scripts and devices are left
+# out on purpose: they make FFmpeg open other files (CVE-2016-1897, CVE-2017-9993). So are amrnb and amrwb, which read
+# AMR without its header: any repetitive text looks like it.
 DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,caf,dts,dtshd,eac3,flac,loas,mp3,mpc,mpc8,ogg,qcp,tak,tta,truehd,voc,"
     "w64,wav,wv,xwma,"
@@ -30,14 +30,14 @@ DEMUXERS = (
 """The containers we read, by FFmpeg's names."""
 
 LONGEST_FRAME_SAMPLES = 8 * 1024 * 1024
-"""Samples in one frame, all channels together; more is refused by the decoder before it takes the memory."""
+"""Samples in one frame, all channels together; the codec refuses more before it allocates the memory."""
 WITHOUT_TIMES = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "dtshd", "loas", "amr", "truehd"})
-"""Frames one behind the other, without timestamps: those that FFmpeg counts up for them are rounded, or of the first
-rate only where the rate changes. Their place is that of their samples."""
+"""Formats of consecutive frames without timestamps. FFmpeg counts timestamps up for them, rounded and with the first
+rate even where the rate changes. The position of a frame is its sample count."""
 ESTIMATED = WITHOUT_TIMES | {"asf", "ogg", "mpeg", "mpegts", "qcp"}
-"""Containers that do not say how long they are: FFmpeg guesses."""
+"""Containers without a duration: FFmpeg guesses."""
 AS_A_WHOLE = frozenset({"matroska,webm", "flv"})
-"""Containers that say how long they are, but not how long each track is."""
+"""Containers with a duration of the whole, but none for each track."""
 LEAST_MP3_BYTES_A_SECOND = 900
 """MP3 has no bit rate below 8 kbit/s."""
 
@@ -56,7 +56,7 @@ class _OpensOtherFiles(Exception):
 
 @contextmanager
 def open_container(path: Path, file: "Readable") -> Iterator["InputContainer"]:
-    """The recording as a container, ours or refused: `not_media`, `not_readable`."""
+    """The opened container. Raises EngineRefusal `not_media`, `not_readable`."""
     import av
 
     def refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
@@ -73,7 +73,7 @@ def open_container(path: Path, file: "Readable") -> Iterator["InputContainer"]:
                 "codec_whitelist": _sound_decoders(),
             },
             io_open=refuse_to_open,
-            # Tags in other encodings than UTF-8 are no reason to lose a recording.
+            # A tag in another encoding than UTF-8 must not cost a recording.
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, _OpensOtherFiles) as error:
@@ -81,7 +81,7 @@ def open_container(path: Path, file: "Readable") -> Iterator["InputContainer"]:
             "not_media", f"{path} is not a sound or video file that can be read", "convert it to WAV or FLAC"
         ) from error
     except OSError as error:
-        # After FFmpeg's own errors, of which some are OSErrors as well: this one came from our reading.
+        # After FFmpeg's own errors, some of which are OSErrors too: this one came from our read.
         refuse_unreadable(path, error)
     with container:
         yield container
@@ -89,7 +89,7 @@ def open_container(path: Path, file: "Readable") -> Iterator["InputContainer"]:
 
 @functools.cache
 def _sound_decoders() -> str:
-    """All decoders for sound: FFmpeg decodes pictures too while it looks at a file, unless forbidden."""
+    """All audio decoders: FFmpeg would also decode pictures while it probes a file."""
     import av
 
     return ",".join(sorted(name for name in av.codecs_available if _decodes_sound(name)))
@@ -112,33 +112,33 @@ def choose_stream(container: "InputContainer", track: int) -> "AudioStream":
     chosen = container.streams.audio[track - 1]
     for stream in container.streams:
         if stream is not chosen:
-            # Spares reading gigabytes of pictures where the container has an index.
+            # Skips gigabytes of pictures if the container has an index.
             stream.discard = Discard.all
     chosen.codec_context.options = {"max_samples": str(LONGEST_FRAME_SAMPLES)}
     if chosen.codec_context.name == "tta":
-        # Otherwise noise comes out of what was overwritten. Other decoders look at their checksums by themselves.
+        # Otherwise overwritten bytes become noise. Other decoders check their checksums anyway.
         chosen.codec_context.options |= {"err_detect": "crccheck+explode"}
     return chosen
 
 
 def origin_seconds(container: "InputContainer") -> float:
-    """The timestamp that a player shows as 0:00: the start of whatever starts first."""
+    """The timestamp that a player shows as 0:00: the earliest start of any stream."""
     import av
 
     return 0.0 if container.start_time is None else float(container.start_time / av.time_base)
 
 
 def clock_may_jump(container: "InputContainer") -> bool:
-    """Whether it is a kind of broadcast: FFmpeg and players take a jump of its clock for the clock's."""
+    """Whether it is a broadcast: FFmpeg and players treat a jump of its timestamps as a jump of its clock."""
     from av.format import Flags
 
     return bool(Flags(container.format.flags) & Flags.ts_discont)
 
 
 def claimed_seconds(container: "InputContainer", stream: "AudioStream", first_bytes: bytes) -> float | None:
-    """How long the container says its sound is; None: it does not say, or FFmpeg only guesses.
+    """The duration in seconds that the container claims; None: it claims none, or FFmpeg only guesses.
 
-    `first_bytes` are those of the first frame, where an MP3 has its count of frames.
+    `first_bytes` are those of the first frame, which holds the frame count of an MP3.
     """
     import av
 
@@ -152,21 +152,21 @@ def claimed_seconds(container: "InputContainer", stream: "AudioStream", first_by
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if stream.duration and stream.time_base is not None and name not in AS_A_WHOLE:
         return float(stream.duration * stream.time_base)
-    # They know when all of it ends, pictures and all.
+    # They know when the longest stream ends, pictures included.
     is_alone = len(container.streams) == len(container.streams.audio) == 1
     return float(container.duration / av.time_base) if container.duration and is_alone else None
 
 
 def reaches(path: Path, file: "Readable", size: int, track: int, seconds: float, claimed_seconds: float) -> bool:
-    """Whether there is sound of this track after so many seconds, found by going there in these `size` bytes.
+    """Whether this track has sound after `seconds`, found by seeking in these `size` bytes.
 
-    Headers lie in good faith: a recorder that lost power left whatever length it had written at the start.
+    Headers can be wrong: a recorder that lost power leaves the length that it wrote at the start.
     """
     import av
 
     with open_container(path, file) as container:
         if container.format.name == "mp3":
-            # An MP3's seek computes its times from the claim itself, so the claim is held against the size.
+            # FFmpeg seeks in an MP3 by the claimed duration itself, so the claim is checked against the size.
             return size >= claimed_seconds * LEAST_MP3_BYTES_A_SECOND
         stream = choose_stream(container, track)
         target = origin_seconds(container) + seconds
@@ -179,6 +179,6 @@ def reaches(path: Path, file: "Readable", size: int, track: int, seconds: float,
                 if packet.pts is not None and packet.pts * tick >= target:
                     return True
         except (av.error.FFmpegError, OSError):
-            # Whatever ails it, decoding will meet it too, and say so.
+            # Decoding will meet the same error and report it.
             return False
     return False

@@ -1,4 +1,4 @@
-"""How the beginnings of recordings look: what stands at a byte, and where the next recording begins behind it.
+"""The magic bytes of recordings: which format begins at a byte, and where the next recording begins.
 
 Runs in: worker. Pure.
 """
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 Kind = Literal[
     "wav", "avi", "w64", "aiff", "au", "caf", "flac", "ogg", "mp4", "matroska", "mpegts", "adts", "raw", "other"
 ]
-"""What is known of a container's ways; `raw`: frames one behind the other; `other`: FFmpeg will know."""
+"""A container format; `raw`: consecutive frames without a container; `other`: left to FFmpeg."""
 
 LONGEST_MARK: Final = 96
-"""Bytes. So much is looked at to know a header."""
+"""Bytes that are enough to recognise a header."""
 
-# Each is at least eight bytes that mean something: they do not turn up in compressed sound, nor in samples.
+# Each has at least eight significant bytes: they do not occur by chance in compressed sound or in samples.
 _HEADERS = rb"""
   (?P<wav>     (?:RIFF|RF64|BW64)....WAVE(?:fmt\x20|JUNK|junk|bext|LIST|ds64|fact|PAD\x20|FLLR|iXML|id3\x20|ID3\x20))
  |(?P<avi>     RIFF....AVI\x20LIST)
@@ -48,11 +48,11 @@ _FIRST_LETTERS = frozenset(
         b"G@\0",
     )
 )
-"""What every header begins with (an MP4 file: at its fifth byte)."""
+"""The first bytes of every header (of an MP4 file: from its fifth byte)."""
 
 
 def _pairs() -> NDArray[np.bool_]:
-    """For all two bytes as one number: whether they are in one of the beginnings."""
+    """Shape (65536,): whether a pair of bytes, as one number, occurs in one of these beginnings."""
     pairs = np.zeros(1 << 16, np.bool_)
     for word in _FIRST_LETTERS:
         pairs[word[0] | word[1] << 8] = pairs[word[1] | word[2] << 8] = True
@@ -61,7 +61,7 @@ def _pairs() -> NDArray[np.bool_]:
 
 _PAIRS = _pairs()
 _AT_ONCE = 36 << 10
-"""Bytes that stay in the processor's cache: a block as FFmpeg reads it, with the end of the one before."""
+"""Bytes that fit into the processor's cache: a block as FFmpeg reads it, with the end of the block before."""
 _KINDS: dict[str, Kind] = {
     "asf": "other",
     "flv": "other",
@@ -74,18 +74,18 @@ _KINDS: dict[str, Kind] = {
 FIRST_PAGE = 2
 """The flag of an Ogg page that begins a stream."""
 TS_PACKETS = ((188, 0), (192, 4), (204, 0))
-"""Bytes in a packet, and where in it the first sync byte stands."""
+"""Bytes in a packet, and the offset of its first sync byte."""
 TS_SYNC, AC3_SYNC = 0x47, b"\x0b\x77"
 PROGRAM_STREAM = b"\0\0\x01\xba"
-"""What a pack of an MPEG program stream begins with."""
+"""The first bytes of a pack of an MPEG program stream."""
 FRAMES_IN_A_ROW = 3
 FRAMES_HEAD: Final = 16 << 10
-"""Bytes that hold so many frames of any kind."""
+"""Bytes that contain FRAMES_IN_A_ROW frames of any kind."""
 
 
 def headers_in(window: bytes) -> Iterator[re.Match[bytes]]:
     """Every header and every page of Ogg in these bytes, in order. Fast: a regular expression alone reads 4 MB/s."""
-    # Of three bytes two stand at an even place: one look for every second byte.
+    # Of any three bytes two begin at an even offset: a check of every second byte is enough.
     for start in range(0, len(window) - 1, _AT_ONCE):
         pairs = np.frombuffer(window, "<u2", min(_AT_ONCE, len(window) - start) // 2, start)
         for pair in np.flatnonzero(_PAIRS[pairs]).tolist():
@@ -98,19 +98,19 @@ def headers_in(window: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def kind_of(found: re.Match[bytes]) -> Kind:
-    """What a match of one of the two patterns is."""
+    """The format of a match of one of the two patterns."""
     name = next(name for name, text in found.groupdict().items() if text is not None)
     return _KINDS.get(name, name)  # type: ignore[arg-type]  # the groups are named after the kinds
 
 
 def kind_at(head: bytes) -> Kind | None:
-    """What begins with these bytes (LONGEST_MARK of them, or all there are); None: nothing that is surely known."""
+    """The format that begins with these bytes (LONGEST_MARK of them, or all there are); None: none for certain."""
     found = _HEADER.match(head)
     return None if found is None else kind_of(found)
 
 
 def frames_at(head: bytes) -> Kind | None:
-    """As `kind_at`, for streams whose frames begin with so few bits that several must follow each other."""
+    """As `kind_at`, for streams whose frames have so short a sync word that several must follow each other."""
     for size, first in TS_PACKETS:
         if len(head) > 3 * size + first and all(head[first + at * size] == TS_SYNC for at in range(4)):
             return "mpegts"
@@ -152,7 +152,7 @@ _KBITS = {
 
 
 def mpeg_frame_bytes(header: bytes) -> int:
-    """The length of a frame of MPEG audio (layer 1, 2 or 3) by its four bytes of header; 0: they are none."""
+    """The length in bytes of an MPEG audio frame (layer 1, 2 or 3), from its four header bytes; 0: not a header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
@@ -168,7 +168,8 @@ def mpeg_frame_bytes(header: bytes) -> int:
 
 
 def counted_seconds(head: bytes) -> float | None:
-    """How long an MP3 says it is: its first frame may hold a count of frames (Xing, Info, VBRI) in place of sound."""
+    """The duration in seconds that an MP3 claims: its first frame may carry a frame count (Xing, Info, VBRI) and no
+    sound."""
     if not (size := mpeg_frame_bytes(head[:4])):
         return None
     version = head[1] >> 3 & 3
@@ -184,7 +185,7 @@ def counted_seconds(head: bytes) -> float | None:
 
 
 def first_frames(window: bytes) -> int | None:
-    """Where frames of AAC or MPEG audio begin that follow each other, without a header before them."""
+    """The offset of the first of several consecutive frames of AAC or MPEG audio that have no header before them."""
     at = window.find(b"\xff")
     while at >= 0:
         if adts_frames(window[at : at + FRAMES_HEAD]) >= FRAMES_IN_A_ROW or (
@@ -196,7 +197,7 @@ def first_frames(window: bytes) -> int | None:
 
 
 def tag_bytes(head: bytes, left: int) -> int:
-    """How long the tag is that begins here (ID3v1, ID3v2, APEv2, Lyrics3), of `left` bytes; 0: none begins here."""
+    """The length of the tag that begins here (ID3v1, ID3v2, APEv2, Lyrics3), of `left` bytes; 0: no tag."""
     if head.startswith(b"TAG") and left <= 128 + 4096:
         return min(128, left)
     if re.match(rb"ID3[\x02-\x04].[\x00-\xff][\x00-\x7f]{4}", head, re.DOTALL):

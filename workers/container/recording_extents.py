@@ -1,6 +1,6 @@
-"""A recording as the containers that stand in it, one behind the other: what begins where, and what follows it.
+"""A recording as a sequence of containers: where each begins, and what follows it.
 
-Runs in: worker. `cat a.wav b.flac`, the links of a web radio, a card recorder's parts: each is opened by itself.
+Runs in: worker. `cat a.wav b.flac`, the links of a web radio, a card recorder's parts: each is opened separately.
 """
 
 import re
@@ -29,13 +29,13 @@ WAVPACK_SYNC = b"wvpk"
 WAVPACK_BLOCK = re.compile(WAVPACK_SYNC + rb"...\x00[\x02-\x10]\x04", re.DOTALL)
 BLOCK_BYTES = 1 << 20
 STREAMS: frozenset[Kind] = frozenset({"flac", "ogg", "mpegts", "adts", "raw"})
-"""Containers that are read from front to back; everything else has an index."""
+"""Containers that are read sequentially; the others have an index."""
 GARBAGE_BYTES = 4 << 20
-"""How far behind garbage a first header is looked for."""
+"""How far beyond garbage the first header is searched for."""
 
 
 def extent_at(file: Recording, start: int, alive: Alive) -> Extent:
-    """The container that begins at a byte, whatever it is."""
+    """The extent of the container that begins at this byte."""
     kind = _kind_at(file, start)
     match kind:
         case "wav" | "w64" | "aiff" | "caf" | "au":
@@ -75,7 +75,7 @@ def _kind_at(file: Recording, start: int) -> Kind | None:
 
 
 def parts_of(extent: Extent) -> Iterator[Extent]:
-    """An extent in parts of what FFmpeg believes at once."""
+    """An extent, split into parts of the size that FFmpeg accepts."""
     while extent.most_bytes is not None and extent.sound_end - extent.start > extent.most_bytes:
         yield replace(extent, sound_end=extent.start + extent.most_bytes)
         extent = replace(extent, start=extent.start + extent.most_bytes)
@@ -83,7 +83,7 @@ def parts_of(extent: Extent) -> Iterator[Extent]:
 
 
 def next_start(file: Recording, at: int, alive: Alive) -> int:
-    """Where something begins behind `at` that is neither zeros nor a tag; the file's size where nothing does."""
+    """The first byte from `at` on that is neither zeros nor a tag; the file's size if there is none."""
     while at < file.size and _kind_at(file, at) in (None, "raw"):
         behind = _behind_tags(file, _behind_zeros(file, at, alive))
         if behind == at:
@@ -99,9 +99,9 @@ def _behind_zeros(file: Recording, at: int, alive: Alive) -> int:
 
 
 def next_header(file: Recording, at: int, alive: Alive, within: int | None = None) -> int:
-    """Where the next header that is surely known stands, from `at` on; the file's size where there is none.
+    """The offset of the next header that is known for certain, from `at` on; the file's size if there is none.
 
-    `within` so many bytes, frames without a header count as one.
+    Within the first `within` bytes, consecutive frames without a header count as one.
     """
     limit, otherwise = file.size, file.size
     if within is not None:
@@ -120,7 +120,7 @@ def next_header(file: Recording, at: int, alive: Alive, within: int | None = Non
 
 
 def next_block(file: Recording, at: int, end: int, alive: Alive) -> int | None:
-    """Where a block of the same WavPack recording begins, from `at` on; None: there is none before another header."""
+    """The offset of the next block of the same WavPack recording; None: another header comes first."""
     while at < end:
         alive()
         at = min(start_of_data(file, at, end, alive), end)

@@ -1,6 +1,7 @@
-"""One stretch of a recording as FFmpeg may read it: where a header behind the sound begins, the stretch ends.
+"""One part of a recording as FFmpeg may read it: the part ends where the header of another recording begins.
 
-Runs in: worker. FFmpeg reads a recording through this; what passes by is looked at, so no byte is read twice for it.
+Runs in: worker. FFmpeg reads a recording through this view, which searches each block on the way, so that no byte is
+read twice.
 """
 
 import errno
@@ -26,13 +27,13 @@ from workers.recording.recording_file import Recording
 
 BETWEEN_SIGNS_SECONDS = 0.1
 MOST_OPENING_BYTES = 512 << 20
-"""An index of ten hours of video is smaller. What FFmpeg has not understood by then it will not."""
+"""The index of ten hours of video is smaller. FFmpeg understands a header within this many bytes, or not at all."""
 MOST_OPENING_SECONDS = 120.0
-"""A slow share takes a second for what a disk gives at once; more is a recording without an end of headers."""
+"""A slow share needs a second for what a disk delivers immediately; longer means a recording with endless headers."""
 LEAST_ZEROS_PASSED = 64 << 10
-"""A shorter run of zeros is read like everything else."""
+"""A shorter run of zeros is read like any other bytes."""
 NOT_ENDED_BY_TAGS: frozenset[Kind] = frozenset({"adts", "mpegts", "ogg", "matroska"})
-"""Radio and HLS put ID3 tags between their frames; their demuxers know them."""
+"""Radio and HLS put ID3 tags between their frames; their demuxers handle them."""
 
 
 class RecordingView:
@@ -50,25 +51,25 @@ class RecordingView:
         endless: bool = False,
         scan_from: int | None = None,
     ) -> None:
-        """`endless`: the stretch is one stream of frames; its end is not told, and zeros in it are left out.
+        """`endless`: the part is one stream of frames; its end is unknown, and the view skips zeros in it.
 
-        `scan_from`: from this byte of the recording on, the header of another recording ends the stretch.
+        `scan_from`: from this byte of the recording on, the header of another recording ends the part.
         """
         self._file = file
         self._start, self.end = start, end
         self.alive = alive
-        """A sign of life while a caller looks at the recording itself."""
+        """Called as a sign of life while the caller reads the recording itself."""
         self._prefix = prefix
         self._endless = endless
         self._scanned_until = scan_from
         self._carry = b""
         self._kind = kind
-        # Its own header ends nothing; that of a broadcast is compared with the later ones.
+        # Its own header does not end the part; that of a broadcast is compared with the later ones.
         self._last_mark = start - 1 if kind == "mpegts" else start
         self._sound_begun = False
         self._streams: Streams | None = None
         self._position = 0
-        # Where zeros were left out: positions as FFmpeg sees them, and the bytes of the recording they stand for.
+        # Where zeros were skipped: positions as FFmpeg sees them, and the offsets in the recording.
         self._joints = [len(prefix)]
         self._bytes_at = [start]
         self._signed_at = 0.0
@@ -77,10 +78,10 @@ class RecordingView:
         self.read_until = start
         """How far FFmpeg has read."""
         self.zeros_passed = 0
-        """Bytes that were left out."""
+        """Bytes that were skipped."""
 
     def opened(self) -> None:
-        """FFmpeg has understood the headers: from now on it may read as long as it likes."""
+        """FFmpeg has understood the headers: from now on it may read without a limit."""
         self._opening_until = None
 
     def readable(self) -> bool:
@@ -93,7 +94,7 @@ class RecordingView:
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """The new position, or -EINVAL as FFmpeg's own files say it."""
+        """The new position, or -EINVAL, as FFmpeg's own files return it."""
         if whence == os.SEEK_CUR:
             offset += self._position
         elif whence == os.SEEK_END:
@@ -106,7 +107,7 @@ class RecordingView:
         return offset
 
     def read(self, size: int) -> bytes:
-        """The next bytes, at most `size`. Raises OSError as the disk says it, and what the sign of life raises."""
+        """The next bytes, at most `size`. Raises OSError of the disk, and what the sign of life raises."""
         self._sign(size)
         if self._position < len(self._prefix):
             block = self._prefix[self._position : self._position + size]
@@ -130,7 +131,7 @@ class RecordingView:
         return block
 
     def close(self) -> None:
-        """The recording stays open: others look at it as well."""
+        """Does not close the recording: others read it as well."""
 
     def byte_at(self, position: int) -> int:
         """The byte of the recording that FFmpeg sees at this position."""
@@ -153,7 +154,7 @@ class RecordingView:
                 )
 
     def _up_to_a_header(self, block: bytes, at: int) -> bytes:
-        """The part of a block before another recording begins. Each byte is looked at once, in order."""
+        """The part of a block before another recording begins. Each byte is searched once, in order."""
         seen = self._scanned_until
         if seen is None or at > seen or at + len(block) <= seen:
             return block
@@ -176,7 +177,7 @@ class RecordingView:
             self._last_mark = at
             kind = kind_of(found)
             if kind == "ogg" and self._kind == "ogg":
-                # The first pages of all streams stand together; one behind their sound begins another link.
+                # The first pages of all streams come together; a first page after sound begins another link.
                 if not found["flags"][0] & FIRST_PAGE:
                     self._sound_begun = True
                 elif self._sound_begun:
@@ -187,7 +188,7 @@ class RecordingView:
             elif self._kind == "ogg" and not self._sound_begun:
                 continue  # FLAC in Ogg has its own header in the first page
             elif kind == "mpegts" == self._kind:
-                # Said again and again: only another list of streams is another recording.
+                # The table repeats: only another list of streams means another recording.
                 if self._is_another_broadcast(at):
                     return at
             elif found["id3"] is None or self._kind not in NOT_ENDED_BY_TAGS or self._is_before_an_mp3(at):
@@ -195,7 +196,7 @@ class RecordingView:
         return None
 
     def _is_before_an_mp3(self, at: int) -> bool:
-        """Whether the tag that begins here belongs to an MP3 behind AAC, and not to the radio that sends AAC."""
+        """Whether the tag that begins here belongs to an MP3 after AAC, and not to the radio that sends AAC."""
         if self._kind != "adts":
             return False
         behind = at + tag_bytes(self._file.read_at(at, LONGEST_MARK), self._file.size - at)

@@ -1,4 +1,4 @@
-"""The headers of containers that hold plain samples: where the samples begin, and how many they claim to be.
+"""The headers of containers of plain samples: where the samples begin, and how many the header claims.
 
 Runs in: worker. WAV (with RF64 and BW64), Wave64, AIFF, CAF and AU.
 """
@@ -12,10 +12,10 @@ from workers.recording.recording_file import Recording
 
 NO_SIZE = 0xFFFFFFFF
 LEAST_UNKNOWN = 0x7FF00000
-"""Sizes from here on, where the file is shorter, are what programs write to a pipe: they claim nothing."""
+"""Programs that write to a pipe put sizes from here on into the header. In a shorter file they claim nothing."""
 LONGEST_HEADER_BYTES = 16 << 20
 CONSTANT_RATES = frozenset({1, 3, 6, 7, 0xFFFE})
-"""WAV's codecs whose bytes a second are a fact: PCM, floats, A-law, mu-law, and PCM with a channel mask."""
+"""WAV's codecs with a constant number of bytes a second: PCM, floats, A-law, mu-law, and PCM with a channel mask."""
 HIGHEST_RATE = 6_000_000
 AIFF_PCM = frozenset({b"", b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64"})
 AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 27: 8}
@@ -24,28 +24,28 @@ AIFF_MOST_BYTES = NO_SIZE - 15
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Where a header says that its samples are."""
+    """The position and size of the samples, from the header."""
 
     kind: Kind
     begin: int
-    """The recording's byte with the first sample."""
+    """Offset of the first sample in the recording."""
     claimed_bytes: int | None
-    """None: the header says that it does not know."""
+    """None: the header leaves it open."""
     bytes_a_second: float
     block_bytes: int
     """One sample of every channel."""
     header: Callable[[int], bytes]
-    """The bytes before the samples, rewritten for so many bytes of them."""
+    """Number of sample bytes → the rewritten header."""
     chunk_end: Callable[[bytes, int], int] | None
-    """The end of a chunk, by the 24 bytes it begins with and the byte where it begins; None: no chunks follow."""
+    """(The first 24 bytes of a chunk, its offset) → its end; None: no chunks follow."""
     most_bytes: int | None = None
-    """How many bytes FFmpeg believes at once; None: any number."""
+    """The largest size that FFmpeg accepts; None: no limit."""
     is_exact: bool = True
-    """The bytes a second are a fact, not an average."""
+    """`bytes_a_second` is exact, not an average."""
 
 
 def samples_at(file: Recording, start: int, kind: Kind) -> Samples | None:
-    """What the header that begins there says; None: it has no samples, or is of a kind that needs more than them."""
+    """The samples of the header at this offset; None: it has none, or its codec needs more than the samples."""
     try:
         match kind:
             case "wav":
@@ -65,24 +65,24 @@ def samples_at(file: Recording, start: int, kind: Kind) -> Samples | None:
 
 
 def riff_chunk_end(head: bytes, at: int) -> int:
-    """The byte behind a chunk of RIFF, with its padding."""
+    """The byte after a RIFF chunk and its padding."""
     size = int.from_bytes(head[4:8], "little")
     return at + 8 + size + size % 2
 
 
 def aiff_chunk_end(head: bytes, at: int) -> int:
-    """The byte behind a chunk of IFF, with its padding."""
+    """The byte after an IFF chunk and its padding."""
     size = int.from_bytes(head[4:8], "big")
     return at + 8 + size + size % 2
 
 
 def w64_chunk_end(head: bytes, at: int) -> int:
-    """The byte behind a chunk of Wave64, with its padding."""
+    """The byte after a Wave64 chunk and its padding."""
     return at + max(int.from_bytes(head[16:24], "little") + 7 & ~7, 24)
 
 
 def caf_chunk_end(head: bytes, at: int) -> int:
-    """The byte behind a chunk of a Core Audio file."""
+    """The byte after a chunk of a Core Audio file."""
     return at + 12 + max(int.from_bytes(head[4:12], "big", signed=True), 0)
 
 
@@ -91,16 +91,16 @@ class _Chunks:
     """The chunks of a header: the first 64 bytes of each."""
 
     before: Mapping[bytes, bytes]
-    """By name, those that stand before the sound."""
+    """By name, the chunks before the sound."""
     at: int
-    """Where the sound's stands."""
+    """Offset of the chunk with the sound."""
     sound: bytes
 
 
 def _chunks(
     file: Recording, start: int, at: int, name: bytes, chunk_end: Callable[[bytes, int], int]
 ) -> _Chunks | None:
-    """A header from its first chunk to the one of this name, which holds the sound; None: it does not come."""
+    """The chunks of a header up to the one of this name, which contains the sound; None: there is no such chunk."""
     before: dict[bytes, bytes] = {}
     while at < file.size and at - start < LONGEST_HEADER_BYTES:
         head = file.read_at(at, 64)
@@ -168,7 +168,7 @@ def _aiff(file: Recording, start: int) -> Samples | None:
         return None
     form = chunks.before[b"COMM"]
     channels, _, bits, exponent, mantissa = struct.unpack(">HIHHQ", form[8:26])
-    # A float of ten bytes, as the processors of its time had it.
+    # An 80-bit extended float.
     exponent &= 0x7FFF
     rate = mantissa * 2.0 ** (exponent - 16446) if 16383 <= exponent < 16447 else 0.0
     block = channels * -(-bits // 8)
@@ -192,7 +192,7 @@ def _aiff(file: Recording, start: int) -> Samples | None:
 
 
 def _aiff_header(before: bytes, size: int) -> bytes:
-    """With both sizes right: FFmpeg looks for more chunks where the outer one says so."""
+    """Both sizes are corrected: FFmpeg searches for more chunks as far as the outer size claims."""
     outer = min(len(before) - 8 + size, NO_SIZE - 1).to_bytes(4, "big")
     return before[:4] + outer + before[8:-12] + min(size + 8, NO_SIZE - 1).to_bytes(4, "big") + bytes(8)
 
@@ -204,7 +204,7 @@ def _caf(file: Recording, start: int) -> Samples | None:
     rate, block, frames = struct.unpack(">d8xII", chunks.before[b"desc"][12:36])
     (size,) = struct.unpack(">q", chunks.sound[4:12])
     if not block or not frames or not 0 < rate < HIGHEST_RATE:
-        return None  # its packets differ in length: their table is needed
+        return None  # packets of variable length need their packet table
     begin = chunks.at + 16
     before = file.read_at(start, begin - start)
     return Samples(
@@ -238,5 +238,5 @@ def _au(file: Recording, start: int) -> Samples | None:
 
 
 def _is_unknown(file: Recording, begin: int, claimed: int, is_narrow: bool) -> bool:
-    """Whether a size is one that programs write when they do not know it."""
+    """Whether a size is one of those that programs write for an unknown size."""
     return is_narrow and claimed >= LEAST_UNKNOWN and begin + claimed > file.size

@@ -1,9 +1,9 @@
-"""How far the samples of a container reach: its size field, held against the bytes that are there.
+"""The extent of a container of plain samples: its size field, checked against the bytes of the file.
 
 Runs in: worker.
 
-Recorders write sizes last. One that lost power leaves an old size, one that passed 4 GiB a wrapped one, one that
-wrote to a pipe none. Where sound stands behind the claimed end, FFmpeg is shown the header with another size.
+Recorders write sizes last. A recorder that lost power leaves an old size, one that passed 4 GiB a wrapped size, one
+that wrote to a pipe none. If sound follows the claimed end, FFmpeg gets the header with a corrected size.
 """
 
 import re
@@ -17,12 +17,12 @@ from workers.recording.recording_file import Recording
 
 WRAP = 1 << 32
 LEAST_SOUND_SECONDS = 0.05
-"""What is shorter than this, behind the claimed end, is no sound that anybody would miss."""
+"""Less than this after the claimed end is not sound that a user would miss."""
 TAIL_BYTES = 1 << 20
-"""How far from the file's end chunks are looked for behind samples whose number is not known."""
+"""How far from the file's end chunks are searched for after samples of unknown size."""
 LEAST_ZERO_SECONDS = 60.0
 LEAST_ZERO_BYTES = 1 << 20
-"""A tail of zeros at least so long is disk that was set aside, no sound."""
+"""A tail of zeros of at least this length is preallocated disk, not sound."""
 CHUNK_NAME = re.compile(rb"[A-Za-z0-9(_][A-Za-z0-9 _.)-]{3}")
 KNOWN_CHUNKS = re.compile(
     rb"LIST|id3 |ID3 |bext|iXML|cue |smpl|_PMX|JUNK|junk|PAD |afsp|fact|PEAK|axml|chna|cart|DISP|acid|inst|plst|levl|"
@@ -35,33 +35,33 @@ Alive = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which bytes of a recording one container has, and how FFmpeg is shown them."""
+    """Which bytes of a recording belong to one container, and what FFmpeg gets to read of them."""
 
     kind: Kind
     start: int
-    """The first byte behind `prefix`."""
+    """The first byte after `prefix`."""
     sound_end: int
-    """The byte behind the last that FFmpeg is shown."""
+    """The byte after the last that FFmpeg gets."""
     end: int
-    """The byte behind the container."""
+    """The byte after the container."""
     prefix: bytes = b""
-    """What FFmpeg is shown first, in place of the header that stands in the file."""
+    """What FFmpeg reads first, in place of the header in the file."""
     most_bytes: int | None = None
-    """How much of the sound FFmpeg believes at once; None: all of it."""
+    """The largest size of sound that FFmpeg accepts; None: no limit."""
     endless: bool = False
-    """One stream of frames, that ends where something else begins."""
+    """True: one stream of frames that ends where another format begins."""
     scan_from: int | None = None
-    """From here on, the header of another recording ends it; None: its structure tells."""
+    """From here on, the header of another recording ends it; None: its own structure does."""
     claimed_end: int | None = None
-    """Where its own size fields say that it ends; None: they do not say."""
+    """The end that its size fields claim; None: they claim none."""
     claimed_seconds: float | None = None
-    """How long its size field says that the sound lasts; None: it does not, or FFmpeg knows better."""
+    """The duration of the sound by its size field; None: unknown, or FFmpeg knows better."""
     sound_seconds: float | None = None
-    """How long the sound is, by its bytes."""
+    """The duration of the sound by its bytes."""
     read_on: bool = False
-    """There is sound behind the end that the size field claims."""
+    """True: sound follows the end that the size field claims."""
     zero_bytes: int = 0
-    """Zeros behind the sound that are left out."""
+    """Zeros after the sound that are skipped."""
 
 
 def samples_extent(file: Recording, samples: Samples, alive: Alive) -> Extent:
@@ -95,7 +95,7 @@ def _extent(
     shown = sound_end - zeros - begin
     claimed = None if claimed_end is None else claimed_end - begin
     if zeros and claimed_end is not None and sound_end <= claimed_end:
-        claimed = shown  # the rest of what it claims is padding
+        claimed = shown  # the rest of the claimed size is padding
     return Extent(
         kind=samples.kind,
         start=begin,
@@ -117,7 +117,7 @@ def _is_zeros(file: Recording, start: int, end: int, alive: Alive) -> bool:
 
 
 def _end_behind(file: Recording, at: int, least: int, samples: Samples) -> int | None:
-    """Where the container ends whose samples end at `at`; None: what stands there is none of what may follow them."""
+    """The end of the container whose samples end at `at`; None: these bytes cannot follow samples."""
     for behind in (at, at + 1):
         if file.size - behind < least:
             return file.size
@@ -130,7 +130,7 @@ def _end_behind(file: Recording, at: int, least: int, samples: Samples) -> int |
 
 
 def _end_of_chunks(file: Recording, at: int, samples: Samples) -> int | None:
-    """Where the chunks end that begin at `at`; None: none begin there."""
+    """The end of the chunks that begin at `at`; None: no chunks begin there."""
     if samples.chunk_end is None:
         return None
     known = False
@@ -149,7 +149,7 @@ def _end_of_chunks(file: Recording, at: int, samples: Samples) -> int | None:
 
 
 def _end_before_chunks(file: Recording, start: int, samples: Samples) -> int:
-    """Where samples end that go on to the end of the file, but for chunks that may stand there."""
+    """The end of samples that reach to the end of the file, or to the chunks at its end."""
     if samples.chunk_end is None:
         return file.size
     first = max(start, file.size - TAIL_BYTES)

@@ -1,6 +1,6 @@
-"""Long runs of zeros in a recording: disk that a recorder set aside, or that a disk lost. They hold no sound.
+"""Long runs of zeros in a recording: space that a recorder preallocated, or that a disk lost. They contain no sound.
 
-Runs in: worker. Holes of sparse files are passed over without reading them.
+Runs in: worker. Holes of sparse files are skipped without a read.
 """
 
 import errno
@@ -16,7 +16,7 @@ Alive = Callable[[], None]
 
 
 def end_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
-    """The byte behind the last one in `start…end` that is not zero; `start` where all are."""
+    """The byte after the last non-zero byte in `start…end`; `start` if all are zero."""
     while start < end:
         alive()
         block_start = max(start, end - BLOCK_BYTES)
@@ -29,7 +29,7 @@ def end_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
 
 
 def start_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
-    """The first byte in `start…end` that is not zero; `end` where all are."""
+    """The first non-zero byte in `start…end`; `end` if all are zero."""
     while start < end:
         alive()
         start = min(_end_of_hole(file, start), end)
@@ -45,11 +45,11 @@ def start_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
 
 
 def _end_of_hole(file: Recording, offset: int) -> int:
-    """Where data begins in a sparse file, as far as its disk tells."""
+    """Where data begins in a sparse file, as far as the file system reports it."""
     try:
         return os.lseek(file.fileno(), offset, os.SEEK_DATA)
     except OSError as error:
-        # ENXIO: nothing but a hole follows. A disk that does not tell: reading will.
+        # ENXIO: only a hole follows. Otherwise the file system does not report holes: read them.
         return file.size if error.errno == errno.ENXIO else offset
 
 

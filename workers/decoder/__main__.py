@@ -1,10 +1,10 @@
-"""`python -P -m workers.decoder [--forks] LINE PARENT`: one recording, in a process that can do nothing else.
+"""`python -P -m workers.decoder [--forks] LINE PARENT`: decodes one recording in a sandboxed process.
 
-Runs in: worker (the decoder, a child of its own for each recording).
+Runs in: worker (the decoder, one child process for each recording).
 
-It gets ready, waits for its request, opens the recording and proves that it is the right one, shuts itself in, and
-only then reads the first byte. With `--forks` it gets ready once, and copies of it do the rest. `--probe` shuts
-itself in at once and says how well, for `steno doctor`.
+It loads its libraries, waits for its request, opens the recording, checks that it is the right one, enters the
+sandbox, and only then reads the first byte. With `--forks` it loads once, and forked copies do the rest. `--probe`
+enters the sandbox immediately and reports the result, for `steno doctor`.
 """
 
 import faulthandler
@@ -23,7 +23,7 @@ BLOCK_BYTES = 65_536
 
 
 def main(words: list[str]) -> NoReturn:
-    """The decoder's whole life; never returns."""
+    """The decoder's main function; never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the supervisor.
     faulthandler.enable()
     multiprocessing.current_process().name = NAME
@@ -44,7 +44,7 @@ def main(words: list[str]) -> NoReturn:
     if FORKS in words:
         line = copies(line)
         end_with_parent(parent_pid)
-    # In each decoder, whether it was started or forked: the server itself reads no recording.
+    # In each decoder, started or forked: the fork server itself reads no recording.
     hit("decoder_spawned")
     hit("decoder_warm")
     request, pcm = _request(line)
@@ -53,7 +53,7 @@ def main(words: list[str]) -> NoReturn:
 
 
 def _request(line: socket.socket) -> tuple[bytes, int]:
-    """The request's line, and the descriptor of the PCM file. The end of the line is the end of this process."""
+    """The request as bytes, and the descriptor of the PCM file. End of file ends this process."""
     piece, descriptors, _, _ = socket.recv_fds(line, 1, 1)
     said = piece
     while piece and not said.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""What a decoder does: open, prove, shut the door, decode, hash, tell.
+"""What a decoder does: open and check the recording, enter the sandbox, decode, hash, report.
 
 Runs in: worker (the decoder).
 """
@@ -19,10 +19,10 @@ from ipc.failpoints import hit, take_traps
 from ipc.transcript import Value
 from ipc.vocabulary import LogLevel
 from ipc.worker_messages import Decode
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.audio.decode import decode_recording
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.pcm.pcm_writer import PcmWriter
 from workers.recording.read_recording import ReadRecording
 from workers.recording.recording_file import refuse_changed
@@ -30,10 +30,10 @@ from workers.recording.recording_path import opened_recording
 from workers.sandbox.sandbox import shut_in
 
 BETWEEN_MOVES_SECONDS = 0.2
-"""Steps closer together than this are one."""
+"""Steps closer together than this count as one."""
 MESSAGE_LETTERS = 200
 NOTE_LETTERS = 2000
-WARM = DecodingWish(longest_seconds=3600.0)
+WARM = DecodingOptions(longest_seconds=3600.0)
 TINY_WAV = (
     b"RIFF\x24\x02\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00"
     b"data\x00\x02\x00\x00" + bytes(512)
@@ -42,7 +42,7 @@ TINY_WAV = (
 
 
 def get_ready() -> None:
-    """Load everything that decoding may need: later no file can be opened, a library's least of all."""
+    """Loads everything that decoding may need: later the sandbox forbids opening any file, libraries included."""
     import encodings.ascii
     import encodings.cp1252
     import encodings.latin_1
@@ -58,14 +58,14 @@ def get_ready() -> None:
 
 
 def decode_once(said: bytes, pcm: int, line: int) -> None:
-    """The request, answered. Returns when there is nothing left to do but to end."""
+    """Answers the request. Returns when the process has only to exit."""
     told = DecodeThis.model_validate_json(said)
     speak = partial(_speak, line)
     structlog.configure(processors=[partial(_note, speak)], cache_logger_on_first_use=False)
     try:
         speak(_decode(told, pcm, speak))
     except BrokenPipeError:
-        os._exit(0)  # no client listens any more
+        os._exit(0)  # the worker no longer listens
 
 
 def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Ending:
@@ -82,13 +82,13 @@ def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Endin
             hit("shut_in")
             return _read(request, descriptor, pcm, speak)
     except EngineRefusal as refusal:
-        if not is_want_of_memory(refusal):
+        if not is_out_of_memory(refusal):
             return Refused(code=refusal.code, message=refusal.message, hint=refusal.hint)
         return Broke(error=_in_short(refusal), wants_memory=True)
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001  the boundary of one recording: whatever a library raises is told
-        if is_want_of_memory(error):
+    except Exception as error:  # noqa: BLE001  the boundary of one recording: whatever a library raises is reported
+        if is_out_of_memory(error):
             return Broke(error=_in_short(error), wants_memory=True)
         structlog.get_logger().error("decoding_failed", traceback=traceback.format_exc()[-NOTE_LETTERS:])
         return Broke(error=_in_short(error))
@@ -99,7 +99,7 @@ def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], N
     path = Path(request.path)
     recording = ReadRecording(descriptor, moved.again)
     writer = PcmWriter(Path(request.pcm_path).parent, pcm)
-    wish = DecodingWish(request.longest_seconds, request.track, request.language)
+    wish = DecodingOptions(request.longest_seconds, request.track, request.language)
     try:
         facts = decode_recording(path, recording, writer, wish, moved.to)
     except EngineRefusal as refusal:
@@ -114,7 +114,7 @@ def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], N
 
 
 class _Moved:
-    """Tells the worker of steps forward, not more often than it needs."""
+    """Reports progress to the worker, not more often than needed."""
 
     def __init__(self, speak: Callable[[Value], None]) -> None:
         self._speak = speak
@@ -153,7 +153,7 @@ def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> struc
 def _note(
     speak: Callable[[Value], None], logger: object, name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """The worker writes it into the log: no file can be opened here."""
+    """Passes a log event to the worker, which logs it: no file can be opened here."""
     level: LogLevel = (
         name if name in ("debug", "info", "warning") else "error"  # type: ignore[assignment]  # `in` narrows no str
     )

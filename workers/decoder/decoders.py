@@ -1,9 +1,9 @@
-"""The worker's side of decoding: one decoder for each recording, its limits, and a verdict on each end.
+"""The worker's side of decoding: one decoder for each recording, its limits, and a verdict on its exit.
 
 Runs in: worker.
 
-Neither a recording's bytes nor its path are touched here. A decoder that dies, hangs in the kernel or lies costs
-the request a second try or a refusal; the worker, with its model, stays well.
+This module touches neither a recording's bytes nor its path. A decoder that crashes, hangs in the kernel or sends
+garbage costs the request a retry or a refusal; the worker and its model are not affected.
 """
 
 import os
@@ -43,42 +43,42 @@ from workers.pcm.pcm_writer import disk_under
 SLACK_SECONDS = 60.0
 LEAST_CPU_SECONDS = 600
 CPU_SHARE = 4
-"""Decoding may take a quarter of the longest recording's length in processor time; usual is a hundredth."""
+"""Decoding may take a quarter of the longest recording's length in processor time; a hundredth is usual."""
 TRIES = 2
-"""Decoders a request may cost. The second tells a bug of FFmpeg's from an accident."""
+"""Decoders a request may use. The second one tells a bug of FFmpeg from an accident."""
 MOST_NOTES = 50
-"""Log lines that one recording may cost."""
+"""Log lines that one recording may cause."""
 log = structlog.get_logger()
 
 
 def decoder_crashed(path: str, times: int, death: DecoderDeath) -> EngineRefusal:
-    """The recording is the likely cause; the supervisor counts."""
+    """The refusal after repeated crashes: the recording is the likely cause, and the supervisor counts them."""
     return EngineRefusal(
         f"decoder_crashed:{death.kind}",
-        f"the decoder died {times} times on {path}, at last: {death.words}",
+        f"the decoder crashed {times} times on {path}, last: {death.words}",
         "the daemon's log has the traceback; another program may convert it to WAV or FLAC",
     )
 
 
 def refuse_silent_disk(path: str) -> NoReturn:
-    """The disk under a recording does not answer."""
+    """Raises EngineRefusal `disk_not_answering`: the disk of a recording does not answer."""
     raise EngineRefusal(
-        "disk_not_answering", f"the disk of {path} does not answer", "the job goes on by itself once it does"
+        "disk_not_answering", f"the disk of {path} does not answer", "the job continues automatically once it does"
     )
 
 
 def no_decoder(why: str) -> EngineRefusal:
-    """This says nothing about the recording."""
+    """The refusal when no decoder can be started; it says nothing about the recording."""
     return EngineRefusal(
         "no_decoder",
         f"no process could be started to decode with: {why}",
         "the machine is short of memory or of processes, or the installation is damaged (`steno doctor`); the job "
-        "goes on by itself once it can",
+        "continues automatically once it can",
     )
 
 
 def limits_for(request: Decode) -> Limits:
-    """What the longest recording may need. Pure."""
+    """Resource limits that fit the longest allowed recording. Pure."""
     longest = request.longest_seconds + SLACK_SECONDS
     return Limits(
         file_bytes=int(longest * SAMPLE_RATE) * SAMPLE_BYTES,
@@ -88,15 +88,15 @@ def limits_for(request: Decode) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """A decoder that the kernel does not let die, and the disk it waits for."""
+    """A decoder that the kernel cannot kill yet, and the disk it waits for."""
 
     process: DecoderProcess
     device: int | None
 
 
 class Decoders:
-    """Starts decoders and sees them off. Used on the worker's main thread alone: Linux ends a child with the thread
-    that started it."""
+    """Starts decoders and reaps them. Only for the worker's main thread: Linux ends a child with the thread that
+    started it."""
 
     def __init__(
         self,
@@ -107,8 +107,9 @@ class Decoders:
         program: Sequence[str] = PROGRAM,
         way: Way | None = None,
     ) -> None:
-        """`keeps_ready`: the next recording need not wait for a decoder to start, which costs memory. `limits`: other
-        than those that follow from the request. `program`, `way`: another decoder, another start, for tests."""
+        """`keeps_ready`: keep a decoder ready, so that the next recording need not wait; costs memory. `limits`:
+        replace those computed from the request. `program`, `way`: another decoder, another way to start it, for
+        tests."""
         self._supply = supply_for(program, way)
         self._heartbeat = heartbeat
         self._keeps_ready = keeps_ready
@@ -118,7 +119,7 @@ class Decoders:
         self._said_what_lacks = False
 
     def make_ready(self) -> None:
-        """Between two recordings: what the next would have to wait for is done now, or nothing is kept."""
+        """Between two recordings: prepares the next decoder, or keeps none."""
         self.see_off()
         if not self._keeps_ready:
             self._supply.close()
@@ -126,25 +127,25 @@ class Decoders:
         try:
             self._supply.make_ready()
         except OSError as error:
-            # The next request tries again, and has a caller to tell.
+            # The next request retries, and reports the error to its caller.
             log.warning("no_decoder_ready", error=error.strerror)
 
     def close(self) -> None:
-        """End what is ready."""
+        """Ends the decoder or server that is ready."""
         self._supply.close()
         self.see_off()
 
     def see_off(self) -> None:
-        """No zombie is left of those that have answered; those that the kernel held are let go once it does."""
+        """Reaps decoders that have answered, and hung ones that the kernel has released."""
         for process in self._leaving:
             process.end()
         self._leaving.clear()
         self._hung = [one for one in self._hung if one.process.is_alive]
 
     def decode(self, request: Decode) -> AudioDecoded:
-        """The recording as PCM in the spool. PCM that is there already is used as it is.
+        """Decodes the recording to PCM in the spool. Existing PCM is reused.
 
-        Raises Cancelled, and EngineRefusal: what `workers.audio.decode` refuses, `disk_not_answering`,
+        Raises Cancelled, and EngineRefusal: those of `workers.audio.decode`, `disk_not_answering`,
         `decoder_crashed:SIGNAL`, `no_decoder`, `disk_full`, `spool_failed`.
         """
         pcm_path = Path(request.pcm_path)
@@ -154,7 +155,7 @@ class Decoders:
             return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=kept_facts(pcm_path))
         self.see_off()
         if any(one.device == request.expected.device for one in self._hung if request.expected is not None):
-            # It would only be one more that cannot be killed.
+            # Another decoder would only be one more that cannot be killed.
             refuse_silent_disk(request.path)
         for tries_left in reversed(range(TRIES)):
             try:
@@ -164,7 +165,7 @@ class Decoders:
                 log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
                 if not tries_left and not died.had_begun:
                     raise no_decoder(death.words) from died
-                # The next has its memory laid out in another way: a recording that attacks it begins from nothing.
+                # The next one has another memory layout, so that an attack by the recording starts from scratch.
                 self._supply.close()
                 if not tries_left:
                     raise decoder_crashed(request.path, TRIES, death) from died
@@ -174,7 +175,7 @@ class Decoders:
         raise AssertionError("the last try returns or raises")
 
     def _with_one(self, request: Decode, pcm_path: Path) -> tuple[float, RecordingFacts]:
-        """The PCM's seconds and what was read. Raises DecoderDied, EngineRefusal and Cancelled."""
+        """The PCM's duration in seconds and the facts. Raises DecoderDied, EngineRefusal and Cancelled."""
         part = pcm_path.with_name(pcm_path.name + ".part")
         try:
             with _part_file(part) as pcm:
@@ -194,7 +195,7 @@ class Decoders:
                     case never:
                         assert_never(never)
             with disk_under(part.parent):
-                # First: where the PCM is, its facts are, even if the worker dies in between.
+                # First: a PCM always has its facts, even if the worker crashes in between.
                 keep_facts(pcm_path, recording)
                 part.replace(pcm_path)
             hit("pcm_named")
@@ -203,7 +204,7 @@ class Decoders:
             part.unlink(missing_ok=True)
 
     def _ending(self, request: Decode, pcm: int) -> Ending:
-        """What one decoder says last. It is gone afterwards, or written off."""
+        """The last message of one decoder, which afterwards is reaped or written off."""
         process = self._take()
         waiting = Waiting(
             min(request.disk_seconds, self._heartbeat.patience_seconds),
@@ -221,17 +222,17 @@ class Decoders:
         except BaseException:
             if process.end() is None:
                 device = None if request.expected is None else request.expected.device
-                log.warning("decoder_written_off", pid=process.pid, why="the kernel does not let it die")
+                log.warning("decoder_written_off", pid=process.pid, why="the kernel cannot kill it yet")
                 self._hung.append(Hung(process, device))
             raise
-        # One use: whatever it has become, it is not asked again. Its end is waited for between requests.
+        # A decoder serves one request, whatever its state. It is reaped between requests.
         process.end(0)
         self._leaving.append(process)
         return ending
 
     def _hear_out(self, process: DecoderProcess, request: Decode, waiting: Waiting) -> Ending:
-        """Until its last word. Raises DecoderLost, BadLine, DecoderDied where it stands still, EngineRefusal where
-        its disk does, and Cancelled."""
+        """Waits for its last message. Raises DecoderLost, BadLine, DecoderDied if it hangs, EngineRefusal if its disk
+        does, and Cancelled."""
         began = time.monotonic()
         look_seconds = min(LOOK_SECONDS, waiting.patience_seconds / 10)
         notes = 0
@@ -260,7 +261,7 @@ class Decoders:
             if heard:
                 continue
             if not waiting.on_disk:
-                # It is getting ready, which is our own affair: a busy machine needs longer.
+                # It is still loading, which the recording does not affect: a busy machine needs longer.
                 self._heartbeat.step(0.0)
                 if time.monotonic() - began >= BOOT_SECONDS:
                     death = DecoderDeath("timeout", f"it was not ready after {BOOT_SECONDS:.0f} s")
@@ -271,13 +272,13 @@ class Decoders:
                 case "disk":
                     refuse_silent_disk(request.path)
                 case "stuck":
-                    words = f"it took no step forward for {waiting.patience_seconds:.0f} s"
+                    words = f"it made no progress for {waiting.patience_seconds:.0f} s"
                     raise DecoderDied(DecoderDeath("timeout", words))
                 case None:
                     pass
 
     def _take(self) -> DecoderProcess:
-        """A decoder. Raises EngineRefusal, DecoderDied and Cancelled."""
+        """Takes a decoder from the supply. Raises EngineRefusal, DecoderDied and Cancelled."""
         try:
             return self._supply.take(meanwhile=lambda: self._heartbeat.step(0.0))
         except OSError as error:
@@ -290,7 +291,7 @@ class Decoders:
 
 
 def _pass_on(note: Noted) -> None:
-    """An event of the decoder's, as one of ours."""
+    """Logs an event of the decoder as one of the worker's."""
     ours = {"event", "level", "timestamp", "role", "engine"}
     facts = {name: fact for name, fact in note.facts.items() if name not in ours and name.isidentifier()}
     getattr(log, note.level)(note.event, **facts)
@@ -298,7 +299,7 @@ def _pass_on(note: Noted) -> None:
 
 @contextmanager
 def _part_file(part: Path) -> Iterator[int]:
-    """An empty file of ours, open for writing. Raises EngineRefusal `disk_full`, `spool_failed`."""
+    """A new empty file, open for writing. Raises EngineRefusal `disk_full`, `spool_failed`."""
     with disk_under(part.parent):
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,8 +1,8 @@
-"""The fork server's own side: it waits with everything loaded, and each copy of it that the worker asks for decodes.
+"""The fork server's own side: it waits with everything loaded, and forks a copy for each decoder the worker orders.
 
-Runs in: worker (the fork server, a child of the worker's). Linux only.
+Runs in: worker (the fork server, a child of the worker). Linux only.
 
-It has one thread, reads no recording and is told nothing of any: the request goes to the copy.
+It has one thread and never sees a recording or a request: the request goes to the copy.
 """
 
 import contextlib
@@ -16,27 +16,27 @@ import sys
 from typing import NamedTuple
 
 FORKS = "--forks"
-"""Among its words: be the server."""
+"""The argument that makes the process the server."""
 NAME = "stenod-decoder"
-"""What fault points know it by, and `ps`: of the server and of its copies."""
+"""The process name in `ps` and for failpoints, of the server and of its copies."""
 REPLY = struct.Struct("=i")
-"""The new decoder's pid, or the number of the error below zero."""
+"""The new decoder's pid, or the negative errno."""
 
 
 class Given(NamedTuple):
-    """What a decoder is born with."""
+    """What a new decoder receives."""
 
     line: int
     stderr: int
 
 
 def copies(orders: socket.socket) -> socket.socket:
-    """Returns in each copy, with its line to the worker; the server itself ends here, with its worker.
+    """Returns in each copy, with its socket to the worker; the server itself ends here, with its worker.
 
-    The copy is a grandchild whose parent has ended, so that the kernel has given it to the worker for a child.
+    The copy is a grandchild whose parent has exited, so that the kernel reparents it to the worker (subreaper).
     """
     gc.collect()
-    gc.freeze()  # What is here now stays shared with every copy: the garbage collector leaves it alone.
+    gc.freeze()  # The current objects stay shared with every copy: the garbage collector must not touch them.
     between, to_server = os.pipe()
     os.set_blocking(between, False)
     while True:
@@ -53,7 +53,7 @@ def copies(orders: socket.socket) -> socket.socket:
             _await_adoption(parent)
             return socket.socket(fileno=given.line)
         if pid > 0:
-            # Only once the one between has ended is the copy the worker's child.
+            # The copy is the worker's child only once the process between them has exited.
             os.waitpid(pid, 0)
             pid = _told(between)
         os.close(given.line)
@@ -62,8 +62,8 @@ def copies(orders: socket.socket) -> socket.socket:
 
 
 def _forked_twice(to_server: int) -> tuple[int | None, int]:
-    """In the copy None, and its parent's pid; in the server the pid of the one between, or an error's number below
-    zero, and its own."""
+    """In the copy: None and its parent's pid. In the server: the pid of the process between, or a negative errno, and
+    its own pid."""
     try:
         between = os.fork()
     except OSError as error:
@@ -82,7 +82,7 @@ def _forked_twice(to_server: int) -> tuple[int | None, int]:
 
 
 def _await_adoption(parent: int) -> None:
-    """Until this parent has ended, which it is about to."""
+    """Waits until this parent has exited, which it is about to do."""
     if sys.platform == "linux" and os.getppid() == parent:
         with contextlib.suppress(ProcessLookupError):
             descriptor = os.pidfd_open(parent)
@@ -91,7 +91,7 @@ def _await_adoption(parent: int) -> None:
 
 
 def _told(between: int) -> int:
-    """What the one between has left; if it was ended before it could, an error's number."""
+    """The reply of the process between; a negative errno if it was killed before it could reply."""
     with contextlib.suppress(BlockingIOError):
         return int(REPLY.unpack(os.read(between, REPLY.size))[0])
     return -errno.ECHILD

@@ -1,4 +1,4 @@
-"""A child of ours that another process made for us, with what `subprocess.Popen` offers of one that it started.
+"""A child that another process forked for us, with the interface of `subprocess.Popen`.
 
 Runs in: worker. Linux only.
 """
@@ -14,9 +14,9 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans(*, wanted: bool = True) -> None:
-    """From now on a process below us whose parent ended is our own child: we see its end, and it sees ours.
+    """Makes this process a subreaper: descendants whose parent exited become its own children.
 
-    Raises OSError where the kernel does not know this.
+    Raises OSError if the kernel does not support it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (wanted, 0, 0, 0))):
@@ -24,20 +24,20 @@ def adopt_orphans(*, wanted: bool = True) -> None:
 
 
 class ForkedChild:
-    """Ours already: its maker has ended."""
+    """A reparented child: the process that forked it has exited."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        """As subprocess gives it: below zero is the signal that ended it."""
+        """As in subprocess: negative for the signal that ended it."""
 
     def poll(self) -> int | None:
-        """The exit status; None while it lives. The zombie is gone once the status was told."""
+        """The exit status; None while it runs. Reaps the zombie."""
         if self.returncode is None:
             try:
                 ended, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:
-                ended, status = self.pid, 0  # another reaped it, and keeps what it ended of
+                ended, status = self.pid, 0  # another caller reaped it, and its status is lost
             if ended:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
@@ -56,6 +56,6 @@ class ForkedChild:
         return status
 
     def kill(self) -> None:
-        """Ends it. Until its status was asked for, the pid is no other process's."""
+        """Kills it. The pid cannot be reused before its status is collected."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)

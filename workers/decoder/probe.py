@@ -1,6 +1,7 @@
-"""How well a decoder can shut itself in on this machine, found by doing it.
+"""How complete the decoder's sandbox is on this machine, found by entering it.
 
-Runs in: worker (a process of `steno doctor`'s, which ends with it). Stands alone: no decoder that decodes loads it.
+Runs in: worker (a process that `steno doctor` starts, and that exits afterwards). Stands alone: decoders that decode
+do not load it.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ PROBE_LIMITS = Limits(file_bytes=1_000_000, cpu_seconds=10)
 
 
 def probe() -> None:
-    """Prints a JSON object: `walls`, `lacks`, and `open`: what it could still do and should not."""
+    """Prints a JSON object: `walls`, `lacks`, and `open`: forbidden actions that still succeed."""
     walls, lacks = shut_in(PROBE_LIMITS)
     still = [name for name, attempt in (("files", _reads_a_file), ("network", _has_a_socket)) if attempt()]
     os.write(1, json.dumps({"walls": walls, "lacks": lacks, "open": still}).encode() + b"\n")

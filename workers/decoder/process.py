@@ -1,4 +1,4 @@
-"""A decoder as the worker sees it: a child for one recording, which may crash, hang or lie at its own cost only.
+"""A decoder as the worker sees it: a child process for one recording, whose crash, hang or garbage harms only itself.
 
 Runs in: worker.
 """
@@ -20,23 +20,23 @@ from workers.decoder.forked_child import ForkedChild
 
 PROGRAM = (sys.executable, "-P", "-s", "-m", "workers.decoder")
 ROOT = Path(__file__).resolve().parents[2]
-"""Where our packages lie."""
+"""The folder of our packages."""
 LAST_WORDS_BYTES = 16_384
-"""As much as is kept of what it wrote on stderr: faulthandler's traceback comes last."""
+"""How much of its stderr is kept: faulthandler's traceback comes last."""
 PIECE_BYTES = 65_536
 REAP_SECONDS = 0.5
-"""From SIGKILL to the exit status. Longer is a process that the kernel holds, waiting for a disk."""
+"""From SIGKILL to the exit status. A process that takes longer waits in the kernel for a disk."""
 
 
 class DecoderLost(Exception):
-    """It is gone, or stopped making sense."""
+    """The decoder exited, or sent garbage."""
 
 
 class DecoderProcess:
-    """One child from start to end. `end` is due whatever happens."""
+    """One child from start to exit. The caller must call `end` in every case."""
 
     def __init__(self, child: subprocess.Popen[bytes] | ForkedChild, line: socket.socket, stderr: int) -> None:
-        """`line` and `stderr`, a descriptor, are our ends, and this object's from now on."""
+        """Takes ownership of `line` and of the descriptor `stderr`, the worker's ends."""
         self._child = child
         self.pid = child.pid
         self.line = line
@@ -52,7 +52,7 @@ class DecoderProcess:
 
     @property
     def last_words(self) -> str:
-        """What it wrote on stderr: the traceback of a crash."""
+        """Its stderr: the traceback of a crash."""
         return self._last_words.decode(errors="replace")
 
     @property
@@ -61,33 +61,33 @@ class DecoderProcess:
 
     @property
     def is_computing(self) -> bool:
-        """Whether a processor works for it now, or should: one that is not waits for a disk, or is stopped."""
+        """Whether it runs on a processor or is runnable; otherwise it waits for a disk, or is stopped."""
         try:
             return bool(psutil.Process(self.pid).status() == psutil.STATUS_RUNNING)
         except psutil.Error:
             return False
 
     def ask(self, this: DecodeThis, pcm: int) -> None:
-        """Send the request and the open PCM file. Raises DecoderLost."""
+        """Sends the request and the descriptor of the PCM file. Raises DecoderLost."""
         line = as_line(this)
         try:
-            # It reads as soon as it is ready; a request is far smaller than what the socket holds.
+            # It reads once it is ready; a request is far smaller than the socket's buffer.
             socket.send_fds(self.line, [line[:1]], [pcm])
             self.line.sendall(line[1:])
         except OSError as error:
             raise DecoderLost(str(error)) from error
 
     def hear(self, seconds: float) -> Iterator[FromDecoder]:
-        """What it says within so many seconds; ends at the first news, or without any.
+        """Its messages within `seconds`; returns after the first batch, or without any.
 
-        Raises DecoderLost when all is heard and nothing more can come, and BadLine.
+        Raises DecoderLost after the last message, and BadLine.
         """
         piece = self.hear_bytes(seconds)
         if piece is not None:
             yield from self._lines.feed(piece)
 
     def hear_bytes(self, seconds: float) -> bytes | None:
-        """As `hear`, as it came. None: nothing, or something on stderr."""
+        """As `hear`, as raw bytes. None: nothing, or only stderr."""
         if self._is_closed:
             raise DecoderLost("it was ended")
         piece = None
@@ -106,7 +106,7 @@ class DecoderProcess:
         return piece
 
     def end(self, wait_seconds: float = REAP_SECONDS) -> int | None:
-        """Kill it, close our ends. Its exit status as subprocess gives it; None: the kernel still holds it."""
+        """Kills it and closes our ends. Returns its exit status as subprocess does; None: it waits in the kernel."""
         if self._child.poll() is None:
             self._child.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -117,7 +117,7 @@ class DecoderProcess:
         return self._child.returncode
 
     def died_of(self, wait_seconds: float) -> int | None:
-        """The exit status of one that ends by itself; killed if it does not. As `end`."""
+        """Waits for it to exit, then kills it; otherwise as `end`."""
         try:
             self._child.wait(wait_seconds)
         except subprocess.TimeoutExpired:
@@ -125,11 +125,11 @@ class DecoderProcess:
         return self.end()
 
     def _read_stderr(self) -> None:
-        """What there is of it. Kept from FFmpeg's chatter to the traceback: a full pipe would hold the decoder up."""
+        """Reads stderr without blocking, including FFmpeg's messages: a full pipe would block the decoder."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._stderr, PIECE_BYTES):
                 self._last_words = (self._last_words + piece)[-LAST_WORDS_BYTES:]
-            # Its end: it would be told again and again.
+            # End of file: otherwise the selector would report it again and again.
             with contextlib.suppress(KeyError):
                 self._selector.unregister(self._stderr)
 
@@ -143,7 +143,7 @@ class DecoderProcess:
 
 
 def spawned(program: Sequence[str] = PROGRAM) -> DecoderProcess:
-    """A decoder that gets ready by itself. Raises OSError where no process can be had."""
+    """Starts a decoder process. Raises OSError if no process can be started."""
     ours, theirs = socket.socketpair()
     stderr, its_stderr = os.pipe()
     try:
@@ -167,7 +167,7 @@ def spawned(program: Sequence[str] = PROGRAM) -> DecoderProcess:
 
 
 def environment() -> dict[str, str]:
-    """All that a decoder is told of the world: no secret of the owner's environment, and no home. Pure."""
+    """The decoder's whole environment: none of the owner's secrets, and no home. Pure."""
     told = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     if ARMED_BY in os.environ:
         told[ARMED_BY] = os.environ[ARMED_BY]

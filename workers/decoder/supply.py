@@ -1,10 +1,10 @@
-"""Where decoders come from, ready within milliseconds, and each for one recording.
+"""The supply of decoders, each ready within milliseconds and for one recording.
 
-Runs in: worker. On its main thread alone: Linux ends a child with the thread that started it.
+Runs in: worker. Only on its main thread: Linux ends a child with the thread that started it.
 
-To start a decoder takes a quarter of a second of a processor's time, nearly all of it for imports. On Linux a *fork
-server* has paid it once, and each decoder is a copy of it. On macOS the system's libraries do not outlive a fork:
-there a spare is started ahead of its recording.
+Starting a decoder takes a quarter of a second of processor time, nearly all of it for imports. On Linux a *fork
+server* imports once, and each decoder is a fork of it. On macOS the system's libraries do not survive a fork: there a
+spare decoder is started ahead of its recording.
 """
 
 import contextlib
@@ -23,43 +23,43 @@ from workers.decoder.process import DecoderLost, DecoderProcess, spawned
 from workers.decoder.verdict import DecoderDeath, DecoderDied, death_of
 
 BOOT_SECONDS = 20.0
-"""For a decoder to get ready, which takes a quarter of a second on a machine that has nothing else to do."""
+"""Deadline for a decoder to get ready, which takes a quarter of a second on an idle machine."""
 LOOK_SECONDS = 0.2
-"""How often a server that says nothing is looked at, and a cancel heard."""
+"""How often a silent server and cancels are checked."""
 LOOKS_FOR_STRAYS = 4
 DYING_SECONDS = 2.0
-"""For one that closed its line to come to its end."""
+"""Deadline for a process that closed its socket to exit."""
 
 Way = Literal["fork", "spawn"]
 
 
 class Supply(Protocol):
-    """Gives a decoder for each recording."""
+    """Supplies a decoder for each recording."""
 
     def make_ready(self) -> None:
-        """Do ahead what can be done ahead. Raises OSError where no process can be had."""
+        """Prepares ahead what it can. Raises OSError if no process can be started."""
 
     def take(self, meanwhile: Callable[[], None]) -> DecoderProcess:
-        """A decoder without a request yet. `meanwhile` is called again and again while it has to wait,
-        and what it raises passes. Raises OSError where no process can be had, and DecoderDied."""
+        """A decoder without a request yet. `meanwhile` is called repeatedly during the wait, and its exceptions
+        propagate. Raises OSError if no process can be started, and DecoderDied."""
 
     def close(self) -> None:
-        """End what is ready. It may be used again."""
+        """Ends the decoder or server that is ready. It may be used again."""
 
 
 def way_of(platform: str, *, has_pidfd: bool) -> Way:
-    """How a decoder is best started there. Pure."""
+    """The best way to start a decoder on this platform. Pure."""
     return "fork" if platform == "linux" and has_pidfd else "spawn"
 
 
 def supply_for(program: Sequence[str], way: Way | None = None) -> Supply:
-    """What suits this machine; `way`: another, for tests."""
+    """The supply for this machine; `way`: another one, for tests."""
     way = way or way_of(sys.platform, has_pidfd=hasattr(os, "pidfd_open"))
     return ForkServer(program) if way == "fork" else Spare(program)
 
 
 class Spare:
-    """One decoder is ready, and the next is started when it was taken."""
+    """Keeps one decoder ready, and starts the next when it is taken."""
 
     def __init__(self, program: Sequence[str]) -> None:
         self._program = program
@@ -86,20 +86,20 @@ class Spare:
 
 
 class ForkServer:
-    """A process with all that decoding needs in its memory, which reads no recording, and forks those that do.
+    """A process with all imports of decoding, which reads no recording itself, and forks the decoders.
 
-    The next decoder is forked ahead. It is a child of the worker and not of the server: the end of the one is nothing
-    to the other, and the worker sees how each decoder ended.
+    The next decoder is forked ahead. It is a child of the worker and not of the server: neither depends on the other,
+    and the worker gets the exit status of each decoder.
     """
 
     def __init__(self, program: Sequence[str]) -> None:
         self._program = [*program, FORKS]
         self._server: DecoderProcess | None = None
         self._coming: tuple[socket.socket, int] | None = None
-        """Line and stderr of the decoder whose pid the server will tell."""
+        """Socket and stderr of the decoder whose pid the server will report."""
         self._looks_for_strays = 0
-        """So often is looked for what a server made that was lost in the middle of a fork: it ends by itself, and is
-        for us to reap."""
+        """How often to look for decoders of a server that was lost in the middle of a fork: they exit alone, and this
+        process must reap them."""
 
     def make_ready(self) -> None:
         """See Supply."""
@@ -118,7 +118,7 @@ class ForkServer:
         try:
             pid = self._told(self._server, meanwhile)
         except BaseException:
-            # A reply that comes later would be taken for the next one's.
+            # A late reply would be taken for the next one's.
             self.close()
             raise
         (line, stderr), self._coming = self._coming, None
@@ -135,7 +135,7 @@ class ForkServer:
             line, stderr = coming
             self._looks_for_strays = LOOKS_FOR_STRAYS
             with contextlib.suppress(OSError):
-                server.line.shutdown(socket.SHUT_WR)  # it still gives what was ordered, and leaves
+                server.line.shutdown(socket.SHUT_WR)  # it still delivers what was ordered, and exits
             with contextlib.suppress(DecoderLost, OSError):
                 if (said := server.hear_bytes(DYING_SECONDS)) and (pid := REPLY.unpack(said)[0]) > 0:
                     self._looks_for_strays = 0
@@ -145,7 +145,7 @@ class ForkServer:
         server.end()
 
     def _told(self, server: DecoderProcess, meanwhile: Callable[[], None]) -> int:
-        """The new decoder's pid. Raises OSError where there can be none, DecoderDied where the server fails."""
+        """The new decoder's pid. Raises OSError if none can be started, DecoderDied if the server fails."""
         try:
             until = time.monotonic() + BOOT_SECONDS
             while (said := server.hear_bytes(LOOK_SECONDS)) is None:
@@ -162,7 +162,7 @@ class ForkServer:
         return int(pid)
 
     def _reap_strays(self) -> None:
-        """A decoder whose pid was never told ends when its line is closed."""
+        """A decoder whose pid was never reported exits when its socket is closed."""
         if not self._looks_for_strays:
             return
         self._looks_for_strays -= 1
@@ -173,10 +173,11 @@ class ForkServer:
 
 
 def _order(server: DecoderProcess) -> tuple[socket.socket, int]:
-    """Our ends of a decoder's line and stderr; the server has the others. Raises OSError where there are none."""
+    """Our ends of a decoder's socket and stderr; the server has the others. Raises OSError if they cannot be
+    created."""
     line, its_line = socket.socketpair()
     stderr, its_stderr = os.pipe()
-    # One that is gone is noticed when its reply is awaited.
+    # A dead server is noticed by the wait for its reply.
     with contextlib.suppress(BrokenPipeError, ConnectionError):
         socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
     its_line.close()

@@ -1,4 +1,4 @@
-"""What to make of a decoder that says nothing, and of one that ended: pure.
+"""The verdict on a silent decoder and on one that exited: pure.
 
 Runs in: worker.
 """
@@ -9,32 +9,32 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 PLACE = re.compile(r'^  File "[^"]*?((?:workers/)?[^"/]+/[^"/]+)", line (\d+) in (\S+)', re.MULTILINE)
-"""A line of faulthandler's traceback; the first is where it happened."""
+"""A line of faulthandler's traceback; the first one is where the crash happened."""
 NOISE = "\nExtension modules:"
-"""After the traceback faulthandler lists every library that is loaded."""
+"""After the traceback faulthandler lists every loaded library."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """How long a decoder has said nothing, and what it did meanwhile. The clock is the caller's."""
+    """How long a decoder has been silent, and what it did meanwhile. The caller supplies the clock."""
 
     disk_seconds: float
-    """A disk that lets a read wait for so long does not answer."""
+    """A disk that delays a read by this much counts as not answering."""
     patience_seconds: float
-    """Longer than this nothing may be silent, whatever it does."""
+    """The longest silence allowed in any case."""
     since: float
-    """When it was heard last."""
+    """When its last message arrived."""
     on_disk: bool = False
-    """It has begun with the recording: what it waits for from now on is the recording's disk."""
+    """True: it has started with the recording, so that it waits only for the recording's disk."""
     looked_at: float = field(init=False)
     idle_seconds: float = 0.0
-    """Of the silence, how long no processor worked for it."""
+    """The part of the silence without processor time for it."""
 
     def __post_init__(self) -> None:
         self.looked_at = self.since
 
     def heard(self, now: float) -> None:
-        """It said something: a read that comes back is a step forward, however slow the disk."""
+        """A message arrived: every completed read counts as progress, however slow the disk."""
         self.since = self.looked_at = now
         self.idle_seconds = 0.0
 

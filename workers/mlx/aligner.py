@@ -1,10 +1,10 @@
-"""When each known word is said, from the cross-attention of a whisper model in MLX.
+"""The times of known words, from the cross-attention of a Whisper model in MLX.
 
 Runs in: worker, on its main thread.
 
-Each model looks at a word some time before or after it is said, always by about as much: on eleven speakers whisper
-base 48 ms too early at the median, tiny.en 77 ms too late (on the sound whose words are known 63 and 94). No table
-knows an owner's model, so that delay is measured on that sound when the model is loaded.
+Each model attends to a word some constant time before or after it is spoken: on eleven speakers, Whisper base is 48
+ms too early at the median, tiny.en 77 ms too late (on the calibration sound 63 and 94). Models differ, so the delay
+is measured on that sound when the model is loaded.
 """
 
 import math
@@ -20,7 +20,7 @@ import numpy as np
 from ipc.transcript import Segment, Word
 from ipc.worker_messages import WorkerSetup
 from workers.engine import SAMPLE_RATE, Audio, Downloading, EngineRefusal, LoadedEngine
-from workers.mlx.model import WINDOW_SAMPLES, MlxModel, give_caches_back, load_mlx_model
+from workers.mlx.model import WINDOW_SAMPLES, MlxModel, free_caches, load_mlx_model
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_WORDS, Core, words_at_the_sound
 from workers.text.word_repair import doubted
@@ -35,39 +35,39 @@ STARTS: tuple[float | None, ...] = (
     *(None, 0.395, 0.735, 1.062, 1.176, 1.476, 1.837, 2.057, 2.484),
     *(None, 3.725, 4.12, 4.226, 4.306, 4.4, 4.641, None, 5.608, 5.708, 5.883, 6.143),
 )
-"""When each word begins, in seconds; None behind a pause, where attention may be anywhere. From the starter aligner,
+"""The start of each word, in seconds; None after a pause, where attention is unreliable. From the starter aligner,
 whose starts are 18 ms off at the median."""
 LEAST_SHARE = 0.5
 MOST_SECONDS = 0.3
-"""A word that seems to be further off was not found; if half of them were not, nothing is known of the model."""
+"""A word that is further off was not found; if half of them were not found, the delay is unknown."""
 FRAME_SAMPLES = 160
-"""One frame of the mel spectrogram: 10 ms. The encoder's frames are two of them."""
+"""One frame of the mel spectrogram: 10 ms. The encoder's frames are twice as long."""
 LEAST_SAMPLES = SAMPLE_RATE // 10
-"""In less than a tenth of a second there is nothing to follow."""
+"""Less than a tenth of a second is too short to align."""
 SILENCE_AFTER = 100
-"""Encoded frames (2 s) of silence that the encoder hears after the segment, instead of all that is missing to 30 s.
-Measured with the starter on 31 words: the median start does not move, nine of ten move by at most 20 ms."""
+"""Encoded frames (2 s) of silence after the segment, instead of padding to 30 s. Measured with the starter on 31
+words: the median start does not move, nine of ten move by at most 20 ms."""
 LEAST_BELIEVED_SCORE = 0.5
-"""Of a segment's words on average. Measured with `tiny.en`: of what is said there 0.88 to 0.98, of the words of
-another segment at most 0.22."""
+"""Average probability of a segment's words. Measured with `tiny.en`: 0.88 to 0.98 for the spoken words, at most 0.22
+for the words of another segment."""
 WIDEST_ON_CPU = 768
-"""That of small. With a large one, 7 s of sound at the 5 GFLOP/s of MLX there take as long as a start may."""
+"""The size of small. With a large model, 7 s of sound at MLX's 5 GFLOP/s there take as long as the boot deadline."""
 CORE_SECONDS = 0.12
-"""From the far edge of a word next to a pause on: so far it surely is heard."""
+"""The part of a word, from its edge away from a pause, that is certainly spoken."""
 SPECIAL_TOKENS = 8
-"""Room in the decoder's context for what stands around the text."""
+"""Room in the decoder's context for the tokens around the text."""
 
 
-def known_sound() -> Audio:
-    """The sound with these words."""
+def calibration_sound() -> Audio:
+    """The calibration sound with these words."""
     with wave.open(str(SOUND)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2)
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     return samples.astype(np.float32) / np.float32(32768)
 
 
-def lateness(starts: Sequence[float]) -> float:
-    """By how many seconds words that were found to start then are late, below 0 if they are early; 0 if none fit.
+def mean_delay(starts: Sequence[float]) -> float:
+    """The mean delay in seconds of these word starts, negative if they are early; 0 if none fit.
 
     The mean: attention has a long tail on its early side, and it is the tail that should shrink.
     """
@@ -99,8 +99,8 @@ class MlxAligner:
         if self.model.device == "cpu" and self.model.network.dims.n_audio_state > WIDEST_ON_CPU:
             dtw(np.zeros((2, 2), np.float32))
             return 0.0
-        timed = self._times(known_sound(), TEXT, LANGUAGE)
-        return lateness([piece.start for piece in timed])
+        timed = self._times(calibration_sound(), TEXT, LANGUAGE)
+        return mean_delay([piece.start for piece in timed])
 
     def check(self, language: str) -> None:
         if not self.model.knows(language):
@@ -117,26 +117,26 @@ class MlxAligner:
         return doubted(words_at_the_sound(words, cores, audio, segment, AROUND_WORDS), LEAST_BELIEVED_SCORE)
 
     def rest(self) -> None:
-        give_caches_back()
+        free_caches()
 
     def _times(self, audio: Audio, text: str, language: str) -> list[Piece]:
-        """When the model attends to each word of the text, in seconds from the start; empty if it does not."""
+        """The times at which the model attends to each word, in seconds from the start; empty if it does not."""
         words = split_words(text, language)
         if not words or not LEAST_SAMPLES <= len(audio) <= WINDOW_SAMPLES:
             return []
         tokenizer = self.model.tokenizer(language)
-        # Text may contain what looks like a control token; here it is only text.
+        # Text may look like a control token; here it is only text.
         tokens = tokenizer.encode(" " + " ".join(text.split()), disallowed_special=())
         if len(tokens) > self.model.network.dims.n_text_ctx - SPECIAL_TOKENS:
             return []
         return times_of_words(words, self.follow(audio, tokens, tokenizer)) or []
 
     def follow(self, audio: Audio, tokens: list[int], tokenizer: Any) -> list[Piece]:
-        """When each group of tokens is said, in seconds from the start of the audio."""
+        """The times of each group of tokens, in seconds from the start of the audio."""
         from mlx_whisper.timing import find_alignment
 
         frames = len(audio) // FRAME_SAMPLES
-        listener = Listener(self.model.network, math.ceil(frames / 2))
+        listener = SegmentModel(self.model.network, math.ceil(frames / 2))
         timings = find_alignment(
             listener, tokenizer, tokens, self.model.mel(at_usual_loudness(np.nan_to_num(audio))), frames
         )
@@ -147,7 +147,7 @@ class MlxAligner:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class SegmentModel:
     """The model as `find_alignment` uses it, but the decoder attends to the segment alone, not to the silence added.
 
     Most segments are a few seconds of 30: nothing to attend to by mistake, and a fraction of the work.
@@ -166,10 +166,10 @@ class Listener:
         return logits, attention
 
     def encode(self, mel: Any, frames: int) -> Any:
-        """The first so many encoded frames (20 ms) of a window; the work grows with them."""
+        """The first `frames` encoded frames (20 ms) of a window; the work grows with them."""
         encoder = self.network.encoder
         every_position = encoder._positional_embedding
-        # The encoder insists on as many frames as it knows positions; it may know fewer.
+        # The encoder requires as many frames as it has positions; give it fewer positions.
         encoder._positional_embedding = every_position[:frames]
         try:
             return encoder(mel[:, : 2 * len(encoder._positional_embedding)])
@@ -178,13 +178,13 @@ class Listener:
 
 
 def core_of(word: Word) -> Core:
-    """Attention wanders into the pause before or behind a word, but not as far as to leave it."""
+    """Attention drifts into the pause before or after a word, but does not leave the word."""
     inside = min(CORE_SECONDS, (word.end - word.start) / 2)
     return Core(begun=word.end - inside, over=word.start + inside)
 
 
 def fit_into(timed: Sequence[Piece], segment: Segment, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
-    """Times from the start of the recording: finite, in order, inside the segment, corrected by so much."""
+    """Times from the start of the recording: finite, in order, inside the segment, corrected by `late_by_seconds`."""
     words: list[Word] = []
     behind = segment.start
     for piece in timed:

@@ -1,32 +1,32 @@
-"""Encoded audio → text, for a batch of chunks that step together and leave when they have said all.
+"""Encoded audio → text, for a batch of chunks that step together and leave when their text is complete.
 
 Runs in: worker, on its main thread.
 Source of the method: `DecodingTask` in https://github.com/openai/whisper/blob/main/whisper/decoding.py
 
-A batch has as many chunks as the memory holds, up to what is of use.
+A batch has as many chunks as fit into memory, up to a useful number.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workers.mlx.beam_search import BeamStep, Texts, best_step, first_scores, going_on
+from workers.mlx.beam_search import BeamStep, Texts, best_step, continuing, first_scores
 from workers.mlx.network import DecoderRows
-from workers.mlx.token_rules import Said, TokenRules
+from workers.mlx.token_rules import TokenHistory, TokenRules
 from workers.text.decode_quality import BEAM_SIZE
 
 MOST_CHUNKS = 16
-"""A GPU is busy with fewer; more would only put off the moment at which their text is there."""
+"""Fewer keep a GPU busy; more would only delay their text."""
 MEMORY_SHARE = 0.5
-"""Of what MLX may have; the aligner and the owner's own programs live in the rest."""
+"""Share of MLX's memory; the aligner and the user's own programs use the rest."""
 LOGITS_COPIES = 8
-"""Of all beams' scores for the vocabulary, while a step is worked out and the next is on its way."""
+"""Bytes for all beams' scores over the vocabulary, for a step and the next one in flight."""
 DONE_SHARE = 0.25
-"""Rows that have said all are taken out of a batch once they are this share of it: taking out copies the others."""
+"""Finished rows are removed from a batch once they are this share of it: removal copies the others."""
 
 
 class WhisperDimensions(Protocol):
-    """What an mlx_whisper.whisper.ModelDimensions tells about a model."""
+    """The fields of an mlx_whisper.whisper.ModelDimensions."""
 
     n_audio_ctx: int
     n_audio_state: int
@@ -37,9 +37,9 @@ class WhisperDimensions(Protocol):
 
 
 def bytes_a_chunk(dimensions: WhisperDimensions, number_bytes: int) -> int:
-    """What a chunk takes while it is decoded: mostly keys and values, of 30 s of audio and of what the beams say."""
-    said = (BEAM_SIZE + 1) * dimensions.n_text_ctx // 2
-    keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + said) * dimensions.n_text_state
+    """The memory of a chunk during decoding: mostly keys and values, of 30 s of audio and of the beams' tokens."""
+    history = (BEAM_SIZE + 1) * dimensions.n_text_ctx // 2
+    keys_and_values = 2 * dimensions.n_text_layer * (dimensions.n_audio_ctx + history) * dimensions.n_text_state
     encoded = dimensions.n_audio_ctx * dimensions.n_audio_state
     logits = LOGITS_COPIES * BEAM_SIZE * dimensions.n_vocab * 4
     return (keys_and_values + encoded) * number_bytes + logits
@@ -54,7 +54,7 @@ def chunks_that_fit(memory_bytes: int, weights_bytes: int, dimensions: WhisperDi
 
 @dataclass(frozen=True, slots=True)
 class DecodedTokens:
-    """What one chunk says, and how sure the model is."""
+    """The text of one chunk, and the model's confidence."""
 
     tokens: tuple[int, ...]
     """Words and times, without the end of text."""
@@ -64,7 +64,7 @@ class DecodedTokens:
 
 @dataclass(frozen=True, slots=True)
 class BatchDecoding:
-    """How a batch is decoded."""
+    """The decoding of a batch."""
 
     network: Any
     tokenizer: Any
@@ -73,20 +73,20 @@ class BatchDecoding:
     alive: Callable[[], None] = lambda: None
 
     def run(self, encoded: Sequence[Any], longest_tokens: int) -> list[DecodedTokens]:
-        """(frames, state) for each row → one text a row, at most so many tokens long."""
+        """(frames, state) for each row → one text a row, of at most `longest_tokens` tokens."""
         import mlx.core as mx
 
-        # The last token chosen is not read, so the context may be one shorter than what is said in it.
+        # The last chosen token is not read, so the context may be one token shorter than the text.
         longest_tokens = min(longest_tokens, self.network.dims.n_text_ctx - len(self.opening) + 1)
         decoder = DecoderRows.listening(self.network, encoded, BEAM_SIZE)
         texts = [Texts() for _ in encoded]
-        said, step = self.begin(decoder, texts)
+        history, step = self.begin(decoder, texts)
         in_batch = list(range(len(texts)))
         for n in range(1, longest_tokens + 1):
             found = step
-            # The next step is on its way while we look at this one; it is in vain once, at the end.
+            # The next step runs while this one is read; it is wasted once, at the end.
             if n < longest_tokens:
-                said, step = self.go_on(decoder, said, step)
+                history, step = self.next_step(decoder, history, step)
                 mx.async_eval(step.tokens, step.parents, step.scores)  # type: ignore[no-untyped-call]  # MLX gives it no types
             left = []
             for place, (row, candidates) in enumerate(zip(in_batch, listed(found), strict=True)):
@@ -98,12 +98,12 @@ class BatchDecoding:
             if len(in_batch) - len(left) >= DONE_SHARE * len(in_batch):
                 rows = mx.array(left)
                 decoder.keep(rows)
-                said, step = said.kept(rows), step.kept(rows)
+                history, step = history.kept(rows), step.kept(rows)
                 in_batch = [in_batch[place] for place in left]
         return [decoded(text) for text in texts]
 
-    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[Said, BeamStep]:
-        """The prompt is read, each row judged for speech, and its first token chosen."""
+    def begin(self, decoder: DecoderRows, texts: Sequence[Texts]) -> tuple[TokenHistory, BeamStep]:
+        """Reads the prompt, checks each row for speech, and chooses its first token."""
         import mlx.core as mx
 
         rows = len(texts)
@@ -117,23 +117,23 @@ class BatchDecoding:
         logits = mx.broadcast_to(first, (rows, BEAM_SIZE, first.shape[2]))
         return self.rules.nothing_said(rows, BEAM_SIZE), best_step(logits, first_scores(rows))
 
-    def go_on(self, decoder: DecoderRows, said: Said, step: BeamStep) -> tuple[Said, BeamStep]:
-        """The best beams say what they chose, and what they may say next is weighed."""
-        beams = going_on(step, self.rules.end_of_text)
-        said = said.by(beams.parents).then(beams.tokens, self.rules)
-        state = decoder.say(beams.tokens, beams.parents)
-        return said, best_step(self.rules.further(decoder.logits(state), said), beams.scores)
+    def next_step(self, decoder: DecoderRows, history: TokenHistory, step: BeamStep) -> tuple[TokenHistory, BeamStep]:
+        """The best beams take their chosen tokens, and the next candidates are scored."""
+        beams = continuing(step, self.rules.end_of_text)
+        history = history.by(beams.parents).then(beams.tokens, self.rules)
+        state = decoder.append(beams.tokens, beams.parents)
+        return history, best_step(self.rules.further(decoder.logits(state), history), beams.scores)
 
     @property
     def opening(self) -> list[int]:
-        """What the decoder has read before it says a word; of a prompt the end, as much as half its context holds."""
+        """The tokens before the text; of a prompt the end, up to half the context."""
         most = self.network.dims.n_text_ctx // 2 - 1
         before = [self.tokenizer.sot_prev, *self.prompt[-most:]] if self.prompt else []
         return [*before, *self.tokenizer.sot_sequence]
 
 
 def listed(step: BeamStep) -> list[list[tuple[int, int, float]]]:
-    """Token, parent and score of every candidate of every row. Waits until they are there."""
+    """Token, parent and score of every candidate of every row. Waits for the device."""
     parts = (step.tokens.tolist(), step.parents.tolist(), step.scores.tolist())
     return [list(zip(*row, strict=True)) for row in zip(*parts, strict=True)]
 

@@ -1,9 +1,9 @@
-"""Beam search for all chunks of a batch at once: which beams go on, and which texts are finished.
+"""Beam search for all chunks of a batch at once: which beams continue, and which texts are finished.
 
 Runs in: worker, on its main thread.
 
-The network's side of a step is a few operations on the device, without a look at their numbers; the texts are put
-together on this side, a step behind. As CTranslate2 does it, so that both engines say the same:
+The network's side of a step is a few operations on the device, which are not read back; the texts are assembled on
+this side, a step behind. As in CTranslate2, so that both engines give the same text:
 https://github.com/OpenNMT/CTranslate2/blob/master/src/decoding.cc, `BeamSearch::search`, with length penalty 1.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 from workers.text.decode_quality import BEAM_SIZE, PATIENCE
 
 ENOUGH_TEXTS = round(BEAM_SIZE * PATIENCE)
-"""Of the finished ones the best is taken."""
+"""The number of finished texts from which the best is taken."""
 CANDIDATES = 2 * BEAM_SIZE
-"""Of each step: every beam may end, and as many are left to go on."""
+"""Candidates of each step: every beam may end, and as many are left to continue."""
 BLOCK = 256
 """Tokens of the vocabulary that are compared at a time."""
 
@@ -29,14 +29,14 @@ class BeamStep:
     parents: Any
     """The beams that they continue."""
     scores: Any
-    """The logarithmic probability of all that the beam then has said."""
+    """The log probability of the beam's text so far."""
 
     def kept(self, rows: Any) -> "BeamStep":
         return BeamStep(self.tokens[rows], self.parents[rows], self.scores[rows])
 
 
 def first_scores(rows: int) -> Any:
-    """(rows, BEAM_SIZE): at first all beams are alike, and one stands for all."""
+    """(rows, BEAM_SIZE): at first all beams are equal, so only one counts."""
     import mlx.core as mx
 
     return mx.broadcast_to(mx.array([0.0] + [-mx.inf] * (BEAM_SIZE - 1)), (rows, BEAM_SIZE))
@@ -60,7 +60,7 @@ def best_step(logits: Any, scores: Any) -> BeamStep:
 def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
     """(…, vocabulary) → its `count` highest (…, count), the highest first, and which tokens they are.
 
-    The highest stand in the blocks with the highest maxima: only those are sorted, and not the whole vocabulary.
+    The highest are in the blocks with the highest maxima: only those are sorted, not the whole vocabulary.
     """
     import mlx.core as mx
 
@@ -75,7 +75,7 @@ def best_tokens(logits: Any, count: int) -> tuple[Any, Any]:
     return mx.take_along_axis(candidates, order, axis=-1), tokens
 
 
-def going_on(step: BeamStep, end_of_text: int) -> BeamStep:
+def continuing(step: BeamStep, end_of_text: int) -> BeamStep:
     """Of each row the best BEAM_SIZE that have not ended, (rows, BEAM_SIZE) each."""
     import mlx.core as mx
 
@@ -86,12 +86,12 @@ def going_on(step: BeamStep, end_of_text: int) -> BeamStep:
 
 @dataclass(slots=True)
 class Texts:
-    """What the beams of one chunk have said, and which texts are finished."""
+    """The beams' texts of one chunk, and which of them are finished."""
 
     no_speech_prob: float = 0.0
     beams: list[tuple[int, ...]] = field(default_factory=lambda: [()] * BEAM_SIZE)
     finished: list[tuple[tuple[int, ...], float]] = field(default_factory=list)
-    """Tokens without the end of text, and their logarithmic probability with it."""
+    """Tokens without the end-of-text token, and their log probability with it."""
 
     def take(self, step: Sequence[tuple[int, int, float]], end_of_text: int, is_last: bool) -> bool:
         """The best continuations, as token, parent and score, best first → whether the search is over."""
@@ -107,5 +107,5 @@ class Texts:
         return is_last or len(self.finished) >= ENOUGH_TEXTS
 
     def best(self) -> tuple[tuple[int, ...], float]:
-        """The text with the highest probability a token, and its logarithmic probability."""
+        """The text with the highest probability per token, and its log probability."""
         return max(self.finished, key=lambda text: text[1] / max(len(text[0]), 1), default=((), 0.0))

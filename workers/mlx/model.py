@@ -1,9 +1,9 @@
-"""A whisper model in MLX with its tokenizer: what the MLX transcriber and the MLX aligner share.
+"""A Whisper model in MLX with its tokenizer, shared by the MLX transcriber and the MLX aligner.
 
 Runs in: worker. MLX is loaded and used on the worker's main thread only: its streams belong to their thread
 (https://github.com/ml-explore/mlx/issues/3281).
 
-mlx-whisper is imported without what its own `__init__` imports for others.
+mlx-whisper is imported without the other imports of its `__init__`.
 """
 
 import json
@@ -28,18 +28,18 @@ from workers.models.find import MLX_WEIGHTS, find_model
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
 
 WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
-"""Whisper hears 30 s at most."""
+"""Whisper's window is 30 s."""
 MOST_STREAMS = 4
-"""Each holds a window's work of its own in memory."""
+"""Each keeps the working memory of one window."""
 CACHE_LIMIT_BYTES = 512 * 1024 * 1024
-"""MLX keeps freed buffers for each new shape, without a limit of its own that a long-lived worker could bear."""
+"""MLX keeps freed buffers for each new shape; its own limit is too high for a long-lived worker."""
 
 
 def import_bare(name: str) -> None:
     """Make `import name.module` cost what that module needs, not what `name/__init__.py` needs.
 
-    A package already imported stays as it is. The bare one fills itself as soon as it is asked for a name of its
-    own, so that no code in this process ever sees half a package. Raises ModuleNotFoundError.
+    A package already imported stays as it is. The bare package loads fully as soon as an attribute of it is read, so
+    that no code in this process sees half a package. Raises ModuleNotFoundError.
     """
     if name in sys.modules:
         return
@@ -49,7 +49,7 @@ def import_bare(name: str) -> None:
     loader, package = spec.loader, module_from_spec(spec)
 
     def fill(attribute: str) -> Any:
-        if attribute.startswith("__"):  # Python looks round in modules without wanting anything of them.
+        if attribute.startswith("__"):  # Python probes modules for dunder names without using them.
             raise AttributeError(attribute)
         if vars(package).pop("__getattr__", None) is not None:
             loader.exec_module(package)
@@ -68,21 +68,21 @@ class MlxModel:
     device: str
     """`metal`, `cuda` or `cpu`."""
     streams: tuple[Any, ...]
-    """Each works on something of its own at the same time. A GPU is kept busy by one, a core of the processor too."""
+    """Streams that work in parallel. One keeps a GPU busy, or one core of the processor."""
 
     @property
     def half(self) -> bool:
-        """GPUs count in half precision; MLX's CPU backend would be slower with it."""
+        """GPUs compute in half precision; MLX's CPU backend would be slower with it."""
         return self.device != "cpu"
 
     @property
     def is_english_only(self) -> bool:
-        """Distilled models share whisper's multilingual vocabulary, but were taught English."""
+        """Distilled models share Whisper's multilingual vocabulary, but were trained on English."""
         return not self.network.is_multilingual or self.name.startswith("distil-")
 
     @property
     def is_pruned(self) -> bool:
-        """Turbo and distilled models: a short decoder that has forgotten how to translate."""
+        """Turbo and distilled models: their short decoder cannot translate."""
         dimensions = self.network.dims
         return bool(dimensions.n_text_layer < dimensions.n_audio_layer)
 
@@ -101,7 +101,7 @@ class MlxModel:
         )
 
     def chunks_at_once(self) -> int:
-        """How many chunks the device's memory holds in one batch."""
+        """The number of chunks in one batch that fit into the device's memory."""
         from mlx.utils import tree_reduce
 
         weights_bytes = tree_reduce(lambda total, array: total + array.nbytes, self.network.parameters(), 0)
@@ -135,7 +135,7 @@ def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxMo
     try:
         import mlx.core as mx
 
-        # mlx-whisper's own imports are word timing's, scipy and numba: two seconds for an aligner alone.
+        # mlx-whisper imports scipy and numba for word timing: two seconds for an aligner alone.
         import_bare("mlx_whisper")
         import mlx_whisper.whisper  # noqa: F401
     except ImportError as error:
@@ -160,7 +160,7 @@ def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxMo
 
 
 def find_device() -> str:
-    """What MLX counts on: `metal`, `cuda` or `cpu`."""
+    """MLX's device: `metal`, `cuda` or `cpu`."""
     import mlx.core as mx
 
     if is_on_cpu():
@@ -169,7 +169,7 @@ def find_device() -> str:
 
 
 def streams_for(device: str, threads: int) -> tuple[Any, ...]:
-    """One for each of so many threads (0: cores), up to MOST_STREAMS: on a processor a stream computes in one."""
+    """One for each of `threads` threads (0: cores), up to MOST_STREAMS: on a CPU a stream computes in one thread."""
     import mlx.core as mx
 
     first = mx.default_stream(mx.default_device())
@@ -180,7 +180,7 @@ def streams_for(device: str, threads: int) -> tuple[Any, ...]:
 
 
 def memory_bytes(device: str) -> int:
-    """What a program may use: of a Mac's memory what Metal keeps in reach of the GPU, elsewhere all there is."""
+    """The memory that a program may use: on a Mac Metal's recommended working set, elsewhere all memory."""
     import mlx.core as mx
 
     facts = {} if device == "cpu" else mx.device_info()
@@ -193,7 +193,7 @@ def memory_bytes(device: str) -> int:
 def open_network(folder: Path, dtype: Any) -> Any:
     """The mlx_whisper.whisper.Whisper in a folder, in this number format.
 
-    As `mlx_whisper.load_models.load_model`, which imports a hub's client first. Raises whatever a damaged file makes.
+    As `mlx_whisper.load_models.load_model`, which imports a hub client first. Raises any error of a damaged file.
     """
     import mlx.core as mx
     from mlx import nn
@@ -214,9 +214,9 @@ def open_network(folder: Path, dtype: Any) -> Any:
 
 
 def turn_weights(network: Any) -> None:
-    """Matrices keep their shape and stand column by column: the BLAS in MLX's CPU wheels then is 2.7 × faster.
+    """Stores matrices column by column, with the same shape: the BLAS in MLX's CPU wheels is then 2.7 × faster.
 
-    Measured: 1500 × 384 by 384 × 384 at 1.8 GFLOP/s as mlx-whisper has them, at 5.0 so.
+    Measured: 1500 × 384 by 384 × 384 at 1.8 GFLOP/s as mlx-whisper stores them, 5.0 this way.
     """
     import mlx.core as mx
     from mlx import nn
@@ -228,7 +228,7 @@ def turn_weights(network: Any) -> None:
 
 
 def turn_vocabulary(network: Any, streams: Sequence[Any]) -> None:
-    """The same for the widest matrix of all, in blocks that stay in the processor's cache, shared out to the streams.
+    """The same for the widest matrix, in blocks that fit into the processor's cache, distributed to the streams.
 
     Measured with base, 51,865 × 512: turned 5.6 GFLOP/s, in blocks 7.4, in each of the streams.
     """
@@ -239,8 +239,8 @@ def turn_vocabulary(network: Any, streams: Sequence[Any]) -> None:
         network.decoder.token_embedding = TurnedVocabulary.of(embedding.weight, streams)
 
 
-def give_caches_back() -> None:
-    """Between jobs."""
+def free_caches() -> None:
+    """Frees MLX's caches, between jobs."""
     import mlx.core as mx
 
     mx.clear_cache()

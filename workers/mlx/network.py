@@ -1,11 +1,11 @@
-"""Whisper's network as transcribing many chunks at once wants it, over the weights and layers of mlx-whisper.
+"""Whisper's network for batches of chunks, over the weights and layers of mlx-whisper.
 
 Runs in: worker, on its main thread.
 
-The sums are mlx-whisper's. Its own decoder makes its caches longer with each token, so that every step has new
-shapes for MLX to keep buffers for; its attention writes out the weights that only word times need; and nothing in
-it can be interrupted. On a processor the vocabulary is multiplied in blocks, in place of mlx-whisper's layer.
-Shapes in comments: rows of the batch × heads × positions × numbers.
+The arithmetic is mlx-whisper's. Its own decoder extends its caches with each token, so that every step has new shapes
+for which MLX keeps buffers; its attention computes weights that only word times need; and it cannot be interrupted.
+On a CPU the vocabulary is multiplied in blocks, in place of mlx-whisper's layer. Shapes in comments: rows of the
+batch × heads × positions × numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 BLOCK = 512
-"""Tokens: a megabyte of a small model, which stays in the cache while all rows are multiplied with it."""
+"""Tokens: a megabyte of a small model, which fits into the cache while all rows are multiplied with it."""
 ROOM_STEPS = 32
-"""The caches grow by so many steps at once."""
+"""The caches grow by this many steps at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class TurnedVocabulary:
     """Tokens → vectors, and vectors → scores of all tokens, as `mlx.nn.Embedding`."""
 
     blocks: Any
-    """(blocks, state, BLOCK); behind the last token zeros."""
+    """(blocks, state, BLOCK); zeros after the last token."""
     size: int
     streams: Sequence[Any]
     """Each multiplies with its share of the blocks."""
@@ -56,11 +56,11 @@ class TurnedVocabulary:
 
 
 def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Callable[[], None]) -> list[Any]:
-    """Spectrograms (frames, mels), as many as there are streams or fewer → what the decoder listens to, (frames / 2,
-    state) each. Alive after each layer.
+    """Spectrograms (frames, mels), at most one for each stream → encoded audio, (frames / 2, state) each. Calls
+    `alive` after each layer.
 
-    Windows may be shorter than the 30 s that Whisper was taught with, and are of an even number of frames: the work
-    grows with them, and the attention's with their square.
+    Windows may be shorter than the 30 s of Whisper's training, with an even number of frames: the work grows with
+    them, that of attention with their square.
     """
     import mlx.core as mx
     from mlx import nn
@@ -77,8 +77,8 @@ def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Cal
             with mx.stream(stream):
                 normed = block.attn_ln(x)
                 keys, values = keys_and_values(block.attn, normed)
-                states[n] = think(block, x + attend(block.attn, normed, keys, values))
-        # A GPU has the next layer before it is done with this one, and we hear of each.
+                states[n] = run_block(block, x + attend(block.attn, normed, keys, values))
+        # A GPU gets the next layer before it has finished this one, and each one is reported.
         mx.async_eval(*states)  # type: ignore[no-untyped-call]  # MLX gives it no types
         mx.eval(before)
         before = list(states)
@@ -90,28 +90,28 @@ def encode(network: Any, mels: Sequence[Any], streams: Sequence[Any], alive: Cal
 
 @dataclass(slots=True)
 class DecoderRows:
-    """The decoder with what it has heard and said so far: a row for each chunk of a batch, and in it several beams.
+    """The decoder's state: a row for each chunk of a batch, and several beams in each row.
 
-    Beams of a chunk listen to one copy of its sound. Nor are the keys of what was said copied when beams part: those
-    of all beams lie side by side, and each beam knows which of them are its own past. So a step reads every key once,
-    where others copy the caches of a large model, hundreds of megabytes, for every token.
+    Beams of a chunk share one copy of its encoded audio. The keys of the text are not copied either when beams fork:
+    those of all beams are stored side by side, and a mask says which of them are a beam's own past. So a step reads
+    every key once; other decoders copy the caches of a large model, hundreds of megabytes, for every token.
     """
 
     network: Any
     beams: int
-    heard: list[tuple[Any, Any]]
+    audio_cache: list[tuple[Any, Any]]
     """Keys and values of the encoded audio for each layer, rows × heads × longest × numbers."""
     audible: Any
-    """What of it is a row's own sound, rows × 1 × 1 × longest; None: all of it."""
-    said: list[tuple[Any, Any]]
-    """Keys and values of what was said for each layer, rows × heads × room × numbers: first what all beams of a row
-    have read, then a place for every beam and step."""
+    """Mask of a row's own audio, rows × 1 × 1 × longest; None: all of it."""
+    text_cache: list[tuple[Any, Any]]
+    """Keys and values of the text for each layer, rows × heads × room × numbers: first the shared prompt of a row,
+    then a place for every beam and step."""
     past: Any = None
-    """Which places are a beam's own past, rows × beams × room."""
+    """Mask of a beam's own past, rows × beams × room."""
     taken: int = 0
-    """Places that are in use, the same for every row."""
+    """Used places, the same for every row."""
     position: int = 0
-    """Tokens that each beam has behind it."""
+    """Tokens of each beam so far."""
 
     @classmethod
     def listening(cls, network: Any, encoded: Sequence[Any], beams: int) -> "DecoderRows":
@@ -121,17 +121,20 @@ class DecoderRows:
         lengths = [len(row) for row in encoded]
         longest = max(lengths)
         rows = mx.stack([mx.pad(row, [(0, longest - len(row)), (0, 0)]) for row in encoded])
-        heard = []
+        audio_cache = []
         for block in network.decoder.blocks:
-            heard.append(keys_and_values(block.cross_attn, rows))
-            mx.eval(heard[-1])
+            audio_cache.append(keys_and_values(block.cross_attn, rows))
+            mx.eval(audio_cache[-1])
         audible = None
         if min(lengths) < longest:
             audible = (mx.arange(longest) < mx.array(lengths)[:, None])[:, None, None]
-        return cls(network, beams, heard, audible, [(keys[:, :, :0], values[:, :, :0]) for keys, values in heard])
+        return cls(
+            network, beams, audio_cache, audible, [(keys[:, :, :0], values[:, :, :0]) for keys, values in audio_cache]
+        )
 
     def read(self, tokens: Any) -> Any:
-        """What every row begins with (rows, tokens), once → the decoder's state behind each (rows, tokens, state)."""
+        """The tokens that every row begins with (rows, tokens) → the decoder's state after each (rows, tokens,
+        state)."""
         import mlx.core as mx
 
         rows, length = tokens.shape
@@ -142,8 +145,8 @@ class DecoderRows:
         self.position = length
         return state
 
-    def say(self, tokens: Any, parents: Any) -> Any:
-        """The next token of every beam (rows, beams) → the state behind it (rows, beams, state).
+    def append(self, tokens: Any, parents: Any) -> Any:
+        """The next token of every beam (rows, beams) → the state after it (rows, beams, state).
 
         `parents`, of the same shape, are the beams that it follows: a beam may have several children, or none.
         """
@@ -159,17 +162,17 @@ class DecoderRows:
         return state
 
     def step(self, tokens: Any, positions: Any, seen: Any) -> Any:
-        """Tokens take the next places. `seen` says which places (columns) each of them (rows) may look at."""
+        """Tokens take the next places. `seen` masks the places (columns) that each of them (rows) may attend to."""
         decoder = self.network.decoder
         start, beyond = self.taken, self.taken + tokens.shape[1]
         x = decoder.token_embedding(tokens) + decoder.positional_embedding[positions]
         for n, block in enumerate(decoder.blocks):
             normed = block.attn_ln(x)
-            keys, values = self.said[n]
+            keys, values = self.text_cache[n]
             keys[:, :, start:beyond], values[:, :, start:beyond] = keys_and_values(block.attn, normed)
             x = x + attend(block.attn, normed, keys, values, seen)
-            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.heard[n], self.audible)
-            x = think(block, x)
+            x = x + attend(block.cross_attn, block.cross_attn_ln(x), *self.audio_cache[n], self.audible)
+            x = run_block(block, x)
         self.taken = beyond
         return decoder.ln(x)
 
@@ -180,26 +183,26 @@ class DecoderRows:
         return self.network.decoder.token_embedding.as_linear(state).astype(mx.float32)
 
     def keep(self, rows: Any) -> None:
-        """Go on with these rows alone, layer by layer: never is there twice as much memory in use."""
+        """Keeps only these rows, layer by layer, so that memory use never doubles."""
         import mlx.core as mx
 
-        for caches in (self.heard, self.said):
+        for caches in (self.audio_cache, self.text_cache):
             for layer, (keys, values) in enumerate(caches):
                 caches[layer] = keys[rows], values[rows]
-                mx.eval(caches[layer])  # the old ones go before the next layer's are copied
+                mx.eval(caches[layer])  # the old ones are freed before the next layer's are copied
         self.past = self.past[rows]
         if self.audible is not None:
             self.audible = self.audible[rows]
 
     def make_room(self, places: int) -> int:
-        """How many places the caches have room for, at least so many."""
+        """Ensures room for at least `places` places; returns the size of the caches."""
         import mlx.core as mx
 
         at_once = ROOM_STEPS * self.beams
         room = -(-places // at_once) * at_once
-        if missing := room - self.said[0][0].shape[2]:
+        if missing := room - self.text_cache[0][0].shape[2]:
             more = [(0, 0), (0, 0), (0, missing), (0, 0)]
-            self.said = [(mx.pad(keys, more), mx.pad(values, more)) for keys, values in self.said]
+            self.text_cache = [(mx.pad(keys, more), mx.pad(values, more)) for keys, values in self.text_cache]
         return room
 
 
@@ -226,13 +229,14 @@ def keys_and_values(attention: Any, x: Any) -> tuple[Any, Any]:
 
     keys, values = split_heads(attention.key(x), attention.n_head), split_heads(attention.value(x), attention.n_head)
     if is_on_cpu():
-        # Turned as the weights are, see `turn_weights`: the same numbers, multiplied twice as fast.
+        # Transposed like the weights, see `turn_weights`: the same numbers, multiplied twice as fast.
         return mx.contiguous(keys.swapaxes(2, 3)).swapaxes(2, 3), mx.contiguous(values)
     return mx.contiguous(keys), mx.contiguous(values)
 
 
 def attend(attention: Any, x: Any, keys: Any, values: Any, seen: Any = None) -> Any:
-    """What `x` finds in the values; `seen` says which positions (columns) each of its own (rows) may look at."""
+    """Attention of `x` to the values; `seen` masks the positions (columns) that each position of `x` (rows) may
+    attend to."""
     import mlx.core as mx
 
     queries = split_heads(attention.query(x), attention.n_head)
@@ -244,7 +248,7 @@ def split_heads(x: Any, heads: int) -> Any:
     return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
 
 
-def think(block: Any, x: Any) -> Any:
+def run_block(block: Any, x: Any) -> Any:
     from mlx import nn
 
     return x + block.mlp2(nn.gelu(block.mlp1(block.mlp_ln(x))))

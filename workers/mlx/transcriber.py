@@ -22,18 +22,18 @@ from workers.engine import (
     RawSegment,
 )
 from workers.mlx.batch_decoder import BatchDecoding, DecodedTokens
-from workers.mlx.model import MlxModel, give_caches_back, load_mlx_model
+from workers.mlx.model import MlxModel, free_caches, load_mlx_model
 from workers.mlx.network import DecoderRows, encode
 from workers.mlx.token_rules import token_rules
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, short_window_frames
-from workers.text.decode_quality import LONGEST_ECHO_TOKENS, DecodedChunk, Stretch, read_decoding
-from workers.text.second_look import is_doubtful, look_again
+from workers.text.decode_quality import LONGEST_ECHO_TOKENS, DecodedChunk, Remainder, read_decoding
+from workers.text.second_pass import is_worth_a_second_pass, second_pass
 from workers.text.segment_bounds import widen
 
 
 class MlxTranscriber:
-    """Transcriber on mlx-whisper: chunks in batches, several beams each, no chunk knows the text of another."""
+    """Transcriber on mlx-whisper: chunks in batches, several beams each, independent of each other's text."""
 
     batch_size = 1
     shows_life = True
@@ -42,8 +42,8 @@ class MlxTranscriber:
 
     def __init__(self) -> None:
         self.known: list[tuple[Audio, Any]] = []
-        """What the encoder made of the sounds whose language was asked for, and of the batch at work: that took most
-        of the time, and some of them come again."""
+        """Encoded audio of the chunks used to detect the language, and of the current batch: encoding takes most of
+        the time, and some of them come again."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         self.model = load_mlx_model(setup, downloading)
@@ -52,7 +52,8 @@ class MlxTranscriber:
         return self.model.loaded()
 
     def warm_up(self) -> None:
-        """One token of silence, so that a GPU's kernels are there before the first job. A CPU has none to compile."""
+        """Decodes one token of silence, so that a GPU compiles its kernels before the first job. A CPU has none to
+        compile."""
         self.model.tokenizer("en")
         if self.model.device != "cpu":
             self.decode(
@@ -71,7 +72,7 @@ class MlxTranscriber:
             raise EngineRefusal(
                 "cannot_translate",
                 f"the model {self.model.name} cannot translate",
-                "take a model that was taught to translate, such as large-v3, medium or small",
+                "take a model that can translate, such as large-v3, medium or small",
             )
 
     def find_language(self, audio: Audio) -> tuple[str, float]:
@@ -88,31 +89,33 @@ class MlxTranscriber:
         return language, probability
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
-        """All chunks in one go, then the rests of those in which Whisper broke off; what it doubts, by itself."""
-        heard: list[list[RawSegment]] = [[] for _ in chunks]
-        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+        """All chunks in one batch, then the rests of those in which Whisper broke off; doubtful ones separately."""
+        segments: list[list[RawSegment]] = [[] for _ in chunks]
+        todo = [Remainder(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
-            rests: list[Stretch] = []
-            decodings = self.hear([stretch.sound for stretch in todo], wanted)
-            for stretch, decoding in zip(todo, decodings, strict=True):
-                if is_doubtful(stretch.sound, decoding):
-                    decoding = look_again(stretch.sound, decoding, partial(self.hear_one, wanted))
-                heard[stretch.number] += decoding.heard
+            rests: list[Remainder] = []
+            decodings = self.decode_once([part.sound for part in todo], wanted)
+            for part, decoding in zip(todo, decodings, strict=True):
+                if is_worth_a_second_pass(part.sound, decoding):
+                    decoding = second_pass(part.sound, decoding, partial(self.decode_one, wanted))
+                segments[part.number] += decoding.segments
                 if decoding.rest is not None:
-                    rests.append(Stretch(stretch.number, decoding.rest))
+                    rests.append(Remainder(part.number, decoding.rest))
             self.known.clear()
             todo = rests  # strictly shorter: a decoding that would not advance has no rest
-        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+        return [widen(found, chunk) for found, chunk in zip(segments, chunks, strict=True)]
 
     def rest(self) -> None:
         self.known.clear()
-        give_caches_back()
+        free_caches()
 
-    def hear_one(self, wanted: DecodeOptions, sound: Chunk, no_circles: bool) -> DecodedChunk:
-        return self.hear([sound], wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+    def decode_one(self, wanted: DecodeOptions, sound: Chunk, no_repeats: bool) -> DecodedChunk:
+        return self.decode_once([sound], wanted, LONGEST_ECHO_TOKENS if no_repeats else 0)[0]
 
-    def hear(self, sounds: Sequence[Chunk], wanted: DecodeOptions, longest_echo: int = 0) -> list[DecodedChunk]:
-        """One batch without second tries, each sound in a window of its own length."""
+    def decode_once(
+        self, sounds: Sequence[Chunk], wanted: DecodeOptions, longest_echo: int = 0
+    ) -> list[DecodedChunk]:
+        """One batch without second passes, each sound in a window of its own length."""
         tokenizer = self.model.tokenizer(wanted.language, wanted.task)
         encoded = self.encode([sound.audio for sound in sounds], wanted)
         return [
@@ -129,7 +132,7 @@ class MlxTranscriber:
         ]
 
     def encode(self, sounds: Sequence[Audio], wanted: DecodeOptions) -> list[Any]:
-        """What the decoder listens to, (frames / 2, state) each: those that take about as long side by side."""
+        """Encoded audio, (frames / 2, state) each: sounds of about the same length in parallel."""
         known = {id(audio) for audio, _ in self.known}
         new = sorted((audio for audio in sounds if id(audio) not in known), key=len)
         while group := new[: len(self.model.streams)]:
@@ -146,7 +149,7 @@ class MlxTranscriber:
     def decode(
         self, encoded: Sequence[Any], wanted: DecodeOptions, longest_echo: int = 0, longest_tokens: int | None = None
     ) -> list[DecodedTokens]:
-        """At most half the decoder's context of text for each."""
+        """Text for each, at most half the decoder's context."""
         tokenizer = self.model.tokenizer(wanted.language, wanted.task)
         network = self.model.network
         prompt = tokenizer.encode(f" {wanted.prompt.strip()}", disallowed_special=()) if wanted.prompt else ()

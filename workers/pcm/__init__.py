@@ -1,4 +1,4 @@
-"""Decoded frames as one PCM file whose times are the player's: mixed, resampled, placed.
+"""Decoded frames → one PCM file with the times of a player: mixed, resampled and placed.
 
 Runs in: worker. Imports no other room.
 """

@@ -1,10 +1,10 @@
-"""What each channel of a recording holds, heard in passing while it is decoded, and whether the usual mix keeps it.
+"""What each channel of a recording contains, sampled while it is decoded, and whether the usual mix keeps it.
 
 Runs in: worker.
 
-FFmpeg's mix to mono loses channels that are each other's inverse, what stands on a subwoofer's channel, and one voice
-among many channels or beside a loud hum. A short look at the channels six times a second finds that out at the cost
-of a few per cent; only then the recording is decoded again with a mix that was chosen for it.
+FFmpeg's mix to mono loses channels that cancel each other, sound on a subwoofer's channel, and one voice among many
+channels or beside a loud hum. Six samples of the channels a second detect that for a few per cent of the time; only
+then the recording is decoded again, with a mix chosen for it.
 """
 
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 """From one look to the next."""
 LOOK_SAMPLES = 512
-"""Of one look at most, spread over the frame: its power needs no more."""
+"""At most this many samples a look, spread over the frame: enough for its power."""
 GATHERED_SAMPLES = 65_536
-"""Looks are judged together, so many samples of all channels at once: one by one would cost ten times as much."""
+"""Looks are judged in batches of this many samples of all channels: one by one would cost ten times as much."""
 IS_THERE, IS_NOT_BURIED, IS_CLEAR = 1, 2, 4
-"""Flags of a channel's fate in a mix: not cancelled, not under other channels' sound, most of what is heard."""
+"""Flags of a channel in a mix: not cancelled, not masked by other channels, dominant in the mix."""
 EASY_FORMATS = frozenset({"s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
 PLANAR: dict[str, "np.dtype[Any]"] = {
     "fltp": np.dtype(np.float32),
@@ -36,44 +36,45 @@ PLANAR: dict[str, "np.dtype[Any]"] = {
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 SILENCE_DB = -120
 AUDIBLE_DB = -75.0
-"""RMS over full scale. What stays below is the noise of a converter."""
+"""RMS relative to full scale. Lower levels are the noise of a converter."""
 ACTIVE_DB = 25.0
-"""So far below its loudest moments a channel still holds speech and not its pauses."""
+"""Down to this far below its loudest moments a channel contains speech and not pauses."""
 LOUD_LOOKS = 5
-"""A channel is as loud as its so many loudest looks: a click is no speech."""
+"""A channel is as loud as this many of its loudest looks: a click is not speech."""
 LEAST_SPREAD_DB = 8.0
-"""Between its loud moments and its quiet quarter. Speech has 15 and more, hum and hiss 1 to 4."""
+"""The spread between its loud moments and its quiet quarter. Speech has 15 and more, hum and hiss 1 to 4."""
 LEAST_LIFE_DB = 6.0
 LOUD_DB = -40.0
-"""What varies less and is softer is the noise floor of an input without speech."""
+"""A channel that varies less and is softer is the noise floor of an input without speech."""
 LEAST_SHARE = 0.4
-"""Of the mix's power that comes from its loudest channel with speech; with less, something else is louder."""
+"""The share of the mix's power from its loudest channel with speech; below it, something else is louder."""
 LEAST_GAIN = 0.1
 LEAST_GAIN_OF_NAMELESS = 0.2
-"""How much softer a channel may come out of the mix: field recorders' many channels are averaged."""
+"""How much softer a channel may be in the mix: a field recorder's many channels are averaged."""
 FULL_GAIN = 0.2
 LEAST_POWER = 10 ** (-50 / 10)
-"""A channel that comes out softer than FULL_GAIN must come out louder than this."""
+"""A channel that is softer than FULL_GAIN in the mix must be louder than this."""
 LEAST_SUM = 0.25
-"""The mix's power over that of the same channels without phase; less is cancellation."""
+"""The mix's power relative to that of the same channels without phase; less is cancellation."""
 LOST_LOOKS = 3
 NEAR_LOOKS = 6
-"""So many lost among so many, half a second within one, make a lost word."""
+"""This many lost looks among this many, half a second within one second, mean a lost word."""
 LOST_SHARE = 0.02
 COVERED_DB = 12.0
 COVERED_SHARE = 0.995
-"""One channel holds all if it is never further below the loudest than this, but for this share of the time."""
+"""One channel contains everything if it is never further below the loudest than this, except for this share of the
+time."""
 
 
 class Shape(NamedTuple):
-    """What the channels of a frame are."""
+    """Format, layout and number of a frame's channels."""
 
     layout: str
     channels: int
 
     @property
     def is_nameless(self) -> bool:
-        """Field recorders write one channel a microphone and name none of them."""
+        """Field recorders write one unnamed channel per microphone."""
         return self.channels > 2 and self.layout.endswith("channels")
 
 
@@ -87,15 +88,15 @@ class _Looks:
 
     shape: Shape
     weights: NDArray[np.float32]
-    """How much of each channel the usual mix takes."""
+    """The weight of each channel in the usual mix."""
     gathered: list[NDArray[np.float32]] = field(default_factory=list)
-    """Samples by channel, not judged yet."""
+    """Samples by channel, not yet judged."""
     levels: bytearray = field(default_factory=bytearray)
     """dB over SILENCE_DB, by look and channel."""
     mix_levels: bytearray = field(default_factory=bytearray)
-    """The same of the usual mix, by look."""
+    """The level of the usual mix, by look."""
     fates: bytearray = field(default_factory=bytearray)
-    """What became of the channel in the usual mix, as flags, by look and channel."""
+    """The channel's flags in the usual mix, by look and channel."""
 
     def add(self, samples: NDArray[np.float32]) -> None:
         """One look, samples by channel."""
@@ -104,7 +105,7 @@ class _Looks:
             self.judge()
 
     def judge(self) -> None:
-        """Levels of what was gathered, and what the mix makes of it."""
+        """Computes the levels of the gathered looks, alone and in the mix."""
         looks, self.gathered = self.gathered, []
         while looks:
             length = len(looks[0])
@@ -129,7 +130,7 @@ class _Looks:
         gain = with_mix / safe
         share = gain * with_mix / np.maximum(mix, 1e-20)
         least_gain = LEAST_GAIN_OF_NAMELESS if self.shape.is_nameless else LEAST_GAIN
-        # What is loud may come out much softer, what is soft may not.
+        # A loud channel may be much softer in the mix; a soft one may not.
         is_there = (gain >= least_gain) & ((gain >= FULL_GAIN) | (gain**2 * own >= LEAST_POWER))
         is_there &= mix >= LEAST_SUM * apart
         mine = own * self.weights**2
@@ -153,7 +154,7 @@ class ChannelListener:
         self.due_seconds = 0.0  # when the next look is, after the recording's first frame
 
     def hear(self, frame: "AudioFrame", at_seconds: float) -> None:
-        """Take notice of a frame that begins `at_seconds` after the recording's first."""
+        """Samples a frame that begins `at_seconds` after the recording's first."""
         self.due_seconds = at_seconds + LOOK_SECONDS
         shape = shape_of(frame)
         looks = self._looks.get(shape)
@@ -163,7 +164,7 @@ class ChannelListener:
         samples = _planes_of(frame)
         if samples is None:
             samples = samples_of(frame, shape.channels)
-        # A frame may last a second, a look may not.
+        # A frame may last a second; a look may not.
         count = max(round(frame.samples / frame.sample_rate / LOOK_SECONDS), 1)
         size = max(len(samples) // count, 1)
         for begin in range(0, len(samples) - size + 1, size):
@@ -181,7 +182,7 @@ class ChannelListener:
         return max(tops, default=float(SILENCE_DB))
 
     def plans(self) -> dict[Shape, MixPlan]:
-        """How channels of each shape are to be mixed where the usual mix lost something of them."""
+        """Mix plans for the shapes of which the usual mix lost something."""
         found = ((looks.shape, _plan(looks)) for looks in self._judged())
         return {shape: plan for shape, plan in found if plan is not None}
 
@@ -192,10 +193,11 @@ class ChannelListener:
 
 
 def samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
-    """The frame's samples by channel, as they are."""
+    """The frame's samples by channel, unscaled."""
     import av
 
-    # PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV): such become packed.
+    # PyAV 18 counts planes up to a null pointer, and after 8 or more there is none (SIGSEGV): such frames become
+    # packed.
     if frame.format.name not in EASY_FORMATS or (frame.format.is_planar and channels >= 8):
         packed = av.AudioResampler(format="flt").resample(frame)
         if not packed:
@@ -206,7 +208,7 @@ def samples_of(frame: "AudioFrame", channels: int) -> NDArray[Any]:
 
 
 def _planes_of(frame: "AudioFrame") -> NDArray[Any] | None:
-    """What `samples_of` gives, for stereo in planes: most recordings come so. A quarter of its time."""
+    """`samples_of` for planar stereo, the format of most recordings, in a quarter of the time."""
     dtype = PLANAR.get(frame.format.name)
     if dtype is None or frame.layout.nb_channels != 2:
         return None
@@ -217,7 +219,7 @@ def _planes_of(frame: "AudioFrame") -> NDArray[Any] | None:
 
 
 def _some_of(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """As many as a look needs, spread over all, from -1 to 1."""
+    """As many samples as a look needs, spread over the frame, from -1 to 1."""
     some: NDArray[np.float32] = samples[:: max(len(samples) // LOOK_SAMPLES, 1)][:LOOK_SAMPLES].astype(np.float32)
     if samples.dtype in FULL_SCALE:
         some /= np.float32(FULL_SCALE[samples.dtype])
@@ -226,7 +228,7 @@ def _some_of(samples: NDArray[Any]) -> NDArray[np.float32]:
 
 @cache
 def _weights_of(shape: Shape) -> NDArray[np.float64]:
-    """How much of each channel FFmpeg's mix to mono takes, found by asking it."""
+    """The weight of each channel in FFmpeg's mix to mono, found by a test signal."""
     import av
 
     weights = np.zeros(shape.channels)
@@ -247,7 +249,7 @@ def _levels_of(looks: _Looks) -> NDArray[np.int16]:
 
 
 def _top_and_spread(levels: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """How loud each channel is where it is loud, and by how much that is over its quiet quarter, in dB."""
+    """The level of each channel's loud moments, and how far that is above its quiet quarter, in dB."""
     ordered = np.sort(levels, axis=0)
     top = ordered[-min(LOUD_LOOKS, 1 + len(levels) // 20)]
     return top, top - ordered[len(ordered) // 4]
@@ -265,7 +267,7 @@ def _speaking(levels: NDArray[np.int16]) -> NDArray[np.intp]:
 
 
 def _plan(looks: _Looks) -> MixPlan | None:
-    """A mix of the channels that speak; None where the usual one keeps what they say."""
+    """A mix of the channels with speech; None: the usual mix keeps their speech."""
     if looks.shape.channels == 1:
         return None
     levels = _levels_of(looks)
@@ -274,7 +276,7 @@ def _plan(looks: _Looks) -> MixPlan | None:
     mix = np.frombuffer(looks.mix_levels, np.uint8)[:, None].astype(np.int16) + np.int16(SILENCE_DB)
     mix_speaks = bool(_speaking(mix).size)
     if not speaking.size and not mix_speaks:
-        # Nothing but noise, or speech in loud noise: better all of it than nothing.
+        # Only noise, or speech in loud noise: better all of it than nothing.
         speaking = np.flatnonzero(top >= AUDIBLE_DB)
     if not speaking.size:
         return None
@@ -283,8 +285,8 @@ def _plan(looks: _Looks) -> MixPlan | None:
     by_whom = speaking[spoken.argmax(axis=1)]
     active = loudest >= np.maximum(AUDIBLE_DB, top[by_whom] - ACTIVE_DB)
     fates = np.frombuffer(looks.fates, np.uint8).reshape(-1, looks.shape.channels)[np.arange(len(levels)), by_whom]
-    # A mix that is unlike its loudest channel may be better than that: the voice in the middle of wide music. Then it
-    # sounds like a voice itself.
+    # A mix that differs from its loudest channel may be better than that: a voice in the middle of wide music. Then
+    # the mix itself has the spread of a voice.
     lost = active & ((fates & IS_THERE == 0) | ((fates & (IS_NOT_BURIED if mix_speaks else IS_CLEAR)) == 0))
     if not _loses_words(lost, active):
         return None

@@ -1,4 +1,5 @@
-"""Several channels as one where FFmpeg's own mix would lose what is said: those that speak, in phase.
+"""A mix of several channels for recordings whose speech FFmpeg's own mix would lose: the channels with speech, in
+phase.
 
 Runs in: worker.
 """
@@ -9,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_SECONDS = 0.25
-"""For so long the weights hold."""
+"""How long the weights stay the same."""
 FADE_SECONDS = 0.05
-"""In which one window's weights become the next one's."""
+"""Crossfade from one window's weights to the next one's."""
 HEARD_DB = 12.0
-"""Of a window's channels those count that are at most so far below the loudest."""
+"""Channels of a window count if they are at most this far below the loudest."""
 INVERSE = -0.3
-"""A channel whose correlation with the louder ones is below is turned around."""
+"""A channel whose correlation with the louder ones is below this is inverted."""
 PAUSE_DB = 35.0
-"""In a window so far below the loudest one the weights stay as they are: pauses must not flutter."""
+"""In a window this far below the loudest one the weights do not change: pauses must not flutter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class MixPlan:
     """Which channels of a recording become one."""
 
     channels: tuple[int, ...]
-    """Those that speak, counted from 0."""
+    """The channels with speech, counted from 0."""
 
     @property
     def in_words(self) -> str:
@@ -37,7 +38,7 @@ class MixPlan:
 
 
 class ChannelMixer:
-    """Windows of one recording's channels → mono samples. The first window's weights come without a fade."""
+    """Windows of one recording's channels → mono samples. The first window's weights apply without a fade."""
 
     def __init__(self, plan: MixPlan, channels: int, rate: int) -> None:
         self._usable = [channel for channel in plan.channels if channel < channels]
@@ -57,7 +58,8 @@ class ChannelMixer:
         return np.clip(np.rint(mixed * 32_768), -32_768, 32_767).astype(np.int16)
 
     def _chosen(self, usable: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The mean of those channels that are heard, each turned so that it adds to the louder ones."""
+        """The weights of the mean of the audible channels, each inverted if needed so that it adds to the louder
+        ones."""
         powers = np.einsum("sc,sd->cd", usable, usable, dtype=np.float64) / max(len(usable), 1)
         own = powers.diagonal()
         loudest = int(own.argmax())
@@ -76,7 +78,7 @@ class ChannelMixer:
 
 
 def _sum(samples: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By hand: a matrix product's last bit depends on how many threads the library takes."""
+    """Not as a matrix product: its last bit depends on the library's number of threads."""
     mixed = np.zeros(len(samples), np.float32)
     for channel in np.flatnonzero(weights):
         mixed += weights[channel] * samples[:, channel]

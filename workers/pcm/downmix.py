@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Downmix:
-    """Takes frames that are all of the first one's shape."""
+    """Downmixes frames that all have the first one's shape."""
 
     def __init__(self, first: "AudioFrame", plan: MixPlan | None, gain: float = 1.0) -> None:
-        """What comes out is `gain` times as loud as what goes in."""
+        """The output is `gain` times as loud as the input."""
         import av
 
         shape = shape_of(first)
@@ -37,23 +37,23 @@ class Downmix:
             window = round(WINDOW_SECONDS * SAMPLE_RATE)
             self._resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=window)
             return
-        # FFmpeg cuts off at full scale; what is to be louder or softer is cut to 16 bits here.
+        # FFmpeg clips at full scale; with a gain, this class clips to 16 bits.
         kind = "s16" if gain == 1.0 else "flt"
         self._resampler = av.AudioResampler(format=kind, layout="mono", rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
         if shape.is_nameless:
-            # FFmpeg would guess a cinema layout and drop the channel it takes for the subwoofer.
-            # Packed: PyAV 18 counts planes up to a null pointer, and behind 8 or more there is none (SIGSEGV).
+            # FFmpeg would guess a cinema layout and drop the channel it takes for the subwoofer. Packed: PyAV 18
+            # counts planes up to a null pointer, and after 8 or more there is none (SIGSEGV).
             self._to_packed = av.AudioResampler(format="flt")
 
     def of(self, frame: "AudioFrame") -> Iterator[NDArray[np.int16]]:
-        """What is ready once this frame is in."""
+        """The samples that are ready after this frame."""
         for even in (frame,) if self._to_packed is None else self._to_mono(frame, self._to_packed):
             for ready in self._resampler.resample(even):
                 yield self._mono(ready)
 
     def rest(self) -> Iterator[NDArray[np.int16]]:
-        """What was held back; no frame comes after this."""
-        # A resampler with nothing to do answers [None] here.
+        """The samples that the resampler held back; no frame may follow."""
+        # A resampler with nothing to do returns [None] here.
         for ready in filter(None, self._resampler.resample(None)):
             yield self._mono(ready)
 

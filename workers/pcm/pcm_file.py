@@ -1,8 +1,8 @@
-"""Decoded audio on disk: written once by the decoder, read by every worker that listens.
+"""Decoded audio on disk: written once by the decoder, read by both workers.
 
 Runs in: worker. The format is raw 16 kHz mono signed 16-bit little-endian samples, without a header.
 
-What was read of the recording is kept beside it: a worker may die between naming the one and telling the other.
+The facts about the recording are kept beside it: a worker may crash between the rename of the PCM and its report.
 """
 
 import os
@@ -22,12 +22,12 @@ FULL_SCALE = np.float32(32768)
 
 
 def keep_facts(pcm_path: Path, facts: RecordingFacts) -> None:
-    """Write them; before the PCM has its name, so that where the PCM is its facts are. Raises OSError."""
+    """Writes the facts before the PCM gets its name, so that a PCM always has its facts. Raises OSError."""
     _path(pcm_path).write_text(facts.model_dump_json())
 
 
 def kept_facts(pcm_path: Path) -> RecordingFacts | None:
-    """What was read of the recording that this PCM came from; None: an older version made it."""
+    """The facts about the recording of this PCM; None: an older version made it."""
     try:
         return RecordingFacts.model_validate_json(_path(pcm_path).read_text())
     except (OSError, ValueError):
@@ -39,12 +39,12 @@ def _path(pcm_path: Path) -> Path:
 
 
 def pcm_seconds(path: Path) -> float:
-    """How much audio a PCM file holds. Raises FileNotFoundError."""
+    """The duration of a PCM file in seconds. Raises FileNotFoundError."""
     return path.stat().st_size // SAMPLE_BYTES / SAMPLE_RATE
 
 
 class PcmFile(AbstractContextManager["PcmFile"]):
-    """Random access to a PCM file: a recording of any length costs no memory but the piece that is heard.
+    """Random access to a PCM file: a recording of any length costs only the memory of the part that is read.
 
     Read, not mapped: mapped pages would count as the worker's memory, and a file cut short under a map is SIGBUS.
     """
@@ -58,7 +58,7 @@ class PcmFile(AbstractContextManager["PcmFile"]):
         return self.samples / SAMPLE_RATE
 
     def audio(self, start_seconds: float, end_seconds: float) -> Audio:
-        """A copy of the samples from start to end, from -1 to 1; what lies outside the recording is left out."""
+        """A copy of the samples from start to end, from -1 to 1; clipped to the recording."""
         return self.audio_of_samples(round(start_seconds * SAMPLE_RATE), round(end_seconds * SAMPLE_RATE))
 
     def audio_of_samples(self, first: int, beyond: int) -> Audio:
@@ -66,12 +66,12 @@ class PcmFile(AbstractContextManager["PcmFile"]):
         return self._whole_samples(first, beyond).astype(np.float32) / FULL_SCALE
 
     def is_digital_silence(self, first: int, beyond: int) -> bool:
-        """Whether these samples stay within the last bit, where no voice can be heard."""
+        """Whether these samples stay within the last bit, which cannot hold a voice."""
         samples = self._whole_samples(first, beyond)
         return samples.size == 0 or (int(samples.max()) <= 1 and int(samples.min()) >= -1)
 
     def close(self) -> None:
-        """Close the file. Audio taken before stays valid."""
+        """Closes the file. Audio read before stays valid."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,8 +1,8 @@
 """Frames of any shape → one PCM file whose times are the player's times.
 
-Runs in: worker. PyAV frames arrive as they were decoded; nothing here reads the recording itself.
+Runs in: worker. PyAV frames arrive as decoded; this module does not read the recording itself.
 
-A recorder's clock that runs wrong is set right: the same sound takes a little more or a little less time.
+The drift of a recorder's clock is corrected: the sound is stretched or shortened slightly.
 """
 
 import errno
@@ -27,14 +27,14 @@ from workers.pcm.timeline import Timeline
 
 Samples = npt.NDArray[np.int16]
 MOST_CHANNELS = 64
-"""libswresample takes no more."""
+"""The limit of libswresample."""
 HIGHEST_RATE = 6_000_000
-"""Above any converter's. The resampler's filters grow with the rate: a header that lies would cost gigabytes."""
+"""Above any converter's rate. The resampler's filters grow with the rate: a wrong header would cost gigabytes."""
 log = structlog.get_logger()
 
 
 def stretched(samples: Samples, length: int) -> Samples:
-    """The same sound in `length` samples, by cubic interpolation. Meant for changes of a few percent."""
+    """The same sound in `length` samples, by cubic interpolation. For changes of a few percent."""
     if length == len(samples) or length <= 0 or len(samples) < 2:
         return samples
     at = np.arange(length) * (len(samples) / length)
@@ -55,20 +55,21 @@ if TYPE_CHECKING:
 
 
 def can_be_resampled(frame: "AudioFrame") -> bool:
-    """Whether the resampler will take this frame. Asked before: one that refused cannot be used again."""
+    """Whether the resampler accepts this frame. Checked first: a resampler that refused a frame cannot be used
+    again."""
     return 0 < frame.sample_rate <= HIGHEST_RATE and frame.layout.nb_channels <= MOST_CHANNELS
 
 
 class PcmWriter:
-    """Downmixes, resamples and appends frames to a file that is open and empty."""
+    """Downmixes and resamples frames, and appends them to an open, empty file."""
 
     def __init__(self, folder: Path, descriptor: int) -> None:
-        """`folder` is named where its disk refuses. The caller closes the descriptor."""
-        # Unbuffered: the resampler gathers a second at a time, and a full disk shows at the write that met it.
+        """`folder` is for error messages. The caller closes the descriptor."""
+        # Unbuffered: the resampler gathers a second at a time, and a full disk fails the write that met it.
         self._folder = folder
         self._descriptor = descriptor
         self.listens_to_mono = False
-        """A single channel has nothing to choose from: it is listened to where there are other tracks."""
+        """True: also sample a single channel, to choose between tracks."""
         self._forget({})
 
     def _forget(self, plans: Mapping[Shape, MixPlan], gain: float = 1.0) -> None:
@@ -79,22 +80,22 @@ class PcmWriter:
         self._samples_written = 0
         self._unwritten_seconds = 0.0
         self.silence_seconds = 0.0
-        """How much of what was written stands in for audio that is missing."""
+        """Seconds of written silence in place of missing audio."""
         self.frame_seconds = 0.0
-        """How long the last frame was."""
+        """Seconds of the last frame."""
         self.decoded_seconds = 0.0
-        """How much sound was taken in, by its own samples."""
+        """Seconds of sound taken in, by its own samples."""
         self.listener = ChannelListener()
-        """What the channels held, whatever became of them."""
+        """What the channels contain, before the mix."""
         self.headroom = Headroom()
-        """Whether 16 bits hold what was written."""
+        """Whether the written sound fits into 16 bits."""
         self.gain = gain
-        """How much louder than the recording it is written."""
+        """The gain with which the recording is written."""
         self._plans = plans
         self._mixes: dict[str, None] = {}
 
     def restart(self, plans: Mapping[Shape, MixPlan], gain: float = 1.0) -> None:
-        """Forget all that was written; from now on channels of these shapes are mixed as planned, with this gain."""
+        """Discards everything written; from now on mixes channels of these shapes as planned, with this gain."""
         if self._samples_written:
             with disk_under(self._folder):
                 os.ftruncate(self._descriptor, 0)
@@ -103,26 +104,26 @@ class PcmWriter:
 
     @property
     def channels_used(self) -> str | None:
-        """How channels became one, as `RecordingFacts` says it; None before the first frame."""
+        """The mix, as `RecordingFacts` reports it; None before the first frame."""
         return "; then ".join(self._mixes) or None
 
     @property
     def seconds(self) -> float:
-        """How much audio was taken in, written or still in the resampler."""
+        """Seconds of audio taken in, written or still in the resampler."""
         return self._samples_written / SAMPLE_RATE + self._unwritten_seconds
 
     def begin(self, timeline: Timeline) -> None:
-        """From here on, frames belong where this timeline says. Raises EngineRefusal as `disk_under`."""
+        """From here on, this timeline places the frames. Raises EngineRefusal as `disk_under`."""
         self.flush()
         self._timeline = timeline
 
     def append_silence(self, seconds: float) -> None:
-        """Write silence in place of a frame that could not be decoded. Raises EngineRefusal as `disk_under`."""
+        """Writes silence in place of a frame that could not be decoded. Raises EngineRefusal as `disk_under`."""
         self.flush()
         self._insert_silence(seconds)
 
     def append(self, frame: "AudioFrame", *, has_times: bool = True) -> None:
-        """Write one frame, which can be resampled, where its timestamp says. Raises EngineRefusal as `disk_under`."""
+        """Writes one frame, which can be resampled, at its timestamp. Raises EngineRefusal as `disk_under`."""
         duration = self.frame_seconds = frame.samples / frame.sample_rate
         time = frame.time if has_times else None
         silence = self._timeline.silence_before(time, self.seconds, duration)
@@ -146,7 +147,7 @@ class PcmWriter:
                 self._write(second)
 
     def flush(self) -> None:
-        """Write what the resampler still holds; called once more after the last frame."""
+        """Writes what the resampler holds back; called after the last frame."""
         if self._downmix is None:
             return
         for rest in self._downmix.rest():
@@ -156,7 +157,7 @@ class PcmWriter:
 
     def _insert_silence(self, seconds: float) -> None:
         samples = round(seconds * SAMPLE_RATE)
-        # A hole in the file: reads as zeros and costs no disk.
+        # A hole in the file: reads as zeros and takes no disk.
         os.lseek(self._descriptor, samples * SAMPLE_BYTES, os.SEEK_CUR)
         self._samples_written += samples
         self.silence_seconds += seconds
@@ -175,7 +176,7 @@ class PcmWriter:
 
 @contextmanager
 def disk_under(folder: Path) -> Iterator[None]:
-    """What our own disk refuses says nothing about the recording.
+    """An error of our own disk says nothing about the recording.
 
     Raises EngineRefusal `disk_full`, `spool_failed`.
     """
@@ -187,10 +188,10 @@ def disk_under(folder: Path) -> Iterator[None]:
             raise EngineRefusal(
                 "disk_full",
                 f"no room left in {folder} for the decoded audio",
-                "free some disk (an hour of audio needs 115 MB while it is worked on) and retry",
+                "free some disk space (an hour of audio needs 115 MB during its job) and retry",
             ) from error
         raise EngineRefusal(
             "spool_failed",
             f"the decoded audio cannot be written to {folder}: {error.strerror or error}",
-            "check that disk; the job goes on by itself once it takes what is written",
+            "check that disk; the job continues automatically once it can be written to",
         ) from error

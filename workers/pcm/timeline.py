@@ -1,4 +1,4 @@
-"""Where frames belong in the PCM, judged from timestamps that may lie.
+"""The place of frames in the PCM, from timestamps that may be wrong.
 
 Runs in: worker. Pure.
 """
@@ -6,19 +6,20 @@ Runs in: worker. Pure.
 from dataclasses import dataclass, field
 
 LEAST_GAP_SECONDS = 0.1
-"""Containers round their timestamps (FLV and Matroska to the millisecond, AVI worse): less is no gap, it drifts."""
+"""Containers round their timestamps (FLV and Matroska to the millisecond, AVI more): less is drift, not a gap."""
 LONGEST_GAP_SECONDS = 600.0
-"""A longer hole is only believed while it ends inside the length that the container claims."""
+"""A longer gap is plausible only if it ends within the duration that the container claims."""
 BACKWARD_JUMP_SECONDS = 10.0
-"""Timestamps that fall back this far have started again, as when recordings are joined byte by byte."""
+"""Timestamps that fall back this far have restarted, as in recordings that were joined byte by byte."""
 LEAST_DRIFT_SECONDS = 0.01
-"""What frames are early or late on average before the sound is stretched: more than timestamps are rounded by."""
+"""The average deviation of frames before the sound is stretched: more than timestamps are rounded by."""
 MOST_STRETCH = 0.08
 """Of a second of sound. Clocks of cheap recorders are 0.5 % off; at 8 % a voice is a semitone and a half higher."""
 MOST_CATCHING_UP = 0.16
-"""The same, while the sound is behind by more than LEAST_GAP_SECONDS: a timestamp fell back."""
+"""The same, if the sound is late by more than LEAST_GAP_SECONDS: a timestamp fell back."""
 CLOCK_JUMP_SECONDS = 10.0
-"""In streams whose clock may jump, a step this long is the clock's and no hole: as FFmpeg's `dts_delta_threshold`."""
+"""In streams whose clock may jump, a step this long is a jump and not a gap, as with FFmpeg's
+`dts_delta_threshold`."""
 
 
 @dataclass(slots=True)
@@ -28,12 +29,12 @@ class Timeline:
     origin_seconds: float
     """The timestamp of the PCM's first sample."""
     claimed_seconds: float
-    """Where in the PCM the container ends, as it tells; 0: unknown."""
+    """Where in the PCM the container claims to end; 0: unknown."""
     longest_seconds: float
     clock_may_jump: bool = False
-    """The container is a broadcast: its clock starts again in the middle, and nothing is missing there."""
+    """True: a broadcast, whose clock may restart in the middle without missing sound."""
     repaired_seconds: float = field(default=0.0, init=False)
-    """By how much timestamps were moved that could not be believed."""
+    """By how much implausible timestamps were moved."""
     _expected: float | None = field(default=None, init=False)
     _late: float = field(default=0.0, init=False)
     _late_frames: int = field(default=0, init=False)
@@ -41,9 +42,9 @@ class Timeline:
     def silence_before(
         self, frame_seconds: float | None, written_seconds: float, frame_duration: float = 0.0
     ) -> float:
-        """Seconds of silence due before a frame with this timestamp, None where it has none.
+        """Seconds of silence due before a frame with this timestamp; None: it has no timestamp.
 
-        A jump that cannot be believed moves the origin instead, so that later gaps are measured from there.
+        An implausible jump moves the origin instead, so that later gaps are measured from there.
         """
         if frame_seconds is None:
             if self._expected is not None:
@@ -71,7 +72,7 @@ class Timeline:
         return 0.0
 
     def stretch_due(self, seconds: float) -> float:
-        """By how many seconds the next `seconds` of sound should be longer (or, below zero, shorter)."""
+        """The seconds by which the next `seconds` of sound must be longer (negative: shorter)."""
         if not self._late_frames:
             return 0.0
         late = self._late / self._late_frames

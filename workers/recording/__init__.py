@@ -1,4 +1,4 @@
-"""The recording as the file system gives it: the way to it, held open, read and hashed.
+"""The recording as a file: the folder it is opened through, its open descriptor, reads and hash.
 
 Runs in: worker. Imports no other room.
 """

@@ -1,4 +1,4 @@
-"""A recording that is being read: every read is a step forward, and what was read is hashed on the way.
+"""A recording that is being read: each read counts as progress, and the content is hashed on the way.
 
 Runs in: worker (the decoder).
 """
@@ -13,24 +13,24 @@ from workers.recording.recording_file import Recording, refuse_changed, refuse_u
 
 BLOCK_BYTES = 1024 * 1024
 MOST_AHEAD = 100_000
-"""Reads out of order that are remembered: those of a few gigabytes of pictures."""
+"""The number of out-of-order reads that are remembered: enough for a few gigabytes of pictures."""
 
 
 class ReadRecording(Recording):
-    """Knows the hash of the whole file almost for nothing, where it is read from its beginning to its end."""
+    """Computes the hash of the whole file at almost no cost if it is read from its beginning to its end."""
 
     def __init__(self, descriptor: int, moved: Callable[[], None]) -> None:
-        """`moved` hears of every read that comes back. The caller closes the descriptor."""
+        """`moved` is called after every read. The caller closes the descriptor."""
         super().__init__(descriptor)
         self._moved = moved
         self._hash = hashlib.sha256()
         self._hashed_bytes = 0
         """From the beginning on."""
         self._ahead: list[tuple[int, int, int]] = []
-        """Offset, bytes and checksum of what was read before the hash came by."""
+        """Offset, bytes and checksum of the reads ahead of the hash."""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """As a recording's; hashed when it is read for the first time, where it follows what was hashed before."""
+        """As `Recording.read_at`; hashes the bytes if they follow those hashed so far."""
         piece = super().read_at(offset, size)
         self._moved()
         end = offset + len(piece)
@@ -42,14 +42,14 @@ class ReadRecording(Recording):
         return piece
 
     def sha256(self) -> str:
-        """Of the whole content; what the decoder left out is read now. Raises OSError."""
+        """Of the whole content; reads what the decoder skipped. Raises OSError."""
         return self._read_on(self._hash.copy(), self._hashed_bytes)
 
     def refuse_unless_unchanged(self, path: Path, sha256: str) -> None:
-        """Raises EngineRefusal `changed_while_read` where what was decoded may not be what is there.
+        """Raises EngineRefusal `changed_while_read` if the file may differ from what was decoded.
 
-        Size and time of change can be put back by a program; the time of the last touch cannot. That moves when a
-        file is renamed, too: then the content is compared with `sha256`.
+        A program can set size and mtime back, but not ctime. A rename changes ctime too: then the content is compared
+        with `sha256`.
         """
         try:
             now = os.fstat(self.fileno())

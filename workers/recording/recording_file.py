@@ -1,4 +1,4 @@
-"""The recording as the file system gives it: a regular file, held open, or a refusal that says what it is instead.
+"""The recording as an open regular file, or a refusal that says what it is instead.
 
 Runs in: worker.
 """
@@ -17,13 +17,13 @@ DISK_AWAY = frozenset(
         *(errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNABORTED, errno.ENODEV),
     }
 )
-"""What network and user-space file systems say while the machine or the program behind them is gone."""
+"""Errors of network and user-space file systems while the machine or the program behind them is gone."""
 
 
 class Recording(FileIO):
-    """A recording as FFmpeg may read it: where a damaged one points before its own start is an answer, no accident.
+    """A recording as FFmpeg may read it: a seek before the start, as damaged files ask for, returns -EINVAL.
 
-    An exception would come out as a traceback on stderr, and be taken for a fault of the disk.
+    An exception would appear as a traceback on stderr and count as a fault of the disk.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -37,12 +37,12 @@ class Recording(FileIO):
         return self._as_opened.st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from there; fewer, or none, only where the file ends. Raises OSError."""
+        """At most `size` bytes from `offset`; fewer, or none, only at the end of the file. Raises OSError."""
         return os.pread(self.fileno(), max(size, 0), offset)
 
     @property
     def has_changed(self) -> bool:
-        """Whether a program wrote to it since it was opened: what was read is no recording that ever was."""
+        """Whether a program wrote to it since it was opened: then the bytes read may be a mix of two versions."""
         try:
             now = os.fstat(self.fileno())
         except OSError:
@@ -50,7 +50,7 @@ class Recording(FileIO):
         return (now.st_size, now.st_mtime_ns) != (self._as_opened.st_size, self._as_opened.st_mtime_ns)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """The new position, or -EINVAL as FFmpeg's own files say it."""
+        """The new position, or -EINVAL, as FFmpeg's own files return it."""
         try:
             return super().seek(offset, whence)
         except OSError as error:
@@ -60,7 +60,7 @@ class Recording(FileIO):
 
 
 def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
-    """What the system said about opening or reading this file, as a refusal."""
+    """The system's error on opening or reading this file, as a refusal."""
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR | errno.ENAMETOOLONG:
             raise EngineRefusal("not_found", f"there is no file {path}", "check the path") from error

@@ -1,4 +1,4 @@
-"""What a decoder gives up before it reads: seccomp and Landlock on Linux, a sandbox profile on macOS.
+"""The decoder's sandbox: seccomp and Landlock on Linux, a sandbox profile on macOS.
 
 Runs in: worker. Imports no other room.
 """

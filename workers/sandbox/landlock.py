@@ -1,7 +1,7 @@
-"""Landlock: this process may open, make, remove or rename no file, connect to nothing and signal no other process.
+"""Landlock: this process may not open, create, remove or rename files, connect, or signal other processes.
 
-Runs in: worker (the decoder). Linux 5.13 and later; each version of the interface can forbid more. Descriptors that
-are open stay usable. https://docs.kernel.org/userspace-api/landlock.html
+Runs in: worker (the decoder). Linux 5.13 and later; each ABI version can forbid more. Open descriptors stay usable.
+https://docs.kernel.org/userspace-api/landlock.html
 """
 
 import ctypes
@@ -10,12 +10,12 @@ import struct
 import sys
 
 CREATE_RULESET, RESTRICT_SELF = 444, 446
-"""System calls, the same on every processor of today."""
+"""System call numbers, the same on every current processor."""
 CREATE_RULESET_VERSION = 1
 PR_SET_NO_NEW_PRIVS = 38
 
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
-"""Version of the interface → how many rights on files it knows, from the lowest bit on."""
+"""ABI version → number of file rights that it knows, from the lowest bit on."""
 NETWORK_RIGHTS = {4: 2}
 """bind and connect by TCP."""
 SCOPES = {6: 2}
@@ -23,7 +23,7 @@ SCOPES = {6: 2}
 
 
 def interface_version() -> int:
-    """What this kernel offers; 0: nothing, or it is turned off."""
+    """The kernel's ABI version; 0: no Landlock, or it is turned off."""
     found = 0
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -41,9 +41,9 @@ def ruleset(version: int) -> bytes:
 
 
 def forbid_all_files() -> int:
-    """From now on no file system is there for this process. Returns the interface's version.
+    """From now on this process can reach no file system. Returns the ABI version.
 
-    Raises OSError where the kernel has no Landlock.
+    Raises OSError if the kernel has no Landlock.
     """
     version = interface_version()
     if not version:

@@ -1,9 +1,10 @@
-"""The decoder shuts itself in: before the first byte of a recording is read, it gives up all it does not need.
+"""The decoder enters its sandbox: before it reads the first byte of a recording, it drops every right it does not
+need.
 
 Runs in: worker (the decoder), and `steno doctor` by way of the decoder's `--probe`.
 
-What stays is the open recording, the open PCM file and the line to the worker. Each wall is tried by itself: where
-the system has one of them only, that one stands, and where it has none, decoding goes on without.
+It keeps the open recording, the open PCM file and the socket to the worker. Each wall is tried separately: if the
+system has only one of them, that one holds, and if it has none, decoding continues without.
 """
 
 import contextlib
@@ -21,13 +22,13 @@ from workers.sandbox.seccomp import PR_SET_NO_NEW_PRIVS, allow_only_decoding
 
 PR_SET_DUMPABLE = 4
 OPEN_FILES = 16
-"""Descriptors it may have; it holds six."""
+"""Descriptors it may have; it uses six."""
 FIRST_TO_GO = "800"
-"""For the kernel that runs out of memory: rather this process than the worker with a model in it."""
+"""oom_score_adj: the kernel should kill this process before the worker with its model."""
 
 
 def shut_in(limits: Limits) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Raise every wall there is. Returns those that stand, and what could not be had, each in a sentence."""
+    """Raises every wall. Returns those that hold, and those that the system lacks, each in a sentence."""
     walls: list[str] = []
     lacks: list[str] = []
 
@@ -45,13 +46,13 @@ def shut_in(limits: Limits) -> tuple[tuple[str, ...], tuple[str, ...]]:
     else:
         raise_wall("no new privileges", _no_new_privileges)
         raise_wall("landlock", forbid_all_files)
-        # Last, since it forbids the making of the others.
+        # Last, since it forbids setting up the others.
         raise_wall("seccomp", lambda: allow_only_decoding(os.uname().machine, os.getpid()))
     return tuple(walls), tuple(lacks)
 
 
 def _limit(limits: Limits) -> None:
-    """Raises OSError or ValueError where the system takes one of them not; the others hold nevertheless."""
+    """Raises OSError or ValueError if the system refuses one of them; the others hold nevertheless."""
     wrong: list[str] = []
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
@@ -61,7 +62,7 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_AS, _address_space_bytes() + limits.memory_bytes),
     ):
         _, hard = resource.getrlimit(kind)
-        # One second between the two of processor time: SIGXCPU tells more than SIGKILL.
+        # One second between the soft and the hard limit of processor time: SIGXCPU says more than SIGKILL.
         wanted = value + 1 if kind == resource.RLIMIT_CPU else value
         top = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         try:
@@ -73,7 +74,7 @@ def _limit(limits: Limits) -> None:
 
 
 def _address_space_bytes() -> int:
-    """What this process has now; 0 where it cannot be told."""
+    """The address space of this process now; 0: unknown."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     return 0
@@ -83,8 +84,8 @@ def _no_new_privileges() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))):
         raise OSError(ctypes.get_errno(), "prctl")
-    # Before the line below: from then on its own files in /proc belong to root.
+    # Before the line below, after which its own files in /proc belong to root.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
-    # No process of the same user attaches to it either, and it writes no core.
+    # It also cannot be traced by the same user, and writes no core dump.
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))

@@ -1,7 +1,7 @@
-"""macOS: a sandbox profile that allows a process nothing but to compute, and to end.
+"""macOS: a sandbox profile that allows a process only to compute and to exit.
 
-Runs in: worker (the decoder). Descriptors that are open stay usable: the sandbox is asked when one is opened, as in
-the renderers of Chromium, which call the same function
+Runs in: worker (the decoder). Open descriptors stay usable: the sandbox checks only when a file is opened, as in
+Chromium's renderers, which call the same function
 (https://chromium.googlesource.com/chromium/src/+/HEAD/sandbox/mac/seatbelt_sandbox_design.md). Stands alone: one file
 an operating system.
 """
@@ -11,7 +11,7 @@ import ctypes.util
 import sys
 
 OPERATIONS_ALLOWED = (
-    # Time, processors and memory of the machine, which the C library asks for while it computes.
+    # Time, processors and memory of the machine, which the C library reads while it computes.
     "(allow sysctl-read)",
     # A library that aborts sends the signal to itself.
     "(allow signal (target self))",
@@ -19,12 +19,12 @@ OPERATIONS_ALLOWED = (
 
 
 def profile() -> str:
-    """The profile in the sandbox's own language: everything is denied that is not named. Pure."""
+    """The profile in the sandbox's own language: denies everything that it does not name. Pure."""
     return "\n".join(("(version 1)", "(deny default (with no-log))", *OPERATIONS_ALLOWED)) + "\n"
 
 
 def shut_in_seatbelt() -> None:
-    """From now on this process can open nothing; there is no way back. Raises OSError if the system refuses."""
+    """From now on this process can open nothing; this cannot be undone. Raises OSError if the system refuses."""
     if sys.platform != "darwin":
         raise OSError(0, "this system has no sandbox profiles")
     else:  # noqa: RET506  without it, mypy finds what follows unreachable

@@ -1,4 +1,4 @@
-"""What surrounds every engine: the worker's loop and its requests.
+"""The worker shell around every engine: its loop and its requests.
 
 Runs in: worker. May import audio, decoder, models, speech and text.
 """

@@ -1,9 +1,9 @@
-"""The loop every child runs: load the engine, say so, answer requests until told to leave.
+"""The loop of every worker: load the engine, report ready, answer requests until told to exit.
 
 Runs in: worker.
 
-The engine lives on the main thread from load to end: MLX's streams belong to the thread that made them, and signals
-are dealt with there. A side thread listens to the pipe and never touches a model library.
+The engine stays on the main thread from load to exit: MLX's streams belong to the thread that created them, and
+signals are handled there. A side thread listens to the pipe and never touches a model library.
 """
 
 import gc
@@ -38,7 +38,7 @@ from ipc.worker_messages import (
     WorkerSetup,
 )
 from workers.heartbeat import Cancelled, Heartbeat
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.parent_death import leave
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MESSAGE_LETTERS = 200
-"""As much as is passed on of what a library says; some quote their whole input."""
+"""How much of a library's error message is passed on; some quote their whole input."""
 
 
 def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
-    """All that a worker does, until it is told to leave or its supervisor is gone; never returns."""
+    """Runs the worker until it is told to exit or its supervisor is gone; never returns."""
     file = Path(setup.log_file) if setup.log_file else None
     start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
@@ -65,7 +65,7 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     _prepare(setup.role, heartbeat)
     decoders = Decoders(heartbeat, keeps_ready=setup.role == "transcriber")
     decoders.make_ready()
-    # What is here now stays: it is never looked through again for what can go.
+    # The current objects stay: the garbage collector never scans them again.
     gc.freeze()
     gc.enable()
     hit("worker_prepared")
@@ -83,12 +83,12 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         hit("engine_rested")
         heartbeat.send(Rested(footprint_bytes=heartbeat.footprint_bytes))
         hit("rest_said")
-        # The end of a process takes some milliseconds, in which the next request is on its way.
+        # A process takes some milliseconds to exit, in which the next request may already be sent.
         decoders.see_off()
 
 
 def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", heartbeat: Heartbeat) -> None:
-    """Side thread: what the supervisor says. Its death is heard here too, as the end of the pipe."""
+    """Side thread: receives the supervisor's messages. The supervisor's exit appears here as end of file."""
     while True:
         try:
             message = receive(connection, TO_WORKER)
@@ -111,7 +111,7 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", hear
 
 
 def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
-    """The engine, loaded and announced. Says why not, and leaves, if there is none to be had."""
+    """Loads the engine and announces it. If it cannot be loaded, reports why and exits."""
     started = time.monotonic()
     heartbeat.enter("loading")
     from workers.engine import EngineRefusal
@@ -126,8 +126,8 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
     except EngineRefusal as refusal:
         heartbeat.send(LoadFailed(code=refusal.code, message=refusal.message, hint=refusal.hint))
         leave()
-    except Exception as error:  # An engine's own failure comes out the same every time: say it, do not loop over it.
-        if is_want_of_memory(error):
+    except Exception as error:  # An engine fails to load the same way every time: report it, do not retry.
+        if is_out_of_memory(error):
             raise
         log.exception("engine_not_loaded")
         heartbeat.send(
@@ -154,7 +154,7 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
 
 
 def _prepare(role: Role, heartbeat: Heartbeat) -> None:
-    """Loads what the first recording would have to wait for, now that no request waits."""
+    """Loads what the first recording would otherwise wait for, while no request waits."""
     if role != "transcriber":
         return
     heartbeat.arm()
@@ -162,10 +162,10 @@ def _prepare(role: Role, heartbeat: Heartbeat) -> None:
         from workers.shell import requests as worker_requests  # noqa: F401
         from workers.speech import chunks as speech
 
-        # Listening to nothing takes all that listening takes.
+        # An empty recording loads everything that speech detection needs.
         with speech.PcmFile(Path(os.devnull)) as nothing:
             list(speech.find_chunks(nothing, 0.0))
-    except Exception:  # What is missing is for the first request to say, to its caller.
+    except Exception:  # The first request reports what is missing to its caller.
         log.warning("not_prepared", exc_info=True)
     heartbeat.rest()
 
@@ -173,7 +173,7 @@ def _prepare(role: Role, heartbeat: Heartbeat) -> None:
 def _answer(
     request: Request, engine: Any, setup: WorkerSetup, heartbeat: Heartbeat, decoders: "Decoders"
 ) -> FinalReply:
-    """The final reply to a request, whatever happens short of the worker's death."""
+    """The final reply to a request, in every case short of the worker's death."""
     from workers.engine import EngineRefusal
     from workers.shell import requests as worker_requests
 
@@ -192,12 +192,12 @@ def _answer(
     except Cancelled:
         return _failed(request, "cancelled", "cancelled", "")
     except EngineRefusal as refusal:
-        if is_want_of_memory(refusal):
+        if is_out_of_memory(refusal):
             raise
         return _failed(request, refusal.code, refusal.message, refusal.hint)
-    except Exception as error:  # The boundary of one request: whatever an engine raises, the worker is well.
-        if is_want_of_memory(error):
-            raise  # A process short of memory is not worth saving: the supervisor has a fresh one in a second.
+    except Exception as error:  # The boundary of one request: whatever an engine raises, the worker continues.
+        if is_out_of_memory(error):
+            raise  # A process short of memory is not worth saving: the supervisor starts a fresh one in a second.
         log.exception("request_failed", request=request.kind)
         return _failed(
             request,
@@ -212,9 +212,9 @@ def _failed(request: Request, code: str, message: str, hint: str) -> RequestFail
 
 
 def _let_rest(engine: Any, heartbeat: Heartbeat) -> None:
-    """Caches are given back after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
+    """Frees caches after the answer, so that a failure here cannot cost it (ml-explore/mlx#3450)."""
     heartbeat.arm()
     try:
         engine.rest()
-    except Exception:  # A courtesy between requests; the next one will show whether the engine is well.
+    except Exception:  # Optional: the next request will show whether the engine works.
         log.exception("rest_failed")

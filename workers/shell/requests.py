@@ -1,13 +1,11 @@
-"""What a worker does with a request: the steps between the pipe and the engine.
+"""A worker's requests: the steps between the pipe and the engine.
 
 Runs in: worker.
 
 Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
 
-How many chunks an engine to which company matters is given at once.
-
-The same recording gives the same text, whatever happens to its worker: such an engine gets batches that follow from
-the recording alone.
+The same recording gives the same text, whatever happens to its worker: an engine whose result depends on the other
+chunks of a batch gets batches that depend on the recording alone.
 """
 
 import itertools
@@ -27,22 +25,22 @@ from ipc.worker_messages import (
     TranscriptionFinished,
     WordsAligned,
 )
-from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, Told, Transcriber
+from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, TranscribedChunks, Transcriber
 from workers.heartbeat import Heartbeat
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 from workers.speech.spoken_language import find_language, first_chunks
 from workers.text.repetition import cut_down
 from workers.text.unheard import WithoutVoice, unheard
 
 SHORT_RECORDING_SECONDS = 300.0
-"""Up to ten chunks; one ahead of the others would cost about as many steps of the decoder as all the others."""
+"""For up to ten chunks: one ahead of the others would cost about as many decoder steps as all the others."""
 LAST_CHUNK_SECONDS = 40.0
-"""Towards the end a batch has one chunk for every so many seconds that are left."""
+"""Near the end a batch has one chunk for each of these periods that are left."""
 log = structlog.get_logger()
 
 
 def planned_size(most: int, heard_until: float, audio_seconds: float, shows_life: bool) -> int:
-    """Chunks for the batch at this place of the recording: always the same, also for a worker that begins there.
+    """The size of the batch at this place of the recording: the same for a worker that starts there.
 
     The first batch of a long recording is one chunk, so that the aligner has something to do.
     """
@@ -53,17 +51,18 @@ def planned_size(most: int, heard_until: float, audio_seconds: float, shows_life
 
 
 def fewer_near_the_end(chunks: int, seconds_left: float) -> int:
-    """How many of the chunks that would make a batch, so much before the end of the recording."""
+    """The batch size this close to the end of the recording."""
     return max(1, min(chunks, int(seconds_left / LAST_CHUNK_SECONDS)))
 
 
 def transcribe(
     request: Transcribe, engine: Transcriber, batch_size: int, heartbeat: Heartbeat
 ) -> TranscriptionFinished:
-    """All speech from `start_at_seconds` on, sent as it is heard: by chunks, or in batches of at most `batch_size`.
+    """Transcribes all speech from `start_at_seconds` on, and sends it as it comes: by chunk, or in batches of at most
+    `batch_size`.
 
-    `start_at_seconds` is 0 or what an earlier worker said was done: chunks, text and, for an engine to which its
-    company matters, batches are then those that the earlier worker would have had.
+    `start_at_seconds` is 0 or where an earlier worker had got to: chunks, text and batches are then those that the
+    earlier worker would have had.
     """
     from workers.speech import chunks as speech
 
@@ -91,7 +90,7 @@ def transcribe(
         heartbeat.enter("transcribing", first[0].start)
         wanted = DecodeOptions(language, request.task, request.prompt, lambda: heartbeat.step(heard_until))
         chunks = itertools.chain(first, chunks)
-        # An owner's engine may be older than this attribute.
+        # A user's own engine may be older than this attribute.
         if getattr(engine, "apart", False):
             told = engine.transcribe_each(chunks, wanted)
         else:
@@ -119,7 +118,7 @@ def transcribe(
 
 
 def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, heartbeat: Heartbeat) -> None:
-    """What is audible behind the last voice."""
+    """Reports what is audible after the last voice."""
     if audible := tuple(without_voice.before(math.inf)):
         rest = SegmentsTranscribed(
             request_id=request.request_id, segments=(), unheard=audible, done_seconds=audible[-1].end
@@ -128,7 +127,7 @@ def _tell_the_rest(request: Transcribe, without_voice: WithoutVoice, heartbeat: 
 
 
 def _in_order(aside: Sequence[Unheard], chunks: Iterable[Chunk], segments: Sequence[Segment]) -> tuple[Unheard, ...]:
-    """What was audible and gave no text, in the chunks that were heard and in those around them."""
+    """The audible parts without text, in the transcribed chunks and around them, in order."""
     return tuple(sorted([*aside, *unheard(chunks, segments)], key=lambda one: one.start))
 
 
@@ -139,13 +138,13 @@ def _in_batches(
     most: int,
     heard_until: float,
     audio_seconds: float,
-) -> Iterator[Told]:
-    """For an engine to which company matters: batches that follow from the recording alone.
+) -> Iterator[TranscribedChunks]:
+    """For an engine whose result depends on the batch: batches that depend on the recording alone.
 
-    The first one of a long recording is one chunk: the aligner has something to do at once. The last ones are small
-    again: what the aligner has left when the last comes keeps the job waiting.
+    The first batch of a long recording is one chunk, so that the aligner can start early. The last ones are small
+    again: the job waits for what the aligner has left when the last one arrives.
     """
-    # An owner's engine may be older than this attribute.
+    # A user's own engine may be older than this attribute.
     shows_life = getattr(engine, "shows_life", False)
     while batch := list(itertools.islice(chunks, planned_size(most, heard_until, audio_seconds, shows_life))):
         yield list(zip(batch, engine.transcribe(batch, wanted), strict=True))
@@ -156,7 +155,7 @@ def align(request: Align, engine: Aligner, heartbeat: Heartbeat) -> WordsAligned
     """Word times for every segment that yields some."""
     from workers.speech import chunks as speech
 
-    # Said before the check: for some engines it loads the language's model.
+    # Before the check: for some engines it loads the language's model.
     heartbeat.enter("aligning")
     engine.check(request.language)
     hit("engine_checked")
@@ -169,17 +168,17 @@ def align(request: Align, engine: Aligner, heartbeat: Heartbeat) -> WordsAligned
     def words_of(sound: Audio, segment: Segment) -> tuple[Word, ...]:
         hit("segment_begun")
         try:
-            # Checked here: one made without checks would make the whole answer no message, and cost the worker.
+            # Checked here: an invalid word would make the whole answer an invalid message, and cost the worker.
             return tuple(Word.model_validate(dict(word)) for word in engine.align(sound, segment, request.language))
         except EngineRefusal:
             raise
-        except Exception as error:  # The boundary of one segment: what it stumbles over costs no other its words.
-            if is_want_of_memory(error):
+        except Exception as error:  # The boundary of one segment: its error costs no other segment its words.
+            if is_out_of_memory(error):
                 raise
             log.warning("segment_failed", segment_id=segment.id, error=type(error).__name__, exc_info=True)
             return ()
 
-    # An owner's engine may be older than this attribute.
+    # A user's own engine may be older than this attribute.
     side_by_side = getattr(engine, "side_by_side", map)
     words: dict[int, tuple[Word, ...]] = {}
     for segment, found in zip(segments, side_by_side(words_of, sounds, segments), strict=True):
@@ -198,8 +197,8 @@ def _find_language(request: Transcribe, engine: Transcriber, first: Sequence[Chu
     return language
 
 
-def _number(batch: Told, first_id: int) -> tuple[Segment, ...]:
-    """Segments with ids from `first_id`, inside their chunks, without the empty ones and without going in circles."""
+def _number(batch: TranscribedChunks, first_id: int) -> tuple[Segment, ...]:
+    """Segments with ids from `first_id`, clipped to their chunks, without empty ones and without repetition loops."""
     ids = itertools.count(first_id)
     segments = []
     for chunk, stretches in batch:

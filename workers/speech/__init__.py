@@ -1,4 +1,4 @@
-"""PCM as chunks of speech: voice, loudness, room noise, language, and the window that Whisper is shown.
+"""PCM → chunks of speech: voice activity, loudness, noise reduction, language, and Whisper's input window.
 
 Runs in: worker. May import pcm.
 """

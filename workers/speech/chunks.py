@@ -1,7 +1,7 @@
 """PCM → speech spans → chunks of at most 30 s, cut where there is no speech.
 
-Runs in: worker. Where a chunk ends depends on the recording and on where it began, on nothing else: a worker that
-starts at the end of its predecessor's last chunk finds the very chunks the predecessor would have found.
+Runs in: worker. The end of a chunk depends only on the recording and on the chunk's start: a worker that starts at
+the end of its predecessor's last chunk finds the same chunks that the predecessor would have found.
 """
 
 import math
@@ -23,23 +23,23 @@ def _windows(seconds: float) -> int:
 
 
 SPEECH_PROBABILITY = 0.3
-"""Speech begins at this probability …"""
+"""Speech starts at this probability …"""
 SILENCE_PROBABILITY = 0.1
 """… and ends below this one."""
 LEAST_SILENCE = _windows(0.5)
-"""Windows. People breathe for less; a cut in a shorter silence takes the edge off a word."""
+"""Windows. A breath is shorter; a cut in a shorter silence clips a word."""
 LEAST_SPEECH = _windows(0.1)
-"""Windows. Shorter is a click; the shortest "no" takes twice as long."""
+"""Windows. A shorter sound is a click; the shortest "no" takes twice as long."""
 MARGIN = _windows(0.2)
 """Windows kept before and after speech: soft consonants, and room for an aligner."""
 LONGEST_CHUNK = _windows(30.0)
-"""Windows. Whisper hears 30 s at once."""
+"""Windows. Whisper's window is 30 s."""
 FULL_CHUNK = _windows(15.0)
-"""Windows. With so much, a chunk may end wherever people pause for longest."""
+"""Windows. From this length on, a chunk may end at the longest pause."""
 LONGEST_PAUSE = _windows(4.0)
-"""Windows. Whisper invents words in long silence, and without the sentence before it mishears the next."""
+"""Windows. Whisper hallucinates in long silence, and without the preceding sentence it misrecognises the next."""
 CUT_BLUR = 5
-"""Windows that are looked at together when a cut must be made in speech: 160 ms, a short breath."""
+"""Windows that are averaged for a cut within speech: 160 ms, a short breath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Span:
 def find_chunks(
     pcm: PcmFile, start_at_seconds: float, step: Callable[[float], None] = lambda done_seconds: None
 ) -> Iterator[Chunk]:
-    """The recording's speech from `start_at_seconds` on, lazily and in order; silence gives nothing.
+    """Yields the recording's speech from `start_at_seconds` on, lazily and in order; silence yields nothing.
 
-    `step` is told after every 20 s of audio how many seconds have been listened to: hours can pass without a chunk.
+    `step` gets the seconds searched so far after every 20 s of audio: hours can pass without a chunk.
     """
     voice = VoiceActivity(pcm, step)
-    # Chunks end on whole windows; the tolerance is for seconds that went through decimal text.
+    # Chunks end on whole windows; the tolerance is for seconds that were stored as decimal text.
     first = max(0, math.ceil(start_at_seconds * SAMPLE_RATE / WINDOW_SAMPLES - 0.01))
     while (found := _next_chunk(voice, first)) is not None:
         audio = pcm.audio_of_samples(found.start * WINDOW_SAMPLES, found.beyond * WINDOW_SAMPLES)
@@ -79,8 +79,8 @@ def find_spans(
 ) -> Iterator[Span]:
     """Speech and other sounds from window `first` on, with the hysteresis of Silero's `get_speech_timestamps`.
 
-    https://github.com/snakers4/silero-vad. A span longer than `longest` is given as soon as it is, unfinished.
-    The search ends `patience` windows after a span: hours of silence are not searched for what is too far away.
+    https://github.com/snakers4/silero-vad. A span longer than `longest` is yielded unfinished. The search ends
+    `patience` windows after a span, so that hours of silence are not searched for a span too far away.
     """
     start: int | None = None
     silent_since: int | None = None
@@ -112,7 +112,8 @@ def find_spans(
 
 
 def _next_chunk(voice: VoiceActivity, first: int) -> Span | None:
-    """The first chunk at or after a window: whole spans while they fit and follow closely, else a piece of one."""
+    """The first chunk at or after a window: whole spans while they fit and follow closely, otherwise a part of
+    one."""
     spans = find_spans(voice.probability, first, voice.windows, LONGEST_CHUNK, LONGEST_PAUSE, voice.is_audible)
     head = next(spans, None)
     if head is None:
@@ -133,14 +134,14 @@ def _next_chunk(voice: VoiceActivity, first: int) -> Span | None:
 
 
 def _longest_pause(row: Sequence[Span], start: int) -> int:
-    """How many spans of a row, whose last one does not fit, make a chunk: sentences end where the pause is long."""
+    """The number of spans of a row, whose last one does not fit, that form a chunk: sentences end at long pauses."""
     pauses = [(after.start - before.beyond, place) for place, (before, after) in enumerate(pairwise(row), start=1)]
     late = [(pause, place) for pause, place in pauses if row[place - 1].beyond - start >= FULL_CHUNK]
     return max(late)[1] if late else len(row) - 1
 
 
 def _quietest(voice: VoiceActivity, first: int, beyond: int) -> int:
-    """The window at which to cut speech that does not pause: improbable and soft. The last one of equals."""
+    """The window at which to cut speech without a pause: improbable and soft. The last one of equals."""
     likely = np.array([voice.probability(window) for window in range(first, beyond)], dtype=np.float32)
     heard = likely * voice.loudness(first, beyond)
     blurred = np.convolve(heard, np.ones(CUT_BLUR, dtype=np.float32), mode="valid")

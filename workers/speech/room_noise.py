@@ -1,10 +1,10 @@
-"""A sound with less of the noise that is always in it: room, fan, hiss. Pure.
+"""Noise reduction: a sound with less of its constant noise (room, fan, hiss). Pure.
 
 Runs in: worker.
 
-A distant speaker is hardly louder than the room, and gain control makes both loud. The softest moments of each band
-tell how loud the room is there. Each moment is made softer by the room's share of it, by ten decibels at most:
-Whisper hears other words in the holes that noise leaves when it is removed altogether.
+A distant speaker is hardly louder than the room, and gain control amplifies both. The softest moments of each band
+give the level of the room in it. Each moment is attenuated by the room's share of it, by ten decibels at most: if
+noise is removed completely, Whisper recognises wrong words in the gaps.
 """
 
 import numpy as np
@@ -16,15 +16,15 @@ FRAME_SAMPLES = 512
 """32 ms, each overlapping the next by half."""
 STEP_SAMPLES = FRAME_SAMPLES // 2
 SOFTEST_SHARE = 0.15
-"""Of the moments of a band: pauses, in which there is the noise alone."""
+"""Quantile of the moments of a band: pauses, which contain only the noise."""
 OF_ITS_MEAN = -np.log(1 - SOFTEST_SHARE)
-"""Where that quantile of noise's power lies."""
+"""The value of that quantile of the noise's power."""
 LEAST_GAIN = 10 ** (-10 / 20)
 FRAMES_TOGETHER = 3
 BANDS_TOGETHER = 3
-"""Power is looked at so broadly: a single moment's is chance."""
+"""Power is averaged over this width: that of a single moment is random."""
 LEAST_FRAMES = 40
-"""In less than half a second there is no pause to learn from."""
+"""Less than half a second has no pause to learn from."""
 WINDOW = np.sqrt(np.hanning(FRAME_SAMPLES + 1)[:-1]).astype(np.float32)
 
 Spectrum = npt.NDArray[np.float32]

@@ -1,8 +1,9 @@
-"""Which language a recording is in: where most is spoken near its beginning tells, and if that is unsure, more of it.
+"""The language of a recording: detected in its first chunks with the most speech, and in more of them if unsure.
 
-Runs in: worker. The engine is asked; all else is pure. Stands alone: it asks an engine, and the requests know none.
+Runs in: worker. The engine detects; all else is pure. Stands alone: the policy is independent of engines and
+requests.
 
-A recording may begin with music, a cough, or three words: what Whisper takes those for is no language of anybody's.
+A recording may begin with music, a cough, or three words, for which Whisper guesses a wrong language.
 """
 
 from collections import defaultdict
@@ -12,22 +13,22 @@ from itertools import islice
 from workers.engine import Audio, Chunk
 
 CHUNKS_ASKED = 4
-"""At most, of the first in the recording: two minutes."""
+"""The largest number of chunks, from the start of the recording: two minutes."""
 ENOUGH_VOICE_SECONDS = 10.0
-"""The first chunk with so much is asked first."""
+"""The first chunk with this much speech is tried first."""
 SURE = 0.8
-"""A language that is so probable needs no second witness."""
+"""A language this probable needs no second chunk."""
 
 Ask = Callable[[Audio], tuple[str, float]]
 
 
 def first_chunks(chunks: Iterable[Chunk]) -> list[Chunk]:
-    """The first of a recording, as many as it may take to find its language."""
+    """The first chunks of a recording, as many as may be needed to detect its language."""
     return list(islice(chunks, CHUNKS_ASKED))
 
 
 def find_language(chunks: Sequence[Chunk], ask: Ask) -> tuple[str, float]:
-    """ISO 639-1 code and probability, 0 to 1, of what is spoken in these chunks, at least one."""
+    """ISO 639-1 code and probability, 0 to 1, of the language of these chunks, at least one."""
     votes: dict[str, float] = defaultdict(float)
     asked = 0
     for chunk in by_voice(chunks):
@@ -41,7 +42,7 @@ def find_language(chunks: Sequence[Chunk], ask: Ask) -> tuple[str, float]:
 
 
 def by_voice(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Those with speech, or all if none has any: the first with enough, then those with most."""
+    """The chunks with speech, or all if none has any: the first with enough, then those with the most."""
     voice = {id(chunk): _voice_seconds(chunk) for chunk in chunks}
     spoken = [chunk for chunk in chunks if voice[id(chunk)] > 0] or list(chunks)
     first = next((chunk for chunk in spoken if voice[id(chunk)] >= ENOUGH_VOICE_SECONDS), None)

@@ -1,7 +1,7 @@
 """The probability of speech for every 32 ms of a recording of any length (Silero VAD v6).
 
 Runs in: worker. The model is the ONNX file that faster-whisper carries; faster-whisper itself is not imported, for it
-brings CTranslate2, whose OpenMP runtime must not meet another engine's in one process.
+imports CTranslate2, whose OpenMP runtime must not be loaded with another engine's in one process.
 """
 
 import functools
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 CONTEXT_SAMPLES = 64
-"""The end of the window before, which the model sees too."""
+"""Samples of the preceding window, which the model also gets."""
 STATE_SHAPE = (1, 1, 128)
 BLOCK_WINDOWS = 625
 """Windows a call, 20 s: large enough to be fast, small enough to stay in the processor's cache."""
 EPOCH_BLOCKS = 90
-"""The model remembers for longer than a minute. It starts again every 30 min, so that a worker that comes back to the
-middle of a long recording hears what its predecessor heard without listening from the beginning."""
+"""The model's state reaches back more than a minute. It restarts every 30 min, so that a worker that resumes in the
+middle of a long recording gets the same result as its predecessor without a run from the beginning."""
 WARM_UP_BLOCKS = 3
-"""How much of the epoch before is heard again, 60 s, to come into it."""
+"""How much of the preceding epoch is processed again to warm up: 60 s."""
 BLOCKS_KEPT = 8
-"""Ending a chunk looks at most some 65 s beyond it, and the next search goes back there: twice that is kept."""
+"""Finding the end of a chunk reads at most 65 s beyond it, and the next search returns there: keeps twice that."""
 State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is known of each of its windows."""
+    """The results for each window of a block."""
 
     likely: npt.NDArray[np.float32]
     """The probability of speech, 0 to 1."""
     audible: npt.NDArray[np.bool_]
-    """Whether a sound stands out from what is always there."""
+    """Whether a sound is above the noise floor."""
     level: npt.NDArray[np.float32]
     """Decibels below full scale."""
 
 
 class VoiceActivity:
-    """Voices and sounds of a recording by window, found as they are asked for, a block at a time.
+    """Voices and sounds of a recording by window, computed on demand, a block at a time.
 
-    The answer for a window is a function of the recording alone, never of what was asked before. Silero listens to
-    it as radio would send it: those who sit far from the microphone as loud as the others.
+    The result for a window depends on the recording alone, never on earlier calls. Silero gets the sound with gain
+    control: speakers far from the microphone as loud as the others.
     """
 
     def __init__(self, pcm: PcmFile, step: Callable[[float], None]) -> None:
-        """`step` is told the seconds heard so far after each block; what it raises passes through."""
+        """`step` gets the seconds processed so far after each block; its exceptions propagate."""
         self._pcm = pcm
         self._step = step
         self._session = _silero()
@@ -72,7 +72,7 @@ class VoiceActivity:
         return float(block.likely[inside])
 
     def is_audible(self, window: int) -> bool:
-        """Whether a sound stands out from what is always there, as `probability`."""
+        """Whether a sound is above the noise floor; otherwise as `probability`."""
         block, inside = self._block_of(window)
         return bool(block.audible[inside])
 
@@ -112,7 +112,7 @@ class VoiceActivity:
         first = block * BLOCK_WINDOWS
         beyond = min(first + BLOCK_WINDOWS, self.windows)
         if self._pcm.is_digital_silence(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES):
-            # Muted hours pass in no time, and the model cannot dream in them.
+            # Skips digital silence, where the model could only hallucinate.
             self._state = _silence()
             nothing = np.zeros(beyond - first, dtype=np.float32)
             return Block(nothing, nothing.astype(np.bool_), np.full_like(nothing, FAINTEST_DB))
@@ -120,7 +120,7 @@ class VoiceActivity:
         samples = self._windows(from_window, to_window).reshape(-1)
         around = surroundings(levels_of(without_rumble(samples)))
         own = slice(first - from_window, beyond - from_window)
-        # The gain glides from window to window: those around say how.
+        # The gain is interpolated, so the neighbouring windows are needed.
         near = slice(max(own.start - 2, 0), own.stop + 1)
         near_samples = slice(near.start * WINDOW_SAMPLES, near.stop * WINDOW_SAMPLES)
         louder = amplified(samples[near_samples], around.gain[near]).reshape(-1, WINDOW_SAMPLES)
@@ -137,7 +137,7 @@ class VoiceActivity:
         return Block(likely, around.is_audible[own], around.level[own])
 
     def _windows(self, first: int, beyond: int) -> npt.NDArray[np.float32]:
-        """Samples, shape (windows, 512); the recording's last window is filled up with silence."""
+        """Samples, shape (windows, 512); the recording's last window is padded with silence."""
         samples = self._pcm.audio_of_samples(first * WINDOW_SAMPLES, beyond * WINDOW_SAMPLES)
         samples = np.pad(samples, (0, (beyond - first) * WINDOW_SAMPLES - len(samples)))
         return samples.reshape(-1, WINDOW_SAMPLES)
@@ -149,7 +149,7 @@ def _silence() -> State:
 
 @functools.cache
 def _silero() -> "InferenceSession":
-    """The model on one thread: it is faster than any engine, and the other cores are theirs."""
+    """The model on one thread: it is faster than any engine, which need the other cores."""
     import onnxruntime
 
     found = importlib.util.find_spec("faster_whisper")

@@ -1,4 +1,4 @@
-"""What Whisper and an aligner wrote, made sound: times, repetitions, doubts, second looks.
+"""The output of Whisper and aligners, checked and repaired: times, repetition loops, doubtful text, second passes.
 
 Runs in: worker. May import speech.
 """

@@ -1,4 +1,4 @@
-"""Where what was heard begins and ends: Whisper's own guesses made orderly, a little wider, and long enough.
+"""The bounds of segments: Whisper's timestamps in order, a little wider, and long enough for their text.
 
 Runs in: worker.
 """
@@ -10,20 +10,20 @@ from itertools import pairwise
 from workers.engine import Chunk, RawSegment
 
 WIDEN_SECONDS = 0.2
-"""How far a stretch grows into the silence beside it. Measured: growing over a neighbour, or moving the border to
-the quietest moment near it, times words worse than Whisper's borders as they are."""
+"""How far a segment grows into the silence beside it. Measured: growing over a neighbour, or moving the bound to the
+quietest moment nearby, gives worse word times than Whisper's own bounds."""
 FASTEST_CHARACTERS_A_SECOND = 30.0
-"""No person speaks faster (rapid speech has about 20); a stretch that seems to has wrong borders."""
+"""No person speaks faster (rapid speech has about 20); a faster segment has wrong bounds."""
 
 
-def widen(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """The same text in order, inside the chunk, without overlaps, each stretch up to 0.2 s wider.
+def widen(segments: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
+    """The same text in order, inside the chunk, without overlaps, each segment up to 0.2 s wider.
 
-    Stretches without a letter or digit go: Whisper hears lone full stops and notes (♪) in hiss and music.
+    Drops segments without a letter or digit: Whisper writes lone full stops and notes (♪) for hiss and music.
 
-    A stretch too short for its text shares the borders of a neighbour: its words could not be timed otherwise.
+    A segment too short for its text is joined with a neighbour: its words could not be timed otherwise.
     """
-    said = [replace(one, text=one.text.strip()) for one in heard if says_something(one.text)]
+    said = [replace(one, text=one.text.strip()) for one in segments if says_something(one.text)]
     return joined(grown(in_order(said, chunk), chunk), chunk)
 
 
@@ -31,32 +31,32 @@ def says_something(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def in_order(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """Inside the chunk, and none begins before the one ahead of it has ended."""
+def in_order(segments: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
+    """Clipped to the chunk, and none begins before the one ahead of it has ended."""
     free_from = chunk.start
     orderly: list[RawSegment] = []
-    for one in heard:
+    for one in segments:
         start = min(max(one.start, free_from), chunk.end)
         free_from = min(max(one.end, start), chunk.end)
         orderly.append(replace(one, start=start, end=free_from))
     return orderly
 
 
-def grown(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
+def grown(segments: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
     """Wider by at most WIDEN_SECONDS on either side and half the gap to the neighbour."""
-    starts = [max(one.start - WIDEN_SECONDS, chunk.start) for one in heard]
-    ends = [min(one.end + WIDEN_SECONDS, chunk.end) for one in heard]
-    for before, (one, following) in enumerate(pairwise(heard)):
+    starts = [max(one.start - WIDEN_SECONDS, chunk.start) for one in segments]
+    ends = [min(one.end + WIDEN_SECONDS, chunk.end) for one in segments]
+    for before, (one, following) in enumerate(pairwise(segments)):
         middle = (one.end + following.start) / 2
         ends[before] = min(ends[before], middle)
         starts[before + 1] = max(starts[before + 1], middle)
-    return [replace(one, start=start, end=end) for one, start, end in zip(heard, starts, ends, strict=True)]
+    return [replace(one, start=start, end=end) for one, start, end in zip(segments, starts, ends, strict=True)]
 
 
-def joined(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
-    """Each stretch that is too short for its text put together with the one ahead, or at the front with the next."""
+def joined(segments: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
+    """Joins each segment that is too short for its text with the one ahead, or the first one with the next."""
     wholes: list[RawSegment] = []
-    for one in heard:
+    for one in segments:
         if wholes and (too_short(one) or too_short(wholes[-1])):
             wholes[-1] = together(wholes[-1], one)
         else:
@@ -67,9 +67,9 @@ def joined(heard: Sequence[RawSegment], chunk: Chunk) -> list[RawSegment]:
 
 
 def together(one: RawSegment, following: RawSegment) -> RawSegment:
-    """Both texts as one stretch; its doubts are those of the first, for Whisper judges a window as a whole."""
+    """Both texts as one segment, with the probabilities of the first: Whisper judges a window as a whole."""
     return replace(one, end=following.end, text=f"{one.text} {following.text}")
 
 
-def too_short(heard: RawSegment) -> bool:
-    return len(heard.text) > FASTEST_CHARACTERS_A_SECOND * (heard.end - heard.start)
+def too_short(segment: RawSegment) -> bool:
+    return len(segment.text) > FASTEST_CHARACTERS_A_SECOND * (segment.end - segment.start)

@@ -1,4 +1,4 @@
-"""What whisper's timestamp tokens say: where its text begins and ends, and whether there is more to hear. Pure.
+"""Whisper's timestamp tokens → where its text begins and ends, and whether there is more to decode. Pure.
 
 Runs in: worker.
 Source of the rules: `transcribe` in https://github.com/openai/whisper/blob/main/whisper/transcribe.py
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 TOKEN_SECONDS = 0.02
-"""One step of a timestamp token."""
+"""Seconds of one timestamp token."""
 LEAST_SECONDS = 1.0
-"""A rest shorter than this is not heard again, and a decoding that advanced less is not continued."""
+"""A rest shorter than this is not decoded again, and a decoding that advanced less is not continued."""
 
 Span = tuple[float, float, str]
 """Start and end in seconds from the start of the audio, and the text, never empty."""
@@ -19,11 +19,11 @@ Span = tuple[float, float, str]
 
 @dataclass(frozen=True, slots=True)
 class TimestampReading:
-    """One decoding, in stretches of text that are in order and inside the audio."""
+    """One decoding as spans of text, in order and inside the audio."""
 
     stretches: tuple[Span, ...]
-    heard_until: float | None = None
-    """Seconds; the audio from here on has to be decoded on its own. None: all is heard."""
+    decoded_until: float | None = None
+    """Seconds; the audio from here on has to be decoded separately. None: all is decoded."""
 
 
 def read_timestamps(
@@ -33,11 +33,11 @@ def read_timestamps(
     audio_seconds: float,
     decode: Callable[[list[int]], str],
 ) -> TimestampReading:
-    """Cut the tokens of one decoding where two timestamps stand together.
+    """Cuts the tokens of one decoding at each pair of timestamps.
 
-    Tokens that end with one timestamp say: nothing is spoken after it. Tokens that end with a pair, or with text,
-    broke off: the rest of the audio, if there is a second of it, is to be heard again from the last pair on. Times
-    that make no sense (backwards, beyond the audio) are given up for the whole decoding; text never is.
+    A single timestamp at the end means: no speech after it. Tokens that end with a pair, or with text, broke off: the
+    rest of the audio, if there is a second of it, has to be decoded again from the last pair on. Impossible times
+    (backwards, beyond the audio) are dropped for the whole decoding; text never is.
     """
     is_time = [token >= timestamp_begin for token in tokens]
     pairs = [n for n in range(1, len(tokens)) if is_time[n - 1] and is_time[n]]
@@ -49,12 +49,12 @@ def read_timestamps(
     def text(start: int, stop: int) -> str:
         return decode([token for token in tokens[start:stop] if token < end_of_text]).strip()
 
-    heard_until = None
+    decoded_until = None
     if pairs and not ends_silent:
         last = seconds(pairs[-1] - 1)
         if LEAST_SECONDS <= last <= audio_seconds - LEAST_SECONDS:
-            heard_until = last
-    stop = pairs[-1] if heard_until is not None else len(tokens)
+            decoded_until = last
+    stop = pairs[-1] if decoded_until is not None else len(tokens)
     cuts = [0, *[pair for pair in pairs if pair < stop], stop]
     spans: list[Span] = []
     for first, behind in pairwise(cuts):
@@ -62,11 +62,11 @@ def read_timestamps(
             start = seconds(first) if is_time[first] else 0.0
             end = seconds(behind - 1) if is_time[behind - 1] and behind - 1 > first else audio_seconds
             spans.append((start, min(end, audio_seconds), words))
-    until = heard_until if heard_until is not None else audio_seconds
+    until = decoded_until if decoded_until is not None else audio_seconds
     if not in_order(spans):
         whole = text(0, stop)
         spans = [(0.0, until, whole)] if whole else []
-    return TimestampReading(tuple(spans), heard_until)
+    return TimestampReading(tuple(spans), decoded_until)
 
 
 def in_order(spans: Sequence[Span]) -> bool:

@@ -1,4 +1,4 @@
-"""What is audible in a chunk and gave no text: the transcript says so, and where. Pure.
+"""The audible parts of a chunk without text, for the transcript to report. Pure.
 
 Runs in: worker.
 """
@@ -15,20 +15,20 @@ from workers.text.decode_quality import LEAST_MURMUR_SECONDS
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 LONGEST_BREATH_SECONDS = 0.5
-"""A shorter pause divides no sound."""
+"""A shorter pause does not divide a sound."""
 LEAST_SECONDS = 0.5
-"""A cough or a click is shorter, and so is what is left over where a text's times are half a second off."""
+"""A cough or a click is shorter, and so is a gap that comes from timestamps half a second off."""
 
 
 class WithoutVoice:
-    """Chunks without speech, by the detector. No engine is asked, for whatever it wrote would be made up;
-    what is audible in them is told with that of the chunks around them."""
+    """Chunks without speech, by the detector. No engine transcribes them, for it would hallucinate; their audible
+    parts are reported with those of the chunks around them."""
 
     def __init__(self) -> None:
         self._audible: list[Unheard] = []
 
     def put_aside(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """The others, in order."""
+        """Yields the other chunks, in order."""
         for chunk in chunks:
             likely_seconds = chunk.likely_seconds(chunk.start, chunk.end)
             if likely_seconds is None or likely_seconds >= LEAST_MURMUR_SECONDS:
@@ -37,14 +37,14 @@ class WithoutVoice:
                 self._audible += unheard_in(chunk, ())
 
     def before(self, seconds: float) -> list[Unheard]:
-        """What is audible in those that begin earlier, in order, each once."""
+        """The audible parts of chunks that begin earlier, in order, each once."""
         told = [one for one in self._audible if one.start < seconds]
         self._audible = self._audible[len(told) :]
         return told
 
 
 def unheard(chunks: Iterable[Chunk], segments: Sequence[Segment]) -> list[Unheard]:
-    """What was audible in these chunks and gave none of these segments, in order."""
+    """The audible parts of these chunks that none of these segments covers, in order."""
     return [
         one
         for chunk in chunks
@@ -55,7 +55,7 @@ def unheard(chunks: Iterable[Chunk], segments: Sequence[Segment]) -> list[Unhear
 
 
 def unheard_in(chunk: Chunk, segments: Sequence[Segment]) -> list[Unheard]:
-    """The sounds between the segments of a chunk, these in order."""
+    """The sounds between the segments of a chunk; the segments are in order."""
     free_from = [chunk.start, *(one.end for one in segments)]
     free_until = [*(one.start for one in segments), chunk.end]
     return [
@@ -66,7 +66,7 @@ def unheard_in(chunk: Chunk, segments: Sequence[Segment]) -> list[Unheard]:
 
 
 def sounds_in(chunk: Chunk) -> list[tuple[float, float]]:
-    """Where something is audible, in seconds from the start of the recording; breaths do not count."""
+    """The audible parts, in seconds from the start of the recording; breaths do not count."""
     runs: list[tuple[float, float]] = []
     window = 0
     for audible, run in groupby(chunk.audible or ()):

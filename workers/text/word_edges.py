@@ -103,16 +103,16 @@ def words_at_the_sound(
     if not words or len(audio) < 2 * FRAME_SAMPLES:
         return tuple(words)
     sound = Sound(levels_of(audio), segment.start, reach)
-    heard = [sound.unbroken(core) if core is not None else None for core in cores]
+    segments = [sound.unbroken(core) if core is not None else None for core in cores]
     starts = [
         word.start if one is core or one is None else max(word.start, one.begun)
-        for word, core, one in zip(words, cores, heard, strict=True)
+        for word, core, one in zip(words, cores, segments, strict=True)
     ]
     ends = [word.end for word in words]
     for behind in range(len(words) + 1):
         before = behind - 1
-        ending = heard[before] if before >= 0 else None
-        beginning = heard[behind] if behind < len(words) else None
+        ending = segments[before] if before >= 0 else None
+        beginning = segments[behind] if behind < len(words) else None
         not_over = ending.over if ending else ends[before] if before >= 0 else None
         has_begun = beginning.begun if beginning else starts[behind] if behind < len(words) else None
         pause = sound.pause(ending, beginning, sound.stretch(not_over, has_begun))

@@ -12,7 +12,7 @@ WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some characters of the text and when they are heard, in seconds."""
+    """Some characters of the text and their start and end, in seconds."""
 
     text: str
     start: float
@@ -21,10 +21,10 @@ class Piece:
 
 
 def split_words(text: str, language: str) -> list[str]:
-    """The words of a text. Joined, and white space aside, they are the text.
+    """The words of a text. Joined, except for white space, they are the text.
 
-    Where words are not set apart, each character is one; Latin letters and digits stay together, and marks stay with
-    the character before them.
+    In scripts without spaces, each character is a word; Latin letters and digits stay together, and punctuation stays
+    with the character before it.
     """
     if language not in WITHOUT_SPACES:
         return text.split()
@@ -42,10 +42,10 @@ def split_words(text: str, language: str) -> list[str]:
 
 
 def times_of_words(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
-    """When each word is heard, or None unless the pieces spell exactly these words.
+    """The times of each word; None unless the pieces spell exactly these words.
 
-    A word lasts from its first to its last letter or digit: the time of a mark is the pause after it. A piece that
-    spans several words is shared out evenly over its characters.
+    A word lasts from its first to its last letter or digit: the time of punctuation is the pause after it. The time
+    of a piece that spans several words is distributed evenly over its characters.
     """
     letters = [letter for piece in pieces for letter in spread(piece)]
     if "".join(letter.text for letter in letters) != "".join("".join(word.split()) for word in words):
@@ -62,7 +62,7 @@ def times_of_words(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece]
 
 
 def spread(piece: Piece) -> list[Piece]:
-    """The piece's characters but white space, each with its share of the time."""
+    """The piece's characters except white space, each with its share of the time."""
     characters = "".join(piece.text.split())
     share = (piece.end - piece.start) / max(len(characters), 1)
     return [
@@ -72,7 +72,7 @@ def spread(piece: Piece) -> list[Piece]:
 
 
 def shorten_long_words(words: Sequence[Piece]) -> list[Piece]:
-    """Give pauses back that cross-attention counts to the word before or after them.
+    """Removes pauses that cross-attention adds to the word before or after them.
 
     A word longer than twice the median (at most 0.7 s) loses the excess: at its start if it follows the end of a
     sentence or begins the text, at its end if it ends a sentence. Source: `add_word_timestamps` in

@@ -1,4 +1,4 @@
-"""wav2vec2 with a letter head in torch, and the CTC path of a text through it.
+"""A wav2vec2 CTC network in torch, and the CTC path of a text through its scores.
 
 Runs in: worker. May import models.
 """

@@ -11,14 +11,14 @@ from typing import Any
 from workers.wav2vec2.quantized_linear import Matrix, MatrixKind, exact
 
 FRAMES_AT_ONCE = 50
-"""A second of the usual networks: its activations stay in the cache, and none of it is memory for long."""
+"""One second for the usual networks: its activations fit into the cache."""
 EPSILON = 1e-5
-"""In every normalization, as in torchaudio."""
+"""The epsilon of every normalization, as in torchaudio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """One that is followed by gelu."""
+    """A convolution followed by gelu."""
 
     kernel: int
     stride: int
@@ -28,16 +28,17 @@ class Convolution:
 
 
 class SoundFeatures:
-    """Called with samples (n,), at least `window` of them, it gives features (frames, channels).
+    """Samples (n,), at least `window` of them → features (frames, channels).
 
-    The same as torchaudio's `FeatureExtractor`, but a stretch of frames at a time, each frame's channels together, so
-    that every convolution is the product of a matrix with overlapping rows of what came before it.
+    As torchaudio's `FeatureExtractor`, but a block of frames at a time, each frame's channels together, so that every
+    convolution is the product of a matrix with overlapping rows of its input.
     """
 
     def __init__(
         self, weights: Mapping[str, Any], strides: tuple[int, ...], channels_normalized: bool, kind: MatrixKind
     ) -> None:
-        """With `channels_normalized` only the first is, over the whole sound; without, each is, frame by frame."""
+        """`channels_normalized`: only the first layer is normalized, over the whole sound; otherwise each layer,
+        frame by frame."""
         self._layers: list[Convolution] = []
         self._over_all: OverAll | None = None
         for place, stride in enumerate(strides):
@@ -54,7 +55,7 @@ class SoundFeatures:
         self.stride = math.prod(strides)
         """Samples from one frame to the next."""
         self.window = 1
-        """Samples that a frame sees."""
+        """Samples in the receptive field of a frame."""
         for layer in reversed(self._layers):
             self.window = (self.window - 1) * layer.stride + layer.kernel
 
@@ -87,10 +88,10 @@ class SoundFeatures:
 
 @dataclass(frozen=True, slots=True)
 class OverAll:
-    """A first convolution whose every channel is normalized over the whole sound, in double precision.
+    """A first convolution, each channel of which is normalized over the whole sound, in double precision.
 
-    Mean and variance of what a kernel gives follow from mean and covariance of the windows it is laid over, so the
-    normalization becomes part of the kernel before the sound goes through it.
+    Mean and variance of a kernel's output follow from mean and covariance of its input windows, so the normalization
+    is folded into the kernel before the sound is convolved.
     """
 
     rows: Any
@@ -100,7 +101,7 @@ class OverAll:
     stride: int
 
     def fitted_to(self, samples: Any) -> Matrix:
-        """Convolution and normalization in one; a bias of the convolution would be normalized away."""
+        """Convolution and normalization in one matrix; a bias of the convolution would be normalized away."""
         windows = samples.unfold(0, self.rows.shape[1], self.stride).double()
         mean = windows.mean(dim=0)
         centred = windows - mean

@@ -1,10 +1,10 @@
-"""wav2vec2 with a letter head: samples → log probability of each letter in each frame.
+"""A wav2vec2 CTC network: samples → log probability of each letter in each frame.
 
 Runs in: worker. Imports torch when a network is built.
 
 Computes what torchaudio's `Wav2Vec2Model` and transformers' `Wav2Vec2ForCTC` compute from the same weights; tests
-compare. Both first make up every weight at random; this takes tensors as they lie on disk, and multiplies by matrices
-that may be of reduced precision.
+compare. Both first initialise every weight at random; this takes tensors as they are on disk, and multiplies by
+matrices that may be of reduced precision.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,22 @@ from workers.wav2vec2.quantized_linear import Matrix, MatrixKind
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What cannot be read off the weights."""
+    """What the weights do not show."""
 
     strides: tuple[int, ...]
-    """One a convolution."""
+    """One for each convolution."""
     heads: int
     channels_normalized: bool
     """Whether the first convolution is normalized over the whole sound (base), or each of them frame by frame."""
     normalized_before: bool
-    """Whether attention and feed-forward normalize what goes in (large), or what comes out (base)."""
+    """Whether attention and feed-forward normalize their input (large) or their output (base)."""
 
 
-class LetterNetwork:
-    """Called with samples (n,), at least `window` of them, it gives scores (frames, letters); float32 tensors.
+class CtcNetwork:
+    """Samples (n,), at least `window` of them → scores (frames, letters); float32 tensors.
 
-    `weights` are float32 tensors by torchaudio's names: vectors are held on to, matrices become what `kind` makes of
-    them. Raises KeyError if one is missing, and RuntimeError, then or when called, if shapes do not fit.
+    `weights` are float32 tensors by torchaudio's names: vectors are kept, matrices are converted by `kind`. Raises
+    KeyError if one is missing, and RuntimeError, then or when called, if shapes do not fit.
     """
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, Any], kind: MatrixKind) -> None:
@@ -66,7 +66,7 @@ class LetterNetwork:
 
 
 class Layer:
-    """One of the encoder's: rows (frames, channels) → as many."""
+    """A layer of the encoder: rows (frames, channels) → as many."""
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, Any], kind: MatrixKind, place: int) -> None:
         name = f"encoder.transformer.layers.{place}"
@@ -116,7 +116,7 @@ class Norm:
 
 
 def matrix(weights: Mapping[str, Any], kind: MatrixKind, *names: str, normalized: bool = False) -> Matrix:
-    """The linear layer of this name, `normalized` if a Norm precedes it; several become one, outputs side by side."""
+    """The linear layer of this name, `normalized` if a Norm precedes it; several are joined, outputs side by side."""
     import torch
 
     if len(names) == 1:
@@ -126,7 +126,8 @@ def matrix(weights: Mapping[str, Any], kind: MatrixKind, *names: str, normalized
 
 
 def position_weight(weights: Mapping[str, Any]) -> Any:
-    """Kept as direction and length, normalized over all but the kernel: `weight_norm(conv, dim=2)` undone."""
+    """Stored as direction and length, normalized over all dimensions but the kernel: undoes `weight_norm(conv,
+    dim=2)`."""
     import torch
 
     name = "encoder.transformer.pos_conv_embed.conv.parametrizations.weight"

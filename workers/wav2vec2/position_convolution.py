@@ -1,4 +1,4 @@
-"""How wav2vec2 tells a frame where it stands: a grouped convolution over many neighbours.
+"""wav2vec2's positional embedding: a grouped convolution over many neighbours.
 
 Runs in: worker. Imports torch when called.
 """
@@ -6,14 +6,14 @@ Runs in: worker. Imports torch when called.
 from typing import Any
 
 LONG_KERNEL = 64
-"""From here on Fourier transforms are quicker; with the usual 128 they take a sixth of the time."""
+"""From this length on Fourier transforms are quicker; with the usual 128 they take a sixth of the time."""
 
 
 class PositionConvolution:
-    """Rows (frames, channels) → as many, as torchaudio's `ConvolutionalPositionalEmbedding` makes them."""
+    """Rows (frames, channels) → as many, as torchaudio's `ConvolutionalPositionalEmbedding`."""
 
     def __init__(self, weight: Any, bias: Any) -> None:
-        """`weight` (out, in of a group, kernel) is not kept if it is long."""
+        """`weight` (out, in of a group, kernel) is not kept if its kernel is long."""
         import torch
 
         self._channels, self._of_group, self._kernel = weight.shape
@@ -43,7 +43,7 @@ class PositionConvolution:
         return found[0, :, : len(rows)].T
 
     def _by_spectrum(self, rows: Any) -> Any:
-        """Overlap and save: blocks of the rows, transformed, multiplied and transformed back."""
+        """Overlap-save: blocks of the rows, transformed, multiplied and transformed back."""
         import torch
         from torch.nn.functional import pad
 
@@ -54,7 +54,7 @@ class PositionConvolution:
         stretches = pad(rows, (0, 0, before, after)).unfold(0, self._length, step)  # (blocks, channels, length)
         spectrum = torch.fft.rfft(stretches).unflatten(1, (-1, self._of_group)).permute(3, 1, 0, 2)
         answer = self._times_weight(spectrum).permute(2, 1, 3, 0)  # (blocks, groups, out, frequencies)
-        found = torch.fft.irfft(answer, n=self._length)[..., :step]  # what wrapped around is cut off
+        found = torch.fft.irfft(answer, n=self._length)[..., :step]  # cuts off what wrapped around
         return found.permute(0, 3, 1, 2).reshape(-1, self._channels)[: len(rows)]
 
     def _times_weight(self, spectrum: Any) -> Any:

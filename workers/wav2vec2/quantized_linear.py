@@ -1,8 +1,8 @@
-"""Rows times a matrix, in the precision that a processor is quick at.
+"""Rows times a matrix, in a precision that the processor computes quickly.
 
 Runs in: worker. Imports torch when a matrix is made.
 
-Which of these may be used is for `workers.wav2vec2.precision` to find out.
+`workers.wav2vec2.precision` finds out which of these to use.
 """
 
 from collections.abc import Callable
@@ -13,30 +13,30 @@ from typing import Any
 Matrix = Callable[[Any], Any]
 """Rows (n, in) → rows (n, out), float32 tensors."""
 MatrixKind = Callable[[Any, Any, bool], Matrix]
-"""Weight (out, in), bias (out,) or None, and whether all rows to come are about as large → the matrix."""
+"""Weight (out, in), bias (out,) or None, and whether all future rows have about the same size → the matrix."""
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 WEIGHT_STEPS = 63
-"""Of the 127 that eight bits offer: AVX2 sums two products up in sixteen bits, and more than this would overflow."""
+"""Of the 127 in eight bits: AVX2 adds two products in sixteen bits, and more than this would overflow."""
 INPUT_STEPS, INPUT_SHIFT = 127, 128
-"""To each side of what stands for zero."""
+"""To each side of the zero point."""
 SMALLEST = 1e-12
-"""Where all is the same."""
+"""The step if all values are equal."""
 ONE_BY_ONE = ([1, 1], [0, 0], [1, 1], 1)
 """Stride, padding, dilation and groups of a convolution that is the product of each pixel with a matrix."""
 FEW_INPUTS = 64
-"""A matrix this narrow is no work, and what it multiplies is often the bare sound."""
+"""A matrix this narrow costs little, and its input is often the raw sound."""
 
 
 def exact(weight: Any, bias: Any, alike: bool = False) -> Matrix:
-    """Full precision. Holds on to what it is given."""
+    """Full precision. Keeps a reference to its arguments."""
     from torch.nn.functional import linear
 
     return partial(linear, weight=weight, bias=bias)
 
 
 def sixteen_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
-    """bfloat16 in, float32 out. Without instructions of its own for it a processor is twenty times slower at this."""
+    """bfloat16 in, float32 out. Twenty times slower on a processor without instructions for it."""
     import torch
     from torch.nn.functional import linear
 
@@ -48,11 +48,11 @@ def sixteen_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
 
 
 def eight_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
-    """int8, a scale for each row of the weight and, unless they are `alike`, for each row that comes in.
+    """int8, with a scale for each row of the weight and, unless they are `alike`, for each input row.
 
-    PyTorch's own dynamic quantization has one scale for all that comes in: a quiet frame beside a loud one is lost.
-    It also keeps a second copy of the weight. The rows are handed over as pixels, channels last: oneDNN's convolution
-    has the weight laid out for the processor, its product of matrices lays it out in each call, a tenth of the time.
+    PyTorch's own dynamic quantization has one scale for the whole input: a quiet frame beside a loud one is lost. It
+    also keeps a second copy of the weight. The rows are passed as pixels, channels last: oneDNN's convolution keeps
+    the weight in the processor's layout, its matrix product converts it in each call, a tenth of the time.
     """
     import torch
 
@@ -64,9 +64,9 @@ def eight_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
     no_shifts = torch.zeros(len(steps), dtype=torch.long)
 
     def times(rows: Any, step: float, added: Any) -> Any:
-        """`rows` reach no further than INPUT_STEPS times `step` from zero."""
+        """`rows` are within INPUT_STEPS times `step` of zero."""
         quantized = torch.quantize_per_tensor(rows, step, INPUT_SHIFT, torch.quint8)
-        # The bytes as they are: PyTorch's own way to them copies, one by one.
+        # Wraps the bytes: PyTorch's own conversion copies them one by one.
         whole = torch.empty(0, dtype=torch.uint8)
         whole.set_(quantized.untyped_storage(), 0, rows.shape, quantized.stride())
         products = torch.ops.onednn.qconv_pointwise(
@@ -88,7 +88,7 @@ def eight_bit(weight: Any, bias: Any, alike: bool = False) -> Matrix:
 
 
 def reduced_kinds(cpu_flags: frozenset[str], quantized_engines: list[str]) -> dict[str, MatrixKind]:
-    """Name → what this processor could be quicker with, the most exact first."""
+    """Name → kinds that may be quicker on this processor, the most exact first."""
     if cpu_flags & {"avx512_bf16", "amx_bf16"}:
         return {"bfloat16": sixteen_bit}
     if cpu_flags & {"avx2", "avx512_vnni", "avx_vnni"} and "onednn" in quantized_engines:
@@ -97,7 +97,7 @@ def reduced_kinds(cpu_flags: frozenset[str], quantized_engines: list[str]) -> di
 
 
 def flags_of_cpu(listing: Path = CPU_FLAGS) -> frozenset[str]:
-    """What the processor can do, in Linux's words; nothing elsewhere: Apple's is quickest at full precision."""
+    """The processor's flags on Linux; empty elsewhere: Apple's is quickest at full precision."""
     try:
         lines = listing.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""What a CTC model of WhisperX's kinds consists of, read as it lies on disk: its shape, its weights, its letters.
+"""A CTC model of the kinds that WhisperX uses, read directly from disk: its architecture, weights and letters.
 
 Runs in: worker. Imports torch when a model is read.
 
 WhisperX opens a folder through transformers, whose import takes three times as long as torch's, and a bundle through
-torchaudio, which fills it with random numbers first. Names and shapes as in its `import_huggingface_model`.
+torchaudio, which first fills it with random numbers. Names and shapes as in its `import_huggingface_model`.
 """
 
 import json
@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "feat_extract_norm": "group",
     "do_stable_layer_norm": False,
 }
-"""What a config.json leaves out, as in transformers' Wav2Vec2Config."""
+"""Defaults for a config.json, as in transformers' Wav2Vec2Config."""
 ONLY_KIND: Mapping[str, Any] = {
     "model_type": "wav2vec2",
     "hidden_act": "gelu",
@@ -32,9 +32,9 @@ ONLY_KIND: Mapping[str, Any] = {
     "add_adapter": False,
     "adapter_attn_dim": None,
 }
-"""What `workers.wav2vec2.network` computes; a config.json that says otherwise is of another kind."""
+"""The options that `workers.wav2vec2.network` supports; a model with other values is not supported."""
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-"""The tokenizer's, in the order in which it adds those that the vocabulary lacks."""
+"""The tokenizer's special tokens, in the order in which it adds those that the vocabulary lacks."""
 RENAMED = (
     (re.compile(r"^wav2vec2\.feature_extractor\."), "feature_extractor."),
     (re.compile(r"^wav2vec2\.feature_projection\."), "encoder.feature_projection."),
@@ -43,23 +43,23 @@ RENAMED = (
     (re.compile(r"\.weight_g$"), ".parametrizations.weight.original0"),
     (re.compile(r"\.weight_v$"), ".parametrizations.weight.original1"),
 )
-"""Hugging Face's names → torchaudio's; the last two are how older files keep a normalized weight."""
+"""Hugging Face's names → torchaudio's; the last two are for normalized weights in older files."""
 
 
 @dataclass(frozen=True, slots=True)
-class LetterModel:
-    """All that `workers.wav2vec2.network` and the search for letters need."""
+class CtcModel:
+    """Everything that `workers.wav2vec2.network` and the CTC path need."""
 
     architecture: Architecture
     weights: Mapping[str, Any]
-    """float32 tensors by torchaudio's names; most of them are the file itself, mapped."""
+    """float32 tensors by torchaudio's names; most of them are mapped from the file."""
     letters: Mapping[str, int]
-    """In lower case → column; a space is `|`."""
+    """Symbol in lower case → column; a space is `|`."""
     blank: int
 
 
-def read_folder(folder: Path) -> LetterModel | None:
-    """A folder of Hugging Face's; None: it holds something that only transformers can open.
+def read_folder(folder: Path) -> CtcModel | None:
+    """A Hugging Face folder; None: only transformers can open it.
 
     Raises OSError, ValueError, KeyError or what the files' own readers raise if they are damaged.
     """
@@ -80,15 +80,15 @@ def read_folder(folder: Path) -> LetterModel | None:
     letters = {
         name: column
         for name, column in letters_of(vocabulary, folder).items()
-        if column < len(weights["aux.bias"])  # the tokenizer adds some that the network never learnt
+        if column < len(weights["aux.bias"])  # the tokenizer adds some that the network does not have
     }
-    return LetterModel(architecture, weights, letters, blank_of(letters))
+    return CtcModel(architecture, weights, letters, blank_of(letters))
 
 
-def read_bundle(name: str, file: Path) -> LetterModel:
-    """One of torchaudio's bundles, its weights in `file`. Raises as `read_folder`.
+def read_bundle(name: str, file: Path) -> CtcModel:
+    """A torchaudio bundle with its weights in `file`. Raises as `read_folder`.
 
-    What its `get_model` does, without the random numbers: torchaudio keeps these facts in fields of its own.
+    As its `get_model`, without the random numbers: torchaudio keeps these facts in private fields.
     """
     import torch
     from torchaudio import pipelines
@@ -105,11 +105,11 @@ def read_bundle(name: str, file: Path) -> LetterModel:
         normalized_before=about["encoder_layer_norm_first"],
     )
     letters = {letter.lower(): column for column, letter in enumerate(bundle.get_labels())}
-    return LetterModel(architecture, weights, letters, blank_of(letters))
+    return CtcModel(architecture, weights, letters, blank_of(letters))
 
 
 def read_weights(folder: Path) -> dict[str, Any]:
-    """Tensors by Hugging Face's names. What can be mapped is not read before it is used."""
+    """Tensors by Hugging Face's names. Mapped tensors are read when used."""
     import torch
     from safetensors import safe_open
 
@@ -130,7 +130,7 @@ def torchaudio_name(name: str) -> str:
 
 
 def letters_of(vocabulary: Mapping[str, int], folder: Path) -> dict[str, int]:
-    """Symbols in lower case → columns: `Wav2Vec2CTCTokenizer.get_vocab`, with what the other files add."""
+    """Symbols in lower case → columns: `Wav2Vec2CTCTokenizer.get_vocab`, plus additions from the other files."""
     told = read_if_there(folder / "special_tokens_map.json") | read_if_there(folder / "tokenizer_config.json")
     added = dict(read_if_there(folder / "added_tokens.json"))
     for column, token in told.get("added_tokens_decoder", {}).items():
@@ -145,12 +145,12 @@ def letters_of(vocabulary: Mapping[str, int], folder: Path) -> dict[str, int]:
 
 
 def blank_of(letters: Mapping[str, int]) -> int:
-    """The column of no letter, as `whisperx.align` finds it."""
+    """The column of CTC's blank, as `whisperx.align` finds it."""
     return next((column for letter, column in reversed([*letters.items()]) if letter in {"[pad]", "<pad>"}), 0)
 
 
 def read_if_there(file: Path) -> dict[str, Any]:
-    """A file that a model may do without."""
+    """Reads an optional JSON file of a model; empty if it is missing."""
     try:
         content: dict[str, Any] = json.loads(file.read_bytes())
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""When each word of a known text is said: WhisperX's forced alignment.
+"""The times of the words of a known text: WhisperX's forced alignment.
 
 Runs in: worker.
 
-Of WhisperX we take the models, the scores of their letters and the way through them, letter by letter; words are cut
-from our own text. Its `align()` splits sentences with NLTK, which it would download, and regroups them with pandas,
-where text can get lost; its imports take three times as long as torch's. Tests hold words and times against it.
+From WhisperX we take the models, the letter scores and the CTC path through them; words are cut from our own text.
+Its `align()` splits sentences with NLTK, which it would download, and regroups them with pandas, which can lose text;
+its imports take three times as long as torch's. Tests compare words and times with it.
 """
 
 import os
@@ -40,7 +40,7 @@ from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_LETTERS, Core, words_at_the_sound
 from workers.text.word_repair import Letter, doubted, fill_gaps, positions_of, rough_word
 from workers.text.word_times import WITHOUT_SPACES, split_words
-from workers.wav2vec2.ctc_path import Scores, find_letters
+from workers.wav2vec2.ctc_path import Scores, align_letters
 from workers.wav2vec2.precision import network_of
 from workers.wav2vec2.weights import blank_of, read_bundle, read_folder
 from workers.whisperx.lanes import lanes_for
@@ -48,19 +48,19 @@ from workers.whisperx.lanes import lanes_for
 log = structlog.get_logger()
 
 MODELS_KEPT = 2
-"""Languages whose models stay in memory."""
+"""The number of models that stay in memory."""
 LONGEST_SECONDS = 45.0
-"""Attention grows with the square of the sound: what is longer keeps its segment times."""
+"""Attention grows with the square of the length: longer segments keep their segment times."""
 SHORTEST_SAMPLES = 400
 """The first window of wav2vec2."""
 MOST_LIKELY_LANGUAGE = "en"
 LEAST_BELIEVED_SCORE = 0.3
-"""Of a segment's words on average: below, the text is not what is said there, or nothing can be heard.
+"""The average score of a segment's words; below it, the text does not match the sound, or the sound is inaudible.
 
 Measured with the starter, segments of `tiny.en`: 1 of 48 of five minutes of English (the text of that one is wrong),
 0 of 24 synthetic and 0 of 9 far-field ones are below; English softer by 60 dB in 16 bit: 2 of 48. With the words of
-another segment: 9 of 12 and a quarter of 48; on hum, hiss, music and rumble: 10 of 12. Fed without regard to its
-loudness, 40 dB softer, speech has a median of 0.03: there its starts were 0.7 to 1.4 s off."""
+another segment: 9 of 12 and a quarter of 48; on hum, hiss, music and rumble: 10 of 12. Without loudness
+normalisation, speech 40 dB softer has a median of 0.03, and its starts were 0.7 to 1.4 s off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +76,22 @@ class OpenedModel:
 
 
 class WhisperxAligner:
-    """WhisperX's alignment on the CPU, also on a Mac: where Metal lacks something, PyTorch ends the process
-    (https://github.com/pytorch/pytorch/issues/92222). Fails as `workers.engine.Aligner` says."""
+    """WhisperX's alignment on the CPU, also on a Mac: if Metal lacks an operation, PyTorch aborts the process
+    (https://github.com/pytorch/pytorch/issues/92222). Raises as `workers.engine.Aligner`."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
-        """Warms the model of `setup.language`; a missing default is no failure yet."""
+        """Warms up the model of `setup.language`; a missing default model is not an error yet."""
         self.setup = setup
         self.downloading = downloading
         self.in_memory: OrderedDict[str, OpenedModel] = OrderedDict()
-        be_quiet_and_offline(setup.allow_download)
+        configure_libraries(setup.allow_download)
 
         import torch
 
         if setup.threads > 0:
             torch.set_num_threads(setup.threads)
         self.lanes = lanes_for(setup.threads, "cpu")
-        # PyTorch asks in each thread how many more it may use.
+        # PyTorch's thread limit is per thread.
         self.pool = ThreadPoolExecutor(self.lanes.count, "lane", torch.set_num_threads, (self.lanes.threads,))
         self.torch: Any = torch
         self.defaults = DefaultModels(ALIGNMENT_BUNDLES, ALIGNMENT_HUB_IDS)
@@ -119,15 +119,15 @@ class WhisperxAligner:
         return doubted(placed, LEAST_BELIEVED_SCORE)
 
     def side_by_side(self, work: Callable[..., Any], *many: Sequence[Any]) -> Iterable[Any]:
-        """In lanes; a single segment has the main thread, and with it all threads there are."""
+        """Runs in parallel lanes; a single segment runs on the main thread with all threads."""
         alone = self.lanes.count == 1 or len(many[0]) == 1
         return map(work, *many) if alone else self.pool.map(work, *many)
 
     def rest(self) -> None:
-        """PyTorch gives CPU memory back by itself."""
+        """PyTorch frees CPU memory automatically."""
 
     def _warm(self, language: str) -> str:
-        """Opens and tries the model expected first; its name. One that was asked for by name must be there."""
+        """Opens and tries the default model; returns its name. A model requested by name must be there."""
         name = self.setup.model or self.defaults.name_for(language) or "none"
         try:
             model = self._opened(name)
@@ -153,7 +153,7 @@ class WhisperxAligner:
         return model
 
     def _opened(self, name: str) -> OpenedModel:
-        """From memory, else from disk, else fetched if allowed. Raises EngineRefusal as `find_alignment_model`."""
+        """From memory, else from disk, else downloaded if allowed. Raises EngineRefusal as `find_alignment_model`."""
         if name not in self.in_memory:
             found = find_alignment_model(name, self.defaults, self.setup.allow_download, self.downloading)
             opened = self._open(found)
@@ -178,7 +178,7 @@ class WhisperxAligner:
             raise damaged(where, str(error)) from error
 
     def _fetch_bundle(self, name: str) -> None:
-        """Makes sure that torchaudio finds a bundle's weights on disk. Raises EngineRefusal `needs_model`."""
+        """Ensures that torchaudio finds a bundle's weights on disk. Raises EngineRefusal `needs_model`."""
         file = bundle_file(name)
         if file.is_file():
             return
@@ -203,36 +203,37 @@ class WhisperxAligner:
         return scores
 
     def _time_letters(self, model: OpenedModel, segment: Segment, audio: Audio, language: str) -> dict[int, Letter]:
-        """Position in the text → when that character is heard; empty if no way leads through the sound.
+        """Position in the text → the time of that character; empty if there is no path through the sound.
 
-        The same as `whisperx.alignment.align` does: a character without a letter of its own matches whatever is said.
+        As in `whisperx.alignment.align`: a character that the model lacks matches any sound.
         """
         positions, symbols = spoken_symbols(segment.text, language)
         scores = self._letter_scores(model, audio)
         frames, unknown = scores.shape
         columns = [model.letters.get(symbol, unknown) for symbol in symbols]
         anything = np.delete(scores, model.blank, axis=1).max(axis=1, keepdims=True)
-        heard = find_letters(np.concatenate([scores, anything], axis=1), columns, model.blank)
-        if heard is None:
+        segments = align_letters(np.concatenate([scores, anything], axis=1), columns, model.blank)
+        if segments is None:
             return {}
         frame_seconds = len(audio) / SAMPLE_RATE / frames
-        starts = segment.start + heard.first_frames * frame_seconds
-        ends = segment.start + heard.end_frames * frame_seconds
+        starts = segment.start + segments.first_frames * frame_seconds
+        ends = segment.start + segments.end_frames * frame_seconds
         return {
             position: Letter(start, end, score, known=column not in (unknown, model.blank))
             for position, column, start, end, score in zip(
-                positions, columns, starts.tolist(), ends.tolist(), heard.scores.tolist(), strict=True
+                positions, columns, starts.tolist(), ends.tolist(), segments.scores.tolist(), strict=True
             )
         }
 
 
 def open_as_whisperx(found: AlignmentModel, folder: Path) -> OpenedModel:
-    """What `wav2vec2.network` does not compute (adapters, other activations), with all the imports it takes."""
+    """For models that `wav2vec2.network` does not support (adapters, other activations), with all of WhisperX's
+    imports."""
     import torch
     from whisperx.alignment import load_align_model
 
     language = next(iter(found.languages or {MOST_LIKELY_LANGUAGE}))
-    # It prints its errors, and a worker's standard output is not read.
+    # It prints its errors, and a worker's stdout is not read.
     with redirect_stdout(StringIO()):
         network, about = load_align_model(language, "cpu", str(folder))
     network.eval()
@@ -246,7 +247,7 @@ def open_as_whisperx(found: AlignmentModel, folder: Path) -> OpenedModel:
 
 
 def spoken_symbols(text: str, language: str) -> tuple[list[int], list[str]]:
-    """Where the characters to be found stand in the text, and how a model's dictionary spells them."""
+    """The positions of the characters to align, and their symbols in a model's dictionary."""
     between = "" if language in WITHOUT_SPACES else "|"
     first, last = len(text) - len(text.lstrip()), len(text.rstrip())
     spelt = [(place, between if text[place].isspace() else text[place].lower()) for place in range(first, last)]
@@ -254,17 +255,17 @@ def spoken_symbols(text: str, language: str) -> tuple[list[int], list[str]]:
 
 
 def core_of(letters: Sequence[Letter]) -> Core | None:
-    """From the first letter that is heard to the last one; None: there is none."""
+    """From the first aligned letter to the last one; None: there is none."""
     times = tuple(letter.start for letter in letters)
     return Core(times[0], times[-1], times) if times else None
 
 
-def be_quiet_and_offline(may_download: bool) -> None:
-    """Before the libraries are imported: they read these at import."""
+def configure_libraries(may_download: bool) -> None:
+    """Sets environment variables before the libraries are imported: they read them at import."""
     warnings.filterwarnings("ignore", module=r"torch|torchaudio|transformers|whisperx|pyannote")
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # A pickle from the network may hold code; weights alone cannot.
+    # A downloaded pickle may contain code; plain weights cannot.
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     if not may_download:
         os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"

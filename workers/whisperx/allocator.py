@@ -1,10 +1,10 @@
-"""glibc's heap, told to keep what an engine frees until it rests: the next step wants as much again.
+"""Settings of glibc's heap: keep what an engine frees until its job ends, for the next step needs as much again.
 
-Runs in: worker. Stands alone: it knows of no engine.
+Runs in: worker. Stands alone: it is independent of any engine.
 
-Left to itself, glibc asks the kernel for every buffer above 32 MB and gives it back once it is freed, page by page:
-whisper base spent a third of its encoder's time on that, for attention takes 70 MB in each layer. And with arenas of
-their own, threads would each keep as much (https://man7.org/linux/man-pages/man3/mallopt.3.html).
+By default, glibc maps every buffer above 32 MB and unmaps it when it is freed: Whisper base spent a third of its
+encoder's time on that, for attention takes 70 MB in each layer. And with one arena per thread, each thread would keep
+as much (https://man7.org/linux/man-pages/man3/mallopt.3.html).
 """
 
 import ctypes
@@ -16,15 +16,15 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 """malloc.h."""
 NEVER = 2**31 - 1
 KEPT_BYTES = 128 * 1024 * 1024
-"""A worker at rest keeps no more than this: what a memo needs. Given back, a tenth of its time would go into asking
-for it again."""
+"""An idle worker keeps no more than this, which is enough for a memo. If it were freed, allocating it again would
+take a tenth of the memo's time."""
 
 
 class Heap:
-    """The memory of one worker. Does nothing where the system's allocator is another one, as on macOS."""
+    """The heap of one worker. Does nothing with another allocator, as on macOS."""
 
     def __init__(self) -> None:
-        """Before the engine's threads begin."""
+        """Create it before the engine starts threads."""
         self._libc = _glibc()
         self._needed_bytes = 0
         if self._libc is not None:
@@ -32,20 +32,20 @@ class Heap:
                 self._libc.mallopt(name, value)
 
     def give_back(self) -> None:
-        """All that is free. Once an engine is loaded: reading a model takes more than it keeps."""
+        """Frees all unused memory, after an engine is loaded: reading a model takes more than it keeps."""
         if self._libc is not None:
             self._libc.malloc_trim(0)
             self._needed_bytes = resident_bytes()
 
     def rest(self) -> None:
-        """Between jobs: a few milliseconds, if there is much to give back."""
-        # Not what glibc calls free: that counts pages which the kernel has long had back.
+        """Frees unused memory between jobs: takes a few milliseconds."""
+        # Not glibc's own number of free bytes: that includes pages which the kernel already has back.
         if self._libc is not None and resident_bytes() - self._needed_bytes > KEPT_BYTES:
             self.give_back()
 
 
 def resident_bytes() -> int:
-    """What this process has in memory."""
+    """The resident memory of this process."""
     return int(psutil.Process().memory_info().rss)
 
 

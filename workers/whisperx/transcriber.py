@@ -24,35 +24,42 @@ from workers.engine import (
     EngineRefusal,
     LoadedEngine,
     RawSegment,
-    Told,
+    TranscribedChunks,
 )
 from workers.models.find import find_model
 from workers.speech.loudness import evenly_loud
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW, MelBank, in_windows, window_frames
-from workers.text.decode_quality import BEAM_SIZE, LONGEST_ECHO_TOKENS, PATIENCE, DecodedChunk, Stretch, read_decoding
-from workers.text.second_look import is_doubtful, look_again
+from workers.text.decode_quality import (
+    BEAM_SIZE,
+    LONGEST_ECHO_TOKENS,
+    PATIENCE,
+    DecodedChunk,
+    Remainder,
+    read_decoding,
+)
+from workers.text.second_pass import is_worth_a_second_pass, second_pass
 from workers.text.segment_bounds import widen
 from workers.whisperx.allocator import Heap
-from workers.whisperx.chunk_queue import Beat, ChunkLine, hear_in_lanes
+from workers.whisperx.chunk_queue import Beat, ChunkQueue, decode_in_lanes
 from workers.whisperx.lanes import lanes_for
 
 DETECTION_SECONDS = 30
-"""What is listened to for the language."""
+"""Seconds of sound for language detection."""
 CHUNKS_A_LANE = 4
-"""At most. Measured with tiny and base: four together are decoded in 0.75 of the time they take one by one, and eight
+"""The largest group. Measured with tiny and base: four together take 0.75 of the time of four single ones, and eight
 are no faster than two times four."""
 CHUNKS_A_BATCH_ON_CUDA = 16
 
 
 class WhisperxTranscriber:
-    """faster-whisper in int8 on the CPU and float16 on CUDA. Fails as `workers.engine.Transcriber` says."""
+    """faster-whisper in int8 on the CPU and float16 on CUDA. Raises as `workers.engine.Transcriber`."""
 
     batch_size = CHUNKS_A_LANE
     shows_life = False
     apart = False
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
-        """Opens the model's folder; nothing is fetched but by `find_model`. Half a second for the starter."""
+        """Opens the model's folder; only `find_model` downloads. Half a second for the starter."""
         self.name = setup.model or DEFAULT_MODEL["whisperx"]
         folder = find_model(setup.model, "whisperx", Path(setup.models_folder), setup.allow_download, downloading)
 
@@ -77,15 +84,15 @@ class WhisperxTranscriber:
             ) from error
         self.model.feature_extractor.mel_filters = MelBank(self.model.feature_extractor.mel_filters)
         self.device = device
-        # On the processor each chunk is encoded by itself. Integers add up to the same in any order and each chunk's
-        # attention is its own, so the decoder takes several: a test holds what a chunk gives in company against what
-        # it gives alone, to the last bit. Sums of floats promise no such thing, and are decoded one by one.
+        # On a CPU each chunk is encoded separately. Integer sums do not depend on their order, and each chunk has its
+        # own attention, so the decoder takes several: a test compares a chunk's result in a group with its result
+        # alone, to the last bit. Sums of floats depend on their order, so other types are decoded one by one.
         self.apart = device == "cpu"
         self.most_together = 1
         if self.model.model.compute_type.startswith("int8"):
             told = setup.batch_size // self.lanes.count
             self.most_together = max(1, min(told, CHUNKS_A_LANE)) if setup.batch_size else CHUNKS_A_LANE
-        # They are kept: each new thread would keep freed memory of its own.
+        # The threads are kept: each new thread would keep its own freed memory.
         self.threads = ThreadPoolExecutor(self.lanes.count, "lane")
         self.batch_size = CHUNKS_A_LANE * self.lanes.count if self.apart else CHUNKS_A_BATCH_ON_CUDA
         self.heap.give_back()
@@ -116,57 +123,57 @@ class WhisperxTranscriber:
         return language, float(probability)
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
-        """All chunks in one go, then the rests of those in which Whisper broke off."""
+        """All chunks in one group, then the rests of those in which Whisper broke off."""
         if self.apart:
-            return [heard for told in self.transcribe_each(iter(chunks), wanted) for _, heard in told]
-        heard: list[list[RawSegment]] = [[] for _ in chunks]
-        todo = [Stretch(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
+            return [segments for told in self.transcribe_each(iter(chunks), wanted) for _, segments in told]
+        segments: list[list[RawSegment]] = [[] for _ in chunks]
+        todo = [Remainder(number, chunk) for number, chunk in enumerate(chunks) if len(chunk.audio)]
         while todo:
-            decodings = self._hear(todo, wanted.alive, wanted)
-            for stretch, decoding in zip(todo, decodings, strict=True):
-                heard[stretch.number] += decoding.heard
+            decodings = self._decode_group(todo, wanted.alive, wanted)
+            for part, decoding in zip(todo, decodings, strict=True):
+                segments[part.number] += decoding.segments
             todo = [
-                Stretch(stretch.number, decoding.rest)
-                for stretch, decoding in zip(todo, decodings, strict=True)
+                Remainder(part.number, decoding.rest)
+                for part, decoding in zip(todo, decodings, strict=True)
                 if decoding.rest is not None  # strictly shorter: a decoding that would not advance has no rest
             ]
-        return [widen(found, chunk) for found, chunk in zip(heard, chunks, strict=True)]
+        return [widen(found, chunk) for found, chunk in zip(segments, chunks, strict=True)]
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
-        """Side by side in lanes, each chunk in a window of its own length, like windows together."""
-        line = ChunkLine(self._window, self.most_together)
-        hear = partial(self._hear, wanted=wanted)
-        for told in hear_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
-            yield [(chunk, widen(heard, chunk)) for chunk, heard in told]
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunks]:
+        """In parallel lanes, each chunk in a window of its own length, grouped by window length."""
+        line = ChunkQueue(self._window, self.most_together)
+        hear = partial(self._decode_group, wanted=wanted)
+        for told in decode_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
+            yield [(chunk, widen(segments, chunk)) for chunk, segments in told]
 
     def rest(self) -> None:
-        """CTranslate2 keeps no cache that grows with the job; what it freed is still ours."""
+        """CTranslate2 keeps no cache that grows with the job; the heap keeps what it freed."""
         self.heap.rest()
 
     def _window(self, chunk: Chunk) -> int:
         """Frames."""
         return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
 
-    def _hear(self, stretches: Sequence[Stretch], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
-        """All of them in one go; what Whisper doubts, once more by itself. In a lane's thread.
+    def _decode_group(self, parts: Sequence[Remainder], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
+        """Decodes a group together, then its doubtful parts separately. Runs in a lane's thread.
 
-        No lots are drawn, as with rising temperatures: CTranslate2's are others after a crash, and so would be the
-        text. Measured on real English: context and temperatures change nothing, or harm.
+        No sampling at rising temperatures: CTranslate2's random numbers differ after a crash, and so would the text.
+        Measured on real English: context and temperatures change nothing, or make it worse.
         """
 
-        def hear_alone(sound: Chunk, no_circles: bool) -> DecodedChunk:
-            return self._hear_together([sound], beat, wanted, LONGEST_ECHO_TOKENS if no_circles else 0)[0]
+        def decode_alone(sound: Chunk, no_repeats: bool) -> DecodedChunk:
+            return self._decode_once([sound], beat, wanted, LONGEST_ECHO_TOKENS if no_repeats else 0)[0]
 
-        sounds = [stretch.sound for stretch in stretches]
+        sounds = [part.sound for part in parts]
         return [
-            look_again(sound, decoding, hear_alone) if is_doubtful(sound, decoding) else decoding
-            for sound, decoding in zip(sounds, self._hear_together(sounds, beat, wanted), strict=True)
+            second_pass(sound, decoding, decode_alone) if is_worth_a_second_pass(sound, decoding) else decoding
+            for sound, decoding in zip(sounds, self._decode_once(sounds, beat, wanted), strict=True)
         ]
 
-    def _hear_together(
+    def _decode_once(
         self, sounds: Sequence[Chunk], beat: Beat, wanted: DecodeOptions, longest_echo_tokens: int = 0
     ) -> list[DecodedChunk]:
-        """In windows of the first one's length, without second tries."""
+        """In windows of the first one's length, without second passes."""
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
@@ -179,7 +186,7 @@ class WhisperxTranscriber:
                 tokenizer.timestamp_begin,
                 tokenizer.eot,
                 tokenizer.decode,
-                # The score is a mean over the text; Whisper's own mean counts the end of text too.
+                # The score is a mean over the text; Whisper's own mean includes the end-of-text token.
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech_prob=result.no_speech_prob,
             )
@@ -191,15 +198,15 @@ class WhisperxTranscriber:
     def _decode(
         self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat, longest_echo_tokens: int
     ) -> list[Any]:
-        """One result of CTranslate2's for each, in windows of the first one's length."""
+        """One CTranslate2 result for each, in windows of the first one's length."""
         import ctranslate2
         from faster_whisper.transcribe import get_suppressed_tokens
 
-        # Its last frame is that of the padding.
+        # The last frame belongs to the padding.
         mels = [self.model.feature_extractor(evenly_loud(sound.audio))[:, :-1] for sound in sounds]
         windows = in_windows(mels, self._window(sounds[0]))
         if self.apart:
-            # One after the other: all together take longer (they leave the cache), and much more memory.
+            # One after the other: together they take longer (they do not fit into the cache), and much more memory.
             rows = []
             for window in windows:
                 rows.append(np.array(self.model.encode(window[None])))

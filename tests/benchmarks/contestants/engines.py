@@ -16,7 +16,7 @@ from benchmarks.contestants.turns import Asked, Loaded, Turn, take_turns
 from ipc.transcript import Segment
 from ipc.vocabulary import Phase
 from ipc.worker_messages import Align, FromWorker, SegmentsTranscribed, Transcribe, WorkerSetup
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.heartbeat import Heartbeat
 
 LONGEST_SECONDS = 12 * 3600.0
@@ -107,7 +107,7 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
 
         def turn() -> dict[str, Any]:
             notebook = Notebook()
-            decode(Path(asked["audio"]), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+            decode(Path(asked["audio"]), pcm, DecodingOptions(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
             worker_requests.transcribe(request, engine, engine.batch_size, notebook)
             engine.rest()
@@ -159,7 +159,7 @@ def _worker_setup(role: Any, setup: Asked) -> WorkerSetup:
 def _decoded(audio: str, folder: str) -> Path:
     """The recording as PCM, once."""
     pcm = Path(folder) / f"{Path(audio).stem}-{os.getpid()}.s16"
-    decode(Path(audio), pcm, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+    decode(Path(audio), pcm, DecodingOptions(LONGEST_SECONDS), lambda done_seconds: None)
     return pcm
 
 

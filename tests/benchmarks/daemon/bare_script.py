@@ -18,7 +18,7 @@ from decoding_here import decode
 
 from ipc.transcript import Segment
 from ipc.worker_messages import WorkerSetup
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.engine import DecodeOptions
 from workers.speech import chunks as speech
 
@@ -53,7 +53,7 @@ def cost_of(recording: Path, transcriber: Any, aligner: Any = None) -> Cost:
     began, burnt = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         pcm_path = Path(folder) / "audio.s16"
-        decode(recording, pcm_path, DecodingWish(LONGEST_SECONDS), lambda done_seconds: None)
+        decode(recording, pcm_path, DecodingOptions(LONGEST_SECONDS), lambda done_seconds: None)
         with speech.PcmFile(pcm_path) as pcm:
             segments = _segments(pcm, transcriber)
             if aligner is not None:

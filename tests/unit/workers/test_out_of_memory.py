@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import av
 import pytest
 
-from workers.audio.container_decoder import ContainerDecoder, DecodingWish
+from workers.audio.container_decoder import ContainerDecoder, DecodingOptions
 from workers.audio.recording_account import Account
 from workers.engine import EngineRefusal
-from workers.out_of_memory import is_want_of_memory
+from workers.out_of_memory import is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,15 @@ from workers.out_of_memory import is_want_of_memory
     ids=repr,
 )
 def test_want_of_memory_is_known_by_whatever_name(error: Exception) -> None:
-    assert is_want_of_memory(error)
+    assert is_out_of_memory(error)
     refusal = EngineRefusal("damaged", "it cannot be read", "")
     refusal.__cause__ = error
-    assert is_want_of_memory(refusal)
+    assert is_out_of_memory(refusal)
 
 
 @pytest.mark.parametrize("error", [ValueError("bad_alloc"), RuntimeError("shapes differ"), OSError(errno.EIO, "EIO")])
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
-    assert not is_want_of_memory(error)
+    assert not is_out_of_memory(error)
 
 
 def test_a_packet_that_only_wanted_memory_is_not_passed_over_as_a_damaged_one() -> None:
@@ -53,6 +53,6 @@ def test_a_packet_that_only_wanted_memory_is_not_passed_over_as_a_damaged_one() 
     writer: Any = SimpleNamespace(seconds=0.0)
     file: Any = None
     place: Any = None
-    decoder = ContainerDecoder(Path("a.wav"), file, writer, DecodingWish(10.0), lambda seconds: None, Account(10))
+    decoder = ContainerDecoder(Path("a.wav"), file, writer, DecodingOptions(10.0), lambda seconds: None, Account(10))
     with pytest.raises(av.error.FFmpegError):
         decoder._write_all(container, stream, place)

@@ -13,7 +13,7 @@ from recordings import Samples, encoded, noise, silence, tone, voice, wav
 from recordings_of_tracks import as_cinema, with_layout
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.engine import SAMPLE_RATE
 from workers.pcm.channel_mix import ChannelMixer, MixPlan
 
@@ -24,7 +24,7 @@ NOTHING = np.zeros_like(SPOKEN)
 
 def heard(recording: Path) -> tuple[np.ndarray, RecordingFacts]:
     pcm_path = recording.parent / "audio.s16"
-    _, facts = decode(recording, pcm_path, DecodingWish(3600.0), lambda done_seconds: None)
+    _, facts = decode(recording, pcm_path, DecodingOptions(3600.0), lambda done_seconds: None)
     assert facts is not None
     audio = np.fromfile(pcm_path, np.int16)
     pcm_path.unlink()

@@ -12,7 +12,7 @@ import pytest
 from decoding_here import decode
 from recordings import MEMO, TALK, encoded, long_silence, noise, silence, tone, voice, wav
 
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm.pcm_file import PcmFile
 from workers.pcm.timeline import Timeline
@@ -23,7 +23,7 @@ TWELVE_HOURS = 12 * 3600.0
 
 def decoded(recording: Path, longest_seconds: float = TWELVE_HOURS) -> np.ndarray:
     pcm_path = recording.parent / "audio.s16"
-    seconds, _ = decode(recording, pcm_path, DecodingWish(longest_seconds), lambda done_seconds: None)
+    seconds, _ = decode(recording, pcm_path, DecodingOptions(longest_seconds), lambda done_seconds: None)
     with PcmFile(pcm_path) as pcm:
         assert pcm.seconds == pytest.approx(seconds, abs=1e-3)
         audio = pcm.audio(0, seconds)
@@ -43,7 +43,7 @@ def main_hertz(audio: np.ndarray) -> float:
 
 def refusal(recording: Path, longest_seconds: float = TWELVE_HOURS) -> EngineRefusal:
     with pytest.raises(EngineRefusal) as caught:
-        decode(recording, recording.parent / "audio.s16", DecodingWish(longest_seconds), lambda done_seconds: None)
+        decode(recording, recording.parent / "audio.s16", DecodingOptions(longest_seconds), lambda done_seconds: None)
     assert [found.name for found in recording.parent.glob("audio.s16*")] == []
     return caught.value
 
@@ -174,7 +174,10 @@ def test_hours_of_silence_in_a_tiny_file_are_refused_before_anything_is_decoded(
     steps: list[float] = []
     with pytest.raises(EngineRefusal) as caught:
         decode(
-            long_silence(tmp_path / "a.flac", hours=1.1), tmp_path / "audio.s16", DecodingWish(3600.0), steps.append
+            long_silence(tmp_path / "a.flac", hours=1.1),
+            tmp_path / "audio.s16",
+            DecodingOptions(3600.0),
+            steps.append,
         )
     assert caught.value.code == "too_long"
     assert set(steps) == {0.0}
@@ -226,7 +229,7 @@ def test_a_cancelled_decode_leaves_nothing_behind(tmp_path: Path) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        decode(TALK, tmp_path / "audio.s16", DecodingWish(TWELVE_HOURS), cancel_later)
+        decode(TALK, tmp_path / "audio.s16", DecodingOptions(TWELVE_HOURS), cancel_later)
     assert list(tmp_path.iterdir()) == []
 
 

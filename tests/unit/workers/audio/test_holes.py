@@ -10,7 +10,7 @@ from decoding_here import decode
 from recordings import encoded, noise, tone
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.engine import SAMPLE_RATE
 
 SECONDS, MARK_AT = 24, 20
@@ -20,7 +20,7 @@ SECONDS, MARK_AT = 24, 20
 def read(recording: Path) -> tuple[np.ndarray, RecordingFacts]:
     pcm = recording.parent / "audio.s16"
     pcm.unlink(missing_ok=True)
-    _, facts = decode(recording, pcm, DecodingWish(12 * 3600.0), lambda done_seconds: None)
+    _, facts = decode(recording, pcm, DecodingOptions(12 * 3600.0), lambda done_seconds: None)
     assert facts is not None
     return np.fromfile(pcm, "<i2"), facts
 

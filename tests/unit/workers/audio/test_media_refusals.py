@@ -12,14 +12,14 @@ from decoding_here import decode, open_recording
 from recordings import tone, wav
 
 from supervisor.jobs.decoding import CURABLE
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.container import demuxers as media_container
 from workers.engine import EngineRefusal
 
 
 def refusal(path: Path, pcm_path: Path) -> EngineRefusal:
     with pytest.raises(EngineRefusal) as caught:
-        decode(path, pcm_path, DecodingWish(3600.0), lambda done_seconds: None)
+        decode(path, pcm_path, DecodingOptions(3600.0), lambda done_seconds: None)
     assert not pcm_path.exists() and not pcm_path.with_name(pcm_path.name + ".part").exists()
     assert caught.value.hint
     return caught.value

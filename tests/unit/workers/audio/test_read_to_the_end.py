@@ -10,7 +10,7 @@ from decoding_here import decode
 from recordings import encoded, noise, tone, wav
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.container.recording_view import RecordingView
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.pcm.pcm_file import PcmFile
@@ -21,7 +21,7 @@ FIRST_HERTZ, SECOND_HERTZ = 440, 1000
 
 def read(recording: Path, longest_seconds: float = TWELVE_HOURS) -> tuple[np.ndarray, RecordingFacts]:
     pcm_path = recording.parent / "audio.s16"
-    seconds, facts = decode(recording, pcm_path, DecodingWish(longest_seconds), lambda done_seconds: None)
+    seconds, facts = decode(recording, pcm_path, DecodingOptions(longest_seconds), lambda done_seconds: None)
     with PcmFile(pcm_path) as pcm:
         audio = pcm.audio(0, seconds)
     pcm_path.unlink()
@@ -307,7 +307,7 @@ def test_opening_has_an_end_however_large_the_junk(tmp_path: Path, monkeypatch: 
     recording.write_bytes(whole[:60] + np.random.default_rng(2).bytes(3_000_000))
     signs: list[float] = []
     with pytest.raises(EngineRefusal) as caught:
-        decode(recording, tmp_path / "audio.s16", DecodingWish(60.0), signs.append)
+        decode(recording, tmp_path / "audio.s16", DecodingOptions(60.0), signs.append)
     assert caught.value.code == "not_media" and signs
 
 

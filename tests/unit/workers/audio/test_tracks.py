@@ -14,7 +14,7 @@ from recordings import noise, silence, voice, wav
 from recordings_of_tracks import MadeTrack, with_tracks
 
 from ipc.transcript import RecordingFacts, Track
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.audio.tracks import SoundTrack, is_same_language, language_of_tag, tracks_to_try
 from workers.engine import EngineRefusal
 
@@ -33,7 +33,7 @@ def taken(
     recording: Path, track: int | None = None, language: str | None = None
 ) -> tuple[np.ndarray, RecordingFacts]:
     pcm_path = recording.parent / "audio.s16"
-    _, facts = decode(recording, pcm_path, DecodingWish(3600.0, track, language), lambda done_seconds: None)
+    _, facts = decode(recording, pcm_path, DecodingOptions(3600.0, track, language), lambda done_seconds: None)
     assert facts is not None and facts.track is not None
     audio = np.fromfile(pcm_path, np.int16)
     pcm_path.unlink()

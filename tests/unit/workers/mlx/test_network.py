@@ -82,10 +82,10 @@ def search_by_the_book(
         found = []
         for text, score in going:
             logits = network.logits(mx.array([[*decoding.opening, *text]]), encoded[None])[:, -1:]
-            said = rules.nothing_said(1, 1)
+            text_cache = rules.nothing_said(1, 1)
             for token in text:
-                said = said.then(mx.array([[token]]), rules)
-            open_logits = (rules.further(logits, said) if text else rules.first(logits))[0, 0]
+                text_cache = text_cache.then(mx.array([[token]]), rules)
+            open_logits = (rules.further(logits, text_cache) if text else rules.first(logits))[0, 0]
             logprobs = np.array(open_logits - mx.logsumexp(open_logits))
             found += [((*text, token), score + float(logprobs[token])) for token in range(VOCABULARY)]
         found.sort(key=lambda one: -one[1])
@@ -108,12 +108,12 @@ def test_the_encoder_and_the_decoder_say_what_mlx_whisper_says(
     tokens = mx.random.randint(0, VOCABULARY, (6, ROOM_STEPS + 9))
     rows = DecoderRows.listening(network, encoded, beams=1)
     stay = mx.zeros((6, 1), mx.int32)
-    parts = [rows.read(tokens[:, :3]), *(rows.say(tokens[:, n : n + 1], stay) for n in range(3, tokens.shape[1]))]
-    said = rows.logits(mx.concatenate(parts, axis=1))
+    parts = [rows.read(tokens[:, :3]), *(rows.append(tokens[:, n : n + 1], stay) for n in range(3, tokens.shape[1]))]
+    text_cache = rows.logits(mx.concatenate(parts, axis=1))
     for row, sound in enumerate(encoded):
-        assert close(said[row], network.logits(tokens[row : row + 1], sound[None])[0])
+        assert close(text_cache[row], network.logits(tokens[row : row + 1], sound[None])[0])
     rows.keep(mx.array([4, 1]))
-    further = rows.logits(rows.say(tokens[:2, :1], stay[:2]))
+    further = rows.logits(rows.append(tokens[:2, :1], stay[:2]))
     for place, row in enumerate((4, 1)):
         whole = mx.concatenate([tokens[row], tokens[place, :1]])[None]
         assert close(further[place], network.logits(whole, encoded[row][None])[0, -1:])
@@ -135,8 +135,8 @@ def test_a_turned_vocabulary_gives_the_vectors_and_scores_of_the_layer_that_it_r
 def test_beams_that_part_know_their_own_past_alone(network: Any, encoded: list[Any]) -> None:
     rows = DecoderRows.listening(network, encoded[:2], beams=3)
     rows.read(mx.array([[21, 5], [21, 5]]))
-    rows.say(mx.array([[1, 2, 3], [4, 6, 7]]), mx.array([[0, 0, 0], [0, 1, 2]]))
-    state = rows.say(mx.array([[8, 9, 1], [8, 9, 1]]), mx.array([[2, 2, 0], [1, 0, 0]]))
+    rows.append(mx.array([[1, 2, 3], [4, 6, 7]]), mx.array([[0, 0, 0], [0, 1, 2]]))
+    state = rows.append(mx.array([[8, 9, 1], [8, 9, 1]]), mx.array([[2, 2, 0], [1, 0, 0]]))
     pasts = [[[3, 8], [3, 9], [1, 1]], [[6, 8], [4, 9], [4, 1]]]
     for row, of_row in enumerate(pasts):
         for beam, past in enumerate(of_row):
@@ -179,13 +179,13 @@ def test_rows_that_have_said_all_are_taken_out(
     brief: BatchDecoding, encoded: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows_said: list[int] = []
-    say = DecoderRows.say
+    say = DecoderRows.append
 
     def counted(self: DecoderRows, tokens: Any, parents: Any) -> Any:
         rows_said.append(len(tokens))
         return say(self, tokens, parents)
 
-    monkeypatch.setattr(DecoderRows, "say", counted)
+    monkeypatch.setattr(DecoderRows, "append", counted)
     alone = []
     for sound in encoded:
         brief.run([sound], LONGEST)

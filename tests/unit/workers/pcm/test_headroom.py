@@ -10,7 +10,7 @@ from decoding_here import decode
 from recordings import TALK, Samples, voice, wav
 
 from ipc.transcript import RecordingFacts
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.pcm.pcm_file import PcmFile
 
 Sound = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ def floats(path: Path, sound: Sound, rate: int = 16_000) -> Path:
 
 
 def decoded(path: Path, folder: Path) -> tuple[npt.NDArray[np.float32], RecordingFacts]:
-    _, facts = decode(path, folder / "audio.s16", DecodingWish(36_000.0), lambda seconds: None)
+    _, facts = decode(path, folder / "audio.s16", DecodingOptions(36_000.0), lambda seconds: None)
     assert facts is not None
     with PcmFile(folder / "audio.s16") as pcm:
         return pcm.audio(0, pcm.seconds), facts

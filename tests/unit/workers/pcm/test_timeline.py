@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from decoding_here import decode
 
-from workers.audio.container_decoder import DecodingWish
+from workers.audio.container_decoder import DecodingOptions
 from workers.engine import SAMPLE_RATE
 from workers.pcm.pcm_writer import stretched
 from workers.pcm.timeline import LEAST_GAP_SECONDS, Timeline
@@ -48,7 +48,7 @@ def written(path: Path, codec: str, clock: Callable[[float], float]) -> Path:
 def heard(recording: Path) -> list[float]:
     """When each click begins."""
     pcm = recording.parent / "audio.s16"
-    decode(recording, pcm, DecodingWish(12 * 3600.0), lambda done_seconds: None)
+    decode(recording, pcm, DecodingOptions(12 * 3600.0), lambda done_seconds: None)
     loud = np.flatnonzero(np.abs(np.fromfile(pcm, "<i2").astype(int)) > 4000)
     starts = [loud[0], *loud[1:][np.diff(loud) > SAMPLE_RATE]]
     return [float(start) / SAMPLE_RATE for start in starts]

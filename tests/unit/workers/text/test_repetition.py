@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.text.repetition import LEAST_COPIES, cut_down, is_of_the_same_words, longest_circle
+from workers.text.repetition import LEAST_COPIES, cut_down, longest_loop, shares_most_words
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_a_circle_is_cut_down_to_what_the_voice_had_time_for(
 
 def test_a_second_try_that_says_the_same_words_says_that_they_were_repeated() -> None:
     circle = "Note to self, note to self, note to self, note to self, note to self, note to self."
-    assert is_of_the_same_words("Note to self, note to self. Note yourself, note to self.", circle)
-    assert not is_of_the_same_words("And then we went to the harbour to look for the boat itself.", circle)
-    assert is_of_the_same_words("はいはいはい", "はい" * 20)
-    assert not is_of_the_same_words("港へ行きました", "はい" * 20)
+    assert shares_most_words("Note to self, note to self. Note yourself, note to self.", circle)
+    assert not shares_most_words("And then we went to the harbour to look for the boat itself.", circle)
+    assert shares_most_words("はいはいはい", "はい" * 20)
+    assert not shares_most_words("港へ行きました", "はい" * 20)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=24))
 def test_a_circle_is_the_same_unit_at_least_four_times_in_a_row(parts: list[str]) -> None:
-    circle = longest_circle(parts)
+    circle = longest_loop(parts)
     found = [
         parts[first : first + unit] * LEAST_COPIES == parts[first : first + unit * LEAST_COPIES]
         for unit in range(1, 7)

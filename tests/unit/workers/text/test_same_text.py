@@ -12,7 +12,7 @@ from recordings import MEMO, TALK, silence, voice
 
 from ipc.transcript import Segment
 from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
-from workers.engine import Chunk, DecodeOptions, RawSegment, Told
+from workers.engine import Chunk, DecodeOptions, RawSegment, TranscribedChunks
 from workers.shell import requests as worker_requests
 
 
@@ -68,10 +68,10 @@ class ApartTranscriber(SociableTranscriber):
 
     apart = True
 
-    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[Told]:
+    def transcribe_each(self, chunks: Iterator[Chunk], wanted: DecodeOptions) -> Iterator[TranscribedChunks]:
         for chunk in chunks:
-            [heard] = self.transcribe([chunk], wanted)
-            yield [(chunk, heard)]
+            [segments] = self.transcribe([chunk], wanted)
+            yield [(chunk, segments)]
 
 
 class LivelyTranscriber(SociableTranscriber):

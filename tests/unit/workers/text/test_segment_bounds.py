@@ -15,11 +15,11 @@ stretches = st.builds(RawSegment, start=st.floats(90, 130), end=st.floats(90, 13
 
 
 @given(st.lists(stretches, max_size=8))
-def test_any_stretches_come_out_in_order_inside_the_chunk_with_all_their_text(heard: list[RawSegment]) -> None:
-    wide = widen(heard, CHUNK)
+def test_any_stretches_come_out_in_order_inside_the_chunk_with_all_their_text(segments: list[RawSegment]) -> None:
+    wide = widen(segments, CHUNK)
     assert all(CHUNK.start <= one.start <= one.end <= CHUNK.end and one.text.strip() for one in wide)
     assert all(before.end <= following.start for before, following in pairwise(wide))
-    kept = [one.text for one in heard if says_something(one.text)]
+    kept = [one.text for one in segments if says_something(one.text)]
     assert " ".join(one.text for one in wide).split() == " ".join(kept).split()
 
 

@@ -58,8 +58,8 @@ def test_whatever_the_tokens_stretches_are_in_order_inside_and_no_text_is_lost(
         behind = end
     said = [token for token in tokens if token < END_OF_TEXT]
     words = " ".join(text for _, _, text in reading.stretches).split()
-    if reading.heard_until is None:
+    if reading.decoded_until is None:
         assert words == decode(said).split()
     else:
         assert words == decode(said).split()[: len(words)]
-        assert 1.0 <= reading.heard_until <= audio_seconds - 1.0
+        assert 1.0 <= reading.decoded_until <= audio_seconds - 1.0

@@ -62,8 +62,8 @@ def test_the_bias_is_taken_off_the_starts_but_not_past_a_neighbour_or_the_segmen
 
 def test_a_word_with_one_known_letter_is_heard_and_one_without_is_guessed() -> None:
     known, wildcard = Letter(1.0, 1.2, 0.8, known=True), Letter(1.2, 1.3, 0.4, known=False)
-    heard = rough_word("a1", [known, wildcard])
-    assert (heard.start, heard.end, heard.interpolated) == (1.0, 1.3, False)
+    segments = rough_word("a1", [known, wildcard])
+    assert (segments.start, segments.end, segments.interpolated) == (1.0, 1.3, False)
     assert rough_word("1", [wildcard]).interpolated
     assert rough_word("🦊", []) == UntimedWord("🦊")
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.wav2vec2.ctc_path import Scores, find_letters
+from workers.wav2vec2.ctc_path import Scores, align_letters
 from workers.wav2vec2.quantized_linear import eight_bit, flags_of_cpu, reduced_kinds, sixteen_bit
 
 
@@ -22,7 +22,7 @@ def scores_of(frames: list[str], letters: str = "-abc") -> Scores:
 
 
 def test_letters_are_found_where_they_are_heard() -> None:
-    found = find_letters(scores_of(list("--aa-b-cc--")), [1, 2, 3], blank=0)
+    found = align_letters(scores_of(list("--aa-b-cc--")), [1, 2, 3], blank=0)
     assert found is not None
     assert found.first_frames.tolist() == [2, 5, 7]
     assert found.end_frames.tolist()[-1] == 8
@@ -31,9 +31,9 @@ def test_letters_are_found_where_they_are_heard() -> None:
 
 def test_a_text_without_letters_or_with_more_than_there_are_frames_has_no_way() -> None:
     scores = scores_of(list("ab"))
-    assert find_letters(scores, [], blank=0) is None
-    assert find_letters(scores, [1, 2, 3], blank=0) is None
-    assert find_letters(scores, [1, 2], blank=0) is not None
+    assert align_letters(scores, [], blank=0) is None
+    assert align_letters(scores, [1, 2, 3], blank=0) is None
+    assert align_letters(scores, [1, 2], blank=0) is not None
 
 
 @st.composite
@@ -50,7 +50,7 @@ def test_of_all_ways_that_begin_each_letter_in_a_frame_of_its_own_the_likeliest_
     drawn: tuple[Scores, list[int]],
 ) -> None:
     scores, columns = drawn
-    found = find_letters(scores, columns, blank=0)
+    found = align_letters(scores, columns, blank=0)
     assert found is not None
     end = int(found.end_frames[-1])
 

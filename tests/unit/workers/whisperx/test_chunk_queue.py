@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine import SAMPLE_RATE, Chunk, RawSegment, nobody_listens
-from workers.text.decode_quality import DecodedChunk, Stretch
-from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkLine, hear_in_lanes
+from workers.engine import SAMPLE_RATE, Chunk, RawSegment, ignore_progress
+from workers.text.decode_quality import DecodedChunk, Remainder
+from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkQueue, decode_in_lanes
 from workers.whisperx.lanes import Pace
 
 LATEST_SECONDS = 20.0
@@ -26,11 +26,11 @@ def chunks_of(seconds: Sequence[int]) -> list[Chunk]:
     ]
 
 
-def line(most: int = 8) -> ChunkLine:
-    return ChunkLine(lambda chunk: len(chunk.audio), most)
+def line(most: int = 8) -> ChunkQueue:
+    return ChunkQueue(lambda chunk: len(chunk.audio), most)
 
 
-def in_two_parts(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
+def in_two_parts(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
     """Hears a second of each and leaves the rest for another time."""
     decodings = []
     for stretch in stretches:
@@ -55,12 +55,12 @@ def test_every_chunk_is_told_once_in_order_with_all_that_was_heard_in_it(
     chunks = chunks_of(seconds)
     told = [
         one
-        for some in hear_in_lanes(iter(chunks), line(), lanes, threads, in_two_parts, nobody_listens)
+        for some in decode_in_lanes(iter(chunks), line(), lanes, threads, in_two_parts, ignore_progress)
         for one in some
     ]
     assert [chunk for chunk, _ in told] == chunks
-    for chunk, heard in told:
-        assert [one.start for one in heard] == [
+    for chunk, segments in told:
+        assert [one.start for one in segments] == [
             chunk.start + second for second in range(int(chunk.end - chunk.start))
         ]
 
@@ -70,14 +70,14 @@ def test_a_chunk_is_told_as_soon_as_it_and_all_before_it_are_heard() -> None:
     for chunk in chunks_of([3, 2, 1]):
         waiting.add(chunk)
     first, second, third = (waiting.take(1, Pace(), more_to_come=True)[0] for _ in range(3))
-    waiting.heard(second, DecodedChunk(()))
+    waiting.finish(second, DecodedChunk(()))
     assert waiting.ready() == []
-    waiting.heard(first, DecodedChunk((), rest=first.sound.after(2.0)))
+    waiting.finish(first, DecodedChunk((), rest=first.sound.after(2.0)))
     assert waiting.ready() == []
     [rest] = waiting.take(1, Pace(), more_to_come=True)
-    waiting.heard(rest, DecodedChunk(()))
+    waiting.finish(rest, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [first.sound, second.sound]
-    waiting.heard(third, DecodedChunk(()))
+    waiting.finish(third, DecodedChunk(()))
     assert [chunk for chunk, _ in waiting.ready()] == [third.sound]
 
 
@@ -86,7 +86,7 @@ def test_what_was_left_out_is_heard_before_what_is_younger() -> None:
     for chunk in chunks_of([3, 3, 3]):
         waiting.add(chunk)
     [first] = waiting.take(2, Pace(), more_to_come=True)
-    waiting.heard(first, DecodedChunk((), rest=first.sound.after(1.0)))
+    waiting.finish(first, DecodedChunk((), rest=first.sound.after(1.0)))
     assert waiting.take(2, Pace(), more_to_come=True)[0].number == first.number
 
 
@@ -100,27 +100,27 @@ def test_a_slow_engine_is_given_one_chunk_at_a_time_and_a_fast_one_all_that_are_
 
 def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExecutor) -> None:
     looked_for, may_go_on, others_rest = itertools.count(), threading.Event(), threading.Event()
-    heard: list[int] = []
+    segments: list[int] = []
 
     def endless() -> Iterator[Chunk]:
         for number in looked_for:
             yield Chunk(float(number), np.ones(SAMPLE_RATE, np.float32))
 
-    def hear(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
+    def hear(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
         if stretches[0].number == 0:
             assert may_go_on.wait(LATEST_SECONDS)
-        heard.extend(stretch.number for stretch in stretches)
-        if len(heard) == MOST_OPEN - 1:
+        segments.extend(stretch.number for stretch in stretches)
+        if len(segments) == MOST_OPEN - 1:
             others_rest.set()
         return [DecodedChunk(()) for _ in stretches]
 
-    told = hear_in_lanes(endless(), line(), 2, threads, hear, nobody_listens)
+    told = decode_in_lanes(endless(), line(), 2, threads, hear, ignore_progress)
     listener = threading.Thread(target=lambda: next(told))
     listener.start()
     assert others_rest.wait(LATEST_SECONDS)
     may_go_on.set()
     listener.join(LATEST_SECONDS)
-    assert sorted(heard)[:MOST_OPEN] == list(range(MOST_OPEN))
+    assert sorted(segments)[:MOST_OPEN] == list(range(MOST_OPEN))
     assert next(looked_for) <= MOST_OPEN + LONGEST_LINE
     told.close()  # type: ignore[attr-defined]  # a generator
 
@@ -128,11 +128,11 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
 def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the_lanes(
     threads: ThreadPoolExecutor,
 ) -> None:
-    def fails(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
+    def fails(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, fails, nobody_listens))
+        next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, fails, ignore_progress))
 
     class Cancelled(Exception):
         """Nobody wants it any more."""
@@ -140,7 +140,7 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
     ended: list[BaseException] = []
     has_ended = threading.Event()
 
-    def goes_on(stretches: Sequence[Stretch], beat: Beat) -> list[DecodedChunk]:
+    def goes_on(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
         try:
             for _ in iter(int, 1):
                 beat()
@@ -154,6 +154,6 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        next(hear_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
+        next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
     assert has_ended.wait(LATEST_SECONDS)
     assert [type(end).__name__ for end in ended] == ["GivenUp"]

@@ -8,7 +8,7 @@ import pytest
 
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, Chunk, RawSegment
 from workers.text.decode_quality import DecodedChunk, has_failed, read_decoding
-from workers.text.second_look import is_doubtful, look_again
+from workers.text.second_pass import is_worth_a_second_pass, second_pass
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
 CHUNK = Chunk(start=60.0, audio=np.arange(10 * SAMPLE_RATE, dtype=np.float32))
@@ -42,10 +42,10 @@ class Ear:
 
     def __init__(self, *first: DecodedChunk) -> None:
         self.first = list(first)
-        self.heard: list[tuple[float, float, bool]] = []
+        self.segments: list[tuple[float, float, bool]] = []
 
     def __call__(self, sound: Chunk, no_circles: bool) -> DecodedChunk:
-        self.heard.append((sound.start, sound.end, no_circles))
+        self.segments.append((sound.start, sound.end, no_circles))
         if self.first:
             return self.first.pop(0)
         text = f"what was said from {sound.start:.1f} until {sound.end:.1f}"
@@ -53,14 +53,14 @@ class Ear:
 
 
 def test_clear_speech_up_to_the_end_is_believed_and_so_is_silence() -> None:
-    assert not is_doubtful(CHUNK, DecodedChunk((CLEAR,)))
-    assert not is_doubtful(CHUNK, DecodedChunk(()))
-    assert not is_doubtful(spoken((60.2, 69.8)), DecodedChunk((CLEAR,)))
-    assert not is_doubtful(spoken((63.0, 63.5)), DecodedChunk(()))
+    assert not is_worth_a_second_pass(CHUNK, DecodedChunk((CLEAR,)))
+    assert not is_worth_a_second_pass(CHUNK, DecodedChunk(()))
+    assert not is_worth_a_second_pass(spoken((60.2, 69.8)), DecodedChunk((CLEAR,)))
+    assert not is_worth_a_second_pass(spoken((63.0, 63.5)), DecodedChunk(()))
 
 
 @pytest.mark.parametrize(
-    "heard",
+    "segments",
     [
         RawSegment(60.2, 69.8, "Words that it is very unsure of, all of them, as it says itself.", avg_logprob=-1.2),
         RawSegment(60.2, 69.8, "and again " * 20, avg_logprob=-0.1),
@@ -69,8 +69,8 @@ def test_clear_speech_up_to_the_end_is_believed_and_so_is_silence() -> None:
     ],
     ids=["unlikely", "going round in circles", "ends too early", "too little text for so much speech"],
 )
-def test_a_chunk_is_doubted(heard: RawSegment) -> None:
-    assert is_doubtful(spoken((60.2, 69.8)), DecodedChunk((heard,)))
+def test_a_chunk_is_doubted(segments: RawSegment) -> None:
+    assert is_worth_a_second_pass(spoken((60.2, 69.8)), DecodedChunk((segments,)))
 
 
 def test_a_text_that_goes_on_long_behind_its_sound_is_made_up() -> None:
@@ -87,7 +87,7 @@ def test_where_whisper_is_sure_the_end_of_its_window_may_stand_for_the_end_of_th
 
 def test_of_a_chunk_in_which_whisper_broke_off_only_the_rest_is_heard_again() -> None:
     decoding = read([at(0.2), 1, 2, at(5), at(5), 3, 4])
-    assert [(one.start, one.end, one.text) for one in decoding.heard] == [(60.2, 65.0, "w1 w2")]
+    assert [(one.start, one.end, one.text) for one in decoding.segments] == [(60.2, 65.0, "w1 w2")]
     assert decoding.rest is not None
     assert decoding.rest.start == 65.0
     assert np.array_equal(decoding.rest.audio, CHUNK.audio[5 * SAMPLE_RATE :])
@@ -111,71 +111,71 @@ def test_where_hardly_a_voice_is_heard_whisper_has_to_be_sure(
 ) -> None:
     tokens = [at(0), *range(10), at(9.5)]
     doubtful = replace(spoken(), voice=(murmur,) * 312)
-    assert bool(read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=doubtful).heard) is not silent
-    assert read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=spoken((60, 69))).heard
+    assert bool(read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=doubtful).segments) is not silent
+    assert read(tokens, avg_logprob=logprob, no_speech_prob=no_speech, sound=spoken((60, 69))).segments
 
 
 def test_a_loop_over_a_voice_is_kept_to_be_heard_again_and_one_over_music_is_not() -> None:
     tokens = [at(0), *[1] * 200, at(9.5)]
     assert has_failed(read(tokens, sound=spoken((61.0, 64.0))))
-    assert read(tokens, sound=spoken((61.0, 61.1))).heard == ()
-    assert read(tokens, sound=spoken((61.0, 64.0)), no_speech_prob=0.8).heard == ()
+    assert read(tokens, sound=spoken((61.0, 61.1))).segments == ()
+    assert read(tokens, sound=spoken((61.0, 64.0)), no_speech_prob=0.8).segments == ()
 
 
 def test_a_sentence_over_and_over_in_what_whisper_takes_for_silence_is_a_drone() -> None:
     thanks = [token for n in range(9) for token in (at(n), *range(6), at(n + 1))]
     assert read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.64) == DecodedChunk(())
-    assert len(read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.2).heard) == 9
+    assert len(read(thanks, sound=spoken((60.0, 70.0)), no_speech_prob=0.2).segments) == 9
 
 
 def test_a_speaker_who_was_passed_over_is_heard_alone() -> None:
     sound = spoken((60.0, 63.0), (65.0, 69.0))
     first = DecodedChunk((RawSegment(60.0, 63.2, "The loud one, who sits at the microphone.", -0.2, 0.05),))
     ear = Ear()
-    found = look_again(sound, first, ear)
-    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(64.8, 69.2)]
-    assert [one.text for one in found.heard] == [first.heard[0].text, "what was said from 64.8 until 69.2"]
+    found = second_pass(sound, first, ear)
+    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.segments] == [(64.8, 69.2)]
+    assert [one.text for one in found.segments] == [first.segments[0].text, "what was said from 64.8 until 69.2"]
 
 
 def test_chinese_needs_fewer_signs_for_as_much_speech() -> None:
     sound = spoken((60.2, 69.8))
     said = "所以我今天想先讲讲我们昨天在学校里看到的那些事情然后再说明天要做什么"
-    assert not is_doubtful(sound, DecodedChunk((RawSegment(60.2, 69.8, said, -0.2, 0.05),)))
-    assert is_doubtful(sound, DecodedChunk((RawSegment(60.2, 69.8, "所以我今天", -0.2, 0.05),)))
+    assert not is_worth_a_second_pass(sound, DecodedChunk((RawSegment(60.2, 69.8, said, -0.2, 0.05),)))
+    assert is_worth_a_second_pass(sound, DecodedChunk((RawSegment(60.2, 69.8, "所以我今天", -0.2, 0.05),)))
 
 
 def test_too_little_text_is_replaced_only_by_more() -> None:
     sound = spoken((60.0, 69.5))
     slow = RawSegment(60.0, 69.5, "Not much.", -0.2, 0.05)
-    found = look_again(sound, DecodedChunk((slow,)), Ear())
-    assert "".join(one.text for one in found.heard).startswith("what was said from 60.0")
+    found = second_pass(sound, DecodedChunk((slow,)), Ear())
+    assert "".join(one.text for one in found.segments).startswith("what was said from 60.0")
     silent = Ear(DecodedChunk(()), DecodedChunk(()))
-    assert look_again(sound, DecodedChunk((slow,)), silent).heard == (slow,)
+    assert second_pass(sound, DecodedChunk((slow,)), silent).segments == (slow,)
 
 
 def test_a_word_that_is_stretched_over_seconds_without_a_voice_is_heard_where_the_voice_is() -> None:
     music = spoken()
     caption = DecodedChunk((RawSegment(60.0, 66.2, "Music", -0.5, 0.06),))
-    assert is_doubtful(music, caption)
-    assert look_again(music, caption, Ear()).heard == ()
+    assert is_worth_a_second_pass(music, caption)
+    assert second_pass(music, caption, Ear()).segments == ()
     answer = DecodedChunk((RawSegment(60.0, 66.2, "Yes.", -0.5, 0.06),))
     ear = Ear(DecodedChunk((RawSegment(63.0, 63.4, "Yes.", -0.5, 0.06),)))
-    assert look_again(spoken((63.0, 63.4)), answer, ear).heard == (RawSegment(63.0, 63.4, "Yes.", -0.5, 0.06),)
-    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.heard] == [(62.8, 63.6)]
+    assert second_pass(spoken((63.0, 63.4)), answer, ear).segments == (RawSegment(63.0, 63.4, "Yes.", -0.5, 0.06),)
+    assert [(round(start, 1), round(end, 1)) for start, end, _ in ear.segments] == [(62.8, 63.6)]
     unsure = Ear(DecodedChunk((RawSegment(63.0, 63.4, "Music", -1.4, 0.2),)))
-    assert look_again(spoken((63.0, 63.4)), caption, unsure).heard == ()
+    assert second_pass(spoken((63.0, 63.4)), caption, unsure).segments == ()
     slow = DecodedChunk((RawSegment(60.0, 66.2, "I am sitting.", -0.5, 0.06),))
-    assert not is_doubtful(spoken((60.5, 62.0), (64.0, 64.5)), slow)
+    assert not is_worth_a_second_pass(spoken((60.5, 62.0), (64.0, 64.5)), slow)
 
 
 def test_what_fails_as_a_whole_is_heard_in_halves_and_halves_of_halves() -> None:
     sound = spoken((60.0, 84.0), seconds=24.0)
     failed = DecodedChunk((RawSegment(60.0, 84.0, "mumble", -1.5, 0.1),))
     ear = Ear(failed)
-    found = look_again(sound, failed, ear)
-    assert len(ear.heard) == 4, "two halves, and two of the one that failed again"
-    assert found.heard[0].start == 60.0 and found.heard[-1].end == pytest.approx(84.0, abs=0.05)
-    assert [one.end for one in found.heard[:-1]] == [one.start for one in found.heard[1:]]
+    found = second_pass(sound, failed, ear)
+    assert len(ear.segments) == 4, "two halves, and two of the one that failed again"
+    assert found.segments[0].start == 60.0 and found.segments[-1].end == pytest.approx(84.0, abs=0.05)
+    assert [one.end for one in found.segments[:-1]] == [one.start for one in found.segments[1:]]
 
 
 def test_a_circle_is_broken_by_hearing_straight_and_one_that_was_spoken_stays() -> None:
@@ -183,15 +183,15 @@ def test_a_circle_is_broken_by_hearing_straight_and_one_that_was_spoken_stays() 
     circle = DecodedChunk((RawSegment(60.0, 69.5, "until the " + "or, " * 60, -0.1, 0.0),))
     straight = DecodedChunk((RawSegment(60.0, 69.5, "until the resonant frequencies of the room", -0.3, 0.0),))
     ear = Ear(straight)
-    assert look_again(sound, circle, ear) == straight
-    assert ear.heard == [(60.0, pytest.approx(sound.end), True)]
+    assert second_pass(sound, circle, ear) == straight
+    assert ear.segments == [(60.0, pytest.approx(sound.end), True)]
     drill = DecodedChunk((RawSegment(60.0, 69.5, "left right " * 20, -0.1, 0.0),))
     same = DecodedChunk((RawSegment(60.0, 69.5, "left right left right, left.", -0.3, 0.0),))
-    assert look_again(sound, drill, Ear(same)) == drill
+    assert second_pass(sound, drill, Ear(same)) == drill
 
 
 def test_a_circle_in_a_sound_too_short_for_halves_gives_way_to_what_was_heard_straight() -> None:
     sound = spoken((60.0, 62.5), seconds=2.6)
     circle = DecodedChunk((RawSegment(60.0, 62.5, "and this is an O" + "-L" * 200, -0.1, 0.0),))
     unsure = DecodedChunk((RawSegment(60.0, 62.5, "and this is an O-L-L.", -1.1, 0.0),))
-    assert look_again(sound, circle, Ear(unsure)) == unsure
+    assert second_pass(sound, circle, Ear(unsure)) == unsure
