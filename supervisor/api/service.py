@@ -28,12 +28,12 @@ from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.progress.forecast import Forecast
-from supervisor.progress.views import health_view, queue_view, status_view
+from supervisor.progress.views import health_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
 from supervisor.results.transcript import transcript_of
 from supervisor.store.claims import QueueState
-from supervisor.store.job import MoveNotAllowed
+from supervisor.store.job import RUNNING, MoveNotAllowed
 from supervisor.store.job_rows import NamedRequest
 from supervisor.store.jobs import MAX_ID, JobQueue
 from supervisor.system.refused import Refused
@@ -104,7 +104,7 @@ class DaemonService:
             _refuse_bad_template(wanted.options.output_name)
         request = None if key is None else NamedRequest.of(wanted, key)
         try:
-            if request is not None and (before := await self.queue.requests.job_of(request)) is not None:
+            if request is not None and (before := await self.queue.asked_for(request)) is not None:
                 return self.board.view(before)
             found = await disks().look(wanted.path, partial(follow, Path(wanted.path)))
             job = await self.queue.add(wanted.path, wanted.options, found, request)
@@ -165,16 +165,16 @@ class DaemonService:
     async def status(self) -> StatusView:
         """The whole page."""
         queue = await self.queue.state(self.dispatcher.turns.now, NEXT_UP)
-        return status_view(
-            DaemonView(
+        return StatusView(
+            daemon=DaemonView(
                 pid=os.getpid(), version=self.version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
-            [handle.view for handle in (self.transcriber, self.aligner) if handle is not None],
-            await self._queue_view(queue),
-            self.watch_folders.views,
-            self.board.running,
-            [self.board.view(job) for job in queue.next_up],
-            self.queue.speeds.views,
+            workers=tuple(handle.view for handle in (self.transcriber, self.aligner) if handle is not None),
+            queue=await self._queue_view(queue),
+            watches=self.watch_folders.views,
+            running=tuple(self.board.running),
+            next_up=tuple(self.board.view(job) for job in queue.next_up),
+            speeds=tuple(self.queue.speeds.views),
         )
 
     async def health(self, fresh: bool) -> HealthView:
@@ -260,7 +260,14 @@ class DaemonService:
         # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
         if not queue.paused and (self.board.why_waiting is None or self.transcriber.view.state == "starting"):
             eta_seconds = await self.forecast.queue_seconds(self.board.running_left, queue.counts["waiting"])
-        return queue_view(queue.counts, queue.paused, eta_seconds)
+        return QueueView(
+            waiting=queue.counts["waiting"],
+            running=sum(queue.counts[status] for status in RUNNING),
+            done=queue.counts["done"],
+            failed=queue.counts["failed"],
+            paused=queue.paused,
+            eta_seconds=None if eta_seconds is None else round(eta_seconds, 1),
+        )
 
     async def _set_paused(self, paused: bool) -> QueueView:
         await self.dispatcher.set_paused(paused)

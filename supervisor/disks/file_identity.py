@@ -35,6 +35,11 @@ class FileIdentity:
     sha256: str | None = None
     """Of the whole content; None until it is read."""
 
+    @classmethod
+    def of(cls, found: os.stat_result) -> "FileIdentity":
+        """All but the hash."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
     def looks_like(self, other: "FileIdentity") -> bool:
         """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
@@ -119,13 +124,13 @@ def identity_in(
     """
     path = folder.path / name
     with _opened_in(folder, path) as file:
-        before = _identity(os.fstat(file.fileno()))
+        before = FileIdentity.of(os.fstat(file.fileno()))
         if not content:
             return before
         try:
             sha256 = _sha256(file, on_block)
-            after = _identity(os.fstat(file.fileno()))
-            named = _identity(folder.facts(name))
+            after = FileIdentity.of(os.fstat(file.fileno()))
+            named = FileIdentity.of(folder.facts(name))
         except OSError as error:
             raise _refusal(path, error) from error
     if not before == after == named:
@@ -186,10 +191,6 @@ def _refuse_name_by_another(folder: HeldFolder, path: Path, beneath: Path | None
             f"{path} is one of several names of a private file, in a folder that others may write into",
             "copy it there, or hand it over with `steno submit`",
         )
-
-
-def _identity(found: os.stat_result) -> FileIdentity:
-    return FileIdentity(device=found.st_dev, inode=found.st_ino, size=found.st_size, mtime_ns=found.st_mtime_ns)
 
 
 def _refuse_bad_name(path: Path) -> None:

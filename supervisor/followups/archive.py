@@ -261,8 +261,7 @@ def _is_one(folder: HeldFolder, other: HeldFolder) -> bool:
 
 def _is_still(descriptor: int, here: FileIdentity) -> bool:
     found = os.fstat(descriptor)
-    is_regular = stat.S_ISREG(found.st_mode)
-    return is_regular and (found.st_ino, found.st_size, found.st_mtime_ns) == (here.inode, here.size, here.mtime_ns)
+    return stat.S_ISREG(found.st_mode) and FileIdentity.of(found).looks_like(here)
 
 
 def _copy_facts(original: int, copy: int) -> None:

@@ -4,6 +4,7 @@ Runs in: supervisor.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -16,7 +17,7 @@ from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, disks
 from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.jobs.recordings import whereabouts
 from supervisor.progress.board import JobBoard
-from supervisor.results.adoption import Adoption
+from supervisor.results.adoption import results_of
 from supervisor.store.arrival import Arrival
 from supervisor.store.jobs import JobQueue
 from supervisor.system.reload import LiveSettings
@@ -25,18 +26,18 @@ from supervisor.watch.entries import options_of, treatment_of
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class Intake:
     """The watch folders' way into the queue."""
 
-    def __init__(self, queue: JobQueue, dispatcher: JobDispatcher, board: JobBoard, settings: LiveSettings) -> None:
-        self._adoption = Adoption(settings)
-        self._queue = queue
-        self._dispatcher = dispatcher
-        self._board = board
+    queue: JobQueue
+    dispatcher: JobDispatcher
+    board: JobBoard
+    settings: LiveSettings
 
     async def known(self, files: Sequence[tuple[str, FileIdentity]]) -> frozenset[str]:
         """Those that were dealt with, whatever came of it: a failed one waits for `steno retry`."""
-        return await self._queue.seen.known(files)
+        return await self.queue.seen.known(files)
 
     async def take(self, path: Path, entry: WatchEntry) -> None:
         """A new job as its folder wants it, unless this content was taken and treated like that before.
@@ -48,7 +49,7 @@ class Intake:
         arrival = Arrival(str(path), identity, options_of(entry), str(entry.path), treatment_of(entry))
         if await self._was_done_for_another_queue(arrival):
             return
-        verdict, job = await self._queue.seen.take_in(arrival, await self._strays(path, identity))
+        verdict, job = await self.queue.seen.take_in(arrival, await self._strays(path, identity))
         match verdict.fate:
             case "new":
                 log.info("file_taken", path=str(path), job=None if job is None else job.id)
@@ -62,12 +63,12 @@ class Intake:
                 assert_never(verdict.fate)
         if verdict.fate == "known" or job is None:
             return
-        self._board.tell(job)
-        self._dispatcher.job_added()
+        self.board.tell(job)
+        self.dispatcher.job_added()
 
     async def _was_done_for_another_queue(self, arrival: Arrival) -> bool:
-        results = await self._adoption.results_of(arrival)
-        if results is None or not await self._queue.seen.adopt_results(arrival):
+        results = await results_of(arrival, self.settings.current)
+        if results is None or not await self.queue.seen.adopt_results(arrival):
             return False
         log.info("results_adopted", path=arrival.path, transcript=str(results))
         return True
@@ -75,5 +76,5 @@ class Intake:
     async def _strays(self, path: Path, identity: FileIdentity) -> list[int]:
         """Jobs of this content whose recording is not where they have it."""
         assert identity.sha256 is not None
-        jobs = [job for job in await self._queue.seen.jobs_of(identity.sha256) if job.path != str(path)]
+        jobs = [job for job in await self.queue.seen.jobs_of(identity.sha256) if job.path != str(path)]
         return [job.id for job in jobs if await whereabouts(job, path) == "gone"]

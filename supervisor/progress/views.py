@@ -3,23 +3,16 @@
 Runs in: supervisor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from ipc.api_messages import JobView
 from ipc.status_views import (
     CanaryView,
-    DaemonView,
     Finding,
     HealthView,
-    QueueView,
-    RunningView,
-    SpeedView,
-    StatusView,
-    WatchView,
     WorkerView,
 )
-from ipc.vocabulary import JobStatus
-from supervisor.store.job import RUNNING, Job
+from supervisor.store.job import Job
 from supervisor.system.clock import iso_time
 from supervisor.worker.state_machine import ABLE
 
@@ -50,39 +43,6 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
 def warnings_of(job: Job) -> tuple[str, ...]:
     """What the owner should know of the result, in words."""
     return () if job.recording is None else tuple(damage.message for damage in job.recording.damage)
-
-
-def queue_view(counts: Mapping[JobStatus, int], paused: bool, eta_seconds: float | None = None) -> QueueView:
-    """How much is to do, and how long it will take; None: not known."""
-    return QueueView(
-        waiting=counts.get("waiting", 0),
-        running=sum(counts.get(status, 0) for status in RUNNING),
-        done=counts.get("done", 0),
-        failed=counts.get("failed", 0),
-        paused=paused,
-        eta_seconds=None if eta_seconds is None else round(eta_seconds, 1),
-    )
-
-
-def status_view(
-    daemon: DaemonView,
-    workers: Iterable[WorkerView],
-    queue: QueueView,
-    watches: Iterable[WatchView],
-    running: Iterable[RunningView],
-    next_up: Iterable[JobView] = (),
-    speeds: Iterable[SpeedView] = (),
-) -> StatusView:
-    """The whole page."""
-    return StatusView(
-        daemon=daemon,
-        workers=tuple(workers),
-        queue=queue,
-        watches=tuple(watches),
-        running=tuple(running),
-        next_up=tuple(next_up),
-        speeds=tuple(speeds),
-    )
 
 
 def health_view(

@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from config.settings import Settings
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.disks.held_folder import HeldFolder, held, settled
 from supervisor.results.file_names import name_of, needs_language
 from supervisor.store.arrival import Arrival
 from supervisor.store.job import Job, ResolvedOptions, resolve_options, results_folder
-from supervisor.system.reload import LiveSettings
 from supervisor.system.threads import LONGEST_LOOK_SECONDS
 
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -31,21 +31,15 @@ ANY_LANGUAGE = "\U0010fffd"
 """Placeholder in a name for the unknown language."""
 
 
-class Adoption:
-    """Looks for results before a recording becomes a job."""
-
-    def __init__(self, settings: LiveSettings) -> None:
-        self._settings = settings
-
-    async def results_of(self, arrival: Arrival) -> Path | None:
-        """The transcript.json that is of exactly this content; None: there is none, or its disk does not answer."""
-        wishes = resolve_options(arrival.options, self._settings.current)
-        folder = wishes.folder or Path(arrival.path).parent
-        finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
-        try:
-            return await asyncio.wait_for(finding, LONGEST_LOOK_SECONDS)
-        except (OSError, TimeoutError, DiskNotAnswering):
-            return None
+async def results_of(arrival: Arrival, settings: Settings) -> Path | None:
+    """The transcript.json of exactly this content; None: there is none, or its disk does not answer."""
+    wishes = resolve_options(arrival.options, settings)
+    folder = wishes.folder or Path(arrival.path).parent
+    finding = disks().look(folder, partial(find_results, arrival, wishes), LONGEST_READING_SECONDS)
+    try:
+        return await asyncio.wait_for(finding, LONGEST_LOOK_SECONDS)
+    except (OSError, TimeoutError, DiskNotAnswering):
+        return None
 
 
 def find_results(arrival: Arrival, wishes: ResolvedOptions) -> Path | None:

@@ -150,11 +150,7 @@ def unchanged(folder: HeldFolder, name: str, sha256: Collection[str]) -> bool:
 
 def is_recording(found: os.stat_result | None, identity: FileIdentity) -> bool:
     """Whether a file is the recording itself by another name, as where the disk takes `talk.SRT` for `talk.srt`."""
-    return (
-        found is not None
-        and identity.inode != 0
-        and (found.st_ino, found.st_size, found.st_mtime_ns) == (identity.inode, identity.size, identity.mtime_ns)
-    )
+    return found is not None and identity.inode != 0 and FileIdentity.of(found).looks_like(identity)
 
 
 def _is_anothers(path: Path, others: Mapping[str, str | None]) -> bool:

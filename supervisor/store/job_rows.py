@@ -18,7 +18,6 @@ from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
 from ipc.vocabulary import FINISHED, Format
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
-from supervisor.store.sqlite.transactions import JobDatabase
 
 IDENTITY = TypeAdapter(FileIdentity)
 ATTEMPTS = TypeAdapter(tuple[Attempt, ...], config=FORGETFUL)
@@ -62,17 +61,6 @@ class NamedRequest:
     @classmethod
     def of(cls, wanted: SubmitFile, key: str) -> "NamedRequest":
         return cls(key, hashlib.sha256(wanted.model_dump_json().encode("utf-8", "surrogatepass")).hexdigest())
-
-
-class Requests:
-    """Those that were carried out, as far as their jobs are remembered."""
-
-    def __init__(self, database: JobDatabase) -> None:
-        self._database = database
-
-    async def job_of(self, request: NamedRequest) -> Job | None:
-        """What the request became when it came before; None: it never did. Raises KeyUsedBefore, JobQueueBroken."""
-        return await self._database.read(lambda connection: job_asked_for(connection, request))
 
 
 def job_asked_for(connection: sqlite3.Connection, request: NamedRequest) -> Job | None:

@@ -29,7 +29,6 @@ from supervisor.store.job import Job, check_move
 from supervisor.store.job_rows import (
     JobChanges,
     NamedRequest,
-    Requests,
     fetch_job,
     forgive_job,
     insert_job,
@@ -67,7 +66,6 @@ class JobQueue:
         self.follow_ups = Outbox(database, now)
         self.deaths = DaemonDeaths(database, now)
         self.outputs = OutputLedger(database)
-        self.requests = Requests(database)
         self.seen = SeenFiles(database, settings, now)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
@@ -122,6 +120,10 @@ class JobQueue:
             return job
 
         return await self._database.write(work)
+
+    async def asked_for(self, request: NamedRequest) -> Job | None:
+        """What the request became when it came before; None: it never did. Raises KeyUsedBefore."""
+        return await self._database.read(lambda connection: job_asked_for(connection, request))
 
     async def claim_next(self, turn: SchedulingHints = OLDEST_FIRST) -> Job | None:
         """The waiting job whose turn it is, now transcribing; those on probation after all others.

@@ -8,7 +8,7 @@ Nothing is opened: a file that lives in iCloud would be fetched, and reading it 
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipc.vocabulary import WhyPassed
@@ -147,5 +147,5 @@ def _place(facts: os.stat_result) -> tuple[int, int]:
 
 
 def _identity(facts: os.stat_result, inodes_hold: bool) -> FileIdentity:
-    device, inode = (facts.st_dev, facts.st_ino) if inodes_hold else (0, 0)
-    return FileIdentity(device, inode, facts.st_size, facts.st_mtime_ns)
+    identity = FileIdentity.of(facts)
+    return identity if inodes_hold else replace(identity, device=0, inode=0)

@@ -51,7 +51,7 @@ async def test_the_name_of_another_request_is_refused_and_becomes_no_job(queue: 
         with pytest.raises(KeyUsedBefore, match="job 1"):
             await submit(queue, other, "k")
         with pytest.raises(KeyUsedBefore):
-            await queue.requests.job_of(NamedRequest.of(other, "k"))
+            await queue.asked_for(NamedRequest.of(other, "k"))
     assert sum((await queue.counts()).values()) == 1
 
 
@@ -62,7 +62,7 @@ async def test_what_became_of_the_job_makes_no_other_of_it_and_with_the_job_its_
     await queue.claim_next()
     await queue.change(1, path="/x/done/a.mp3", taken_from="/x/a.mp3")
     await queue.move(1, "failed")
-    before = await queue.requests.job_of(NamedRequest.of(WANTED, "k"))
+    before = await queue.asked_for(NamedRequest.of(WANTED, "k"))
     assert before is not None and (before.id, before.status) == (1, "failed")
     assert await submit(queue, WANTED, "k") == 1
     await queue.history.forget(1)
