@@ -26,6 +26,7 @@ import structlog
 from ipc.errors import OneReason
 from supervisor.disks.disk_touch import Touch, ends
 from supervisor.disks.mounts import Mount, mount_of, mounts_now
+from supervisor.system.deadline import is_set_within
 from supervisor.system.threads import run_detached
 
 LINKS_FOLLOWED = 40
@@ -199,11 +200,8 @@ class ForeignDisks:
                 touch.give_up()
 
     async def _until_free(self, path: str, disk: str, give_up_at: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
-                await self._freed.wait()
-        except TimeoutError:
-            raise DiskNotAnswering(path, disk) from None
+        if not await is_set_within(self._freed, max(0.0, give_up_at - time.monotonic())):
+            raise DiskNotAnswering(path, disk)
 
     def _is_free(self, doing: "asyncio.Future[Answer]") -> None:
         if not doing.cancelled():

@@ -28,6 +28,7 @@ from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.outbox import FollowUp
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.deadline import is_set_within
 
 log = structlog.get_logger()
 
@@ -159,8 +160,7 @@ class RecordingMoves:
         except asyncio.CancelledError:
             moving.cancel()
             if job.id in self._in_threads:  # half a copy is still to be taken away
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(thread_is_over.wait(), GIVE_UP_SECONDS)
+                await is_set_within(thread_is_over, GIVE_UP_SECONDS)
             raise
         finally:
             is_waited_for = False

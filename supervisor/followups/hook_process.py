@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.followups.hook_command import HookCall
+from supervisor.system.deadline import is_set_within
 from supervisor.system.threads import run_detached
 
 KEPT_BYTES = 1000
@@ -90,9 +91,7 @@ async def _run(call: HookCall, timeout_seconds: float, stderr: int, words: LastW
     finally:
         if not ending.done():
             await _end_group(process.pid, ending)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LAST_WORDS_SECONDS):
-            await words.are_over.wait()
+    await is_set_within(words.are_over, LAST_WORDS_SECONDS)
     said = words.kept.decode(errors="replace").strip()
     if not in_time:
         return HookEnd(f"it took longer than {timeout_seconds:g} s and was stopped", None, said)

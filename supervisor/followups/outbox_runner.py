@@ -4,7 +4,6 @@ Runs in: supervisor.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import structlog
 from supervisor.jobs.outcomes import LOOK_AGAIN_SECONDS
 from supervisor.store.outbox import FollowUp, Kind, Outbox
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.deadline import is_set_within
 
 log = structlog.get_logger()
 
@@ -76,9 +76,7 @@ class OutboxRunner:
             except JobQueueBroken as broken:
                 log.warning("errands_put_off", code=broken.code, error=broken.message)
                 wait_seconds = LOOK_AGAIN_SECONDS
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    await self._woken.wait()
+            await is_set_within(self._woken, wait_seconds)
 
     async def _see_through(self, follow_up: FollowUp) -> None:
         again: Again | None

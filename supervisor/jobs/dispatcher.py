@@ -36,6 +36,7 @@ from supervisor.store.job_rows import JobChanges
 from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import SchedulingHints
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.deadline import is_set_within
 from supervisor.system.reload import LiveSettings
 from supervisor.worker.handle import WorkerHandle
 
@@ -187,9 +188,7 @@ class JobDispatcher:
             if job is not None:
                 return
             self.turns.nobody_claimed()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS if recheck else None):
-                    await self._woken.wait()
+            await is_set_within(self._woken, LOOK_AGAIN_SECONDS if recheck else None)
 
     async def _claim(self, turn: SchedulingHints, tasks: asyncio.TaskGroup) -> Job | None:
         async with self.claiming:

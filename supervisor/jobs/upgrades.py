@@ -16,6 +16,7 @@ from supervisor.store.job import Job
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite.database import JobQueueBroken
+from supervisor.system.deadline import is_set_within
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
@@ -63,11 +64,7 @@ class Upgrades:
             except JobQueueBroken as broken:
                 log.warning("upgrades_put_off", code=broken.code, error=broken.message)
                 recheck = True
-            try:
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS if recheck else None):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+            await is_set_within(self._woken, LOOK_AGAIN_SECONDS if recheck else None)
 
     async def _look_for_model(self) -> bool:
         """Whether jobs wait for an aligner without a model: then a timer has to look whether it came."""

@@ -1,4 +1,4 @@
-"""Waiting with a deadline that does not count our own sleep.
+"""Waiting with a deadline; one that may cost a worker its life does not count our own sleep.
 
 Runs in: supervisor.
 
@@ -28,3 +28,13 @@ async def wait_for(seconds: float, wait: Callable[[], Awaitable[Answer]]) -> Ans
             if not another_chance or loop.time() - due < OVERSLEPT_SECONDS:
                 raise
     raise AssertionError("the second chance either returns or raises")
+
+
+async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
+    """Whether the event is set within so many seconds; None: waits however long it takes."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -5,7 +5,6 @@ Runs in: supervisor.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ipc.status_views import PassedOverView, WatchView
 from supervisor.disks.file_identity import FileRefused
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.disks.mounts import is_on_network
+from supervisor.system.deadline import is_set_within
 from supervisor.system.threads import LONGEST_LOOK_SECONDS, run_detached
 from supervisor.watch.access_check import FolderProbe, probe_folder
 from supervisor.watch.entries import options_of
@@ -113,9 +113,7 @@ class WatchedFolder:
             while True:
                 hint.clear()
                 due = await self._look(events)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(max(due - self.clock(), 0.0)):
-                        await hint.wait()
+                await is_set_within(hint, max(due - self.clock(), 0.0))
                 rest = min(REST_FACTOR * self._scan_took_seconds, self.terms.watching.settle_seconds)
                 await asyncio.sleep(max(AFTER_EVENT_SECONDS, rest))
         finally:

@@ -40,6 +40,7 @@ from ipc.worker_messages import (
     WordsAligned,
     WorkerSetup,
 )
+from supervisor.system.deadline import is_set_within
 from supervisor.system.threads import run_detached
 from supervisor.worker.channel import WorkerChannel
 from supervisor.worker.spawner import Spawner
@@ -167,12 +168,9 @@ class WorkerProcess:
             if not self._exited.is_set():
                 await self._news.wait()
                 continue
-            try:
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self._news.wait()
-            except TimeoutError:
+            if not await is_set_within(self._news, DRAIN_SECONDS):
                 self._line.shutdown()
-                raise WorkerGone from None
+                raise WorkerGone
         self._line.acknowledge()
         return self._frames.popleft()
 
@@ -180,15 +178,15 @@ class WorkerProcess:
         """Ask, then SIGTERM after half the time, then SIGKILL; returns when it is gone. A stopped one goes too."""
         self.send(Stop())
         for force in (signal.SIGTERM, signal.SIGKILL):
-            if await self._exits_within(stop_seconds / 2):
+            if await is_set_within(self._exited, stop_seconds / 2):
                 return
             self.kill() if force is signal.SIGKILL else self._signal(force)
-        await self._exits_within(WRITE_OFF_SECONDS + REAP_SECONDS)
+        await is_set_within(self._exited, WRITE_OFF_SECONDS + REAP_SECONDS)
 
     async def kill_hung(self) -> None:
         """Let it write down where it hangs, then SIGKILL."""
         self._signal(TELL_WHERE)
-        await self._exits_within(TRACEBACK_SECONDS)
+        await is_set_within(self._exited, TRACEBACK_SECONDS)
         self.kill()
 
     def kill(self) -> None:
@@ -205,14 +203,11 @@ class WorkerProcess:
         """
         if self.fault is not None:
             self.kill()
-        elif not await self._exits_within(DRAIN_SECONDS):
+        elif not await is_set_within(self._exited, DRAIN_SECONDS):
             # It closed its pipe and stays: no message can reach it any more.
             self.kill()
-        await self._exits_within(WRITE_OFF_SECONDS + 2 * REAP_SECONDS)
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self._stream_over.wait()
-        except TimeoutError:
+        await is_set_within(self._exited, WRITE_OFF_SECONDS + 2 * REAP_SECONDS)
+        if not await is_set_within(self._stream_over, DRAIN_SECONDS):
             log.warning("worker_pipe_not_ended", pid=self.pid)
         return self._exit.result() if self._exit is not None and self._exit.done() else None
 
@@ -264,14 +259,6 @@ class WorkerProcess:
         if not joined.cancelled() and joined.exception() is None:
             self._process.close()
             self.on_end_after_all()
-
-    async def _exits_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._exited.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def _signal(self, number: signal.Signals) -> None:
         # From the sentinel on, the process may be reaped and its pid another process's.
