@@ -83,24 +83,6 @@ def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield prefix + name, content
 
 
-def add_care(app: FastAPI, service: DaemonService) -> None:
-    """What `create_app` adds."""
-
-    @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
-    async def forget(job_id: JobId, asker: Asked) -> None:
-        """Forget a job that is over: its story, its text, every page that held it. Files that were written stay."""
-        await service.care.forget(job_id)
-        asker.did("job_forgotten", job=job_id)
-
-    @app.post("/v1/check")
-    async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
-        """Hold what is stored against what is there; `repair` fixes what can be fixed without touching files."""
-        found = await service.care.check(repair=repair)
-        if repair:
-            asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
-        return found
-
-
 def create_app(service: DaemonService) -> FastAPI:
     """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
     # No documentation pages: they would fetch scripts from a CDN.
@@ -118,7 +100,6 @@ def create_app(service: DaemonService) -> FastAPI:
     answer_with_problems(app)
     _add_jobs(app, service)
     _add_daemon(app, service)
-    add_care(app, service)
     _add_events(app, service)
     return app
 
@@ -170,6 +151,12 @@ def _add_jobs(app: FastAPI, service: DaemonService) -> None:
         job = await service.retry(job_id)
         asker.did("retry_asked", job=job_id)
         return job
+
+    @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
+    async def forget(job_id: JobId, asker: Asked) -> None:
+        """Forget a job that is over: its story, its text, every page that held it. Files that were written stay."""
+        await service.care.forget(job_id)
+        asker.did("job_forgotten", job=job_id)
 
 
 def _add_daemon(app: FastAPI, service: DaemonService) -> None:
@@ -234,6 +221,14 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
         refuse_unusable_text(AddWatch(path=path))
         await service.remove_watch(path)
         asker.did("watch_given_up", watch=path)
+
+    @app.post("/v1/check")
+    async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
+        """Hold what is stored against what is there; `repair` fixes what can be fixed without touching files."""
+        found = await service.care.check(repair=repair)
+        if repair:
+            asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
+        return found
 
 
 def _add_events(app: FastAPI, service: DaemonService) -> None:

@@ -8,7 +8,7 @@ A list of jobs is read in pages and sent in pieces: it may be long, and other cl
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -138,7 +138,7 @@ class DaemonService:
         stored = await self.queue.copies.of(job_id)
 
         def blocks() -> Iterator[bytes]:
-            with stored:
+            with closing(stored):
                 transcript = transcript_of(job, stored, stored.unheard)
                 yield from render(transcript, format, recording_name=Path(job.path).name, highlight_words=False)
 

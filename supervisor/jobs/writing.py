@@ -62,7 +62,7 @@ class ResultWriter:
 
         The job is `writing`; the segments are closed by the end.
         """
-        with await self._queue.copies.of(job.id) as stored:
+        with contextlib.closing(await self._queue.copies.of(job.id)) as stored:
             transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
             content = _Content(job, transcript, wishes)
             sha256s = await asyncio.to_thread(content.sha256s)
@@ -103,7 +103,7 @@ class ResultWriter:
 
     async def replace(self, job: Job, wishes: ResolvedOptions) -> tuple[Job, JobTranscript]:
         """The same for a job that was done before; files that were edited since are left as they are."""
-        with await self._queue.copies.of(job.id) as stored:
+        with contextlib.closing(await self._queue.copies.of(job.id)) as stored:
             transcript = await asyncio.to_thread(transcript_of, job, stored, stored.unheard)
             content = _Content(job, transcript, wishes)
             sha256s = await asyncio.to_thread(content.sha256s)

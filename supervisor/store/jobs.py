@@ -43,7 +43,6 @@ from supervisor.store.schedule import SchedulingHints
 from supervisor.store.seen_files import SeenFiles
 from supervisor.store.segments import SegmentCopies, forget_segments, load_segments, store_final, store_heard
 from supervisor.store.speeds import Speeds, load_speeds, store_speeds
-from supervisor.store.sqlite.queue_age import steady_clock
 from supervisor.store.sqlite.transactions import JobDatabase
 
 log = structlog.get_logger()
@@ -80,7 +79,7 @@ class JobQueue:
         database: Path,
         settings: QueueSettings,
         now: Callable[[], float] = time.time,
-        steady: Callable[[], float] = steady_clock,
+        steady: Callable[[], float] = time.monotonic,
         *,
         charge_deaths: bool = True,
     ) -> Self:

@@ -8,9 +8,7 @@ A format reads the copy as often as it needs; never are all segments in memory.
 import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from tempfile import TemporaryFile
-from types import TracebackType
 from typing import IO
 
 from ipc.transcript import Segment, Unheard
@@ -23,7 +21,7 @@ DEATHS_IN_A_ROW = ("transcriber_crashes", "daemon_deaths", "deaths_alone")
 TOUCHING_SECONDS = 0.05
 
 
-class StoredSegments(AbstractContextManager["StoredSegments"]):
+class StoredSegments:
     """Segments in order, a line each of a file without a name. Iterate again to begin again; one reader at a time.
 
     After `close` a reader gets a ValueError: a daemon that stops waits for no transcript of ten hours.
@@ -41,11 +39,6 @@ class StoredSegments(AbstractContextManager["StoredSegments"]):
     def close(self) -> None:
         """The disk space is given back."""
         self._lines.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class SegmentCopies:

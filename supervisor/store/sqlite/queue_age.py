@@ -9,7 +9,6 @@ wrong clock can do no harm with. A machine that is off for long forgets later, n
 """
 
 import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,8 +65,3 @@ class QueueAge:
             "INSERT OR REPLACE INTO facts VALUES (?, ?)",
             [("age_seconds", repr(self._last.age_seconds)), ("age_wall", repr(self._last.wall))],
         )
-
-
-def steady_clock() -> float:
-    """Seconds of a clock that never leaps."""
-    return time.monotonic()

@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import get_args
@@ -82,12 +83,12 @@ async def test_a_copy_shows_one_moment_however_often_it_is_read_and_leaves_no_fi
     await queue.store_segments(job.id, heard, 3.0)
     folder = queue.copies._database.folder
     before = set(folder.iterdir())
-    with await queue.copies.of(job.id) as stored:
+    with closing(await queue.copies.of(job.id)) as stored:
         assert set(folder.iterdir()) == before
         assert next(iter(stored)) == heard[0]
         await queue.store_aligned(job.id, list(Talk(3)))  # an upgrade, while somebody reads
         assert list(stored) == list(stored) == heard
-    with await queue.copies.of(job.id) as stored:
+    with closing(await queue.copies.of(job.id)) as stored:
         assert list(stored) == list(Talk(3))
 
 

@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,11 +229,11 @@ async def test_what_gave_no_text_is_stored_with_what_did_and_a_repeated_batch_ch
     await queue.store_segments(job.id, [], 60.0, [goes_on, Unheard(start=50.0, end=51.0, level_db=-40.0)])
     known = await queue.get(job.id)
     assert known.unheard_seconds == job_view(known).unheard_seconds == pytest.approx(40.5)
-    with await queue.copies.of(job.id) as stored:
+    with closing(await queue.copies.of(job.id)) as stored:
         assert [(one.start, one.end, one.level_db) for one in stored.unheard] == [(3, 42.5, -24), (50, 51, -40)]
     await queue.forget_segments(job.id)
     assert (await queue.get(job.id)).unheard_seconds is None
-    with await queue.copies.of(job.id) as stored:
+    with closing(await queue.copies.of(job.id)) as stored:
         assert stored.unheard == []
 
 
