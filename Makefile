@@ -8,7 +8,7 @@ READY := .venv/.ready
 PEERS := .bench/.ready
 BASE := .bench/whisper-base/config.json
 TOOLS := .chaos/.ready
-CODE := client config ipc launchd supervisor workers tests
+CODE := client config distribution ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
@@ -47,11 +47,11 @@ $(READY): pyproject.toml uv.lock | $(UV)
 	# Compiled now: the aligner imports a thousand modules, and a worker that crashed should be back in seconds.
 	$(UV) sync --frozen --extra starter --python .uv/bin/python --compile-bytecode
 	# Ours too: where Python may not write bytecode, every start of a worker or of the command would compile it again.
-	$(PY) -m compileall -q client config ipc launchd supervisor workers
+	$(PY) -m compileall -q client config distribution ipc launchd supervisor workers
 	@touch $@
 
 demo: $(READY)
-	@$(PY) -P -m client.commands.demo
+	@$(PY) -P -m stenod demo
 
 test: lint types unit
 

@@ -14,7 +14,7 @@ ROOMS = ("client", "config", "ipc", "launchd", "supervisor", "workers")
 MAY_IMPORT = {
     "ipc": {"ipc"},
     "config": {"config"},
-    "launchd": {"launchd", "config"},
+    "launchd": {"launchd", "config", "ipc"},
     "workers": {"workers", "ipc", "config"},
     "supervisor": {"supervisor", "ipc", "config", "workers.worker_main"},
     "client": {"client", "ipc", "config", "launchd"},
