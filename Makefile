@@ -58,6 +58,7 @@ test: lint types unit
 lint: $(READY)
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
+	$(UV) lock --check --offline --quiet
 
 types: $(READY)
 	.venv/bin/mypy --platform linux
