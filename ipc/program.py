@@ -30,8 +30,8 @@ def is_checkout(root: Path = ROOT) -> bool:
     return (root / "Makefile").is_file()
 
 
-def install_again(prefix: str = sys.prefix, root: Path = ROOT) -> str:
-    """The command that installs stenod again, all its libraries with it, the way it was installed.
+def install_again(prefix: str = sys.prefix, root: Path = ROOT, *, afresh: bool = True) -> str:
+    """The command that installs stenod with the starter, the way it was installed; `afresh`: all its libraries too.
 
     `prefix` is sys.prefix of the environment that holds it.
     """
@@ -40,9 +40,11 @@ def install_again(prefix: str = sys.prefix, root: Path = ROOT) -> str:
         # The mark of a finished setup goes first: a venv that lost a library has it still.
         return f"rm -f {quote(f'{root}/.venv/.ready')}; make -C {quote(str(root))} setup"
     if (place / "uv-receipt.toml").is_file():
-        return f"uv tool install --reinstall {WITH_STARTER}"
+        return f"uv tool install {'--reinstall ' * afresh}{WITH_STARTER}"
     if (place / "pipx_metadata.json").is_file():
         return f"pipx install --force {WITH_STARTER}"
     if place.parts[-3:] == ("opt", "stenod", "libexec"):
         return "brew reinstall stenod"
-    return f"{quote(sys.executable)} -m pip install --force-reinstall {WITH_STARTER}"
+    if (place / "bin" / "pip").exists():
+        return f"{quote(sys.executable)} -m pip install {'--force-reinstall ' * afresh}{WITH_STARTER}"
+    return f"uv pip install --python {quote(sys.executable)} {'--reinstall ' * afresh}{WITH_STARTER}"

@@ -66,7 +66,7 @@ def damaged_starter(name: str, why: str) -> EngineRefusal:
 def install_command(*, damaged: bool = False) -> str:
     """The command that puts the starter into this installation, from any folder; in place of a damaged one too."""
     if not is_checkout():
-        return install_again()
+        return install_again(afresh=damaged)
     # `make setup` brings a uv of its own.
     own = ROOT / ".uv" / "bin" / "uv"
     sync = f"{quote(str(own)) if own.exists() else 'uv'} sync --extra starter --frozen --project {quote(str(ROOT))}"
