@@ -8,12 +8,12 @@ READY := .venv/.ready
 PEERS := .bench/.ready
 BASE := .bench/whisper-base/config.json
 TOOLS := .chaos/.ready
-CODE := client config ipc launchd supervisor workers tests
+CODE := client config distribution ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint types unit chaos chaos-setup bench bench-setup clean
+.PHONY: help setup demo test lint types unit coverage chaos chaos-setup bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
@@ -47,17 +47,18 @@ $(READY): pyproject.toml uv.lock | $(UV)
 	# Compiled now: the aligner imports a thousand modules, and a worker that crashed should be back in seconds.
 	$(UV) sync --frozen --extra starter --python .uv/bin/python --compile-bytecode
 	# Ours too: where Python may not write bytecode, every start of a worker or of the command would compile it again.
-	$(PY) -m compileall -q client config ipc launchd supervisor workers
+	$(PY) -m compileall -q client config distribution ipc launchd supervisor workers
 	@touch $@
 
 demo: $(READY)
-	@$(PY) -P -m client.commands.demo
+	@$(PY) -P -m stenod demo
 
 test: lint types unit
 
 lint: $(READY)
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
+	$(UV) lock --check --offline --quiet
 
 types: $(READY)
 	.venv/bin/mypy --platform linux
@@ -65,7 +66,13 @@ types: $(READY)
 
 # Two at a time: most of them wait for a process to die or a deadline to pass.
 unit: $(READY)
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report= tests/unit
+	@echo "tests/unit runs $$($(PY) -m coverage report --format=total) % of all lines (make coverage lists the others)"
+	$(PY) -m pytest -n 2 --dist worksteal --ignore=tests/unit
+
+# After `make unit`: the lines that tests/unit does not run. Those of child processes are run by the other rings.
+coverage: $(READY)
+	@$(PY) -m coverage report --show-missing
 
 # Row 16 asks a fuzzer of OpenAPI descriptions for its opinion; nothing of it enters the product.
 chaos-setup: $(TOOLS)

@@ -18,7 +18,7 @@ from client.terminal.errors import NoDaemon, Refusal
 MACHINE = "This machine"
 
 app = typer.Typer(
-    help="Recordings in, words with times out, and no crash costs a recording.",
+    help="Transcribes recordings with word-level timestamps, and survives crashes without losing a job.",
     epilog="STENO_HOME=DIR moves everything under DIR. Exit codes: 0 done · 1 not healthy · 2 usage · 3 degraded "
     "under --require-words · 4 failed · 5 cancelled · 69 no daemon",
     no_args_is_help=True,

@@ -34,6 +34,14 @@ def _expanded(folder: Path) -> Path:
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
 """Absolute once checked; `~` is the home of who runs the daemon."""
+
+
+def _one_or_more(written: object) -> object:
+    return (written,) if isinstance(written, str) else written
+
+
+Folders = Annotated[tuple[Folder, ...], BeforeValidator(_one_or_more)]
+"""A list of folders, or a single one."""
 InnerFolder = Annotated[Path, AfterValidator(_expanded)]
 """Absolute, or relative to the watched folder it belongs to."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]

@@ -149,6 +149,8 @@ def _parsed(key: str, text: str) -> object:
     match key:
         case "watch":
             return [{"path": one.strip()} for one in BETWEEN_FOLDERS.split(text) if one.strip()]
+        case "workers.engine_path":
+            return [one.strip() for one in BETWEEN_FOLDERS.split(text) if one.strip()]
         case "output.formats":
             return [one for one in re.split(r"[,\s]+", text) if one]
         case _:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.field_types import FOR_EVER, Command, Folder, KeepAlive, Language, NameTemplate, Section
+from config.field_types import FOR_EVER, Command, Folder, Folders, KeepAlive, Language, NameTemplate, Section
 from config.watch_entry import WatchEntry
 from ipc.vocabulary import Format, IfExists, LogLevel, Task, Workflow
 
@@ -39,6 +39,8 @@ class WorkerSettings(Section):
     """The same for the transcriber alone; unset: as keep_alive."""
     aligner_keep_alive: KeepAlive | None = None
     """The same for the aligner alone; unset: as keep_alive."""
+    engine_path: Folders = ()
+    """Folders that hold engines of your own, last on the worker's module search path; one folder or a list."""
 
 
 class DeadlineSettings(Section):

@@ -34,7 +34,15 @@ def doubts_about(
         *_about_prompts(settings),
         *_about_hooks(settings, find_program),
         *_about_models(settings, transcriber),
+        *missing_engine_folders(settings, is_folder),
     )
+
+
+def missing_engine_folders(settings: Settings, is_folder: Callable[[Path], bool]) -> Iterator[str]:
+    """A sentence for each folder of `workers.engine_path` that is not there."""
+    for path in settings.workers.engine_path:
+        if not is_folder(path):
+            yield f"workers.engine_path: there is no folder {path}"
 
 
 def _about_watch(settings: Settings, is_folder: Callable[[Path], bool], default_watch: bool) -> Iterator[str]:

@@ -27,6 +27,8 @@ class WorkerSetup(Value):
     """The engine's short name: `mlx`, `whisperx`, or the import path of the owner's own."""
     engine_path: str
     """Import path of the engine's class, `package.module:Class`."""
+    engine_folders: tuple[str, ...] = ()
+    """Folders that hold engines of the owner's own, absolute; last on sys.path."""
     model: str | None = None
     """A known name, a hub id, a folder or `starter`; None is the engine's default."""
     language: str | None = None

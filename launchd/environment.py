@@ -15,7 +15,7 @@ OURS = ("STENO_", "WHISPER_BACKEND", "ALIGNMENT_BACKEND")
 FOLDERS = (
     # Where models are looked for.
     "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "TORCH_HOME", "NLTK_DATA",
-    # Where an engine of the owner's own lies.
+    # Where libraries of the owner's own lie.
     "PYTHONPATH",
     # Where our own places are, if the owner moved them all. Not XDG_RUNTIME_DIR: each session has its own.
     "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME",

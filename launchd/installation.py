@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ipc.program import arguments
 from launchd.environment import carried_environment, search_path, writable
 from launchd.owner import Owner
 from launchd.refusal import ServiceRefused
@@ -17,8 +18,8 @@ STOP_SECONDS = 15
 """From SIGTERM to SIGKILL. The daemon promises to be gone in nine, and to have lost nothing by then."""
 BETWEEN_STARTS_SECONDS = 10
 """A daemon that ended by itself is started again after this."""
-ARGUMENTS = ("-P", "-m", "supervisor")
-"""The only way the daemon starts. `-P`: a folder named like one of ours must not be imported by accident."""
+ARGUMENTS = arguments("supervisor")
+"""The only way the daemon starts."""
 
 PROTECTED = ("Desktop", "Documents", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
 """Folders in a Mac's home that a service may not read until its user allows it."""

@@ -1,6 +1,6 @@
-"""`python -P -m supervisor`: the only way the daemon starts. Arguments and environment → settings → asyncio.run.
+"""`python -P -m stenod -m supervisor`: the only way the daemon starts.
 
-Runs in: supervisor.
+Runs in: supervisor. Arguments and environment → settings → asyncio.run.
 """
 
 import argparse
@@ -129,7 +129,9 @@ def _tell(words: object) -> None:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -P -m supervisor", description="The stenod daemon, in the foreground.")
+    parser = argparse.ArgumentParser(
+        "python -P -m stenod -m supervisor", description="The stenod daemon, in the foreground."
+    )
     parser.add_argument(
         "--quiet",
         action="store_true",

@@ -3,7 +3,6 @@
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
 
-import sys
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from client.commands.jobs import Json
 from client.daemon import here
 from client.terminal import exit_codes, output
 from ipc import vocabulary
+from ipc.program import program
 
 if TYPE_CHECKING:
     from ipc.status_views import WorkerView
@@ -139,7 +139,7 @@ def logs(
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno demo")
 def demo() -> None:
     """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
-    here.become(sys.executable, "-P", "-m", "client.commands.demo")
+    here.become(*program("client.commands.demo"))
 
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from client.daemon import here
 from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
@@ -126,9 +127,7 @@ class Demonstration:
             "HF_HUB_OFFLINE": "1",
         }
         with log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "supervisor"], env=environment, stdout=log, stderr=log, cwd="/"
-            )
+            process = subprocess.Popen(here.SUPERVISOR, env=environment, stdout=log, stderr=log, cwd="/")
         try:
             yield process.pid
             self._say("an orderly stop")

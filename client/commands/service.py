@@ -36,7 +36,7 @@ Print = Annotated[bool, typer.Option("--print", help="Do nothing; print what wou
 
 @app.command(
     epilog="\nExamples:\n  steno service install\n  steno service install --print\n"
-    "  sudo .venv/bin/steno service install --system"
+    '  sudo "$(command -v steno)" service install --system'
 )
 def install(
     system: System = False,

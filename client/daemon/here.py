@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from client.terminal.errors import Refusal
+from ipc.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,8 +68,8 @@ def refuse_others() -> None:
         raise Refusal("not_ours_alone", f"{fault.filename} {fault.why}", fault.remedy)
 
 
-SUPERVISOR = (sys.executable, "-P", "-m", "supervisor")
-"""The only way the daemon starts. `-P`: a folder named like one of ours, in the current one, must not be imported."""
+SUPERVISOR = program("supervisor")
+"""The only way the daemon starts."""
 
 
 def become(*command: str) -> NoReturn:

@@ -14,11 +14,11 @@ from shlex import quote
 
 from client.machine.packages import package_findings
 from client.terminal import python_check as interpreter
+from ipc.program import ROOT, install_again, is_checkout
 from ipc.status_views import Finding
 
 ROOMS = ("client", "config", "ipc", "launchd", "supervisor", "workers")
 """Our top-level packages; their names are plain, so that something else could answer to them."""
-ROOT = Path(interpreter.ROOT)
 LONGEST_SHEBANG_BYTES = 512
 
 OLDEST_SQLITE = (3, 35, 0)
@@ -32,19 +32,12 @@ def installation_findings() -> list[Finding]:
     program = shutil.which("steno")
     return [
         python_finding(tuple(sys.version_info), sys.executable),
-        venv_finding(sys.prefix, sys.base_prefix, setup_command()),
+        venv_finding(sys.prefix, sys.base_prefix, install_again()),
         *command_findings(None if program is None else Path(program), Path(sys.executable)),
         *shadowing_findings({name: where_is(name) for name in ROOMS}, ROOT),
-        *package_findings(setup_command()),
+        *package_findings(install_again()),
         sqlite_finding(sqlite3.sqlite_version_info),
     ]
-
-
-def setup_command() -> str:
-    """What builds the venv again."""
-    if (ROOT / "Makefile").is_file():
-        return f"rm -f {quote(f'{ROOT}/.venv/.ready')}; make -C {quote(str(ROOT))} setup"
-    return f"{quote(sys.executable)} -m pip install --force-reinstall stenod"
 
 
 def python_finding(version: tuple[object, ...], program: str) -> Finding:
@@ -104,6 +97,7 @@ def where_is(name: str) -> Path | None:
 
 def shadowing_findings(places: Mapping[str, Path | None], root: Path) -> Iterator[Finding]:
     """`places`: each of our names and the folder that answers to it."""
+    root = root.resolve()
     astray = {name: place for name, place in places.items() if place is None or place.resolve() != root / name}
     if not astray:
         yield Finding(check="packages_of_ours", state="ok", what=f"all code of stenod comes from {root}")
@@ -127,7 +121,7 @@ def sqlite_finding(version: tuple[int, ...]) -> Finding:
             what=f"SQLite {number} is too old: the queue needs {'.'.join(map(str, OLDEST_SQLITE))}",
             why="no job could be claimed: UPDATE … RETURNING is a syntax error to it",
             remedy="use a Python with a newer SQLite (macOS: `brew install python@3.12`), then "
-            f"`make -C {quote(str(ROOT))} clean setup`",
+            + (f"`make -C {quote(str(ROOT))} clean setup`" if is_checkout() else "install stenod again with it"),
         )
     doubt = "" if version >= WAL_RESET_MENDED else "; its WAL-reset bug needs two connections, and stenod has one"
     return Finding(check="sqlite", state="ok", what=f"SQLite {number}{doubt}")

@@ -4,14 +4,14 @@ Runs in: the user's shell. Stands alone: one file a check.
 """
 
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
+from ipc.program import program
 from ipc.status_views import Finding
 
-SHELF_CHECK = (sys.executable, "-P", "-m", "workers.model_manager", "check")
+SHELF_CHECK = (*program("workers.model_manager"), "check")
 """Prints one Finding a line, as JSON."""
 CHECK_SECONDS = 120.0
 """Gigabytes are read and hashed; a slow disk takes its time."""

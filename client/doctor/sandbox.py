@@ -4,14 +4,14 @@ Runs in: the user's shell.
 """
 
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 
+from ipc.program import program
 from ipc.status_views import Finding
 
-PROBE = (sys.executable, "-P", "-m", "workers.decoder", "--probe")
+PROBE = (*program("workers.decoder"), "--probe")
 PROBE_SECONDS = 8.0
 REMEDY = (
     "on Linux a kernel of 5.13 or later with CONFIG_SECCOMP_FILTER and CONFIG_SECURITY_LANDLOCK; in a container, a "

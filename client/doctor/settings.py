@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from client.machine.config_draft import mend_file
 from config.engines import EngineChoice, resolve_engines
@@ -14,6 +15,7 @@ from config.loader import ConfigError, Loaded, load
 from config.ownership import NotOursAlone
 from config.places import Places
 from config.settings import Settings
+from config.warnings import missing_engine_folders
 from ipc.status_views import Finding
 
 REMEDY = "steno config edit"
@@ -71,6 +73,14 @@ def settings_findings(reading: SettingsReading, places: Places) -> Iterator[Find
             what=doubt,
             why="it changes nothing, although it was meant to",
             remedy="correct or remove it",
+        )
+    for missing in () if reading.settings is None else missing_engine_folders(reading.settings, Path.is_dir):
+        yield Finding(
+            check="engine_path",
+            state="warning",
+            what=missing,
+            why="a worker whose engine lies there cannot load it",
+            remedy=REMEDY,
         )
 
 

@@ -3,15 +3,16 @@
 Runs in: the user's shell.
 """
 
+import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 
 from client.terminal.errors import Refusal
+from ipc.program import program
 
-PROGRAM = (sys.executable, "-P", "-m", "workers.model_manager")
+PROGRAM = program("workers.model_manager")
 """Its own process: the hub's library and all that reads models stay out of the command."""
 ANSWERED = (0, 3)
 """Exit codes with which it has said all there is: done, and something refused."""
@@ -58,5 +59,5 @@ def _why(code: int, complaints: str) -> Refusal:
         return Refusal("bad_config", complaints.removeprefix("stenod: "), "correct it there")
     last = complaints.splitlines()[-1] if complaints else f"exit code {code}"
     return Refusal(
-        "shelf_failed", f"the models cannot be looked at: {last}", "`python -P -m workers.model_manager list`"
+        "shelf_failed", f"the models cannot be looked at: {last}", f"`{shlex.join((*PROGRAM, 'list'))}` shows more"
     )

@@ -5,14 +5,14 @@ Runs in: the user's shell. Stands alone: a verb loads it only when it is called.
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 from client.daemon import here
 from client.terminal.errors import NoDaemon, Refusal
+from ipc.program import program
 from ipc.status_views import CheckView
 
-PROGRAM = (sys.executable, "-P", "-m", "supervisor.recovery")
+PROGRAM = program("supervisor.recovery")
 """Its own process: the command does not load what the supervisor is made of."""
 REFUSED = 1
 

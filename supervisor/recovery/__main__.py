@@ -1,4 +1,4 @@
-"""`python -P -m supervisor.recovery`: what `steno backup`, `restore` and `check` do without a daemon; JSON out.
+"""`python -P -m stenod -m supervisor.recovery`: `steno backup`, `restore`, `check` without a daemon; JSON out.
 
 Runs in: a process of its own, started by the command.
 """
@@ -25,7 +25,7 @@ from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRe
 
 def main() -> int:
     """0: done, the answer on stdout. 1: refused, why on stdout."""
-    parser = argparse.ArgumentParser("python -P -m supervisor.recovery")
+    parser = argparse.ArgumentParser("python -P -m stenod -m supervisor.recovery")
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("backup", "restore"):
         verbs.add_parser(verb).add_argument("file", type=Path)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from types import FrameType
 
 ASKS_TO_END = (signal.SIGTERM, signal.SIGINT)
@@ -26,8 +27,7 @@ _had_terminal = False
 
 def is_daemon(command: Iterable[str]) -> bool:
     """Whether this command line (`sys.orig_argv`) starts the daemon; a worker's or a test's does not."""
-    words = list(command)
-    return "-m" in words and words[words.index("-m") + 1 : words.index("-m") + 2] == ["supervisor"]
+    return ("-m", "supervisor") in pairwise(command)
 
 
 def listen() -> None:

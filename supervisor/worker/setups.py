@@ -137,6 +137,7 @@ def worker_setups(
         role="transcriber",
         engine=choice.transcriber,
         engine_path=choice.transcriber_path,
+        engine_folders=tuple(map(str, settings.workers.engine_path)),
         model=settings.model,
         language=settings.language,
         threads=told or shares.transcriber,

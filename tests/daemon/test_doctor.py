@@ -18,9 +18,9 @@ from daemon_under_test import DaemonUnderTest, a_daemon
 from eventually import eventually
 from no_leftovers import lives
 
-from client.doctor.installation import ROOT
 from client.doctor.models import model_findings
 from client.doctor.run import Doctor
+from ipc.program import ROOT
 from ipc.status_views import Finding
 
 FIND_NOTHING_WRONG = Finding(check="transcriber_model", state="ok", what="starter is whole").model_dump_json()

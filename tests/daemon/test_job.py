@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from eventually import eventually
 from no_leftovers import lives
 from recordings import MEMO, TALK, noise, wav
 
+from ipc.program import program
 from supervisor.disks.temporary_names import UNFINISHED, TemporaryNames
 
 SLOW_WORDS = {"FAKE_CHUNK_SECONDS": "1", "STENO_ALIGNMENT_MODEL": "pace=0.15"}
@@ -158,7 +158,7 @@ def test_a_stop_asked_for_while_it_starts_is_an_orderly_one() -> None:
         daemon.stop()
         database = daemon.home / "state" / "jobs.sqlite3"
         database.unlink()
-        daemon.process = subprocess.Popen([sys.executable, "-P", "-m", "supervisor"], env=daemon.environment, cwd="/")
+        daemon.process = subprocess.Popen(program("supervisor"), env=daemon.environment, cwd="/")
         eventually(database.exists)
         assert daemon.stop() == 0
 

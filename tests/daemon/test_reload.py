@@ -16,6 +16,8 @@ from typing import Any
 from daemon_under_test import FAKES, MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 
+from ipc.program import program
+
 
 def write(daemon: DaemonUnderTest, text: str) -> None:
     (daemon.home / "config.toml").write_text(text)
@@ -98,7 +100,7 @@ def test_a_daemon_whose_terminal_was_closed_stops_and_one_that_has_it_reads_its_
     with TemporaryDirectory(prefix="steno-test-", dir="/tmp") as home:
         daemon = DaemonUnderTest(Path(home), FAKES)
         master, slave = pty.openpty()
-        command = [sys.executable, "-P", "-m", "supervisor"]
+        command = program("supervisor")
         with subprocess.Popen(
             command, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         ) as in_terminal:

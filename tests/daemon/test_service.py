@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from client import steno
 from client.commands import service as service_verbs
 from client.terminal.errors import Refusal
+from ipc.program import program
 from launchd import launch_agent as macos
 
 NO_DAEMON, USAGE = 69, 2
@@ -176,9 +177,7 @@ def test_wrong_settings_are_said_before_anything_is_installed(mac: Machine) -> N
 
 
 def test_a_daemon_that_was_started_by_hand_must_go_first(mac: Machine) -> None:
-    hand = subprocess.Popen(
-        [sys.executable, "-P", "-m", "supervisor"], env=mac.environment, cwd="/", stderr=subprocess.DEVNULL
-    )
+    hand = subprocess.Popen(program("supervisor"), env=mac.environment, cwd="/", stderr=subprocess.DEVNULL)
     try:
         eventually(lambda: mac.status()["answers"], 30)
         assert f"`kill {hand.pid}`" in mac.refused("install")

@@ -12,11 +12,13 @@ from typing import IO
 
 import pytest
 
+from ipc.program import program
+
 
 def start(home: Path, stderr: int | IO[bytes], **environment: str) -> subprocess.CompletedProcess[bytes]:
     owner = {name: value for name, value in os.environ.items() if not name.startswith("STENO_")}
     return subprocess.run(
-        [sys.executable, "-P", "-m", "supervisor"],
+        program("supervisor"),
         env={**owner, "STENO_HOME": str(home), **environment},
         stderr=stderr,
         check=False,

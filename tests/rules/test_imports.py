@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ipc.program import program
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("client", "config", "ipc", "launchd", "supervisor", "workers")
 MAY_IMPORT = {
@@ -122,6 +124,22 @@ def test_from_anywhere_the_plain_names_resolve_into_this_repository() -> None:
         [sys.executable, "-P", "-c", show], cwd="/", capture_output=True, text=True, check=True, timeout=60
     )
     assert [Path(line).parent for line in answer.stdout.split("\n") if line] == [ROOT / room for room in ROOMS]
+
+
+@pytest.mark.parametrize("module", ["supervisor", "supervisor.recovery", "workers.model_manager", "client.steno"])
+def test_modules_of_our_names_elsewhere_are_never_imported(module: str, tmp_path: Path) -> None:
+    for name in ROOMS:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('foreign')")
+    answer = subprocess.run(
+        [*program(module), "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, ""), answer.stderr
 
 
 def test_the_supervisor_loads_no_model_library() -> None:

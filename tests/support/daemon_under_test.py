@@ -21,6 +21,8 @@ from eventually import eventually
 from no_leftovers import lives
 from recordings import MEMO, TALK
 
+from ipc.program import program
+
 __all__ = ["MEMO", "STARTERS", "TALK", "DaemonUnderTest", "a_daemon"]
 
 SUPPORT = Path(__file__).parent
@@ -56,7 +58,7 @@ class DaemonUnderTest:
             **QUICK,
             **environment,
         }
-        self.command = [sys.executable, "-P", "-m", "supervisor"]
+        self.command = list(program("supervisor"))
         self.process: subprocess.Popen[bytes] | None = None
         self.socket = home / "run" / "stenod.sock"
         self.inbox = home / "Transcribe"

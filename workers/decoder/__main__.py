@@ -1,4 +1,4 @@
-"""`python -P -m workers.decoder [--forks] LINE PARENT`: decodes one recording in a sandboxed process.
+"""`python -P -m stenod -m workers.decoder [--forks] LINE PARENT`: decodes one recording in a sandboxed process.
 
 Runs in: worker (the decoder, one child process for each recording).
 

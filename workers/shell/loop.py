@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import queue
+import sys
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -116,8 +117,10 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
     heartbeat.enter("loading")
     from workers.engine import EngineRefusal
 
+    # Last: a module of the owner's never takes the place of one of ours or of a library's.
+    sys.path.extend(setup.engine_folders)
+    module, _, name = setup.engine_path.partition(":")
     try:
-        module, _, name = setup.engine_path.partition(":")
         imported = importlib.import_module(module)
         hit("engine_imported")
         engine = getattr(imported, name)()
@@ -134,7 +137,7 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
             LoadFailed(
                 code="engine_error",
                 message=f"{setup.engine} could not be loaded: {type(error).__name__}: {str(error)[:MESSAGE_LETTERS]}",
-                hint="the daemon's log has the traceback",
+                hint=_hint(error, module),
             )
         )
         leave()
@@ -151,6 +154,13 @@ def _load(setup: WorkerSetup, heartbeat: Heartbeat) -> Any:
     )
     hit("ready_said")
     return engine
+
+
+def _hint(error: Exception, module: str) -> str:
+    """What to do about an engine that could not be loaded; `module`: its own."""
+    if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
+        return "`workers.engine_path` in config.toml names the folder that holds it"
+    return "the daemon's log has the traceback"
 
 
 def _prepare(role: Role, heartbeat: Heartbeat) -> None:

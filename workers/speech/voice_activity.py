@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ipc.program import install_again
 from workers.engine import SAMPLE_RATE, WINDOW_SAMPLES, EngineRefusal
 from workers.pcm.pcm_file import PcmFile
 from workers.speech.loudness import CONTEXT_WINDOWS, FAINTEST_DB, amplified, levels_of, surroundings, without_rumble
@@ -158,7 +159,7 @@ def _silero() -> "InferenceSession":
         raise EngineRefusal(
             "needs_model",
             "the speech detector faster_whisper/assets/silero_vad_v6.onnx is missing",
-            "run `make setup` again",
+            f"run `{install_again()}`",
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from chaos.daemon.oracle import complaint_about_files, make
 from chaos.recordings.odd_files import DONE, LURE, OddFile, odd_files
 from chaos.tally import Tally
 from chaos.trial import Trial
+from ipc.program import program
 
 TITLE = "Odd files"
 DEMAND = "400 files: each a typed result within 10 s, no worker lost, memory below the cap, no connection to anywhere"
@@ -88,7 +88,7 @@ def run(trial: Trial) -> Tally:
 
 def _command(connections: Path, tally: Tally) -> list[str]:
     """The daemon, traced, and without root's right to read everything."""
-    command = [*TRACED, str(connections), sys.executable, "-P", "-m", "supervisor"]
+    command = [*TRACED, str(connections), *program("supervisor")]
     if shutil.which("strace") is None:
         tally.wrong.append("there is no strace on this machine: apt install strace")
         command = command[len(TRACED) + 1 :]

@@ -77,6 +77,7 @@ def test_text_from_the_environment_becomes_numbers_switches_and_lists(places: Pl
             "STENO_DEADLINES_PROGRESS_SECONDS": "7.5",
             "STENO_OUTPUT_FORMATS": "json, srt md",
             "STENO_WATCH": "/a, b:~/c,/d",
+            "STENO_WORKERS_ENGINE_PATH": "/engines:~/e",
             "STENO_MODEL": "",
             "ALIGNMENT_BACKEND": " mlx ",
         },
@@ -86,8 +87,17 @@ def test_text_from_the_environment_becomes_numbers_switches_and_lists(places: Pl
     assert settings.deadlines.progress_seconds == 7.5
     assert settings.output.formats == ("json", "srt", "md")
     assert [entry.path for entry in settings.watch] == [Path("/a, b"), Path.home() / "c", Path("/d")]
+    assert settings.workers.engine_path == (Path("/engines"), Path.home() / "e")
     assert settings.model is None
     assert settings.alignment_backend == "mlx"
+
+
+def test_engines_lie_in_one_folder_or_several(places: Places) -> None:
+    for written, folders in (('"/one"', [Path("/one")]), ('["/one", "/two:2"]', [Path("/one"), Path("/two:2")])):
+        places.config_file.write_text(f"[workers]\nengine_path = {written}\n")
+        assert list(load(places, {}).settings.workers.engine_path) == folders
+    places.config_file.write_text('[workers]\nengine_path = "engines"\n')
+    assert "a folder starts with / or ~" in refusal(places, {})
 
 
 def test_our_own_name_beats_the_one_brought_along(places: Places) -> None:

@@ -33,6 +33,11 @@ def test_a_folder_that_is_missing_or_named_twice_is_doubted() -> None:
     assert "2 entries name /here" in twice
 
 
+def test_a_folder_of_engines_that_is_missing_is_doubted() -> None:
+    (missing,) = doubts({"workers": {"engine_path": ["/here", "/gone"]}})
+    assert missing == "workers.engine_path: there is no folder /gone"
+
+
 def test_the_folder_of_our_own_choice_need_not_be_there() -> None:
     found = doubts_about(
         Settings(),

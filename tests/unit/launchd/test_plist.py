@@ -112,7 +112,7 @@ def test_launchd_is_more_patient_than_the_daemon_needs() -> None:
 
 def test_python_is_started_as_the_environment_s_own_and_speaks_to_its_file_alone() -> None:
     keys = parsed(sample_installation())
-    assert keys["ProgramArguments"] == [str(INTERPRETER), "-P", "-m", "supervisor", "--quiet"]
+    assert keys["ProgramArguments"] == [str(INTERPRETER), "-P", "-m", "stenod", "-m", "supervisor", "--quiet"]
     assert keys["KeepAlive"] == {"SuccessfulExit": False}
     assert keys["StandardErrorPath"] == "/Users/anna/Library/Logs/stenod/launchd.log"
     assert keys["EnvironmentVariables"]["PATH"].startswith("/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:")

@@ -45,7 +45,9 @@ def test_a_dollar_in_the_programs_path_is_no_variable() -> None:
 
 def test_the_daemon_comes_back_and_has_time_to_stop() -> None:
     unit = settings(unit_file(sample_installation("linux")))
-    assert unit["ExecStart"].endswith('"-P" "-m" "supervisor"'), "the journal turns itself over: not quiet"
+    assert unit["ExecStart"].endswith('"-P" "-m" "stenod" "-m" "supervisor"'), (
+        "the journal turns itself over: not quiet"
+    )
     assert (unit["Restart"], unit["KillMode"], unit["OOMPolicy"]) == ("on-failure", "mixed", "continue")
     assert int(unit["TimeoutStopSec"]) == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
     assert unit["StartLimitIntervalSec"] == "0"

