@@ -115,7 +115,6 @@ class Daemon:
         settings, places = self._settings, self._places
         bus = EventBus()
         sleep_inhibitor = SleepInhibitor(settings)
-        board = JobBoard(bus, sleep_inhibitor.note_running)
         spawner = Spawner()
         setups = worker_setups(
             settings,
@@ -144,7 +143,7 @@ class Daemon:
         transcriber = handle(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else handle(setups.aligner)
         forecast = Forecast(queue, transcriber, aligner, settings)
-        board.forecast = forecast
+        board = JobBoard(bus, sleep_inhibitor.note_running, forecast)
         disks().on_answer = lambda: dispatcher.try_at_once()
         recordings = RecordingLocks()
         search = RecordingSearch(queue)

@@ -104,7 +104,7 @@ class DaemonService:
         self._canary = canary
         self._reload = reload
         self._examination = examination
-        self._outlook = forecast
+        self._forecast = forecast
         self._troubles = troubles
         self.care = care
         self._started_at = time.monotonic()
@@ -294,7 +294,9 @@ class DaemonService:
         eta_seconds = None
         # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
         if not queue.paused and (self._board.why_waiting is None or self._transcriber.view.state == "starting"):
-            eta_seconds = await self._outlook.queue_seconds(self._board.running_left, queue.counts["waiting"])
+            backlog = await self._queue.backlog()
+            left = self._board.running_left(backlog.usual_audio_seconds)
+            eta_seconds = self._forecast.queue_seconds(backlog, left)
         return queue_view(queue.counts, queue.paused, eta_seconds)
 
     async def _set_paused(self, paused: bool) -> QueueView:

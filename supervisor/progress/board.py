@@ -6,33 +6,19 @@ Runs in: supervisor.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import RunningView
 from ipc.worker_messages import Phase
-from supervisor.progress.estimate import Estimate, Expected, Left
+from supervisor.progress.estimate import WRITING_SHARE, Estimate, Rates
 from supervisor.progress.event_bus import EventBus
+from supervisor.progress.forecast import Forecast
 from supervisor.progress.views import job_view
 from supervisor.store.job import Job
-from supervisor.store.speeds import Stage
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
-
-
-class Foresight(Protocol):
-    """Who knows what is to be expected of a job, and learns from what it took."""
-
-    def of_job(self, job: Job, *, at_transcriber: bool = False) -> Expected:
-        """`at_transcriber`: the worker holds this very job."""
-
-    def note(self, job: Job, stage: Stage, audio_seconds: float, work_seconds: float) -> None:
-        """A stage of the job took so long."""
-
-    def note_size(self, job: Job) -> None:
-        """The length of the job's recording is known."""
 
 
 class JobBoard:
@@ -42,19 +28,22 @@ class JobBoard:
         self,
         bus: EventBus,
         on_running: Callable[[bool], None] = lambda jobs_run: None,
+        forecast: Forecast | None = None,
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`on_running` is told whether any job runs, after each begin and each end."""
+        """`on_running` is told whether any job runs, after each begin and each end.
+
+        `forecast` None: nothing is known of a job before it is seen.
+        """
         self._bus = bus
+        self._forecast = forecast
         self._on_running = on_running
         self._clock = clock
         self._running: dict[int, RunningView] = {}
         self._paces: dict[int, Estimate] = {}
         self._jobs: dict[int, Job] = {}
         """The running ones, as they were last told."""
-        self.forecast: Foresight | None = None
-        """None: nothing is known of a job before it is seen."""
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
         self.why_model_is_missing: Mapping[str | None, str] = {}
@@ -65,11 +54,16 @@ class JobBoard:
         """How far every running job is, oldest first."""
         return [self._judged(self._running[job_id]) for job_id in sorted(self._running)]
 
-    @property
-    def running_left(self) -> list[Left | None]:
-        """How long each running job will keep the workers; None where it is not known."""
+    def running_left(self, usual_audio_seconds: float | None) -> list[float | None]:
+        """How many seconds each running job will keep the workers; None where it is not known.
+
+        A recording that is not decoded yet counts as long as `usual_audio_seconds`.
+        """
         now = self._clock()
-        return [pace.left(self._running[job_id].audio_seconds, now) for job_id, pace in self._paces.items()]
+        return [
+            pace.seconds_left(self._running[job_id].audio_seconds or usual_audio_seconds, now)
+            for job_id, pace in self._paces.items()
+        ]
 
     def running_view(self, job_id: int) -> RunningView | None:
         """How far this job is; None: it is not on its way."""
@@ -110,9 +104,9 @@ class JobBoard:
         )
         self._jobs[job.id] = job
         self._paces[job.id] = Estimate(
-            self._expected(job),
-            resumed_at_seconds=job.transcribed_seconds,
+            self._rates(job),
             transcribed_seconds=job.transcribed_seconds,
+            is_resumed=job.transcribed_seconds > 0.0,
             text_was_there=job.transcribed_whole,
         )
         self.tell(job)
@@ -135,7 +129,7 @@ class JobBoard:
             pace = self._paces[job_id]
             if phase == "decoding" and view.phase != "decoding":
                 # By whom the job will be heard is certain only now: another engine may stand in after a crash.
-                pace = replace(pace, expected=self._expected(self._jobs[job_id], at_transcriber=True))
+                pace = replace(pace, rates=self._rates(self._jobs[job_id], at_transcriber=True))
             self._paces[job_id] = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
             if phase == "aligning" and view.status == "transcribing":
                 return  # two workers are at it; the one that is behind the other is the job's progress
@@ -145,31 +139,28 @@ class JobBoard:
 
         return step
 
-    def _expected(self, job: Job, *, at_transcriber: bool = False) -> Expected:
-        if self.forecast is None:
-            return Expected(wants_words=job.options.workflow != "transcribe")
-        return self.forecast.of_job(job, at_transcriber=at_transcriber)
+    def _rates(self, job: Job, *, at_transcriber: bool = False) -> Rates:
+        if self._forecast is None:
+            return Rates(wants_words=job.options.workflow != "transcribe")
+        return self._forecast.rates(job.options, at_transcriber=at_transcriber)
 
     def _learn(self, before: Job, job: Job) -> None:
-        """From the recording's length once it is known, and from the work once only the files are missing."""
-        if self.forecast is None or job.audio_seconds is None:
-            return
-        if before.audio_seconds is None:
-            self.forecast.note_size(job)
-        if job.status == "writing" and before.status != "writing":
-            stages: tuple[Stage, ...] = ("decoding", "transcribing", "aligning")
-            for stage, took in zip(stages, self._paces[job.id].measured(job.audio_seconds), strict=True):
+        """From the work, once only the files are missing."""
+        if self._forecast is not None and job.status == "writing" and before.status != "writing":
+            pace = self._paces[job.id]
+            self._forecast.learn("transcribing", job.transcribed_by, pace.transcribing.measured())
+            if job.degraded_reason is None:
                 # Where words were given up, it is not known how much of the time was spent on any.
-                if took is not None and (stage != "aligning" or job.degraded_reason is None):
-                    self.forecast.note(job, stage, *took)
+                self._forecast.learn("aligning", job.aligned_by, pace.aligning.measured())
 
     def _judged(self, view: RunningView) -> RunningView:
         pace, now = self._paces[view.id], self._clock()
         speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
         figures = {
             "speed": None if speed is None else round(speed, 2),
-            "eta_seconds": None if left is None else round(left, 1),
-            "share": round(pace.share, 4) if view.audio_seconds or pace.expected.audio_seconds else None,
+            # While the files are written, what is left is a moment.
+            "eta_seconds": None if left is None or pace.share >= WRITING_SHARE else round(left, 1),
+            "share": round(pace.share, 4) if view.audio_seconds else None,
         }
         return view.model_copy(update=figures)
 
