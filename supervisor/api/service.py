@@ -28,7 +28,7 @@ from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
 from supervisor.progress.forecast import Forecast
-from supervisor.progress.views import health_view, queue_view, status_view
+from supervisor.progress.views import health_view, queue_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
 from supervisor.results.transcript import transcript_of
@@ -189,16 +189,16 @@ class DaemonService:
     async def status(self) -> StatusView:
         """The whole page."""
         queue = await self._queue.state(self._dispatcher.turns.now, NEXT_UP)
-        return status_view(
-            DaemonView(
+        return StatusView(
+            daemon=DaemonView(
                 pid=os.getpid(), version=self._version, uptime_seconds=round(time.monotonic() - self._started_at, 3)
             ),
-            [handle.view for handle in (self._transcriber, self._aligner) if handle is not None],
-            await self._queue_view(queue),
-            self._watch_folders.views,
-            self._board.running,
-            [self._board.view(job) for job in queue.next_up],
-            self._queue.speeds.views,
+            workers=tuple(handle.view for handle in (self._transcriber, self._aligner) if handle is not None),
+            queue=await self._queue_view(queue),
+            watches=tuple(self._watch_folders.views),
+            running=tuple(self._board.running),
+            next_up=tuple(self._board.view(job) for job in queue.next_up),
+            speeds=self._queue.speeds.views,
         )
 
     async def health(self, fresh: bool) -> HealthView:

@@ -5,7 +5,7 @@ Runs in: supervisor.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
@@ -19,6 +19,15 @@ from supervisor.store.job import Job
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
+
+
+@dataclass(slots=True)
+class RunningJob:
+    """A job on its way, as it was last told."""
+
+    job: Job
+    view: RunningView
+    pace: Estimate
 
 
 class JobBoard:
@@ -40,10 +49,7 @@ class JobBoard:
         self._forecast = forecast
         self._on_running = on_running
         self._clock = clock
-        self._running: dict[int, RunningView] = {}
-        self._paces: dict[int, Estimate] = {}
-        self._jobs: dict[int, Job] = {}
-        """The running ones, as they were last told."""
+        self._running: dict[int, RunningJob] = {}
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
         self.why_model_is_missing: Mapping[str | None, str] = {}
@@ -61,14 +67,14 @@ class JobBoard:
         """
         now = self._clock()
         return [
-            pace.seconds_left(self._running[job_id].audio_seconds or usual_audio_seconds, now)
-            for job_id, pace in self._paces.items()
+            running.pace.seconds_left(running.view.audio_seconds or usual_audio_seconds, now)
+            for running in self._running.values()
         ]
 
     def running_view(self, job_id: int) -> RunningView | None:
         """How far this job is; None: it is not on its way."""
-        view = self._running.get(job_id)
-        return None if view is None else self._judged(view)
+        running = self._running.get(job_id)
+        return None if running is None else self._judged(running)
 
     def view(self, job: Job) -> JobView:
         """The job as clients see it."""
@@ -77,24 +83,23 @@ class JobBoard:
     def tell(self, job: Job) -> JobView:
         """Everyone who listens hears how the job stands."""
         if (running := self._running.get(job.id)) is not None:
-            self._learn(self._jobs[job.id], job)
-            self._jobs[job.id] = job
-            pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
+            self._learn(running, job)
+            running.job, running.pace = job, _at_status(running.pace, job)
             update: dict[str, object] = {
                 "path": job.path,
                 "status": job.status,
                 "audio_seconds": job.audio_seconds,
             }
-            if job.status == "aligning" and running.status != "aligning":
-                update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
-            self._running[job.id] = running.model_copy(update=update)
+            if job.status == "aligning" and running.view.status != "aligning":
+                update |= {"phase": "aligning", "done_seconds": round(running.pace.aligned_seconds, 2)}
+            running.view = running.view.model_copy(update=update)
         view = self.view(job)
         self._bus.publish(JobChanged(job=view))
         return view
 
     def begin(self, job: Job) -> None:
         """The job is on its way."""
-        self._running[job.id] = RunningView(
+        view = RunningView(
             id=job.id,
             path=job.path,
             status=job.status,
@@ -102,40 +107,37 @@ class JobBoard:
             done_seconds=round(job.transcribed_seconds, 2),
             audio_seconds=job.audio_seconds,
         )
-        self._jobs[job.id] = job
-        self._paces[job.id] = Estimate(
+        pace = Estimate(
             self._rates(job),
             transcribed_seconds=job.transcribed_seconds,
             is_resumed=job.transcribed_seconds > 0.0,
             text_was_there=job.transcribed_whole,
         )
+        self._running[job.id] = RunningJob(job, view, pace)
         self.tell(job)
         self._on_running(True)
 
     def end(self, job_id: int) -> None:
         """The job's way is over, however it ended. Harmless twice."""
         self._running.pop(job_id, None)
-        self._paces.pop(job_id, None)
-        self._jobs.pop(job_id, None)
         self._on_running(bool(self._running))
 
     def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
         """What a job on its way calls at every step forward."""
 
         def step(phase: Phase, done_seconds: float) -> None:
-            view = self._running.get(job_id)
-            if view is None:
+            running = self._running.get(job_id)
+            if running is None:
                 return
-            pace = self._paces[job_id]
+            pace, view = running.pace, running.view
             if phase == "decoding" and view.phase != "decoding":
                 # By whom the job will be heard is certain only now: another engine may stand in after a crash.
-                pace = replace(pace, rates=self._rates(self._jobs[job_id], at_transcriber=True))
-            self._paces[job_id] = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
+                pace = replace(pace, rates=self._rates(running.job, at_transcriber=True))
+            running.pace = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
             if phase == "aligning" and view.status == "transcribing":
                 return  # two workers are at it; the one that is behind the other is the job's progress
-            view = view.model_copy(update=_further(view, phase, done_seconds))
-            self._running[job_id] = view
-            self._bus.publish(JobProgressed(running=self._judged(view)))
+            running.view = view.model_copy(update=_further(view, phase, done_seconds))
+            self._bus.publish(JobProgressed(running=self._judged(running)))
 
         return step
 
@@ -144,17 +146,17 @@ class JobBoard:
             return Rates(wants_words=job.options.workflow != "transcribe")
         return self._forecast.rates(job.options, at_transcriber=at_transcriber)
 
-    def _learn(self, before: Job, job: Job) -> None:
+    def _learn(self, running: RunningJob, job: Job) -> None:
         """From the work, once only the files are missing."""
-        if self._forecast is not None and job.status == "writing" and before.status != "writing":
-            pace = self._paces[job.id]
+        if self._forecast is not None and job.status == "writing" and running.job.status != "writing":
+            pace = running.pace
             self._forecast.learn("transcribing", job.transcribed_by, pace.transcribing.measured())
             if job.degraded_reason is None:
                 # Where words were given up, it is not known how much of the time was spent on any.
                 self._forecast.learn("aligning", job.aligned_by, pace.aligning.measured())
 
-    def _judged(self, view: RunningView) -> RunningView:
-        pace, now = self._paces[view.id], self._clock()
+    def _judged(self, running: RunningJob) -> RunningView:
+        view, pace, now = running.view, running.pace, self._clock()
         speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
         figures = {
             "speed": None if speed is None else round(speed, 2),

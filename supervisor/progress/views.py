@@ -3,19 +3,14 @@
 Runs in: supervisor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ipc.api_messages import JobStatus, JobView
 from ipc.status_views import (
     CanaryView,
-    DaemonView,
     Finding,
     HealthView,
     QueueView,
-    RunningView,
-    SpeedView,
-    StatusView,
-    WatchView,
     WorkerView,
 )
 from supervisor.store.job import RUNNING, Job
@@ -60,27 +55,6 @@ def queue_view(counts: Mapping[JobStatus, int], paused: bool, eta_seconds: float
         failed=counts.get("failed", 0),
         paused=paused,
         eta_seconds=None if eta_seconds is None else round(eta_seconds, 1),
-    )
-
-
-def status_view(
-    daemon: DaemonView,
-    workers: Iterable[WorkerView],
-    queue: QueueView,
-    watches: Iterable[WatchView],
-    running: Iterable[RunningView],
-    next_up: Iterable[JobView] = (),
-    speeds: Iterable[SpeedView] = (),
-) -> StatusView:
-    """The whole page."""
-    return StatusView(
-        daemon=daemon,
-        workers=tuple(workers),
-        queue=queue,
-        watches=tuple(watches),
-        running=tuple(running),
-        next_up=tuple(next_up),
-        speeds=tuple(speeds),
     )
 
 

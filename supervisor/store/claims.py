@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
 from ipc.api_messages import JobStatus
@@ -30,22 +31,6 @@ class Backlog(NamedTuple):
     """How many there are for each model."""
     usual_audio_seconds: float | None
     """How long the last recordings were; None: none is done."""
-
-
-def backlog(connection: sqlite3.Connection) -> Backlog:
-    """Milliseconds, also where 100,000 jobs wait: it counts in an index, and looks at few done jobs."""
-    jobs: dict[Model, int] = {}
-    for model, count in connection.execute(
-        f"""SELECT {MODEL}, count(*) FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
-        GROUP BY {ON_PROBATION}, {MODEL}"""
-    ):
-        jobs[model or None] = jobs.get(model or None, 0) + count
-    (usual,) = connection.execute(
-        """SELECT avg(audio_seconds) FROM (
-        SELECT audio_seconds FROM jobs WHERE status = 'done' ORDER BY id DESC LIMIT ?)""",
-        (USUAL_JOBS,),
-    ).fetchone()
-    return Backlog(jobs, usual)
 
 
 class QueueFull(Exception):
@@ -103,6 +88,21 @@ def queue_state(connection: sqlite3.Connection, turn: SchedulingHints, limit: in
     next_up = [fetch_job(connection, job_id) for job_id in (order + without_model)[:limit]]
     counts = {row["status"]: row["jobs"] for row in connection.execute("SELECT * FROM job_counts")}
     return QueueState(counts, is_paused(connection), next_up)
+
+
+def backlog(connection: sqlite3.Connection) -> Backlog:
+    """Milliseconds, also where 100,000 jobs wait: it counts in an index, and looks at few done jobs."""
+    jobs: dict[Model, int] = {}
+    for model, count in connection.execute(
+        f"""SELECT {MODEL}, count(*) FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
+        GROUP BY {ON_PROBATION}, {MODEL}"""
+    ):
+        jobs[model or None] = jobs.get(model or None, 0) + count
+    last = connection.execute(
+        "SELECT audio_seconds FROM jobs WHERE status = 'done' ORDER BY id DESC LIMIT ?", (USUAL_JOBS,)
+    )
+    lengths = [length for (length,) in last if length is not None]
+    return Backlog(jobs, fmean(lengths) if lengths else None)
 
 
 def is_paused(connection: sqlite3.Connection) -> bool:
