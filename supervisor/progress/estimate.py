@@ -43,7 +43,7 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageProgress:
     """One worker's way through a recording. Work comes in batches: a worker is silent for a while and then leaps."""
 
     began_at_seconds: float = 0.0
@@ -59,10 +59,10 @@ class Stage:
     longest_silence_seconds: float = 0.0
     steps: int = 0
 
-    def reached(self, done_seconds: float, now: float) -> "Stage":
+    def reached(self, done_seconds: float, now: float) -> "StageProgress":
         """A step. One that leads back, as when a batch is repeated, is no news."""
         if self.stepped_at is None:
-            return Stage(began_at_seconds=done_seconds, done_seconds=done_seconds, stepped_at=now)
+            return StageProgress(began_at_seconds=done_seconds, done_seconds=done_seconds, stepped_at=now)
         if done_seconds <= self.done_seconds:
             return self
         silence_seconds = now - self.stepped_at
@@ -78,7 +78,7 @@ class Stage:
             steps=self.steps + 1,
         )
 
-    def back_at_work(self, now: float) -> "Stage":
+    def back_at_work(self, now: float) -> "StageProgress":
         """It had nothing to do since the last step, or was dead: no part of its speed."""
         return self if self.stepped_at is None else replace(self, stepped_at=now)
 
@@ -112,7 +112,7 @@ class Stage:
         return 0.0 if self.stepped_at is None else min(now - self.stepped_at, patience_seconds)
 
 
-NOT_BEGUN = Stage()
+NOT_BEGUN = StageProgress()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class Estimate:
     """Only words were left to be timed when this way began."""
     text_is_whole: bool = False
     """Nothing is left to be transcribed."""
-    transcribing: Stage = NOT_BEGUN
-    aligning: Stage = NOT_BEGUN
+    transcribing: StageProgress = NOT_BEGUN
+    aligning: StageProgress = NOT_BEGUN
     transcribed_seconds: float = 0.0
     """With what was transcribed before this way began: part of the job, and no part of its speed."""
     is_resumed: bool = False
@@ -156,7 +156,7 @@ class Estimate:
                 assert_never(phase)
         return replace(pace, share=max(self.share, pace._share_now(audio_seconds)))
 
-    def _aligning_reached(self, done_seconds: float, now: float) -> Stage:
+    def _aligning_reached(self, done_seconds: float, now: float) -> StageProgress:
         if done_seconds > 0.0 or (self.aligning.stepped_at is None and not self.is_resumed):
             return self.aligning.reached(done_seconds, now)
         # A request begins; where in a resumed recording its words lie, the next step says.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.worker_messages import Phase
-from supervisor.progress.estimate import HALF_LIFE_SECONDS, JUDGED_AFTER_SECONDS, Estimate, Rates, Stage
+from supervisor.progress.estimate import HALF_LIFE_SECONDS, JUDGED_AFTER_SECONDS, Estimate, Rates, StageProgress
 
 HOUR = 3600.0
 NEW = Estimate()
@@ -92,7 +92,7 @@ def test_the_last_minutes_count_more_than_the_first_ones() -> None:
 
 
 def test_one_batch_longer_than_the_half_life_leaves_something_to_judge_by() -> None:
-    stage = Stage()
+    stage = StageProgress()
     for number in range(6):
         stage = stage.reached(100.0 * number, now=number * 2 * HALF_LIFE_SECONDS)
     assert stage.speed(now=10 * HALF_LIFE_SECONDS) == pytest.approx(100 / (2 * HALF_LIFE_SECONDS))
