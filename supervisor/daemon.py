@@ -116,7 +116,6 @@ class Daemon:
         live = LiveSettings(settings)
         bus = EventBus()
         sleep_inhibitor = SleepInhibitor(live)
-        board = JobBoard(bus, sleep_inhibitor.note_running)
         spawner = Spawner()
         setups = worker_setups(
             settings,
@@ -145,7 +144,7 @@ class Daemon:
         transcriber = handle(setups.transcriber, setups.fallback)
         aligner = None if setups.aligner is None else handle(setups.aligner)
         forecast = Forecast(queue, transcriber, aligner, live)
-        board.forecast = forecast
+        board = JobBoard(bus, sleep_inhibitor.note_running, forecast)
         disks().on_answer = lambda: dispatcher.try_at_once()
         recordings = RecordingLocks()
         search = RecordingSearch(queue)

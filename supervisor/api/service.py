@@ -259,7 +259,9 @@ class DaemonService:
         eta_seconds = None
         # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
         if not queue.paused and (self.board.why_waiting is None or self.transcriber.view.state == "starting"):
-            eta_seconds = await self.forecast.queue_seconds(self.board.running_left, queue.counts["waiting"])
+            backlog = await self.queue.backlog()
+            left = self.board.running_left(backlog.usual_audio_seconds)
+            eta_seconds = self.forecast.queue_seconds(backlog, left)
         return QueueView(
             waiting=queue.counts["waiting"],
             running=sum(queue.counts[status] for status in RUNNING),

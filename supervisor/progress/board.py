@@ -5,34 +5,29 @@ Runs in: supervisor.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from ipc.api_messages import JobView
 from ipc.events import JobChanged, JobProgressed
 from ipc.status_views import RunningView
 from ipc.vocabulary import Phase
-from supervisor.progress.estimate import Estimate, Expected, Left
+from supervisor.progress.estimate import WRITING_SHARE, Estimate, Rates
 from supervisor.progress.event_bus import EventBus
+from supervisor.progress.forecast import Forecast
 from supervisor.progress.views import job_view
 from supervisor.store.job import Job
-from supervisor.store.speeds import Stage
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
 
-class Foresight(Protocol):
-    """Who knows what is to be expected of a job, and learns from what it took."""
+@dataclass(slots=True)
+class RunningJob:
+    """A job on its way, as it was last told."""
 
-    def of_job(self, job: Job, *, at_transcriber: bool = False) -> Expected:
-        """`at_transcriber`: the worker holds this very job."""
-
-    def note(self, job: Job, stage: Stage, audio_seconds: float, work_seconds: float) -> None:
-        """A stage of the job took so long."""
-
-    def note_size(self, job: Job) -> None:
-        """The length of the job's recording is known."""
+    job: Job
+    view: RunningView
+    pace: Estimate
 
 
 class JobBoard:
@@ -42,19 +37,19 @@ class JobBoard:
         self,
         bus: EventBus,
         on_running: Callable[[bool], None] = lambda jobs_run: None,
+        forecast: Forecast | None = None,
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`on_running` is told whether any job runs, after each begin and each end."""
+        """`on_running` is told whether any job runs, after each begin and each end.
+
+        `forecast` None: nothing is known of a job before it is seen.
+        """
         self._bus = bus
+        self._forecast = forecast
         self._on_running = on_running
         self._clock = clock
-        self._running: dict[int, RunningView] = {}
-        self._paces: dict[int, Estimate] = {}
-        self._jobs: dict[int, Job] = {}
-        """The running ones, as they were last told."""
-        self.forecast: Foresight | None = None
-        """None: nothing is known of a job before it is seen."""
+        self._running: dict[int, RunningJob] = {}
         self.why_waiting: str | None = None
         """Why no waiting job is started now, in words; None: it is only a matter of turns."""
         self.why_model_is_missing: Mapping[str | None, str] = {}
@@ -65,16 +60,21 @@ class JobBoard:
         """How far every running job is, oldest first."""
         return [self._judged(self._running[job_id]) for job_id in sorted(self._running)]
 
-    @property
-    def running_left(self) -> list[Left | None]:
-        """How long each running job will keep the workers; None where it is not known."""
+    def running_left(self, usual_audio_seconds: float | None) -> list[float | None]:
+        """How many seconds each running job will keep the workers; None where it is not known.
+
+        A recording that is not decoded yet counts as long as `usual_audio_seconds`.
+        """
         now = self._clock()
-        return [pace.left(self._running[job_id].audio_seconds, now) for job_id, pace in self._paces.items()]
+        return [
+            running.pace.seconds_left(running.view.audio_seconds or usual_audio_seconds, now)
+            for running in self._running.values()
+        ]
 
     def running_view(self, job_id: int) -> RunningView | None:
         """How far this job is; None: it is not on its way."""
-        view = self._running.get(job_id)
-        return None if view is None else self._judged(view)
+        running = self._running.get(job_id)
+        return None if running is None else self._judged(running)
 
     def view(self, job: Job) -> JobView:
         """The job as clients see it."""
@@ -83,24 +83,23 @@ class JobBoard:
     def tell(self, job: Job) -> JobView:
         """Everyone who listens hears how the job stands."""
         if (running := self._running.get(job.id)) is not None:
-            self._learn(self._jobs[job.id], job)
-            self._jobs[job.id] = job
-            pace = self._paces[job.id] = _at_status(self._paces[job.id], job)
+            self._learn(running, job)
+            running.job, running.pace = job, _at_status(running.pace, job)
             update: dict[str, object] = {
                 "path": job.path,
                 "status": job.status,
                 "audio_seconds": job.audio_seconds,
             }
-            if job.status == "aligning" and running.status != "aligning":
-                update |= {"phase": "aligning", "done_seconds": round(pace.aligned_seconds, 2)}
-            self._running[job.id] = running.model_copy(update=update)
+            if job.status == "aligning" and running.view.status != "aligning":
+                update |= {"phase": "aligning", "done_seconds": round(running.pace.aligned_seconds, 2)}
+            running.view = running.view.model_copy(update=update)
         view = self.view(job)
         self._bus.publish(JobChanged(job=view))
         return view
 
     def begin(self, job: Job) -> None:
         """The job is on its way."""
-        self._running[job.id] = RunningView(
+        view = RunningView(
             id=job.id,
             path=job.path,
             status=job.status,
@@ -108,68 +107,62 @@ class JobBoard:
             done_seconds=round(job.transcribed_seconds, 2),
             audio_seconds=job.audio_seconds,
         )
-        self._jobs[job.id] = job
-        self._paces[job.id] = Estimate(
-            self._expected(job),
-            resumed_at_seconds=job.transcribed_seconds,
+        pace = Estimate(
+            self._rates(job),
             transcribed_seconds=job.transcribed_seconds,
+            is_resumed=job.transcribed_seconds > 0.0,
             text_was_there=job.transcribed_whole,
         )
+        self._running[job.id] = RunningJob(job, view, pace)
         self.tell(job)
         self._on_running(True)
 
     def end(self, job_id: int) -> None:
         """The job's way is over, however it ended. Harmless twice."""
         self._running.pop(job_id, None)
-        self._paces.pop(job_id, None)
-        self._jobs.pop(job_id, None)
         self._on_running(bool(self._running))
 
     def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
         """What a job on its way calls at every step forward."""
 
         def step(phase: Phase, done_seconds: float) -> None:
-            view = self._running.get(job_id)
-            if view is None:
+            running = self._running.get(job_id)
+            if running is None:
                 return
-            pace = self._paces[job_id]
+            pace, view = running.pace, running.view
             if phase == "decoding" and view.phase != "decoding":
                 # By whom the job will be heard is certain only now: another engine may stand in after a crash.
-                pace = replace(pace, expected=self._expected(self._jobs[job_id], at_transcriber=True))
-            self._paces[job_id] = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
+                pace = replace(pace, rates=self._rates(running.job, at_transcriber=True))
+            running.pace = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
             if phase == "aligning" and view.status == "transcribing":
                 return  # two workers are at it; the one that is behind the other is the job's progress
-            view = view.model_copy(update=_further(view, phase, done_seconds))
-            self._running[job_id] = view
-            self._bus.publish(JobProgressed(running=self._judged(view)))
+            running.view = view.model_copy(update=_further(view, phase, done_seconds))
+            self._bus.publish(JobProgressed(running=self._judged(running)))
 
         return step
 
-    def _expected(self, job: Job, *, at_transcriber: bool = False) -> Expected:
-        if self.forecast is None:
-            return Expected(wants_words=job.options.workflow != "transcribe")
-        return self.forecast.of_job(job, at_transcriber=at_transcriber)
+    def _rates(self, job: Job, *, at_transcriber: bool = False) -> Rates:
+        if self._forecast is None:
+            return Rates(wants_words=job.options.workflow != "transcribe")
+        return self._forecast.rates(job.options, at_transcriber=at_transcriber)
 
-    def _learn(self, before: Job, job: Job) -> None:
-        """From the recording's length once it is known, and from the work once only the files are missing."""
-        if self.forecast is None or job.audio_seconds is None:
-            return
-        if before.audio_seconds is None:
-            self.forecast.note_size(job)
-        if job.status == "writing" and before.status != "writing":
-            stages: tuple[Stage, ...] = ("decoding", "transcribing", "aligning")
-            for stage, took in zip(stages, self._paces[job.id].measured(job.audio_seconds), strict=True):
+    def _learn(self, running: RunningJob, job: Job) -> None:
+        """From the work, once only the files are missing."""
+        if self._forecast is not None and job.status == "writing" and running.job.status != "writing":
+            pace = running.pace
+            self._forecast.learn("transcribing", job.transcribed_by, pace.transcribing.measured())
+            if job.degraded_reason is None:
                 # Where words were given up, it is not known how much of the time was spent on any.
-                if took is not None and (stage != "aligning" or job.degraded_reason is None):
-                    self.forecast.note(job, stage, *took)
+                self._forecast.learn("aligning", job.aligned_by, pace.aligning.measured())
 
-    def _judged(self, view: RunningView) -> RunningView:
-        pace, now = self._paces[view.id], self._clock()
+    def _judged(self, running: RunningJob) -> RunningView:
+        view, pace, now = running.view, running.pace, self._clock()
         speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
         figures = {
             "speed": None if speed is None else round(speed, 2),
-            "eta_seconds": None if left is None else round(left, 1),
-            "share": round(pace.share, 4) if view.audio_seconds or pace.expected.audio_seconds else None,
+            # While the files are written, what is left is a moment.
+            "eta_seconds": None if left is None or pace.share >= WRITING_SHARE else round(left, 1),
+            "share": round(pace.share, 4) if view.audio_seconds else None,
         }
         return view.model_copy(update=figures)
 

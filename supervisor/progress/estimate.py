@@ -7,35 +7,32 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
 from ipc.vocabulary import Phase
-from supervisor.progress.rate import NOT_BEGUN, RateMeter
 
 WRITING_SHARE = 0.99
 """Where writing begins, as a share of a job's work."""
-LAST_BATCH_SECONDS = 30.0
-"""So much of the end, or the whole of a short recording, is aligned when all of it is transcribed: a chunk."""
-USUAL_DECODING, USUAL_TRANSCRIBING, ALIGNING_IS_FASTER = 400.0, 10.0, 4.0
-"""Seconds of audio a second where nothing is known. Good enough for a share of the work, not for telling a time."""
+WORDS_SHARE = 0.2
+"""Of a job's work, where words are wanted: an aligner is about four times as fast as a transcriber."""
+JUDGED_AFTER_SECONDS, JUDGED_AFTER_STEPS = 2.0, 4
+"""Below this, no speed is reported. A batch is two steps, and the first is a small one."""
+HALF_LIFE_SECONDS = 120.0
+"""After so much newer work, earlier work of the same job counts half: the machine may have other work now."""
+KEPT_COUNTS_SECONDS = 15.0
+"""The rate of earlier jobs weighs as much as so long a look at this one. A silence is not held against the worker
+before that either: its first batch may take so long."""
+LONGEST_CHUNK_SECONDS = 30.0
+"""An aligner that is behind the transcriber by less than that may have nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is known of a job before it begins; speeds in seconds of audio for each second of work."""
+class Rates(NamedTuple):
+    """What is known of a job before it begins, in seconds of audio for each second of work; None: not known."""
 
-    wants_words: bool = True
-    """An aligner will be at it too."""
-    audio_seconds: float | None = None
-    """Its length, or a guess; None: not known."""
-    decoding: float | None = None
     transcribing: float | None = None
     aligning: float | None = None
+    wants_words: bool = True
+    """An aligner will be at it too."""
 
 
-class Left(NamedTuple):
-    """Seconds until each worker is free, and until the job is done."""
-
-    transcriber: float
-    aligner: float
-    job: float
+UNKNOWN = Rates()
 
 
 class Measured(NamedTuple):
@@ -46,21 +43,93 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One worker's way through a recording. Work comes in batches: a worker is silent for a while and then leaps."""
+
+    began_at_seconds: float = 0.0
+    """The place in the recording."""
+    done_seconds: float = 0.0
+    worked_seconds: float = 0.0
+    """From its beginning to the last step, without the time in which it had nothing to do."""
+    recent_audio_seconds: float = 0.0
+    recent_work_seconds: float = 0.0
+    """The same two, where older steps count less and less."""
+    stepped_at: float | None = None
+    """Monotonic seconds; None: it has not begun."""
+    longest_silence_seconds: float = 0.0
+    steps: int = 0
+
+    def reached(self, done_seconds: float, now: float) -> "StageProgress":
+        """A step. One that leads back, as when a batch is repeated, is no news."""
+        if self.stepped_at is None:
+            return StageProgress(began_at_seconds=done_seconds, done_seconds=done_seconds, stepped_at=now)
+        if done_seconds <= self.done_seconds:
+            return self
+        silence_seconds = now - self.stepped_at
+        kept = 0.5 ** (silence_seconds / HALF_LIFE_SECONDS)
+        return replace(
+            self,
+            done_seconds=done_seconds,
+            worked_seconds=self.worked_seconds + silence_seconds,
+            recent_audio_seconds=self.recent_audio_seconds * kept + done_seconds - self.done_seconds,
+            recent_work_seconds=self.recent_work_seconds * kept + silence_seconds,
+            stepped_at=now,
+            longest_silence_seconds=max(self.longest_silence_seconds, silence_seconds),
+            steps=self.steps + 1,
+        )
+
+    def back_at_work(self, now: float) -> "StageProgress":
+        """It had nothing to do since the last step, or was dead: no part of its speed."""
+        return self if self.stepped_at is None else replace(self, stepped_at=now)
+
+    def speed(self, now: float, kept: float | None = None) -> float | None:
+        """Seconds of audio a second; None while there is nothing to judge by.
+
+        `kept` is the rate of earlier jobs. A silence that is longer than any before counts as time in which nothing
+        was done.
+        """
+        if self.stepped_at is None:
+            return kept
+        took = self.recent_work_seconds + now - self.stepped_at - self._under_way_seconds(now, kept)
+        done = self.recent_audio_seconds
+        if kept is not None:
+            return (done + kept * KEPT_COUNTS_SECONDS) / (took + KEPT_COUNTS_SECONDS)
+        return done / took if self.steps >= JUDGED_AFTER_STEPS and took >= JUDGED_AFTER_SECONDS else None
+
+    def seconds_left(self, rest_seconds: float, now: float, kept: float | None) -> float | None:
+        """How long the rest of the recording will take; None: not known."""
+        speed = self.speed(now, kept)
+        return None if not speed else max(rest_seconds / speed - self._under_way_seconds(now, kept), 0.0)
+
+    def measured(self) -> Measured | None:
+        """What it took so far; None: nothing was seen."""
+        done_seconds = self.done_seconds - self.began_at_seconds
+        return Measured(done_seconds, self.worked_seconds) if self.worked_seconds > 0.0 else None
+
+    def _under_way_seconds(self, now: float, kept: float | None) -> float:
+        """How long it has been at what the next step will tell, as far as that is to be believed."""
+        patience_seconds = max(self.longest_silence_seconds, 0.0 if kept is None else KEPT_COUNTS_SECONDS)
+        return 0.0 if self.stepped_at is None else min(now - self.stepped_at, patience_seconds)
+
+
+NOT_BEGUN = StageProgress()
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A job's pace. Two workers are at it: the one that is behind the other decides when it is done."""
 
-    expected: Expected = Expected()
-    resumed_at_seconds: float = 0.0
-    """Transcribed before this way began: part of the job, and no part of its speed."""
+    rates: Rates = UNKNOWN
     text_was_there: bool = False
     """Only words were left to be timed when this way began."""
     text_is_whole: bool = False
     """Nothing is left to be transcribed."""
-    decoding: RateMeter = NOT_BEGUN
-    transcribing: RateMeter = NOT_BEGUN
-    aligning: RateMeter = NOT_BEGUN
-    is_decoded: bool = False
+    transcribing: StageProgress = NOT_BEGUN
+    aligning: StageProgress = NOT_BEGUN
     transcribed_seconds: float = 0.0
+    """With what was transcribed before this way began: part of the job, and no part of its speed."""
+    is_resumed: bool = False
+    """There was some."""
     aligned_seconds: float = 0.0
     share: float = 0.0
     """How much of the job's work is behind it, 0 to 1. Never goes back."""
@@ -71,37 +140,24 @@ class Estimate:
             case "loading" | "downloading":
                 return self
             case "decoding":
-                # The decoder is at its first step: what a dead one did, and how fast, says nothing about it.
-                track = NOT_BEGUN if self.is_decoded else self.decoding
-                pace = replace(
-                    self, is_decoded=False, decoding=track.reached(done_seconds, now), transcribing=NOT_BEGUN
-                )
+                # A worker begins: what a dead one did, and how fast, says nothing about it.
+                pace = replace(self, transcribing=NOT_BEGUN)
             case "speech" | "language":
-                pace = self._decoded(audio_seconds, now)
-                if not pace.transcribing.marks:
-                    pace = replace(pace, transcribing=NOT_BEGUN.reached(done_seconds, now))
+                begun = self.transcribing.stepped_at is not None
+                pace = self if begun else replace(self, transcribing=NOT_BEGUN.reached(done_seconds, now))
             case "transcribing":
-                furthest = max(self.transcribed_seconds, self.resumed_at_seconds, done_seconds)
-                track = self.transcribing.reached(done_seconds, now)
-                pace = replace(self, is_decoded=True, transcribed_seconds=furthest, transcribing=track)
+                furthest = max(self.transcribed_seconds, done_seconds)
+                stage = self.transcribing.reached(done_seconds, now)
+                pace = replace(self, transcribed_seconds=furthest, transcribing=stage)
             case "aligning":
-                pace = replace(
-                    self,
-                    is_decoded=True,
-                    aligned_seconds=max(self.aligned_seconds, done_seconds),
-                    aligning=self._aligning_reached(done_seconds, now),
-                )
+                furthest = max(self.aligned_seconds, done_seconds)
+                pace = replace(self, aligned_seconds=furthest, aligning=self._aligning_reached(done_seconds, now))
             case _:
                 assert_never(phase)
-        return replace(pace, share=max(self.share, pace._share_now(audio_seconds, now)))
+        return replace(pace, share=max(self.share, pace._share_now(audio_seconds)))
 
-    def _decoded(self, audio_seconds: float | None, now: float) -> "Estimate":
-        if self.is_decoded:
-            return self
-        return replace(self, is_decoded=True, decoding=self.decoding.reached(audio_seconds or 0.0, now))
-
-    def _aligning_reached(self, done_seconds: float, now: float) -> RateMeter:
-        if done_seconds > 0.0 or not (self.aligning.marks or self.resumed_at_seconds):
+    def _aligning_reached(self, done_seconds: float, now: float) -> StageProgress:
+        if done_seconds > 0.0 or (self.aligning.stepped_at is None and not self.is_resumed):
             return self.aligning.reached(done_seconds, now)
         # A request begins; where in a resumed recording its words lie, the next step says.
         return self.aligning.back_at_work(now)
@@ -114,101 +170,40 @@ class Estimate:
         """The files are being written."""
         return replace(self, text_is_whole=True, share=max(self.share, WRITING_SHARE))
 
-    # --- figures ---------------------------------------------------------------------------------------------
-
     def speed(self, now: float) -> float | None:
         """Seconds of audio for each second of work, seen in this job; None while there is nothing to judge by."""
         return (self.aligning if self._only_words else self.transcribing).speed(now)
 
-    def left(self, audio_seconds: float | None, now: float) -> Left | None:
-        """How long it will all take; None where that cannot be said honestly."""
-        audio_seconds = audio_seconds or self.expected.audio_seconds
+    def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
+        """How long the job will still keep the workers; None where that cannot be said honestly."""
+        if self.share >= WRITING_SHARE:
+            return 0.0
         if audio_seconds is None:
             return None
-        if self.share >= WRITING_SHARE:
-            return Left(0.0, 0.0, 0.0)
-        expected = self.expected
-        transcribing = self.transcribing.speed(now, expected.transcribing)
-        aligning = self._aligning_speed(now) if expected.wants_words else None
-        if (aligning if self._only_words else transcribing) is None:
+        rates, text, words = self.rates, None, None
+        if not self._only_words:
+            text = self.transcribing.seconds_left(audio_seconds - self.transcribed_seconds, now, rates.transcribing)
+        if rates.wants_words:
+            words = self.aligning.seconds_left(
+                audio_seconds - self.aligned_seconds, self._aligner_now(now), rates.aligning
+            )
+        if (words if self._only_words else text) is None:
             return None
-        return self._left(audio_seconds, now, expected.decoding, transcribing, aligning)
+        return max(text or 0.0, words or 0.0)
 
-    def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
-        """How long until the job is done; None where that cannot be said honestly, or is a moment."""
-        left = self.left(audio_seconds, now)
-        return None if left is None or self.share >= WRITING_SHARE else left.job
-
-    def measured(self, audio_seconds: float) -> tuple[Measured | None, Measured | None, Measured | None]:
-        """What decoding, transcribing and aligning took, once the job is through them; None: not seen whole."""
-        return (
-            # Without a step on the way it was over at once, or its result lay there already: nothing to learn from.
-            _measured(self.decoding, audio_seconds) if self.decoding.steps > 1 else None,
-            None if self.text_was_there else _measured(self.transcribing, audio_seconds),
-            _measured(self.aligning, audio_seconds) if self.expected.wants_words else None,
-        )
-
-    def _aligning_speed(self, now: float) -> float | None:
-        """An aligner that is close behind the transcriber waits for it: that is no slowness of its own."""
-        behind_seconds = self.transcribed_seconds - self.aligned_seconds
-        if self.aligning.marks and not self._only_words and behind_seconds < LAST_BATCH_SECONDS:
-            now = self.aligning.marks[-1].at
-        return self.aligning.speed(now, self.expected.aligning)
+    def _aligner_now(self, now: float) -> float:
+        """An aligner that has caught up with the transcriber waits for it: that is no slowness of its own."""
+        waits = not self._only_words and self.transcribed_seconds - self.aligned_seconds < LONGEST_CHUNK_SECONDS
+        return self.aligning.stepped_at if waits and self.aligning.stepped_at is not None else now
 
     @property
     def _only_words(self) -> bool:
         return self.text_was_there or self.text_is_whole
 
-    def _left(
-        self,
-        audio_seconds: float,
-        now: float,
-        decoding: float | None,
-        transcribing: float | None,
-        aligning: float | None,
-    ) -> Left:
-        """With these speeds; what has none takes no time."""
-
-        def time_for(rest_seconds: float, speed: float | None) -> float:
-            return max(rest_seconds, 0.0) / speed if speed else 0.0
-
-        known = self.expected
-        decoded_seconds = self.decoding.marks[-1].done_seconds if self.decoding.marks else 0.0
-        decode = 0.0 if self.is_decoded else time_for(audio_seconds - decoded_seconds, decoding)
-        words_rest = audio_seconds - self.aligned_seconds
-        words = time_for(words_rest, aligning) - self.aligning.under_way_seconds(now, known.aligning)
-        if self._only_words:
-            words = max(words, 0.0)
-            return Left(0.0, decode + words, decode + words)
-        heard_seconds = max(self.transcribed_seconds, self.resumed_at_seconds)
-        text = time_for(audio_seconds - heard_seconds, transcribing)
-        text = max(text - self.transcribing.under_way_seconds(now, known.transcribing), 0.0)
-        last_batch = time_for(min(words_rest, LAST_BATCH_SECONDS), aligning)
-        whole = decode + max(text + last_batch, words)
-        return Left(decode + text, whole, whole)
-
-    def _share_now(self, audio_seconds: float | None, now: float) -> float:
-        """Time spent, of time spent and to come, at the speeds that are known or usual."""
-        audio_seconds = audio_seconds or self.expected.audio_seconds
+    def _share_now(self, audio_seconds: float | None) -> float:
         if not audio_seconds:
             return 0.0
-        known = self.expected
-        transcribing = self.transcribing.speed(now, known.transcribing)
-        aligning = self._aligning_speed(now)
-        transcribing = transcribing or (aligning or 0.0) / ALIGNING_IS_FASTER or USUAL_TRANSCRIBING
-        aligning = (aligning or transcribing * ALIGNING_IS_FASTER) if known.wants_words else None
-        speeds = (known.decoding or USUAL_DECODING, transcribing, aligning)
-        # Audio that was decoded before this way began is no part of it.
-        start = Estimate(known, 0.0, self.text_was_there, is_decoded=self.is_decoded and not self.decoding.marks)
-        whole = start._left(audio_seconds, now, *speeds).job
-        if self._only_words and aligning is None:
-            return WRITING_SHARE
-        left = self._left(audio_seconds, now, *speeds).job
-        return WRITING_SHARE * max(1.0 - left / whole, 0.0)
-
-
-def _measured(track: RateMeter, audio_seconds: float) -> Measured | None:
-    done_seconds = audio_seconds - track.began_at_seconds
-    if not track.steps or track.worked_seconds <= 0.0 or done_seconds <= 0.0:
-        return None
-    return Measured(done_seconds, track.worked_seconds)
+        text = 1.0 if self._only_words else self.transcribed_seconds / audio_seconds
+        words = self.aligned_seconds / audio_seconds
+        words_share = 0.0 if not self.rates.wants_words else 1.0 if self.text_was_there else WORDS_SHARE
+        return WRITING_SHARE * min(text * (1 - words_share) + words * words_share, 1.0)

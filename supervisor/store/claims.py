@@ -7,9 +7,9 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
-from ipc.api_messages import JobOptions
 from ipc.errors import OneReason
 from ipc.vocabulary import JobStatus
 from supervisor.store.job import Job
@@ -21,40 +21,17 @@ MODEL = "coalesce(json_extract(options, '$.model'), '')"
 ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
 WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
 ANY_TURN = SchedulingHints()
+USUAL_JOBS = 20
+"""So many of the last done jobs say how long a recording usually is."""
 
 
-class WaitingWork(NamedTuple):
-    """What is known of a waiting job before anybody has opened its recording."""
+class Backlog(NamedTuple):
+    """What is known of all waiting jobs before anybody has opened their recordings."""
 
-    path: str
-    size_bytes: int
-    options: JobOptions
-    audio_seconds: float | None
-    """None: it was not decoded yet."""
-    transcribed_seconds: float
-    transcribed_whole: bool
-
-
-def sample(connection: sqlite3.Connection, most: int) -> list[WaitingWork]:
-    """All of them, or every second, every third …, so that there are about `most`: a queue may be very long."""
-    (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
-    rows = connection.execute(
-        """SELECT path, json_extract(identity, '$.size'), options, audio_seconds, transcribed_seconds,
-        transcribed_whole FROM jobs WHERE status = 'waiting' AND id % ? = 0 LIMIT ?""",
-        (-(-waiting // most) or 1, most),
-    )
-    known: dict[str, JobOptions] = {}
-    return [
-        WaitingWork(path, size, _options(options, known), audio, done, bool(whole))
-        for path, size, options, audio, done, whole in rows
-    ]
-
-
-def _options(text: str, known: dict[str, JobOptions]) -> JobOptions:
-    """Hundreds of jobs have the same."""
-    if text not in known:
-        known[text] = JobOptions.model_validate_json(text)
-    return known[text]
+    jobs: dict[Model, int]
+    """How many there are for each model."""
+    usual_audio_seconds: float | None
+    """How long the last recordings were; None: none is done."""
 
 
 class QueueFull(OneReason):
@@ -117,6 +94,21 @@ def queue_state(connection: sqlite3.Connection, turn: SchedulingHints, limit: in
     next_up = [fetch_job(connection, job_id) for job_id in (order + without_model)[:limit]]
     counts = {row["status"]: row["jobs"] for row in connection.execute("SELECT * FROM job_counts")}
     return QueueState(counts, is_paused(connection), next_up)
+
+
+def backlog(connection: sqlite3.Connection) -> Backlog:
+    """Milliseconds, also where 100,000 jobs wait: it counts in an index, and looks at few done jobs."""
+    jobs: dict[Model, int] = {}
+    for model, count in connection.execute(
+        f"""SELECT {MODEL}, count(*) FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
+        GROUP BY {ON_PROBATION}, {MODEL}"""
+    ):
+        jobs[model or None] = jobs.get(model or None, 0) + count
+    last = connection.execute(
+        "SELECT audio_seconds FROM jobs WHERE status = 'done' ORDER BY id DESC LIMIT ?", (USUAL_JOBS,)
+    )
+    lengths = [length for (length,) in last if length is not None]
+    return Backlog(jobs, fmean(lengths) if lengths else None)
 
 
 def is_paused(connection: sqlite3.Connection) -> bool:

@@ -22,7 +22,7 @@ from ipc.transcript import Segment, Unheard
 from ipc.vocabulary import FINISHED, JobStatus
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store import claims, job_rows
-from supervisor.store.claims import QueueState, WaitingWork
+from supervisor.store.claims import Backlog, QueueState
 from supervisor.store.daemon_deaths import DaemonDeaths
 from supervisor.store.history import JobHistory
 from supervisor.store.job import Job, check_move
@@ -235,9 +235,9 @@ class JobQueue:
         """Counts, pause, and the first waiting jobs in the order in which they will be claimed."""
         return await self._database.read(lambda connection: claims.queue_state(connection, turn, next_up))
 
-    async def waiting_work(self, most: int) -> Sequence[WaitingWork]:
-        """What the waiting jobs need, of so many of them at most, evenly chosen."""
-        return await self._database.read(lambda connection: claims.sample(connection, most))
+    async def backlog(self) -> Backlog:
+        """How many jobs wait for each model, and how long a recording usually is."""
+        return await self._database.read(claims.backlog)
 
     async def jobs_to_upgrade(self, limit: int = 10, skip: Collection[int] = ()) -> Sequence[Job]:
         """Done without words because the aligner was not there, not one of `skip`; oldest first."""

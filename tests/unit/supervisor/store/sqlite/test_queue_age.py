@@ -15,6 +15,7 @@ from eventually import eventually_async
 
 from config.settings import QueueSettings
 from ipc.api_messages import JobOptions
+from ipc.transcript import EngineUsed
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.store.history import prune_now_and_then
 from supervisor.store.job import Job
@@ -198,12 +199,11 @@ async def test_what_was_put_off_while_the_clock_was_ahead_is_due_when_it_is_righ
 def test_what_was_measured_last_counts_as_the_last_whatever_the_clock_said() -> None:
     clocks = Clocks(wall=IN_2099)
     speeds = Speeds(lambda: clocks.wall)
-    speeds.note_size("a.wav", 1000, 10.0)
+    small, turbo = (EngineUsed(engine="mlx", model=model, device="metal") for model in ("small", "turbo"))
+    speeds.note("transcribing", small, 1000.0, 10.0)
     clocks.wall = IN_1970
-    speeds.note_size("a.m4a", 1000, 10.0)
-    (_, before), (_, after) = sorted(speeds.unwritten(), key=lambda one: one[1].measured_at)
-    assert before.measured_at < after.measured_at
-    assert after == next(rate for subject, rate in speeds._rates.items() if subject == ".m4a")
+    speeds.note("transcribing", turbo, 1000.0, 20.0)
+    assert speeds.speed("transcribing", "mlx", None, None) == 50.0
 
 
 def test_a_clock_that_went_evenly_for_a_day_is_believed_again() -> None:
