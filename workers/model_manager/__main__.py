@@ -10,8 +10,8 @@ cannot be used; 1 with a traceback where this program is at fault.
 
 import argparse
 import os
+import signal
 import sys
-import threading
 from pathlib import Path
 from typing import get_args
 
@@ -39,22 +39,17 @@ def main(words: list[str] | None = None) -> int:
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
         return os.EX_CONFIG
-    try:
-        match asked.verb:
-            case "check":
-                return check(asked, settings, choice, places.models)
-            case "list":
-                return show(settings, choice, places.models)
-            case "pull":
-                return pull(asked, settings, choice, places.models)
-            case _:
-                return remove(asked, settings, choice, places.models)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # No client listens any more; what has come is on the disk. Nothing may be flushed at the end, either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return os.EX_IOERR
+    # At once, whatever thread of a library waits for a server: every byte that came is on the disk.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+    match asked.verb:
+        case "check":
+            return check(asked, settings, choice, places.models)
+        case "list":
+            return show(settings, choice, places.models)
+        case "pull":
+            return pull(asked, settings, choice, places.models)
+        case _:
+            return remove(asked, settings, choice, places.models)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -135,13 +130,12 @@ def refusal_of(name: str, refusal: EngineRefusal) -> ShelfRefusal:
     return ShelfRefusal(name=name, code=refusal.code, message=refusal.message, hint=refusal.hint)
 
 
-ONE_LINE_AT_A_TIME = threading.Lock()
-
-
 def say(value: Value) -> None:
-    """Progress comes from a thread of its own."""
-    with ONE_LINE_AT_A_TIME:
+    """Ends the program once no client listens: a library's thread may wait for a server for long."""
+    try:
         print(value.model_dump_json(), flush=True)
+    except BrokenPipeError:
+        os._exit(os.EX_IOERR)
 
 
 if __name__ == "__main__":

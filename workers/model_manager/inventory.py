@@ -11,6 +11,7 @@ from pathlib import Path
 
 from config.engines import EngineChoice
 from config.model_names import ALIGNMENT_HUB_IDS, BUNDLE_FILES, HUB_IDS
+from config.places import hub_cache
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from ipc.model_messages import ShelfModel, ShelfView
@@ -65,9 +66,7 @@ class _Shelf:
 
 def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> ShelfView:
     """What is needed first, then what else is here. `models`: our own folder of converted models."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    shelf, unknown = _Shelf(), []
+    shelf, unknown, cache = _Shelf(), [], hub_cache()
     for one in models_needed(settings, choice):
         try:
             uses = shelf.used_as.setdefault(source_of(one), [])
@@ -81,7 +80,7 @@ def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> She
     shelf.found.extend(unknown)
     shelf.add(whisper_source("starter", "whisperx"))
     shelf.add(alignment_source("starter"))
-    for source in _in_hub_cache(Path(HF_HUB_CACHE)):
+    for source in _in_hub_cache(cache):
         shelf.add(source)
     for bundle in BUNDLE_FILES:
         if bundle_file(bundle).exists():
@@ -90,8 +89,8 @@ def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> She
     return ShelfView(
         models=tuple(shelf.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
-        hub_cache=HF_HUB_CACHE,
-        free_bytes=shutil.disk_usage(_nearest(Path(HF_HUB_CACHE))).free,
+        hub_cache=str(cache),
+        free_bytes=shutil.disk_usage(_nearest(cache)).free,
     )
 
 

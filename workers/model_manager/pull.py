@@ -3,24 +3,23 @@
 Runs in: worker (the program behind `steno models`).
 """
 
-import itertools
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import assert_never
 
 from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefusal
 from workers.engine import EngineRefusal
-from workers.model_manager import hub_download
 from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
 from workers.model_manager.selection import Wish
 from workers.model_manager.source import ModelSource, OnDisk, look_at
-from workers.models.file_download import fetch_file
+from workers.models.download import Phase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.starter import PIECE_BYTES
-from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
-from workers.models.transfer import Progressed
+from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, fetch_bundle
 
 Say = Callable[[ShelfMessage], None]
 
@@ -57,12 +56,10 @@ class Puller:
                 code = "needs_model" if found.condition == "missing" else "model_damaged"
                 raise EngineRefusal(code, found.why, found.hint)
             case "bundle":
-                came = self._fetch_bundle(name, source)
+                told = partial(self._progressed, name)
+                came = fetch_bundle(source.id, told, self.floor_bytes, self.bundle_address)
             case "hub":
-                there = hub_download.repository(source.id)
-                if is_open:
-                    source = of_its_kind(source, there.names, there.model_type)
-                came = self._fetch_from_hub(name, source, there)
+                came, source = self._fetch_from_hub(name, source, is_open=is_open)
             case _:
                 assert_never(source.place)
         found = look_at(source, lambda: None, deep=False)
@@ -70,53 +67,32 @@ class Puller:
             raise EngineRefusal("model_damaged", found.why or f"{name} is not whole", found.hint)
         return _here(name, found, came)
 
-    def _fetch_from_hub(self, name: str, source: ModelSource, there: hub_download.Repository) -> int:
+    def _fetch_from_hub(self, name: str, source: ModelSource, *, is_open: bool) -> tuple[int, ModelSource]:
+        """How many bytes came, and the kind of model it turned out to be."""
+        about = describe(source.id)
+        names = names_in(about)
+        if is_open:
+            source = of_its_kind(source, names, (about.config or {}).get("model_type"))
         try:
-            wanted = files_to_fetch(source.kind, source.engine, there.names)
+            wanted = files_to_fetch(source.kind, source.engine, names)
         except NotAModel as why:
             raise EngineRefusal(
                 "not_a_model",
                 f"{source.id} is no {source.kind} for {source.engine}: {why}",
                 "`steno models list` shows the names stenod knows",
             ) from why
-        files = [file for file in there.files if file.name in wanted]
-        # Small files first: they tell early whether this can work at all.
-        files.sort(key=lambda file: file.size_bytes or 0)
-        _, came = hub_download.fetch(
-            source.id, files, self.floor_bytes, self._progressed(name, "fetching"), self._progressed(name, "checking")
-        )
-        return came
+        _, came = fetch_snapshot(source.id, about, wanted, partial(self._progressed, name), self.floor_bytes)
+        return came, source
 
-    def _fetch_bundle(self, name: str, source: ModelSource) -> int:
-        file = bundle_file(source.id)
+    def _progressed(self, model: str, phase: Phase, file: str, done_bytes: int, total_bytes: int | None) -> None:
+        self.say(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
 
-        def what_is_wrong(part: Path) -> str | None:
-            return what_is_torn_in_bundle(part, self._beat(name, part.stat().st_size), deep=True)
-
-        return fetch_file(
-            self.bundle_address + file.name,
-            file,
-            self.floor_bytes,
-            self._progressed(name, "fetching"),
-            what_is_wrong,
-        )
-
-    # --- what is said on the way ---------------------------------------------------------------------------------
-
-    def _progressed(self, model: str, phase: Literal["fetching", "checking"]) -> Progressed:
-        def progressed(file: str, done_bytes: int, total_bytes: int | None) -> None:
-            self.say(
-                FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes)
-            )
-
-        return progressed
-
-    def _beat(self, model: str, total_bytes: int | None) -> Callable[[], None]:
+    def _beat(self, model: str, total_bytes: int) -> Callable[[], None]:
         """A step for those who only say that they go on reading."""
-        most = total_bytes or 0
-        pieces = itertools.count(1)
-        checked = self._progressed(model, "checking")
-        return lambda: checked("", min(next(pieces) * PIECE_BYTES, most), most)
+        pieces = count(1)
+        return lambda: self._progressed(
+            model, "checking", "", min(next(pieces) * PIECE_BYTES, total_bytes), total_bytes
+        )
 
 
 def bytes_here(source: ModelSource) -> int:

@@ -4,7 +4,6 @@ Runs in: worker (the program behind `steno models`).
 """
 
 import shutil
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -76,33 +75,16 @@ def _bytes_once(folder: Path) -> int:
 def remove(plan: Removal) -> Removal:
     """Does it. Raises EngineRefusal `not_removed` if something cannot be deleted."""
     try:
-        _leave_hub_cache([Path(path) for path in plan.paths])
         for path in map(Path, plan.paths):
             if path.is_dir():
+                # As huggingface_hub's delete_revisions does with all revisions of a repository; but that only logs
+                # what it may not delete, and leaves a repository with an unfinished file where it is.
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+            shutil.rmtree(path.parent / ".locks" / path.name, ignore_errors=True)
     except OSError as error:
         raise EngineRefusal(
             "not_removed", f"{error.filename} cannot be deleted: {error.strerror}", "see who owns it"
         ) from error
     return plan.model_copy(update={"is_done": True})
-
-
-def _leave_hub_cache(paths: Sequence[Path]) -> None:
-    """All revisions, by the hub's own library, which knows what they share; what it does not count is left."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if not any(path.parent == Path(HF_HUB_CACHE) for path in paths):
-        return
-    try:
-        cache = scan_cache_dir()
-    except CacheNotFound:
-        return
-    revisions = [
-        revision.commit_hash for found in cache.repos if found.repo_path in paths for revision in found.revisions
-    ]
-    cache.delete_revisions(*revisions).execute()
-    for path in paths:
-        shutil.rmtree(Path(HF_HUB_CACHE) / ".locks" / path.name, ignore_errors=True)

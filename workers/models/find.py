@@ -13,7 +13,8 @@ from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
 from workers.engine import EngineRefusal
 from workers.models.ct2_reader import NotCTranslate2, read_variables
 from workers.models.ct2_to_mlx import converted_folder
-from workers.models.hub_cache import HubUnreachable, cached_snapshot, download_snapshot
+from workers.models.download import describe, fetch_snapshot
+from workers.models.hub_cache import cached_snapshot
 from workers.models.starter import find_starter
 
 MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
@@ -85,9 +86,10 @@ def find_on_hub(
     why = ""
     if allow_download:
         try:
-            return download_snapshot(hub_id, wanted, downloading)
-        except HubUnreachable as error:
-            why = f": {error}"
+            folder, _ = fetch_snapshot(hub_id, describe(hub_id), wanted, lambda *how_far: downloading())
+            return folder
+        except EngineRefusal as refusal:
+            why = f": {refusal.message}"
     raise EngineRefusal(
         "needs_model",
         f"needs model {name}{why}",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from config.model_names import HUB_ID
 from workers.engine import EngineRefusal
+from workers.models.download import describe, fetch_snapshot, names_in
 from workers.models.find import what_is_torn
-from workers.models.hub_cache import HubUnreachable, cached_snapshot, download_snapshot
+from workers.models.hub_cache import cached_snapshot
 from workers.models.starter import sha256_of
 
 STARTER_FOLDER = Path(__file__).parent / "starter_aligner"
@@ -116,13 +117,15 @@ def find_on_hub(hub_id: str, allow_download: bool, downloading: Callable[[], Non
     why = ""
     if allow_download:
         try:
-            for weights in WEIGHTS:
-                folder = download_snapshot(hub_id, (*DESCRIPTION_FILES, weights), downloading)
-                if missing_file(folder) is None:
-                    return folder
+            about = describe(hub_id)
+            weights = next((name for name in WEIGHTS if name in names_in(about)), WEIGHTS[0])
+            wanted = (*DESCRIPTION_FILES, weights)
+            folder, _ = fetch_snapshot(hub_id, about, wanted, lambda *how_far: downloading())
+            if missing_file(folder) is None:
+                return folder
             why = ": the hub has no such files"
-        except HubUnreachable as error:
-            why = f": {error}"
+        except EngineRefusal as refusal:
+            why = f": {refusal.message}"
     raise needs_model(hub_id, why)
 
 

@@ -14,8 +14,8 @@ from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefus
 from workers.model_manager.pull import Puller
 from workers.model_manager.selection import Wish
 from workers.model_manager.source import alignment_source
-from workers.models import transfer as arrival
-from workers.models.torch_bundles import bundle_file, checkpoints_folder
+from workers.models import download
+from workers.models.torch_bundles import bundle_file
 
 GERMAN = ALIGNMENT_BUNDLES["de"]
 FILE = BUNDLE_FILES[GERMAN]
@@ -35,7 +35,7 @@ BUNDLE = zipped({"archive/data/0": os.urandom(2_000_000), "archive/version": b"3
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(arrival, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
     with a_hub() as running:
         running.files = {FILE: BUNDLE}
         yield running
@@ -55,7 +55,7 @@ def test_a_bundle_comes_through_a_breaking_line_to_where_torch_looks(hub: FakeHu
     assert first == "" and second != third
     assert all(wanted.startswith("bytes=") for wanted in (second, third))
     assert bundle_file(GERMAN).read_bytes() == BUNDLE
-    assert [file.name for file in checkpoints_folder().iterdir()] == [FILE]
+    assert [file.name for file in bundle_file(GERMAN).parent.iterdir() if file.suffix != ".lock"] == [FILE]
     here = [one for one in said if isinstance(one, ModelHere)]
     assert here[0].fetched_bytes == len(BUNDLE)
     assert any(isinstance(one, FileProgress) and one.total_bytes == len(BUNDLE) for one in said)
@@ -74,7 +74,7 @@ def test_a_damaged_bundle_is_noticed_and_replaced_and_one_that_stays_damaged_is_
     hub.files[FILE] = BUNDLE[:-100]
     refused = [one for one in said_by_pull(hub, tmp_path) if isinstance(one, ShelfRefusal)]
     assert [one.code for one in refused] == ["model_damaged"]
-    assert list(file.parent.iterdir()) == []
+    assert [left.suffix for left in file.parent.iterdir()] == [".lock"]
 
 
 def test_a_server_that_is_away_is_a_refusal(hub: FakeHub, tmp_path: Path) -> None:
