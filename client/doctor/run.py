@@ -45,7 +45,7 @@ class Doctor:
     """Looks with the eyes of the daemon that runs: its environment decides what is set, not this shell's."""
 
     environment: Mapping[str, str]
-    shelf_check: Sequence[str] = doctor_models.SHELF_CHECK
+    model_check: Sequence[str] = doctor_models.MODEL_CHECK
 
     def examine(self, tell: Tell) -> list[Looked]:
         """Everything, in the order it is shown. `tell` hears which looks are still out."""
@@ -66,7 +66,7 @@ class Doctor:
         reading = doctor_settings.read_settings(places, environment)
         looks = list(self._machine(places, environment, reading, contact.status))
         if reading.wrong is None:
-            look_at_models = partial(doctor_models.model_findings, environment, self.shelf_check)
+            look_at_models = partial(doctor_models.model_findings, environment, self.model_check)
             looks.append(Look("Models", "models", look_at_models, doctor_models.CHECK_SECONDS + LOOK_SECONDS))
         if contact.status is None:
             return looks + list(self._without_daemon(contact, reading))

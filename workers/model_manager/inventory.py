@@ -14,7 +14,7 @@ from config.model_names import ALIGNMENT_HUB_IDS, BUNDLE_FILES, HUB_IDS
 from config.places import hub_cache
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
-from ipc.model_messages import ShelfModel, ShelfView
+from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal
 from workers.model_manager.pull import model_type_in, size_of
 from workers.model_manager.repository_kind import NotAModel, kind_of
@@ -30,11 +30,11 @@ OURS = frozenset(ALIGNMENT_HUB_IDS.values()) | {hub_id for names in HUB_IDS.valu
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Listing:
     """What was found so far, and what each of it is used as."""
 
     used_as: dict[ModelSource, list[str]] = field(default_factory=dict)
-    found: list[ShelfModel] = field(default_factory=list)
+    found: list[ListedModel] = field(default_factory=list)
     seen: set[ModelSource] = field(default_factory=set)
 
     def add(self, source: ModelSource, *, only_if_there: bool = True) -> None:
@@ -50,7 +50,7 @@ class _Shelf:
         if only_if_there and on_disk.condition == "missing" and not size:
             return
         self.found.append(
-            ShelfModel(
+            ListedModel(
                 name=name_of(source),
                 id=source.id,
                 kind="transcriber" if source.kind == "whisper" else "aligner",
@@ -64,30 +64,30 @@ class _Shelf:
         )
 
 
-def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> ShelfView:
+def list_models(settings: Settings, choice: EngineChoice, models: Path) -> ModelList:
     """What is needed first, then what else is here. `models`: our own folder of converted models."""
-    shelf, unknown, cache = _Shelf(), [], hub_cache()
+    listing, unknown, cache = _Listing(), [], hub_cache()
     for one in models_needed(settings, choice):
         try:
-            uses = shelf.used_as.setdefault(source_of(one), [])
+            uses = listing.used_as.setdefault(source_of(one), [])
         except EngineRefusal as refusal:
             unknown.append(_unknown(one, refusal))
             continue
         if (use := _use(one)) not in uses:
             uses.append(use)
-    for source in list(shelf.used_as):
-        shelf.add(source, only_if_there=False)
-    shelf.found.extend(unknown)
-    shelf.add(whisper_source("starter", "whisperx"))
-    shelf.add(alignment_source("starter"))
+    for source in list(listing.used_as):
+        listing.add(source, only_if_there=False)
+    listing.found.extend(unknown)
+    listing.add(whisper_source("starter", "whisperx"))
+    listing.add(alignment_source("starter"))
     for source in _in_hub_cache(cache):
-        shelf.add(source)
+        listing.add(source)
     for bundle in BUNDLE_FILES:
         if bundle_file(bundle).exists():
-            shelf.add(alignment_source(bundle))
-    shelf.found.extend(conversions(models))
-    return ShelfView(
-        models=tuple(shelf.found),
+            listing.add(alignment_source(bundle))
+    listing.found.extend(conversions(models))
+    return ModelList(
+        models=tuple(listing.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
         hub_cache=str(cache),
         free_bytes=shutil.disk_usage(_nearest(cache)).free,
@@ -98,8 +98,8 @@ def _use(needed: ModelNeeded) -> str:
     return f"{needed.use} ({needed.language})" if needed.language else needed.use
 
 
-def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ShelfModel:
-    return ShelfModel(
+def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ListedModel:
+    return ListedModel(
         name=needed.name,
         id=needed.name,
         kind="aligner" if needed.use == "aligner" else "transcriber",
@@ -132,7 +132,7 @@ def _expected(hub_id: str) -> ModelSource:
     return next(whisper_source(hub_id, engine) for engine, names in HUB_IDS.items() if hub_id in names.values())
 
 
-def conversions(models: Path) -> Iterator[ShelfModel]:
+def conversions(models: Path) -> Iterator[ListedModel]:
     """Models in MLX's form that the workers made from others, and would make again."""
     for folder in sorted(models.iterdir()) if models.is_dir() else ():
         if not CONVERSION.fullmatch(folder.name) or not (folder / RECEIPT).is_file():
@@ -142,7 +142,7 @@ def conversions(models: Path) -> Iterator[ShelfModel]:
             why = ""
         except EngineRefusal as refusal:
             why = refusal.message
-        yield ShelfModel(
+        yield ListedModel(
             name=folder.name,
             id=str(folder),
             kind="conversion",

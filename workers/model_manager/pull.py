@@ -11,22 +11,22 @@ from itertools import count
 from pathlib import Path
 from typing import assert_never
 
-from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefusal
+from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
 from workers.engine import EngineRefusal
 from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
-from workers.model_manager.selection import Wish
+from workers.model_manager.selection import ModelRequest
 from workers.model_manager.source import ModelSource, OnDisk, look_at
 from workers.models.download import Phase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.starter import PIECE_BYTES
 from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, fetch_bundle
 
-Say = Callable[[ShelfMessage], None]
+Say = Callable[[ModelMessage], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Says how far it is, and for each wish in the end a ModelHere or a ShelfRefusal."""
+    """Says how far it is, and for each request in the end a ModelHere or a ModelRefusal."""
 
     say: Say
     models: Path
@@ -35,12 +35,12 @@ class Puller:
     """So much of the disk stays free."""
     bundle_address: str = BUNDLE_ADDRESS
 
-    def pull(self, wish: Wish) -> bool:
+    def pull(self, request: ModelRequest) -> bool:
         """Whether the model is here now, whole."""
         try:
-            here = self._pull(wish.name, wish.source, is_open=wish.is_open)
+            here = self._pull(request.name, request.source, is_open=request.is_open)
         except EngineRefusal as refusal:
-            self.say(ShelfRefusal(name=wish.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
+            self.say(ModelRefusal(name=request.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
             return False
         self.say(here)
         return True

@@ -8,26 +8,26 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from config.model_names import ModelEngine
-from ipc.model_messages import Removal, ShelfModel, ShelfView
+from ipc.model_messages import ListedModel, ModelList, Removal
 from workers.engine import EngineRefusal
 from workers.model_manager.inventory import CONVERSION
 from workers.model_manager.pull import size_of
 from workers.models.hub_cache import cache_folder
 
 
-def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Removal:
+def plan_removal(name: str, listing: ModelList, engine: ModelEngine | None) -> Removal:
     """What would go with this name: the model, and what was converted from it.
 
     Raises EngineRefusal `not_here` or `not_ours`.
     """
     meant = [
         one
-        for one in shelf.models
+        for one in listing.models
         if name in (one.name, one.id, one.path) and engine in (None, one.engine) and one.path is not None
     ]
     gone = [one for one in meant if one.size_bytes > 0]
     if not gone:
-        near = get_close_matches(name, {one.name for one in shelf.models if one.size_bytes}, n=2, cutoff=0.5)
+        near = get_close_matches(name, {one.name for one in listing.models if one.size_bytes}, n=2, cutoff=0.5)
         raise EngineRefusal(
             "not_here",
             f"there is no model {name} on this machine",
@@ -37,7 +37,7 @@ def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Rem
         raise EngineRefusal(
             "not_ours", "the starter came with stenod and stays with it", "it is small and needs no hub"
         )
-    paths = [path for one in gone for path in _paths(one, shelf)]
+    paths = [path for one in gone for path in _paths(one, listing)]
     return Removal(
         name=name,
         paths=tuple(str(path) for path in paths),
@@ -47,7 +47,7 @@ def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Rem
     )
 
 
-def _paths(one: ShelfModel, shelf: ShelfView) -> list[Path]:
+def _paths(one: ListedModel, listing: ModelList) -> list[Path]:
     path = Path(one.path or "")
     if one.kind == "conversion" or path.is_file():
         return [path]
@@ -61,7 +61,7 @@ def _paths(one: ShelfModel, shelf: ShelfView) -> list[Path]:
     labels = {one.name, one.id.replace("/", "--")}
     made = [
         Path(other.id)
-        for other in shelf.models
+        for other in listing.models
         if other.kind == "conversion" and (match := CONVERSION.fullmatch(other.name)) and match["label"] in labels
     ]
     return [repository, *made]

@@ -232,8 +232,8 @@ def hub_refusal(hub_id: str, error: Exception) -> EngineRefusal:
 def refusal(code: str, server: str, asked: str, other_way: str, setting: str, error: Exception) -> EngineRefusal:
     """What any download ran into; `setting` moves the folder that is written to."""
     from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-    from requests.exceptions import RequestException
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+    from requests.exceptions import HTTPError, RequestException
 
     match error:
         case OfflineModeIsEnabled():
@@ -243,7 +243,7 @@ def refusal(code: str, server: str, asked: str, other_way: str, setting: str, er
         case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
             what = f"{error.filename} cannot be written: {error.strerror}"
             return EngineRefusal("cache_not_writable", what, f"set {setting} elsewhere")
-        case HfHubHTTPError(response=response) if response is not None:
+        case HTTPError(response=response) if response is not None:
             why = f"answers with HTTP {response.status_code}"
         case RequestException() | LocalEntryNotFoundError() | FileNotFoundError():
             # FileNotFoundError: the library gives the snapshot as it is where it cannot ask the hub for the rest.

@@ -48,7 +48,8 @@ def fetch_bundle(name: str, progressed: Progressed, floor_bytes: int = 0, addres
 
 def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int) -> int:
     """torch.hub's own download begins again at zero after an interruption and waits for ever; the hub's does not."""
-    from huggingface_hub.file_download import get_hf_file_metadata, http_get
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import get_session
 
     def what_is_torn(file: Path) -> str | None:
         total, pieces = size_of(file), count(1)
@@ -58,23 +59,26 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
     def download() -> None:
         # The library leaves out a beginning that is here, and drops it where the server begins from the first byte.
         with part.open("ab", buffering=0) as file:
-            http_get(address, file, resume_size=size_of(part), headers=dict(AS_IT_IS), expected_size=about.size)
+            http_get(address, file, resume_size=size_of(part), headers=dict(AS_IT_IS), expected_size=size)
 
     if target.is_file() and what_is_torn(target) is None:
         return 0  # another process was quicker
-    about = get_hf_file_metadata(address, token=False)
-    version = hashlib.sha1(f"{about.etag} {about.size}".encode()).hexdigest()[:12]
+    answer = get_session().head(address, headers=AS_IT_IS, allow_redirects=True)
+    answer.raise_for_status()
+    size = int(answer.headers["content-length"]) if "content-length" in answer.headers else None
+    content = answer.headers.get("etag") or answer.headers.get("last-modified") or f"{address} {size}"
+    version = hashlib.sha1(content.encode()).hexdigest()[:12]
     part = target.with_name(f".{target.name}.{version}.part")
-    if size_of(part) > (about.size or 0):
+    if size_of(part) > (size or 0):
         part.unlink()
     torn = None
     for _ in range(2):
         before = size_of(part)
-        room_for(target.parent, (about.size or 0) - before, floor_bytes)
+        room_for(target.parent, (size or 0) - before, floor_bytes)
         attended(
             download,
             lambda: size_of(part),
-            lambda: progressed("fetching", target.name, size_of(part), about.size),
+            lambda: progressed("fetching", target.name, size_of(part), size),
         )
         came = size_of(part) - before
         if (torn := what_is_torn(part)) is None:

@@ -51,7 +51,7 @@ def test_an_ordinary_mac_user_has_room_for_the_socket_path() -> None:
     assert len(socket) <= LONGEST_SOCKET_PATH_BYTES
 
 
-# --- the libraries' own folders --------------------------------------------------------------------------------------
+# --- the libraries' own folders -------------------------------------------------------------------------------------
 
 ENVIRONMENTS = (
     {},
