@@ -89,7 +89,10 @@ class ModelManager:
 
     def lines(self, *words: str, code: int = 0) -> list[bytes]:
         with self.start(*words) as process:
-            said, complaints = process.communicate(timeout=60)
+            try:
+                said, complaints = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert process.returncode == code, complaints.decode() + said.decode()
         return said.splitlines()
 
