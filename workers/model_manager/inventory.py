@@ -16,12 +16,12 @@ from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal
+from workers.model_manager.condition import look_at, name_of, source_of
 from workers.model_manager.pull import model_type_in, size_of
-from workers.model_manager.repository_kind import NotAModel, kind_of
-from workers.model_manager.source import ModelSource, alignment_source, look_at, name_of, source_of, whisper_source
-from workers.models import find as whisper_models
+from workers.models.contents import NotAModel, check_files, kind_of
 from workers.models.ct2_to_mlx import RECEIPT
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
+from workers.models.source import ModelSource, model_source
 from workers.models.torch_bundles import bundle_file
 
 CONVERSION = re.compile(r"(?P<label>.+)-mlx-float(16|32)-[0-9a-f]{12}")
@@ -78,13 +78,13 @@ def list_models(settings: Settings, choice: EngineChoice, models: Path) -> Model
     for source in list(listing.used_as):
         listing.add(source, only_if_there=False)
     listing.found.extend(unknown)
-    listing.add(whisper_source("starter", "whisperx"))
-    listing.add(alignment_source("starter"))
+    listing.add(model_source("starter", "whisper", "whisperx"))
+    listing.add(model_source("starter", "wav2vec2", "whisperx"))
     for source in _in_hub_cache(cache):
         listing.add(source)
     for bundle in BUNDLE_FILES:
         if bundle_file(bundle).exists():
-            listing.add(alignment_source(bundle))
+            listing.add(model_source(bundle, "wav2vec2", "whisperx"))
     listing.found.extend(conversions(models))
     return ModelList(
         models=tuple(listing.found),
@@ -114,7 +114,7 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
     """Whole and half models that one of our engines opens; the cache is shared with other programs."""
     for repository in sorted(cache.glob("models--*--*")):
         hub_id = repository.name.removeprefix("models--").replace("--", "/", 1)
-        folder = cached_snapshot(hub_id, ())
+        folder = cached_snapshot(hub_id)
         names = {file.name for file in folder.iterdir()} if folder is not None else set()
         try:
             kind, engine = kind_of(names, model_type_in(folder) if folder is not None else None)
@@ -128,8 +128,10 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
 def _expected(hub_id: str) -> ModelSource:
     """What an unfinished download is to become, by the tables of names."""
     if hub_id in ALIGNMENT_HUB_IDS.values():
-        return alignment_source(hub_id)
-    return next(whisper_source(hub_id, engine) for engine, names in HUB_IDS.items() if hub_id in names.values())
+        return model_source(hub_id, "wav2vec2", "whisperx")
+    return next(
+        model_source(hub_id, "whisper", engine) for engine, names in HUB_IDS.items() if hub_id in names.values()
+    )
 
 
 def conversions(models: Path) -> Iterator[ListedModel]:
@@ -138,7 +140,7 @@ def conversions(models: Path) -> Iterator[ListedModel]:
         if not CONVERSION.fullmatch(folder.name) or not (folder / RECEIPT).is_file():
             continue
         try:
-            whisper_models.check_files(folder, "mlx")
+            check_files("whisper", "mlx", folder)
             why = ""
         except EngineRefusal as refusal:
             why = refusal.message

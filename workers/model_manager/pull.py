@@ -13,11 +13,12 @@ from typing import assert_never
 
 from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
 from workers.engine import EngineRefusal
-from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
+from workers.model_manager.condition import OnDisk, look_at
 from workers.model_manager.selection import ModelRequest
-from workers.model_manager.source import ModelSource, OnDisk, look_at
+from workers.models.contents import NotAModel, files_to_fetch, kind_of
 from workers.models.download import Phase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
+from workers.models.source import ModelSource
 from workers.models.starter import PIECE_BYTES
 from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, fetch_bundle
 
@@ -46,7 +47,7 @@ class Puller:
         return True
 
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
-        if is_open and (folder := cached_snapshot(source.id, ())) is not None:
+        if is_open and (folder := cached_snapshot(source.id)) is not None:
             source = of_its_kind(source, {file.name for file in folder.iterdir()}, model_type_in(folder))
         found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
         if found.condition == "whole":

@@ -23,7 +23,8 @@ from config.model_names import (
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
-from workers.model_manager.source import ModelSource, alignment_source, source_of, whisper_source
+from workers.model_manager.condition import source_of
+from workers.models.source import ModelSource, model_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ def requests_by_name(
     if needed:
         return _unique(ModelRequest(name, source_of(one)) for one in needed)
     if name in BUNDLE_FILES or name in ALIGNMENT_HUB_IDS.values():
-        return (ModelRequest(name, alignment_source(name)),)
+        return (ModelRequest(name, model_source(name, "wav2vec2", "whisperx")),)
     if name == "starter":
         return (
-            ModelRequest(name, whisper_source(name, "whisperx")),
-            ModelRequest("starter aligner", alignment_source(name)),
+            ModelRequest(name, model_source(name, "whisper", "whisperx")),
+            ModelRequest("starter aligner", model_source(name, "wav2vec2", "whisperx")),
         )
     try:
-        source = whisper_source(name, engine or usual_engine(choice))
+        source = model_source(name, "whisper", engine or usual_engine(choice))
         return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
     except EngineRefusal as unknown:
         raise _unknown(name, unknown) from unknown

@@ -14,8 +14,9 @@ from config.required_models import ModelNeeded, models_needed, spoken_languages
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
-from workers.model_manager.source import ModelSource, OnDisk, look_at, source_of
+from workers.model_manager.condition import OnDisk, look_at, source_of
 from workers.models.find_aligner import STARTER_FOLDER
+from workers.models.source import ModelSource
 
 CHECKS = {"transcriber": "transcriber_model", "fallback": "fallback_model", "aligner": "alignment_model"}
 """Use of a model → the name of its check."""

@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from config.places import hub_cache
 from workers.engine import EngineRefusal
 from workers.models.hub_cache import cache_folder, has_hash
 from workers.models.starter import PIECE_BYTES
@@ -76,7 +77,8 @@ def fetch_snapshot(
     def download() -> Path:
         for file in files:
             _drop_what_is_too_long(blobs, file)
-        return Path(snapshot_download(hub_id, allow_patterns=[file.rfilename for file in files], max_workers=1))
+        names = [file.rfilename for file in files]
+        return Path(snapshot_download(hub_id, cache_dir=hub_cache(), allow_patterns=names, max_workers=1))
 
     def bytes_here() -> int:
         return sum(bytes_of(blobs, file) for file in files)

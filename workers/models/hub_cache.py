@@ -5,7 +5,7 @@ Runs in: worker.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from config.places import hub_cache
@@ -14,13 +14,13 @@ from workers.models.starter import sha256_of
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def cached_snapshot(hub_id: str, wanted: Sequence[str]) -> Path | None:
+def cached_snapshot(hub_id: str) -> Path | None:
     """The newest snapshot on this machine, perhaps without some files; never asks the network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(wanted), local_files_only=True))
+        return Path(snapshot_download(hub_id, cache_dir=hub_cache(), local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
 

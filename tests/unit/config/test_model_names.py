@@ -20,9 +20,9 @@ from config.model_names import (
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
-from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
 from workers.model_manager.selection import limitations, requests_by_name, requests_of_settings
-from workers.model_manager.source import ModelSource
+from workers.models.contents import NotAModel, files_to_fetch, kind_of
+from workers.models.source import ModelSource
 
 
 def needed(**given: Any) -> list[ModelNeeded]:

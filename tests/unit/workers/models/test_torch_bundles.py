@@ -16,8 +16,8 @@ from config.model_names import ALIGNMENT_BUNDLES, BUNDLE_FILES
 from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
 from workers.model_manager.pull import Puller
 from workers.model_manager.selection import ModelRequest
-from workers.model_manager.source import alignment_source
 from workers.models import download
+from workers.models.source import model_source
 from workers.models.torch_bundles import bundle_file
 
 GERMAN = ALIGNMENT_BUNDLES["de"]
@@ -47,7 +47,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
 def said_by_pull(hub: FakeHub, folder: Path) -> list[ModelMessage]:
     said: list[ModelMessage] = []
     puller = Puller(said.append, folder, 0, f"{hub.address}/files/")
-    puller.pull(ModelRequest(GERMAN, alignment_source(GERMAN)))
+    puller.pull(ModelRequest(GERMAN, model_source(GERMAN, "wav2vec2", "whisperx")))
     return said
 
 
