@@ -17,9 +17,10 @@ from config.settings import Settings
 from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal
 from workers.model_manager.condition import look_at, name_of, source_of
-from workers.model_manager.pull import model_type_in, size_of
+from workers.model_manager.pull import model_type_in, total_size
 from workers.models.contents import NotAModel, check_files, kind_of
 from workers.models.ct2_to_mlx import RECEIPT
+from workers.models.download import nearest
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.source import ModelSource, model_source
 from workers.models.torch_bundles import bundle_file
@@ -43,7 +44,7 @@ class _Listing:
         self.seen.add(source)
         on_disk = look_at(source, lambda: None, deep=False)
         path = on_disk.path
-        size, why = size_of(path) if path is not None and path.exists() else 0, on_disk.why
+        size, why = total_size(path) if path is not None and path.exists() else 0, on_disk.why
         if source.place == "hub" and on_disk.condition == "missing":
             path, size = cache_folder(source.id), bytes_in(cache_folder(source.id) / "blobs")
             why = f"a part is here; steno models pull {name_of(source)} goes on" if size else ""
@@ -90,7 +91,7 @@ def list_models(settings: Settings, choice: EngineChoice, models: Path) -> Model
         models=tuple(listing.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
         hub_cache=str(cache),
-        free_bytes=shutil.disk_usage(_nearest(cache)).free,
+        free_bytes=shutil.disk_usage(nearest(cache)).free,
     )
 
 
@@ -115,6 +116,7 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
     for repository in sorted(cache.glob("models--*--*")):
         hub_id = repository.name.removeprefix("models--").replace("--", "/", 1)
         folder = cached_snapshot(hub_id)
+        # A link whose file is gone still says what the repository is.
         names = {file.name for file in folder.iterdir()} if folder is not None else set()
         try:
             kind, engine = kind_of(names, model_type_in(folder) if folder is not None else None)
@@ -151,10 +153,6 @@ def conversions(models: Path) -> Iterator[ListedModel]:
             engine="mlx",
             state="damaged" if why else "whole",
             why=why,
-            size_bytes=size_of(folder),
+            size_bytes=total_size(folder),
             path=str(folder),
         )
-
-
-def _nearest(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())

@@ -15,7 +15,7 @@ from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefus
 from workers.engine import EngineRefusal
 from workers.model_manager.condition import OnDisk, look_at
 from workers.model_manager.selection import ModelRequest
-from workers.models.contents import NotAModel, files_to_fetch, kind_of
+from workers.models.contents import NotAModel, files_to_fetch, kind_of, names_of
 from workers.models.download import Phase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.source import ModelSource
@@ -48,7 +48,7 @@ class Puller:
 
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
         if is_open and (folder := cached_snapshot(source.id)) is not None:
-            source = of_its_kind(source, {file.name for file in folder.iterdir()}, model_type_in(folder))
+            source = of_its_kind(source, names_of(folder), model_type_in(folder))
         found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
         if found.condition == "whole":
             return _here(name, found, 0)
@@ -102,10 +102,9 @@ def bytes_here(source: ModelSource) -> int:
         case "hub":
             return bytes_in(cache_folder(source.id) / "blobs")
         case "bundle":
-            file = bundle_file(source.id)
-            return size_of(file) if file.is_file() else 0
+            return total_size(bundle_file(source.id))
         case "folder":
-            return size_of(Path(source.id))
+            return total_size(Path(source.id))
         case "starter":
             return 0
         case _:
@@ -125,10 +124,10 @@ def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | N
 
 def _here(name: str, found: OnDisk, came: int) -> ModelHere:
     assert found.path is not None
-    return ModelHere(name=name, path=str(found.path), size_bytes=size_of(found.path), fetched_bytes=came)
+    return ModelHere(name=name, path=str(found.path), size_bytes=total_size(found.path), fetched_bytes=came)
 
 
-def size_of(path: Path) -> int:
+def total_size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else (path,)
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -11,7 +11,7 @@ from config.model_names import ModelEngine
 from ipc.model_messages import ListedModel, ModelList, Removal
 from workers.engine import EngineRefusal
 from workers.model_manager.inventory import CONVERSION
-from workers.model_manager.pull import size_of
+from workers.model_manager.pull import total_size
 from workers.models.hub_cache import cache_folder
 
 
@@ -41,7 +41,7 @@ def plan_removal(name: str, listing: ModelList, engine: ModelEngine | None) -> R
     return Removal(
         name=name,
         paths=tuple(str(path) for path in paths),
-        freed_bytes=sum(size_of(path) if path.is_file() else _bytes_once(path) for path in paths),
+        freed_bytes=sum(total_size(path) if path.is_file() else _bytes_once(path) for path in paths),
         used_as=tuple(dict.fromkeys(use for one in gone for use in one.used_as)),
         is_done=False,
     )

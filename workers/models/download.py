@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from config.places import hub_cache
 from workers.engine import EngineRefusal
-from workers.models.hub_cache import cache_folder, has_hash
+from workers.models.hub_cache import cache_folder, has_hash, size_of
 from workers.models.starter import PIECE_BYTES
 
 if TYPE_CHECKING:
@@ -127,14 +127,6 @@ def bytes_of(blobs: Path, file: "RepoSibling") -> int:
     return next(filter(None, (size_of(blobs / one) for one in (name, f"{name}.incomplete", name))), 0)
 
 
-def size_of(file: Path) -> int:
-    """In bytes; 0: it is not there."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
     """The library would ask for what comes after its end, which no server has, and fail each time."""
     part = blobs / f"{hash_of(file)}.incomplete"
@@ -200,9 +192,14 @@ def configure_library() -> None:
     configure_http_backend(session)
 
 
+def nearest(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
+    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+
+
 def room_for(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
     """Raises EngineRefusal `disk_full` if so much more would leave less than `floor_bytes` on the folder's disk."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    there = nearest(folder)
     free = shutil.disk_usage(there).free
     if coming_bytes + floor_bytes > free:
         raise EngineRefusal(

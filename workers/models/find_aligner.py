@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
-from config.model_names import HUB_ID
 from workers.engine import EngineRefusal
 from workers.models.contents import check_files
 from workers.models.find import find_on_hub
+from workers.models.source import model_source
 from workers.models.starter import sha256_of
 
 STARTER_FOLDER = Path(__file__).parent / "starter_aligner"
@@ -60,28 +61,27 @@ def find_alignment_model(
 
     Raises EngineRefusal `unknown_model`, `needs_model` or `model_damaged`.
     """
-    if name == "starter":
-        return starter_aligner()
-    languages = defaults.languages_of(name)
-    if name in defaults.bundles.values():
-        return AlignmentModel(name, None, languages)
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        check_files("wav2vec2", "whisperx", folder)
-        return AlignmentModel(folder.absolute().name, folder.absolute(), languages)
-    if HUB_ID.fullmatch(name):
-        fetching = downloading if allow_download else None
-        found = find_on_hub(name, "wav2vec2", "whisperx", partial(needs_model, name), fetching)
-        return AlignmentModel(name, found, languages)
-    if folder.is_absolute():
+    if folder.is_absolute() and not folder.is_dir():
         raise EngineRefusal(
             "needs_model", f"needs alignment model {name}, a folder", "put it there, mount its disk, or name another"
         )
-    raise EngineRefusal(
-        "unknown_model",
-        f"there is no alignment model or folder {name!r}",
-        f"take `starter`, a folder, a hub id, or one of {', '.join(sorted(set(defaults.bundles.values())))}",
-    )
+    source, languages = model_source(name, "wav2vec2", "whisperx"), defaults.languages_of(name)
+    match source.place:
+        case "starter":
+            return starter_aligner()
+        case "bundle":
+            return AlignmentModel(name, None, languages)
+        case "folder":
+            found = Path(source.id)
+            check_files("wav2vec2", "whisperx", found)
+            return AlignmentModel(found.name, found, languages)
+        case "hub":
+            fetching = downloading if allow_download else None
+            found = find_on_hub(name, "wav2vec2", "whisperx", partial(needs_model, name), fetching)
+            return AlignmentModel(name, found, languages)
+        case _:
+            assert_never(source.place)
 
 
 def starter_aligner(folder: Path = STARTER_FOLDER, *, deep: bool = True) -> AlignmentModel:

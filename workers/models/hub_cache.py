@@ -27,13 +27,15 @@ def cached_snapshot(hub_id: str) -> Path | None:
 
 def bytes_in(folder: Path) -> int:
     """Bytes of all files in the folder, whole or not; files that vanish meanwhile do not count."""
-    total = 0
-    for file in folder.glob("*"):
-        try:
-            total += file.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
+    return sum(map(size_of, folder.glob("*")))
+
+
+def size_of(file: Path) -> int:
+    """In bytes; 0: it is not there."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:

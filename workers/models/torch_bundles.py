@@ -16,7 +16,8 @@ from config.model_names import BUNDLE_FILES
 from config.places import torch_checkpoints
 from workers.engine import EngineRefusal
 from workers.models.ct2_to_mlx import sync
-from workers.models.download import LOOK_SECONDS, Progressed, attended, configure_library, refusal, room_for, size_of
+from workers.models.download import LOOK_SECONDS, Progressed, attended, configure_library, refusal, room_for
+from workers.models.hub_cache import size_of
 from workers.models.starter import PIECE_BYTES
 
 BUNDLE_ADDRESS = "https://download.pytorch.org/torchaudio/models/"
