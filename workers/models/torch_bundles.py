@@ -3,12 +3,14 @@
 Runs in: worker. Needs no torch: what has to be known of it is a folder and a file's name.
 """
 
+import fcntl
 import hashlib
 import os
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -97,18 +99,15 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
 @contextmanager
 def _only_process(target: Path, progressed: Progressed) -> Iterator[None]:
     """Waits until no other process fetches this file. The wait ends with that process, whose waits have deadlines."""
-    from filelock import Timeout
-    from huggingface_hub.utils import WeakFileLock
-
-    lock = target.with_name(f".{target.name}.lock")
-    with ExitStack() as held:
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
         while True:
             try:
-                held.enter_context(WeakFileLock(lock, timeout=LOOK_SECONDS))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except Timeout:
+            except BlockingIOError:
                 parts = target.parent.glob(f".{target.name}.*.part")
                 progressed("fetching", target.name, sum(map(size_of, parts)), None)
+                time.sleep(LOOK_SECONDS)
         yield
 
 
