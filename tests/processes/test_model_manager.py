@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +79,24 @@ class ModelManager:
             "STENO_ALIGNMENT_MODEL": "starter",
         }
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The running program; it is killed at the end, if it runs still."""
+        with subprocess.Popen(
             [sys.executable, "-P", "-m", "workers.model_manager", *words],
             env=self.environment,
             cwd="/",
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def lines(self, *words: str, code: int = 0) -> list[bytes]:
         with self.start(*words) as process:
-            try:
-                said, complaints = process.communicate(timeout=60)
-            finally:
-                process.kill()
+            said, complaints = process.communicate(timeout=60)
         assert process.returncode == code, complaints.decode() + said.decode()
         return said.splitlines()
 
