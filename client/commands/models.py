@@ -55,7 +55,7 @@ def models_list(json: Json = False) -> None:
     "pull",
     epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
     "  steno models pull --lang en,de\n\n"
-    "Once interrupted, the same command goes on. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
+    "Once interrupted, the same command continues. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
 )
 def models_pull(
     names: Annotated[

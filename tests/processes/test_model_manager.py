@@ -207,7 +207,7 @@ def test_an_interrupted_pull_continues_where_it_stopped(
     here = part.stat().st_size
     assert 0 < here < len(model["model.bin"])
     [line] = model_manager.lines("list")
-    assert "goes on" in ModelList.model_validate_json(line).models[0].why
+    assert "continues" in ModelList.model_validate_json(line).models[0].why
 
     hub.stalls.clear()
     hub.asked.clear()

@@ -47,7 +47,7 @@ def source_of(needed: ModelNeeded) -> ModelSource:
 
 
 def look_at(source: ModelSource, step: Callable[[], None], *, deep: bool) -> OnDisk:
-    """How the model lies here. `deep` reads every byte of it; `step` is called while that goes on."""
+    """How the model lies here. `deep` reads every byte of it; `step` is called between pieces."""
     try:
         match source.place:
             case "starter":

@@ -47,7 +47,7 @@ class _Listing:
         size, why = total_size(path) if path is not None and path.exists() else 0, on_disk.why
         if source.place == "hub" and on_disk.condition == "missing":
             path, size = cache_folder(source.id), bytes_in(cache_folder(source.id) / "blobs")
-            why = f"a part is here; steno models pull {name_of(source)} goes on" if size else ""
+            why = f"a part is here; steno models pull {name_of(source)} continues it" if size else ""
         if only_if_there and on_disk.condition == "missing" and not size:
             return
         self.found.append(

@@ -49,7 +49,7 @@ class Puller:
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
         if is_open and (folder := cached_snapshot(source.id)) is not None:
             source = of_its_kind(source, names_of(folder), model_type_in(folder))
-        found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
+        found = look_at(source, self._reading(name, bytes_here(source)), deep=True)
         if found.condition == "whole":
             return _here(name, found, 0)
         match source.place:
@@ -88,8 +88,8 @@ class Puller:
     def _progressed(self, model: str, phase: Phase, file: str, done_bytes: int, total_bytes: int | None) -> None:
         self.say(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
 
-    def _beat(self, model: str, total_bytes: int) -> Callable[[], None]:
-        """A step for those who only say that they go on reading."""
+    def _reading(self, model: str, total_bytes: int) -> Callable[[], None]:
+        """A step for the reader of a whole model, which does not say in which file it is."""
         pieces = count(1)
         return lambda: self._progressed(
             model, "checking", "", min(next(pieces) * PIECE_BYTES, total_bytes), total_bytes

@@ -74,7 +74,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
                 check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=fix
             )
         case "damaged":
-            # A worker that has it loaded goes on with it, or was refused and tries again only after a while.
+            # A worker that has it loaded keeps it; one that was refused tries again only after a while.
             fix += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
             return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=fix)
         case _:

@@ -250,5 +250,5 @@ def refusal(code: str, server: str, asked: str, other_way: str, setting: str, er
         case _:
             why = f"failed: {error}"
     return EngineRefusal(
-        code, f"{server} {why} (asked for {asked})", f"once there is network, the same command goes on; {other_way}"
+        code, f"{server} {why} (asked for {asked})", f"once there is network, the same command continues; {other_way}"
     )

@@ -5,11 +5,10 @@ Runs in: worker. Needs no torch: what has to be known of it is a folder and a fi
 
 import fcntl
 import hashlib
-import os
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -27,9 +26,9 @@ AS_IT_IS = {"accept-encoding": "identity"}
 """A compressed answer has other lengths than the file."""
 
 
-def bundle_file(name: str, environment: Mapping[str, str] = os.environ) -> Path:
+def bundle_file(name: str) -> Path:
     """The file of one of the bundles in BUNDLE_FILES, there or not."""
-    return torch_checkpoints(environment) / BUNDLE_FILES[name]
+    return torch_checkpoints() / BUNDLE_FILES[name]
 
 
 def fetch_bundle(name: str, progressed: Progressed, floor_bytes: int = 0, address: str = BUNDLE_ADDRESS) -> int:
@@ -61,7 +60,7 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
 
     def download() -> None:
         # The library leaves out a beginning that is here, and drops it where the server begins from the first byte.
-        with part.open("ab", buffering=0) as file:
+        with part.open("ab") as file:
             http_get(address, file, resume_size=size_of(part), headers=dict(AS_IT_IS), expected_size=size)
 
     if target.is_file() and what_is_torn(target) is None:
