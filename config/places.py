@@ -1,10 +1,11 @@
-"""Where state, logs, spool, models and the socket live.
+"""Where state, logs, spool, models and the socket live, and where the libraries keep the models that they fetch.
 
 Runs in: every process.
 """
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,3 +88,20 @@ def find_places(environment: dict[str, str] | None = None, platform: str = sys.p
         runtime=Path(session) / "stenod" if session else folders.user_state_path / "run",
         inbox=None,
     )
+
+
+def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where models of the hub lie: as `huggingface_hub.constants.HF_HUB_CACHE`, without that import."""
+    home = environment.get("HF_HOME") or _caches(environment) / "huggingface"
+    cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE") or Path(home) / "hub"
+    return Path(os.path.expandvars(cache)).expanduser().absolute()
+
+
+def torch_checkpoints(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where torchaudio's models lie: as `torch.hub.get_dir()` has it, without that import."""
+    home = environment.get("TORCH_HOME") or _caches(environment) / "torch"
+    return Path(home).expanduser().absolute() / "hub" / "checkpoints"
+
+
+def _caches(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("XDG_CACHE_HOME") or "~/.cache")

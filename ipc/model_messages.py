@@ -12,7 +12,7 @@ from ipc.transcript import Value
 ModelState = Literal["whole", "missing", "damaged"]
 
 
-class ShelfModel(Value):
+class ListedModel(Value):
     """One model that is here, or that the present settings need."""
 
     name: str
@@ -32,10 +32,10 @@ class ShelfModel(Value):
     """What the present settings load it as: `transcriber`, `fallback`, `aligner`, `aligner (de)`."""
 
 
-class ShelfView(Value):
+class ModelList(Value):
     """The whole of `steno models list --json`."""
 
-    models: tuple[ShelfModel, ...]
+    models: tuple[ListedModel, ...]
     names: dict[str, tuple[str, ...]]
     """Engine → the short names it knows."""
     hub_cache: str
@@ -84,7 +84,7 @@ class Removal(Value):
     is_done: bool
 
 
-class ShelfRefusal(Value):
+class ModelRefusal(Value):
     """Something that was asked for and not done."""
 
     kind: Literal["refused"] = "refused"
@@ -99,9 +99,9 @@ class PullResult(Value):
     """The whole of `steno models pull --json`."""
 
     here: tuple[ModelHere, ...]
-    refused: tuple[ShelfRefusal, ...]
+    refused: tuple[ModelRefusal, ...]
     notes: tuple[str, ...]
 
 
-ShelfMessage = Annotated[FileProgress | Note | ModelHere | Removal | ShelfRefusal, Field(discriminator="kind")]
-SHELF_MESSAGE: TypeAdapter[FileProgress | Note | ModelHere | Removal | ShelfRefusal] = TypeAdapter(ShelfMessage)
+ModelMessage = Annotated[FileProgress | Note | ModelHere | Removal | ModelRefusal, Field(discriminator="kind")]
+MODEL_MESSAGE: TypeAdapter[FileProgress | Note | ModelHere | Removal | ModelRefusal] = TypeAdapter(ModelMessage)

@@ -21,7 +21,7 @@ from config.engines import EngineChoice
 from config.loader import ConfigError, Loaded
 from config.logs import set_level
 from config.ownership import make_private
-from config.places import Places
+from config.places import Places, hub_cache, torch_checkpoints
 from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
@@ -54,7 +54,6 @@ from supervisor.system.sleep_inhibitor import SleepInhibitor
 from supervisor.system.threads import preallocated_pool, wait_for_children_without_threads
 from supervisor.watch.entries import WatchList
 from supervisor.watch.watcher import WatchFolders
-from supervisor.worker.availability import model_folders
 from supervisor.worker.death import CrashReports
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.setups import cores_of_this_machine, worker_setups
@@ -138,7 +137,7 @@ class Daemon:
                 places.state / "crashes",
                 spawner,
                 worker_changed,
-                model_folders=model_folders(os.environ, places.models),
+                model_folders=(places.models, hub_cache(), torch_checkpoints()),
             )
 
         transcriber = handle(setups.transcriber, setups.fallback)

@@ -16,7 +16,7 @@ from client.terminal.languages import language_code
 from config.model_names import ModelEngine
 
 if TYPE_CHECKING:
-    from ipc.model_messages import PullResult, Removal, ShelfRefusal
+    from ipc.model_messages import ModelRefusal, PullResult, Removal
 
 EngineOption = Annotated[
     ModelEngine | None, typer.Option(help="For which engine, where a name means something to both.")
@@ -38,24 +38,24 @@ def models(context: typer.Context, json: Json = False) -> None:
 @app.command("list", epilog="\nExample:\n  steno models list --json")
 def models_list(json: Json = False) -> None:
     """Show the models that are here, those the settings need, and the names stenod knows."""
-    from client.machine.model_manager import shelf_lines
-    from ipc.model_messages import ShelfView
+    from client.machine.model_manager import model_manager_lines
+    from ipc.model_messages import ModelList
 
-    [line] = shelf_lines("list")
-    shelf = ShelfView.model_validate_json(line)
+    [line] = model_manager_lines("list")
+    listing = ModelList.model_validate_json(line)
     if json:
-        output.print_json(shelf)
+        output.print_json(listing)
         return
-    from client.views.models import shelf_table
+    from client.views.models import model_table
 
-    output.show(shelf_table(shelf))
+    output.show(model_table(listing))
 
 
 @app.command(
     "pull",
     epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
     "  steno models pull --lang en,de\n\n"
-    "Once interrupted, the same command goes on. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
+    "Once interrupted, the same command continues. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
 )
 def models_pull(
     names: Annotated[
@@ -96,16 +96,16 @@ def _codes(languages: str) -> str:
 
 
 def _pull(words: list[str], *, as_json: bool) -> "PullResult":
-    from client.machine.model_manager import shelf_lines
+    from client.machine.model_manager import model_manager_lines
     from client.views.models import FetchBars, here_line
-    from ipc.model_messages import SHELF_MESSAGE, FileProgress, ModelHere, Note, PullResult, ShelfRefusal
+    from ipc.model_messages import MODEL_MESSAGE, FileProgress, ModelHere, ModelRefusal, Note, PullResult
 
     fetched: list[ModelHere] = []
-    refused: list[ShelfRefusal] = []
+    refused: list[ModelRefusal] = []
     notes: list[str] = []
-    with closing(shelf_lines(*words)) as lines, FetchBars(output.err()) as bars:
+    with closing(model_manager_lines(*words)) as lines, FetchBars(output.err()) as bars:
         for line in lines:
-            match SHELF_MESSAGE.validate_json(line):
+            match MODEL_MESSAGE.validate_json(line):
                 case FileProgress() as file:
                     bars.moves(file)
                 case Note(text=text):
@@ -116,7 +116,7 @@ def _pull(words: list[str], *, as_json: bool) -> "PullResult":
                     fetched.append(model)
                     if not as_json:
                         output.show(here_line(model))
-                case ShelfRefusal() as refusal:
+                case ModelRefusal() as refusal:
                     bars.ends(refusal.name)
                     refused.append(refusal)
                     output.say_error(f"{refusal.name}: {refusal.message}", refusal.hint)
@@ -125,7 +125,7 @@ def _pull(words: list[str], *, as_json: bool) -> "PullResult":
     return PullResult(here=tuple(fetched), refused=tuple(refused), notes=tuple(notes))
 
 
-def _exit_code(refused: "tuple[ShelfRefusal, ...]") -> int:
+def _exit_code(refused: "tuple[ModelRefusal, ...]") -> int:
     return exit_codes.worst(
         exit_codes.USAGE if refusal.code in MISTAKEN else exit_codes.FAILED for refusal in refused
     )
@@ -163,15 +163,15 @@ def models_remove(
 
 
 def _removal(*words: str) -> "Removal":
-    from client.machine.model_manager import shelf_lines
+    from client.machine.model_manager import model_manager_lines
     from client.terminal.errors import Refusal
-    from ipc.model_messages import SHELF_MESSAGE, Removal, ShelfRefusal
+    from ipc.model_messages import MODEL_MESSAGE, ModelRefusal, Removal
 
-    [line] = shelf_lines(*words)
-    match SHELF_MESSAGE.validate_json(line):
+    [line] = model_manager_lines(*words)
+    match MODEL_MESSAGE.validate_json(line):
         case Removal() as removal:
             return removal
-        case ShelfRefusal() as refusal:
+        case ModelRefusal() as refusal:
             raise Refusal(refusal.code, refusal.message, refusal.hint)
         case other:
             raise Refusal("not_understood", f"an unexpected answer: {other.kind}", "is this one installation?")

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from ipc.program import program
 from ipc.status_views import Finding
 
-SHELF_CHECK = (*program("workers.model_manager"), "check")
+MODEL_CHECK = (*program("workers.model_manager"), "check")
 """Prints one Finding a line, as JSON."""
 CHECK_SECONDS = 120.0
 """Gigabytes are read and hashed; a slow disk takes its time."""
 
 
 def model_findings(
-    environment: Mapping[str, str], command: Sequence[str] = SHELF_CHECK, deadline_seconds: float = CHECK_SECONDS
+    environment: Mapping[str, str], command: Sequence[str] = MODEL_CHECK, deadline_seconds: float = CHECK_SECONDS
 ) -> list[Finding]:
     """What the program says; a warning where it says nothing that can be understood."""
     try:

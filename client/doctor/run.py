@@ -27,7 +27,7 @@ from client.doctor import settings as doctor_settings
 from client.doctor import watches as doctor_watches
 from client.doctor import workers as doctor_workers
 from client.doctor.check import LOOK_SECONDS, Look, Looked, Tell, answer_within, side_by_side
-from config.places import Places, find_places
+from config.places import Places, find_places, hub_cache
 from config.settings import HealthSettings, MediaSettings, Settings
 from ipc.status_views import Finding, StatusView
 
@@ -45,7 +45,7 @@ class Doctor:
     """Looks with the eyes of the daemon that runs: its environment decides what is set, not this shell's."""
 
     environment: Mapping[str, str]
-    shelf_check: Sequence[str] = doctor_models.SHELF_CHECK
+    model_check: Sequence[str] = doctor_models.MODEL_CHECK
 
     def examine(self, tell: Tell) -> list[Looked]:
         """Everything, in the order it is shown. `tell` hears which looks are still out."""
@@ -66,7 +66,7 @@ class Doctor:
         reading = doctor_settings.read_settings(places, environment)
         looks = list(self._machine(places, environment, reading, contact.status))
         if reading.wrong is None:
-            look_at_models = partial(doctor_models.model_findings, environment, self.shelf_check)
+            look_at_models = partial(doctor_models.model_findings, environment, self.model_check)
             looks.append(Look("Models", "models", look_at_models, doctor_models.CHECK_SECONDS + LOOK_SECONDS))
         if contact.status is None:
             return looks + list(self._without_daemon(contact, reading))
@@ -174,14 +174,6 @@ def written_to(places: Places, settings: Settings | None, environment: Mapping[s
         folders |= {} if settings.output.folder is None else {"outputs": settings.output.folder}
         folders |= {f"watched {entry.path.name}": entry.path for entry in settings.watch}
     return folders
-
-
-def hub_cache(environment: Mapping[str, str]) -> Path:
-    """Where Hugging Face keeps models, by its own rules."""
-    if environment.get("HF_HUB_CACHE"):
-        return Path(environment["HF_HUB_CACHE"]).expanduser().absolute()
-    caches = Path(environment.get("XDG_CACHE_HOME") or "~/.cache")
-    return (Path(environment.get("HF_HOME") or caches / "huggingface") / "hub").expanduser().absolute()
 
 
 def rosetta() -> Iterator[Finding]:

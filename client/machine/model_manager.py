@@ -21,7 +21,7 @@ STOP_SECONDS = 5.0
 """From Ctrl-C to SIGKILL; what has come is on the disk at any moment."""
 
 
-def shelf_lines(*words: str) -> Generator[bytes, None, None]:
+def model_manager_lines(*words: str) -> Generator[bytes, None, None]:
     """Each line it says, as it says it. Close the generator, and the program ends.
 
     Raises Refusal if it could not answer.

@@ -21,17 +21,17 @@ from rich.text import Text
 
 from client.terminal.output import visible
 from client.views.tables import gigabytes, plain_table
-from ipc.model_messages import FileProgress, ModelHere, Removal, ShelfModel, ShelfView
+from ipc.model_messages import FileProgress, ListedModel, ModelHere, ModelList, Removal
 
 LONGEST_DESCRIPTION = 36
 SHORTEST_NAME = 10
 STYLES = {"whole": "green", "missing": "yellow", "damaged": "bold red"}
 
 
-def shelf_table(shelf: ShelfView) -> RenderableType:
+def model_table(listing: ModelList) -> RenderableType:
     """What is needed and what is here, then the names that could be."""
     table = plain_table("model", "engine", "size", "state", "used as")
-    for model in shelf.models:
+    for model in listing.models:
         table.add_row(
             _title(model),
             model.engine,
@@ -40,16 +40,16 @@ def shelf_table(shelf: ShelfView) -> RenderableType:
             Text(", ".join(model.used_as)),
         )
     lines: list[RenderableType] = [table]
-    for model in shelf.models:
+    for model in listing.models:
         if model.why:
             lines.append(Text(f"{visible(model.name)}: {visible(model.why)}", STYLES[model.state]))
-    if any(model.used_as and model.state != "whole" for model in shelf.models):
+    if any(model.used_as and model.state != "whole" for model in listing.models):
         lines.append(Text("`steno models pull` fetches what the settings need"))
-    lines.append(Text(f"{gigabytes(shelf.free_bytes)} free at {visible(shelf.hub_cache)}", "dim"))
-    return Group(*lines, _names(shelf))
+    lines.append(Text(f"{gigabytes(listing.free_bytes)} free at {visible(listing.hub_cache)}", "dim"))
+    return Group(*lines, _names(listing))
 
 
-def _title(model: ShelfModel) -> Text:
+def _title(model: ListedModel) -> Text:
     title = Text(visible(model.name))
     match model.kind:
         case "aligner" if model.name == "starter":
@@ -61,18 +61,18 @@ def _title(model: ShelfModel) -> Text:
     return title
 
 
-def _state(model: ShelfModel) -> str:
+def _state(model: ListedModel) -> str:
     return "unfinished" if model.state == "missing" and model.size_bytes else model.state
 
 
-def _names(shelf: ShelfView) -> RenderableType:
-    common = set.intersection(*map(set, shelf.names.values())) if shelf.names else set()
-    every = next(iter(shelf.names.values()), ())
+def _names(listing: ModelList) -> RenderableType:
+    common = set.intersection(*map(set, listing.names.values())) if listing.names else set()
+    every = next(iter(listing.names.values()), ())
     names = Table.grid(padding=(0, 1))
     names.add_column(no_wrap=True, style="dim")
     names.add_column(style="dim")
     names.add_row("names:", ", ".join(name for name in every if name in common))
-    for engine, known in shelf.names.items():
+    for engine, known in listing.names.items():
         if alone := [name for name in known if name not in common]:
             names.add_row("", f"{', '.join(alone)} ({engine} alone)")
     names.add_row("", "or a hub id, a folder, starter")

@@ -29,18 +29,6 @@ ModelsSeen = frozenset[tuple[str, int]]
 log = structlog.get_logger()
 
 
-def model_folders(environment: Mapping[str, str], models: Path) -> tuple[Path, ...]:
-    """Where a model can appear: our own folder, the hub's cache, torch's.
-
-    As huggingface_hub.constants and torch.hub find theirs, neither of which belongs into this process.
-    """
-    cache = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    hub_home = Path(environment.get("HF_HOME") or cache / "huggingface").expanduser()
-    hub = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE") or hub_home / "hub"
-    torch_home = Path(environment.get("TORCH_HOME") or cache / "torch").expanduser()
-    return (models, Path(hub).expanduser(), torch_home / "hub" / "checkpoints")
-
-
 def folders_named(models: Sequence[str]) -> tuple[Path, ...]:
     """Those of the models that are folders of their owner's."""
     return tuple(folder for model in models if (folder := Path(model).expanduser()).is_absolute())

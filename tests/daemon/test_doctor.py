@@ -31,9 +31,11 @@ def program(*lines: str) -> Sequence[str]:
     return (sys.executable, "-S", "-c", f"print({chr(10).join(lines)!r})")
 
 
-def examined(environment: Mapping[str, str], shelf: Sequence[str] = program(FIND_NOTHING_WRONG)) -> list[Finding]:
+def examined(
+    environment: Mapping[str, str], model_check: Sequence[str] = program(FIND_NOTHING_WRONG)
+) -> list[Finding]:
     """What doctor finds in that environment."""
-    looked = Doctor(environment, shelf).examine(lambda still_out: None)
+    looked = Doctor(environment, model_check).examine(lambda still_out: None)
     return [finding for one in looked for finding in one.findings]
 
 
@@ -248,7 +250,7 @@ def test_what_the_workers_say_of_their_models_is_passed_on(home: dict[str, str])
 
 
 @pytest.mark.parametrize(
-    ("shelf", "why_not"),
+    ("check", "why_not"),
     [
         ((sys.executable, "-P", "-m", "workers.no_such_program"), "No module named workers.no_such_program"),
         (program("a traceback, perhaps"), "not understood: a traceback, perhaps"),
@@ -256,8 +258,8 @@ def test_what_the_workers_say_of_their_models_is_passed_on(home: dict[str, str])
         (("/nowhere/python",), "No such file"),
     ],
 )
-def test_models_that_cannot_be_examined_are_a_warning(shelf: Sequence[str], why_not: str) -> None:
-    (found,) = model_findings({"PATH": os.defpath}, shelf, deadline_seconds=5.0 if "sleep" not in shelf[-1] else 0.5)
+def test_models_that_cannot_be_examined_are_a_warning(check: Sequence[str], why_not: str) -> None:
+    (found,) = model_findings({"PATH": os.defpath}, check, deadline_seconds=5.0 if "sleep" not in check[-1] else 0.5)
     assert (found.check, found.state) == ("models", "warning")
     assert why_not in found.what
 

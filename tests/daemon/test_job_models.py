@@ -7,7 +7,7 @@ from pathlib import Path
 from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 
-SHELF = {"WHISPER_BACKEND": "shelf_engines:ShelfTranscriber", "FAKE_CHUNK_SECONDS": "5"}
+WITH_MODELS = {"WHISPER_BACKEND": "engines_with_models:ModelTranscriber", "FAKE_CHUNK_SECONDS": "5"}
 """A model is a file in the daemon's folder for models."""
 
 
@@ -21,13 +21,13 @@ def model_of(daemon: DaemonUnderTest, job_id: int) -> str:
     return str(daemon.transcript(job)["engine"]["transcriber"]["model"])
 
 
-def put_on_shelf(daemon: DaemonUnderTest, model: str) -> None:
+def put_model(daemon: DaemonUnderTest, model: str) -> None:
     (daemon.home / "models" / model).touch()
 
 
 def test_each_job_gets_its_model_and_one_that_cannot_be_had_holds_up_no_other() -> None:
-    with a_daemon(**SHELF) as daemon:
-        put_on_shelf(daemon, "small")
+    with a_daemon(**WITH_MODELS) as daemon:
+        put_model(daemon, "small")
         own = daemon.submit(recording(daemon, "own.flac"))
         small = daemon.submit(recording(daemon, "small.flac"), model="small")
         missing = [daemon.submit(recording(daemon, f"{name}.flac"), model="large") for name in ("first", "second")]
@@ -47,13 +47,13 @@ def test_each_job_gets_its_model_and_one_that_cannot_be_had_holds_up_no_other() 
         worker = daemon.worker("transcriber")
         assert (worker["model"], worker["restarts"], worker["last_death"]) == ("fake", 0, None)
         assert daemon.get("/v1/health")["healthy"]
-        put_on_shelf(daemon, "large")
+        put_model(daemon, "large")
         assert [model_of(daemon, job_id) for job_id in missing] == ["large", "large"]
 
 
 def test_jobs_for_two_models_in_mixed_order_exchange_the_model_once_and_the_status_says_who_is_next() -> None:
-    with a_daemon(**SHELF) as daemon:
-        put_on_shelf(daemon, "small")
+    with a_daemon(**WITH_MODELS) as daemon:
+        put_model(daemon, "small")
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready")
         daemon.post("/v1/queue/pause")
         models = [None, "small"] * 5
@@ -69,7 +69,7 @@ def test_jobs_for_two_models_in_mixed_order_exchange_the_model_once_and_the_stat
 
 
 def test_a_folder_that_holds_a_model_may_come_later_too() -> None:
-    with a_daemon(**SHELF) as daemon:
+    with a_daemon(**WITH_MODELS) as daemon:
         elsewhere = daemon.home / "disk" / "whisper"
         waiting = daemon.submit(recording(daemon, "memo.flac"), model=str(elsewhere))
         eventually(lambda: f"needs model {elsewhere}" in (daemon.job(waiting)["note"] or ""))
@@ -80,15 +80,18 @@ def test_a_folder_that_holds_a_model_may_come_later_too() -> None:
 
 def test_the_settings_own_missing_model_is_noticed_soon_and_at_once_after_a_restart() -> None:
     with a_daemon(
-        **SHELF, ALIGNMENT_BACKEND="shelf_engines:ShelfAligner", STENO_MODEL="small", STENO_ALIGNMENT_MODEL="words"
+        **WITH_MODELS,
+        ALIGNMENT_BACKEND="engines_with_models:ModelAligner",
+        STENO_MODEL="small",
+        STENO_ALIGNMENT_MODEL="words",
     ) as daemon:
         waiting = daemon.submit(recording(daemon, "memo.flac"))
         eventually(lambda: "needs model small" in (daemon.job(waiting)["note"] or ""))
-        put_on_shelf(daemon, "small")
+        put_model(daemon, "small")
         assert daemon.post("/v1/workers/transcriber/restart").status_code == 200
         job = daemon.finished(waiting, 5)
         assert (job["timing"], job["degraded_reason"]) == ("segment", "aligner_unavailable")
-        put_on_shelf(daemon, "words")
+        put_model(daemon, "words")
         eventually(lambda: daemon.job(waiting)["timing"] == "word", 15, "looked for again within ten seconds")
         assert [daemon.worker(role)["restarts"] for role in ("transcriber", "aligner")] == [0, 0]
 

@@ -83,7 +83,9 @@ async def test_unload_ends_an_idle_worker_now_and_a_busy_one_after_its_request(
 
 
 async def test_a_worker_that_grew_is_replaced_between_jobs_and_says_why(three_chunks: Path, tmp_path: Path) -> None:
-    setup = setup_for("aligner", "Echo", tmp_path).model_copy(update={"engine_path": "shelf_engines:GrowingAligner"})
+    setup = setup_for("aligner", "Echo", tmp_path).model_copy(
+        update={"engine_path": "engines_with_models:GrowingAligner"}
+    )
     request = request_for("aligner", three_chunks)
     async with kept([setup], tmp_path, with_workers(memory_limit_mb=200)) as keeper:
         await keeper.wait_until_available()

@@ -20,12 +20,12 @@ from supervisor.worker.handle import WorkerHandle
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def shelf(folder: Path, *names: str, model: str | None = None) -> WorkerSetup:
+def setup_with(folder: Path, *names: str, model: str | None = None) -> WorkerSetup:
     """A transcriber whose models are those files."""
     for name in names:
         (folder / name).touch()
     setup = setup_for("transcriber", "Echo", folder, model=model, name="mlx")
-    return setup.model_copy(update={"engine_path": "shelf_engines:ShelfTranscriber"})
+    return setup.model_copy(update={"engine_path": "engines_with_models:ModelTranscriber"})
 
 
 async def refused(keeper: WorkerHandle, pcm: Path, model: str | None) -> WorkerUnavailable:
@@ -39,7 +39,7 @@ async def test_a_model_takes_the_worker_over_and_stays_until_another_is_wanted(
 ) -> None:
     views: list[WorkerView] = []
     request = request_for("transcriber", three_chunks)
-    async with kept([shelf(tmp_path, "small", "large", model="large")], tmp_path, views=views) as keeper:
+    async with kept([setup_with(tmp_path, "small", "large", model="large")], tmp_path, views=views) as keeper:
         used = []
         for model in (None, "small", "small", "large", None):
             assert isinstance((await ask(keeper, request, model=model))[-1], TranscriptionFinished)
@@ -54,7 +54,7 @@ async def test_a_jobs_own_missing_model_breaks_nothing_and_the_worker_goes_back_
     three_chunks: Path, tmp_path: Path
 ) -> None:
     views: list[WorkerView] = []
-    async with kept([shelf(tmp_path)], tmp_path, views=views) as keeper:
+    async with kept([setup_with(tmp_path)], tmp_path, views=views) as keeper:
         await keeper.wait_until_available()
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
         assert keeper.availability.lacks_model
@@ -75,7 +75,7 @@ async def test_what_changes_on_the_disk_is_a_reason_to_try_a_missing_model_again
     models = tmp_path / "models"
     models.mkdir()
     told: list[WorkerView] = []
-    async with kept([shelf(models)], tmp_path, views=told, model_folders=[models]) as keeper:
+    async with kept([setup_with(models)], tmp_path, views=told, model_folders=[models]) as keeper:
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
         await keeper.wait_until_available()
         keeper.availability.recheck()
@@ -96,7 +96,7 @@ async def test_the_settings_own_missing_model_is_tried_for_whoever_waits_long_be
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_tally, "MODEL_LOOK_SECONDS", 0.1)
-    async with kept([shelf(tmp_path, model="small")], tmp_path) as keeper:
+    async with kept([setup_with(tmp_path, model="small")], tmp_path) as keeper:
         await eventually_async(lambda: keeper.view.state == "broken")
         assert keeper.view.note == "needs model small: run `steno models pull small`"
         assert list(keeper.availability.unavailable_because()) == ["small", None]
@@ -115,7 +115,7 @@ async def test_a_job_with_a_model_of_its_own_is_served_while_that_of_the_setting
 ) -> None:
     models = tmp_path / "models"
     models.mkdir()
-    async with kept([shelf(models, "small", model="large")], tmp_path, model_folders=[models]) as keeper:
+    async with kept([setup_with(models, "small", model="large")], tmp_path, model_folders=[models]) as keeper:
         await eventually_async(lambda: keeper.view.state == "broken")
         request = request_for("transcriber", three_chunks)
         assert isinstance((await ask(keeper, request, model="small"))[-1], TranscriptionFinished)
@@ -130,7 +130,7 @@ async def test_a_job_with_a_model_of_its_own_is_served_while_that_of_the_setting
 
 
 async def test_restart_makes_it_look_at_once(three_chunks: Path, tmp_path: Path) -> None:
-    async with kept([shelf(tmp_path)], tmp_path) as keeper:
+    async with kept([setup_with(tmp_path)], tmp_path) as keeper:
         assert (await refused(keeper, three_chunks, "small")).code == "needs_model"
         (tmp_path / "small").touch()
         await keeper.restart()
@@ -142,7 +142,7 @@ async def test_restart_makes_it_look_at_once(three_chunks: Path, tmp_path: Path)
 async def test_the_stand_in_loads_a_jobs_model_only_if_every_engine_has_it(
     three_chunks: Path, tmp_path: Path
 ) -> None:
-    setups = [shelf(tmp_path), setup_for("transcriber", "Echo", tmp_path, name="whisperx")]
+    setups = [setup_with(tmp_path), setup_for("transcriber", "Echo", tmp_path, name="whisperx")]
     request = request_for("transcriber", three_chunks)
     async with kept(setups, tmp_path) as keeper:
         for model, loaded in (("large", "fake"), ("starter", "starter")):
@@ -153,7 +153,7 @@ async def test_the_stand_in_loads_a_jobs_model_only_if_every_engine_has_it(
 async def test_a_model_that_crashes_while_it_loads_leaves_the_settings_own_in_its_place(
     three_chunks: Path, tmp_path: Path
 ) -> None:
-    setup = shelf(tmp_path).model_copy(update={"engine_path": "shelf_engines:FussyTranscriber"})
+    setup = setup_with(tmp_path).model_copy(update={"engine_path": "engines_with_models:FussyTranscriber"})
     settings = BRIEF.model_copy(update={"restarts": BRIEF.restarts.model_copy(update={"deaths_allowed": 1})})
     async with kept([setup], tmp_path, settings) as keeper:
         assert (await refused(keeper, three_chunks, "deadly")).code == "broken"
@@ -165,7 +165,7 @@ async def test_only_so_many_models_are_remembered(
     three_chunks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_tallies, "MOST_OVERRIDES", 2)
-    async with kept([shelf(tmp_path)], tmp_path) as keeper:
+    async with kept([setup_with(tmp_path)], tmp_path) as keeper:
         for model in ("one", "two", "three"):
             assert (await refused(keeper, three_chunks, model)).code == "needs_model"
         assert list(keeper.availability.unavailable_because()) == ["two", "three"]

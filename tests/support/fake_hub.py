@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +29,8 @@ class FakeHub:
     """File → bytes after which its next answers break off, one number an answer."""
     stalls: set[str] = field(default_factory=set)
     """Files of which half comes, and then nothing for as long as the name stands here."""
+    silent: set[str] = field(default_factory=set)
+    """Ends of paths that are asked for and not answered for as long as they stand here."""
     corrupts: dict[str, int] = field(default_factory=dict)
     """File → in how many of its next answers a byte is wrong."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
@@ -71,6 +73,9 @@ class _Desk(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
+        if any(path.endswith(end) for end in self.hub.silent):
+            self._wait_while(lambda: any(path.endswith(end) for end in self.hub.silent))
+            return
         if about := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
             files = self.hub.repositories.get(about[1])
             if files is None:
@@ -114,12 +119,15 @@ class _Desk(BaseHTTPRequestHandler):
             elif name in self.hub.stalls:
                 self.wfile.write(body[: len(body) // 2])
                 self.wfile.flush()
-                moment = threading.Event()
-                while name in self.hub.stalls:
-                    moment.wait(0.05)
-                self.close_connection = True
+                self._wait_while(lambda: name in self.hub.stalls)
             else:
                 self.wfile.write(body)
+
+    def _wait_while(self, misbehaves: Callable[[], bool]) -> None:
+        moment = threading.Event()
+        while misbehaves():
+            moment.wait(0.05)
+        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Nobody reads it."""
@@ -138,6 +146,7 @@ def a_hub(**repositories: dict[str, bytes]) -> Iterator[FakeHub]:
         yield hub
     finally:
         hub.stalls.clear()
+        hub.silent.clear()
         server.shutdown()
         serving.join()
         server.server_close()

@@ -24,7 +24,8 @@ from ipc.worker_messages import WorkerSetup
 from workers.engine import Audio, EngineRefusal, LoadedEngine
 from workers.mlx.batch_decoder import chunks_that_fit
 from workers.mlx.network import TurnedVocabulary, is_on_cpu
-from workers.models.find import MLX_WEIGHTS, find_model
+from workers.models.contents import MLX_WEIGHTS
+from workers.models.find import find_model
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
 
 WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME

@@ -3,15 +3,15 @@
 Runs in: worker (a short-lived one, started by the `steno` command).
 
 Speaks JSON lines on stdout, each as soon as it is known: `check` an `ipc.status_views.Finding` for each model the
-present settings need and one about punkt; `list` one `ipc.model_messages.ShelfView`; `pull` and `remove` the other
-shelf messages. Exit code 0 when it could answer, whatever the answer; 3 if something was refused; 78 if the settings
+present settings need and one about punkt; `list` one `ipc.model_messages.ModelList`; `pull` and `remove` the other
+messages. Exit code 0 when it could answer, whatever the answer; 3 if something was refused; 78 if the settings
 cannot be used; 1 with a traceback where this program is at fault.
 """
 
 import argparse
 import os
+import signal
 import sys
-import threading
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +20,7 @@ from config.loader import ConfigError, load
 from config.model_names import ModelEngine
 from config.places import find_places
 from config.settings import Settings
-from ipc.model_messages import Note, ShelfRefusal
+from ipc.model_messages import ModelRefusal, Note
 from ipc.transcript import Value
 from workers.engine import EngineRefusal
 
@@ -39,26 +39,21 @@ def main(words: list[str] | None = None) -> int:
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
         return os.EX_CONFIG
-    try:
-        match asked.verb:
-            case "check":
-                return check(asked, settings, choice, places.models)
-            case "list":
-                return show(settings, choice, places.models)
-            case "pull":
-                return pull(asked, settings, choice, places.models)
-            case _:
-                return remove(asked, settings, choice, places.models)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # No client listens any more; what has come is on the disk. Nothing may be flushed at the end, either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return os.EX_IOERR
+    # At once, whatever thread of a library waits for a server: every byte that came is on the disk.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+    match asked.verb:
+        case "check":
+            return check(asked, settings, choice, places.models)
+        case "list":
+            return show(settings, choice, places.models)
+        case "pull":
+            return pull(asked, settings, choice, places.models)
+        case _:
+            return remove(asked, settings, choice, places.models)
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="shelf_main", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="workers.model_manager", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="all models here, and all that the settings need")
     checking = verbs.add_parser("check", help="findings about the models the settings need")
@@ -83,47 +78,47 @@ def check(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, m
 
 
 def show(settings: Settings, choice: EngineChoice, models: Path) -> int:
-    from workers.model_manager.inventory import look_at_shelf
+    from workers.model_manager.inventory import list_models
 
-    say(look_at_shelf(settings, choice, models))
+    say(list_models(settings, choice, models))
     return os.EX_OK
 
 
 def pull(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
     """The names and languages asked for; with neither all that the settings need."""
     from workers.model_manager.pull import Puller
-    from workers.model_manager.selection import Wish, doubts, wishes_by_name, wishes_of_settings
+    from workers.model_manager.selection import ModelRequest, limitations, requests_by_name, requests_of_settings
 
     languages = tuple(dict.fromkeys(code for code in asked.lang.split(",") if code))
-    wishes: list[Wish] = []
+    requests: list[ModelRequest] = []
     refused = False
     for name in asked.names:
         try:
-            wishes += wishes_by_name(name, settings, choice, asked.engine)
+            requests += requests_by_name(name, settings, choice, asked.engine)
         except EngineRefusal as refusal:
             refused = True
             say(refusal_of(name, refusal))
     if languages or not asked.names:
         try:
-            wishes += wishes_of_settings(settings, choice, languages)
+            requests += requests_of_settings(settings, choice, languages)
         except EngineRefusal as refusal:
             refused = True
             say(refusal_of("settings", refusal))
-    for doubt in doubts(wishes, settings, choice, languages):
-        say(Note(text=doubt))
+    for limitation in limitations(requests, settings, choice, languages):
+        say(Note(text=limitation))
     puller = Puller(say, models, settings.media.free_disk_floor_mb * BYTES_PER_MB)
-    for wish in dict.fromkeys(wishes):
-        refused |= not puller.pull(wish)
+    for request in dict.fromkeys(requests):
+        refused |= not puller.pull(request)
     return REFUSED if refused else os.EX_OK
 
 
 def remove(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
     from workers.model_manager import remove as model_removal
-    from workers.model_manager.inventory import look_at_shelf
+    from workers.model_manager.inventory import list_models
 
     [name] = asked.names
     try:
-        plan = model_removal.plan_removal(name, look_at_shelf(settings, choice, models), asked.engine)
+        plan = model_removal.plan_removal(name, list_models(settings, choice, models), asked.engine)
         say(model_removal.remove(plan) if asked.yes else plan)
     except EngineRefusal as refusal:
         say(refusal_of(name, refusal))
@@ -131,17 +126,16 @@ def remove(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, 
     return os.EX_OK
 
 
-def refusal_of(name: str, refusal: EngineRefusal) -> ShelfRefusal:
-    return ShelfRefusal(name=name, code=refusal.code, message=refusal.message, hint=refusal.hint)
-
-
-ONE_LINE_AT_A_TIME = threading.Lock()
+def refusal_of(name: str, refusal: EngineRefusal) -> ModelRefusal:
+    return ModelRefusal(name=name, code=refusal.code, message=refusal.message, hint=refusal.hint)
 
 
 def say(value: Value) -> None:
-    """Progress comes from a thread of its own."""
-    with ONE_LINE_AT_A_TIME:
+    """Ends the program once no client listens: a library's thread may wait for a server for long."""
+    try:
         print(value.model_dump_json(), flush=True)
+    except BrokenPipeError:
+        os._exit(os.EX_IOERR)
 
 
 if __name__ == "__main__":

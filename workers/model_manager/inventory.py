@@ -11,16 +11,18 @@ from pathlib import Path
 
 from config.engines import EngineChoice
 from config.model_names import ALIGNMENT_HUB_IDS, BUNDLE_FILES, HUB_IDS
+from config.places import hub_cache
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
-from ipc.model_messages import ShelfModel, ShelfView
+from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal
-from workers.model_manager.pull import model_type_in, size_of
-from workers.model_manager.repository_kind import NotAModel, kind_of
-from workers.model_manager.source import ModelSource, alignment_source, look_at, name_of, source_of, whisper_source
-from workers.models import find as whisper_models
+from workers.model_manager.condition import look_at, name_of, source_of
+from workers.model_manager.pull import model_type_in, total_size
+from workers.models.contents import NotAModel, check_files, kind_of
 from workers.models.ct2_to_mlx import RECEIPT
+from workers.models.download import nearest
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
+from workers.models.source import ModelSource, model_source
 from workers.models.torch_bundles import bundle_file
 
 CONVERSION = re.compile(r"(?P<label>.+)-mlx-float(16|32)-[0-9a-f]{12}")
@@ -29,11 +31,11 @@ OURS = frozenset(ALIGNMENT_HUB_IDS.values()) | {hub_id for names in HUB_IDS.valu
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Listing:
     """What was found so far, and what each of it is used as."""
 
     used_as: dict[ModelSource, list[str]] = field(default_factory=dict)
-    found: list[ShelfModel] = field(default_factory=list)
+    found: list[ListedModel] = field(default_factory=list)
     seen: set[ModelSource] = field(default_factory=set)
 
     def add(self, source: ModelSource, *, only_if_there: bool = True) -> None:
@@ -42,14 +44,14 @@ class _Shelf:
         self.seen.add(source)
         on_disk = look_at(source, lambda: None, deep=False)
         path = on_disk.path
-        size, why = size_of(path) if path is not None and path.exists() else 0, on_disk.why
+        size, why = total_size(path) if path is not None and path.exists() else 0, on_disk.why
         if source.place == "hub" and on_disk.condition == "missing":
             path, size = cache_folder(source.id), bytes_in(cache_folder(source.id) / "blobs")
-            why = f"a part is here; steno models pull {name_of(source)} goes on" if size else ""
+            why = f"a part is here; steno models pull {name_of(source)} continues it" if size else ""
         if only_if_there and on_disk.condition == "missing" and not size:
             return
         self.found.append(
-            ShelfModel(
+            ListedModel(
                 name=name_of(source),
                 id=source.id,
                 kind="transcriber" if source.kind == "whisper" else "aligner",
@@ -63,35 +65,33 @@ class _Shelf:
         )
 
 
-def look_at_shelf(settings: Settings, choice: EngineChoice, models: Path) -> ShelfView:
+def list_models(settings: Settings, choice: EngineChoice, models: Path) -> ModelList:
     """What is needed first, then what else is here. `models`: our own folder of converted models."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    shelf, unknown = _Shelf(), []
+    listing, unknown, cache = _Listing(), [], hub_cache()
     for one in models_needed(settings, choice):
         try:
-            uses = shelf.used_as.setdefault(source_of(one), [])
+            uses = listing.used_as.setdefault(source_of(one), [])
         except EngineRefusal as refusal:
             unknown.append(_unknown(one, refusal))
             continue
         if (use := _use(one)) not in uses:
             uses.append(use)
-    for source in list(shelf.used_as):
-        shelf.add(source, only_if_there=False)
-    shelf.found.extend(unknown)
-    shelf.add(whisper_source("starter", "whisperx"))
-    shelf.add(alignment_source("starter"))
-    for source in _in_hub_cache(Path(HF_HUB_CACHE)):
-        shelf.add(source)
+    for source in list(listing.used_as):
+        listing.add(source, only_if_there=False)
+    listing.found.extend(unknown)
+    listing.add(model_source("starter", "whisper", "whisperx"))
+    listing.add(model_source("starter", "wav2vec2", "whisperx"))
+    for source in _in_hub_cache(cache):
+        listing.add(source)
     for bundle in BUNDLE_FILES:
         if bundle_file(bundle).exists():
-            shelf.add(alignment_source(bundle))
-    shelf.found.extend(conversions(models))
-    return ShelfView(
-        models=tuple(shelf.found),
+            listing.add(model_source(bundle, "wav2vec2", "whisperx"))
+    listing.found.extend(conversions(models))
+    return ModelList(
+        models=tuple(listing.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
-        hub_cache=HF_HUB_CACHE,
-        free_bytes=shutil.disk_usage(_nearest(Path(HF_HUB_CACHE))).free,
+        hub_cache=str(cache),
+        free_bytes=shutil.disk_usage(nearest(cache)).free,
     )
 
 
@@ -99,8 +99,8 @@ def _use(needed: ModelNeeded) -> str:
     return f"{needed.use} ({needed.language})" if needed.language else needed.use
 
 
-def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ShelfModel:
-    return ShelfModel(
+def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ListedModel:
+    return ListedModel(
         name=needed.name,
         id=needed.name,
         kind="aligner" if needed.use == "aligner" else "transcriber",
@@ -115,7 +115,8 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
     """Whole and half models that one of our engines opens; the cache is shared with other programs."""
     for repository in sorted(cache.glob("models--*--*")):
         hub_id = repository.name.removeprefix("models--").replace("--", "/", 1)
-        folder = cached_snapshot(hub_id, ())
+        folder = cached_snapshot(hub_id)
+        # A link whose file is gone still says what the repository is.
         names = {file.name for file in folder.iterdir()} if folder is not None else set()
         try:
             kind, engine = kind_of(names, model_type_in(folder) if folder is not None else None)
@@ -129,31 +130,29 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
 def _expected(hub_id: str) -> ModelSource:
     """What an unfinished download is to become, by the tables of names."""
     if hub_id in ALIGNMENT_HUB_IDS.values():
-        return alignment_source(hub_id)
-    return next(whisper_source(hub_id, engine) for engine, names in HUB_IDS.items() if hub_id in names.values())
+        return model_source(hub_id, "wav2vec2", "whisperx")
+    return next(
+        model_source(hub_id, "whisper", engine) for engine, names in HUB_IDS.items() if hub_id in names.values()
+    )
 
 
-def conversions(models: Path) -> Iterator[ShelfModel]:
+def conversions(models: Path) -> Iterator[ListedModel]:
     """Models in MLX's form that the workers made from others, and would make again."""
     for folder in sorted(models.iterdir()) if models.is_dir() else ():
         if not CONVERSION.fullmatch(folder.name) or not (folder / RECEIPT).is_file():
             continue
         try:
-            whisper_models.check_files(folder, "mlx")
+            check_files("whisper", "mlx", folder)
             why = ""
         except EngineRefusal as refusal:
             why = refusal.message
-        yield ShelfModel(
+        yield ListedModel(
             name=folder.name,
             id=str(folder),
             kind="conversion",
             engine="mlx",
             state="damaged" if why else "whole",
             why=why,
-            size_bytes=size_of(folder),
+            size_bytes=total_size(folder),
             path=str(folder),
         )
-
-
-def _nearest(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())

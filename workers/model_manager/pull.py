@@ -3,31 +3,31 @@
 Runs in: worker (the program behind `steno models`).
 """
 
-import itertools
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import assert_never
 
-from ipc.model_messages import FileProgress, ModelHere, ShelfMessage, ShelfRefusal
+from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
 from workers.engine import EngineRefusal
-from workers.model_manager import hub_download
-from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
-from workers.model_manager.selection import Wish
-from workers.model_manager.source import ModelSource, OnDisk, look_at
-from workers.models.file_download import fetch_file
+from workers.model_manager.condition import OnDisk, look_at
+from workers.model_manager.selection import ModelRequest
+from workers.models.contents import NotAModel, files_to_fetch, kind_of, names_of
+from workers.models.download import Phase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
+from workers.models.source import ModelSource
 from workers.models.starter import PIECE_BYTES
-from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
-from workers.models.transfer import Progressed
+from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, fetch_bundle
 
-Say = Callable[[ShelfMessage], None]
+Say = Callable[[ModelMessage], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Says how far it is, and for each wish in the end a ModelHere or a ShelfRefusal."""
+    """Says how far it is, and for each request in the end a ModelHere or a ModelRefusal."""
 
     say: Say
     models: Path
@@ -36,20 +36,20 @@ class Puller:
     """So much of the disk stays free."""
     bundle_address: str = BUNDLE_ADDRESS
 
-    def pull(self, wish: Wish) -> bool:
+    def pull(self, request: ModelRequest) -> bool:
         """Whether the model is here now, whole."""
         try:
-            here = self._pull(wish.name, wish.source, is_open=wish.is_open)
+            here = self._pull(request.name, request.source, is_open=request.is_open)
         except EngineRefusal as refusal:
-            self.say(ShelfRefusal(name=wish.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
+            self.say(ModelRefusal(name=request.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
             return False
         self.say(here)
         return True
 
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
-        if is_open and (folder := cached_snapshot(source.id, ())) is not None:
-            source = of_its_kind(source, {file.name for file in folder.iterdir()}, model_type_in(folder))
-        found = look_at(source, self._beat(name, bytes_here(source)), deep=True)
+        if is_open and (folder := cached_snapshot(source.id)) is not None:
+            source = of_its_kind(source, names_of(folder), model_type_in(folder))
+        found = look_at(source, self._reading(name, bytes_here(source)), deep=True)
         if found.condition == "whole":
             return _here(name, found, 0)
         match source.place:
@@ -57,12 +57,10 @@ class Puller:
                 code = "needs_model" if found.condition == "missing" else "model_damaged"
                 raise EngineRefusal(code, found.why, found.hint)
             case "bundle":
-                came = self._fetch_bundle(name, source)
+                told = partial(self._progressed, name)
+                came = fetch_bundle(source.id, told, self.floor_bytes, self.bundle_address)
             case "hub":
-                there = hub_download.repository(source.id)
-                if is_open:
-                    source = of_its_kind(source, there.names, there.model_type)
-                came = self._fetch_from_hub(name, source, there)
+                came, source = self._fetch_from_hub(name, source, is_open=is_open)
             case _:
                 assert_never(source.place)
         found = look_at(source, lambda: None, deep=False)
@@ -70,53 +68,32 @@ class Puller:
             raise EngineRefusal("model_damaged", found.why or f"{name} is not whole", found.hint)
         return _here(name, found, came)
 
-    def _fetch_from_hub(self, name: str, source: ModelSource, there: hub_download.Repository) -> int:
+    def _fetch_from_hub(self, name: str, source: ModelSource, *, is_open: bool) -> tuple[int, ModelSource]:
+        """How many bytes came, and the kind of model it turned out to be."""
+        about = describe(source.id)
+        names = names_in(about)
+        if is_open:
+            source = of_its_kind(source, names, (about.config or {}).get("model_type"))
         try:
-            wanted = files_to_fetch(source.kind, source.engine, there.names)
+            wanted = files_to_fetch(source.kind, source.engine, names)
         except NotAModel as why:
             raise EngineRefusal(
                 "not_a_model",
                 f"{source.id} is no {source.kind} for {source.engine}: {why}",
                 "`steno models list` shows the names stenod knows",
             ) from why
-        files = [file for file in there.files if file.name in wanted]
-        # Small files first: they tell early whether this can work at all.
-        files.sort(key=lambda file: file.size_bytes or 0)
-        _, came = hub_download.fetch(
-            source.id, files, self.floor_bytes, self._progressed(name, "fetching"), self._progressed(name, "checking")
+        _, came = fetch_snapshot(source.id, about, wanted, partial(self._progressed, name), self.floor_bytes)
+        return came, source
+
+    def _progressed(self, model: str, phase: Phase, file: str, done_bytes: int, total_bytes: int | None) -> None:
+        self.say(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
+
+    def _reading(self, model: str, total_bytes: int) -> Callable[[], None]:
+        """A step for the reader of a whole model, which does not say in which file it is."""
+        pieces = count(1)
+        return lambda: self._progressed(
+            model, "checking", "", min(next(pieces) * PIECE_BYTES, total_bytes), total_bytes
         )
-        return came
-
-    def _fetch_bundle(self, name: str, source: ModelSource) -> int:
-        file = bundle_file(source.id)
-
-        def what_is_wrong(part: Path) -> str | None:
-            return what_is_torn_in_bundle(part, self._beat(name, part.stat().st_size), deep=True)
-
-        return fetch_file(
-            self.bundle_address + file.name,
-            file,
-            self.floor_bytes,
-            self._progressed(name, "fetching"),
-            what_is_wrong,
-        )
-
-    # --- what is said on the way ---------------------------------------------------------------------------------
-
-    def _progressed(self, model: str, phase: Literal["fetching", "checking"]) -> Progressed:
-        def progressed(file: str, done_bytes: int, total_bytes: int | None) -> None:
-            self.say(
-                FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes)
-            )
-
-        return progressed
-
-    def _beat(self, model: str, total_bytes: int | None) -> Callable[[], None]:
-        """A step for those who only say that they go on reading."""
-        most = total_bytes or 0
-        pieces = itertools.count(1)
-        checked = self._progressed(model, "checking")
-        return lambda: checked("", min(next(pieces) * PIECE_BYTES, most), most)
 
 
 def bytes_here(source: ModelSource) -> int:
@@ -125,10 +102,9 @@ def bytes_here(source: ModelSource) -> int:
         case "hub":
             return bytes_in(cache_folder(source.id) / "blobs")
         case "bundle":
-            file = bundle_file(source.id)
-            return size_of(file) if file.is_file() else 0
+            return total_size(bundle_file(source.id))
         case "folder":
-            return size_of(Path(source.id))
+            return total_size(Path(source.id))
         case "starter":
             return 0
         case _:
@@ -148,10 +124,10 @@ def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | N
 
 def _here(name: str, found: OnDisk, came: int) -> ModelHere:
     assert found.path is not None
-    return ModelHere(name=name, path=str(found.path), size_bytes=size_of(found.path), fetched_bytes=came)
+    return ModelHere(name=name, path=str(found.path), size_bytes=total_size(found.path), fetched_bytes=came)
 
 
-def size_of(path: Path) -> int:
+def total_size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else (path,)
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -4,31 +4,30 @@ Runs in: worker (the program behind `steno models`).
 """
 
 import shutil
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from config.model_names import ModelEngine
-from ipc.model_messages import Removal, ShelfModel, ShelfView
+from ipc.model_messages import ListedModel, ModelList, Removal
 from workers.engine import EngineRefusal
 from workers.model_manager.inventory import CONVERSION
-from workers.model_manager.pull import size_of
+from workers.model_manager.pull import total_size
 from workers.models.hub_cache import cache_folder
 
 
-def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Removal:
+def plan_removal(name: str, listing: ModelList, engine: ModelEngine | None) -> Removal:
     """What would go with this name: the model, and what was converted from it.
 
     Raises EngineRefusal `not_here` or `not_ours`.
     """
     meant = [
         one
-        for one in shelf.models
+        for one in listing.models
         if name in (one.name, one.id, one.path) and engine in (None, one.engine) and one.path is not None
     ]
     gone = [one for one in meant if one.size_bytes > 0]
     if not gone:
-        near = get_close_matches(name, {one.name for one in shelf.models if one.size_bytes}, n=2, cutoff=0.5)
+        near = get_close_matches(name, {one.name for one in listing.models if one.size_bytes}, n=2, cutoff=0.5)
         raise EngineRefusal(
             "not_here",
             f"there is no model {name} on this machine",
@@ -38,17 +37,17 @@ def plan_removal(name: str, shelf: ShelfView, engine: ModelEngine | None) -> Rem
         raise EngineRefusal(
             "not_ours", "the starter came with stenod and stays with it", "it is small and needs no hub"
         )
-    paths = [path for one in gone for path in _paths(one, shelf)]
+    paths = [path for one in gone for path in _paths(one, listing)]
     return Removal(
         name=name,
         paths=tuple(str(path) for path in paths),
-        freed_bytes=sum(size_of(path) if path.is_file() else _bytes_once(path) for path in paths),
+        freed_bytes=sum(total_size(path) if path.is_file() else _bytes_once(path) for path in paths),
         used_as=tuple(dict.fromkeys(use for one in gone for use in one.used_as)),
         is_done=False,
     )
 
 
-def _paths(one: ShelfModel, shelf: ShelfView) -> list[Path]:
+def _paths(one: ListedModel, listing: ModelList) -> list[Path]:
     path = Path(one.path or "")
     if one.kind == "conversion" or path.is_file():
         return [path]
@@ -62,7 +61,7 @@ def _paths(one: ShelfModel, shelf: ShelfView) -> list[Path]:
     labels = {one.name, one.id.replace("/", "--")}
     made = [
         Path(other.id)
-        for other in shelf.models
+        for other in listing.models
         if other.kind == "conversion" and (match := CONVERSION.fullmatch(other.name)) and match["label"] in labels
     ]
     return [repository, *made]
@@ -76,33 +75,16 @@ def _bytes_once(folder: Path) -> int:
 def remove(plan: Removal) -> Removal:
     """Does it. Raises EngineRefusal `not_removed` if something cannot be deleted."""
     try:
-        _leave_hub_cache([Path(path) for path in plan.paths])
         for path in map(Path, plan.paths):
             if path.is_dir():
+                # As huggingface_hub's delete_revisions does with all revisions of a repository; but that only logs
+                # what it may not delete, and leaves a repository with an unfinished file where it is.
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+            shutil.rmtree(path.parent / ".locks" / path.name, ignore_errors=True)
     except OSError as error:
         raise EngineRefusal(
             "not_removed", f"{error.filename} cannot be deleted: {error.strerror}", "see who owns it"
         ) from error
     return plan.model_copy(update={"is_done": True})
-
-
-def _leave_hub_cache(paths: Sequence[Path]) -> None:
-    """All revisions, by the hub's own library, which knows what they share; what it does not count is left."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if not any(path.parent == Path(HF_HUB_CACHE) for path in paths):
-        return
-    try:
-        cache = scan_cache_dir()
-    except CacheNotFound:
-        return
-    revisions = [
-        revision.commit_hash for found in cache.repos if found.repo_path in paths for revision in found.revisions
-    ]
-    cache.delete_revisions(*revisions).execute()
-    for path in paths:
-        shutil.rmtree(Path(HF_HUB_CACHE) / ".locks" / path.name, ignore_errors=True)

@@ -23,11 +23,12 @@ from config.model_names import (
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
-from workers.model_manager.source import ModelSource, alignment_source, source_of, whisper_source
+from workers.model_manager.condition import source_of
+from workers.models.source import ModelSource, model_source
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ModelRequest:
     """One model that is asked for."""
 
     name: str
@@ -37,23 +38,26 @@ class Wish:
     """A hub id that no setting needs: it may turn out to be any kind of model."""
 
 
-def wishes_by_name(
+def requests_by_name(
     name: str, settings: Settings, choice: EngineChoice, engine: ModelEngine | None
-) -> tuple[Wish, ...]:
+) -> tuple[ModelRequest, ...]:
     """What the settings mean by this name, for every engine that needs it; otherwise what the transcriber would.
 
     `engine` decides where a name has a meaning for both. Raises EngineRefusal `unknown_model`.
     """
     needed = [one for one in models_needed(settings, choice) if one.name == name and engine in (None, one.engine)]
     if needed:
-        return _unique(Wish(name, source_of(one)) for one in needed)
+        return _unique(ModelRequest(name, source_of(one)) for one in needed)
     if name in BUNDLE_FILES or name in ALIGNMENT_HUB_IDS.values():
-        return (Wish(name, alignment_source(name)),)
+        return (ModelRequest(name, model_source(name, "wav2vec2", "whisperx")),)
     if name == "starter":
-        return (Wish(name, whisper_source(name, "whisperx")), Wish("starter aligner", alignment_source(name)))
+        return (
+            ModelRequest(name, model_source(name, "whisper", "whisperx")),
+            ModelRequest("starter aligner", model_source(name, "wav2vec2", "whisperx")),
+        )
     try:
-        source = whisper_source(name, engine or usual_engine(choice))
-        return (Wish(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
+        source = model_source(name, "whisper", engine or usual_engine(choice))
+        return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
     except EngineRefusal as unknown:
         raise _unknown(name, unknown) from unknown
 
@@ -63,7 +67,9 @@ def usual_engine(choice: EngineChoice) -> ModelEngine:
     return next((engine for engine in DEFAULT_MODEL if engine == choice.transcriber), "whisperx")
 
 
-def wishes_of_settings(settings: Settings, choice: EngineChoice, languages: Sequence[str]) -> tuple[Wish, ...]:
+def requests_of_settings(
+    settings: Settings, choice: EngineChoice, languages: Sequence[str]
+) -> tuple[ModelRequest, ...]:
     """All that the settings need; with `languages`, WhisperX's aligner for each of them besides.
 
     Raises EngineRefusal `unknown_model` for a name in the settings that means nothing.
@@ -75,22 +81,22 @@ def wishes_of_settings(settings: Settings, choice: EngineChoice, languages: Sequ
             for language in languages
             if (default := default_aligner(language))
         ]
-    return _unique(Wish(one.name, source_of(one)) for one in needed)
+    return _unique(ModelRequest(one.name, source_of(one)) for one in needed)
 
 
-def doubts(
-    wishes: Sequence[Wish], settings: Settings, choice: EngineChoice, languages: Sequence[str]
+def limitations(
+    requests: Sequence[ModelRequest], settings: Settings, choice: EngineChoice, languages: Sequence[str]
 ) -> Iterator[str]:
     """What these models will not do, in sentences."""
-    for wish in wishes:
-        if wish.source.kind != "whisper":
+    for request in requests:
+        if request.source.kind != "whisper":
             continue
         foreign = [language for language in languages if language != "en"]
-        if ENGLISH_ONLY.search(wish.name):
+        if ENGLISH_ONLY.search(request.name):
             if foreign:
-                yield f"{wish.name} knows English only, not {', '.join(foreign)}: take base, small or large-v3"
-        elif any(kind in wish.name for kind in WITHOUT_TRANSLATION):
-            yield f"{wish.name} transcribes, but cannot translate: for that take small, medium or large-v3"
+                yield f"{request.name} knows English only, not {', '.join(foreign)}: take base, small or large-v3"
+        elif any(kind in request.name for kind in WITHOUT_TRANSLATION):
+            yield f"{request.name} transcribes, but cannot translate: for that take small, medium or large-v3"
     if choice.aligner is None and languages:
         yield "alignment is off (ALIGNMENT_BACKEND=none): no aligner is fetched"
     if choice.aligner != "whisperx":
@@ -104,8 +110,8 @@ def doubts(
             yield f"WhisperX has no aligner for {language!r}: its words get no times of their own, only segments do"
 
 
-def _unique(wishes: Iterator[Wish]) -> tuple[Wish, ...]:
-    return tuple({wish.source: wish for wish in wishes}.values())
+def _unique(requests: Iterator[ModelRequest]) -> tuple[ModelRequest, ...]:
+    return tuple({request.source: request for request in requests}.values())
 
 
 def _unknown(name: str, unknown: EngineRefusal) -> EngineRefusal:

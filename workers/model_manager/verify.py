@@ -14,8 +14,9 @@ from config.required_models import ModelNeeded, models_needed, spoken_languages
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
-from workers.model_manager.source import ModelSource, OnDisk, look_at, source_of
+from workers.model_manager.condition import OnDisk, look_at, source_of
 from workers.models.find_aligner import STARTER_FOLDER
+from workers.models.source import ModelSource
 
 CHECKS = {"transcriber": "transcriber_model", "fallback": "fallback_model", "aligner": "alignment_model"}
 """Use of a model → the name of its check."""
@@ -73,7 +74,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
                 check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=fix
             )
         case "damaged":
-            # A worker that has it loaded goes on with it, or was refused and tries again only after a while.
+            # A worker that has it loaded keeps it; one that was refused tries again only after a while.
             fix += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
             return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=fix)
         case _:

@@ -6,25 +6,17 @@ Runs in: worker. Names no model library: WhisperX's tables of default models com
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import assert_never
 
-from config.model_names import HUB_ID
 from workers.engine import EngineRefusal
-from workers.models.find import what_is_torn
-from workers.models.hub_cache import HubUnreachable, cached_snapshot, download_snapshot
+from workers.models.contents import check_files
+from workers.models.find import find_on_hub
+from workers.models.source import model_source
 from workers.models.starter import sha256_of
 
 STARTER_FOLDER = Path(__file__).parent / "starter_aligner"
-DESCRIPTION_FILES = (
-    "config.json",
-    "preprocessor_config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-)
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Either will do; the first is preferred, because the second is a pickle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +61,27 @@ def find_alignment_model(
 
     Raises EngineRefusal `unknown_model`, `needs_model` or `model_damaged`.
     """
-    if name == "starter":
-        return starter_aligner()
-    languages = defaults.languages_of(name)
-    if name in defaults.bundles.values():
-        return AlignmentModel(name, None, languages)
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        check_files(folder)
-        return AlignmentModel(folder.absolute().name, folder.absolute(), languages)
-    if HUB_ID.fullmatch(name):
-        return AlignmentModel(name, find_on_hub(name, allow_download, downloading), languages)
-    if folder.is_absolute():
+    if folder.is_absolute() and not folder.is_dir():
         raise EngineRefusal(
             "needs_model", f"needs alignment model {name}, a folder", "put it there, mount its disk, or name another"
         )
-    raise EngineRefusal(
-        "unknown_model",
-        f"there is no alignment model or folder {name!r}",
-        f"take `starter`, a folder, a hub id, or one of {', '.join(sorted(set(defaults.bundles.values())))}",
-    )
+    source, languages = model_source(name, "wav2vec2", "whisperx"), defaults.languages_of(name)
+    match source.place:
+        case "starter":
+            return starter_aligner()
+        case "bundle":
+            return AlignmentModel(name, None, languages)
+        case "folder":
+            found = Path(source.id)
+            check_files("wav2vec2", "whisperx", found)
+            return AlignmentModel(found.name, found, languages)
+        case "hub":
+            fetching = downloading if allow_download else None
+            found = find_on_hub(name, "wav2vec2", "whisperx", partial(needs_model, name), fetching)
+            return AlignmentModel(name, found, languages)
+        case _:
+            assert_never(source.place)
 
 
 def starter_aligner(folder: Path = STARTER_FOLDER, *, deep: bool = True) -> AlignmentModel:
@@ -103,27 +96,8 @@ def starter_aligner(folder: Path = STARTER_FOLDER, *, deep: bool = True) -> Alig
                 raise damaged(folder, f"{name} has another sha256 than starter.json says")
     except (OSError, ValueError) as error:
         raise damaged(folder, str(error)) from error
-    check_files(folder)
+    check_files("wav2vec2", "whisperx", folder)
     return AlignmentModel("starter", folder, frozenset({card["language"]}), card["start_bias_seconds"])
-
-
-def find_on_hub(hub_id: str, allow_download: bool, downloading: Callable[[], None]) -> Path:
-    """The snapshot in the shared Hugging Face cache, fetched first if need be. Raises EngineRefusal `needs_model`."""
-    cached = cached_snapshot(hub_id, (*DESCRIPTION_FILES, *WEIGHTS))
-    if cached is not None and missing_file(cached) is None:
-        check_files(cached)
-        return cached
-    why = ""
-    if allow_download:
-        try:
-            for weights in WEIGHTS:
-                folder = download_snapshot(hub_id, (*DESCRIPTION_FILES, weights), downloading)
-                if missing_file(folder) is None:
-                    return folder
-            why = ": the hub has no such files"
-        except HubUnreachable as error:
-            why = f": {error}"
-    raise needs_model(hub_id, why)
 
 
 def needs_model(name: str, why: str = "") -> EngineRefusal:
@@ -141,24 +115,6 @@ def no_alignment_model(language: str, why: str) -> EngineRefusal:
         f"words of the language {language!r} cannot be timed: {why}",
         f"run `steno models pull --lang {language}`, or set an alignment model for this language",
     )
-
-
-def check_files(folder: Path) -> None:
-    """Raises EngineRefusal `model_damaged` if something is missing or torn."""
-    if missing := missing_file(folder):
-        raise damaged(folder, f"{missing} is missing")
-    weights = folder / WEIGHTS[0]
-    # A pytorch_model.bin is a zip or a pickle: only opening it tells.
-    if weights.is_file() and (why := what_is_torn(weights)):
-        raise damaged(folder, f"{weights.name} is not whole: {why}")
-
-
-def missing_file(folder: Path) -> str | None:
-    """The first file without which a wav2vec2 model cannot be opened."""
-    for name in ("config.json", "vocab.json"):
-        if not (folder / name).is_file():
-            return name
-    return None if any((folder / name).is_file() for name in WEIGHTS) else WEIGHTS[0]
 
 
 def damaged(folder: Path, why: str) -> EngineRefusal:

@@ -1,85 +1,41 @@
-"""Model snapshots in the shared Hugging Face cache, and the one place that fetches them.
+"""Model snapshots in the shared Hugging Face cache: where they lie, and whether each file has its hash.
 
 Runs in: worker.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
 from pathlib import Path
 
+from config.places import hub_cache
 from workers.models.starter import sha256_of
 
-ANSWER_SECONDS = 10.0
-"""How long the hub may take to say what a model consists of."""
-LOOK_SECONDS = 1.0
-"""How often a download in progress is looked at."""
-PIECE_BYTES = 1024 * 1024
-"""Written at once; an interruption costs no more."""
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-class HubUnreachable(Exception):
-    """The hub has no such model, or cannot be asked."""
-
-
-def cached_snapshot(hub_id: str, wanted: Sequence[str]) -> Path | None:
+def cached_snapshot(hub_id: str) -> Path | None:
     """The newest snapshot on this machine, perhaps without some files; never asks the network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(wanted), local_files_only=True))
+        return Path(snapshot_download(hub_id, cache_dir=hub_cache(), local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
 
 
-def download_snapshot(hub_id: str, wanted: Sequence[str], downloading: Callable[[], None]) -> Path:
-    """Fetch the wanted files and check them; `downloading` is called for as long as bytes arrive.
-
-    Raises HubUnreachable.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from requests.exceptions import RequestException
-
-    plain_downloads()
-    blobs = cache_folder(hub_id) / "blobs"
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub") as pool:
-        fetching = pool.submit(
-            snapshot_download, hub_id, allow_patterns=list(wanted), etag_timeout=ANSWER_SECONDS, max_workers=2
-        )
-        here = -1
-        # The hub's library reports files, not bytes, and a file may be gigabytes: the growing blobs tell.
-        while not wait([fetching], timeout=LOOK_SECONDS).done:
-            if (now := bytes_in(blobs)) != here:
-                here = now
-                downloading()
-    try:
-        folder = Path(fetching.result())
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RequestException, OSError) as error:
-        raise HubUnreachable(f"{type(error).__name__} from the hub about {hub_id}") from error
-    check_blobs(folder, downloading)
-    return folder
-
-
 def bytes_in(folder: Path) -> int:
     """Bytes of all files in the folder, whole or not; files that vanish meanwhile do not count."""
-    total = 0
-    for file in folder.glob("*"):
-        try:
-            total += file.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
+    return sum(map(size_of, folder.glob("*")))
 
 
-def check_blobs(folder: Path, step: Callable[[], None]) -> None:
-    """Removes a file that is not what its name in the cache says, and raises HubUnreachable."""
-    if damaged := damaged_file(folder, step):
-        damaged.resolve().unlink()
-        raise HubUnreachable(f"{damaged.name} arrived damaged")
+def size_of(file: Path) -> int:
+    """In bytes; 0: it is not there."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:
@@ -108,17 +64,4 @@ def has_hash(file: Path, expected: str, step: Callable[[], None]) -> bool:
 
 def cache_folder(hub_id: str) -> Path:
     """Where the shared cache keeps this repository, there or not."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
-
-
-def plain_downloads() -> None:
-    """Plain HTTP, written down in small pieces: it goes on where it stopped, and grows on the disk as it comes.
-
-    Hugging Face's other protocol, xet, begins again after an interruption and shows its bytes late.
-    """
-    from huggingface_hub import constants
-
-    constants.HF_HUB_DISABLE_XET = True
-    constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES
+    return hub_cache() / f"models--{hub_id.replace('/', '--')}"

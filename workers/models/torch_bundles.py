@@ -1,30 +1,113 @@
-"""torchaudio's alignment models on disk: where torch looks for them, and whether one is whole.
+"""torchaudio's alignment models: where torch looks for them, whether one is whole, and how one is fetched.
 
 Runs in: worker. Needs no torch: what has to be known of it is a folder and a file's name.
 """
 
-import os
+import fcntl
+import hashlib
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from config.model_names import BUNDLE_FILES
+from config.places import torch_checkpoints
+from workers.engine import EngineRefusal
+from workers.models.ct2_to_mlx import sync
+from workers.models.download import LOOK_SECONDS, Progressed, attended, configure_library, refusal, room_for
+from workers.models.hub_cache import size_of
 from workers.models.starter import PIECE_BYTES
 
 BUNDLE_ADDRESS = "https://download.pytorch.org/torchaudio/models/"
+AS_IT_IS = {"accept-encoding": "identity"}
+"""A compressed answer has other lengths than the file."""
 
 
-def checkpoints_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where torch.hub keeps files, as `torch.hub.get_dir` finds it."""
-    caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    home = environment.get("TORCH_HOME") or str(Path(caches) / "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
-
-
-def bundle_file(name: str, environment: Mapping[str, str] = os.environ) -> Path:
+def bundle_file(name: str) -> Path:
     """The file of one of the bundles in BUNDLE_FILES, there or not."""
-    return checkpoints_folder(environment) / BUNDLE_FILES[name]
+    return torch_checkpoints() / BUNDLE_FILES[name]
+
+
+def fetch_bundle(name: str, progressed: Progressed, floor_bytes: int = 0, address: str = BUNDLE_ADDRESS) -> int:
+    """Puts the bundle where torch looks for it, once all of it is here and whole; how many bytes came for it.
+
+    A file that arrives damaged is fetched once more. Raises EngineRefusal `server_unreachable`, `offline`,
+    `disk_full`, `model_damaged` or `cache_not_writable`.
+    """
+    target = bundle_file(name)
+    try:
+        configure_library()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _only_process(target, progressed):
+            return _fetch(address + target.name, target, progressed, floor_bytes)
+    except (OSError, ValueError) as error:
+        by_hand = f"or put the file at {target} by hand"
+        raise refusal("server_unreachable", address + target.name, name, by_hand, "TORCH_HOME", error) from error
+
+
+def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int) -> int:
+    """torch.hub's own download begins again at zero after an interruption and waits for ever; the hub's does not."""
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import get_session
+
+    def what_is_torn(file: Path) -> str | None:
+        total, pieces = size_of(file), count(1)
+        step = lambda: progressed("checking", target.name, min(next(pieces) * PIECE_BYTES, total), total)  # noqa: E731
+        return what_is_torn_in_bundle(file, step, deep=True)
+
+    def download() -> None:
+        # The library leaves out a beginning that is here, and drops it where the server begins from the first byte.
+        with part.open("ab") as file:
+            http_get(address, file, resume_size=size_of(part), headers=dict(AS_IT_IS), expected_size=size)
+
+    if target.is_file() and what_is_torn(target) is None:
+        return 0  # another process was quicker
+    answer = get_session().head(address, headers=AS_IT_IS, allow_redirects=True)
+    answer.raise_for_status()
+    size = int(answer.headers["content-length"]) if "content-length" in answer.headers else None
+    content = answer.headers.get("etag") or answer.headers.get("last-modified") or f"{address} {size}"
+    version = hashlib.sha1(content.encode()).hexdigest()[:12]
+    part = target.with_name(f".{target.name}.{version}.part")
+    if size_of(part) > (size or 0):
+        part.unlink()
+    torn = None
+    for _ in range(2):
+        before = size_of(part)
+        room_for(target.parent, (size or 0) - before, floor_bytes)
+        attended(
+            download,
+            lambda: size_of(part),
+            lambda: progressed("fetching", target.name, size_of(part), size),
+        )
+        came = size_of(part) - before
+        if (torn := what_is_torn(part)) is None:
+            sync(part)
+            part.replace(target)
+            return came
+        part.unlink()
+    raise EngineRefusal(
+        "model_damaged",
+        f"{target.name} arrived damaged, twice: {torn}",
+        "something between here and the server changes files; try another network",
+    )
+
+
+@contextmanager
+def _only_process(target: Path, progressed: Progressed) -> Iterator[None]:
+    """Waits until no other process fetches this file. The wait ends with that process, whose waits have deadlines."""
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                parts = target.parent.glob(f".{target.name}.*.part")
+                progressed("fetching", target.name, sum(map(size_of, parts)), None)
+                time.sleep(LOOK_SECONDS)
+        yield
 
 
 def what_is_torn_in_bundle(file: Path, step: Callable[[], None], *, deep: bool) -> str | None:

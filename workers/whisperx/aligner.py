@@ -35,7 +35,7 @@ from workers.models.find_aligner import (
     needs_model,
     no_alignment_model,
 )
-from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, what_is_torn_in_bundle
+from workers.models.torch_bundles import bundle_file, fetch_bundle
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_LETTERS, Core, words_at_the_sound
 from workers.text.word_repair import Letter, doubted, fill_gaps, positions_of, rough_word
@@ -179,21 +179,12 @@ class WhisperxAligner:
 
     def _fetch_bundle(self, name: str) -> None:
         """Ensures that torchaudio finds a bundle's weights on disk. Raises EngineRefusal `needs_model`."""
-        file = bundle_file(name)
-        if file.is_file():
+        if bundle_file(name).is_file():
             return
         if not self.setup.allow_download:
             raise needs_model(name)
-        from workers.models.file_download import fetch_file
-
         try:
-            fetch_file(
-                BUNDLE_ADDRESS + file.name,
-                file,
-                0,
-                lambda name, done, total: self.downloading(),
-                lambda part: what_is_torn_in_bundle(part, self.downloading, deep=True),
-            )
+            fetch_bundle(name, lambda *how_far: self.downloading())
         except EngineRefusal as refusal:
             raise needs_model(name, f": {refusal.message}") from refusal
 

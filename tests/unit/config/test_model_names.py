@@ -20,9 +20,9 @@ from config.model_names import (
 from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
-from workers.model_manager.repository_kind import NotAModel, files_to_fetch, kind_of
-from workers.model_manager.selection import doubts, wishes_by_name, wishes_of_settings
-from workers.model_manager.source import ModelSource
+from workers.model_manager.selection import limitations, requests_by_name, requests_of_settings
+from workers.models.contents import NotAModel, files_to_fetch, kind_of
+from workers.models.source import ModelSource
 
 
 def needed(**given: Any) -> list[ModelNeeded]:
@@ -30,16 +30,16 @@ def needed(**given: Any) -> list[ModelNeeded]:
     return list(models_needed(settings, resolve_engines(settings, "darwin", "arm64")))
 
 
-def wishes(*languages: str, **given: Any) -> dict[str, str]:
+def requested(*languages: str, **given: Any) -> dict[str, str]:
     settings = Settings.model_validate({"whisper_backend": "whisperx", **given})
     choice = resolve_engines(settings, "linux", "x86_64")
-    return {wish.name: wish.source.id for wish in wishes_of_settings(settings, choice, languages)}
+    return {request.name: request.source.id for request in requests_of_settings(settings, choice, languages)}
 
 
 def by_name(name: str, engine: ModelEngine | None = None, **given: Any) -> list[ModelSource]:
     settings = Settings.model_validate(given)
     choice = resolve_engines(settings, "darwin", "arm64")
-    return [wish.source for wish in wishes_by_name(name, settings, choice, engine)]
+    return [request.source for request in requests_by_name(name, settings, choice, engine)]
 
 
 # --- the tables --------------------------------------------------------------------------------------------------
@@ -106,11 +106,11 @@ def test_watched_folders_bring_their_languages_and_models_and_an_own_engine_brin
 
 
 def test_languages_bring_transcriber_and_aligners_also_where_the_settings_name_another_aligner() -> None:
-    assert wishes("nl", "hy") == {
+    assert requested("nl", "hy") == {
         "small": "Systran/faster-whisper-small",
         ALIGNMENT_HUB_IDS["nl"]: ALIGNMENT_HUB_IDS["nl"],
     }
-    assert set(wishes("nl", alignment_model="starter")) == {"small", "starter", ALIGNMENT_HUB_IDS["nl"]}
+    assert set(requested("nl", alignment_model="starter")) == {"small", "starter", ALIGNMENT_HUB_IDS["nl"]}
 
 
 def test_a_name_means_what_the_settings_mean_by_it_and_otherwise_what_the_transcriber_would() -> None:
@@ -139,8 +139,8 @@ def test_a_name_that_means_nothing_is_met_with_what_it_may_have_meant(name: str,
 def test_what_a_model_will_not_do_is_said_before_it_is_fetched() -> None:
     settings = Settings.model_validate({"whisper_backend": "whisperx", "alignment_model": "starter"})
     choice = resolve_engines(settings, "linux", "x86_64")
-    asked = [wish for name in ("turbo", "tiny.en") for wish in wishes_by_name(name, settings, choice, None)]
-    said = list(doubts(asked, settings, choice, ("de",)))
+    asked = [request for name in ("turbo", "tiny.en") for request in requests_by_name(name, settings, choice, None)]
+    said = list(limitations(asked, settings, choice, ("de",)))
     assert [any(word in line for line in said) for word in ("cannot translate", "English only", "starter")] == [
         True
     ] * 3

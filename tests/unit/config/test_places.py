@@ -1,11 +1,14 @@
 """Where things live."""
 
+import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from config.places import LONGEST_SOCKET_PATH_BYTES, Places, find_places
+from config.places import LONGEST_SOCKET_PATH_BYTES, Places, find_places, hub_cache, torch_checkpoints
 
 
 def folders(places: Places) -> list[Path]:
@@ -46,3 +49,44 @@ def test_on_linux_the_socket_lies_in_the_session_folder_when_there_is_one() -> N
 def test_an_ordinary_mac_user_has_room_for_the_socket_path() -> None:
     socket = "/Users/a-rather-long-user-name/Library/Application Support/stenod/run/stenod.sock"
     assert len(socket) <= LONGEST_SOCKET_PATH_BYTES
+
+
+# --- the libraries' own folders -------------------------------------------------------------------------------------
+
+ENVIRONMENTS = (
+    {},
+    {"XDG_CACHE_HOME": "/caches"},
+    {"HF_HOME": "~/hf", "TORCH_HOME": "~/torch"},
+    {"HF_HOME": "/hf", "HUGGINGFACE_HUB_CACHE": "/old", "XDG_CACHE_HOME": "/caches"},
+    {"HF_HOME": "/hf", "HUGGINGFACE_HUB_CACHE": "/old", "HF_HUB_CACHE": "$HOME/hub", "TORCH_HOME": "/torch"},
+)
+ASK_THE_LIBRARY = """
+import importlib, json, os, sys
+{imports}
+found = []
+for environment in json.loads(sys.argv[1]):
+    os.environ.clear()
+    os.environ.update(HOME="/home/anna", **environment)
+    found.append({answer})
+print(json.dumps(found))
+"""
+
+
+def folders_of_library(imports: str, answer: str) -> list[Path]:
+    program = ASK_THE_LIBRARY.format(imports=imports, answer=answer)
+    asked = [sys.executable, "-P", "-c", program, json.dumps(ENVIRONMENTS)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    return [Path(folder) for folder in json.loads(done.stdout)]
+
+
+def test_the_hub_cache_is_where_huggingface_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    theirs = folders_of_library("from huggingface_hub import constants", "importlib.reload(constants).HF_HUB_CACHE")
+    assert [hub_cache(environment) for environment in ENVIRONMENTS] == theirs
+
+
+def test_torchaudio_bundles_are_where_torch_hub_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("HOME", "/home/anna")
+    theirs = folders_of_library("import torch.hub", "torch.hub.get_dir() + '/checkpoints'")
+    assert [torch_checkpoints(environment) for environment in ENVIRONMENTS] == theirs

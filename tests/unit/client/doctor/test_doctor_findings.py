@@ -19,7 +19,6 @@ from rich.console import Console
 from client.doctor import daemon as doctor_daemon
 from client.doctor import disk_and_memory as doctor_headroom
 from client.doctor import folders as doctor_folders
-from client.doctor import run as doctor
 from client.doctor import service as doctor_service
 from client.doctor import workers as doctor_workers
 from client.doctor.check import Look, Looked, side_by_side
@@ -90,13 +89,6 @@ def test_workers_that_fill_the_memory_are_a_warning() -> None:
     assert "7.0 GB" in only(doctor_headroom.memory_findings(8_000_000_000, large), "warning").what
     assert states(doctor_headroom.memory_findings(8_000_000_000, [])) == ["ok"]
     assert states(doctor_headroom.memory_findings(2_000_000_000, [])) == ["warning"]
-
-
-def test_the_model_cache_is_where_hugging_face_has_it() -> None:
-    assert doctor.hub_cache({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}) == Path("/a")
-    assert doctor.hub_cache({"HF_HOME": "/b"}) == Path("/b/hub")
-    assert doctor.hub_cache({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
-    assert doctor.hub_cache({}) == Path("~/.cache/huggingface/hub").expanduser()
 
 
 # --- folders -----------------------------------------------------------------------------------------------------

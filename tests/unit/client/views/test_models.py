@@ -8,19 +8,19 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from client.machine.waiting_workers import waits_for_model
-from client.views.models import FetchBars, here_line, shelf_table
-from ipc.model_messages import FileProgress, ModelHere, ShelfModel, ShelfView
+from client.views.models import FetchBars, here_line, model_table
+from ipc.model_messages import FileProgress, ListedModel, ModelHere, ModelList
 from ipc.status_views import WorkerState, WorkerView
 
 DUTCH = "jonatasgrosman/wav2vec2-large-xlsr-53-dutch"
 
 
-def model(name: str, state: Literal["whole", "missing", "damaged"], **more: object) -> ShelfModel:
+def model(name: str, state: Literal["whole", "missing", "damaged"], **more: object) -> ListedModel:
     facts = {"name": name, "id": name, "kind": "transcriber", "engine": "whisperx", "state": state}
-    return ShelfModel.model_validate(facts | more)
+    return ListedModel.model_validate(facts | more)
 
 
-SHELF = ShelfView(
+MODELS = ModelList(
     models=(
         model("small", "missing", id="Systran/faster-whisper-small", size_bytes=12_000_000, why="a part is here"),
         model("base", "whole", size_bytes=145_000_000, used_as=("fallback",)),
@@ -34,9 +34,9 @@ SHELF = ShelfView(
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_the_shelf_fits_and_says_what_is_unfinished_damaged_and_for_whom(columns: int) -> None:
+def test_the_list_fits_and_says_what_is_unfinished_damaged_and_for_whom(columns: int) -> None:
     screen = io.StringIO()
-    Console(file=screen, width=columns).print(shelf_table(SHELF))
+    Console(file=screen, width=columns).print(model_table(MODELS))
     page = screen.getvalue()
     assert all(cell_len(line) <= columns for line in page.splitlines())
     for words in ("unfinished", "damaged", "fallback", "1.3 GB", "starter (aligner)", "large-v1 (whisperx alone)"):

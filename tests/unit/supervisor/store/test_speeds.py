@@ -22,6 +22,7 @@ from supervisor.store.claims import Backlog
 from supervisor.store.jobs import JobQueue
 from supervisor.store.speeds import Rate, Speeds
 from supervisor.store.sqlite import database as database_file
+from supervisor.system.reload import LiveSettings
 from supervisor.worker.circuit_breaker import EngineName
 
 TURBO = EngineUsed(engine="mlx", model="large-v3-turbo", device="metal")
@@ -179,7 +180,7 @@ class Worker:
 def a_forecast(aligner: Worker | None = None) -> tuple[Forecast, Speeds]:
     speeds = Speeds(Clock())
     queue = SimpleNamespace(speeds=speeds)
-    forecast = Forecast(queue, Worker("mlx", "small"), aligner, Settings())  # type: ignore[arg-type]
+    forecast = Forecast(queue, Worker("mlx", "small"), aligner, LiveSettings(Settings()))  # type: ignore[arg-type]
     speeds.note("transcribing", EngineUsed(engine="mlx", model="small", device="cpu"), 600.0, 30.0)
     return forecast, speeds
 

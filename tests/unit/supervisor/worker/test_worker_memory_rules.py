@@ -5,7 +5,7 @@ from pathlib import Path
 
 from config.field_types import FOR_EVER
 from config.settings import WorkerSettings
-from supervisor.worker.availability import model_folders, models_seen
+from supervisor.worker.availability import models_seen
 from supervisor.worker.idle_policy import (
     LINGER_SECONDS,
     Growth,
@@ -40,17 +40,6 @@ def test_a_worker_leaves_when_it_has_idled_long_enough_and_never_within_a_moment
     assert seconds_until_unload(10.0, idle_since=5.0, now=9.0) == 6.0
     assert seconds_until_unload(10.0, idle_since=5.0, now=99.0) == 0.0
     assert seconds_until_unload(0.0, idle_since=5.0, now=5.0) == LINGER_SECONDS
-
-
-def test_models_lie_where_their_libraries_look_for_them() -> None:
-    own = Path("/own")
-    assert model_folders({"HOME": "/h", "XDG_CACHE_HOME": "/c"}, own) == (
-        own,
-        Path("/c/huggingface/hub"),
-        Path("/c/torch/hub/checkpoints"),
-    )
-    told = {"HF_HOME": "/hf", "HF_HUB_CACHE": "/hub", "TORCH_HOME": "/t"}
-    assert model_folders(told, own) == (own, Path("/hub"), Path("/t/hub/checkpoints"))
 
 
 def test_a_model_that_comes_or_becomes_whole_is_seen(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from config.engines import resolve_engines
 from config.settings import Settings
-from ipc.model_messages import ShelfModel, ShelfView
+from ipc.model_messages import ListedModel, ModelList
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
 from workers.model_manager.remove import plan_removal
@@ -58,12 +58,12 @@ def test_one_changed_byte_in_the_starter_aligner_is_found(tmp_path: Path, monkey
 
 
 def test_nothing_is_removed_that_stenod_did_not_fetch_or_make(tmp_path: Path) -> None:
-    def model(name: str, path: Path) -> ShelfModel:
-        return ShelfModel(
+    def model(name: str, path: Path) -> ListedModel:
+        return ListedModel(
             name=name, id=name, kind="transcriber", engine="whisperx", state="whole", size_bytes=9, path=str(path)
         )
 
-    shelf = ShelfView(
+    listing = ModelList(
         models=(model("starter", tmp_path), model(str(tmp_path), tmp_path)),
         names={},
         hub_cache="/cache",
@@ -71,5 +71,5 @@ def test_nothing_is_removed_that_stenod_did_not_fetch_or_make(tmp_path: Path) ->
     )
     for name, code in (("starter", "not_ours"), (str(tmp_path), "not_ours"), ("startr", "not_here")):
         with pytest.raises(EngineRefusal) as refused:
-            plan_removal(name, shelf, None)
+            plan_removal(name, listing, None)
         assert refused.value.code == code

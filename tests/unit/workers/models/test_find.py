@@ -12,7 +12,6 @@ from config.model_names import DEFAULT_MODEL, HUB_ID, HUB_IDS, ModelEngine
 from ipc import program
 from ipc.program import ROOT
 from workers.engine import EngineRefusal
-from workers.models import find as models
 from workers.models import starter
 from workers.models.find import find_model
 
@@ -20,11 +19,7 @@ from workers.models.find import find_model
 @pytest.fixture(autouse=True)
 def an_empty_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here sees this machine's models, and none asks the network."""
-
-    def nothing_cached(hub_id: str, wanted: object) -> None:
-        return None
-
-    monkeypatch.setattr(models, "cached_snapshot", nothing_cached)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 def find(name: str | None, engine: ModelEngine, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from workers.models.find_aligner import (
     starter_aligner,
 )
 
-DEFAULTS = DefaultModels(bundles={"en": "ENGLISH_BUNDLE"}, hub_ids={"nl": "someone/dutch"})
+DEFAULTS = DefaultModels(bundles={"en": "WAV2VEC2_ASR_BASE_960H"}, hub_ids={"nl": "someone/dutch"})
 
 
 def find(name: str) -> AlignmentModel:
@@ -40,7 +40,7 @@ def test_a_starter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_default_model_suits_its_language_and_a_folder_suits_what_the_owner_takes_it_for(tmp_path: Path) -> None:
-    bundle = find("ENGLISH_BUNDLE")
+    bundle = find("WAV2VEC2_ASR_BASE_960H")
     assert bundle.folder is None
     assert not bundle.suits("nl")
     folder = shutil.copytree(STARTER_FOLDER, tmp_path / "mine")

@@ -23,7 +23,7 @@ def test_a_job_that_waits_for_a_model_goes_on_once_it_was_pulled(tmp_path: Path)
     with (
         a_hub(**{TINY: FILES}) as hub,
         a_daemon(
-            WHISPER_BACKEND="shelf_engine:ShelfTranscriber",
+            WHISPER_BACKEND="engines_with_models:HubTranscriber",
             STENO_MODEL="tiny",
             # Nobody but the pull wakes the worker within this test.
             STENO_RESTARTS_PROBE_SECONDS="600",

@@ -1,6 +1,6 @@
-"""Engines with models that are there or not, and one that grows: for the real worker shell.
+"""Engines whose models are there or not, and one that grows: for the real worker shell.
 
-Runs in: worker. Named by import path, `shelf_engines:ShelfTranscriber`.
+Runs in: worker. Named by import path, `engines_with_models:ModelTranscriber`.
 
 A model is a file in the folder for models. `unknown…` and `damaged…` never load; no name at all always does.
 """
@@ -11,11 +11,12 @@ from fake_engines import EchoAligner, EchoTranscriber, segfault
 
 from ipc.worker_messages import WorkerSetup
 from workers.engine import Downloading, EngineRefusal, LoadedEngine
+from workers.models.find import find_model
 
 GROWTH_BYTES = 150_000_000
 
 
-def find_on_shelf(setup: WorkerSetup) -> None:
+def find_file(setup: WorkerSetup) -> None:
     name = setup.model or ""
     if name.startswith("unknown"):
         raise EngineRefusal("unknown_model", f"there is no model {name!r}", "did you mean small?")
@@ -25,19 +26,27 @@ def find_on_shelf(setup: WorkerSetup) -> None:
         raise EngineRefusal("needs_model", f"needs model {name}", f"run `steno models pull {name}`")
 
 
-class ShelfTranscriber(EchoTranscriber):
-    """Says that it is `setup.model`, if that stands on the shelf."""
+class ModelTranscriber(EchoTranscriber):
+    """Says that it is `setup.model`, if that is in the folder."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
-        find_on_shelf(setup)
+        find_file(setup)
         return super().load(setup, downloading)
 
 
-class ShelfAligner(EchoAligner):
+class ModelAligner(EchoAligner):
     """The same for words."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
-        find_on_shelf(setup)
+        find_file(setup)
+        return super().load(setup, downloading)
+
+
+class HubTranscriber(EchoTranscriber):
+    """Wants a whisper from the hub's cache before it starts, and then works without it."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
+        find_model(setup.model, "whisperx", Path(setup.models_folder), setup.allow_download, downloading)
         return super().load(setup, downloading)
 
 

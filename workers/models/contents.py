@@ -1,0 +1,129 @@
+"""What a repository or a folder holds, told from the names of its files, and whether its weights are whole.
+
+Runs in: worker.
+"""
+
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from config.model_names import ModelEngine
+from workers.engine import EngineRefusal
+from workers.models.ct2_reader import NotCTranslate2, read_variables
+
+Kind = Literal["whisper", "wav2vec2"]
+"""A transcriber's model (and the mlx aligner's), or WhisperX's kind of aligner."""
+MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
+CTRANSLATE2_DESCRIPTION = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "vocabulary.json",
+    "vocabulary.txt",
+)
+WAV2VEC2_DESCRIPTION = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+)
+WAV2VEC2_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Either will do; the first is preferred, because the second is a pickle."""
+
+
+class NotAModel(Exception):
+    """None of our engines opens what is there; the message says what is missing."""
+
+
+def kind_of(names: Collection[str], model_type: str | None) -> tuple[Kind, ModelEngine]:
+    """`model_type` as config.json has it. Raises NotAModel."""
+    if "model.bin" in names:
+        return "whisper", "whisperx"
+    if holds_mlx(names):
+        return "whisper", "mlx"
+    if model_type == "whisper":
+        raise NotAModel(
+            "it is a whisper for the transformers library; the mlx and whisperx engines want another form"
+        )
+    if "vocab.json" in names and any(weights in names for weights in WAV2VEC2_WEIGHTS):
+        return "wav2vec2", "whisperx"
+    raise NotAModel("it holds neither a whisper for mlx or whisperx nor a wav2vec2 with its letters (vocab.json)")
+
+
+def files_to_fetch(kind: Kind, engine: ModelEngine, names: Collection[str]) -> tuple[str, ...]:
+    """Of all that is there what the engine reads, weights only once. Raises NotAModel."""
+    if missing := missing_file(kind, engine, names):
+        raise NotAModel(f"{missing} is missing")
+    description: tuple[str, ...]
+    weights: tuple[str, ...]
+    if kind == "wav2vec2":
+        description, weights = WAV2VEC2_DESCRIPTION, WAV2VEC2_WEIGHTS
+    elif engine == "mlx" and holds_mlx(names):
+        description, weights = ("config.json",), MLX_WEIGHTS
+    else:
+        # mlx opens a CTranslate2 folder too: it is converted at the first start.
+        description, weights = CTRANSLATE2_DESCRIPTION, ("model.bin",)
+    return (*(one for one in description if one in names), next(one for one in weights if one in names))
+
+
+def missing_file(kind: Kind, engine: ModelEngine, names: Collection[str]) -> str | None:
+    """The first file without which the engine cannot open the model; a file that others replace stands for them."""
+    match kind, engine:
+        case "wav2vec2", _:
+            needed: tuple[tuple[str, ...], ...] = (("config.json",), ("vocab.json",), WAV2VEC2_WEIGHTS)
+        case _, "mlx":
+            needed = ((*MLX_WEIGHTS, "model.bin"), ("config.json",))
+        case _:
+            # Without tokenizer.json faster-whisper would ask the hub for one.
+            needed = (("model.bin",), ("tokenizer.json",), ("vocabulary.txt", "vocabulary.json"))
+    return next((either[0] for either in needed if not any(name in names for name in either)), None)
+
+
+def holds_mlx(names: Collection[str]) -> bool:
+    return any(name in names for name in MLX_WEIGHTS)
+
+
+def names_of(folder: Path) -> set[str]:
+    """The files of a folder. A snapshot's link to a file that is gone does not count."""
+    return {file.name for file in folder.iterdir() if file.is_file()}
+
+
+def check_files(kind: Kind, engine: ModelEngine, folder: Path) -> None:
+    """Raises EngineRefusal `model_damaged` if a file the engine needs is missing or not whole."""
+    names = names_of(folder)
+    if missing := missing_file(kind, engine, names):
+        wants = {"mlx": "config.json and weights.safetensors", "whisperx": "a CTranslate2 folder"}[engine]
+        raise EngineRefusal(
+            "model_damaged",
+            f"{folder} is not a {kind} model for {engine}: {missing} is missing",
+            f"{engine} wants {wants if kind == 'whisper' else 'config.json, vocab.json and model.safetensors'}",
+        )
+    # A pytorch_model.bin is a zip or a pickle: only opening it tells.
+    for name in (*MLX_WEIGHTS, "model.bin") if kind == "whisper" else ("model.safetensors",):
+        if name in names and (why := what_is_torn(folder / name)):
+            raise EngineRefusal(
+                "model_damaged", f"{folder / name} is not whole: {why}", f"delete {folder} and fetch the model again"
+            )
+
+
+def what_is_torn(weights: Path) -> str | None:
+    """Why a file of weights cannot be whole, judged from its table of contents; None if it seems to be."""
+    match weights.suffix:
+        case ".bin":
+            try:
+                read_variables(weights)
+            except NotCTranslate2 as error:
+                return str(error)
+        case ".safetensors":
+            from safetensors import SafetensorError, safe_open
+
+            try:
+                safe_open(weights, framework="numpy")
+            except SafetensorError as error:
+                return str(error)
+        case ".npz" if not zipfile.is_zipfile(weights):
+            return "its end is missing"
+    return None

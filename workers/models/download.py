@@ -1,0 +1,254 @@
+"""Model files → this machine: huggingface_hub's own downloads, with deadlines, progress, room on the disk and sha256.
+
+Runs in: worker.
+
+The library continues a file where it stopped, retries what breaks, and locks each file against other processes. Its
+own silence: it asks without a deadline what a repository consists of, it does not retry a connection that the server
+closes early, and up to version 1 it tells progress only on a bar.
+"""
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from config.places import hub_cache
+from workers.engine import EngineRefusal
+from workers.models.hub_cache import cache_folder, has_hash, size_of
+from workers.models.starter import PIECE_BYTES
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+
+LOOK_SECONDS = 0.2
+"""How often a file that the library writes is looked at."""
+TRIES_WITHOUT_A_BYTE = 4
+"""A connection that the server closes early is opened again for as long as it brings something."""
+PAUSE_SECONDS = 1.0
+"""Before it is opened again."""
+WRITE_BYTES = 256 * 1024
+"""Written at once; an interruption costs no more."""
+
+Phase = Literal["fetching", "checking"]
+Progressed = Callable[[Phase, str, int, int | None], None]
+"""Is told how far a file is: phase, file, bytes done, all bytes if they are known."""
+Result = TypeVar("Result")
+
+
+def describe(hub_id: str) -> "ModelInfo":
+    """What the hub has there. Raises EngineRefusal `no_such_model`, `gated_model`, `offline` or `hub_unreachable`."""
+    from huggingface_hub import HfApi
+
+    try:
+        configure_library()
+        return HfApi().model_info(hub_id, files_metadata=True)
+    except (OSError, ValueError) as error:
+        raise hub_refusal(hub_id, error) from error
+
+
+def names_in(about: "ModelInfo") -> frozenset[str]:
+    return frozenset(file.rfilename for file in about.siblings or ())
+
+
+def fetch_snapshot(
+    hub_id: str, about: "ModelInfo", wanted: Collection[str], progressed: Progressed, floor_bytes: int = 0
+) -> tuple[Path, int]:
+    """The snapshot's folder with the wanted files in it, each with the hub's hash, and how many bytes came.
+
+    A file that arrives damaged, or lies damaged in the cache, is fetched once more from its first byte.
+    Raises EngineRefusal as `describe` does, and `disk_full`, `cache_not_writable` or `model_damaged`.
+    """
+    from huggingface_hub import snapshot_download
+
+    files = [file for file in about.siblings or () if file.rfilename in wanted]
+    blobs = cache_folder(hub_id) / "blobs"
+    told = {file.rfilename: bytes_of(blobs, file) for file in files}
+
+    def tell_changes() -> None:
+        for file in files:
+            if (now := bytes_of(blobs, file)) != told[file.rfilename]:
+                told[file.rfilename] = now
+                progressed("fetching", file.rfilename, now, file.size)
+
+    def download() -> Path:
+        for file in files:
+            _drop_what_is_too_long(blobs, file)
+        names = [file.rfilename for file in files]
+        return Path(snapshot_download(hub_id, cache_dir=hub_cache(), allow_patterns=names, max_workers=1))
+
+    def bytes_here() -> int:
+        return sum(bytes_of(blobs, file) for file in files)
+
+    room_for(blobs, sum(file.size or 0 for file in files) - bytes_here(), floor_bytes)
+    came, damaged = 0, files
+    for _ in range(2):
+        before = bytes_here()
+        try:
+            folder = attended(download, bytes_here, tell_changes)
+            damaged = [file for file in files if not _is_whole(folder / file.rfilename, file, progressed)]
+        except (OSError, ValueError) as error:
+            raise hub_refusal(hub_id, error) from error
+        came += bytes_here() - before
+        if not damaged:
+            return folder, came
+        for file in damaged:
+            (folder / file.rfilename).resolve().unlink(missing_ok=True)
+    raise EngineRefusal(
+        "model_damaged",
+        f"{damaged[0].rfilename} of {hub_id} arrived damaged, twice",
+        "something between here and the hub changes files; try another network or another HF_ENDPOINT",
+    )
+
+
+def _is_whole(pointer: Path, file: "RepoSibling", progressed: Progressed) -> bool:
+    blob = pointer.resolve(strict=True)
+    total, pieces = blob.stat().st_size, count(1)
+    return has_hash(
+        blob,
+        hash_of(file) or blob.name,
+        lambda: progressed("checking", file.rfilename, min(next(pieces) * PIECE_BYTES, total), total),
+    )
+
+
+def hash_of(file: "RepoSibling") -> str | None:
+    """What the file is filed under in the cache: sha256 for large files, git's hash for small ones."""
+    found: str | None = file.lfs.sha256 if file.lfs else file.blob_id
+    return found
+
+
+def bytes_of(blobs: Path, file: "RepoSibling") -> int:
+    """What of the file is here, whole or not."""
+    name = str(hash_of(file))
+    # The last look is for a file that was given its name between the first two.
+    return next(filter(None, (size_of(blobs / one) for one in (name, f"{name}.incomplete", name))), 0)
+
+
+def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
+    """The library would ask for what comes after its end, which no server has, and fail each time."""
+    part = blobs / f"{hash_of(file)}.incomplete"
+    if file.size is not None and size_of(part) > file.size:
+        part.unlink()
+
+
+# --- any download ---------------------------------------------------------------------------------------------------
+
+
+def attended(download: Callable[[], Result], bytes_here: Callable[[], int], grown: Callable[[], None]) -> Result:
+    """The download's result; `grown` is called, in this thread, whenever more of it has come."""
+    from requests.exceptions import ChunkedEncodingError
+
+    in_vain, known = 0, bytes_here()
+    while True:
+        before = known
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="download") as pool:
+            running, is_over = pool.submit(download), False
+            while not is_over:
+                is_over = bool(wait([running], LOOK_SECONDS).done)
+                if (now := bytes_here()) != known:
+                    known = now
+                    grown()
+        try:
+            return running.result()
+        except ChunkedEncodingError:
+            in_vain = 0 if known > before else in_vain + 1
+            if in_vain == TRIES_WITHOUT_A_BYTE:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def configure_library() -> None:
+    """Plain HTTP, written in small pieces, without bars, and with a deadline for each answer.
+
+    Hugging Face's other two ways, xet and hf_transfer, begin again after an interruption and show their bytes late.
+    Raises OfflineModeIsEnabled.
+    """
+    import requests
+    from huggingface_hub import configure_http_backend, constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub.utils import disable_progress_bars
+    from requests.adapters import HTTPAdapter
+
+    if constants.HF_HUB_OFFLINE:
+        raise OfflineModeIsEnabled
+    constants.HF_HUB_DISABLE_XET = True
+    constants.HF_HUB_ENABLE_HF_TRANSFER = False
+    constants.DOWNLOAD_CHUNK_SIZE = WRITE_BYTES
+    disable_progress_bars()
+
+    class AnswersInTime(HTTPAdapter):
+        def send(self, *args: Any, **more: Any) -> requests.Response:
+            return super().send(*args, **more | {"timeout": more.get("timeout") or constants.HF_HUB_ETAG_TIMEOUT})
+
+    def session() -> requests.Session:
+        made = requests.Session()
+        made.mount("http://", AnswersInTime())
+        made.mount("https://", AnswersInTime())
+        return made
+
+    configure_http_backend(session)
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
+    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+
+
+def room_for(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
+    """Raises EngineRefusal `disk_full` if so much more would leave less than `floor_bytes` on the folder's disk."""
+    there = nearest(folder)
+    free = shutil.disk_usage(there).free
+    if coming_bytes + floor_bytes > free:
+        raise EngineRefusal(
+            "disk_full",
+            f"{coming_bytes / 1e6:.0f} MB are to come and {free / 1e6:.0f} MB are free at {there}, of which "
+            f"{floor_bytes / 1e6:.0f} MB are to stay free",
+            "make room; `steno models list` shows what could go (`steno models remove NAME`)",
+        )
+
+
+# --- what the library ran into, as a refusal ------------------------------------------------------------------------
+
+
+def hub_refusal(hub_id: str, error: Exception) -> EngineRefusal:
+    """What a download from the hub ran into."""
+    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        how = f"accept them at {ENDPOINT}/{hub_id}, then set HF_TOKEN"
+        return EngineRefusal("gated_model", f"{hub_id} wants its terms accepted", how)
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        how = "check the name; a private model wants HF_TOKEN"
+        return EngineRefusal("no_such_model", f"the hub has no model {hub_id}", how)
+    by_hand = f"copy {cache_folder(hub_id)} from a machine that has it"
+    return refusal("hub_unreachable", ENDPOINT, hub_id, f"a mirror: set HF_ENDPOINT; or {by_hand}", "HF_HOME", error)
+
+
+def refusal(code: str, server: str, asked: str, other_way: str, setting: str, error: Exception) -> EngineRefusal:
+    """What any download ran into; `setting` moves the folder that is written to."""
+    from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+    from requests.exceptions import HTTPError, RequestException
+
+    match error:
+        case OfflineModeIsEnabled():
+            return EngineRefusal("offline", "HF_HUB_OFFLINE is set, so nothing is fetched", f"unset it; {other_way}")
+        case OSError(errno=errno.ENOSPC):
+            return EngineRefusal("disk_full", f"the disk filled up with {asked}", "make room and start this again")
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
+            what = f"{error.filename} cannot be written: {error.strerror}"
+            return EngineRefusal("cache_not_writable", what, f"set {setting} elsewhere")
+        case HTTPError(response=response) if response is not None:
+            why = f"answers with HTTP {response.status_code}"
+        case RequestException() | LocalEntryNotFoundError() | FileNotFoundError():
+            # FileNotFoundError: the library gives the snapshot as it is where it cannot ask the hub for the rest.
+            why = f"cannot be reached, or does not answer within {HF_HUB_ETAG_TIMEOUT} s"
+        case _:
+            why = f"failed: {error}"
+    return EngineRefusal(
+        code, f"{server} {why} (asked for {asked})", f"once there is network, the same command continues; {other_way}"
+    )
