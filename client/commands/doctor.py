@@ -1,4 +1,4 @@
-"""The verb doctor: looks at everything stenod stands on, and says what is wrong with it.
+"""The verb doctor: checks everything stenod depends on, and says what is wrong with it.
 
 Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them. Stands
 alone: one file a family of verbs.
@@ -16,7 +16,7 @@ from client.terminal import exit_codes, output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.doctor.check import Looked
+    from client.doctor.run import Outcome
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ app = typer.Typer()
     rich_help_panel="This machine",
     epilog="\nExamples:\n  steno doctor\n  steno doctor -v\n"
     "  steno doctor --json | jq '.findings[] | select(.state == \"broken\")'\n\n"
-    "Exit codes: 0 nothing is broken · 1 something is",
+    "Exit codes: 0 no check failed · 1 a check failed",
 )
 def doctor(
     json: Json = False,
@@ -33,20 +33,20 @@ def doctor(
         bool, typer.Option("--verbose", "-v", help="Why each thing matters, and its name for scripts.")
     ] = False,
 ) -> None:
-    """Look at everything stenod stands on: what is wrong, why it matters, how to fix it."""
+    """Check everything stenod depends on: what is wrong, why it matters, how to fix it."""
     from client.doctor.page import doctor_page
-    from client.doctor.run import Doctor
+    from client.doctor.run import examine
 
-    with output.err().status("looking around …") as progress:
+    with output.err().status("starting the checks …") as progress:
 
-        def tell(still_out: "Sequence[str]") -> None:
-            progress.update(f"looking at {', '.join(still_out).replace('_', ' ')} …")
+        def tell(still_running: "Sequence[str]") -> None:
+            progress.update(f"checking {', '.join(still_running).replace('_', ' ')} …")
 
         try:
-            examined = Doctor(dict(os.environ)).examine(tell)
+            examined = examine(dict(os.environ), tell)
         except KeyboardInterrupt:
             raise typer.Exit(exit_codes.INTERRUPTED) from None
-    is_healthy = all(finding.state != "broken" for looked in examined for finding in looked.findings)
+    is_healthy = all(finding.state != "broken" for outcome in examined for finding in outcome.findings)
     if json:
         print(_as_json(examined, is_healthy))
     else:
@@ -55,6 +55,6 @@ def doctor(
         raise typer.Exit(exit_codes.UNHEALTHY)
 
 
-def _as_json(examined: "Sequence[Looked]", is_healthy: bool) -> str:
-    findings = [finding.model_dump(mode="json") for looked in examined for finding in looked.findings]
+def _as_json(examined: "Sequence[Outcome]", is_healthy: bool) -> str:
+    findings = [finding.model_dump(mode="json") for outcome in examined for finding in outcome.findings]
     return json_format.dumps({"healthy": is_healthy, "findings": findings})

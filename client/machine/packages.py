@@ -4,12 +4,10 @@ Runs in: the user's shell.
 """
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
-
-from ipc.status_views import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +18,9 @@ class BadVersions:
     versions: str
     """As pip writes a range: `==0.32.1`, `>=1.0`."""
     why: str
+
+    def includes(self, version: str) -> bool:
+        return SpecifierSet(self.versions, prereleases=True).contains(version)
 
 
 BAD = (
@@ -42,18 +43,3 @@ def installed(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def package_findings(remedy: str) -> list[Finding]:
-    """What is installed here in a version that is known to fail. `uv sync --check` compares with the lock file."""
-    found = list(bad_packages(installed, remedy))
-    return found or [Finding(check="packages", state="ok", what="no library is in a version known to fail")]
-
-
-def bad_packages(version_of: VersionOf, remedy: str) -> Iterator[Finding]:
-    """Versions that are known to fail, by name."""
-    for bad in BAD:
-        version = version_of(bad.name)
-        if version is not None and SpecifierSet(bad.versions, prereleases=True).contains(version):
-            what = f"{bad.name} {version} is known to fail"
-            yield Finding(check="packages", state="broken", what=what, why=bad.why, remedy=remedy)

@@ -19,11 +19,12 @@ from rich.console import Console
 from client.doctor import daemon as doctor_daemon
 from client.doctor import disk_and_memory as doctor_headroom
 from client.doctor import folders as doctor_folders
-from client.doctor import run as doctor
 from client.doctor import service as doctor_service
 from client.doctor import workers as doctor_workers
-from client.doctor.check import Look, Looked, side_by_side
+from client.doctor.check import Check, ok
+from client.doctor.installation import rosetta_findings
 from client.doctor.page import doctor_page
+from client.doctor.run import Outcome, side_by_side
 from client.machine.service import find_service
 from config.engines import EngineChoice
 from config.places import find_places
@@ -57,9 +58,9 @@ def worker(**facts: object) -> WorkerView:
 
 
 def test_rosetta_and_a_cpu_on_a_mac_are_named_and_nothing_of_it_elsewhere() -> None:
-    assert "Rosetta" in only(doctor_workers.rosetta_findings("darwin", "x86_64", 1)).what
-    assert not list(doctor_workers.rosetta_findings("darwin", "x86_64", None))
-    assert not list(doctor_workers.rosetta_findings("linux", "x86_64", 1))
+    assert "Rosetta" in only(rosetta_findings("darwin", "x86_64", 1)).what
+    assert not list(rosetta_findings("darwin", "x86_64", None))
+    assert not list(rosetta_findings("linux", "x86_64", 1))
     slow = [worker(role="transcriber")]
     assert "CPU" in only(doctor_workers.device_findings(slow, "darwin", "arm64"), "warning").what
     assert not list(doctor_workers.device_findings(slow, "linux", "x86_64"))
@@ -93,10 +94,10 @@ def test_workers_that_fill_the_memory_are_a_warning() -> None:
 
 
 def test_the_model_cache_is_where_hugging_face_has_it() -> None:
-    assert doctor.hub_cache({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}) == Path("/a")
-    assert doctor.hub_cache({"HF_HOME": "/b"}) == Path("/b/hub")
-    assert doctor.hub_cache({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
-    assert doctor.hub_cache({}) == Path("~/.cache/huggingface/hub").expanduser()
+    assert doctor_headroom.hub_cache({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}) == Path("/a")
+    assert doctor_headroom.hub_cache({"HF_HOME": "/b"}) == Path("/b/hub")
+    assert doctor_headroom.hub_cache({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
+    assert doctor_headroom.hub_cache({}) == Path("~/.cache/huggingface/hub").expanduser()
 
 
 # --- folders -----------------------------------------------------------------------------------------------------
@@ -107,11 +108,10 @@ def test_a_folder_that_is_not_private_names_its_chmod(tmp_path: Path, mode: int)
     folder = tmp_path / "with space"
     folder.mkdir()
     folder.chmod(mode)
-    assert only([doctor_folders.private_folder("socket_folder", folder, os.geteuid())]).remedy == (
-        f"chmod 700 '{folder}'"
-    )
+    found = doctor_folders.folder_finding("socket_folder", folder, os.geteuid())
+    assert only([found]).remedy == f"chmod 700 '{folder}'"
     folder.chmod(0o700)
-    assert doctor_folders.private_folder("socket_folder", folder, os.geteuid()).state == "ok"
+    assert doctor_folders.folder_finding("socket_folder", folder, os.geteuid()).state == "ok"
 
 
 def test_files_links_loops_and_foreign_owners_in_place_of_folders_are_broken(tmp_path: Path) -> None:
@@ -119,11 +119,11 @@ def test_files_links_loops_and_foreign_owners_in_place_of_folders_are_broken(tmp
     link.symlink_to(tmp_path)
     loop.symlink_to(loop)
     file.touch()
-    assert "but a link" in only([doctor_folders.private_folder("state_folder", link, uid)]).what
-    assert "Too many levels" in only([doctor_folders.writable_folder("log_folder", loop)]).what
-    assert "not a folder" in only([doctor_folders.writable_folder("log_folder", file)]).what
-    assert "Not a directory" in only([doctor_folders.private_folder("state_folder", file / "in", uid)]).what
-    assert f"you are {uid + 1}" in only([doctor_folders.private_folder("state_folder", tmp_path, uid + 1)]).what
+    assert "but a link" in only([doctor_folders.folder_finding("state_folder", link, uid)]).what
+    assert "Too many levels" in only([doctor_folders.folder_finding("log_folder", loop)]).what
+    assert "not a folder" in only([doctor_folders.folder_finding("log_folder", file)]).what
+    assert "Not a directory" in only([doctor_folders.folder_finding("state_folder", file / "in", uid)]).what
+    assert f"you are {uid + 1}" in only([doctor_folders.folder_finding("state_folder", tmp_path, uid + 1)]).what
 
 
 def test_a_socket_path_that_is_too_long_and_a_runtime_folder_that_is_not_there_are_broken(tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart
     )
     stale, _ = told(is_stale=True)
     assert stale[0] == "stale_socket"
-    assert "lives (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]
-    assert "stopped in order" in told(ended_in_order=True)[0][1]
-    assert "none ever ran" in told(last_pid=None)[0][1]
+    assert "is running (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]
+    assert "stopped normally" in told(ended_in_order=True)[0][1]
+    assert "never been started" in told(last_pid=None)[0][1]
     (service,) = doctor_daemon.absence_findings(absence(), has_service=True)
     assert service.remedy == "steno service restart"
     hidden = only(
@@ -199,7 +199,7 @@ def test_a_broken_worker_tells_how_it_died_and_what_brings_it_back() -> None:
 def test_a_fallback_that_stands_in_is_a_warning_and_no_aligner_on_purpose_is_none() -> None:
     stand_in = worker(role="transcriber", engine="whisperx")
     found = only(doctor_workers.worker_findings([stand_in, worker()], CHOICE, "/", NOW), "warning")
-    assert "stands in for mlx" in found.what
+    assert "replaces mlx" in found.what
 
 
 def test_the_canary_tells_its_speed_as_progress_does() -> None:
@@ -269,10 +269,10 @@ def test_every_trouble_of_a_watched_folder_has_a_remedy(state: str, platform: st
         assert "Full Disk Access → + → /python/bin/python3.11" in found.remedy
 
 
-# --- looks and the page ------------------------------------------------------------------------------------------
+# --- checks and the page ------------------------------------------------------------------------------------------
 
 
-def test_a_look_that_hangs_or_breaks_is_a_finding_and_holds_up_no_other() -> None:
+def test_a_check_that_hangs_or_breaks_is_a_finding_and_delays_no_other() -> None:
     never = threading.Event()
     heard: list[Sequence[str]] = []
 
@@ -284,12 +284,12 @@ def test_a_look_that_hangs_or_breaks_is_a_finding_and_holds_up_no_other() -> Non
         return []
 
     began = time.monotonic()
-    looks = [
-        Look("a", "hanging", hang, deadline_seconds=0.2),
-        Look("a", "quick", lambda: [Finding(check="quick", state="ok", what="fine")]),
-        Look("b", "explosive", explode),
+    checks = [
+        Check("a", "hanging", hang, deadline_seconds=0.2),
+        Check("a", "quick", lambda: [ok("quick", "fine")]),
+        Check("b", "explosive", explode),
     ]
-    hung, quick, exploded = side_by_side(looks, heard.append)
+    hung, quick, exploded = side_by_side(checks, heard.append)
     never.set()
     assert time.monotonic() - began < 2.0
     assert "no answer within 0.2 s" in only(hung.findings).what
@@ -309,10 +309,22 @@ def test_the_page_spells_out_what_is_broken_and_fits(width: int, verbose: bool) 
     )
     page = io.StringIO()
     console = Console(file=page, width=width, markup=False, highlight=False, emoji=False, color_system=None)
-    console.print(doctor_page([Looked("One", findings[:1]), Looked("Two", findings[1:])], verbose))
+    console.print(doctor_page([Outcome("One", findings[:1]), Outcome("Two", findings[1:])], verbose))
     told = page.getvalue()
     assert max(len(line) for line in told.splitlines()) <= width
     assert not set(told) & set("\x1b\x07\u202e")
     assert "it hurts" in told and "→ chmod 700 there" in told and "→ do less" in told
     assert ("only if asked" in told) == ("because" in told) == verbose
-    assert "1 of 3 findings is broken, 1 warning" in told
+    assert "1 of 3 checks failed, 1 warning" in told
+
+
+def test_the_page_sums_up_in_plain_words() -> None:
+    def summary(*states: FindingState) -> str:
+        page = io.StringIO()
+        findings = tuple(Finding(check="c", state=state, what="w") for state in states)
+        Console(file=page, width=80).print(doctor_page([Outcome("One", findings)], False))
+        return page.getvalue().splitlines()[-1]
+
+    assert summary("ok", "ok") == "All 2 checks passed"
+    assert summary("ok", "warning") == "No check failed; 1 warning in 2 checks"
+    assert summary("broken", "broken", "ok") == "2 of 3 checks failed, 0 warnings"
