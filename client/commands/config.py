@@ -39,8 +39,7 @@ def config_show(
     written = loaded.settings.model_dump(mode="json")
     values = {key: _at(written, key) for key, origin in loaded.origins.items() if not changed or origin != "default"}
     if json:
-        told = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
-        print(json_format.dumps(told))
+        output.print_data({key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()})
         return
     if "watch" in values:
         values["watch"] = [entry.model_dump(mode="json", exclude_defaults=True) for entry in loaded.settings.watch]
@@ -65,7 +64,7 @@ def config_check(
     except ConfigError as wrong:
         mistakes = tuple(wrong.mistakes)
     if json:
-        print(json_format.dumps({"file": str(place), "mistakes": mistakes, "doubts": doubts}, ensure_ascii=False))
+        output.print_data({"file": str(place), "mistakes": mistakes, "doubts": doubts})
     else:
         _tell(mistakes, doubts)
         if not mistakes:

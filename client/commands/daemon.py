@@ -3,8 +3,10 @@
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
 
+import sys
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,13 +28,32 @@ PANEL = "The daemon"
     rich_help_panel=PANEL,
     epilog="\nExamples:\n  steno serve\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
 )
-def serve() -> None:
+def serve(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write the log to its file only, not to this terminal.")
+    ] = False,
+) -> None:
     """Run the daemon here, in the foreground, until Ctrl-C."""
     import signal
 
     # What comes before the daemon listens waits for it: its Python needs a moment to start.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
-    here.become(*here.SUPERVISOR)
+    if sys.stderr.isatty():
+        _announce()
+    here.become(*here.SUPERVISOR, *(["--quiet"] if quiet else []))
+
+
+def _announce() -> None:
+    from client.terminal.errors import Refusal
+
+    try:
+        watched = [str(entry.path) for entry in here.settings().settings.watch]
+    except Refusal:
+        return  # the daemon itself says why it does not start
+    home = str(Path.home())
+    places = ", ".join(place.replace(home, "~", 1) if place.startswith(f"{home}/") else place for place in watched)
+    output.say(f"stenod {here.version()}: watching {places or 'no folder'}. Ctrl-C stops it.")
+    output.say(f"log: `steno logs -f` reads {here.places().log_file}")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno status\n  steno status --json | jq '.workers[].pid'")

@@ -24,6 +24,7 @@ from client.daemon import here
 from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
+from client.terminal.streams import standard_streams
 from client.terminal.wording import phase_words
 from client.views.progress import ProgressBars
 from ipc.api_messages import JobOptions, JobView
@@ -99,9 +100,6 @@ class Demonstration:
                     self._console.print(f"    kill -SEGV {pid}   [dim]# the {role}, at work[/dim]")
                     break
         job = self._finished(job_id)
-        for attempt in job.attempts:
-            died = f"died of {attempt.signal} while {attempt.phase}" if attempt.signal else attempt.outcome
-            self._console.print(f"    {attempt.role} ({attempt.engine}): {died}")
         crashed = [attempt for attempt in job.attempts if attempt.role == role and attempt.signal == "SIGSEGV"]
         promise(crashed, f"the story of {recording.name} tells of the {role}'s crash")
         promise(job.timing == "word", f"every word has its time all the same, not {job.timing}")
@@ -177,24 +175,32 @@ class Demonstration:
 
     def _finished(self, job_id: int) -> JobView:
         with ProgressBars(self._console, [job_id]) as bars, _deadline(JOB_SECONDS):
-            # Bars need a terminal; in a log each new phase is a line.
-            heard = bars if self._console.is_terminal else self._phases(job_id)
-            job = next(follow(self._daemon, [job_id], heard))
+            narrated = self._narrated(job_id, bars)
+            job = next(follow(self._daemon, [job_id], narrated))
         promise(job.status == "done", f"job {job_id} is done, not {job.status}: {job.error}")
         return job
 
-    def _phases(self, job_id: int) -> Callable[[Event], None]:
-        told: list[str] = []
+    def _narrated(self, job_id: int, bars: ProgressBars) -> Callable[[Event], None]:
+        """Each attempt when it ends; and each phase where there is no terminal for bars."""
+        told: set[str] = set()
+
+        def tell(line: str) -> None:
+            if line not in told:
+                told.add(line)
+                with bars.aside():
+                    self._console.print(f"    {line}")
 
         def heard(event: Event) -> None:
+            bars(event)
             match event:
-                case JobProgressed(running=running) if running.id == job_id:
-                    words = phase_words(running.status, running.phase)
-                    if words not in told:
-                        told.append(words)
-                        self._console.print(
-                            f"    {words} … {running.done_seconds:.0f} s of {running.audio_seconds} s"
-                        )
+                case JobChanged(job=job) if job.id == job_id:
+                    for number, attempt in enumerate(job.attempts, start=1):
+                        ended = f"crashed: {attempt.signal}" if attempt.signal else attempt.outcome
+                        during = f" while {phase_words('', attempt.phase)}" if attempt.phase else ""
+                        tell(f"{number}. {attempt.role} ({attempt.engine}) {ended}{during}")
+                case JobProgressed(running=running) if running.id == job_id and running.phase is not None:
+                    if not self._console.is_terminal:
+                        tell(f"{phase_words(running.status, running.phase)} …")
                 case _:
                     pass
 
@@ -270,4 +276,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with standard_streams():
+        code = main()
+    sys.exit(code)

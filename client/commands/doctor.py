@@ -4,7 +4,6 @@ Runs in: the user's shell. Libraries are imported inside the verb: `steno --help
 alone: one file a family of verbs.
 """
 
-import json as json_format
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,6 @@ from client.terminal import exit_codes, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from client.doctor.run import Outcome
 
 app = typer.Typer()
 
@@ -46,15 +43,12 @@ def doctor(
             examined = examine(dict(os.environ), tell)
         except KeyboardInterrupt:
             raise typer.Exit(exit_codes.INTERRUPTED) from None
-    is_healthy = all(finding.state != "broken" for outcome in examined for finding in outcome.findings)
+    findings = [finding for outcome in examined for finding in outcome.findings]
+    is_healthy = all(finding.state != "broken" for finding in findings)
     if json:
-        print(_as_json(examined, is_healthy))
+        told = [finding.model_dump(mode="json") for finding in findings]
+        output.print_data({"healthy": is_healthy, "findings": told})
     else:
         output.show(doctor_page(examined, verbose))
     if not is_healthy:
         raise typer.Exit(exit_codes.UNHEALTHY)
-
-
-def _as_json(examined: "Sequence[Outcome]", is_healthy: bool) -> str:
-    findings = [finding.model_dump(mode="json") for outcome in examined for finding in outcome.findings]
-    return json_format.dumps({"healthy": is_healthy, "findings": findings})

@@ -5,7 +5,6 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,7 +71,7 @@ def submit(
         prompt=prompt,
         model=None if model is None else model_named(model),
         formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else str(Path(output_dir).absolute()),
+        output_dir=None if output_dir is None else choices.absolute(output_dir),
         output_name=name,
         replacements=flags.replacements_of(replace),
         if_exists=if_exists,
@@ -167,7 +166,7 @@ def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool
         try:
             job = ask(job_id)
         except Refusal as refusal:
-            output.say_error(refusal.message, refusal.hint)
+            output.print_error(refusal, json, id=job_id)
             code = exit_codes.USAGE
             continue
         if json:

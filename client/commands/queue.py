@@ -28,12 +28,12 @@ def backup(
     file: Annotated[Path, typer.Argument(help="Replaced if it is an older backup.")], json: Json = False
 ) -> None:
     """Copy the queue into one file: jobs, texts, what was seen and written. The daemon may run meanwhile."""
-    from client.machine.queue_tool import answer_of, print_answer
+    from client.machine.queue_tool import answer_of
 
     place = file.expanduser().absolute()
     found = answer_of("backup", str(place))
     if json:
-        print_answer(found)
+        output.print_data(found)
     else:
         output.print_line(f"{place}: {found['jobs']} jobs, {found['size_bytes'] / 1e6:.1f} MB, checked")
 
@@ -47,12 +47,12 @@ def restore(
     json: Json = False,
 ) -> None:
     """Put a backup in the queue's place; the one in use until now is kept beside it. Needs a stopped daemon."""
-    from client.machine.queue_tool import answer_of, print_answer
+    from client.machine.queue_tool import answer_of
 
     place = file.expanduser().absolute()
     found = answer_of("restore", str(place))
     if json:
-        print_answer(found)
+        output.print_data(found)
         return
     output.print_line(f"restored: {found['jobs']} jobs, as they were in {place}")
     if found["set_aside"] is not None:
@@ -95,7 +95,6 @@ def check(
 )
 def forget(ids: FinishedIds, json: Json = False) -> None:
     """Forget jobs that are over: their story and text are overwritten in the queue."""
-    from client.machine.queue_tool import print_answer
     from client.terminal.errors import Refusal
 
     codes = [exit_codes.DONE]
@@ -104,11 +103,11 @@ def forget(ids: FinishedIds, json: Json = False) -> None:
             try:
                 daemon.forget(job_id)
             except Refusal as refusal:
-                output.say_error(refusal.message, refusal.hint)
+                output.print_error(refusal, json, id=job_id)
                 codes.append(exit_codes.USAGE)
                 continue
             if json:
-                print_answer({"id": job_id, "forgotten": True})
+                output.print_data({"id": job_id, "forgotten": True})
             else:
                 output.print_line(f"job {job_id} is forgotten")
     leave_with(codes)

@@ -105,7 +105,7 @@ def transcribe(
         prompt=initial_prompt,
         model=None if model is None else model_named(model),
         formats=None if output_format is None else choices.formats_of(output_format),
-        output_dir=None if output_dir is None else str(output_dir.absolute()),
+        output_dir=None if output_dir is None else choices.absolute(str(output_dir)),
         highlight_words=None if highlight_words is None else highlight_words == "True",
         track=track,
     )
@@ -134,7 +134,7 @@ def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[DaemonClient, boo
         if fits:
             yield running, False
             return
-    with private_daemon(wishes) as daemon:
+    with private_daemon(wishes, remembers_files=True) as daemon:
         yield daemon, True
 
 

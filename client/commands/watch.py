@@ -112,7 +112,7 @@ def watch_add(
     )
     with here.daemon() as daemon:
         found = daemon.add_watch(
-            str(_absolute(folder)),
+            choices.absolute(str(folder)),
             recursive=recursive,
             include=include or (),
             exclude=exclude or (),
@@ -134,7 +134,7 @@ def watch_remove(
     folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
 ) -> None:
     """Stop watching a folder; its jobs go on."""
-    path = str(_absolute(folder))
+    path = choices.absolute(str(folder))
     with here.daemon() as daemon:
         daemon.remove_watch(path)
     output.print_line(f"no longer watching {path}")
@@ -143,8 +143,4 @@ def watch_remove(
 def inner_folder(folder: str) -> str:
     """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
     folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
-    return str(_absolute(Path(folder))) if folder.split("/")[0] in (".", "..") else folder
-
-
-def _absolute(folder: Path) -> Path:
-    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks
+    return choices.absolute(folder) if folder.split("/")[0] in (".", "..") else folder

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from client.daemon import http_over_unix as socket_line
 from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyListens
-from client.terminal.errors import NoDaemon, Refusal
+from client.terminal.errors import NoDaemon, Refusal, fault_words
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, Format, JobOptions, JobStatus, JobView, Problem, SubmitFile
 from ipc.events import Event
@@ -271,7 +271,7 @@ def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
     field = str(faults[0]["loc"][0])
     return (
         "bad_name",
-        f"{path}: {field}: {faults[0]['msg']}",
+        f"{path}: {field} {fault_words(faults[0]['msg'])}",
         "give a shorter path" if field == "path" else "correct it",
     )
 

@@ -46,6 +46,16 @@ def socket(environment: "Mapping[str, str]" = os.environ) -> "Path":
     return next((one for one in (own, *others) if os.path.exists(one)), own)  # noqa: PTH110
 
 
+def version() -> str:
+    """Of this command."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("stenod")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def settings() -> "Loaded":
     """What is set in this environment, and who said so. Raises Refusal where it cannot be used."""
     from config.loader import ConfigError, load

@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 from client.daemon import here
 from client.daemon.connection import DaemonClient
+from client.daemon.private_ledger import PrivateLedger
 from client.terminal.errors import NoDaemon, Refusal
 from config.ownership import make_private
 from config.places import Places, find_places
@@ -65,37 +66,55 @@ class FailIfTranscriberGivesUp:
 
 
 @contextmanager
-def private_daemon(wishes: Mapping[str, str]) -> Iterator[DaemonClient]:
+def private_daemon(wishes: Mapping[str, str], *, remembers_files: bool = False) -> Iterator[DaemonClient]:
     """A running daemon with these settings (`STENO_MODEL` → `tiny.en`) over those of this environment.
 
-    It watches nothing of the owner's, shares his models, and ends with the block, however that ends. Raises Refusal
-    with the daemon's own words if it does not start.
+    It watches nothing of the owner's, shares the owner's models, and ends with the block, however that ends.
+    `remembers_files`: what it wrote is its own for the next one, too. Raises Refusal with the daemon's own words if
+    it does not start.
     """
     owner = here.places()
     home = Path(tempfile.mkdtemp(prefix="steno-", dir=SHORT_PLACE))
+    places = find_places({"STENO_HOME": str(home)})
+    inbox = str(home / "Transcribe")
+    environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
+    complaints = home / "stderr"
     try:
         _furnish(home, owner)
-        places = find_places({"STENO_HOME": str(home)})
-        inbox = str(home / "Transcribe")
-        environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
-        with (home / "stderr").open("wb") as complaints, _ended_by_signals():
-            process = subprocess.Popen(
-                here.SUPERVISOR,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=complaints,
-                stderr=complaints,
-                # Ctrl-C is for this command alone, which then stops the daemon in order.
-                process_group=0,
-            )
+        with PrivateLedger.lent(owner, places) if remembers_files else nullcontext() as ledger, _ended_by_signals():
+            process, is_whole = _start(environment, complaints), False
             try:
                 with DaemonClient(places.socket) as daemon:
-                    _await_answer(daemon, process, home / "stderr")
-                    yield daemon
+                    try:
+                        _await_answer(daemon, process, complaints)
+                    except Refusal:
+                        if ledger is None or not ledger.drop():
+                            raise
+                        process = _start(environment, complaints)
+                        _await_answer(daemon, process, complaints)
+                    try:
+                        yield daemon
+                    finally:
+                        is_whole = ledger is not None and ledger.forget_jobs(places.socket)
             finally:
                 _stop(process)
+                if ledger is not None and is_whole and process.returncode == 0:
+                    ledger.keep()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _start(environment: Mapping[str, str], complaints: Path) -> subprocess.Popen[bytes]:
+    with complaints.open("wb") as stderr:
+        return subprocess.Popen(
+            here.SUPERVISOR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            # Ctrl-C is for this command alone, which then stops the daemon in order.
+            process_group=0,
+        )
 
 
 def _furnish(home: Path, owner: Places) -> None:

@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,15 @@ def warning(check: str, what: str, why: str, remedy: str) -> Finding:
 def broken(check: str, what: str, why: str, remedy: str) -> Finding:
     """It does not work. `why` it matters, and the command or step that fixes it."""
     return Finding(check=check, state="broken", what=what, why=why, remedy=remedy)
+
+
+def missing(check: str, folder: Path, why: str) -> Finding:
+    """A folder that the daemon creates when it starts, if it may. `why` it matters."""
+    parent = next(one for one in folder.parents if os.path.lexists(one))
+    if os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK):  # noqa: PTH112 - raises nothing
+        return ok(check, f"{folder} is created when the daemon starts")
+    remedy = f"chmod u+wx {quote(str(parent))}, or choose another place with STENO_HOME"
+    return broken(check, f"{folder} cannot be created: {parent} cannot be written", why, remedy)
 
 
 def along(place: Path) -> str:

@@ -5,11 +5,11 @@ Runs in: the user's shell.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from textwrap import shorten
 
 import psutil
 
+from client.daemon import here
 from client.daemon.connection import why_hidden
 from client.doctor.check import Case, Check, broken, ok, warning
 from client.doctor.folders import is_stale
@@ -30,18 +30,10 @@ GRAVE = ("error", "critical")
 def checks(case: Case) -> Iterator[Check]:
     def look() -> Iterator[Finding]:
         if case.status is not None:
-            return status_findings(case.status, own_version())
+            return status_findings(case.status, here.version())
         return absence_findings(absence_at(case.places, case.refusal), is_installed())
 
     yield Check("Daemon", "daemon", look)
-
-
-def own_version() -> str:
-    """Of this command."""
-    try:
-        return version("stenod")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def status_findings(status: StatusView, version: str) -> Iterator[Finding]:

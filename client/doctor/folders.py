@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
-from client.doctor.check import Case, Check, along, broken, ok
+from client.doctor.check import Case, Check, along, broken, missing, ok
 from config.ownership import faults_of, obeyed_files, own_places
 from config.places import LONGEST_SOCKET_PATH_BYTES, Places
 from ipc.status_views import Finding
@@ -69,7 +69,7 @@ def home_finding(environment: Mapping[str, str], places: Places, uid: int) -> Fi
     if is_folder:
         return ok("home", f"{name} is {home}; settings in {places.config_file}")
     if moved and is_folder is None and home.parent.is_dir():
-        return ok("home", f"{name} is {home}; the daemon creates it when it starts")
+        return missing("home", home, NO_PLACE)
     what = f"{name} is {home}, which is no folder"
     return broken("home", what, NO_PLACE, f"mkdir -p {quote(str(home))}, or correct {name}")
 
@@ -111,7 +111,7 @@ def folder_finding(check: str, folder: Path, private_to: int | None = None) -> F
     try:
         found = folder.stat() if private_to is None else folder.lstat()
     except FileNotFoundError:
-        return ok(check, f"{folder} is created when the daemon starts")
+        return missing(check, folder, nothing_there)
     except OSError as error:
         return _unreachable(check, folder, error)
     if not stat.S_ISDIR(found.st_mode):

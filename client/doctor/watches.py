@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from client.doctor.check import Case, Check, broken, ok
+from client.doctor.check import Case, Check, broken, missing, ok
 from ipc.status_views import Finding
 
 
@@ -28,7 +28,7 @@ def shell_view(folder: Path, is_made_at_start: bool) -> Iterator[Finding]:
         _open_one_file(folder)
     except FileNotFoundError:
         if is_made_at_start:
-            yield ok("watch_folder", f"{folder} is created when the daemon starts")
+            yield missing("watch_folder", folder, why)
         else:
             yield broken("watch_folder", f"{folder} does not exist", why, f"connect its disk, or `mkdir -p {quoted}`")
     except OSError as error:

@@ -4,7 +4,6 @@ Runs in: the user's shell, before the daemon has anything to do: no more is load
 takes to watch is loaded in client.following.wait, while the daemon is at work already.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from pydantic import ValidationError
 
 from client.daemon.connection import DaemonClient
 from client.terminal import output
-from client.terminal.errors import Refusal
+from client.terminal.choices import absolute
+from client.terminal.errors import Refusal, fault_words
 from config.model_names import SHORT_NAMES
 from ipc.api_messages import JobOptions, JobView
 
@@ -25,7 +25,7 @@ def options_of(**given: object) -> JobOptions:
     except ValidationError as wrong:
         fault = wrong.errors()[0]
         flag = f"--{fault['loc'][0]}".replace("_", "-")
-        raise typer.BadParameter(f"{flag}: {fault['msg']}") from wrong
+        raise typer.BadParameter(f"{flag}: {fault_words(fault['msg'])}") from wrong
 
 
 def model_named(name: str) -> str:
@@ -39,10 +39,9 @@ def hand_over(
 ) -> Iterator[tuple[str, JobView | None]]:
     """Each file with its job, or with None once its refusal has been told; the others go on."""
     for file in files:
-        # Not resolve(): whether a symlink is taken is the daemon's to say, and it is the link that was named.
-        path = os.path.abspath(file)  # noqa: PTH100
+        path = absolute(file)
         try:
             yield path, daemon.submit(path, options)
         except Refusal as refusal:
-            output.print_refused(path, refusal.code, refusal.message, refusal.hint, as_json)
+            output.print_error(refusal, as_json, path=path)
             yield path, None

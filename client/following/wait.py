@@ -66,6 +66,6 @@ def show_finished(as_json: bool) -> Callable[[JobView], None]:
         if as_json:
             output.print_json(job)
         else:
-            output.out().print(job_line(job), soft_wrap=True)
+            output.out().print(job_line(job, output.out().width), soft_wrap=True)
 
     return tell

@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import os
 from typing import Literal
 
 Role = Literal["transcriber", "aligner"]
@@ -35,3 +36,10 @@ def name_template(text: str) -> str:
     from config.field_types import name_template as checked
 
     return checked(text)
+
+
+def absolute(path: str) -> str:
+    """The full path, without `..`. Behind a link to a folder `..` is what the system makes of it, as for `cp`."""
+    short = os.path.abspath(path)  # noqa: PTH100 - keeps the links that were named
+    real = os.path.realpath(path)
+    return short if os.path.realpath(short) == real else real

@@ -28,6 +28,7 @@ FINISHED = {"done", "failed", "cancelled"}
 DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
 """So often the daemon is asked, at most, how long its whole queue will take."""
+SHORTEST_NAME_CELLS, PERCENT_CELLS = 8, 5
 ITS_TURN = "its turn comes"
 Row = tuple[str, float | None, Text]
 """Name, share of the work that is done, figures."""
@@ -103,11 +104,14 @@ class ProgressBars:
         width = options.max_width
         bar_width = WIDE_BAR if width >= WIDE_COLUMNS else NARROW_BAR
         grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True)
+        # What the figures leave is for the names: neither is of use without the other.
+        figures = max((cell_len(told.plain) for _, _, told in rows), default=0)
+        room = width - bar_width - PERCENT_CELLS - figures - 2
+        names = max((cell_len(name) for name, _, _ in rows), default=0)
+        longest = min(names, max(min(room, width // 3), SHORTEST_NAME_CELLS))
+        grid.add_column(no_wrap=True, min_width=longest)
+        grid.add_column(no_wrap=True, min_width=bar_width + PERCENT_CELLS)
         grid.add_column(no_wrap=True, overflow="ellipsis")
-        # A third of the line for names: figures are of no use without them, nor they without figures.
-        longest = min(max((cell_len(name) for name, _, _ in rows), default=0), max(width // 3, 8))
         for name, share, told in rows:
             grid.add_row(cut_in_middle(name, longest), bar(share, bar_width), told)
         if rows:
@@ -171,7 +175,7 @@ class ProgressBars:
             return ""
         queue, asked_at = self._queue
         left = roughly(max(seconds - (self._clock() - asked_at), 0.0))
-        return f" · {left} left" if queue.waiting + queue.running <= ours else f" · {left} with all others"
+        return f" · {left} left" if queue.waiting + queue.running <= ours else f" · {left} for all jobs"
 
 
 def _is_running(job: JobView | None) -> TypeGuard[JobView]:

@@ -194,14 +194,17 @@ def _timing(job: JobView) -> str:
             return "segments timed"
 
 
-def job_line(job: JobView) -> Text:
-    """A finished job in one line."""
+def job_line(job: JobView, width: int | None = None) -> Text:
+    """A finished job in one line; in two where its files do not fit into `width` cells."""
     line = Text.assemble((job.status, STYLES[job.status]), " ", base_name(job.path))
     match job.status:
         case "done":
             length = "" if job.audio_seconds is None else f"{clock(job.audio_seconds)}, "
             line.append(f"  {length}").append_text(result_text(job))
-            line.append(f"  → {files_written(job)}" if job.outputs else "")
+            if job.outputs:
+                written = f"  → {files_written(job)}"
+                fits = width is None or line.cell_len + cell_len(written) <= width
+                line.append(written if fits else f"\n     {written}")
         case "failed" if job.error is not None:
             line.append(f"  {without_path(job.error.message, job.path)}\n       {visible(job.error.hint)}")
         case _:

@@ -191,3 +191,23 @@ async def test_tab_completes_in_a_real_bash(api: RunningApi) -> None:
     out, err = await asyncio.wait_for(bash.communicate(), 60)
     assert err == b""
     assert out.decode().splitlines() == ["status", "transcriber aligner", "json", "2 1", "1", "/in", ""]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_serve_says_what_it_watches_and_how_to_stop_it(
+    socket: Path, monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    home = socket.parent.parent
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WHISPER_BACKEND", "fake_engines:EchoTranscriber")
+    monkeypatch.setenv("ALIGNMENT_BACKEND", "none")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    with on_a_terminal("serve", *(["--quiet"] if quiet else [])) as terminal:
+        await eventually_async(socket.exists, 30, "it listens")
+        await eventually_async(lambda: "daemon_started" in (home / "logs" / "stenod.log").read_text(), 30, "its log")
+        await eventually_async(lambda: terminal.shows("watching ~/Transcribe. Ctrl-C stops it."))
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.leaves() == 0
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.look())
+        lines = plain.splitlines()
+        assert len(lines) == 2 if quiet else re.fullmatch(r"\d\d:\d\d:\d\d \[info .*", lines[2]), plain

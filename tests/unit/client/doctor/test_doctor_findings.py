@@ -25,6 +25,7 @@ from client.doctor.check import Check, ok
 from client.doctor.installation import rosetta_findings
 from client.doctor.page import doctor_page
 from client.doctor.run import Outcome, side_by_side
+from client.doctor.watches import shell_view
 from client.machine.service import find_service
 from config.engines import EngineChoice
 from config.places import find_places
@@ -145,6 +146,24 @@ def test_a_home_that_is_no_folder_is_broken(tmp_path: Path) -> None:
     assert home(STENO_HOME=str(tmp_path / "new")).state == "ok"
     nobody = doctor_folders.home_finding({}, find_places({"STENO_HOME": "/x"}), 2**31 - 7)
     assert "HOME is not set" in only([nobody]).what
+
+
+def test_a_folder_that_cannot_be_created_is_broken_before_the_daemon_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "not" / "yet"
+    assert doctor_folders.folder_finding("spool_folder", place).state == "ok"
+    # No mode keeps root out.
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode & os.W_OK))
+    uid, homes = os.geteuid(), {"STENO_HOME": str(tmp_path / "new")}
+    for found in (
+        doctor_folders.folder_finding("spool_folder", place),
+        doctor_folders.folder_finding("state_folder", place, uid),
+        doctor_folders.home_finding(homes, find_places(homes), uid),
+        *shell_view(place, is_made_at_start=True),
+    ):
+        assert f"cannot be created: {tmp_path} cannot be written" in only([found]).what
+        assert f"chmod u+wx {tmp_path}" in found.remedy
 
 
 # --- daemon, workers, canary -------------------------------------------------------------------------------------

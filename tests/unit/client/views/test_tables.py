@@ -166,3 +166,12 @@ def test_json_says_the_same_name_without_anything_that_a_terminal_obeys(capsys: 
     one, all_of_them = capsys.readouterr().out.splitlines()
     assert json.loads(one)["path"] == json.loads(all_of_them)[0]["path"] == name
     assert not any(unicodedata.category(letter) == "Cc" for letter in one + all_of_them)
+
+
+def test_files_that_do_not_fit_beside_the_result_stand_on_their_own_line() -> None:
+    written = job(outputs={"txt": "/out/where the transcripts go/talk.txt"}, audio_seconds=754.0, timing="word")
+    whole = "done talk.flac  12:34, words timed  → /out/where the transcripts go/talk.txt"
+    assert views.job_line(written, len(whole)).plain == whole
+    first, second = views.job_line(written, len(whole) - 1).plain.splitlines()
+    assert first == "done talk.flac  12:34, words timed"
+    assert second.strip() == "→ /out/where the transcripts go/talk.txt"
