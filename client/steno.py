@@ -8,10 +8,10 @@ from client.terminal import python_check
 python_check.leave_if_wrong()
 # isort: split
 import sys
-from typing import Annotated, Never
+from typing import Annotated, Any, Never
 
 import typer
-from typer.core import TyperOption
+from typer.core import TyperArgument, TyperOption
 
 from client.commands import bench, completion, config, daemon, doctor, jobs, models, queue, service, transcribe, watch
 from client.daemon import here
@@ -59,13 +59,18 @@ def _steno(
     pass
 
 
-def _type_of(option: TyperOption, ctx: object) -> str | None:
-    """Typer would put `<bool>` behind every switch."""
-    return None if option.is_flag else TYPE_OF(option, ctx)  # type: ignore[arg-type]
+def _type_of_option(option: Any, ctx: Any) -> str | None:
+    return None if option.is_flag else TYPE_OF_OPTION(option, ctx)
 
 
-TYPE_OF = TyperOption.display_type_rich
-TyperOption.display_type_rich = _type_of  # type: ignore[method-assign, assignment]
+def _type_of_argument(argument: Any, ctx: Any) -> str | None:
+    return TYPE_OF_ARGUMENT(argument, ctx) if argument.type_descriptor.is_choice else None
+
+
+# Typer would put `<bool>` behind every switch, and `<list[str]>` behind FILE.
+TYPE_OF_OPTION, TYPE_OF_ARGUMENT = TyperOption.display_type_rich, TyperArgument.display_type_rich
+TyperOption.display_type_rich = _type_of_option  # type: ignore[method-assign, assignment]
+TyperArgument.display_type_rich = _type_of_argument  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:

@@ -146,5 +146,5 @@ def models(incomplete: str) -> list[str]:
     "  steno completion fish | source       in ~/.config/fish/config.fish",
 )
 def show_completion(shell: choices.Shell) -> None:
-    """Print what makes TAB complete verbs, flags, job numbers, folders and languages in your shell."""
+    """Print the shell code that completes verbs, flags, job IDs, folders and languages with TAB."""
     output.print_line(script(shell), keep="\n")

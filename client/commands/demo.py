@@ -74,7 +74,7 @@ class Demonstration:
     # --- acts ------------------------------------------------------------------------------------------------
 
     def _show_a_recording_becoming_words(self) -> None:
-        self._say("a recording falls into the watched folder: memo.flac")
+        self._say("a recording is put into the watched folder: memo.flac")
         with self._daemon.events() as events:
             job_id = self._job_of(self._drop("memo.flac"), events)
         job = self._finished(job_id)
@@ -84,15 +84,15 @@ class Demonstration:
     def _show_a_crash(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> None:
         with self._daemon.events() as events:
             if recording.parent == self._inbox:
-                self._say(f"a second recording, {recording.name}; its {role} is killed with SIGSEGV in the middle")
+                self._say(f"a second recording, {recording.name}; the {role} is killed with SIGSEGV while at work")
                 job_id = self._job_of(recording, events)
             else:
-                self._say(f"a third, handed over with `submit`; its {role} is killed with SIGSEGV in the middle")
+                self._say(f"a third, queued with `submit`; the {role} is killed with SIGSEGV while at work")
                 job_id = self._daemon.submit(str(recording), JobOptions()).id
             deadline = time.monotonic() + JOB_SECONDS
             for event in events:
                 promise(time.monotonic() < deadline, f"the {role} gets to work on {recording.name}")
-                promise(not _is_finished(event, job_id), f"{recording.name} is caught in the middle")
+                promise(not _is_finished(event, job_id), f"{recording.name} is still being processed")
                 if is_the_moment(event, job_id):
                     pid = next(w.pid for w in self._daemon.status().workers if w.role == role)
                     promise(pid, f"the {role} has a process")
@@ -101,8 +101,8 @@ class Demonstration:
                     break
         job = self._finished(job_id)
         crashed = [attempt for attempt in job.attempts if attempt.role == role and attempt.signal == "SIGSEGV"]
-        promise(crashed, f"the story of {recording.name} tells of the {role}'s crash")
-        promise(job.timing == "word", f"every word has its time all the same, not {job.timing}")
+        promise(crashed, f"the history of {recording.name} contains the crash of the {role}")
+        promise(job.timing == "word", f"every word still has its time, not {job.timing}")
         self._show(job)
 
     # --- scenery ---------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class Demonstration:
             process = subprocess.Popen(here.SUPERVISOR, env=environment, stdout=log, stderr=log, cwd="/")
         try:
             yield process.pid
-            self._say("an orderly stop")
+            self._say("the daemon is stopped")
             process.send_signal(signal.SIGTERM)
             promise(process.wait(STOP_SECONDS) == 0, "the daemon stops with exit code 0")
         finally:
@@ -261,7 +261,7 @@ def main() -> int:
     try:
         Demonstration(console, home).run()
     except (DemoFailed, NoDaemon, Refusal, KeyError, OSError, subprocess.TimeoutExpired) as failure:
-        console.print(f"\n[bold red]The demo failed.[/bold red] Promised and not kept: {failure}")
+        console.print(f"\n[bold red]The demo failed.[/bold red] Expected, but not seen: {failure}")
         with suppress(OSError):
             console.print((home / "daemon.log").read_text(encoding="utf-8")[-4000:], markup=False)
         return 1
@@ -269,8 +269,8 @@ def main() -> int:
         shutil.rmtree(home, ignore_errors=True)
     seconds = time.monotonic() - began
     console.print(
-        f"\n[bold green]All of it happened:[/bold green] three recordings, two crashes, every word has its time, "
-        f"and nothing is left behind. {seconds:.0f} s."
+        f"\n[bold green]Demo passed:[/bold green] three recordings, two crashes, a timestamp for every word, "
+        f"and nothing left behind. {seconds:.0f} s."
     )
     return 0
 

@@ -12,11 +12,11 @@ from client.commands import completion
 from client.terminal import choices
 from client.terminal.languages import language_code
 
-PANEL = "How they are transcribed and written"
+PANEL = "Transcription and output"
 
 
 def checked(understand: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A check for a flag's text by a function that raises ValueError; the text itself goes on."""
+    """A check for a flag's text by a function that raises ValueError; returns the text itself."""
 
     def check(text: str | None) -> str | None:
         if text is not None:
@@ -53,23 +53,23 @@ Language = Annotated[
     str | None,
     typer.Option(
         metavar="xx",
-        help="What is spoken: a code or an English name.",
+        help="Spoken language: a code or an English name. Default: detected.",
         callback=checked(language_code),
         autocompletion=completion.languages,
         rich_help_panel=PANEL,
     ),
 ]
-Task = Annotated[choices.Task | None, typer.Option(help="translate writes English.", rich_help_panel=PANEL)]
+Task = Annotated[choices.Task | None, typer.Option(help="translate: write English text.", rich_help_panel=PANEL)]
 Workflow = Annotated[
     choices.Workflow | None,
-    typer.Option(help="subtitle wants words with times, transcribe does without.", rich_help_panel=PANEL),
+    typer.Option(help="subtitle: with word times; transcribe: without.", rich_help_panel=PANEL),
 ]
 Prompt = Annotated[str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=PANEL)]
 Replace = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WRONG=RIGHT",
-        help="Write something else than the model does; may be repeated.",
+        help="Replace WRONG with RIGHT in the transcript. Repeatable.",
         callback=replacements_checked,
         rich_help_panel=PANEL,
     ),
@@ -77,7 +77,7 @@ Replace = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="What transcribes them: a name, a hub id, a folder or `starter`.",
+        help="Transcription model: a name, a hub ID, a folder or `starter`.",
         autocompletion=completion.models,
         rich_help_panel=PANEL,
     ),
@@ -88,7 +88,7 @@ Formats = Annotated[
         "--format",
         "-f",
         metavar="json,srt,…",
-        help="Which files are written.",
+        help="Output formats.",
         callback=checked(choices.formats_of),
         autocompletion=completion.formats,
         rich_help_panel=PANEL,
@@ -100,7 +100,7 @@ OutputDir = Annotated[
         "--output-dir",
         "-o",
         metavar="DIR",
-        help="Where they go, instead of beside the recording.",
+        help="Output folder. Default: beside the recording.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -108,7 +108,7 @@ Name = Annotated[
     str | None,
     typer.Option(
         metavar="TEMPLATE",
-        help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
+        help="Name of the output files: {stem}, {name}, {folder}, {language}, {date}, {time}.",
         callback=checked(choices.name_template),
         rich_help_panel=PANEL,
     ),
@@ -117,20 +117,20 @@ IfExists = Annotated[
     choices.IfExists | None,
     typer.Option(
         metavar="POLICY",
-        help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording, "
-        "unedited; overwrite renames any other file to NAME~ first.",
+        help="What to do with existing files: renew, skip, overwrite or suffix. renew replaces only unedited "
+        "files that stenod wrote for this recording; overwrite first renames any other file to NAME~.",
         rich_help_panel=PANEL,
     ),
 ]
 HighlightWords = Annotated[
     bool | None,
-    typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.", rich_help_panel=PANEL),
+    typer.Option("--highlight-words", help="Mark each word in VTT files as it is spoken.", rich_help_panel=PANEL),
 ]
 Track = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Which sound track of the file, counted from 1; otherwise it is chosen.",
+        help="Audio track, counted from 1. Default: chosen automatically.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -21,7 +21,7 @@ app = typer.Typer()
 PANEL = "Recordings"
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
-IDS_HELP = "Job numbers, as `steno jobs` shows them."
+IDS_HELP = "Job IDs, as listed by `steno jobs`."
 Ids = Annotated[
     list[int],
     typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
@@ -31,7 +31,7 @@ RetryableIds = Annotated[
     typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
 ]
 RequireWords = Annotated[
-    bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
+    bool, typer.Option("--require-words", help="Exit with code 3 if a finished job has no word times.")
 ]
 
 
@@ -43,7 +43,7 @@ RequireWords = Annotated[
 )
 def submit(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs are finished.")] = False,
     json: Json = False,
     language: flags.Language = None,
     task: flags.Task = None,
@@ -59,7 +59,7 @@ def submit(
     track: flags.Track = None,
     require_words: RequireWords = False,
 ) -> None:
-    """Hand recordings over to the daemon; prints the number of each job."""
+    """Queue recordings for transcription and print their job IDs."""
     from client.following.submit import hand_over, model_named, options_of
 
     if require_words and workflow == "transcribe":
@@ -99,7 +99,7 @@ def submit(
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno wait 12 13 && open talk.srt")
 def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
-    """Return when these jobs are finished; exit codes as for submit --wait."""
+    """Wait until these jobs are finished. Exit codes as for submit --wait."""
     from client.following.wait import see_through, show_finished
 
     with here.daemon() as daemon:
@@ -112,10 +112,10 @@ def jobs(
         choices.JobStatus | None,
         typer.Option(
             metavar="STATUS",
-            help="Only these: waiting, transcribing, aligning, writing, done, failed or cancelled.",
+            help="Only jobs with this status: waiting, transcribing, aligning, writing, done, failed or cancelled.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 30,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number of jobs.")] = 30,
     json: Json = False,
 ) -> None:
     """List jobs, newest first."""
@@ -133,7 +133,7 @@ def jobs(
 def show(
     id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
 ) -> None:
-    """Tell a job's story, crash by crash."""
+    """Show one job in detail, with every attempt and crash."""
     from client.views.job import job_story
 
     with here.daemon() as daemon:
@@ -146,16 +146,16 @@ def show(
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")
 def cancel(ids: Ids, json: Json = False) -> None:
-    """End jobs that wait or run."""
+    """Cancel waiting or running jobs."""
     with here.daemon() as daemon:
         leave_with([_each(ids, daemon.cancel, "cancelled", json)])
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
 def retry(ids: RetryableIds, json: Json = False) -> None:
-    """Queue failed or cancelled jobs again, with their crash counts reset."""
+    """Requeue failed or cancelled jobs and reset their crash counts."""
     with here.daemon() as daemon:
-        leave_with([_each(ids, daemon.retry, "waits again", json)])
+        leave_with([_each(ids, daemon.retry, "queued again", json)])
 
 
 def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool) -> int:
@@ -177,7 +177,7 @@ def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool
 
 
 def leave_with(codes: list[int]) -> None:
-    """End the command with the worst of these codes; 130 stands above all."""
+    """End the command with the worst of these codes; 130 is above all."""
     code = exit_codes.INTERRUPTED if exit_codes.INTERRUPTED in codes else exit_codes.worst(codes)
     if code != exit_codes.DONE:
         raise typer.Exit(code)

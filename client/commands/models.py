@@ -18,26 +18,24 @@ from config.model_names import ModelEngine
 if TYPE_CHECKING:
     from ipc.model_messages import PullResult, Removal, ShelfRefusal
 
-EngineOption = Annotated[
-    ModelEngine | None, typer.Option(help="For which engine, where a name means something to both.")
-]
+EngineOption = Annotated[ModelEngine | None, typer.Option(help="For which engine, if both know the name.")]
 
 MISTAKEN = frozenset({"unknown_model", "no_such_model", "not_a_model", "not_here", "not_ours", "in_use"})
 """Codes of refusals that no second try helps."""
 
-app = typer.Typer(invoke_without_command=True, help="Models: what is here, what is needed, fetch and remove.")
+app = typer.Typer(invoke_without_command=True, help="Manage models: list, fetch and remove.")
 
 
 @app.callback(epilog="\nExamples:\n  steno models\n  steno models pull --lang en,de\n  steno models list --json")
 def models(context: typer.Context, json: Json = False) -> None:
-    """Models: what is on this machine, and what the settings need."""
+    """Manage models; without a subcommand, list them."""
     if context.invoked_subcommand is None:
         models_list(json)
 
 
 @app.command("list", epilog="\nExample:\n  steno models list --json")
 def models_list(json: Json = False) -> None:
-    """Show the models that are here, those the settings need, and the names stenod knows."""
+    """List the models on this machine, those the settings need, and all known names."""
     from client.machine.model_manager import shelf_lines
     from ipc.model_messages import ShelfView
 
@@ -55,21 +53,23 @@ def models_list(json: Json = False) -> None:
     "pull",
     epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
     "  steno models pull --lang en,de\n\n"
-    "Once interrupted, the same command goes on. Exit codes: 0 all here · 2 no such model · 4 could not be fetched",
+    "If interrupted, the same command continues. Exit codes: 0 all there · 2 no such model · 4 not fetched",
 )
 def models_pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Names or hub ids; none: all that the settings need."),
+        typer.Argument(metavar="NAME", help="Names or hub IDs. Default: all that the settings need."),
     ] = None,
     lang: Annotated[
         str | None,
-        typer.Option("--lang", metavar="xx,yy", help="What these languages need: transcriber, fallback, aligners."),
+        typer.Option(
+            "--lang", metavar="xx,yy", help="All models for these languages: transcriber, fallback, aligners."
+        ),
     ] = None,
     engine: EngineOption = None,
     json: Json = False,
 ) -> None:
-    """Fetch models and check every byte, so that the workers never need the network."""
+    """Fetch models and verify them, so that the workers never need the network."""
     words = ["pull", *(("--engine", engine) if engine else ()), *(("--lang", _codes(lang)) if lang else ())]
     try:
         result = _pull([*words, "--", *(names or ())], as_json=json)
@@ -80,7 +80,7 @@ def models_pull(
         from client.machine.waiting_workers import wake
 
         for role in wake(here.daemon()):
-            output.say(f"the {role} waited for a model and looks for it again")
+            output.say(f"the {role} was waiting for a model and is loading it")
     if json:
         output.print_json(result)
     raise typer.Exit(_exit_code(result.refused))
@@ -133,25 +133,23 @@ def _exit_code(refused: "tuple[ShelfRefusal, ...]") -> int:
 
 @app.command("remove", epilog="\nExamples:\n  steno models remove medium\n  steno models remove medium --yes")
 def models_remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `steno models list` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As listed by `steno models list`.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also what the settings use.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also a model that the settings use.")] = False,
     engine: EngineOption = None,
     json: Json = False,
 ) -> None:
-    """Delete a model that stenod fetched or made; never one of your own folders."""
+    """Delete a model that stenod fetched or converted, never a folder of yours."""
     from client.terminal.errors import Refusal
     from client.views.models import removal_text
 
     words = ("remove", *(("--engine", engine) if engine else ()))
     plan = _removal(*words, "--", name)
     if plan.used_as and not force:
-        raise Refusal(
-            "in_use", f"the settings use {name} as {', '.join(plan.used_as)}", "--force removes it all the same"
-        )
+        raise Refusal("in_use", f"the settings use {name} as {', '.join(plan.used_as)}", "--force removes it anyway")
     if not yes:
         if not sys.stdin.isatty():
-            raise Refusal("not_asked", "there is no terminal to ask at", "add --yes")
+            raise Refusal("not_asked", "there is no terminal for the question", "add --yes")
         output.err().print(removal_text(plan))
         if not typer.confirm("Remove it?", err=True):
             raise typer.Exit(exit_codes.CANCELLED)

@@ -41,20 +41,24 @@ def transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
     model: Annotated[
         str | None,
-        typer.Option(help="A name, a hub id, a folder or `starter`.", autocompletion=completion.models),
+        typer.Option(
+            help="Transcription model: a name, a hub ID, a folder or `starter`.", autocompletion=completion.models
+        ),
     ] = None,
     language: Annotated[
         str | None,
         typer.Option(
-            help="A code or an English name; found by listening.",
+            help="Spoken language: a code or an English name. Default: detected.",
             callback=checked(language_code),
             autocompletion=completion.languages,
         ),
     ] = None,
-    task: Annotated[choices.Task | None, typer.Option(help="translate writes English.")] = None,
+    task: Annotated[choices.Task | None, typer.Option(help="translate: write English text.")] = None,
     initial_prompt: Annotated[
         str | None,
-        typer.Option("--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings to know."),
+        typer.Option(
+            "--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings the model should know."
+        ),
     ] = None,
     output_format: Annotated[
         str | None,
@@ -63,38 +67,45 @@ def transcribe(
             "--output-format",
             "-f",
             metavar="txt,srt,…|all",
-            help="Which files are written.",
+            help="Output formats.",
             callback=checked(choices.formats_of),
             autocompletion=completion.formats,
         ),
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", "--output-dir", "-o", help="Where; beside the recording otherwise.")
+        Path | None,
+        typer.Option("--output_dir", "--output-dir", "-o", help="Output folder. Default: beside the recording."),
     ] = None,
     word_timestamps: Annotated[
-        choices.TrueOrFalse | None, _switch("word_timestamps", "False does without word times.")
+        choices.TrueOrFalse | None, _switch("word_timestamps", "False: no word times.")
     ] = None,
     highlight_words: Annotated[
-        choices.TrueOrFalse | None, _switch("highlight_words", "VTT files mark each word as it is spoken.")
+        choices.TrueOrFalse | None, _switch("highlight_words", "Mark each word in VTT files as it is spoken.")
     ] = None,
     track: flags.Track = None,
-    no_align: Annotated[bool, typer.Option("--no_align", "--no-align", help="As --word_timestamps False.")] = False,
+    no_align: Annotated[
+        bool, typer.Option("--no_align", "--no-align", help="Same as --word_timestamps False.")
+    ] = False,
     align_model: Annotated[
-        str | None, typer.Option("--align_model", "--align-model", help="What the aligner loads.")
+        str | None, typer.Option("--align_model", "--align-model", help="Alignment model.")
     ] = None,
-    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False does not print the text.")] = "True",
+    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False: do not print the text.")] = "True",
     condition_on_previous_text: Annotated[
         choices.TrueOrFalse | None,
-        _switch("condition_on_previous_text", "Only False: True invents loops in silence."),
+        _switch(
+            "condition_on_previous_text", "Only False is supported: True makes the text repeat itself in silence."
+        ),
     ] = None,
     require_words: RequireWords = False,
     json: Json = False,
 ) -> None:
-    """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
+    """Transcribe files and wait. Uses the running daemon if it fits, otherwise a temporary one."""
     from client.following.submit import model_named, options_of
 
     if condition_on_previous_text == "True":
-        output.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
+        output.say(
+            "steno: --condition_on_previous_text True is not supported: it makes the text repeat itself in silence"
+        )
     without_words = no_align or word_timestamps == "False"
     if require_words and without_words:
         raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")

@@ -15,15 +15,17 @@ from client.daemon import here
 from client.terminal import choices, output
 from client.terminal.languages import language_code
 
-app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
-NAMES, AFTERWARDS = "Which recordings", "What becomes of them"
+app = typer.Typer(
+    no_args_is_help=True, help="Manage watched folders: new recordings in them are transcribed automatically."
+)
+NAMES, AFTERWARDS = "Which recordings", "Afterwards"
 Folder = Annotated[Path, typer.Argument(metavar="DIR")]
 Patterns = list[str] | None
 
 
 @app.command("list", epilog="\nExample:\n  steno watch list --json")
 def watch_list(json: Json = False) -> None:
-    """Show the watched folders, how each is treated and what still grows in it."""
+    """Show the watched folders, their options and the files still being written."""
     with here.daemon() as daemon:
         found = daemon.watches()
     if json:
@@ -39,30 +41,30 @@ def watch_list(json: Json = False) -> None:
     epilog="\nExamples:\n  steno watch add ~/Recordings --recursive\n"
     '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n'
     '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
-    "A folder that is watched already is watched like this from now on.",
+    "Adding a watched folder again replaces its options.",
 )
 def watch_add(
     folder: Folder,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="With the folders within.", rich_help_panel=NAMES)
+        bool, typer.Option("--recursive", "-r", help="Include subfolders.", rich_help_panel=NAMES)
     ] = False,
     include: Annotated[
         Patterns,
         typer.Option(
             metavar="PATTERN",
-            help="Only names like *.m4a or meetings/*; may be repeated. *.xyz makes such names recordings too.",
+            help="Only names like *.m4a or meetings/*. Repeatable. *.xyz adds a new kind of recording.",
             rich_help_panel=NAMES,
         ),
     ] = None,
     exclude: Annotated[
         Patterns,
-        typer.Option(metavar="PATTERN", help="Never names like this; may be repeated.", rich_help_panel=NAMES),
+        typer.Option(metavar="PATTERN", help="Skip names like this. Repeatable.", rich_help_panel=NAMES),
     ] = None,
     polling: Annotated[
         bool | None,
         typer.Option(
             "--polling/--no-polling",
-            help="Look by the clock and do without file events; unset: on network disks.",
+            help="Scan at intervals instead of using file events. Default: on network disks.",
             rich_help_panel=NAMES,
         ),
     ] = None,
@@ -81,18 +83,18 @@ def watch_add(
     done: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Where recordings go once their files are written.", rich_help_panel=AFTERWARDS
+            metavar="DIR", help="Move recordings here once their files are written.", rich_help_panel=AFTERWARDS
         ),
     ] = None,
     failed: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Where recordings go whose job failed.", rich_help_panel=AFTERWARDS),
+        typer.Option(metavar="DIR", help="Move recordings here if their job failed.", rich_help_panel=AFTERWARDS),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Watch a folder, after a restart too, until `steno watch remove`.
+    """Watch a folder, also after a restart, until `steno watch remove`.
 
-    Folders given with -o, --done and --failed are meant within DIR, unless they begin with / or ~ or ./
+    The folders of -o, --done and --failed are relative to DIR unless they begin with / or ~ or ./
     """
     from client.following.submit import options_of
 
@@ -133,7 +135,7 @@ def watch_add(
 def watch_remove(
     folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
 ) -> None:
-    """Stop watching a folder; its jobs go on."""
+    """Stop watching a folder. Its jobs continue."""
     path = choices.absolute(str(folder))
     with here.daemon() as daemon:
         daemon.remove_watch(path)

@@ -28,7 +28,7 @@ ANSWER_SECONDS = 30.0
 PROOF_SECONDS = 600.0
 """A canary waits for a worker that starts, and takes `health.canary_seconds` at most."""
 COMES_BACK_SECONDS = 5.0
-"""A daemon that a service manager starts again, or that began again by itself, answers before that."""
+"""A daemon that a service manager or it itself restarts answers before that."""
 BETWEEN_TRIES_SECONDS = 0.1
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
@@ -226,7 +226,7 @@ class DaemonClient:
                 "choose a shorter STENO_HOME",
             )
         if (hidden := why_hidden(self.socket)) is not None:
-            return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` tells what is in the way")
+            return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` shows what is in the way")
         return NoDaemon(f"no daemon answers at {self.socket}")
 
     @contextmanager
@@ -240,7 +240,9 @@ class DaemonClient:
                 "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"
             ) from silent
         except LineBroke as broken:
-            raise NoDaemon("the daemon went away in the middle of an answer", "`steno logs` may say why") from broken
+            raise NoDaemon(
+                "the connection to the daemon broke in the middle of an answer", "`steno logs` may say why"
+            ) from broken
 
 
 def why_hidden(socket: Path) -> str | None:
@@ -280,5 +282,7 @@ def _refusal(answer: Answer) -> Refusal:
     try:
         problem = Problem.model_validate_json(answer.body)
     except ValidationError:
-        return Refusal("not_understood", f"HTTP {answer.status} without a reason", "is this stenod's socket?")
+        return Refusal(
+            "not_understood", f"HTTP {answer.status} without a reason", "is another program listening at this socket?"
+        )
     return Refusal(problem.code, problem.detail, problem.hint)

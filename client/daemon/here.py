@@ -64,7 +64,7 @@ def settings() -> "Loaded":
         return load(places(), os.environ)
     except ConfigError as wrong:
         if isinstance(wrong.__cause__, OSError):
-            raise Refusal("bad_config", str(wrong), "`steno doctor` tells what is in the way") from wrong
+            raise Refusal("bad_config", str(wrong), "`steno doctor` shows what is in the way") from wrong
         first, *others = wrong.mistakes
         hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` fixes it"
         raise Refusal("bad_config", first, hint) from wrong

@@ -59,9 +59,9 @@ class FailIfTranscriberGivesUp:
         broken = worker.state == "broken"
         self._breakdowns += broken and not self._was_broken
         self._was_broken = broken
-        # One that never died refused to load, and will again. After deaths the fallback or a probe has its turn.
+        # One that never died refused to load, and will again. After crashes the fallback or a probe follows.
         if broken and (worker.last_death is None or self._breakdowns > 1):
-            why = worker.note or "the transcriber keeps dying"
+            why = worker.note or "the transcriber keeps crashing"
             raise Refusal("no_transcriber", why, "`steno models` shows what is on disk; --model names another")
 
 

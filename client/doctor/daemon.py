@@ -16,7 +16,8 @@ from client.doctor.folders import is_stale
 from client.doctor.service import is_installed
 from client.machine.log_file import LogStory
 from client.machine.log_lines import facts_of, line_in_words
-from client.views.tables import clock, counted
+from client.terminal.wording import counted
+from client.views.tables import clock
 from config.places import Places
 from ipc.status_views import Finding, StatusView
 

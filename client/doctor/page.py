@@ -11,7 +11,7 @@ from rich.text import Text
 
 from client.doctor.run import Outcome
 from client.terminal.output import visible
-from client.views.tables import counted
+from client.terminal.wording import counted
 from ipc.status_views import Finding, FindingState
 
 MARKS: dict[FindingState, tuple[str, str]] = {

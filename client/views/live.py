@@ -31,7 +31,7 @@ SHORTEST_REST_SECONDS = 0.4
 """However fast events come, the daemon is not asked more often."""
 AIRY_LINES = 20
 """A lower terminal has no place for empty lines."""
-FOOTER = "Ctrl-C leaves"
+FOOTER = "press Ctrl-C to quit"
 
 
 class LivePage:
@@ -92,7 +92,7 @@ class LivePage:
         if self._gone is None:
             return fitting(self._status, now, self._console)
         why, since = self._gone
-        apology = Text(f"{why}; waiting for it, {clock(time.monotonic() - since)} so far", "yellow")
+        apology = Text(f"{why}; waiting for it for {clock(time.monotonic() - since)}", "yellow")
         return Group(apology, Text(), Styled(fitting(self._status, now, self._console, lines_taken=3), "dim"))
 
     @contextmanager

@@ -74,17 +74,15 @@ def _names(shelf: ShelfView) -> RenderableType:
     names.add_row("names:", ", ".join(name for name in every if name in common))
     for engine, known in shelf.names.items():
         if alone := [name for name in known if name not in common]:
-            names.add_row("", f"{', '.join(alone)} ({engine} alone)")
-    names.add_row("", "or a hub id, a folder, starter")
+            names.add_row("", f"{', '.join(alone)} ({engine} only)")
+    names.add_row("", "or a hub ID, a folder, or starter")
     return names
 
 
 def here_line(model: ModelHere) -> Text:
     """A model that is here now."""
     how = f"{gigabytes(model.fetched_bytes)} fetched" if model.fetched_bytes else "already here"
-    return Text.assemble(
-        ("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, every byte checked"
-    )
+    return Text.assemble(("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, verified")
 
 
 def removal_text(removal: Removal) -> Text:

@@ -29,7 +29,7 @@ DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
 """So often the daemon is asked, at most, how long its whole queue will take."""
 SHORTEST_NAME_CELLS, PERCENT_CELLS = 8, 5
-ITS_TURN = "its turn comes"
+ITS_TURN = "queued"
 Row = tuple[str, float | None, Text]
 """Name, share of the work that is done, figures."""
 

@@ -94,11 +94,6 @@ def gigabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 restart`, `2 restarts`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def few_of(names: Sequence[str], most: int = 3, count: int = 0) -> str:
     """`a, b, c and 12 more`. `count`: how many there are, where not all of them are named."""
     shown, more = ", ".join(names[:most]), max(count, len(names)) - min(most, len(names))

@@ -29,7 +29,7 @@ def watches_table(watches: Sequence[WatchView]) -> RenderableType:
             grid.add_row("", Text(visible(watch.note), "yellow"))
         if watch.growing:
             growing = few_of([short_name(path) for path in watch.growing], count=watch.growing_count)
-            grid.add_row("", Text(f"growing: {growing}", "cyan"))
+            grid.add_row("", Text(f"being written: {growing}", "cyan"))
         for line in passed_over(watch.passed, watch.passed_count):
             grid.add_row("", Text(line, "yellow"))
         if treatment := " · ".join([*_choice(watch), *options_words(watch.options)]):
@@ -38,7 +38,7 @@ def watches_table(watches: Sequence[WatchView]) -> RenderableType:
 
 
 def _folder(watch: WatchView) -> Text:
-    about = ["with folders within"] if watch.recursive else []
+    about = ["with subfolders"] if watch.recursive else []
     about += ["polling"] if watch.polling else []
     about += [] if watch.permanent else ["added by `steno watch add`"]
     return Text(visible(watch.path)).append("".join(f" · {fact}" for fact in about), "dim")
@@ -50,23 +50,23 @@ def passed_over(passed: Sequence[PassedOverView], count: int = 0) -> list[str]:
     for one in passed:
         names.setdefault(_why(one), []).append(short_name(one.path))
     lines = [f"{why}: {few_of(there)}" for why, there in names.items()]
-    return lines if count <= len(passed) else [*lines, f"and {count - len(passed):,} more are not taken"]
+    return lines if count <= len(passed) else [*lines, f"and {count - len(passed):,} more are skipped"]
 
 
 def _why(passed: PassedOverView) -> str:
     match passed.why:
         case "name_is_not_utf8":
-            return "not taken, the name is not valid UTF-8"
+            return "skipped, the name is not valid UTF-8"
         case "only_in_icloud":
-            return "only in iCloud, not taken until downloaded"
+            return "only in iCloud, skipped until downloaded"
         case "folder_cannot_be_read":
             return "cannot be read"
         case "is_a_symlink":
             return "symbolic links, not followed here (`steno submit` follows one)"
         case "name_ends_in_space":
-            return "not taken, the name ends in a space"
+            return "skipped, the name ends in a space"
         case "name_of_unfinished_file":
-            return "not taken, the name is that of an unfinished file (.temp, .tmp)"
+            return "skipped, the name is that of an unfinished file (.temp, .tmp)"
         case _:
             assert_never(passed.why)
 

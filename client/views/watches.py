@@ -38,24 +38,24 @@ def _facts(watch: WatchView) -> Iterator[tuple[str, str]]:
     if watch.note:
         yield "why", watch.note
     if watch.recursive:
-        yield "looks into", "the folders within, too"
+        yield "includes", "subfolders"
     if watch.include:
         yield "only", ", ".join(watch.include)
     if watch.exclude:
         yield "never", ", ".join(watch.exclude)
     if watch.polling:
-        yield "looks", "by the clock, without file events"
+        yield "scans", "at intervals, without file events"
     yield from _option_facts(watch.options)
     if watch.done is not None:
         yield "when done", f"moved to {watch.done}"
     if watch.failed is not None:
         yield "when failed", f"moved to {watch.failed}"
     if not watch.permanent:
-        yield "since", "`steno watch add`"
+        yield "added by", "`steno watch add`"
     if watch.growing:
-        yield "growing", few_of([short_name(path) for path in watch.growing], count=watch.growing_count)
+        yield "being written", few_of([short_name(path) for path in watch.growing], count=watch.growing_count)
     for line in passed_over(watch.passed, watch.passed_count):
-        yield "passed over", line
+        yield "not transcribed", line
 
 
 def _option_facts(options: JobOptions) -> Iterator[tuple[str, str]]:
@@ -82,4 +82,4 @@ def _option_facts(options: JobOptions) -> Iterator[tuple[str, str]]:
     if options.highlight_words is not None:
         yield "VTT", "marks each word" if options.highlight_words else "does not mark words"
     if options.track is not None:
-        yield "sound track", str(options.track)
+        yield "audio track", str(options.track)

@@ -278,7 +278,7 @@ async def test_a_transcriber_that_cannot_load_ends_the_hope_and_one_that_died_ha
     await asyncio.to_thread(hope, JobChanged(job=job))
     for state in (dead, starting):
         hope(WorkerChanged(worker=state))
-    with pytest.raises(Refusal, match="keeps dying"):
+    with pytest.raises(Refusal, match="keeps crashing"):
         hope(WorkerChanged(worker=dead))
     api.desk.workers = (dead.model_copy(update={"last_death": None, "note": "needs model small"}),)
     with pytest.raises(Refusal, match="needs model small"):

@@ -119,7 +119,7 @@ async def test_the_live_page_gives_the_terminal_back_however_it_ends(
 ) -> None:
     job = await api.desk.submit(SubmitFile(path="/in/talk.wav"))
     with on_a_terminal("status", "--watch") as terminal:
-        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+        await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
         assert terminal.shows("0 waiting · 0 running")
         api.desk.move(job.model_copy(update={"status": "done"}))
         # A terminal turns ^C into SIGINT for its foreground; here there is no shell to have made it one.
@@ -132,7 +132,7 @@ async def test_the_live_page_gives_the_terminal_back_however_it_ends(
 
 async def test_ctrl_z_takes_the_live_page_away_until_the_shell_continues_it(api: RunningApi) -> None:
     with on_a_terminal("status", "--watch") as terminal:
-        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+        await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
         terminal.process.send_signal(signal.SIGTSTP)
         stopped = psutil.Process(terminal.process.pid)
         await eventually_async(lambda: stopped.status() == psutil.STATUS_STOPPED, 10)
@@ -147,7 +147,7 @@ async def test_the_live_page_waits_for_a_daemon_that_is_away(socket: Path) -> No
     first = RunningApi(socket)
     async with first():
         with on_a_terminal("status", "--watch") as terminal:
-            await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+            await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
             first.stop.set()
             await eventually_async(lambda: terminal.shows("waiting for it"), 20, "an apology")
             await eventually_async(lambda: not socket.exists(), 5)

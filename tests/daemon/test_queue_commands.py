@@ -74,7 +74,7 @@ def test_backup_restore_and_check_tell_one_story(tmp_path: Path) -> None:
     backup = tmp_path / "queue.sqlite3"
     with a_daemon() as daemon:
         job = daemon.finished(daemon.submit(daemon.own(MEMO)))
-        assert "1 jobs, 2 results: all is as stored" in steno(daemon, "check").stdout
+        assert "1 job, 2 results: no problem" in steno(daemon, "check").stdout
         assert steno(daemon, "backup", str(backup)).returncode == 0
         assert steno(daemon, "restore", str(backup)).returncode == 2, "not under a living daemon"
         steno(daemon, "forget", str(job["id"]))

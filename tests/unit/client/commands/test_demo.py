@@ -41,7 +41,7 @@ def test_a_crash_is_told_when_it_happens_and_no_length_before_it_is_known(tmp_pa
         "reading the recording …",
         "transcribing …",
         "1. transcriber (whisperx) crashed: SIGSEGV while transcribing",
-        "finding the language …",
+        "detecting the language …",
         "2. transcriber (whisperx) done",
         "timing words …",
     ]

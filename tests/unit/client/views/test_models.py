@@ -39,7 +39,7 @@ def test_the_shelf_fits_and_says_what_is_unfinished_damaged_and_for_whom(columns
     Console(file=screen, width=columns).print(shelf_table(SHELF))
     page = screen.getvalue()
     assert all(cell_len(line) <= columns for line in page.splitlines())
-    for words in ("unfinished", "damaged", "fallback", "1.3 GB", "starter (aligner)", "large-v1 (whisperx alone)"):
+    for words in ("unfinished", "damaged", "fallback", "1.3 GB", "starter (aligner)", "large-v1 (whisperx only)"):
         assert words in page, words
 
 
