@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from client.daemon.connection import DaemonClient
+from client.terminal.choices import FINISHED
 from client.terminal.errors import Refusal
 from client.terminal.wording import degraded_words
 from ipc.api_messages import JobOptions, JobView, Workflow
@@ -18,7 +19,6 @@ from ipc.status_views import WorkerView
 from ipc.transcript import Value
 from ipc.worker_messages import Role
 
-FINISHED = {"done", "failed", "cancelled"}
 Tell = Callable[[str], None]
 
 

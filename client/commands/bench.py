@@ -11,7 +11,7 @@ import typer
 from client.commands import completion
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes, output
+from client.terminal import choices, exit_codes, output
 
 if TYPE_CHECKING:
     from client.bench.measure import Figures, NotMeasured
@@ -110,9 +110,8 @@ def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
     """On a daemon of its own, with the owner's settings and models. Raises Refusal."""
     from client.bench.measure import Bench
     from client.daemon.private import private_daemon
-    from client.following.submit import model_named
 
-    wishes = {**AS_MEASURED, "STENO_MODEL": model_named(model)}
+    wishes = {**AS_MEASURED, "STENO_MODEL": choices.model_named(model)}
     if recording is None:
         wishes["STENO_LANGUAGE"] = CLIP_LANGUAGE
     output.say(f"steno: {model}: loading")

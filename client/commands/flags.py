@@ -1,10 +1,10 @@
 """Flags that say how recordings are transcribed and written: the same for `submit` and for a watched folder.
 
-Runs in: the user's shell.
+Runs in: the user's shell. Each parameter has the name of a field of JobOptions, and its value is one of that field.
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,38 +15,29 @@ from client.terminal.languages import language_code
 PANEL = "Transcription and output"
 
 
-def checked(understand: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A check for a flag's text by a function that raises ValueError; returns the text itself."""
+def read_by(understand: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """What a flag's text stands for, by a function that raises ValueError; None where the flag was not given."""
 
-    def check(text: str | None) -> str | None:
-        if text is not None:
-            try:
-                understand(text)
-            except ValueError as wrong:
-                raise typer.BadParameter(str(wrong)) from wrong
-        return text
+    def read(given: Any) -> Any:
+        if given is None or given == []:
+            return None
+        try:
+            return understand(given)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from wrong
 
-    return check
+    return read
 
 
-def replacement(text: str) -> tuple[str, str]:
+def _replacements(pairs: list[str]) -> dict[str, str]:
     """`Kate=Käthe` → what the model writes, and what to write instead. Raises ValueError."""
-    wrong, sign, right = text.partition("=")
-    if not sign or not wrong.strip():
-        raise ValueError(f'{text!r}: write it as "wrong=right"')
-    return wrong.strip(), right.strip()
-
-
-def replacements_checked(pairs: list[str] | None) -> list[str] | None:
-    """For typer: the same, of every pair."""
-    for pair in pairs or ():
-        checked(replacement)(pair)
-    return pairs
-
-
-def replacements_of(pairs: list[str] | None) -> dict[str, str] | None:
-    """The pairs as a job wants them; None where none was given."""
-    return dict(map(replacement, pairs)) if pairs else None
+    found = {}
+    for pair in pairs:
+        wrong, sign, right = pair.partition("=")
+        if not sign or not wrong.strip():
+            raise ValueError(f'{pair!r}: write it as "wrong=right"')
+        found[wrong.strip()] = right.strip()
+    return found
 
 
 Language = Annotated[
@@ -54,7 +45,7 @@ Language = Annotated[
     typer.Option(
         metavar="xx",
         help="Spoken language: a code or an English name. Default: detected.",
-        callback=checked(language_code),
+        callback=read_by(language_code),
         autocompletion=completion.languages,
         rich_help_panel=PANEL,
     ),
@@ -64,13 +55,21 @@ Workflow = Annotated[
     choices.Workflow | None,
     typer.Option(help="subtitle: with word times; transcribe: without.", rich_help_panel=PANEL),
 ]
-Prompt = Annotated[str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=PANEL)]
-Replace = Annotated[
+
+
+def prompt(*names: str) -> Any:
+    """The flag, called so."""
+    return typer.Option(*names, help="Names and spellings the model should know.", rich_help_panel=PANEL)
+
+
+Prompt = Annotated[str | None, prompt("--prompt")]
+Replacements = Annotated[
     list[str] | None,
     typer.Option(
+        "--replace",
         metavar="WRONG=RIGHT",
         help="Replace WRONG with RIGHT in the transcript. Repeatable.",
-        callback=replacements_checked,
+        callback=read_by(_replacements),
         rich_help_panel=PANEL,
     ),
 ]
@@ -78,38 +77,45 @@ Model = Annotated[
     str | None,
     typer.Option(
         help="Transcription model: a name, a hub ID, a folder or `starter`.",
+        callback=read_by(choices.model_named),
         autocompletion=completion.models,
         rich_help_panel=PANEL,
     ),
 ]
-Formats = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="json,srt,…",
+
+
+def formats(*names: str) -> Any:
+    """The flag, called so: whisper's own command spells some flags otherwise."""
+    return typer.Option(
+        *names,
+        metavar="json,srt,…|all",
         help="Output formats.",
-        callback=checked(choices.formats_of),
+        callback=read_by(choices.formats_of),
         autocompletion=completion.formats,
         rich_help_panel=PANEL,
-    ),
-]
-OutputDir = Annotated[
-    str | None,
-    typer.Option(
-        "--output-dir",
-        "-o",
+    )
+
+
+def output_dir(understand: Callable[[str], str], *names: str) -> Any:
+    """The flag, called so; `understand` makes a path of its text."""
+    return typer.Option(
+        *names,
         metavar="DIR",
         help="Output folder. Default: beside the recording.",
+        callback=read_by(understand),
         rich_help_panel=PANEL,
-    ),
-]
-Name = Annotated[
+    )
+
+
+Formats = Annotated[str | None, formats("--format", "-f")]
+OUTPUT_DIR = ("--output-dir", "-o")
+OutputName = Annotated[
     str | None,
     typer.Option(
+        "--name",
         metavar="TEMPLATE",
         help="Name of the output files: {stem}, {name}, {folder}, {language}, {date}, {time}.",
-        callback=checked(choices.name_template),
+        callback=read_by(choices.name_template),
         rich_help_panel=PANEL,
     ),
 ]
@@ -128,9 +134,5 @@ HighlightWords = Annotated[
 ]
 Track = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="Audio track, counted from 1. Default: chosen automatically.",
-        rich_help_panel=PANEL,
-    ),
+    typer.Option(min=1, help="Audio track, counted from 1. Default: chosen automatically.", rich_help_panel=PANEL),
 ]

@@ -12,7 +12,6 @@ import typer
 from client.commands import completion, flags
 from client.daemon import here
 from client.terminal import choices, exit_codes, output
-from client.terminal.languages import language_code
 
 if TYPE_CHECKING:
     from ipc.api_messages import JobView
@@ -42,6 +41,7 @@ RequireWords = Annotated[
     "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled · 69 no daemon",
 )
 def submit(
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs are finished.")] = False,
     json: Json = False,
@@ -49,35 +49,22 @@ def submit(
     task: flags.Task = None,
     workflow: flags.Workflow = None,
     prompt: flags.Prompt = None,
-    replace: flags.Replace = None,
+    replacements: flags.Replacements = None,
     model: flags.Model = None,
     formats: flags.Formats = None,
-    output_dir: flags.OutputDir = None,
-    name: flags.Name = None,
+    output_dir: Annotated[str | None, flags.output_dir(choices.absolute, *flags.OUTPUT_DIR)] = None,
+    output_name: flags.OutputName = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
     require_words: RequireWords = False,
 ) -> None:
     """Queue recordings for transcription and print their job IDs."""
-    from client.following.submit import hand_over, model_named, options_of
+    from client.following.submit import hand_over, options_of
 
     if require_words and workflow == "transcribe":
         raise typer.BadParameter("--require-words contradicts --workflow transcribe")
-    options = options_of(
-        workflow=workflow or ("subtitle" if require_words else None),
-        language=None if language is None else language_code(language),
-        task=task,
-        prompt=prompt,
-        model=None if model is None else model_named(model),
-        formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else choices.absolute(output_dir),
-        output_name=name,
-        replacements=flags.replacements_of(replace),
-        if_exists=if_exists,
-        highlight_words=highlight_words,
-        track=track,
-    )
+    options = options_of(context.params, workflow or ("subtitle" if require_words else None))
     with here.daemon() as daemon:
         codes, job_ids = [exit_codes.DONE], []
         for path, job in hand_over(daemon, files, options, json):

@@ -4,8 +4,7 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 """
 
 import os
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,14 +12,23 @@ from client.commands import completion, flags
 from client.commands.jobs import Json
 from client.daemon import here
 from client.terminal import choices, output
-from client.terminal.languages import language_code
 
 app = typer.Typer(
     no_args_is_help=True, help="Manage watched folders: new recordings in them are transcribed automatically."
 )
 NAMES, AFTERWARDS = "Which recordings", "Afterwards"
-Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", callback=choices.absolute)]
 Patterns = list[str] | None
+
+
+def inner_folder(folder: str) -> str:
+    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
+    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
+    return choices.absolute(folder) if folder.split("/")[0] in (".", "..") else folder
+
+
+def _after(help: str) -> Any:
+    return typer.Option(metavar="DIR", help=help, callback=flags.read_by(inner_folder), rich_help_panel=AFTERWARDS)
 
 
 @app.command("list", epilog="\nExample:\n  steno watch list --json")
@@ -44,6 +52,7 @@ def watch_list(json: Json = False) -> None:
     "Adding a watched folder again replaces its options.",
 )
 def watch_add(
+    context: typer.Context,
     folder: Folder,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Include subfolders.", rich_help_panel=NAMES)
@@ -72,24 +81,16 @@ def watch_add(
     task: flags.Task = None,
     workflow: flags.Workflow = None,
     prompt: flags.Prompt = None,
-    replace: flags.Replace = None,
+    replacements: flags.Replacements = None,
     model: flags.Model = None,
     formats: flags.Formats = None,
-    output_dir: flags.OutputDir = None,
-    name: flags.Name = None,
+    output_dir: Annotated[str | None, flags.output_dir(inner_folder, *flags.OUTPUT_DIR)] = None,
+    output_name: flags.OutputName = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
-    done: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Move recordings here once their files are written.", rich_help_panel=AFTERWARDS
-        ),
-    ] = None,
-    failed: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Move recordings here if their job failed.", rich_help_panel=AFTERWARDS),
-    ] = None,
+    done: Annotated[str | None, _after("Move recordings here once their files are written.")] = None,
+    failed: Annotated[str | None, _after("Move recordings here if their job failed.")] = None,
     json: Json = False,
 ) -> None:
     """Watch a folder, also after a restart, until `steno watch remove`.
@@ -98,30 +99,16 @@ def watch_add(
     """
     from client.following.submit import options_of
 
-    options = options_of(
-        workflow=workflow,
-        language=None if language is None else language_code(language),
-        task=task,
-        prompt=prompt,
-        formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else inner_folder(output_dir),
-        if_exists=if_exists,
-        highlight_words=highlight_words,
-        track=track,
-        model=model,
-        replacements=flags.replacements_of(replace),
-        output_name=name,
-    )
     with here.daemon() as daemon:
         found = daemon.add_watch(
-            choices.absolute(str(folder)),
+            folder,
             recursive=recursive,
             include=include or (),
             exclude=exclude or (),
             polling=polling,
-            done=None if done is None else inner_folder(done),
-            failed=None if failed is None else inner_folder(failed),
-            options=options,
+            done=done,
+            failed=failed,
+            options=options_of(context.params, workflow),
         )
     if json:
         output.print_json(found)
@@ -133,16 +120,11 @@ def watch_add(
 
 @app.command("remove", epilog="\nExample:\n  steno watch remove ~/Recordings")
 def watch_remove(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", callback=choices.absolute, autocompletion=completion.watched_folders)
+    ],
 ) -> None:
     """Stop watching a folder. Its jobs continue."""
-    path = choices.absolute(str(folder))
     with here.daemon() as daemon:
-        daemon.remove_watch(path)
-    output.print_line(f"no longer watching {path}")
-
-
-def inner_folder(folder: str) -> str:
-    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
-    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
-    return choices.absolute(folder) if folder.split("/")[0] in (".", "..") else folder
+        daemon.remove_watch(folder)
+    output.print_line(f"no longer watching {folder}")

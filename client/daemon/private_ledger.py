@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from client.daemon.connection import DaemonClient
+from client.terminal.choices import FINISHED
 from client.terminal.errors import NoDaemon, Refusal
 from config.ownership import make_private
 from config.places import Places
@@ -19,7 +20,6 @@ from config.places import Places
 ANSWER_SECONDS = 2.0
 """The command is about to end; a daemon that is slower than this keeps no ledger."""
 MOST_JOBS = 10_000
-OVER = frozenset({"done", "failed", "cancelled"})
 
 
 class PrivateLedger:
@@ -61,7 +61,7 @@ class PrivateLedger:
         try:
             with DaemonClient(socket, ANSWER_SECONDS) as daemon:
                 for job in daemon.jobs(limit=MOST_JOBS):
-                    if job.status not in OVER:
+                    if job.status not in FINISHED:
                         daemon.cancel(job.id)
                     daemon.forget(job.id)
         except (NoDaemon, Refusal):

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from client.daemon.connection import DaemonClient
+from client.terminal.choices import FINISHED
 from client.terminal.errors import NoDaemon
-from client.views.progress import FINISHED
 from ipc.api_messages import JobView
 from ipc.events import Event, JobChanged, JobProgressed
 

@@ -15,6 +15,7 @@ Shell = Literal["bash", "zsh", "fish"]
 TrueOrFalse = Literal["True", "False"]
 """How whisper's own command spells a switch."""
 
+FINISHED = frozenset({"done", "failed", "cancelled"})
 FORMATS = ("json", "srt", "vtt", "txt", "tsv", "md")
 
 
@@ -36,6 +37,14 @@ def name_template(text: str) -> str:
     from config.field_types import name_template as checked
 
     return checked(text)
+
+
+def model_named(name: str) -> str:
+    """As the daemon understands it: a folder that lies here becomes a full path, for a daemon starts elsewhere."""
+    from config.model_names import SHORT_NAMES
+
+    folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+    return folder if name not in (*SHORT_NAMES, "starter") and os.path.isdir(folder) else name  # noqa: PTH112
 
 
 def absolute(path: str) -> str:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from client.terminal.choices import FINISHED
 from client.terminal.languages import CODE_OF
 from client.terminal.output import visible
 from client.terminal.wording import degraded_words, phase_words, remedy, signal_words
@@ -24,7 +25,6 @@ QUARANTINES = frozenset(
     {"transcriber_crashed", "transcriber_timeout", "decoder_crashed", "decoder_timeout", "daemon_died"}
 )
 """Codes of errors of jobs that failed because they killed workers, or the daemon."""
-FINISHED = frozenset({"done", "failed", "cancelled"})
 DAYS_WITH_ITS_TIME = 1
 
 

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from client.terminal.choices import FINISHED
 from client.terminal.errors import NoDaemon
 from client.terminal.output import visible
 from client.terminal.wording import phase_words
@@ -24,7 +25,6 @@ from ipc.api_messages import JobView
 from ipc.events import Event, JobChanged, JobProgressed
 from ipc.status_views import QueueView, RunningView
 
-FINISHED = {"done", "failed", "cancelled"}
 DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
 """So often the daemon is asked, at most, how long its whole queue will take."""

@@ -15,7 +15,7 @@ from client.terminal.output import visible
 from client.terminal.wording import counted
 from client.views.progress_line import ProgressLine, roughly
 from client.views.tables import ago, clock, cut_in_middle, gigabytes, short_name, state_text
-from client.views.watch_tables import watches_table
+from client.views.watches import watches_table
 from ipc.api_messages import JobView
 from ipc.status_views import QueueView, RunningView, StatusView, WorkerView
 

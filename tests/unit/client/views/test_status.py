@@ -13,7 +13,7 @@ from client.views import tables as views
 from client.views.live import FOOTER, fitting
 from client.views.progress_line import bar, roughly
 from client.views.status import status_page, workers_view
-from client.views.watch_tables import watches_table
+from client.views.watches import watches_table
 from ipc.api_messages import JobOptions
 from ipc.status_views import LastDeath, PassedOverView, RunningView, StatusView, WatchView, WorkerState
 
