@@ -21,6 +21,8 @@ MOST_JOBS = 50
 COMPLETE_VARIABLE = "_STENO_COMPLETE"
 NEWEST_FIRST = "\ncomplete -o nosort -o default -F _steno_completion steno 2>/dev/null"
 """bash sorts what it is offered unless told; the bash of a Mac is too old to be told, and keeps the line before."""
+WITH_COMPDEF = "if (( ! $+functions[compdef] )); then autoload -Uz compinit && compinit -i; fi\ncompdef "
+"""A stock zsh has no `compdef` before `compinit`. -i: it skips folders that others may write to, and does not ask."""
 HARMLESS = frozenset(" .,-_+@=/~%")
 """What may stand beside letters and digits in an offer: zsh's completion evaluates what it is given as code."""
 
@@ -36,7 +38,13 @@ def script(shell: str) -> str:
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # what --show-completion prints
 
     text: str = get_completion_script(prog_name="steno", complete_var=COMPLETE_VARIABLE, shell=shell)
-    return text + NEWEST_FIRST if shell == "bash" else text
+    match shell:
+        case "bash":
+            return text + NEWEST_FIRST
+        case "zsh":
+            return text.replace("\ncompdef ", f"\n{WITH_COMPDEF}")
+        case _:
+            return text
 
 
 # --- what the daemon knows ---------------------------------------------------------------------------------------
@@ -142,7 +150,7 @@ def models(incomplete: str) -> list[str]:
     "completion",
     rich_help_panel="This machine",
     epilog='\nExamples:\n  eval "$(steno completion bash)"      in ~/.bashrc\n'
-    '  eval "$(steno completion zsh)"       in ~/.zshrc, after compinit\n'
+    '  eval "$(steno completion zsh)"       in ~/.zshrc\n'
     "  steno completion fish | source       in ~/.config/fish/config.fish",
 )
 def show_completion(shell: choices.Shell) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,12 +64,12 @@ async def api(socket: Path) -> AsyncIterator[RunningApi]:
 class Terminal:
     """A command on a terminal of its own, and everything it has drawn so far."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, program: str | Path = STENO) -> None:
         self.master, self._slave = pty.openpty()
         termios.tcsetwinsize(self._slave, (LINES, COLUMNS))
         self.before = termios.tcgetattr(self._slave)
         self.process = subprocess.Popen(
-            [STENO, *words], stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
+            [program, *words], stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
         )
         os.set_blocking(self.master, False)
         self.drawn = ""
@@ -105,8 +106,8 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(*words: str) -> Iterator[Terminal]:
-    terminal = Terminal(*words)
+def on_a_terminal(*words: str, program: str | Path = STENO) -> Iterator[Terminal]:
+    terminal = Terminal(*words, program=program)
     try:
         yield terminal
     finally:
@@ -191,6 +192,23 @@ async def test_tab_completes_in_a_real_bash(api: RunningApi) -> None:
     out, err = await asyncio.wait_for(bash.communicate(), 60)
     assert err == b""
     assert out.decode().splitlines() == ["status", "transcriber aligner", "json", "2 1", "1", "/in", ""]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+async def test_tab_completes_in_a_zsh_without_any_setup(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    await api.desk.submit(SubmitFile(path="/in/a.wav"))
+    monkeypatch.setenv("PS1", "$ ")
+    with on_a_terminal("-f", "-i", program="zsh") as terminal:
+        await eventually_async(lambda: terminal.shows("$ "), 20, "zsh is there")
+        os.write(terminal.master, b'eval "$(steno completion zsh)"; echo ready=$?\n')
+        await eventually_async(lambda: terminal.shows("ready=0"), 20, "the script is read")
+        assert not terminal.shows("command not found")
+        os.write(terminal.master, b"echo steno=; steno restart tran\t")
+        await eventually_async(lambda: terminal.shows("restart transcriber"), 20, "a role")
+        os.write(terminal.master, b"\x15steno show \t")
+        await eventually_async(lambda: terminal.shows("show 1"), 20, "a job")
+        os.write(terminal.master, b"\x15exit\n")
+        await eventually_async(lambda: terminal.look() and terminal.process.poll() is not None, 20, "zsh leaves")
 
 
 @pytest.mark.parametrize("quiet", [False, True])
