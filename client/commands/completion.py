@@ -50,24 +50,23 @@ def script(shell: str) -> str:
 # --- what the daemon knows ---------------------------------------------------------------------------------------
 
 
-def jobs(incomplete: str) -> list[Offer]:
-    """Numbers of jobs, newest first, each with its file's name."""
-    return _jobs(incomplete, None)
+def _jobs(*statuses: str) -> Offers:
+    """Job IDs, newest first, each with its file's name; only those with one of these statuses, where any is given."""
+
+    def offers(incomplete: str) -> list[Offer]:
+        return [
+            (str(job["id"]), f"{job['status']} {harmless(os.path.basename(str(job['path'])))}")  # noqa: PTH119
+            for job in _asked(f"/v1/jobs?limit={MOST_JOBS}")
+            if (not statuses or job["status"] in statuses) and str(job["id"]).startswith(incomplete)
+        ]
+
+    return offers
 
 
-def finished_jobs(incomplete: str) -> list[Offer]:
-    """Those that can be forgotten."""
-    return _jobs(incomplete, {"done", "failed", "cancelled"})
-
-
-def unfinished_jobs(incomplete: str) -> list[Offer]:
-    """Those that can still be cancelled or waited for."""
-    return _jobs(incomplete, {"waiting", "transcribing", "aligning", "writing"})
-
-
-def retryable_jobs(incomplete: str) -> list[Offer]:
-    """Those that failed or were cancelled."""
-    return _jobs(incomplete, {"failed", "cancelled"})
+jobs = _jobs()
+finished_jobs = _jobs(*choices.FINISHED)
+unfinished_jobs = _jobs("waiting", "transcribing", "aligning", "writing")
+retryable_jobs = _jobs("failed", "cancelled")
 
 
 def watched_folders(incomplete: str) -> list[Offer]:
@@ -77,14 +76,6 @@ def watched_folders(incomplete: str) -> list[Offer]:
     # The shell hands over what was typed: `~/Rec` stays as it is.
     offered = [path.replace(home, "~", 1) if incomplete.startswith("~") else path for path in known]
     return [(_typed(path), "") for path in offered if path.startswith(incomplete) and harmless(path) == path]
-
-
-def _jobs(incomplete: str, statuses: set[str] | None) -> list[Offer]:
-    return [
-        (str(job["id"]), f"{job['status']} {harmless(os.path.basename(str(job['path'])))}")  # noqa: PTH119
-        for job in _asked(f"/v1/jobs?limit={MOST_JOBS}")
-        if (statuses is None or job["status"] in statuses) and str(job["id"]).startswith(incomplete)
-    ]
 
 
 def _asked(url: str) -> list[dict[str, Any]]:

@@ -18,7 +18,9 @@ from client.terminal import choices, exit_codes, output
 from ipc.program import program
 
 if TYPE_CHECKING:
-    from ipc.status_views import WorkerView
+    from pydantic import BaseModel
+
+    from ipc.status_views import CanaryView, WorkerView
 
 app = typer.Typer()
 PANEL = "The daemon"
@@ -94,10 +96,7 @@ def unload(role: choices.Role, json: Json = False) -> None:
 
 
 def _tell(worker: "WorkerView", as_json: bool) -> None:
-    if as_json:
-        output.print_json(worker)
-    else:
-        output.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+    _answer(worker, as_json, f"{worker.role} ({worker.engine}): {worker.state}")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno pause && make-music; steno resume")
@@ -105,10 +104,7 @@ def pause(json: Json = False) -> None:
     """Pause the queue: running jobs finish, no new ones start. Also after a restart of the daemon."""
     with here.daemon() as daemon:
         queue = daemon.pause()
-    if json:
-        output.print_json(queue)
-    else:
-        output.print_line(f"paused: {queue.running} still running, {queue.waiting} queued")
+    _answer(queue, json, f"paused: {queue.running} still running, {queue.waiting} queued")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno resume")
@@ -116,10 +112,14 @@ def resume(json: Json = False) -> None:
     """Resume the queue after `pause`."""
     with here.daemon() as daemon:
         queue = daemon.resume()
-    if json:
-        output.print_json(queue)
+    _answer(queue, json, f"resumed: {queue.running} running, {queue.waiting} queued")
+
+
+def _answer(found: "BaseModel", as_json: bool, words: str) -> None:
+    if as_json:
+        output.print_json(found)
     else:
-        output.print_line(f"resumed: {queue.running} running, {queue.waiting} queued")
+        output.print_line(words)
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno logs -f\n  steno logs --job 12 --json")
@@ -160,10 +160,6 @@ def logs(
 def demo() -> None:
     """Demonstrate transcription and crash recovery in a temporary folder. Takes about a minute."""
     here.become(*program("client.commands.demo"))
-
-
-if TYPE_CHECKING:
-    from ipc.status_views import CanaryView
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno health\n  steno health --fresh || steno logs")

@@ -135,17 +135,18 @@ def show(
 def cancel(ids: Ids, json: Json = False) -> None:
     """Cancel waiting or running jobs."""
     with here.daemon() as daemon:
-        leave_with([_each(ids, daemon.cancel, "cancelled", json)])
+        leave_with([each(ids, daemon.cancel, "cancelled", json)])
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
 def retry(ids: RetryableIds, json: Json = False) -> None:
     """Requeue failed or cancelled jobs and reset their crash counts."""
     with here.daemon() as daemon:
-        leave_with([_each(ids, daemon.retry, "queued again", json)])
+        leave_with([each(ids, daemon.retry, "queued again", json)])
 
 
-def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool) -> int:
+def each(ids: list[int], ask: "Callable[[int], JobView | None]", done: str, json: bool) -> int:
+    """The exit code of the same request for several jobs; one that is refused stops none of the others."""
     from client.terminal.errors import Refusal
 
     code = exit_codes.DONE
@@ -156,10 +157,12 @@ def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool
             output.print_error(refusal, json, id=job_id)
             code = exit_codes.USAGE
             continue
-        if json:
+        if not json:
+            output.print_line(f"job {job_id} {done}" + (f": {job.path}" if job is not None else ""))
+        elif job is not None:
             output.print_json(job)
         else:
-            output.print_line(f"job {job.id} {done}: {job.path}")
+            output.print_data({"id": job_id, done: True})
     return code
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client.commands.flags import read_by
 from client.commands.jobs import Json
 from client.daemon import here
 from client.terminal import exit_codes, output
@@ -49,6 +50,12 @@ def models_list(json: Json = False) -> None:
     output.show(shelf_table(shelf))
 
 
+def _codes(languages: str) -> str:
+    """`German,en` → `de,en`. Raises ValueError."""
+    codes = (language_code(part.strip()) for part in languages.split(",") if part.strip())
+    return ",".join(code for code in codes if code is not None)
+
+
 @app.command(
     "pull",
     epilog="\nExamples:\n  steno models pull\n  steno models pull large-v3-turbo\n"
@@ -63,14 +70,16 @@ def models_pull(
     lang: Annotated[
         str | None,
         typer.Option(
-            "--lang", metavar="xx,yy", help="All models for these languages: transcriber, fallback, aligners."
+            metavar="xx,yy",
+            help="All models for these languages: transcriber, fallback, aligners.",
+            callback=read_by(_codes),
         ),
     ] = None,
     engine: EngineOption = None,
     json: Json = False,
 ) -> None:
     """Fetch models and verify them, so that the workers never need the network."""
-    words = ["pull", *(("--engine", engine) if engine else ()), *(("--lang", _codes(lang)) if lang else ())]
+    words = ["pull", *(("--engine", engine) if engine else ()), *(("--lang", lang) if lang else ())]
     try:
         result = _pull([*words, "--", *(names or ())], as_json=json)
     except KeyboardInterrupt:
@@ -84,15 +93,6 @@ def models_pull(
     if json:
         output.print_json(result)
     raise typer.Exit(_exit_code(result.refused))
-
-
-def _codes(languages: str) -> str:
-    """`German,en` → `de,en`."""
-    try:
-        codes = [language_code(part.strip()) for part in languages.split(",") if part.strip()]
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from wrong
-    return ",".join(code for code in codes if code is not None)
 
 
 def _pull(words: list[str], *, as_json: bool) -> "PullResult":

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from client.commands import completion
-from client.commands.jobs import IDS_HELP, PANEL, Json, leave_with
+from client.commands.jobs import IDS_HELP, PANEL, Json, each, leave_with
 from client.daemon import here
 from client.terminal import exit_codes, output
 from client.terminal.wording import counted
@@ -96,19 +96,5 @@ def check(
 )
 def forget(ids: FinishedIds, json: Json = False) -> None:
     """Delete finished jobs from the queue: their history and text are overwritten."""
-    from client.terminal.errors import Refusal
-
-    codes = [exit_codes.DONE]
     with here.daemon() as daemon:
-        for job_id in ids:
-            try:
-                daemon.forget(job_id)
-            except Refusal as refusal:
-                output.print_error(refusal, json, id=job_id)
-                codes.append(exit_codes.USAGE)
-                continue
-            if json:
-                output.print_data({"id": job_id, "forgotten": True})
-            else:
-                output.print_line(f"job {job_id} is forgotten")
-    leave_with(codes)
+        leave_with([each(ids, daemon.forget, "forgotten", json)])

@@ -179,11 +179,9 @@ class DaemonClient:
         url: str,
         understand: Callable[[bytes], Understood],
         asked: BaseModel | None = None,
-        params: dict[str, str | int] | None = None,
-        headers: Mapping[str, str] = socket_line.NO_HEADERS,
-        patience_seconds: float | None = None,
+        **how: Any,
     ) -> Understood:
-        return understand(self._asked(method, url, asked, params, headers, patience_seconds).body)
+        return understand(self._asked(method, url, asked, **how).body)
 
     def _asked(
         self,

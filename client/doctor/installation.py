@@ -9,13 +9,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
+from packaging.specifiers import SpecifierSet
+
 from client.doctor.check import Case, Check, broken, ok, warning
-from client.machine.packages import BAD, VersionOf, installed
+from client.machine.specs import installed
 from client.terminal import python_check as interpreter
 from ipc.program import ROOT, install_again, is_checkout
 from ipc.status_views import Finding
@@ -106,6 +109,33 @@ def shadowing_findings(places: Mapping[str, Path | None], root: Path) -> Iterato
             "a folder or package of the same name hides ours, and the daemon would run foreign code",
             "unset PYTHONPATH, and call `steno` from another folder; else remove that package from the venv",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BadVersions:
+    """Versions of a library that are known to fail, and how they do."""
+
+    name: str
+    versions: str
+    """As pip writes a range: `==0.32.1`, `>=1.0`."""
+    why: str
+
+    def includes(self, version: str) -> bool:
+        return SpecifierSet(self.versions, prereleases=True).contains(version)
+
+
+BAD = (
+    BadVersions("mlx", "==0.32.1", "it segfaults at exit, after correct output; 0.32.4 does not"),
+    BadVersions("torch", "<2.8", "WhisperX 3.8 is built against torch 2.8"),
+    BadVersions("torch", ">=2.9", "WhisperX 3.8 is built against torch 2.8"),
+    BadVersions("torchaudio", ">=2.9", "it belongs to a newer torch than WhisperX 3.8 is built against"),
+    BadVersions("torchcodec", ">=0.8", "it is built for torch 2.9 and fails to load beside torch 2.8"),
+    BadVersions("huggingface-hub", ">=1.0", "WhisperX 3.8 and transformers 4 do not import with it"),
+    BadVersions("whisperx", "<3.8.3", "its aligner leaves out numbers and symbols and returns words without times"),
+)
+
+VersionOf = Callable[[str], str | None]
+"""A package's installed version; None: it is not installed."""
 
 
 def package_findings(version_of: VersionOf, remedy: str) -> Iterator[Finding]:

@@ -27,29 +27,28 @@ WITHOUT_UNICODE = {
 """For terminals and pipes with another encoding: one character each, so that tables keep their columns."""
 
 
-class _Answers(io.TextIOWrapper):
-    """stdout. An OSError of it says so in its `filename`."""
+class _Stream(io.TextIOWrapper):
+    """An OSError of stdout has it as its `filename`. What stderr cannot take is lost, and changes no exit code."""
+
+    is_stderr = False
 
     def write(self, text: str, /) -> int:
-        with _named():
-            return super().write(text)
-
-    def flush(self) -> None:
-        with _named():
-            super().flush()
-
-
-class _Talk(io.TextIOWrapper):
-    """stderr. What cannot be written there is lost, and changes no exit code."""
-
-    def write(self, text: str, /) -> int:
-        with suppress(OSError):
+        with self._told():
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with self._told():
             super().flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = STDOUT
+            if not self.is_stderr:
+                raise
 
 
 @contextmanager
@@ -60,9 +59,10 @@ def standard_streams() -> Iterator[None]:
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
     # A file opened for reading answers each write with EBADF, as a closed stdout does.
-    answers = _wrapped(_Answers, before[1], os.O_RDONLY)
-    talk = _wrapped(_Talk, before[2], os.O_WRONLY)
-    sys.stdout, sys.stderr = answers, talk
+    sys.stdout, sys.stderr = _wrapped(before[1], os.O_RDONLY), _wrapped(before[2], os.O_WRONLY)
+    ours = sys.stdout, sys.stderr
+    if isinstance(sys.stderr, _Stream):
+        sys.stderr.is_stderr = True
     try:
         yield
         sys.stdout.flush()
@@ -72,31 +72,21 @@ def standard_streams() -> Iterator[None]:
         raise
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
-        for stream, original in ((answers, before[1]), (talk, before[2])):
-            if isinstance(stream, _Answers | _Talk) and original is not None:
+        for stream, original in zip(ours, before[1:], strict=True):
+            if isinstance(stream, _Stream) and original is not None:
                 with suppress(OSError):
                     stream.detach()  # the original still writes there
 
 
-def _wrapped(kind: type[io.TextIOWrapper], stream: TextIO | None, flags: int) -> TextIO:
+def _wrapped(stream: TextIO | None, flags: int) -> TextIO:
     if stream is None:
-        return kind(open(os.open(os.devnull, flags), "wb"), encoding="utf-8")  # noqa: PTH123
+        return _Stream(open(os.open(os.devnull, flags), "wb"), encoding="utf-8")  # noqa: PTH123
     if not hasattr(stream, "buffer"):
         return stream
     with suppress(OSError):
         stream.flush()
-    return kind(
-        stream.buffer, encoding=stream.encoding, errors="without_unicode", line_buffering=bool(stream.line_buffering)
-    )
-
-
-@contextmanager
-def _named() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        error.filename = STDOUT
-        raise
+    is_line_buffered = bool(stream.line_buffering)
+    return _Stream(stream.buffer, stream.encoding, "without_unicode", line_buffering=is_line_buffered)
 
 
 def _let_go() -> None:

@@ -3,14 +3,12 @@
 Runs in: the user's shell.
 """
 
-import bisect
 import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -145,8 +143,18 @@ class LivePage:
 # --- what has a place --------------------------------------------------------------------------------------------
 
 
+SMALLER = (
+    *(Room(waiting=waiting) for waiting in (20, 10, 5, 3)),
+    *(Room(waiting=3, watches=watches) for watches in (20, 10, 5, 3)),
+    Room(waiting=3, watches=3, airy=False),
+    *(Room(waiting=1, watches=watches, deaths=False, airy=False) for watches in (3, 1, 0)),
+    *(Room(waiting=0, watches=0, running=running, deaths=False, airy=False) for running in (10, 5, 3, 2, 1, 0)),
+)
+"""Each with fewer lines than the one before: the queue is cut first, then folders, then the workers' past."""
+
+
 def fitting(status: StatusView, now: datetime, console: Console, lines_taken: int = 0) -> RenderableType:
-    """The page, its lists cut so that it never scrolls: the queue first, then folders, then the workers' past."""
+    """The page, its lists cut so that it never scrolls."""
     height = console.size.height - lines_taken
 
     def page(room: Room) -> RenderableType:
@@ -155,41 +163,6 @@ def fitting(status: StatusView, now: datetime, console: Console, lines_taken: in
     def fits(room: Room) -> bool:
         return len(console.render_lines(page(room), pad=False)) <= height
 
-    rooms = list(_less_and_less(status, height))
-    if fits(rooms[0]):
-        return page(rooms[0])
-    # Each needs fewer lines than the one before: a handful of tries finds the first that fits.
-    first_to_fit = bisect.bisect_left(rooms, True, lo=1, key=fits)
-    return page(rooms[min(first_to_fit, len(rooms) - 1)])
-
-
-def _less_and_less(status: StatusView, height: int) -> Iterator[Room]:
-    """From a page with everything down to one that is hardly any; no list has more entries than there are lines."""
-    watches = min(len(status.watches), height)
-    room = Room(waiting=len(status.next_up), watches=watches, running=len(status.running), airy=height >= AIRY_LINES)
-    yield room
-    for left in range(len(status.next_up) - 1, 2, -1):
-        room = replace(room, waiting=left)
-        yield room
-    for left in _fewer(watches, 3):
-        room = replace(room, watches=left)
-        yield room
-    room = replace(room, airy=False)
-    yield room
-    room = replace(room, waiting=min(len(status.next_up), 1), deaths=False)
-    yield room
-    for left in _fewer(min(watches, 3), 0):
-        room = replace(room, watches=left)
-        yield room
-    room = replace(room, waiting=0)
-    yield room
-    for left in _fewer(len(status.running), 0):
-        room = replace(room, running=left)
-        yield room
-
-
-def _fewer(many: int, least: int) -> Iterator[int]:
-    """Smaller and smaller numbers, in few steps where there are many."""
-    while many > least:
-        many -= max((many - least) // 4, 1)
-        yield many
+    # No list has more entries than the terminal has lines: to draw thousands would take longer than they last.
+    most = Room(waiting=height, watches=height, running=height, airy=height >= AIRY_LINES)
+    return page(next((room for room in (most, *SMALLER) if fits(room)), SMALLER[-1]))

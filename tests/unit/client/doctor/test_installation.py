@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from client import steno
 from client.doctor import installation as doctor_installation
-from client.machine.packages import installed
+from client.machine.specs import installed
 from client.terminal import python_check as interpreter
 from ipc.status_views import Finding, FindingState
 
