@@ -20,7 +20,7 @@ app = typer.Typer()
 CLIP = Path(__file__).parents[1] / "recordings" / "talk.flac"
 CLIP_LANGUAGE = "en"
 AS_MEASURED = {
-    # A stand-in would be measured under the wrong name; a download, or a worker that is put to rest, as slowness.
+    # A fallback would be measured under the wrong name; a download or an unloaded worker would count as slow.
     "STENO_WORKERS_FALLBACK": "false",
     "STENO_ALLOW_DOWNLOAD": "false",
     "STENO_WORKERS_KEEP_ALIVE": "-1",
@@ -140,7 +140,7 @@ def _models_of_owner() -> list[str]:
     choice = resolve_engines(settings, sys.platform, platform.machine())
     needed = models_needed(settings, choice)
     names = dict.fromkeys(one.name for one in needed if one.use == "transcriber")
-    # An engine of the owner's own knows by itself what it loads.
+    # A custom engine decides itself what it loads.
     return list(names) or [settings.model or choice.transcriber]
 
 

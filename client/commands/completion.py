@@ -24,7 +24,7 @@ NEWEST_FIRST = "\ncomplete -o nosort -o default -F _steno_completion steno 2>/de
 WITH_COMPDEF = "if (( ! $+functions[compdef] )); then autoload -Uz compinit && compinit -i; fi\ncompdef "
 """A stock zsh has no `compdef` before `compinit`. -i: it skips folders that others may write to, and does not ask."""
 HARMLESS = frozenset(" .,-_+@=/~%")
-"""What may stand beside letters and digits in an offer: zsh's completion evaluates what it is given as code."""
+"""What an offer may contain besides letters and digits: zsh's completion evaluates what it is given as code."""
 
 Offer = tuple[str, str]
 """What is offered, and what the shell says about it where it can."""
@@ -131,7 +131,7 @@ def languages(incomplete: str) -> list[Offer]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Names that stand for a hub id, and `starter`."""
+    """Short names of hub IDs, and `starter`."""
     from config.model_names import SHORT_NAMES
 
     return [name for name in ("starter", *SHORT_NAMES) if name.startswith(incomplete)]

@@ -180,5 +180,5 @@ def _at(written: dict[str, object], key: str) -> object:
 
 
 def _in_toml(value: object) -> str:
-    """As it would stand in config.toml; JSON spells these values alike."""
+    """As written in config.toml; JSON spells these values alike."""
     return "(unset)" if value is None else json_format.dumps(value, ensure_ascii=False)

@@ -133,14 +133,14 @@ def logs(
     json: Annotated[bool, typer.Option("--json", help="The lines as they are in the file.")] = False,
 ) -> None:
     """Show the daemon's log."""
-    from client.machine.log_file import LogStory
+    from client.machine.log_file import LogLines
     from client.machine.log_lines import day_of, line_in_words
     from client.terminal.errors import Refusal
 
-    story = LogStory(here.places().log_file, job)
+    log = LogLines(here.places().log_file, job)
     day = ""
     try:
-        for line in chain(story.last(lines), story.follow() if follow else ()):
+        for line in chain(log.last(lines), log.follow() if follow else ()):
             if json:
                 output.print_line(line, keep="\t")
                 continue
@@ -150,7 +150,7 @@ def logs(
             output.print_text(line_in_words(line))
     except FileNotFoundError as missing:
         raise Refusal(
-            "no_log", f"there is no log at {story.file}", "the daemon has never run here; `steno serve` starts it"
+            "no_log", f"there is no log at {log.file}", "the daemon has never run here; `steno serve` starts it"
         ) from missing
     except KeyboardInterrupt:
         return

@@ -51,7 +51,7 @@ def promise(kept: object, what: str) -> None:
 
 
 class Demonstration:
-    """A story told while it happens."""
+    """Narrated while it happens."""
 
     def __init__(self, console: Console, home: Path) -> None:
         self._console = console

@@ -121,14 +121,14 @@ def show(
     id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
 ) -> None:
     """Show one job in detail, with every attempt and crash."""
-    from client.views.job import job_story
+    from client.views.job import job_page
 
     with here.daemon() as daemon:
         job = daemon.job(id)
     if json:
         output.print_json(job)
     else:
-        output.show(job_story(job, datetime.now(UTC)))
+        output.show(job_page(job, datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")

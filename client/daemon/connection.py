@@ -34,7 +34,7 @@ SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
 
 JOBS_PAGE = 500
-"""Jobs that are asked for at once."""
+"""Jobs asked for in one request."""
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 JOBS = TypeAdapter(list[JobView])
@@ -158,7 +158,7 @@ class DaemonClient:
 
     @contextmanager
     def events(self, job_id: int | None = None) -> Iterator[Iterator[Event]]:
-        """Events from the moment this is entered, of one job (which begins with how it stands) or of everything.
+        """Events from the moment this is entered, of one job (which begins with its state) or of everything.
 
         The iterator ends with the job, or when the daemon stops.
         """

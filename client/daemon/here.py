@@ -57,7 +57,7 @@ def version() -> str:
 
 
 def settings() -> "Loaded":
-    """What is set in this environment, and who said so. Raises Refusal where it cannot be used."""
+    """The settings of this environment, and where each comes from. Raises Refusal where it cannot be used."""
     from config.loader import ConfigError, load
 
     try:
@@ -83,7 +83,7 @@ SUPERVISOR = program("supervisor")
 
 
 def become(*command: str) -> NoReturn:
-    """This process goes on as another program, with the same pid, terminal and signals."""
+    """Replaces this process by another program, with the same pid, terminal and signals."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)

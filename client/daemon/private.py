@@ -1,4 +1,4 @@
-"""A daemon for one command: the same supervisor, in a folder of its own that is gone afterwards.
+"""A daemon for one command: the same supervisor, in a temporary folder.
 
 Runs in: the user's shell.
 """
@@ -26,10 +26,10 @@ from ipc.status_views import WorkerView
 START_SECONDS = 30.0
 """From the process to its first answer; models load after that."""
 STOP_SECONDS = 12.0
-"""The supervisor promises to be gone in ten."""
+"""The supervisor stops within ten."""
 BETWEEN_TRIES_SECONDS = 0.05
 NO_HOOKS = dict.fromkeys(("STENO_HOOKS_ON_DONE", "STENO_HOOKS_ON_FAILED", "STENO_HOOKS_ON_DEGRADED"), "''")
-"""A user who waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
+"""A user who waits for one file sees it finish; and this daemon would stop a hook halfway."""
 SHORT_PLACE = "/tmp"
 """macOS's own temporary folders are too deep for a socket's path."""
 
@@ -59,7 +59,7 @@ class FailIfTranscriberGivesUp:
         broken = worker.state == "broken"
         self._breakdowns += broken and not self._was_broken
         self._was_broken = broken
-        # One that never died refused to load, and will again. After crashes the fallback or a probe follows.
+        # One that never crashed refused to load, and will again. After crashes the fallback or a probe follows.
         if broken and (worker.last_death is None or self._breakdowns > 1):
             why = worker.note or "the transcriber keeps crashing"
             raise Refusal("no_transcriber", why, "`steno models` shows what is on disk; --model names another")
@@ -148,7 +148,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        # The workers see their pipes close and leave by themselves.
+        # The workers see their pipes close and exit.
         process.kill()
         process.wait()
 

@@ -55,7 +55,7 @@ class Check:
     """One thing to check, side by side with the others."""
 
     group: str
-    """The heading it stands under."""
+    """The heading on the page."""
     name: str
     """What its finding is called if it does not return in time."""
     run: Callable[[], Iterable[Finding]]

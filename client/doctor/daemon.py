@@ -14,7 +14,7 @@ from client.daemon.connection import why_hidden
 from client.doctor.check import Case, Check, broken, ok, warning
 from client.doctor.folders import is_stale
 from client.doctor.service import is_installed
-from client.machine.log_file import LogStory
+from client.machine.log_file import LogLines
 from client.machine.log_lines import facts_of, line_in_words
 from client.terminal.wording import counted
 from client.views.tables import clock
@@ -22,7 +22,7 @@ from config.places import Places
 from ipc.status_views import Finding, StatusView
 
 LINES_SEARCHED = 200
-"""The reason of an end may stand so far back in the log."""
+"""How far back in the log the reason of an end is looked for."""
 LONGEST_WORDS = 160
 """Letters of a line of the log; `steno logs` has the rest."""
 GRAVE = ("error", "critical")
@@ -115,7 +115,7 @@ def _is_supervisor(pid: int) -> bool:
 def _last_words(places: Places) -> tuple[str | None, bool]:
     """The line that tells most, in words, and whether the log ends as it should."""
     try:
-        lines = LogStory(places.log_file).last(LINES_SEARCHED)
+        lines = LogLines(places.log_file).last(LINES_SEARCHED)
     except OSError:
         return None, False
     if not lines:

@@ -18,7 +18,7 @@ from config.places import LONGEST_SOCKET_PATH_BYTES, Places
 from ipc.status_views import Finding
 
 ANSWER_SECONDS = 1.0
-"""The kernel knows at once whether a process listens; a full backlog may take longer."""
+"""The kernel knows immediately whether a process listens; a full backlog may take longer."""
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 NO_PLACE = "there is no place for settings, queue and models"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from client.doctor.check import Case, Check, broken, ok, warning
-from client.machine.config_draft import mend_file
+from client.machine.config_draft import remedy_for
 from config.loader import ConfigError
 from config.ownership import NotOursAlone
 from config.places import Places
@@ -37,7 +37,7 @@ def _remedy(wrong: ConfigError) -> str:
         case NotOursAlone(remedy=remedy):
             return remedy
         case OSError() as unreadable:
-            return mend_file(unreadable)
+            return remedy_for(unreadable)
         case _:
             return "steno config edit"
 

@@ -22,7 +22,7 @@ EXAMINATION_SECONDS = 20.0
 BEYOND_CANARY_SECONDS = 5.0
 """The daemon itself gives up on the canary; after this much longer the client stops waiting for its answer."""
 WINDOW_SECONDS = 30.0
-"""Whisper processes so much at a time: a short clip costs as much, and below it the real-time factor says nothing."""
+"""Whisper processes this much at a time. A shorter clip takes as long, so its real-time factor says little."""
 NEEDS_MODEL = re.compile(r"\bneeds model ([^\s:]+)")
 """How the note of a worker begins that waits for a model."""
 
@@ -160,7 +160,7 @@ def canary_finding(health: HealthView) -> Finding:
 def _healthy_canary(canary: CanaryView) -> Finding:
     factor = canary.real_time_factor
     if not factor:
-        return ok("canary", canary.detail)
+        return ok("canary", f"self-test {canary.detail}")
     took_seconds = factor * canary.audio_seconds
     speed = f"{1 / factor:.0f}" if factor <= 0.1 else f"{1 / factor:.2g}"
     took = f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({speed}× real time)"

@@ -33,7 +33,7 @@ def options_of(flags: Mapping[str, object], workflow: Workflow | None) -> JobOpt
 def hand_over(
     daemon: DaemonClient, files: Iterable[str], options: JobOptions, as_json: bool
 ) -> Iterator[tuple[str, JobView | None]]:
-    """Each file with its job, or with None once its refusal has been told; the others go on."""
+    """Each file with its job, or with None once its refusal is printed; the others continue."""
     for file in files:
         path = absolute(file)
         try:

@@ -23,10 +23,10 @@ def wake(daemon: DaemonClient) -> tuple[Role, ...]:
                     daemon.restart(worker.role)
                     woken.append(worker.role)
         except (NoDaemon, Refusal):
-            pass  # It tries by itself before long; fetching models is done in any case.
+            pass  # It retries on its own before long; the models are there in any case.
     return tuple(woken)
 
 
 def waits_for_model(worker: WorkerView) -> bool:
-    """Whether it refused to load over its model, rather than died or rests after deaths."""
+    """Whether it refused to load because of its model, rather than crashed."""
     return worker.state == "broken" and worker.refusal in OVER_ITS_MODEL

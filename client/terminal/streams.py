@@ -53,7 +53,7 @@ class _Stream(io.TextIOWrapper):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """For as long as a command runs. One that the caller closed gets a stand-in: stdout's refuses every write."""
+    """The streams of a running command. A closed one is replaced; the new stdout refuses every write."""
     codecs.register_error("without_unicode", _without_unicode)
     before = sys.stdin, sys.stdout, sys.stderr
     if sys.stdin is None:

@@ -48,9 +48,9 @@ def _track(track: Track) -> str:
     return f"{track.number} ({about})" if about else str(track.number)
 
 
-def job_story(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:
+def job_page(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:
     """Everything about one job. Times of day are of `zone`, the machine's own if None."""
-    parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _told(job, now, zone)]
+    parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _history(job, now, zone)]
     if steps := list(what_to_do(job)):
         parts += [Text(), Text("next steps", "bold"), *(Padding(step, (0, 0, 0, 2)) for step in steps)]
     return Group(*parts)
@@ -90,23 +90,23 @@ def _language(code: str) -> str:
     return visible(code) if name is None else f"{name} ({visible(code)})"
 
 
-# --- the story ---------------------------------------------------------------------------------------------------
+# --- its history -------------------------------------------------------------------------------------------------
 
 
-def _told(job: JobView, now: datetime, zone: tzinfo | None) -> RenderableType:
-    story = Table.grid(padding=(0, 2))
-    story.add_column(style="dim", no_wrap=True)
-    story.add_column(overflow="fold")
-    story.add_row(_time(job.created_at, now, zone), _beginning(job))
+def _history(job: JobView, now: datetime, zone: tzinfo | None) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(_time(job.created_at, now, zone), _beginning(job))
     for position, attempt in enumerate(job.attempts):
         style = "" if attempt.outcome == "done" else "yellow"
         at = "" if attempt.at is None else _time(attempt.at, now, zone)
-        story.add_row(at, Text(attempt_words(attempt, _is_again(job.attempts, position)), style))
+        table.add_row(at, Text(attempt_words(attempt, _is_again(job.attempts, position)), style))
         if then := consequence(job, position):
-            story.add_row("", then)
+            table.add_row("", then)
     ended_at = "" if job.finished_at is None else _time(job.finished_at, now, zone)
-    story.add_row(ended_at, Text(ending(job), STYLES[job.status] if job.status in FINISHED else ""))
-    return story
+    table.add_row(ended_at, Text(ending(job), STYLES[job.status] if job.status in FINISHED else ""))
+    return table
 
 
 def _time(iso: str, now: datetime, zone: tzinfo | None) -> str:
@@ -190,7 +190,7 @@ def _consequence_for_words(job: JobView, position: int, then: Attempt | None) ->
 
 
 def ending(job: JobView) -> str:
-    """How it stands now, or how it ended, as a sentence."""
+    """Its present state, or how it ended, as a sentence."""
     match job.status:
         case "done" if job.degraded_reason not in (None, "alignment_off"):
             return f"Done, with the complete text; {degraded_words(job.degraded_reason or '')}."

@@ -27,7 +27,7 @@ from ipc.status_views import QueueView, RunningView
 
 DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
-"""So often the daemon is asked, at most, how long its whole queue will take."""
+"""The daemon is asked at most this often how long its whole queue will take."""
 SHORTEST_NAME_CELLS, PERCENT_CELLS = 8, 5
 ITS_TURN = "queued"
 Row = tuple[str, float | None, Text]
@@ -44,13 +44,13 @@ class ProgressBars:
         clock: Callable[[], float] = time.monotonic,
         ask_queue: Callable[[], QueueView] | None = None,
     ) -> None:
-        """`ask_queue` tells how the whole queue stands; it is asked now and then where there are several jobs."""
+        """`ask_queue` returns the state of the whole queue; it is asked now and then while there are several jobs."""
         self._clock = clock
         self._ask_queue = ask_queue
         self._queue: tuple[QueueView, float] | None = None
-        """How the queue stood, and when that was (monotonic)."""
+        """The state of the queue, and when it was asked for (monotonic)."""
         self._jobs: dict[int, JobView | None] = dict.fromkeys(job_ids)
-        """None: not heard of yet."""
+        """None: no event about it yet."""
         self._running: dict[int, tuple[RunningView, float]] = {}
         """How far, and when that was (monotonic)."""
         self._console = console
@@ -75,7 +75,7 @@ class ProgressBars:
         self._show()
 
     def lost(self, gone: NoDaemon) -> None:
-        """The daemon is away, and is waited for."""
+        """The daemon does not answer, and the command waits for it."""
         self._why_lost = gone.message
 
     def __call__(self, event: Event) -> None:
@@ -94,7 +94,7 @@ class ProgressBars:
         self._look_at_queue()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """A line for each job on its way, then one for all, then why nothing moves."""
+        """A line for each running job, then one for all, then why nothing moves."""
         # A copy: events come in while another thread draws.
         running = dict(self._running)
         rows = [self._row(*known) for known in running.values()]
@@ -183,12 +183,12 @@ def _is_running(job: JobView | None) -> TypeGuard[JobView]:
 
 
 def _at_status(running: RunningView, job: JobView) -> RunningView:
-    """What was known of its way before its status changed is no more true of what it does now, but for its share."""
+    """After a change of status its phase, speed and time left are unknown; its share stays."""
     if running.status == job.status:
         return running
     return running.model_copy(update={"status": job.status, "phase": None, "speed": None, "eta_seconds": None})
 
 
 def _beginning(job: JobView) -> Row:
-    """A job on its way that has not made a step yet."""
+    """A running job without progress so far."""
     return base_name(job.path), None, Text(phase_words(job.status, None))

@@ -78,7 +78,7 @@ def _more(there_are: int, shown: int | None) -> list[RenderableType]:
 
 
 def workers_view(workers: Iterable[WorkerView], now: datetime, *, deaths: bool = True) -> RenderableType:
-    """Each worker in a line; below it why it is not ready, and how it died last."""
+    """Each worker in a line; below it why it is not ready, and how it crashed last."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(no_wrap=True)

@@ -56,7 +56,7 @@ def base_name(path: str) -> str:
 
 
 def cut_in_middle(text: str, cells: int) -> str:
-    """At most so many cells wide: `long interv…mayor.m4a`. The end of a name tells as much as its beginning."""
+    """At most this many cells wide: `long interv…mayor.m4a`. The end of a name tells as much as its beginning."""
     if cell_len(text) <= cells:
         return text
     tail_cells = max((cells - 1) * 2 // 5, 0)

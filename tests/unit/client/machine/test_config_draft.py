@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import config
 from client import steno
-from client.machine.config_draft import editor_of, mend_file
+from client.machine.config_draft import editor_of, remedy_for
 from client.terminal.errors import Refusal
 
 DEFAULT = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def test_what_is_no_file_is_refused_with_the_command_that_makes_room(home: Path,
     assert "symbolic links" in typed("config", "edit")[1]
     with pytest.raises(OSError, match="symbolic") as loop:
         place.read_bytes()
-    assert mend_file(loop.value) == f"mv {place} {place}.old"
+    assert remedy_for(loop.value) == f"mv {place} {place}.old"
 
 
 def test_visual_beats_editor_and_both_may_have_arguments(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from drawn_views import CREATED, NOW, drawn, job, looks_as_before
 from rich.console import RenderableType
 
 from client.terminal.wording import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
-from client.views.job import attempt_words, consequence, job_story, sound_words, what_to_do
+from client.views.job import attempt_words, consequence, job_page, sound_words, what_to_do
 from ipc.api_messages import Attempt, JobError, JobStatus, JobView, Outcome
 from ipc.transcript import RecordingFacts, Track
 from ipc.worker_messages import Phase, Role
@@ -23,7 +23,7 @@ def attempt(role: Role, outcome: Outcome, engine: str = "mlx", **facts: object) 
 
 
 def story(of: JobView) -> RenderableType:
-    return job_story(of, NOW, UTC)
+    return job_page(of, NOW, UTC)
 
 
 def at(minute: int) -> str:
@@ -128,14 +128,14 @@ def test_every_reason_for_missing_words_has_a_remedy() -> None:
 
 
 def test_an_old_story_has_dates() -> None:
-    assert "2026-01-02 03:04" in drawn(job_story(job(created_at=CREATED), NOW.replace(year=2027), UTC))
+    assert "2026-01-02 03:04" in drawn(job_page(job(created_at=CREATED), NOW.replace(year=2027), UTC))
 
 
 def test_where_a_recording_had_several_tracks_or_odd_channels_the_story_says_what_was_heard() -> None:
     tracks = [Track(number=n, language=code, title=title) for n, code, title in ((1, "eng", None), (2, None, "Mic"))]
     several = RecordingFacts(read_seconds=1.0, track=tracks[1], other_tracks=(tracks[0],), channels_used="mix")
     assert sound_words(several) == 'track 2 ("Mic") of 2; not transcribed: 1 (eng)'
-    assert 'track 2 ("Mic") of 2; not transcribed: 1 (eng)' in drawn(job_story(job(recording=several), NOW))
+    assert 'track 2 ("Mic") of 2; not transcribed: 1 (eng)' in drawn(job_page(job(recording=several), NOW))
     assert sound_words(RecordingFacts(read_seconds=1.0, channels_used="channel 4")) == "channel 4"
     for usual in (None, RecordingFacts(read_seconds=1.0, track=tracks[0], channels_used="mono")):
         assert sound_words(usual) is None
