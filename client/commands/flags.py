@@ -40,99 +40,62 @@ def _replacements(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-Language = Annotated[
-    str | None,
-    typer.Option(
-        metavar="xx",
-        help="Spoken language: a code or an English name. Default: detected.",
-        callback=read_by(language_code),
-        autocompletion=completion.languages,
-        rich_help_panel=PANEL,
-    ),
-]
-Task = Annotated[choices.Task | None, typer.Option(help="translate: write English text.", rich_help_panel=PANEL)]
-Workflow = Annotated[
-    choices.Workflow | None,
-    typer.Option(help="subtitle: with word times; transcribe: without.", rich_help_panel=PANEL),
-]
-
-
-def prompt(*names: str) -> Any:
-    """The flag, called so."""
-    return typer.Option(*names, help="Names and spellings the model should know.", rich_help_panel=PANEL)
-
-
-Prompt = Annotated[str | None, prompt("--prompt")]
-Replacements = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--replace",
-        metavar="WRONG=RIGHT",
-        help="Replace WRONG with RIGHT in the transcript. Repeatable.",
-        callback=read_by(_replacements),
-        rich_help_panel=PANEL,
-    ),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help="Transcription model: a name, a hub ID, a folder or `starter`.",
-        callback=read_by(choices.model_named),
-        autocompletion=completion.models,
-        rich_help_panel=PANEL,
-    ),
-]
+def flag(
+    help: str,
+    *names: str,
+    read: Callable[[Any], object] | None = None,
+    offers: Callable[[str], Any] | None = None,
+    panel: str = PANEL,
+    **more: Any,
+) -> Any:
+    """An option. `read` makes its value of the text; `offers` is what TAB completes it to."""
+    callback = None if read is None else read_by(read)
+    return typer.Option(*names, help=help, callback=callback, autocompletion=offers, rich_help_panel=panel, **more)
 
 
 def formats(*names: str) -> Any:
     """The flag, called so: whisper's own command spells some flags otherwise."""
-    return typer.Option(
-        *names,
-        metavar="json,srt,…|all",
-        help="Output formats.",
-        callback=read_by(choices.formats_of),
-        autocompletion=completion.formats,
-        rich_help_panel=PANEL,
-    )
+    metavar = "json,srt,…|all"
+    return flag("Output formats.", *names, read=choices.formats_of, offers=completion.formats, metavar=metavar)
 
 
 def output_dir(understand: Callable[[str], str], *names: str) -> Any:
     """The flag, called so; `understand` makes a path of its text."""
-    return typer.Option(
-        *names,
-        metavar="DIR",
-        help="Output folder. Default: beside the recording.",
-        callback=read_by(understand),
-        rich_help_panel=PANEL,
-    )
+    return flag("Output folder. Default: beside the recording.", *names, read=understand, metavar="DIR")
 
 
-Formats = Annotated[str | None, formats("--format", "-f")]
+def prompt(*names: str) -> Any:
+    """The flag, called so."""
+    return flag("Names and spellings the model should know.", *names)
+
+
 OUTPUT_DIR = ("--output-dir", "-o")
-OutputName = Annotated[
-    str | None,
-    typer.Option(
-        "--name",
-        metavar="TEMPLATE",
-        help="Name of the output files: {stem}, {name}, {folder}, {language}, {date}, {time}.",
-        callback=read_by(choices.name_template),
-        rich_help_panel=PANEL,
+LANGUAGE = "Spoken language: a code or an English name. Default: detected."
+MODEL = "Transcription model: a name, a hub ID, a folder or `starter`."
+NAME = "Name of the output files: {stem}, {name}, {folder}, {language}, {date}, {time}."
+IF_EXISTS = (
+    "What to do with existing files: renew, skip, overwrite or suffix. renew replaces only unedited files that "
+    "stenod wrote for this recording; overwrite first renames any other file to NAME~."
+)
+HIGHLIGHT = "Mark each word in VTT files as it is spoken."
+TRACK = "Audio track, counted from 1. Default: chosen automatically."
+
+Language = Annotated[str | None, flag(LANGUAGE, metavar="xx", read=language_code, offers=completion.languages)]
+Task = Annotated[choices.Task | None, flag("translate: write English text.")]
+Workflow = Annotated[choices.Workflow | None, flag("subtitle: with word times; transcribe: without.")]
+Prompt = Annotated[str | None, prompt("--prompt")]
+Replacements = Annotated[
+    list[str] | None,
+    flag(
+        "Replace WRONG with RIGHT in the transcript. Repeatable.",
+        "--replace",
+        metavar="WRONG=RIGHT",
+        read=_replacements,
     ),
 ]
-IfExists = Annotated[
-    choices.IfExists | None,
-    typer.Option(
-        metavar="POLICY",
-        help="What to do with existing files: renew, skip, overwrite or suffix. renew replaces only unedited "
-        "files that stenod wrote for this recording; overwrite first renames any other file to NAME~.",
-        rich_help_panel=PANEL,
-    ),
-]
-HighlightWords = Annotated[
-    bool | None,
-    typer.Option("--highlight-words", help="Mark each word in VTT files as it is spoken.", rich_help_panel=PANEL),
-]
-Track = Annotated[
-    int | None,
-    typer.Option(min=1, help="Audio track, counted from 1. Default: chosen automatically.", rich_help_panel=PANEL),
-]
+Model = Annotated[str | None, flag(MODEL, read=choices.model_named, offers=completion.models)]
+Formats = Annotated[str | None, formats("--format", "-f")]
+OutputName = Annotated[str | None, flag(NAME, "--name", metavar="TEMPLATE", read=choices.name_template)]
+IfExists = Annotated[choices.IfExists | None, flag(IF_EXISTS, metavar="POLICY")]
+HighlightWords = Annotated[bool | None, flag(HIGHLIGHT, "--highlight-words")]
+Track = Annotated[int | None, flag(TRACK, min=1)]

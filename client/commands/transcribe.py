@@ -52,7 +52,7 @@ def transcribe(
         choices.TrueOrFalse | None,
         _switch(
             "highlight_words",
-            "Mark each word in VTT files as it is spoken.",
+            flags.HIGHLIGHT,
             callback=flags.read_by(lambda text: text == "True"),
         ),
     ] = None,

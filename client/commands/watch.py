@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 NAMES, AFTERWARDS = "Which recordings", "Afterwards"
 Folder = Annotated[str, typer.Argument(metavar="DIR", callback=choices.absolute)]
+INCLUDE = "Only names like *.m4a or meetings/*. Repeatable. *.xyz adds a new kind of recording."
+POLLING = "Scan at intervals instead of using file events. Default: on network disks."
 Patterns = list[str] | None
 
 
@@ -28,7 +30,7 @@ def inner_folder(folder: str) -> str:
 
 
 def _after(help: str) -> Any:
-    return typer.Option(metavar="DIR", help=help, callback=flags.read_by(inner_folder), rich_help_panel=AFTERWARDS)
+    return flags.flag(help, metavar="DIR", read=inner_folder, panel=AFTERWARDS)
 
 
 @app.command("list", epilog="\nExample:\n  steno watch list --json")
@@ -54,29 +56,12 @@ def watch_list(json: Json = False) -> None:
 def watch_add(
     context: typer.Context,
     folder: Folder,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include subfolders.", rich_help_panel=NAMES)
-    ] = False,
-    include: Annotated[
-        Patterns,
-        typer.Option(
-            metavar="PATTERN",
-            help="Only names like *.m4a or meetings/*. Repeatable. *.xyz adds a new kind of recording.",
-            rich_help_panel=NAMES,
-        ),
-    ] = None,
+    recursive: Annotated[bool, flags.flag("Include subfolders.", "--recursive", "-r", panel=NAMES)] = False,
+    include: Annotated[Patterns, flags.flag(INCLUDE, metavar="PATTERN", panel=NAMES)] = None,
     exclude: Annotated[
-        Patterns,
-        typer.Option(metavar="PATTERN", help="Skip names like this. Repeatable.", rich_help_panel=NAMES),
+        Patterns, flags.flag("Skip names like this. Repeatable.", metavar="PATTERN", panel=NAMES)
     ] = None,
-    polling: Annotated[
-        bool | None,
-        typer.Option(
-            "--polling/--no-polling",
-            help="Scan at intervals instead of using file events. Default: on network disks.",
-            rich_help_panel=NAMES,
-        ),
-    ] = None,
+    polling: Annotated[bool | None, flags.flag(POLLING, "--polling/--no-polling", panel=NAMES)] = None,
     language: flags.Language = None,
     task: flags.Task = None,
     workflow: flags.Workflow = None,
