@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +20,7 @@ from config.places import Places
 ANSWER_SECONDS = 2.0
 """The command is about to end; a daemon that is slower than this keeps no ledger."""
 MOST_JOBS = 10_000
+CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PrivateLedger:
@@ -32,21 +33,22 @@ class PrivateLedger:
     @classmethod
     @contextmanager
     def lent(cls, owner: Places, home: Places) -> Iterator[Self | None]:
-        """Copied into a private daemon's home. None: another command has it, and this one does without."""
-        make_private(owner.state)
-        lock = os.open(owner.state / "transcribed.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
+        """Copied into a private daemon's home. None: another command has it, or its folder cannot be written."""
+        with ExitStack() as held:
             ledger = cls(owner, home)
-            make_private(home.state)
-            with suppress(FileNotFoundError):
-                _copy(ledger._kept, ledger._lent)
+            try:
+                make_private(owner.state)
+                make_private(home.state)
+                lock = os.open(owner.state / "transcribed.lock", os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600)
+                held.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with suppress(FileNotFoundError):
+                    _copy(ledger._kept, ledger._lent)
+            except OSError:
+                ledger.drop()
+                yield None
+                return
             yield ledger
-        finally:
-            os.close(lock)
 
     def drop(self) -> bool:
         """Whether there was one: a damaged or newer one must not keep a daemon from starting."""
@@ -69,13 +71,14 @@ class PrivateLedger:
         return True
 
     def keep(self) -> None:
-        """Call it once the daemon has stopped in order."""
+        """Call it once the daemon has stopped in order. If it fails, the next one only chooses other names."""
         wal = self._lent.with_name(f"{self._lent.name}-wal")
         if wal.exists() and wal.stat().st_size:
             return  # not all of it is in the file
         new = self._kept.with_suffix(".new")
-        _copy(self._lent, new)
-        new.replace(self._kept)
+        with suppress(OSError):
+            _copy(self._lent, new)
+            new.replace(self._kept)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -86,4 +89,4 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _private(file: Path) -> int:
-    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CAREFULLY, 0o600)

@@ -82,3 +82,10 @@ def test_one_command_at_a_time_has_the_ledger(home: Path, tmp_path: Path) -> Non
         assert first is not None and second is None
     with PrivateLedger.lent(owner, ours) as again:
         assert again is not None
+
+
+def test_without_a_folder_for_the_ledger_a_file_is_transcribed_all_the_same(home: Path, tmp_path: Path) -> None:
+    recording = wav(tmp_path / "talk.wav", tone(2.0))
+    (home / "state").touch()
+    transcribe(home, recording)
+    assert texts(tmp_path).keys() == {"talk.txt"}
