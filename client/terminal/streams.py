@@ -66,16 +66,21 @@ def standard_streams() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except OSError as error:
-        if error.filename == STDOUT:
-            _let_go()
-        raise
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
         for stream, original in zip(ours, before[1:], strict=True):
             if isinstance(stream, _Stream) and original is not None:
-                with suppress(OSError):
-                    stream.detach()  # the original still writes there
+                _release(stream)
+
+
+def _release(stream: _Stream) -> None:
+    """The original writes to the same buffer again."""
+    try:
+        stream.detach()
+    except OSError:
+        # What is left would be tried again when the process ends, with a complaint of Python's own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        stream.detach()
 
 
 def _wrapped(stream: TextIO | None, flags: int) -> TextIO:
@@ -87,12 +92,6 @@ def _wrapped(stream: TextIO | None, flags: int) -> TextIO:
         stream.flush()
     is_line_buffered = bool(stream.line_buffering)
     return _Stream(stream.buffer, stream.encoding, "without_unicode", line_buffering=is_line_buffered)
-
-
-def _let_go() -> None:
-    """What could not be written would be tried again at the end of the process, with a complaint of Python's own."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _without_unicode(error: UnicodeError) -> tuple[str, int]:
