@@ -30,6 +30,7 @@ from client.machine.service import find_service
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
+from launchd.state import ServiceState
 from supervisor.health.self_check import watch_finding
 from supervisor.watch.access_check import permission_hint
 
@@ -239,16 +240,14 @@ def test_the_canary_tells_its_speed_as_progress_does() -> None:
 
 
 def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning() -> None:
-    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> list[FindingState]:
-        service = doctor_service.Service("dev.stenod", loaded, current, pid, "exit code 78")
-        return states(doctor_service.service_findings(service, daemon))
+    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> FindingState:
+        state = ServiceState("[Service]", loaded, "running", pid, "exit code 78")
+        return doctor_service.service_finding("the service dev.stenod", state, current, daemon).state
 
-    assert told(7, 7) == ["ok"]
-    assert told(7, 7, current=False) == ["warning"]
-    assert told(None, 8) == ["warning"]
-    assert told(None, 8, loaded=False) == told(None, None) == ["broken"]
-    assert states(doctor_service.service_findings(None, 7)) == ["ok"]
-    assert not list(doctor_service.service_findings(None, None))
+    assert told(7, 7) == "ok"
+    assert told(7, 7, current=False) == "warning"
+    assert told(None, 8) == "warning"
+    assert told(None, 8, loaded=False) == told(None, None) == "broken"
 
 
 def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is_fine(
@@ -259,6 +258,7 @@ def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     assert not doctor_service.is_installed()
     assert not list(doctor_service.look_at_service(None))
+    assert states(doctor_service.look_at_service(7)) == ["ok"], "started by hand"
     unit = find_service("linux", is_system=False).definition_file
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\n", encoding="utf-8")
