@@ -143,16 +143,6 @@ class LivePage:
 # --- what has a place --------------------------------------------------------------------------------------------
 
 
-SMALLER = (
-    *(Room(waiting=waiting) for waiting in (20, 10, 5, 3)),
-    *(Room(waiting=3, watches=watches) for watches in (20, 10, 5, 3)),
-    Room(waiting=3, watches=3, airy=False),
-    *(Room(waiting=1, watches=watches, deaths=False, airy=False) for watches in (3, 1, 0)),
-    *(Room(waiting=0, watches=0, running=running, deaths=False, airy=False) for running in (10, 5, 3, 2, 1, 0)),
-)
-"""Each with fewer lines than the one before: the queue is cut first, then folders, then the workers' past."""
-
-
 def fitting(status: StatusView, now: datetime, console: Console, lines_taken: int = 0) -> RenderableType:
     """The page, its lists cut so that it never scrolls."""
     height = console.size.height - lines_taken
@@ -163,6 +153,19 @@ def fitting(status: StatusView, now: datetime, console: Console, lines_taken: in
     def fits(room: Room) -> bool:
         return len(console.render_lines(page(room), pad=False)) <= height
 
-    # No list has more entries than the terminal has lines: to draw thousands would take longer than they last.
-    most = Room(waiting=height, watches=height, running=height, airy=height >= AIRY_LINES)
-    return page(next((room for room in (most, *SMALLER) if fits(room)), SMALLER[-1]))
+    rooms = list(_less_and_less(height))
+    return page(next(filter(fits, rooms), rooms[-1]))
+
+
+def _less_and_less(height: int) -> Iterator[Room]:
+    """The queue is cut first, then folders, then the workers' past. No list has more entries than there are lines."""
+    yield Room(height, height, height, airy=height >= AIRY_LINES)
+    for waiting in (20, 10, 5, 3):
+        yield Room(waiting, height, height)
+    for watches in (20, 10, 5, 3):
+        yield Room(3, watches, height)
+    yield Room(3, 3, height, airy=False)
+    for watches in (3, 1, 0):
+        yield Room(1, watches, height, deaths=False, airy=False)
+    for running in (height, 10, 5, 3, 2, 1, 0):
+        yield Room(0, 0, running, deaths=False, airy=False)
