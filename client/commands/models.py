@@ -4,7 +4,7 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 """
 
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +18,15 @@ from config.model_names import ModelEngine
 
 if TYPE_CHECKING:
     from ipc.model_messages import PullResult, Removal, ShelfRefusal
+    from ipc.status_views import WorkerView
 
 EngineOption = Annotated[ModelEngine | None, typer.Option(help="For which engine, if both know the name.")]
 
 MISTAKEN = frozenset({"unknown_model", "no_such_model", "not_a_model", "not_here", "not_ours", "in_use"})
 """Codes of refusals that no second try helps."""
+
+ABOUT_THE_MODEL = frozenset({"needs_model", "model_damaged", "unknown_model"})
+"""Codes of refusals that a fetched model may end. The note for people does not tell them apart."""
 
 app = typer.Typer(invoke_without_command=True, help="Manage models: list, fetch and remove.")
 
@@ -86,10 +90,7 @@ def models_pull(
         output.say("stopped; the same command continues from here")
         raise typer.Exit(exit_codes.INTERRUPTED) from None
     if result.here:
-        from client.machine.waiting_workers import wake
-
-        for role in wake(here.daemon()):
-            output.say(f"the {role} was waiting for a model and is loading it")
+        _wake_waiting_workers()
     if json:
         output.print_json(result)
     raise typer.Exit(_exit_code(result.refused))
@@ -123,6 +124,22 @@ def _pull(words: list[str], *, as_json: bool) -> "PullResult":
                 case _:
                     pass
     return PullResult(here=tuple(fetched), refused=tuple(refused), notes=tuple(notes))
+
+
+def _wake_waiting_workers() -> None:
+    """Workers that could not load for lack of a model retry now. Without a daemon none waits."""
+    from client.terminal.errors import NoDaemon, Refusal
+
+    with here.daemon() as daemon, suppress(NoDaemon, Refusal):  # it retries on its own before long
+        for worker in daemon.status().workers:
+            if waits_for_model(worker):
+                daemon.restart(worker.role)
+                output.say(f"the {worker.role} was waiting for a model and is loading it")
+
+
+def waits_for_model(worker: "WorkerView") -> bool:
+    """Whether it refused to load because of its model, rather than crashed."""
+    return worker.state == "broken" and worker.refusal in ABOUT_THE_MODEL
 
 
 def _exit_code(refused: "tuple[ShelfRefusal, ...]") -> int:

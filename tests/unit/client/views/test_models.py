@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from client.machine.waiting_workers import waits_for_model
+from client.commands.models import waits_for_model
 from client.views.models import FetchBars, here_line, shelf_table
 from ipc.model_messages import FileProgress, ModelHere, ShelfModel, ShelfView
 from ipc.status_views import WorkerState, WorkerView
