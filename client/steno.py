@@ -17,7 +17,7 @@ from client.commands import bench, completion, config, daemon, doctor, jobs, mod
 from client.daemon import here
 from client.terminal import exit_codes, output
 from client.terminal.errors import NoDaemon, Refusal
-from client.terminal.streams import STDOUT, standard_streams
+from client.terminal.streams import STDOUT, with_streams
 from ipc.errors import StenodError
 
 MACHINE = "This machine"
@@ -75,12 +75,7 @@ TyperArgument.display_type_rich = _type_of_argument  # type: ignore[method-assig
 
 def main() -> None:
     """The console script."""
-    try:
-        with standard_streams():
-            _run()
-    except OSError as error:
-        output.say_error(f"{error.filename} cannot be written: {error.strerror}", "the rest of the output is lost")
-        sys.exit(exit_codes.NOT_WRITTEN)
+    with_streams(_run)
 
 
 def _run() -> None:

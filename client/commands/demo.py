@@ -24,7 +24,7 @@ from client.daemon import here
 from client.daemon.connection import DaemonClient
 from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
-from client.terminal.streams import standard_streams
+from client.terminal.streams import STDOUT, with_streams
 from client.terminal.wording import phase_words
 from client.views.progress import ProgressBars
 from ipc.api_messages import JobOptions, JobView
@@ -261,6 +261,8 @@ def main() -> int:
     try:
         Demonstration(console, home).run()
     except (DemoFailed, NoDaemon, Refusal, KeyError, OSError, subprocess.TimeoutExpired) as failure:
+        if isinstance(failure, OSError) and failure.filename == STDOUT:
+            raise
         console.print(f"\n[bold red]The demo failed.[/bold red] Expected, but not seen: {failure}")
         with suppress(OSError):
             console.print((home / "daemon.log").read_text(encoding="utf-8")[-4000:], markup=False)
@@ -276,6 +278,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    with standard_streams():
-        code = main()
-    sys.exit(code)
+    with_streams(lambda: sys.exit(main()))

@@ -75,11 +75,11 @@ def private_daemon(wishes: Mapping[str, str], *, remembers_files: bool = False) 
     """
     owner = here.places()
     home = Path(tempfile.mkdtemp(prefix="steno-", dir=SHORT_PLACE))
-    places = find_places({"STENO_HOME": str(home)})
-    inbox = str(home / "Transcribe")
-    environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
-    complaints = home / "stderr"
     try:
+        places = find_places({"STENO_HOME": str(home)})
+        inbox = str(home / "Transcribe")
+        environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
+        complaints = home / "stderr"
         _furnish(home, owner)
         with PrivateLedger.lent(owner, places) if remembers_files else nullcontext() as ledger, _ended_by_signals():
             process, is_whole = _start(environment, complaints), False

@@ -7,9 +7,11 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from client.terminal import exit_codes, output
 
 STDOUT = "standard output"
 """The `filename` of an OSError that stdout raises."""
@@ -51,9 +53,23 @@ class _Stream(io.TextIOWrapper):
                 raise
 
 
+def with_streams(run: Callable[[], None]) -> None:
+    """Runs a command. Where its output cannot be written it ends with a sentence and NOT_WRITTEN."""
+    try:
+        with _standard_streams():
+            run()
+    except OSError as error:
+        if error.filename != STDOUT:
+            raise
+        if isinstance(error, BrokenPipeError):
+            sys.exit(exit_codes.UNHEALTHY)  # a reader that left, as `head` does, needs no sentence
+        output.say_error(f"{STDOUT} cannot be written: {error.strerror}", "the rest of the output is lost")
+        sys.exit(exit_codes.NOT_WRITTEN)
+
+
 @contextmanager
-def standard_streams() -> Iterator[None]:
-    """The streams of a running command. A closed one is replaced; the new stdout refuses every write."""
+def _standard_streams() -> Iterator[None]:
+    """A closed one is replaced; the new stdout refuses every write."""
     codecs.register_error("without_unicode", _without_unicode)
     before = sys.stdin, sys.stdout, sys.stderr
     if sys.stdin is None:
@@ -64,8 +80,10 @@ def standard_streams() -> Iterator[None]:
     if isinstance(sys.stderr, _Stream):
         sys.stderr.is_stderr = True
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # a command ends with SystemExit, and what it printed may still be in the buffer
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
         for stream, original in zip(ours, before[1:], strict=True):

@@ -28,7 +28,9 @@ def typed(words: str, environment: Mapping[str, str]) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("words", ["config show", "config show --json", "jobs --help", "--version", "completion zsh"])
+@pytest.mark.parametrize(
+    "words", ["config show", "config show --json", "jobs --help", "--version", "completion zsh", "demo"]
+)
 @pytest.mark.parametrize(("where", "why"), [("/dev/full", "No space left"), ("&-", "Bad file descriptor")])
 def test_an_answer_that_cannot_be_written_is_a_sentence_and_exit_code_74(
     words: str, where: str, why: str, home: Mapping[str, str]
@@ -111,3 +113,15 @@ def test_it_says_its_version(home: Mapping[str, str]) -> None:
 @pytest.mark.parametrize("verb", ["", "submit", "watch add", "transcribe", "doctor"])
 def test_no_switch_names_its_type(verb: str, home: Mapping[str, str]) -> None:
     assert "bool" not in typed(f"{verb} --help", home).stdout
+
+
+@pytest.mark.parametrize("ending", ["", "sys.exit(3)"])
+def test_what_is_still_in_the_buffer_when_a_command_ends_counts_too(ending: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("macOS has no /dev/full")
+    script = f"import sys\nfrom client.terminal.streams import with_streams\ndef run():\n print(1)\n {ending}\n"
+    command = [sys.executable, "-P", "-c", f"{script}with_streams(run)"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 74
+    assert done.stderr.splitlines()[0] == "steno: standard output cannot be written: No space left on device"
