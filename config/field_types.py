@@ -111,7 +111,7 @@ def name_template(written: str) -> str:
     except ValueError as torn:
         raise ValueError(f"{torn}: write it like {{stem}}.{{language}}") from torn
     if not plain or not set(fields) <= set(NAME_FIELDS):
-        raise ValueError(f"allowed in braces is {', '.join(NAME_FIELDS)}")
+        raise ValueError(f"allowed in braces are {', '.join(NAME_FIELDS)}")
     if not {"stem", "name"} & set(fields):
         raise ValueError("{stem} or {name} must be in it, or all recordings would have one name")
     if "/" in written or "\0" in written:

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 import sys
+from datetime import datetime
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -28,7 +29,8 @@ def start_logging(
 ) -> None:
     """Sends structlog's events to stderr from now on, dropping those below `level` (debug, info, warning, error).
 
-    The caller decides on `json_lines`, usually `not sys.stderr.isatty()`. Times are ISO 8601 in UTC.
+    The caller decides on `json_lines`, usually `not sys.stderr.isatty()`. Times are ISO 8601 in UTC;
+    a terminal gets the local time of day.
     `file` gets every event as a JSON line too; the one process that `owns_file` turns it over when it is full.
     `quiet` leaves stderr alone for as long as there is that file: launchd's copy of stderr grows for ever.
     Libraries that use `logging` come out as the same kind of line, from warning up; below that they are chatter.
@@ -43,7 +45,11 @@ def start_logging(
     line: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json_lines
-        else [_escape_controls, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        else [
+            _time_of_day,
+            _escape_controls,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     copies: list[Processor] = []
     unwritable: OSError | None = None
@@ -145,6 +151,12 @@ class _Copy:
         line = self._render(logger, name, copy)
         self._handler.handle(logging.makeLogRecord({"msg": line, "levelno": logging.INFO}))
         return event
+
+
+def _time_of_day(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """For a person at the terminal: local, to the second. The file keeps the whole time."""
+    at = datetime.fromisoformat(event["timestamp"]).astimezone()
+    return {**event, "timestamp": f"{at:%H:%M:%S}"}
 
 
 def _escape_controls(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

@@ -67,19 +67,18 @@ class DeadlineSettings(Section):
 
 
 class RestartSettings(Section):
-    """How a worker that dies comes back."""
+    """How a crashed worker is restarted."""
 
     first_delay_seconds: float = Field(default=0.25, ge=0)
-    """A worker that dies once is started again at once. Wait after its second recent death; doubles with each further
-    one."""
+    """The delay after a second recent crash, doubled with each further one. After a first crash there is none."""
     longest_delay_seconds: float = Field(default=30.0, ge=0)
-    """Where the doubling ends."""
+    """Maximum delay between restarts."""
     deaths_allowed: int = Field(default=5, ge=1)
-    """More deaths than this within `within_seconds` and the worker is broken: it rests."""
+    """A worker that crashes more often than this within `within_seconds` is broken and stays stopped."""
     within_seconds: float = Field(default=120.0, gt=0)
-    """How long a death counts."""
+    """How long a crash counts."""
     calm_seconds: float = Field(default=60.0, ge=0)
-    """A worker that has lived this long and finished a request has its death count reset."""
+    """After this uptime and one finished request, the crash counter is reset."""
     probe_seconds: float = Field(default=60.0, gt=0)
     """How often a broken worker is tried again."""
 

@@ -1,4 +1,4 @@
-"""One recording through a daemon again and again, with a watch in the hand.
+"""One recording sent through a daemon again and again, and timed.
 
 Runs in: the user's shell.
 """
@@ -36,7 +36,7 @@ class Figures(Value):
     engine: str
     device: str
     aligner: str | None
-    """Engine and model; None: no words were timed, and why stands in `note`."""
+    """Engine and model; None: no words were timed, and `note` says why."""
     audio_seconds: float
     load_seconds: float | None
     """From the worker's first line of code to a warm model."""
@@ -44,18 +44,18 @@ class Figures(Value):
     first_job_seconds: float
     """The whole way of the first job after the models were loaded."""
     transcription: Took
-    """A whole job without alignment: decoding, looking for speech, transcribing, writing."""
+    """A whole job without alignment: decoding, detecting speech, transcribing, writing."""
     alignment: Took | None
     """The aligner's share of a job with words; most of it passes while the transcriber is still at work."""
     end_to_end: Took
-    """A whole job, from handing over to its files; with words where there is an aligner."""
+    """A whole job, from submit to its files; with words where there is an aligner."""
     memory_bytes: dict[Role, int]
     """The most each worker held."""
     note: str | None = None
 
 
 class NotMeasured(Value):
-    """A model of which nothing can be said."""
+    """A model that could not be measured."""
 
     model: str
     why: str
@@ -63,7 +63,7 @@ class NotMeasured(Value):
 
 @dataclass(slots=True)
 class _Busy:
-    """For how long one worker held requests."""
+    """How long one worker was busy."""
 
     since: float | None = None
     seconds: float = 0.0
@@ -150,7 +150,7 @@ class Bench:
     # --- workers ---------------------------------------------------------------------------------------------
 
     def _everything(self, events: Iterable[Event]) -> Iterator[Event]:
-        """The workers as they stand, then all that happens; each is looked at on the way."""
+        """The present workers, then all events; each worker event is recorded on the way."""
         for worker in self.daemon.status().workers:
             self._look_at(worker)
             yield WorkerChanged(worker=worker)
@@ -166,13 +166,13 @@ class Bench:
             self._memory[worker.role] = max(worker.footprint_bytes, self._memory.get(worker.role, 0))
 
     def _wait_for_workers(self, told: Iterator[Event]) -> None:
-        """Until each is ready or will not be; how long that may take is for the daemon's own deadlines to say."""
+        """Until each is ready or broken; the daemon's own deadlines limit how long that takes."""
         for _ in told:
             if self._is_broken("transcriber"):
                 raise self._no_transcriber()
             if all(worker.state in ("ready", "broken") for worker in self._workers.values()):
                 return
-        raise Refusal("daemon_left", "the daemon for the measurement left", "`steno transcribe` may say why")
+        raise Refusal("daemon_left", "the daemon of the benchmark stopped", "`steno transcribe` may say why")
 
     def _is_broken(self, role: Role) -> bool:
         return role in self._workers and self._workers[role].state == "broken"

@@ -3,7 +3,8 @@
 Runs in: the user's shell.
 """
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -30,6 +31,7 @@ class BenchView(Value):
 
 
 NARROWEST_COLUMNS = 80
+NO_BREAK = "\N{NO-BREAK SPACE}"
 Row = tuple[str, float | None, float | None, str]
 """What, seconds, seconds of audio they were for (None: of no length), remark."""
 
@@ -77,9 +79,11 @@ def head(view: BenchView) -> Iterator[str]:
     fast = "" if machine.fast_cores is None else f" ({machine.fast_cores} fast)"
     memory = f"{machine.memory_bytes / 2**30:.0f} GB"
     yield f"{visible(machine.chip)}, {machine.cores} cores{fast}, {memory} · {visible(machine.system)}"
-    yield from _packed(
-        f"{name} {version}" for name, version in {**machine.versions, "Python": machine.python}.items()
-    )
+    versions = {**machine.versions, "Python": machine.python}
+    # No line ends between a name and its version.
+    listed = ", ".join(f"{name}{NO_BREAK}{version}" for name, version in versions.items())
+    lines = textwrap.wrap(listed, NARROWEST_COLUMNS - 1, break_on_hyphens=False)
+    yield from (line.replace(NO_BREAK, " ") for line in lines)
     length = f" ({clock(view.models[0].audio_seconds)})" if view.models else ""
     runs = "one run" if view.runs == 1 else f"medians of {view.runs} runs"
     yield f"{visible(view.recording)}{length}; {runs} with warm workers"
@@ -116,18 +120,6 @@ def figures_of(seconds: float | None, audio_seconds: float | None) -> tuple[str,
     if seconds is None or not audio_seconds or not seconds:
         return (_seconds(seconds) if seconds is not None else "", "", "")
     return (_seconds(seconds), _speed(audio_seconds / seconds), f"{seconds / audio_seconds:.3f}")
-
-
-def _packed(items: Iterable[str]) -> Iterator[str]:
-    """As many in a line as it takes: none is torn at its end."""
-    line = ""
-    for item in items:
-        longer = f"{line}, {item}" if line else item
-        if len(longer) >= NARROWEST_COLUMNS:
-            yield f"{line},"
-            longer = item
-        line = longer
-    yield line
 
 
 def _with_speed(took: Took, audio_seconds: float) -> str:

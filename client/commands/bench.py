@@ -11,7 +11,7 @@ import typer
 from client.commands import completion
 from client.commands.jobs import Json
 from client.daemon import here
-from client.terminal import exit_codes, output
+from client.terminal import choices, exit_codes, output
 
 if TYPE_CHECKING:
     from client.bench.measure import Figures, NotMeasured
@@ -20,7 +20,7 @@ app = typer.Typer()
 CLIP = Path(__file__).parents[1] / "recordings" / "talk.flac"
 CLIP_LANGUAGE = "en"
 AS_MEASURED = {
-    # A stand-in would be measured under the wrong name; a download, or a worker that is put to rest, as slowness.
+    # A fallback would be measured under the wrong name; a download or an unloaded worker would count as slow.
     "STENO_WORKERS_FALLBACK": "false",
     "STENO_ALLOW_DOWNLOAD": "false",
     "STENO_WORKERS_KEEP_ALIVE": "-1",
@@ -39,23 +39,27 @@ def bench(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name, a hub id, a folder or `starter`; those of the settings. Repeatable.",
+            help="Model to measure. Default: those of the settings. Repeatable.",
             autocompletion=completion.models,
         ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=99, help="Of each kind of job, after the first.")] = 5,
+    runs: Annotated[
+        int, typer.Option(min=1, max=99, help="Runs of each kind of job, after a first one as warm-up.")
+    ] = 5,
     recording: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own recording instead of the starter clip.")
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The table for an issue or a forum.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, for an issue or a forum.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Measure this machine: transcription, alignment and end to end, as one table. Downloads nothing."""
+    """Benchmark this machine: transcription, alignment and end to end. Downloads nothing."""
     from client.bench.page import BenchView, bench_markdown, bench_page
     from client.machine.specs import this_machine
 
     if json and markdown:
-        raise typer.BadParameter("--json and --markdown are two ways to say the same")
+        raise typer.BadParameter("--json and --markdown exclude each other")
     if recording is not None and not recording.is_file():
         raise typer.BadParameter(f"--recording: {recording} is not a file")
     disturbance = _disturbance()
@@ -97,7 +101,7 @@ def _measure_all(
                 output.say(f"steno: {model}: {why}")
                 missing.append(NotMeasured(model=model, why=why))
     except KeyboardInterrupt:
-        output.say("steno: left; nothing of it is kept")
+        output.say("steno: stopped; nothing was kept")
         raise typer.Exit(exit_codes.INTERRUPTED) from None
     return measured, missing
 
@@ -106,9 +110,8 @@ def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
     """On a daemon of its own, with the owner's settings and models. Raises Refusal."""
     from client.bench.measure import Bench
     from client.daemon.private import private_daemon
-    from client.following.submit import model_named
 
-    wishes = {**AS_MEASURED, "STENO_MODEL": model_named(model)}
+    wishes = {**AS_MEASURED, "STENO_MODEL": choices.model_named(model)}
     if recording is None:
         wishes["STENO_LANGUAGE"] = CLIP_LANGUAGE
     output.say(f"steno: {model}: loading")
@@ -137,12 +140,12 @@ def _models_of_owner() -> list[str]:
     choice = resolve_engines(settings, sys.platform, platform.machine())
     needed = models_needed(settings, choice)
     names = dict.fromkeys(one.name for one in needed if one.use == "transcriber")
-    # An engine of the owner's own knows by itself what it loads.
+    # A custom engine decides itself what it loads.
     return list(names) or [settings.model or choice.transcriber]
 
 
 def _disturbance() -> str | None:
-    """The owner's daemon, if it is there and so has its share of the machine."""
+    """What the owner's own daemon does to the figures; None: it is not running."""
     from client.terminal.errors import NoDaemon, Refusal
 
     try:
@@ -151,5 +154,5 @@ def _disturbance() -> str | None:
     except (NoDaemon, Refusal):
         return None
     if queue.running:
-        return "your daemon is at work: these figures are slower than the machine; `steno pause` helps"
-    return "your daemon runs too: its warm models take memory, and a job of its own would slow these figures"
+        return "Your daemon is transcribing, which slows this benchmark; `steno pause` stops it."
+    return "Another stenod daemon is running and may distort the results."

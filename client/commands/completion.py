@@ -14,6 +14,7 @@ import typer
 
 from client.terminal import choices, output
 from client.terminal.choices import FORMATS
+from ipc import vocabulary
 
 PATIENCE_SECONDS = 0.25
 """The user has pressed TAB. No offer is better than a shell that hangs."""
@@ -21,8 +22,10 @@ MOST_JOBS = 50
 COMPLETE_VARIABLE = "_STENO_COMPLETE"
 NEWEST_FIRST = "\ncomplete -o nosort -o default -F _steno_completion steno 2>/dev/null"
 """bash sorts what it is offered unless told; the bash of a Mac is too old to be told, and keeps the line before."""
+WITH_COMPDEF = "if (( ! $+functions[compdef] )); then autoload -Uz compinit && compinit -i; fi\ncompdef "
+"""A stock zsh has no `compdef` before `compinit`. -i: it skips folders that others may write to, and does not ask."""
 HARMLESS = frozenset(" .,-_+@=/~%")
-"""What may stand beside letters and digits in an offer: zsh's completion evaluates what it is given as code."""
+"""What an offer may contain besides letters and digits: zsh's completion evaluates what it is given as code."""
 
 Offer = tuple[str, str]
 """What is offered, and what the shell says about it where it can."""
@@ -36,30 +39,35 @@ def script(shell: str) -> str:
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # what --show-completion prints
 
     text: str = get_completion_script(prog_name="steno", complete_var=COMPLETE_VARIABLE, shell=shell)
-    return text + NEWEST_FIRST if shell == "bash" else text
+    match shell:
+        case "bash":
+            return text + NEWEST_FIRST
+        case "zsh":
+            return text.replace("\ncompdef ", f"\n{WITH_COMPDEF}")
+        case _:
+            return text
 
 
 # --- what the daemon knows ---------------------------------------------------------------------------------------
 
 
-def jobs(incomplete: str) -> list[Offer]:
-    """Numbers of jobs, newest first, each with its file's name."""
-    return _jobs(incomplete, None)
+def _jobs(*statuses: str) -> Offers:
+    """Job IDs, newest first, each with its file's name; only those with one of these statuses, where any is given."""
+
+    def offers(incomplete: str) -> list[Offer]:
+        return [
+            (str(job["id"]), f"{job['status']} {harmless(os.path.basename(str(job['path'])))}")  # noqa: PTH119
+            for job in _asked(f"/v1/jobs?limit={MOST_JOBS}")
+            if (not statuses or job["status"] in statuses) and str(job["id"]).startswith(incomplete)
+        ]
+
+    return offers
 
 
-def finished_jobs(incomplete: str) -> list[Offer]:
-    """Those that can be forgotten."""
-    return _jobs(incomplete, {"done", "failed", "cancelled"})
-
-
-def unfinished_jobs(incomplete: str) -> list[Offer]:
-    """Those that can still be cancelled or waited for."""
-    return _jobs(incomplete, {"waiting", "transcribing", "aligning", "writing"})
-
-
-def retryable_jobs(incomplete: str) -> list[Offer]:
-    """Those that failed or were cancelled."""
-    return _jobs(incomplete, {"failed", "cancelled"})
+jobs = _jobs()
+finished_jobs = _jobs(*vocabulary.FINISHED)
+unfinished_jobs = _jobs("waiting", "transcribing", "aligning", "writing")
+retryable_jobs = _jobs("failed", "cancelled")
 
 
 def watched_folders(incomplete: str) -> list[Offer]:
@@ -69,14 +77,6 @@ def watched_folders(incomplete: str) -> list[Offer]:
     # The shell hands over what was typed: `~/Rec` stays as it is.
     offered = [path.replace(home, "~", 1) if incomplete.startswith("~") else path for path in known]
     return [(_typed(path), "") for path in offered if path.startswith(incomplete) and harmless(path) == path]
-
-
-def _jobs(incomplete: str, statuses: set[str] | None) -> list[Offer]:
-    return [
-        (str(job["id"]), f"{job['status']} {harmless(os.path.basename(str(job['path'])))}")  # noqa: PTH119
-        for job in _asked(f"/v1/jobs?limit={MOST_JOBS}")
-        if (statuses is None or job["status"] in statuses) and str(job["id"]).startswith(incomplete)
-    ]
 
 
 def _asked(url: str) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def languages(incomplete: str) -> list[Offer]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Names that stand for a hub id, and `starter`."""
+    """Short names of hub IDs, and `starter`."""
     from config.model_names import SHORT_NAMES
 
     return [name for name in ("starter", *SHORT_NAMES) if name.startswith(incomplete)]
@@ -142,9 +142,9 @@ def models(incomplete: str) -> list[str]:
     "completion",
     rich_help_panel="This machine",
     epilog='\nExamples:\n  eval "$(steno completion bash)"      in ~/.bashrc\n'
-    '  eval "$(steno completion zsh)"       in ~/.zshrc, after compinit\n'
+    '  eval "$(steno completion zsh)"       in ~/.zshrc\n'
     "  steno completion fish | source       in ~/.config/fish/config.fish",
 )
 def show_completion(shell: choices.Shell) -> None:
-    """Print what makes TAB complete verbs, flags, job numbers, folders and languages in your shell."""
+    """Print the shell code that completes verbs, flags, job IDs, folders and languages with TAB."""
     output.print_line(script(shell), keep="\n")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from config.loader import Loaded
     from ipc.status_views import ReloadView
 
-app = typer.Typer(no_args_is_help=True, help="What is set, and who said so.")
+app = typer.Typer(no_args_is_help=True, help="Show and edit settings, and where each value comes from.")
 
 
 @app.command("show", epilog="\nExamples:\n  steno config show\n  steno config show --changed")
@@ -39,22 +39,23 @@ def config_show(
     written = loaded.settings.model_dump(mode="json")
     values = {key: _at(written, key) for key, origin in loaded.origins.items() if not changed or origin != "default"}
     if json:
-        told = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
-        print(json_format.dumps(told))
+        output.print_data({key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()})
         return
     if "watch" in values:
         values["watch"] = [entry.model_dump(mode="json", exclude_defaults=True) for entry in loaded.settings.watch]
     output.show(settings_table({key: _in_toml(value) for key, value in values.items()}, loaded.origins))
     for doubt in loaded.doubts:
-        output.say(doubt)
+        output.say(f"warning: {doubt}")
 
 
 @app.command("check", epilog="\nExamples:\n  steno config check\n  steno config check ./config.toml")
 def config_check(
-    file: Annotated[Path | None, typer.Argument(help="Instead of config.toml.", exists=True, dir_okay=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Check this file instead of config.toml.", exists=True, dir_okay=False)
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Look for mistakes in all that is set: exit code 0 without, 2 with. Doubts are only told."""
+    """Check all settings. Exit code 0 if valid, 2 if not. Warnings do not change it."""
     from config.loader import ConfigError
 
     place = file if file is not None else here.places().config_file
@@ -65,30 +66,30 @@ def config_check(
     except ConfigError as wrong:
         mistakes = tuple(wrong.mistakes)
     if json:
-        print(json_format.dumps({"file": str(place), "mistakes": mistakes, "doubts": doubts}, ensure_ascii=False))
+        output.print_data({"file": str(place), "mistakes": mistakes, "doubts": doubts})
     else:
         _tell(mistakes, doubts)
         if not mistakes:
-            there = f"{place} can be used" if place.exists() else f"there is no {place}: the defaults hold"
+            there = f"{place} is valid" if place.exists() else f"there is no {place}: all defaults"
             output.print_line(there)
     raise typer.Exit(exit_codes.USAGE if mistakes else exit_codes.DONE)
 
 
 @app.command("edit", epilog="\nExamples:\n  steno config edit\n  EDITOR='code --wait' steno config edit")
 def config_edit() -> None:
-    """Open config.toml in your editor; what cannot be used never takes its place."""
+    """Open config.toml in your editor. An invalid file never replaces it."""
     import config
     from client.machine.config_draft import ConfigDraft, editor_of
 
     editor = editor_of(os.environ)
     draft = ConfigDraft(here.places().config_file, Path(config.__file__).with_name("default.toml"))
     if draft.begin():
-        output.say(f"going on with {draft.file}, which was not used last time")
+        output.say(f"continuing with {draft.file}, left over from last time")
     draft.edit(editor)
     while not draft.discard_if_unchanged() and (mistakes := _mistakes_in(draft.file)):
         _tell(mistakes, ())
         if not (sys.stdin.isatty() and typer.confirm("Edit it again?", default=True, err=True)):
-            output.say(f"{draft.target} is as it was; your draft is {draft.file}")
+            output.say(f"{draft.target} is unchanged; your draft is {draft.file}")
             raise typer.Exit(exit_codes.USAGE)
         draft.edit(editor)
     if not draft.file.exists():
@@ -100,12 +101,12 @@ def config_edit() -> None:
     try:
         _print_reload(_reloaded())
     except NoDaemon:
-        output.print_line("no daemon runs; it holds from its next start on")
+        output.print_line("no daemon is running; the settings apply from its next start")
 
 
 @app.command("reload", epilog="\nExample:\n  steno config reload")
 def config_reload(json: Json = False) -> None:
-    """Let the running daemon read its settings again, as SIGHUP does."""
+    """Make the running daemon read its settings again, like SIGHUP."""
     found = _reloaded()
     if json:
         output.print_json(found)
@@ -114,7 +115,7 @@ def config_reload(json: Json = False) -> None:
 
 
 def checked(file: Path | None = None) -> "Loaded":
-    """All sources, with `file` instead of config.toml, and all doubts about them. Raises ConfigError."""
+    """All sources, with `file` instead of config.toml, and all warnings about them. Raises ConfigError."""
     from config.engines import resolve_engines
     from config.loader import load
     from config.warnings import doubts_about
@@ -145,7 +146,7 @@ def _tell(mistakes: "Sequence[str]", doubts: "Sequence[str]") -> None:
     for mistake in mistakes:
         output.say(f"steno: {mistake}")
     for doubt in doubts:
-        output.say(f"doubt: {doubt}")
+        output.say(f"warning: {doubt}")
 
 
 def _reloaded() -> "ReloadView":
@@ -157,17 +158,17 @@ def _reloaded() -> "ReloadView":
                 raise
             # The daemon's environment may say what this shell's does not.
             _tell(no.message.split("\n"), ())
-            output.say("the daemon keeps the settings it had")
+            output.say("the daemon keeps its current settings")
             raise typer.Exit(exit_codes.USAGE) from no
 
 
 def _print_reload(found: "ReloadView") -> None:
     if found.applied:
-        output.print_line(f"holds now: {', '.join(found.applied)}")
+        output.print_line(f"active now: {', '.join(found.applied)}")
     if found.needs_restart:
         output.print_line(f"after `steno service restart`: {', '.join(found.needs_restart)}")
     if not (found.applied or found.needs_restart):
-        output.print_line("the daemon has these settings already")
+        output.print_line("nothing changed: the daemon already has these settings")
 
 
 def _at(written: dict[str, object], key: str) -> object:
@@ -179,5 +180,5 @@ def _at(written: dict[str, object], key: str) -> object:
 
 
 def _in_toml(value: object) -> str:
-    """As it would stand in config.toml; JSON spells these values alike."""
+    """As written in config.toml; JSON spells these values alike."""
     return "(unset)" if value is None else json_format.dumps(value, ensure_ascii=False)

@@ -3,8 +3,10 @@
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
 
+import sys
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +19,9 @@ from ipc import vocabulary
 from ipc.program import program
 
 if TYPE_CHECKING:
-    from ipc.status_views import WorkerView
+    from pydantic import BaseModel
+
+    from ipc.status_views import CanaryView, WorkerView
 
 app = typer.Typer()
 PANEL = "The daemon"
@@ -27,19 +31,38 @@ PANEL = "The daemon"
     rich_help_panel=PANEL,
     epilog="\nExamples:\n  steno serve\n  STENO_HOME=/tmp/try STENO_MODEL=starter steno serve",
 )
-def serve() -> None:
+def serve(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write the log to its file only, not to this terminal.")
+    ] = False,
+) -> None:
     """Run the daemon here, in the foreground, until Ctrl-C."""
     import signal
 
     # What comes before the daemon listens waits for it: its Python needs a moment to start.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
-    here.become(*here.SUPERVISOR)
+    if sys.stderr.isatty():
+        _announce()
+    here.become(*here.SUPERVISOR, *(["--quiet"] if quiet else []))
+
+
+def _announce() -> None:
+    from client.terminal.errors import Refusal
+
+    try:
+        watched = [str(entry.path) for entry in here.settings().settings.watch]
+    except Refusal:
+        return  # the daemon itself says why it does not start
+    home = str(Path.home())
+    places = ", ".join(place.replace(home, "~", 1) if place.startswith(f"{home}/") else place for place in watched)
+    output.say(f"stenod {here.version()}: watching {places or 'no folder'}. Ctrl-C stops it.")
+    output.say(f"log: `steno logs -f` reads {here.places().log_file}")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno status\n  steno status --json | jq '.workers[].pid'")
 def status(
     json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live page, until q or Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Live view, until Ctrl-C.")] = False,
 ) -> None:
     """Show workers, queue, running jobs and watched folders."""
     if watch and json:
@@ -61,66 +84,64 @@ def status(
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno restart aligner")
 def restart(role: vocabulary.Role, json: Json = False) -> None:
-    """Replace a worker by a fresh one, its deaths forgotten."""
+    """Restart a worker and reset its crash counter."""
     with here.daemon() as daemon:
         _tell(daemon.restart(role), json)
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno unload transcriber")
 def unload(role: vocabulary.Role, json: Json = False) -> None:
-    """Give a worker's memory back, after what it has in hand; the next job starts it again."""
+    """Unload a worker when it is idle to free memory. It reloads with the next job."""
     with here.daemon() as daemon:
         _tell(daemon.unload(role), json)
 
 
 def _tell(worker: "WorkerView", as_json: bool) -> None:
-    if as_json:
-        output.print_json(worker)
-    else:
-        output.print_line(f"{worker.role} ({worker.engine}): {worker.state}")
+    _answer(worker, as_json, f"{worker.role} ({worker.engine}): {worker.state}")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno pause && make-music; steno resume")
 def pause(json: Json = False) -> None:
-    """Start no further job; running ones finish. Survives a restart of the daemon."""
+    """Pause the queue: running jobs finish, no new ones start. Also after a restart of the daemon."""
     with here.daemon() as daemon:
         queue = daemon.pause()
-    if json:
-        output.print_json(queue)
-    else:
-        output.print_line(f"paused: {queue.running} still running, {queue.waiting} waiting")
+    _answer(queue, json, f"paused: {queue.running} still running, {queue.waiting} queued")
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno resume")
 def resume(json: Json = False) -> None:
-    """Start jobs again after `pause`."""
+    """Resume the queue after `pause`."""
     with here.daemon() as daemon:
         queue = daemon.resume()
-    if json:
-        output.print_json(queue)
+    _answer(queue, json, f"resumed: {queue.running} running, {queue.waiting} queued")
+
+
+def _answer(found: "BaseModel", as_json: bool, words: str) -> None:
+    if as_json:
+        output.print_json(found)
     else:
-        output.print_line(f"going on: {queue.running} running, {queue.waiting} waiting")
+        output.print_line(words)
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno logs -f\n  steno logs --job 12 --json")
 def logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines, counted from the end.")] = 50,
     job: Annotated[
         int | None,
-        typer.Option("--job", metavar="ID", help="Only what concerns this job.", autocompletion=completion.jobs),
+        typer.Option("--job", metavar="ID", help="Only lines about this job.", autocompletion=completion.jobs),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The lines as they are in the file.")] = False,
 ) -> None:
-    """Print the daemon's own story."""
-    from client.machine.log_file import LogStory
+    """Show the daemon's log."""
+    from client.machine.log_file import LogLines
     from client.machine.log_lines import day_of, line_in_words
     from client.terminal.errors import Refusal
 
-    story = LogStory(here.places().log_file, job)
+    log = LogLines(here.places().log_file, job)
     day = ""
     try:
-        for line in chain(story.last(lines), story.follow() if follow else ()):
+        for line in chain(log.last(lines), log.follow() if follow else ()):
             if json:
                 output.print_line(line, keep="\t")
                 continue
@@ -130,7 +151,7 @@ def logs(
             output.print_text(line_in_words(line))
     except FileNotFoundError as missing:
         raise Refusal(
-            "no_log", f"there is no log at {story.file}", "a daemon that never ran here has none; `steno serve`"
+            "no_log", f"there is no log at {log.file}", "the daemon has never run here; `steno serve` starts it"
         ) from missing
     except KeyboardInterrupt:
         return
@@ -138,20 +159,16 @@ def logs(
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno demo")
 def demo() -> None:
-    """Show stenod at work and surviving crashes, in a throw-away place; takes about a minute."""
+    """Demonstrate transcription and crash recovery in a temporary folder. Takes about a minute."""
     here.become(*program("client.commands.demo"))
-
-
-if TYPE_CHECKING:
-    from ipc.status_views import CanaryView
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExamples:\n  steno health\n  steno health --fresh || steno logs")
 def health(
     json: Json = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="A new proof; wakes workers that rest.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run a new self-test now; loads unloaded workers.")] = False,
 ) -> None:
-    """Prove that a recording would come out: a short clip through both workers. Exit code 1 if not."""
+    """Self-test: send a short clip through both workers. Exit code 1 if it fails."""
     with here.daemon() as daemon:
         found = daemon.health(fresh=fresh)
     if json:
@@ -159,9 +176,9 @@ def health(
     else:
         output.print_line("healthy" if found.healthy else "not healthy")
         output.print_line(f"transcriber: {found.transcriber}")
-        output.print_line(f"aligner: {found.aligner or 'none, on purpose'}")
+        output.print_line(f"aligner: {found.aligner or 'none (switched off)'}")
         if found.canary is not None:
-            output.print_line(f"canary: {_in_words(found.canary)}")
+            output.print_line(f"self-test: {_in_words(found.canary)}")
         for words in (*found.reasons, *found.warnings):
             output.print_line(f"note: {words}")
     raise typer.Exit(exit_codes.DONE if found.healthy else exit_codes.UNHEALTHY)

@@ -1,10 +1,9 @@
-"""The verb doctor: looks at everything stenod stands on, and says what is wrong with it.
+"""The verb doctor: checks everything stenod depends on, and says what is wrong with it.
 
 Runs in: the user's shell. Libraries are imported inside the verb: `steno --help` must not wait for them. Stands
 alone: one file a family of verbs.
 """
 
-import json as json_format
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +15,6 @@ from client.terminal import exit_codes, output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.doctor.check import Looked
-
 app = typer.Typer()
 
 
@@ -25,7 +22,7 @@ app = typer.Typer()
     rich_help_panel="This machine",
     epilog="\nExamples:\n  steno doctor\n  steno doctor -v\n"
     "  steno doctor --json | jq '.findings[] | select(.state == \"broken\")'\n\n"
-    "Exit codes: 0 nothing is broken · 1 something is",
+    "Exit codes: 0 no check failed · 1 a check failed",
 )
 def doctor(
     json: Json = False,
@@ -33,28 +30,25 @@ def doctor(
         bool, typer.Option("--verbose", "-v", help="Why each thing matters, and its name for scripts.")
     ] = False,
 ) -> None:
-    """Look at everything stenod stands on: what is wrong, why it matters, how to fix it."""
+    """Check everything stenod depends on: what is wrong, why it matters, how to fix it."""
     from client.doctor.page import doctor_page
-    from client.doctor.run import Doctor
+    from client.doctor.run import examine
 
-    with output.err().status("looking around …") as progress:
+    with output.err().status("starting the checks …") as progress:
 
-        def tell(still_out: "Sequence[str]") -> None:
-            progress.update(f"looking at {', '.join(still_out).replace('_', ' ')} …")
+        def tell(still_running: "Sequence[str]") -> None:
+            progress.update(f"checking {', '.join(still_running).replace('_', ' ')} …")
 
         try:
-            examined = Doctor(dict(os.environ)).examine(tell)
+            examined = examine(dict(os.environ), tell)
         except KeyboardInterrupt:
             raise typer.Exit(exit_codes.INTERRUPTED) from None
-    is_healthy = all(finding.state != "broken" for looked in examined for finding in looked.findings)
+    findings = [finding for outcome in examined for finding in outcome.findings]
+    is_healthy = all(finding.state != "broken" for finding in findings)
     if json:
-        print(_as_json(examined, is_healthy))
+        told = [finding.model_dump(mode="json") for finding in findings]
+        output.print_data({"healthy": is_healthy, "findings": told})
     else:
         output.show(doctor_page(examined, verbose))
     if not is_healthy:
         raise typer.Exit(exit_codes.UNHEALTHY)
-
-
-def _as_json(examined: "Sequence[Looked]", is_healthy: bool) -> str:
-    findings = [finding.model_dump(mode="json") for looked in examined for finding in looked.findings]
-    return json_format.dumps({"healthy": is_healthy, "findings": findings})

@@ -1,10 +1,10 @@
 """Flags that say how recordings are transcribed and written: the same for `submit` and for a watched folder.
 
-Runs in: the user's shell.
+Runs in: the user's shell. Each parameter has the name of a field of JobOptions, and its value is one of that field.
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,125 +13,90 @@ from client.terminal import choices
 from client.terminal.languages import language_code
 from ipc import vocabulary
 
-PANEL = "How they are transcribed and written"
+PANEL = "Transcription and output"
 
 
-def checked(understand: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """A check for a flag's text by a function that raises ValueError; the text itself goes on."""
+def read_by(understand: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """What a flag's text stands for, by a function that raises ValueError; None where the flag was not given."""
 
-    def check(text: str | None) -> str | None:
-        if text is not None:
-            try:
-                understand(text)
-            except ValueError as wrong:
-                raise typer.BadParameter(str(wrong)) from wrong
-        return text
+    def read(given: Any) -> Any:
+        if given is None or given == []:
+            return None
+        try:
+            return understand(given)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from wrong
 
-    return check
+    return read
 
 
-def replacement(text: str) -> tuple[str, str]:
+def _replacements(pairs: list[str]) -> dict[str, str]:
     """`Kate=Käthe` → what the model writes, and what to write instead. Raises ValueError."""
-    wrong, sign, right = text.partition("=")
-    if not sign or not wrong.strip():
-        raise ValueError(f'{text!r}: write it as "wrong=right"')
-    return wrong.strip(), right.strip()
+    found = {}
+    for pair in pairs:
+        wrong, sign, right = pair.partition("=")
+        if not sign or not wrong.strip():
+            raise ValueError(f'{pair!r}: write it as "wrong=right"')
+        found[wrong.strip()] = right.strip()
+    return found
 
 
-def replacements_checked(pairs: list[str] | None) -> list[str] | None:
-    """For typer: the same, of every pair."""
-    for pair in pairs or ():
-        checked(replacement)(pair)
-    return pairs
+def flag(
+    help: str,
+    *names: str,
+    read: Callable[[Any], object] | None = None,
+    offers: Callable[[str], Any] | None = None,
+    panel: str = PANEL,
+    **more: Any,
+) -> Any:
+    """An option. `read` makes its value of the text; `offers` is what TAB completes it to."""
+    callback = None if read is None else read_by(read)
+    return typer.Option(*names, help=help, callback=callback, autocompletion=offers, rich_help_panel=panel, **more)
 
 
-def replacements_of(pairs: list[str] | None) -> dict[str, str] | None:
-    """The pairs as a job wants them; None where none was given."""
-    return dict(map(replacement, pairs)) if pairs else None
+def formats(*names: str) -> Any:
+    """The flag, called so: whisper's own command spells some flags otherwise."""
+    metavar = "json,srt,…|all"
+    return flag("Output formats.", *names, read=choices.formats_of, offers=completion.formats, metavar=metavar)
 
 
-Language = Annotated[
-    str | None,
-    typer.Option(
-        metavar="xx",
-        help="What is spoken: a code or an English name.",
-        callback=checked(language_code),
-        autocompletion=completion.languages,
-        rich_help_panel=PANEL,
-    ),
-]
-Task = Annotated[vocabulary.Task | None, typer.Option(help="translate writes English.", rich_help_panel=PANEL)]
-Workflow = Annotated[
-    vocabulary.Workflow | None,
-    typer.Option(help="subtitle wants words with times, transcribe does without.", rich_help_panel=PANEL),
-]
-Prompt = Annotated[str | None, typer.Option(help="Names and spellings the model should know.", rich_help_panel=PANEL)]
-Replace = Annotated[
+def output_dir(understand: Callable[[str], str], *names: str) -> Any:
+    """The flag, called so; `understand` makes a path of its text."""
+    return flag("Output folder. Default: beside the recording.", *names, read=understand, metavar="DIR")
+
+
+def prompt(*names: str) -> Any:
+    """The flag, called so."""
+    return flag("Names and spellings the model should know.", *names)
+
+
+OUTPUT_DIR = ("--output-dir", "-o")
+LANGUAGE = "Spoken language: a code or an English name. Default: detected."
+MODEL = "Transcription model: a name, a hub ID, a folder or `starter`."
+NAME = "Name of the output files: {stem}, {name}, {folder}, {language}, {date}, {time}."
+IF_EXISTS = (
+    "What to do with existing files: renew, skip, overwrite or suffix. renew replaces only unedited files that "
+    "stenod wrote for this recording; overwrite first renames any other file to NAME~."
+)
+HIGHLIGHT = "Mark each word in VTT files as it is spoken."
+TRACK = "Audio track, counted from 1. Default: chosen automatically."
+
+Language = Annotated[str | None, flag(LANGUAGE, metavar="xx", read=language_code, offers=completion.languages)]
+Task = Annotated[vocabulary.Task | None, flag("translate: write English text.")]
+Workflow = Annotated[vocabulary.Workflow | None, flag("subtitle: with word times; transcribe: without.")]
+Prompt = Annotated[str | None, prompt("--prompt")]
+Replacements = Annotated[
     list[str] | None,
-    typer.Option(
+    flag(
+        "Replace WRONG with RIGHT in the transcript. Repeatable.",
+        "--replace",
         metavar="WRONG=RIGHT",
-        help="Write something else than the model does; may be repeated.",
-        callback=replacements_checked,
-        rich_help_panel=PANEL,
+        read=_replacements,
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help="What transcribes them: a name, a hub id, a folder or `starter`.",
-        autocompletion=completion.models,
-        rich_help_panel=PANEL,
-    ),
-]
-Formats = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="json,srt,…",
-        help="Which files are written.",
-        callback=checked(choices.formats_of),
-        autocompletion=completion.formats,
-        rich_help_panel=PANEL,
-    ),
-]
-OutputDir = Annotated[
-    str | None,
-    typer.Option(
-        "--output-dir",
-        "-o",
-        metavar="DIR",
-        help="Where they go, instead of beside the recording.",
-        rich_help_panel=PANEL,
-    ),
-]
-Name = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEMPLATE",
-        help="What they are called: {stem}, {name}, {folder}, {language}, {date}, {time}.",
-        callback=checked(choices.name_template),
-        rich_help_panel=PANEL,
-    ),
-]
-IfExists = Annotated[
-    vocabulary.IfExists | None,
-    typer.Option(
-        metavar="POLICY",
-        help="renew, skip, overwrite or suffix: renew replaces only what stenod wrote for this recording, "
-        "unedited; overwrite renames any other file to NAME~ first.",
-        rich_help_panel=PANEL,
-    ),
-]
-HighlightWords = Annotated[
-    bool | None,
-    typer.Option("--highlight-words", help="VTT files mark each word as it is spoken.", rich_help_panel=PANEL),
-]
-Track = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Which sound track of the file, counted from 1; otherwise it is chosen.",
-        rich_help_panel=PANEL,
-    ),
-]
+Model = Annotated[str | None, flag(MODEL, read=choices.model_named, offers=completion.models)]
+Formats = Annotated[str | None, formats("--format", "-f")]
+OutputName = Annotated[str | None, flag(NAME, "--name", metavar="TEMPLATE", read=choices.name_template)]
+IfExists = Annotated[vocabulary.IfExists | None, flag(IF_EXISTS, metavar="POLICY")]
+HighlightWords = Annotated[bool | None, flag(HIGHLIGHT, "--highlight-words")]
+Track = Annotated[int | None, flag(TRACK, min=1)]

@@ -5,7 +5,6 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,6 @@ import typer
 from client.commands import completion, flags
 from client.daemon import here
 from client.terminal import choices, exit_codes, output
-from client.terminal.languages import language_code
 from ipc import vocabulary
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ app = typer.Typer()
 PANEL = "Recordings"
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
-IDS_HELP = "Job numbers, as `steno jobs` shows them."
+IDS_HELP = "Job IDs, as listed by `steno jobs`."
 Ids = Annotated[
     list[int],
     typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.unfinished_jobs),
@@ -33,7 +31,7 @@ RetryableIds = Annotated[
     typer.Argument(metavar="ID", help=IDS_HELP, min=1, autocompletion=completion.retryable_jobs),
 ]
 RequireWords = Annotated[
-    bool, typer.Option("--require-words", help="Exit with 3 if a finished recording lacks word times.")
+    bool, typer.Option("--require-words", help="Exit with code 3 if a finished job has no word times.")
 ]
 
 
@@ -44,42 +42,30 @@ RequireWords = Annotated[
     "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled · 69 no daemon",
 )
 def submit(
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Return when they are finished.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs are finished.")] = False,
     json: Json = False,
     language: flags.Language = None,
     task: flags.Task = None,
     workflow: flags.Workflow = None,
     prompt: flags.Prompt = None,
-    replace: flags.Replace = None,
+    replacements: flags.Replacements = None,
     model: flags.Model = None,
     formats: flags.Formats = None,
-    output_dir: flags.OutputDir = None,
-    name: flags.Name = None,
+    output_dir: Annotated[str | None, flags.output_dir(choices.absolute, *flags.OUTPUT_DIR)] = None,
+    output_name: flags.OutputName = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
     require_words: RequireWords = False,
 ) -> None:
-    """Hand recordings over to the daemon; prints the number of each job."""
-    from client.following.submit import hand_over, model_named, options_of
+    """Queue recordings for transcription and print their job IDs."""
+    from client.following.submit import hand_over, options_of
 
     if require_words and workflow == "transcribe":
         raise typer.BadParameter("--require-words contradicts --workflow transcribe")
-    options = options_of(
-        workflow=workflow or ("subtitle" if require_words else None),
-        language=None if language is None else language_code(language),
-        task=task,
-        prompt=prompt,
-        model=None if model is None else model_named(model),
-        formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else str(Path(output_dir).absolute()),
-        output_name=name,
-        replacements=flags.replacements_of(replace),
-        if_exists=if_exists,
-        highlight_words=highlight_words,
-        track=track,
-    )
+    options = options_of(context.params, workflow or ("subtitle" if require_words else None))
     with here.daemon() as daemon:
         codes, job_ids = [exit_codes.DONE], []
         for path, job in hand_over(daemon, files, options, json):
@@ -101,7 +87,7 @@ def submit(
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno wait 12 13 && open talk.srt")
 def wait(ids: Ids, json: Json = False, require_words: RequireWords = False) -> None:
-    """Return when these jobs are finished; exit codes as for submit --wait."""
+    """Wait until these jobs are finished. Exit codes as for submit --wait."""
     from client.following.wait import see_through, show_finished
 
     with here.daemon() as daemon:
@@ -114,10 +100,10 @@ def jobs(
         vocabulary.JobStatus | None,
         typer.Option(
             metavar="STATUS",
-            help="Only these: waiting, transcribing, aligning, writing, done, failed or cancelled.",
+            help="Only jobs with this status: waiting, transcribing, aligning, writing, done, failed or cancelled.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 30,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Maximum number of jobs.")] = 30,
     json: Json = False,
 ) -> None:
     """List jobs, newest first."""
@@ -135,32 +121,33 @@ def jobs(
 def show(
     id: Annotated[int, typer.Argument(metavar="ID", autocompletion=completion.jobs)], json: Json = False
 ) -> None:
-    """Tell a job's story, crash by crash."""
-    from client.views.job import job_story
+    """Show one job in detail, with every attempt and crash."""
+    from client.views.job import job_page
 
     with here.daemon() as daemon:
         job = daemon.job(id)
     if json:
         output.print_json(job)
     else:
-        output.show(job_story(job, datetime.now(UTC)))
+        output.show(job_page(job, datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno cancel 12 13")
 def cancel(ids: Ids, json: Json = False) -> None:
-    """End jobs that wait or run."""
+    """Cancel waiting or running jobs."""
     with here.daemon() as daemon:
-        leave_with([_each(ids, daemon.cancel, "cancelled", json)])
+        leave_with([each(ids, daemon.cancel, "cancelled", json)])
 
 
 @app.command(rich_help_panel=PANEL, epilog="\nExample:\n  steno retry 12")
 def retry(ids: RetryableIds, json: Json = False) -> None:
-    """Queue failed or cancelled jobs again, with their crash counts reset."""
+    """Requeue failed or cancelled jobs and reset their crash counts."""
     with here.daemon() as daemon:
-        leave_with([_each(ids, daemon.retry, "waits again", json)])
+        leave_with([each(ids, daemon.retry, "queued again", json)])
 
 
-def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool) -> int:
+def each(ids: list[int], ask: "Callable[[int], JobView | None]", done: str, json: bool) -> int:
+    """The exit code of the same request for several jobs; one that is refused stops none of the others."""
     from client.terminal.errors import Refusal
 
     code = exit_codes.DONE
@@ -168,18 +155,20 @@ def _each(ids: list[int], ask: "Callable[[int], JobView]", done: str, json: bool
         try:
             job = ask(job_id)
         except Refusal as refusal:
-            output.say_error(refusal.message, refusal.hint)
+            output.print_error(refusal, json, id=job_id)
             code = exit_codes.USAGE
             continue
-        if json:
+        if not json:
+            output.print_line(f"job {job_id} {done}" + (f": {job.path}" if job is not None else ""))
+        elif job is not None:
             output.print_json(job)
         else:
-            output.print_line(f"job {job.id} {done}: {job.path}")
+            output.print_data({"id": job_id, done: True})
     return code
 
 
 def leave_with(codes: list[int]) -> None:
-    """End the command with the worst of these codes; 130 stands above all."""
+    """End the command with the worst of these codes; 130 is above all."""
     code = exit_codes.INTERRUPTED if exit_codes.INTERRUPTED in codes else exit_codes.worst(codes)
     if code != exit_codes.DONE:
         raise typer.Exit(code)

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from client.commands import completion
-from client.commands.jobs import IDS_HELP, PANEL, Json, leave_with
+from client.commands.jobs import IDS_HELP, PANEL, Json, each, leave_with
 from client.daemon import here
 from client.terminal import exit_codes, output
+from client.terminal.wording import counted
 
 app = typer.Typer()
 MACHINE = "This machine"
@@ -25,17 +26,17 @@ FinishedIds = Annotated[
 
 @app.command(rich_help_panel=MACHINE, epilog="\nExample:\n  steno backup ~/Backups/steno.sqlite3")
 def backup(
-    file: Annotated[Path, typer.Argument(help="Replaced if it is an older backup.")], json: Json = False
+    file: Annotated[Path, typer.Argument(help="The backup file; an older backup is replaced.")], json: Json = False
 ) -> None:
-    """Copy the queue into one file: jobs, texts, what was seen and written. The daemon may run meanwhile."""
-    from client.machine.queue_tool import answer_of, print_answer
+    """Back up the queue to one file: jobs, texts, seen and written files. The daemon may keep running."""
+    from client.machine.queue_tool import answer_of
 
     place = file.expanduser().absolute()
     found = answer_of("backup", str(place))
     if json:
-        print_answer(found)
+        output.print_data(found)
     else:
-        output.print_line(f"{place}: {found['jobs']} jobs, {found['size_bytes'] / 1e6:.1f} MB, checked")
+        output.print_line(f"{place}: {counted(found['jobs'], 'job')}, {found['size_bytes'] / 1e6:.1f} MB, checked")
 
 
 @app.command(
@@ -43,35 +44,35 @@ def backup(
     epilog="\nExample:\n  steno service uninstall && steno restore ~/Backups/steno.sqlite3 && steno service install",
 )
 def restore(
-    file: Annotated[Path, typer.Argument(help="What `steno backup` made, or a copy that stenod kept.")],
+    file: Annotated[Path, typer.Argument(help="A file from `steno backup`, or a copy that stenod kept.")],
     json: Json = False,
 ) -> None:
-    """Put a backup in the queue's place; the one in use until now is kept beside it. Needs a stopped daemon."""
-    from client.machine.queue_tool import answer_of, print_answer
+    """Restore the queue from a backup; the current queue is kept beside it. Stop the daemon first."""
+    from client.machine.queue_tool import answer_of
 
     place = file.expanduser().absolute()
     found = answer_of("restore", str(place))
     if json:
-        print_answer(found)
+        output.print_data(found)
         return
-    output.print_line(f"restored: {found['jobs']} jobs, as they were in {place}")
+    output.print_line(f"restored: {counted(found['jobs'], 'job')} from {place}")
     if found["set_aside"] is not None:
-        output.print_line(f"what was here until now: {found['set_aside']}")
-    output.say("note: jobs that ran since then may run again; results that are there already are taken as they are")
+        output.print_line(f"previous queue: {found['set_aside']}")
+    output.say("note: jobs that finished after that backup may run again; existing results are kept as they are")
 
 
 @app.command(
     rich_help_panel=MACHINE,
     epilog="\nExamples:\n  steno check\n  steno check --repair\n\n"
-    "Exit codes: 0 all is as stored, or was fixed · 1 something is not",
+    "Exit codes: 0 no problem, or all fixed · 1 problems remain",
 )
 def check(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Fix what can be fixed; no file of yours is touched.")
+        bool, typer.Option("--repair", help="Fix what can be fixed. None of your files is touched.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Hold what is stored against what is there: results, follow-ups, counts, spool, what was seen."""
+    """Compare the queue with the disk: results, follow-ups, counts, spool, seen files."""
     from client.machine.queue_tool import checked
 
     found = checked(repair)
@@ -82,33 +83,18 @@ def check(
             output.print_line(f"{'fixed' if one.repaired else MARKS[one.state]}: {one.what}")
             if one.remedy:
                 output.print_line(f"    {one.remedy}")
-        held = "all is as stored" if found.is_whole else "not all is as stored"
-        output.print_line(f"{found.jobs} jobs, {found.results} results: {held}")
+        held = "no problem" if found.is_whole else "problems remain"
+        output.print_line(f"{counted(found.jobs, 'job')}, {counted(found.results, 'result')}: {held}")
     if not found.is_whole:
         raise typer.Exit(exit_codes.UNHEALTHY)
 
 
 @app.command(
     rich_help_panel=PANEL,
-    epilog="\nExample:\n  steno forget 12 13\n\nThe files that were written stay, and so does the hash by which a "
-    "watched folder knows the recording: it is not transcribed again. Backups that you made keep what they have.",
+    epilog="\nExample:\n  steno forget 12 13\n\nOutput files stay, and so does the hash by which a watched folder "
+    "recognises the recording: it is not transcribed again. Backups that you made still contain the jobs.",
 )
 def forget(ids: FinishedIds, json: Json = False) -> None:
-    """Forget jobs that are over: their story and text are overwritten in the queue."""
-    from client.machine.queue_tool import print_answer
-    from client.terminal.errors import Refusal
-
-    codes = [exit_codes.DONE]
+    """Delete finished jobs from the queue: their history and text are overwritten."""
     with here.daemon() as daemon:
-        for job_id in ids:
-            try:
-                daemon.forget(job_id)
-            except Refusal as refusal:
-                output.say_error(refusal.message, refusal.hint)
-                codes.append(exit_codes.USAGE)
-                continue
-            if json:
-                print_answer({"id": job_id, "forgotten": True})
-            else:
-                output.print_line(f"job {job_id} is forgotten")
-    leave_with(codes)
+        leave_with([each(ids, daemon.forget, "forgotten", json)])

@@ -3,7 +3,6 @@
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
 
-import json as json_format
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +128,7 @@ def status(system: System = False, user: User = None, json: Json = False) -> Non
         "stderr": service.stderr_place,
     }
     if json:
-        print(json_format.dumps(report))
+        output.print_data(report)
     else:
         _show(report)
     if not state.is_loaded or found is None:

@@ -5,17 +5,14 @@ Runs in: the user's shell. Libraries are imported inside the verb: `steno --help
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from client.commands import completion, flags
-from client.commands.flags import checked
+from client.commands import flags
 from client.commands.jobs import Json, RequireWords, leave_with
 from client.daemon import here
 from client.terminal import choices, exit_codes, output
-from client.terminal.languages import language_code
 from ipc import vocabulary
 
 if TYPE_CHECKING:
@@ -26,9 +23,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _switch(name: str, help: str) -> Any:
+def _switch(name: str, help: str, **more: Any) -> Any:
     """One of whisper's switches, in both spellings, said as it says them: `--word_timestamps True`."""
-    return typer.Option(f"--{name}", f"--{name.replace('_', '-')}", help=help, case_sensitive=False)
+    return typer.Option(f"--{name}", f"--{name.replace('_', '-')}", help=help, case_sensitive=False, **more)
 
 
 @app.command(
@@ -39,82 +36,61 @@ def _switch(name: str, help: str) -> Any:
     "Exit codes: 0 done · 2 refused · 3 degraded under --require-words · 4 failed · 5 cancelled",
 )
 def transcribe(
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings: audio or video.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A name, a hub id, a folder or `starter`.", autocompletion=completion.models),
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            help="A code or an English name; found by listening.",
-            callback=checked(language_code),
-            autocompletion=completion.languages,
-        ),
-    ] = None,
-    task: Annotated[vocabulary.Task | None, typer.Option(help="translate writes English.")] = None,
-    initial_prompt: Annotated[
-        str | None,
-        typer.Option("--initial_prompt", "--initial-prompt", "--prompt", help="Names and spellings to know."),
-    ] = None,
-    output_format: Annotated[
-        str | None,
-        typer.Option(
-            "--output_format",
-            "--output-format",
-            "-f",
-            metavar="txt,srt,…|all",
-            help="Which files are written.",
-            callback=checked(choices.formats_of),
-            autocompletion=completion.formats,
-        ),
-    ] = None,
+    model: flags.Model = None,
+    language: flags.Language = None,
+    task: flags.Task = None,
+    prompt: Annotated[str | None, flags.prompt("--initial_prompt", "--initial-prompt", "--prompt")] = None,
+    formats: Annotated[str | None, flags.formats("--output_format", "--output-format", "-f")] = None,
     output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", "--output-dir", "-o", help="Where; beside the recording otherwise.")
+        str | None, flags.output_dir(choices.absolute, "--output_dir", "--output-dir", "-o")
     ] = None,
     word_timestamps: Annotated[
-        choices.TrueOrFalse | None, _switch("word_timestamps", "False does without word times.")
+        choices.TrueOrFalse | None, _switch("word_timestamps", "False: no word times.")
     ] = None,
     highlight_words: Annotated[
-        choices.TrueOrFalse | None, _switch("highlight_words", "VTT files mark each word as it is spoken.")
+        choices.TrueOrFalse | None,
+        _switch(
+            "highlight_words",
+            flags.HIGHLIGHT,
+            callback=flags.read_by(lambda text: text == "True"),
+        ),
     ] = None,
     track: flags.Track = None,
-    no_align: Annotated[bool, typer.Option("--no_align", "--no-align", help="As --word_timestamps False.")] = False,
+    no_align: Annotated[
+        bool, typer.Option("--no_align", "--no-align", help="Same as --word_timestamps False.")
+    ] = False,
     align_model: Annotated[
-        str | None, typer.Option("--align_model", "--align-model", help="What the aligner loads.")
+        str | None, typer.Option("--align_model", "--align-model", help="Alignment model.")
     ] = None,
-    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False does not print the text.")] = "True",
+    verbose: Annotated[choices.TrueOrFalse, _switch("verbose", "False: do not print the text.")] = "True",
     condition_on_previous_text: Annotated[
         choices.TrueOrFalse | None,
-        _switch("condition_on_previous_text", "Only False: True invents loops in silence."),
+        _switch(
+            "condition_on_previous_text", "Only False is supported: True makes the text repeat itself in silence."
+        ),
     ] = None,
     require_words: RequireWords = False,
     json: Json = False,
 ) -> None:
-    """Transcribe files here and now; uses the daemon if it runs and fits, and a private one otherwise."""
-    from client.following.submit import model_named, options_of
+    """Transcribe files and wait. Uses the running daemon if it fits, otherwise a temporary one."""
+    from client.following.submit import options_of
 
     if condition_on_previous_text == "True":
-        output.say("steno: --condition_on_previous_text True is not done here: it makes silence repeat itself")
+        output.say(
+            "steno: --condition_on_previous_text True is not supported: it makes the text repeat itself in silence"
+        )
     without_words = no_align or word_timestamps == "False"
     if require_words and without_words:
         raise typer.BadParameter("--require-words contradicts --no_align and --word_timestamps False")
-    options = options_of(
-        workflow="transcribe" if without_words else "subtitle" if word_timestamps or require_words else None,
-        language=None if language is None else language_code(language),
-        task=task,
-        prompt=initial_prompt,
-        model=None if model is None else model_named(model),
-        formats=None if output_format is None else choices.formats_of(output_format),
-        output_dir=None if output_dir is None else str(output_dir.absolute()),
-        highlight_words=None if highlight_words is None else highlight_words == "True",
-        track=track,
-    )
-    settings = {
-        name: wish for name, wish in (("STENO_MODEL", options.model), ("STENO_ALIGNMENT_MODEL", align_model)) if wish
-    }
+    workflow: vocabulary.Workflow | None = "transcribe" if without_words else None
+    if not without_words and (word_timestamps or require_words):
+        workflow = "subtitle"
+    options = options_of(context.params, workflow)
+    wishes = {"STENO_MODEL": options.model, "STENO_ALIGNMENT_MODEL": align_model}
     try:
-        with _some_daemon(settings) as (daemon, is_private):
+        with _some_daemon({name: wish for name, wish in wishes.items() if wish}) as (daemon, is_private):
             codes = _transcribe(daemon, is_private, files, options, verbose == "True", json, require_words)
     except KeyboardInterrupt:
         raise typer.Exit(exit_codes.INTERRUPTED) from None
@@ -135,7 +111,7 @@ def _some_daemon(wishes: Mapping[str, str]) -> "Iterator[tuple[DaemonClient, boo
         if fits:
             yield running, False
             return
-    with private_daemon(wishes) as daemon:
+    with private_daemon(wishes, remembers_files=True) as daemon:
         yield daemon, True
 
 

@@ -4,8 +4,7 @@ Runs in: the user's shell. Libraries are imported inside the verbs: `steno --hel
 """
 
 import os
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,17 +12,30 @@ from client.commands import completion, flags
 from client.commands.jobs import Json
 from client.daemon import here
 from client.terminal import choices, output
-from client.terminal.languages import language_code
 
-app = typer.Typer(no_args_is_help=True, help="Folders whose recordings are transcribed without being asked.")
-NAMES, AFTERWARDS = "Which recordings", "What becomes of them"
-Folder = Annotated[Path, typer.Argument(metavar="DIR")]
+app = typer.Typer(
+    no_args_is_help=True, help="Manage watched folders: new recordings in them are transcribed automatically."
+)
+NAMES, AFTERWARDS = "Which recordings", "Afterwards"
+Folder = Annotated[str, typer.Argument(metavar="DIR", callback=choices.absolute)]
+INCLUDE = "Only names like *.m4a or meetings/*. Repeatable. *.xyz adds a new kind of recording."
+POLLING = "Scan at intervals instead of using file events. Default: on network disks."
 Patterns = list[str] | None
+
+
+def inner_folder(folder: str) -> str:
+    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
+    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
+    return choices.absolute(folder) if folder.split("/")[0] in (".", "..") else folder
+
+
+def _after(help: str) -> Any:
+    return flags.flag(help, metavar="DIR", read=inner_folder, panel=AFTERWARDS)
 
 
 @app.command("list", epilog="\nExample:\n  steno watch list --json")
 def watch_list(json: Json = False) -> None:
-    """Show the watched folders, how each is treated and what still grows in it."""
+    """Show the watched folders, their options and the files still being written."""
     with here.daemon() as daemon:
         found = daemon.watches()
     if json:
@@ -39,87 +51,49 @@ def watch_list(json: Json = False) -> None:
     epilog="\nExamples:\n  steno watch add ~/Recordings --recursive\n"
     '  steno watch add ~/Memos --include "*.m4a" --language de --done done --replace "Kate=Käthe"\n'
     '  steno watch add /Volumes/nas/talks -f md -o ~/Notes --name "{date} {stem}"\n\n'
-    "A folder that is watched already is watched like this from now on.",
+    "Adding a watched folder again replaces its options.",
 )
 def watch_add(
+    context: typer.Context,
     folder: Folder,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="With the folders within.", rich_help_panel=NAMES)
-    ] = False,
-    include: Annotated[
-        Patterns,
-        typer.Option(
-            metavar="PATTERN",
-            help="Only names like *.m4a or meetings/*; may be repeated. *.xyz makes such names recordings too.",
-            rich_help_panel=NAMES,
-        ),
-    ] = None,
+    recursive: Annotated[bool, flags.flag("Include subfolders.", "--recursive", "-r", panel=NAMES)] = False,
+    include: Annotated[Patterns, flags.flag(INCLUDE, metavar="PATTERN", panel=NAMES)] = None,
     exclude: Annotated[
-        Patterns,
-        typer.Option(metavar="PATTERN", help="Never names like this; may be repeated.", rich_help_panel=NAMES),
+        Patterns, flags.flag("Skip names like this. Repeatable.", metavar="PATTERN", panel=NAMES)
     ] = None,
-    polling: Annotated[
-        bool | None,
-        typer.Option(
-            "--polling/--no-polling",
-            help="Look by the clock and do without file events; unset: on network disks.",
-            rich_help_panel=NAMES,
-        ),
-    ] = None,
+    polling: Annotated[bool | None, flags.flag(POLLING, "--polling/--no-polling", panel=NAMES)] = None,
     language: flags.Language = None,
     task: flags.Task = None,
     workflow: flags.Workflow = None,
     prompt: flags.Prompt = None,
-    replace: flags.Replace = None,
+    replacements: flags.Replacements = None,
     model: flags.Model = None,
     formats: flags.Formats = None,
-    output_dir: flags.OutputDir = None,
-    name: flags.Name = None,
+    output_dir: Annotated[str | None, flags.output_dir(inner_folder, *flags.OUTPUT_DIR)] = None,
+    output_name: flags.OutputName = None,
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
-    done: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Where recordings go once their files are written.", rich_help_panel=AFTERWARDS
-        ),
-    ] = None,
-    failed: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Where recordings go whose job failed.", rich_help_panel=AFTERWARDS),
-    ] = None,
+    done: Annotated[str | None, _after("Move recordings here once their files are written.")] = None,
+    failed: Annotated[str | None, _after("Move recordings here if their job failed.")] = None,
     json: Json = False,
 ) -> None:
-    """Watch a folder, after a restart too, until `steno watch remove`.
+    """Watch a folder, also after a restart, until `steno watch remove`.
 
-    Folders given with -o, --done and --failed are meant within DIR, unless they begin with / or ~ or ./
+    The folders of -o, --done and --failed are relative to DIR unless they begin with / or ~ or ./
     """
     from client.following.submit import options_of
 
-    options = options_of(
-        workflow=workflow,
-        language=None if language is None else language_code(language),
-        task=task,
-        prompt=prompt,
-        formats=None if formats is None else choices.formats_of(formats),
-        output_dir=None if output_dir is None else inner_folder(output_dir),
-        if_exists=if_exists,
-        highlight_words=highlight_words,
-        track=track,
-        model=model,
-        replacements=flags.replacements_of(replace),
-        output_name=name,
-    )
     with here.daemon() as daemon:
         found = daemon.add_watch(
-            str(_absolute(folder)),
+            folder,
             recursive=recursive,
             include=include or (),
             exclude=exclude or (),
             polling=polling,
-            done=None if done is None else inner_folder(done),
-            failed=None if failed is None else inner_folder(failed),
-            options=options,
+            done=done,
+            failed=failed,
+            options=options_of(context.params, workflow),
         )
     if json:
         output.print_json(found)
@@ -131,20 +105,11 @@ def watch_add(
 
 @app.command("remove", epilog="\nExample:\n  steno watch remove ~/Recordings")
 def watch_remove(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=completion.watched_folders)],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", callback=choices.absolute, autocompletion=completion.watched_folders)
+    ],
 ) -> None:
-    """Stop watching a folder; its jobs go on."""
-    path = str(_absolute(folder))
+    """Stop watching a folder. Its jobs continue."""
     with here.daemon() as daemon:
-        daemon.remove_watch(path)
-    output.print_line(f"no longer watching {path}")
-
-
-def inner_folder(folder: str) -> str:
-    """As it was written, for the daemon to read; only what begins with `.` is meant from here."""
-    folder = os.path.expanduser(folder)  # noqa: PTH111 - the daemon may run as another user
-    return str(_absolute(Path(folder))) if folder.split("/")[0] in (".", "..") else folder
-
-
-def _absolute(folder: Path) -> Path:
-    return Path(os.path.abspath(folder))  # noqa: PTH100  # takes `..` away without following symlinks
+        daemon.remove_watch(folder)
+    output.print_line(f"no longer watching {folder}")

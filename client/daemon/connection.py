@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from client.daemon import http_over_unix as socket_line
 from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyListens
-from client.terminal.errors import NoDaemon, Refusal
+from client.terminal.errors import NoDaemon, Refusal, fault_words
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, JobOptions, JobView, Problem, SubmitFile
 from ipc.events import Event
@@ -28,13 +28,13 @@ ANSWER_SECONDS = 30.0
 PROOF_SECONDS = 600.0
 """A canary waits for a worker that starts, and takes `health.canary_seconds` at most."""
 COMES_BACK_SECONDS = 5.0
-"""A daemon that a service manager starts again, or that began again by itself, answers before that."""
+"""A daemon that a service manager or it itself restarts answers before that."""
 BETWEEN_TRIES_SECONDS = 0.1
 SILENCE_SECONDS = 40.0
 """An event stream has a heartbeat every 15 s; after two missed ones the daemon is gone."""
 
 JOBS_PAGE = 500
-"""Jobs that are asked for at once."""
+"""Jobs asked for in one request."""
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 JOBS = TypeAdapter(list[JobView])
@@ -158,7 +158,7 @@ class DaemonClient:
 
     @contextmanager
     def events(self, job_id: int | None = None) -> Iterator[Iterator[Event]]:
-        """Events from the moment this is entered, of one job (which begins with how it stands) or of everything.
+        """Events from the moment this is entered, of one job (which begins with its state) or of everything.
 
         The iterator ends with the job, or when the daemon stops.
         """
@@ -179,11 +179,9 @@ class DaemonClient:
         url: str,
         understand: Callable[[bytes], Understood],
         asked: BaseModel | None = None,
-        params: dict[str, str | int] | None = None,
-        headers: Mapping[str, str] = socket_line.NO_HEADERS,
-        patience_seconds: float | None = None,
+        **how: Any,
     ) -> Understood:
-        return understand(self._asked(method, url, asked, params, headers, patience_seconds).body)
+        return understand(self._asked(method, url, asked, **how).body)
 
     def _asked(
         self,
@@ -226,8 +224,8 @@ class DaemonClient:
                 "choose a shorter STENO_HOME",
             )
         if (hidden := why_hidden(self.socket)) is not None:
-            return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` tells what is in the way")
-        return NoDaemon(f"no daemon answers at {self.socket}", "`steno serve` starts it")
+            return NoDaemon(f"{self.socket} cannot be reached: {hidden}", "`steno doctor` shows what is in the way")
+        return NoDaemon(f"no daemon answers at {self.socket}")
 
     @contextmanager
     def _lost_if_broken(self) -> Iterator[None]:
@@ -240,7 +238,9 @@ class DaemonClient:
                 "the daemon does not answer", f"`steno logs` may say why; socket {self.socket}"
             ) from silent
         except LineBroke as broken:
-            raise NoDaemon("the daemon went away in the middle of an answer", "`steno logs` may say why") from broken
+            raise NoDaemon(
+                "the connection to the daemon broke in the middle of an answer", "`steno logs` may say why"
+            ) from broken
 
 
 def why_hidden(socket: Path) -> str | None:
@@ -271,7 +271,7 @@ def _why(path: str, faults: Sequence[Any]) -> tuple[str, str, str]:
     field = str(faults[0]["loc"][0])
     return (
         "bad_name",
-        f"{path}: {field}: {faults[0]['msg']}",
+        f"{path}: {field} {fault_words(faults[0]['msg'])}",
         "give a shorter path" if field == "path" else "correct it",
     )
 
@@ -280,5 +280,7 @@ def _refusal(answer: Answer) -> Refusal:
     try:
         problem = Problem.model_validate_json(answer.body)
     except ValidationError:
-        return Refusal("not_understood", f"HTTP {answer.status} without a reason", "is this stenod's socket?")
+        return Refusal(
+            "not_understood", f"HTTP {answer.status} without a reason", "is another program listening at this socket?"
+        )
     return Refusal(problem.code, problem.detail, problem.hint)

@@ -46,15 +46,25 @@ def socket(environment: "Mapping[str, str]" = os.environ) -> "Path":
     return next((one for one in (own, *others) if os.path.exists(one)), own)  # noqa: PTH110
 
 
+def version() -> str:
+    """Of this command."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("stenod")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def settings() -> "Loaded":
-    """What is set in this environment, and who said so. Raises Refusal where it cannot be used."""
+    """The settings of this environment, and where each comes from. Raises Refusal where it cannot be used."""
     from config.loader import ConfigError, load
 
     try:
         return load(places(), os.environ)
     except ConfigError as wrong:
         if isinstance(wrong.__cause__, OSError):
-            raise Refusal("bad_config", str(wrong), "`steno doctor` tells what is in the way") from wrong
+            raise Refusal("bad_config", str(wrong), "`steno doctor` shows what is in the way") from wrong
         first, *others = wrong.mistakes
         hint = f"`steno config check` shows {len(others)} more" if others else "`steno config edit` fixes it"
         raise Refusal("bad_config", first, hint) from wrong
@@ -73,7 +83,7 @@ SUPERVISOR = program("supervisor")
 
 
 def become(*command: str) -> NoReturn:
-    """This process goes on as another program, with the same pid, terminal and signals."""
+    """Replaces this process by another program, with the same pid, terminal and signals."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)

@@ -1,4 +1,4 @@
-"""A daemon for one command: the same supervisor, in a folder of its own that is gone afterwards.
+"""A daemon for one command: the same supervisor, in a temporary folder.
 
 Runs in: the user's shell.
 """
@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 from client.daemon import here
 from client.daemon.connection import DaemonClient
+from client.daemon.private_ledger import PrivateLedger
 from client.terminal.errors import NoDaemon, Refusal
 from config.ownership import make_private
 from config.places import Places, find_places
@@ -25,10 +26,10 @@ from ipc.status_views import WorkerView
 START_SECONDS = 30.0
 """From the process to its first answer; models load after that."""
 STOP_SECONDS = 12.0
-"""The supervisor promises to be gone in ten."""
+"""The supervisor stops within ten."""
 BETWEEN_TRIES_SECONDS = 0.05
 NO_HOOKS = dict.fromkeys(("STENO_HOOKS_ON_DONE", "STENO_HOOKS_ON_FAILED", "STENO_HOOKS_ON_DEGRADED"), "''")
-"""A user who waits for one file sees its end; and a daemon that stops at once would end a hook in the middle."""
+"""A user who waits for one file sees it finish; and this daemon would stop a hook halfway."""
 SHORT_PLACE = "/tmp"
 """macOS's own temporary folders are too deep for a socket's path."""
 
@@ -58,44 +59,62 @@ class FailIfTranscriberGivesUp:
         broken = worker.state == "broken"
         self._breakdowns += broken and not self._was_broken
         self._was_broken = broken
-        # One that never died refused to load, and will again. After deaths the fallback or a probe has its turn.
+        # One that never crashed refused to load, and will again. After crashes the fallback or a probe follows.
         if broken and (worker.last_death is None or self._breakdowns > 1):
-            why = worker.note or "the transcriber keeps dying"
+            why = worker.note or "the transcriber keeps crashing"
             raise Refusal("no_transcriber", why, "`steno models` shows what is on disk; --model names another")
 
 
 @contextmanager
-def private_daemon(wishes: Mapping[str, str]) -> Iterator[DaemonClient]:
+def private_daemon(wishes: Mapping[str, str], *, remembers_files: bool = False) -> Iterator[DaemonClient]:
     """A running daemon with these settings (`STENO_MODEL` → `tiny.en`) over those of this environment.
 
-    It watches nothing of the owner's, shares his models, and ends with the block, however that ends. Raises Refusal
-    with the daemon's own words if it does not start.
+    It watches nothing of the owner's, shares the owner's models, and ends with the block, however that ends.
+    `remembers_files`: what it wrote is its own for the next one, too. Raises Refusal with the daemon's own words if
+    it does not start.
     """
     owner = here.places()
     home = Path(tempfile.mkdtemp(prefix="steno-", dir=SHORT_PLACE))
     try:
-        _furnish(home, owner)
         places = find_places({"STENO_HOME": str(home)})
         inbox = str(home / "Transcribe")
         environment = {**os.environ, **NO_HOOKS, **wishes, "STENO_HOME": str(home), "STENO_WATCH": inbox}
-        with (home / "stderr").open("wb") as complaints, _ended_by_signals():
-            process = subprocess.Popen(
-                here.SUPERVISOR,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=complaints,
-                stderr=complaints,
-                # Ctrl-C is for this command alone, which then stops the daemon in order.
-                process_group=0,
-            )
+        complaints = home / "stderr"
+        _furnish(home, owner)
+        with PrivateLedger.lent(owner, places) if remembers_files else nullcontext() as ledger, _ended_by_signals():
+            process, is_whole = _start(environment, complaints), False
             try:
                 with DaemonClient(places.socket) as daemon:
-                    _await_answer(daemon, process, home / "stderr")
-                    yield daemon
+                    try:
+                        _await_answer(daemon, process, complaints)
+                    except Refusal:
+                        if ledger is None or not ledger.drop():
+                            raise
+                        process = _start(environment, complaints)
+                        _await_answer(daemon, process, complaints)
+                    try:
+                        yield daemon
+                    finally:
+                        is_whole = ledger is not None and ledger.forget_jobs(places.socket)
             finally:
                 _stop(process)
+                if ledger is not None and is_whole and process.returncode == 0:
+                    ledger.keep()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _start(environment: Mapping[str, str], complaints: Path) -> subprocess.Popen[bytes]:
+    with complaints.open("wb") as stderr:
+        return subprocess.Popen(
+            here.SUPERVISOR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            # Ctrl-C is for this command alone, which then stops the daemon in order.
+            process_group=0,
+        )
 
 
 def _furnish(home: Path, owner: Places) -> None:
@@ -129,7 +148,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        # The workers see their pipes close and leave by themselves.
+        # The workers see their pipes close and exit.
         process.kill()
         process.wait()
 

@@ -1,94 +1,88 @@
-"""Looks that run side by side, each with a deadline: a dead disk or a silent daemon holds up no other.
+"""What a check of the doctor gets and gives: the case, its findings, and how one asks another program of ours.
 
 Runs in: the user's shell.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
-from client.terminal.errors import NoDaemon, Refusal
-from ipc.status_views import Finding
+from pydantic import ValidationError
 
-LOOK_SECONDS = 10.0
+from config.engines import EngineChoice
+from config.loader import ConfigError, Loaded
+from config.places import Places
+from config.settings import Settings
+from ipc.status_views import Finding, StatusView
+
+CHECK_SECONDS = 10.0
 """For what takes milliseconds on a healthy disk."""
+LONGEST_QUOTE = 200
+"""Letters of an answer that is not understood."""
 
 Answer = TypeVar("Answer")
-Tell = Callable[[Sequence[str]], None]
-"""Hears the names of the looks that are still out, each time one comes back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One thing to look at."""
+class Case:
+    """What is known before any check runs: by the running daemon's environment, else by this shell's."""
 
-    group: str
-    """The heading it stands under."""
-    check: str
-    """What its finding is called if it never comes back."""
-    at: Callable[[], Iterable[Finding]]
-    deadline_seconds: float = LOOK_SECONDS
+    places: Places
+    environment: Mapping[str, str]
+    status: StatusView | None
+    """None: no daemon answers."""
+    refusal: str
+    """Why not; empty if one does."""
+    loaded: Loaded | None
+    choice: EngineChoice | None
+    wrong: ConfigError | None
+    """Why the settings cannot be used; None: they can."""
+    model_check: Sequence[str]
+    """The program that examines models."""
 
-    def whole(self) -> tuple[Finding, ...]:
-        """All of it, now: a generator would do its work where it is read."""
-        return tuple(self.at())
+    @property
+    def settings(self) -> Settings:
+        """The defaults where the real ones cannot be read."""
+        return Settings() if self.loaded is None else self.loaded.settings
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What came of a look."""
+class Check:
+    """One thing to check, side by side with the others."""
 
     group: str
-    findings: tuple[Finding, ...]
+    """The heading on the page."""
+    name: str
+    """What its finding is called if it does not return in time."""
+    run: Callable[[], Iterable[Finding]]
+    deadline_seconds: float = CHECK_SECONDS
 
 
-def answer_within(work: Callable[[], Answer], deadline_seconds: float) -> Answer:
-    """What `work` returns or raises. Raises TimeoutError."""
-    return _in_thread(work).result(deadline_seconds)
+def ok(check: str, what: str) -> Finding:
+    return Finding(check=check, state="ok", what=what)
 
 
-def side_by_side(looks: Iterable[Look], tell: Tell) -> list[Looked]:
-    """All of them, in their order, when the last has come back or its time is up."""
-    began = time.monotonic()
-    out = {_in_thread(look.whole): look for look in looks}
-    order, back = list(out), dict[Future[tuple[Finding, ...]], Looked]()
-    while out:
-        tell(tuple(dict.fromkeys(look.check for look in out.values())))
-        first_due = min(look.deadline_seconds for look in out.values())
-        wait(out, timeout=max(0.0, began + first_due - time.monotonic()), return_when=FIRST_COMPLETED)
-        passed_seconds = time.monotonic() - began
-        for future, look in list(out.items()):
-            if future.done() or passed_seconds >= look.deadline_seconds:
-                back[future] = Looked(look.group, _findings(look, future))
-                del out[future]
-    return [back[future] for future in order]
+def warning(check: str, what: str, why: str, remedy: str) -> Finding:
+    """It works, but not as it should. `why` it matters, and the command or step that fixes it."""
+    return Finding(check=check, state="warning", what=what, why=why, remedy=remedy)
 
 
-def _findings(look: Look, future: Future[tuple[Finding, ...]]) -> tuple[Finding, ...]:
-    try:
-        return future.result(0)
-    except TimeoutError:
-        what = f"{look.check.replace('_', ' ')}: no answer within {look.deadline_seconds:g} s"
-        why = "a disk or the network is gone, or the daemon hangs"
-        return (Finding(check=look.check, state="broken", what=what, why=why, remedy="steno logs"),)
-    except (NoDaemon, Refusal) as refused:
-        why = "the daemon was there a moment ago"
-        return (Finding(check=look.check, state="broken", what=refused.message, why=why, remedy=refused.hint),)
-    except OSError as error:
-        what = f"{error.filename or look.check.replace('_', ' ')} cannot be looked at: {error.strerror or error}"
-        why = "what cannot be looked at may not work either"
-        remedy = f"look along its path: {along(Path(error.filename))}" if error.filename else "steno logs"
-        return (Finding(check=look.check, state="broken", what=what, why=why, remedy=remedy),)
-    except Exception as fault:  # noqa: BLE001
-        # Task boundary: a check that fails in a way we did not foresee is a finding, and the others continue.
-        what = f"{look.check.replace('_', ' ')}: could not be examined: {type(fault).__name__}: {fault}"
-        why = "what cannot be looked at may not work either"
-        return (Finding(check=look.check, state="broken", what=what, why=why, remedy="steno logs"),)
+def broken(check: str, what: str, why: str, remedy: str) -> Finding:
+    """It does not work. `why` it matters, and the command or step that fixes it."""
+    return Finding(check=check, state="broken", what=what, why=why, remedy=remedy)
+
+
+def missing(check: str, folder: Path, why: str) -> Finding:
+    """A folder that the daemon creates when it starts, if it may. `why` it matters."""
+    parent = next(one for one in folder.parents if os.path.lexists(one))
+    if os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK):  # noqa: PTH112 - raises nothing
+        return ok(check, f"{folder} is created when the daemon starts")
+    remedy = f"chmod u+wx {quote(str(parent))}, or choose another place with STENO_HOME"
+    return broken(check, f"{folder} cannot be created: {parent} cannot be written", why, remedy)
 
 
 def along(place: Path) -> str:
@@ -96,15 +90,36 @@ def along(place: Path) -> str:
     return f"ls -ld {quote(str(place.parent))} {quote(str(place))}"
 
 
-def _in_thread(work: Callable[[], Answer]) -> Future[Answer]:
-    """Not an executor's thread: those are joined at exit, and one that is stuck in the kernel never ends."""
-    answer: Future[Answer] = Future()
+class NoAnswer(Exception):
+    """Another program of ours said nothing of use; the message says why."""
 
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - carried to the waiting caller, as an executor does
-            answer.set_exception(error)
 
-    threading.Thread(target=run, name="look", daemon=True).start()
-    return answer
+def ask(
+    command: Sequence[str],
+    understand: Callable[[bytes], Answer],
+    deadline_seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Answer:
+    """What the program prints, understood. Raises NoAnswer."""
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=deadline_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise NoAnswer(f"no answer within {deadline_seconds:g} s") from late
+    except OSError as error:
+        raise NoAnswer(f"{command[0]}: {error.strerror}") from error
+    if not done.stdout.strip():
+        complaints = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NoAnswer(complaints[-1] if complaints else f"exit code {done.returncode}")
+    try:
+        return understand(done.stdout)
+    except ValidationError as wrong:
+        first = done.stdout.decode(errors="replace").strip().partition("\n")[0][:LONGEST_QUOTE]
+        raise NoAnswer(f"the answer is not understood: {first}") from wrong

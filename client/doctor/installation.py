@@ -1,18 +1,24 @@
-"""What stenod stands on: this Python, its venv, the folders its names resolve to, SQLite.
+"""What stenod runs on: this Python, its venv, the folders its names resolve to, SQLite.
 
 Runs in: the user's shell.
 """
 
 import os
+import platform
 import shutil
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
-from client.machine.packages import package_findings
+from packaging.specifiers import SpecifierSet
+
+from client.doctor.check import Case, Check, broken, ok, warning
+from client.machine.specs import installed
 from client.terminal import python_check as interpreter
 from ipc.program import ROOT, install_again, is_checkout
 from ipc.status_views import Finding
@@ -23,44 +29,43 @@ LONGEST_SHEBANG_BYTES = 512
 
 OLDEST_SQLITE = (3, 35, 0)
 """The queue claims a job with UPDATE … RETURNING, which came with 3.35 (https://sqlite.org/lang_returning.html)."""
-WAL_RESET_MENDED = (3, 51, 3)
+WAL_RESET_FIXED = (3, 51, 3)
 """Before it, two connections may damage a database in WAL mode (https://sqlite.org/wal.html#walresetbug)."""
+TRANSLATED = ("/usr/sbin/sysctl", "-n", "sysctl.proc_translated")
+SYSCTL_SECONDS = 2.0
 
 
-def installation_findings() -> list[Finding]:
+def checks(case: Case) -> Iterator[Check]:
+    yield Check("Installation", "installation", installation_findings)
+    yield Check("Installation", "rosetta", _rosetta)
+
+
+def installation_findings() -> Iterator[Finding]:
     """All that can be seen from inside this process."""
     program = shutil.which("steno")
-    return [
-        python_finding(tuple(sys.version_info), sys.executable),
-        venv_finding(sys.prefix, sys.base_prefix, install_again()),
-        *command_findings(None if program is None else Path(program), Path(sys.executable)),
-        *shadowing_findings({name: where_is(name) for name in ROOMS}, ROOT),
-        *package_findings(install_again()),
-        sqlite_finding(sqlite3.sqlite_version_info),
-    ]
+    yield python_finding(tuple(sys.version_info), sys.executable)
+    yield venv_finding(sys.prefix, sys.base_prefix, install_again())
+    yield from command_findings(None if program is None else Path(program), Path(sys.executable))
+    yield from shadowing_findings({name: where_is(name) for name in ROOMS}, ROOT)
+    # `uv sync --check` compares all versions with the lock file.
+    yield from package_findings(installed, install_again())
+    yield sqlite_finding(sqlite3.sqlite_version_info)
 
 
 def python_finding(version: tuple[object, ...], program: str) -> Finding:
     """Whether this Python may run stenod; that its libraries are there was seen before we could be imported."""
     numbers = tuple(part for part in version if isinstance(part, int))
     if (found := interpreter.trouble(numbers, program, ())) is not None:
-        what, why = found
-        fix = interpreter.remedy(str(ROOT), sys.prefix, ("doctor",))
-        return Finding(check="python", state="broken", what=what, why=why, remedy=fix)
-    return Finding(check="python", state="ok", what=f"Python {'.'.join(map(str, numbers[:3]))}, {program}")
+        return broken("python", *found, interpreter.remedy(str(ROOT), sys.prefix, ("doctor",)))
+    return ok("python", f"Python {'.'.join(map(str, numbers[:3]))}, {program}")
 
 
 def venv_finding(prefix: str, base_prefix: str, remedy: str) -> Finding:
     """`prefix` and `base_prefix` are sys's: they differ inside a venv."""
     if prefix != base_prefix:
-        return Finding(check="venv", state="ok", what=f"a venv of its own, {prefix}")
-    return Finding(
-        check="venv",
-        state="warning",
-        what=f"no venv: stenod shares {prefix} with whatever else is installed there",
-        why="the next `pip install` of something else may exchange its libraries",
-        remedy=remedy,
-    )
+        return ok("venv", f"a venv of its own, {prefix}")
+    what = f"no venv: stenod shares {prefix} with everything else that is installed there"
+    return warning("venv", what, "the next `pip install` may replace its libraries", remedy)
 
 
 def command_findings(program: Path | None, python: Path) -> Iterator[Finding]:
@@ -70,13 +75,9 @@ def command_findings(program: Path | None, python: Path) -> Iterator[Finding]:
     named = _shebang(program)
     if named is None or named.parent.resolve() == python.parent.resolve():
         return
-    yield Finding(
-        check="command",
-        state="warning",
-        what=f"the `steno` on your PATH, {program}, belongs to another Python: {named}",
-        why="what you type there speaks to the same daemon with other code than this",
-        remedy=f"export PATH={quote(str(python.parent))}:$PATH",
-    )
+    what = f"the `steno` on your PATH, {program}, belongs to another Python: {named}"
+    why = "it talks to the same daemon with code of another version"
+    yield warning("command", what, why, f"export PATH={quote(str(python.parent))}:$PATH")
 
 
 def _shebang(program: Path) -> Path | None:
@@ -100,28 +101,81 @@ def shadowing_findings(places: Mapping[str, Path | None], root: Path) -> Iterato
     root = root.resolve()
     astray = {name: place for name, place in places.items() if place is None or place.resolve() != root / name}
     if not astray:
-        yield Finding(check="packages_of_ours", state="ok", what=f"all code of stenod comes from {root}")
+        yield ok("packages_of_ours", f"all code of stenod comes from {root}")
     for name, place in astray.items():
-        yield Finding(
-            check="packages_of_ours",
-            state="broken",
-            what=f"`import {name}` leads to {place or 'nothing'}, not to {root / name}",
-            why="a folder or package of the same name hides ours, and the daemon would run foreign code",
-            remedy="unset PYTHONPATH, and call `steno` from another folder; else remove that package from the venv",
+        yield broken(
+            "packages_of_ours",
+            f"`import {name}` leads to {place or 'nothing'}, not to {root / name}",
+            "a folder or package of the same name hides ours, and the daemon would run foreign code",
+            "unset PYTHONPATH, and call `steno` from another folder; else remove that package from the venv",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BadVersions:
+    """Versions of a library that are known to fail, and how they do."""
+
+    name: str
+    versions: str
+    """As pip writes a range: `==0.32.1`, `>=1.0`."""
+    why: str
+
+    def includes(self, version: str) -> bool:
+        return SpecifierSet(self.versions, prereleases=True).contains(version)
+
+
+BAD = (
+    BadVersions("mlx", "==0.32.1", "it segfaults at exit, after correct output; 0.32.4 does not"),
+    BadVersions("torch", "<2.8", "WhisperX 3.8 is built against torch 2.8"),
+    BadVersions("torch", ">=2.9", "WhisperX 3.8 is built against torch 2.8"),
+    BadVersions("torchaudio", ">=2.9", "it belongs to a newer torch than WhisperX 3.8 is built against"),
+    BadVersions("torchcodec", ">=0.8", "it is built for torch 2.9 and fails to load beside torch 2.8"),
+    BadVersions("huggingface-hub", ">=1.0", "WhisperX 3.8 and transformers 4 do not import with it"),
+    BadVersions("whisperx", "<3.8.3", "its aligner leaves out numbers and symbols and returns words without times"),
+)
+
+VersionOf = Callable[[str], str | None]
+"""A package's installed version; None: it is not installed."""
+
+
+def package_findings(version_of: VersionOf, remedy: str) -> Iterator[Finding]:
+    """Libraries in versions that are known to fail."""
+    bad = [(bad, version) for bad in BAD if (version := version_of(bad.name)) is not None and bad.includes(version)]
+    for library, version in bad:
+        yield broken("packages", f"{library.name} {version} is known to fail", library.why, remedy)
+    if not bad:
+        yield ok("packages", "no library has a version known to fail")
 
 
 def sqlite_finding(version: tuple[int, ...]) -> Finding:
     """`version` is sqlite3.sqlite_version_info, of the library that this Python loads."""
     number = ".".join(map(str, version))
     if version < OLDEST_SQLITE:
-        return Finding(
-            check="sqlite",
-            state="broken",
-            what=f"SQLite {number} is too old: the queue needs {'.'.join(map(str, OLDEST_SQLITE))}",
-            why="no job could be claimed: UPDATE … RETURNING is a syntax error to it",
-            remedy="use a Python with a newer SQLite (macOS: `brew install python@3.12`), then "
+        return broken(
+            "sqlite",
+            f"SQLite {number} is too old: the queue needs {'.'.join(map(str, OLDEST_SQLITE))}",
+            "no job could be claimed: UPDATE … RETURNING is a syntax error to it",
+            "use a Python with a newer SQLite (macOS: `brew install python@3.12`), then "
             + (f"`make -C {quote(str(ROOT))} clean setup`" if is_checkout() else "install stenod again with it"),
         )
-    doubt = "" if version >= WAL_RESET_MENDED else "; its WAL-reset bug needs two connections, and stenod has one"
-    return Finding(check="sqlite", state="ok", what=f"SQLite {number}{doubt}")
+    note = "" if version >= WAL_RESET_FIXED else "; its WAL-reset bug needs two connections, and stenod has one"
+    return ok("sqlite", f"SQLite {number}{note}")
+
+
+def _rosetta() -> Iterator[Finding]:
+    translated = None
+    if sys.platform == "darwin":
+        asked = subprocess.run(TRANSLATED, capture_output=True, text=True, timeout=SYSCTL_SECONDS, check=False)
+        translated = int(asked.stdout) if asked.stdout.strip().isdigit() else None
+    return rosetta_findings(sys.platform, platform.machine(), translated)
+
+
+def rosetta_findings(platform: str, machine: str, proc_translated: int | None) -> Iterator[Finding]:
+    """`proc_translated` is macOS's sysctl.proc_translated: 1 under Rosetta, 0 native, None where there is none."""
+    if platform == "darwin" and machine == "x86_64" and proc_translated == 1:
+        yield broken(
+            "rosetta",
+            "this Python is an Intel build and runs under Rosetta on Apple silicon",
+            "MLX has no Intel build, and everything else is several times slower",
+            "install a native Python (`/opt/homebrew/bin/brew install python@3.12`), then `make clean setup`",
+        )

@@ -3,54 +3,35 @@
 Runs in: the user's shell. Stands alone: one file a check.
 """
 
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from pydantic import ValidationError
-
+from client.doctor.check import CHECK_SECONDS, Case, Check, NoAnswer, ask, warning
 from ipc.program import program
 from ipc.status_views import Finding
 
 MODEL_CHECK = (*program("workers.model_manager"), "check")
 """Prints one Finding a line, as JSON."""
-CHECK_SECONDS = 120.0
+HASHING_SECONDS = 120.0
 """Gigabytes are read and hashed; a slow disk takes its time."""
 
 
+def checks(case: Case) -> Iterator[Check]:
+    if case.wrong is None:
+        deadline_seconds = HASHING_SECONDS + CHECK_SECONDS
+        yield Check("Models", "models", lambda: model_findings(case.environment, case.model_check), deadline_seconds)
+
+
 def model_findings(
-    environment: Mapping[str, str], command: Sequence[str] = MODEL_CHECK, deadline_seconds: float = CHECK_SECONDS
+    environment: Mapping[str, str], command: Sequence[str], deadline_seconds: float = HASHING_SECONDS
 ) -> list[Finding]:
     """What the program says; a warning where it says nothing that can be understood."""
     try:
-        done = subprocess.run(
-            command,
-            env=dict(environment),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=deadline_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return [_unknown(f"that took longer than {deadline_seconds:g} s", "look again when the disk rests")]
-    except OSError as error:
-        return [_unknown(f"{command[0]}: {error.strerror}", "steno models list")]
-    try:
-        found = [Finding.model_validate_json(line) for line in done.stdout.splitlines() if line.strip()]
-    except ValidationError:
-        first = done.stdout.decode(errors="replace").strip().partition("\n")[0][:200]
-        return [_unknown(f"the answer is not understood: {first}", "steno models list")]
-    if not found:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return [_unknown(said[-1] if said else f"exit code {done.returncode}", "steno models list")]
-    return found
+        return ask(command, _findings, deadline_seconds, dict(environment))
+    except NoAnswer as silent:
+        what = f"the models could not be examined: {silent}"
+        why = "a missing or damaged model would only show with the first job"
+        return [warning("models", what, why, "steno models list")]
 
 
-def _unknown(why_not: str, remedy: str) -> Finding:
-    return Finding(
-        check="models",
-        state="warning",
-        what=f"the models could not be examined: {why_not}",
-        why="a missing or damaged model would only show with the first job",
-        remedy=remedy,
-    )
+def _findings(lines: bytes) -> list[Finding]:
+    return [Finding.model_validate_json(line) for line in lines.splitlines() if line.strip()]

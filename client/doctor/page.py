@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from client.doctor.check import Looked
+from client.doctor.run import Outcome
 from client.terminal.output import visible
+from client.terminal.wording import counted
 from ipc.status_views import Finding, FindingState
 
 MARKS: dict[FindingState, tuple[str, str]] = {
@@ -20,14 +21,14 @@ MARKS: dict[FindingState, tuple[str, str]] = {
 }
 
 
-def doctor_page(examined: Sequence[Looked], verbose: bool) -> RenderableType:
-    """All findings under their headings. Why and what to do: of what is broken, of everything if `verbose`."""
+def doctor_page(examined: Sequence[Outcome], verbose: bool) -> RenderableType:
+    """All findings under their headings; reasons and remedies of what is broken, of everything if `verbose`."""
     parts: list[RenderableType] = []
-    for group in dict.fromkeys(looked.group for looked in examined):
-        findings = [finding for looked in examined if looked.group == group for finding in looked.findings]
+    for group in dict.fromkeys(outcome.group for outcome in examined):
+        findings = [finding for outcome in examined if outcome.group == group for finding in outcome.findings]
         if findings:
             parts += [Text(group, "bold"), _table(findings, verbose), Text()]
-    return Group(*parts, _summary([finding for looked in examined for finding in looked.findings]))
+    return Group(*parts, _summary([finding for outcome in examined for finding in outcome.findings]))
 
 
 def _table(findings: Iterable[Finding], verbose: bool) -> Table:
@@ -54,11 +55,9 @@ def _details(finding: Finding, verbose: bool) -> Iterator[Text]:
 
 def _summary(findings: Sequence[Finding]) -> Text:
     counts = {state: sum(finding.state == state for finding in findings) for state in MARKS}
-    broken, warnings = counts["broken"], counts["warning"]
-    doubts = f"{warnings} warning{'s' * (warnings != 1)}"
-    if broken:
-        told = f"{broken} of {len(findings)} findings {'is' if broken == 1 else 'are'} broken, {doubts}"
-        return Text(told, "bold red")
-    if warnings:
-        return Text(f"Nothing is broken; {doubts} among {len(findings)} findings", "yellow")
-    return Text(f"All is well: {len(findings)} findings", "green")
+    passed, warnings = f"{len(findings)} checks", counted(counts["warning"], "warning")
+    if counts["broken"]:
+        return Text(f"{counts['broken']} of {passed} failed, {warnings}", "bold red")
+    if counts["warning"]:
+        return Text(f"No check failed; {warnings} in {passed}", "yellow")
+    return Text(f"All {passed} passed", "green")

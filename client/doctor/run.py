@@ -1,209 +1,190 @@
-"""One examination of everything: which looks there are, with a daemon and without.
+"""All checks, run side by side, each with a deadline: a dead disk or a silent daemon does not delay the others.
 
 Runs in: the user's shell.
 """
 
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+import psutil
 
 from client.daemon import here
 from client.daemon.connection import DaemonClient
-from client.doctor import daemon as doctor_daemon
-from client.doctor import disk_and_memory as doctor_headroom
-from client.doctor import folders as doctor_folders
-from client.doctor import installation as doctor_installation
-from client.doctor import models as doctor_models
-from client.doctor import sandbox as doctor_sandbox
-from client.doctor import service as doctor_service
-from client.doctor import settings as doctor_settings
-from client.doctor import watches as doctor_watches
-from client.doctor import workers as doctor_workers
-from client.doctor.check import LOOK_SECONDS, Look, Looked, Tell, answer_within, side_by_side
-from config.places import Places, find_places, hub_cache
-from config.settings import HealthSettings, MediaSettings, Settings
+from client.doctor import (
+    daemon,
+    disk_and_memory,
+    folders,
+    installation,
+    models,
+    sandbox,
+    service,
+    settings,
+    watches,
+    workers,
+)
+from client.doctor.check import Case, Check, along, broken
+from client.terminal.errors import NoDaemon, Refusal
+from config.engines import resolve_engines
+from config.loader import ConfigError, load
+from config.places import find_places
 from ipc.status_views import Finding, StatusView
 
-GREETING_SECONDS = 15.0
-"""To find the home, ask the daemon how it is, and read the settings."""
-EXAMINATION_SECONDS = 20.0
-"""The daemon gives each watched folder ten."""
-BEYOND_CANARY_SECONDS = 5.0
-"""The daemon ends the canary by itself; this much later no client waits for it any more."""
-SYSCTL_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
+"""A daemon answers within milliseconds, whatever its workers do."""
+CASE_SECONDS = 15.0
+"""To find the home, ask the daemon for its status, and read the settings."""
+
+Answer = TypeVar("Answer")
+Tell = Callable[[Sequence[str]], None]
+"""Gets the names of the checks that still run, each time one returns."""
+
+
+class Family(Protocol):
+    """A module of this room with checks."""
+
+    def checks(self, case: Case, /) -> Iterator[Check]:
+        """The ones that this case calls for."""
+
+
+FAMILIES: tuple[Family, ...] = (
+    installation,
+    sandbox,
+    settings,
+    folders,
+    disk_and_memory,
+    models,
+    daemon,
+    service,
+    watches,
+    workers,
+)
+"""In the order of the page. A new check is a new module here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doctor:
-    """Looks with the eyes of the daemon that runs: its environment decides what is set, not this shell's."""
+class Outcome:
+    """What a check found."""
 
-    environment: Mapping[str, str]
-    model_check: Sequence[str] = doctor_models.MODEL_CHECK
-
-    def examine(self, tell: Tell) -> list[Looked]:
-        """Everything, in the order it is shown. `tell` hears which looks are still out."""
-        try:
-            looks = answer_within(self._looks, GREETING_SECONDS)
-        except RuntimeError as homeless:
-            return [Looked("Folders", (_no_home(str(homeless)),))]
-        except TimeoutError:
-            return [Looked("Folders", (_no_home(f"nothing of it answers within {GREETING_SECONDS:g} s"),))]
-        return side_by_side(looks, tell)
-
-    def _looks(self) -> list[Look]:
-        """What there is to look at, with a daemon or without. Raises RuntimeError where there is no home at all."""
-        # The daemon of a service may have its socket elsewhere than this shell would.
-        places = replace(find_places(dict(self.environment)), runtime=here.socket(self.environment).parent)
-        contact = doctor_daemon.meet(places)
-        environment = contact.environment if contact.status is not None else self.environment
-        reading = doctor_settings.read_settings(places, environment)
-        looks = list(self._machine(places, environment, reading, contact.status))
-        if reading.wrong is None:
-            look_at_models = partial(doctor_models.model_findings, environment, self.model_check)
-            looks.append(Look("Models", "models", look_at_models, doctor_models.CHECK_SECONDS + LOOK_SECONDS))
-        if contact.status is None:
-            return looks + list(self._without_daemon(contact, reading))
-        return looks + list(self._with_daemon(places, environment, reading, contact.status))
-
-    def _machine(
-        self,
-        places: Places,
-        environment: Mapping[str, str],
-        reading: doctor_settings.SettingsReading,
-        status: StatusView | None,
-    ) -> Iterator[Look]:
-        settings, uid = reading.settings, os.geteuid()
-        yield Look("Installation", "installation", doctor_installation.installation_findings)
-        yield Look("Installation", "rosetta", rosetta)
-        yield Look("Installation", "sandbox", doctor_sandbox.sandbox_findings)
-        yield Look("Settings", "config", partial(doctor_settings.settings_findings, reading, places))
-
-        def folders() -> Iterator[Finding]:
-            home = doctor_folders.home_finding(environment, places, uid)
-            yield home
-            if home.state == "broken":
-                return
-            yield from doctor_folders.session_findings(environment)
-            yield from doctor_folders.socket_path_findings(places.socket)
-            yield from doctor_folders.ownership_findings(places)
-            yield from doctor_folders.folder_findings(places, uid, daemon_tries=status is not None)
-
-        yield Look("Folders", "folders", folders)
-        workers = () if status is None else status.workers
-        yield Look(
-            "Disk and memory",
-            "disk",
-            lambda: doctor_headroom.disk_findings(
-                doctor_headroom.find_disks(written_to(places, settings, environment)),
-                (MediaSettings() if settings is None else settings.media).free_disk_floor_mb,
-            ),
-        )
-        total = doctor_headroom.machine_memory()
-        yield Look("Disk and memory", "memory", partial(doctor_headroom.memory_findings, total, workers))
-
-    def _without_daemon(
-        self, contact: doctor_daemon.Contact, reading: doctor_settings.SettingsReading
-    ) -> Iterator[Look]:
-        if contact.absence is not None:
-            absence = list(doctor_daemon.absence_findings(contact.absence, doctor_service.is_installed()))
-            yield Look("Daemon", "daemon", lambda: absence)
-            yield Look("Daemon", "service", partial(doctor_service.look_at_service, None))
-        if reading.loaded is not None:
-            for folder, is_made_at_start in doctor_watches.watched(reading.loaded):
-                look = partial(doctor_watches.shell_view, folder, is_made_at_start)
-                yield Look("Watched folders", "watch_folder", look)
-        yield Look("Workers", "workers", lambda: [UNSEEN])
-
-    def _with_daemon(
-        self,
-        places: Places,
-        environment: Mapping[str, str],
-        reading: doctor_settings.SettingsReading,
-        status: StatusView,
-    ) -> Iterator[Look]:
-        choice, health = reading.choice, HealthSettings() if reading.settings is None else reading.settings.health
-        yield Look("Daemon", "daemon", partial(doctor_daemon.status_findings, status, own_version()))
-        yield Look("Daemon", "service", partial(doctor_service.look_at_service, status.daemon.pid))
-        workers = [
-            *doctor_workers.worker_findings(status.workers, choice, str(places.logs / "crashes"), datetime.now(UTC)),
-            *doctor_workers.device_findings(status.workers, sys.platform, platform.machine()),
-        ]
-        yield Look("Workers", "workers", lambda: workers)
-        look = partial(inside, places.socket)
-        yield Look("As the daemon sees it", "inside_the_daemon", look, EXAMINATION_SECONDS + LOOK_SECONDS)
-        if any(worker.state == "broken" for worker in status.workers):
-            yield Look("Workers", "canary", lambda: [doctor_workers.UNSENT])
-            return
-        canary_seconds = health.canary_seconds + BEYOND_CANARY_SECONDS
-        yield Look("Workers", "canary", partial(canary, places.socket, canary_seconds), canary_seconds + LOOK_SECONDS)
+    group: str
+    findings: tuple[Finding, ...]
 
 
-UNSEEN = Finding(
-    check="workers",
-    state="warning",
-    what="not examined: workers, their devices, the canary, and what the daemon itself may read and write",
-    why="only a daemon that runs can tell",
-    remedy="start it, then `steno doctor` again",
-)
-
-
-def inside(socket: Path) -> Iterable[Finding]:
-    """What the daemon finds when it tries its own folders."""
-    with DaemonClient(socket, EXAMINATION_SECONDS) as daemon:
-        return daemon.examination()
-
-
-def canary(socket: Path, answer_seconds: float) -> Iterator[Finding]:
-    """A fresh one, through both workers."""
-    with DaemonClient(socket, answer_seconds) as daemon:
-        yield doctor_workers.canary_finding(daemon.health(fresh=True))
-
-
-def written_to(places: Places, settings: Settings | None, environment: Mapping[str, str]) -> dict[str, Path]:
-    """Every folder whose disk may fill up."""
-    folders = {"spool": places.spool, "state": places.state, "logs": places.logs, "models": places.models}
-    folders["model cache"] = hub_cache(environment)
-    if settings is not None:
-        folders |= {} if settings.output.folder is None else {"outputs": settings.output.folder}
-        folders |= {f"watched {entry.path.name}": entry.path for entry in settings.watch}
-    return folders
-
-
-def rosetta() -> Iterator[Finding]:
-    """Whether an Intel Python runs on Apple silicon."""
-    translated = None
-    if sys.platform == "darwin":
-        asked = subprocess.run(
-            ("/usr/sbin/sysctl", "-n", "sysctl.proc_translated"),
-            capture_output=True,
-            text=True,
-            timeout=SYSCTL_SECONDS,
-            check=False,
-        )
-        translated = int(asked.stdout) if asked.stdout.strip().isdigit() else None
-    return doctor_workers.rosetta_findings(sys.platform, platform.machine(), translated)
-
-
-def own_version() -> str:
-    """Of this command."""
+def examine(
+    environment: Mapping[str, str], tell: Tell, model_check: Sequence[str] = models.MODEL_CHECK
+) -> list[Outcome]:
+    """All checks, in the order of the page. `environment`: this shell's; a running daemon's own replaces it."""
     try:
-        return version("stenod")
-    except PackageNotFoundError:
-        return "unknown"
+        case = _in_thread(lambda: case_of(environment, model_check)).result(CASE_SECONDS)
+    except RuntimeError as homeless:
+        return [Outcome("Folders", (_no_home(str(homeless)),))]
+    except TimeoutError:
+        return [Outcome("Folders", (_no_home(f"nothing in it answers within {CASE_SECONDS:g} s"),))]
+    return side_by_side([check for family in FAMILIES for check in family.checks(case)], tell)
+
+
+def case_of(environment: Mapping[str, str], model_check: Sequence[str]) -> Case:
+    """Asks the daemon once, and reads the settings. Raises RuntimeError where there is no home at all."""
+    # The daemon of a service may have its socket elsewhere than this shell would.
+    places = replace(find_places(dict(environment)), runtime=here.socket(environment).parent)
+    status, refusal = _contact(places.socket)
+    if status is not None:
+        environment = _environment_of(status.daemon.pid) or os.environ
+    loaded = choice = wrong = None
+    try:
+        loaded = load(places, environment)
+        choice = resolve_engines(loaded.settings, sys.platform, platform.machine())
+    except ConfigError as mistakes:
+        wrong = mistakes
+    return Case(places, environment, status, refusal, loaded, choice, wrong, model_check)
+
+
+def _contact(socket: Path) -> tuple[StatusView | None, str]:
+    try:
+        with DaemonClient(socket, ANSWER_SECONDS) as client:
+            return client.status(), ""
+    except (NoDaemon, Refusal) as absent:
+        return None, absent.message
+    except ValueError as unreadable:  # pydantic's: another version answered
+        return None, f"its answer is not understood: {unreadable}"
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    """What a process was started with; empty where the system does not tell."""
+    try:
+        return psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def side_by_side(checks: Iterable[Check], tell: Tell) -> list[Outcome]:
+    """All of them, in their order, once the last has returned or its deadline has passed."""
+    began = time.monotonic()
+    running = {_in_thread(partial(_whole, check)): check for check in checks}
+    order, done = list(running), dict[Future[tuple[Finding, ...]], Outcome]()
+    while running:
+        tell(tuple(dict.fromkeys(check.name for check in running.values())))
+        first_due = min(check.deadline_seconds for check in running.values())
+        wait(running, timeout=max(0.0, began + first_due - time.monotonic()), return_when=FIRST_COMPLETED)
+        passed_seconds = time.monotonic() - began
+        for future, check in list(running.items()):
+            if future.done() or passed_seconds >= check.deadline_seconds:
+                done[future] = Outcome(check.group, _findings(check, future))
+                del running[future]
+    return [done[future] for future in order]
+
+
+def _whole(check: Check) -> tuple[Finding, ...]:
+    """A generator would do its work where it is read."""
+    return tuple(check.run())
+
+
+def _findings(check: Check, future: Future[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    name = check.name.replace("_", " ")
+    unknown = "what cannot be checked may not work either"
+    try:
+        return future.result(0)
+    except TimeoutError:
+        what = f"{name}: no answer within {check.deadline_seconds:g} s"
+        return (broken(check.name, what, "a disk or the network is gone, or the daemon hangs", "steno logs"),)
+    except (NoDaemon, Refusal) as refused:
+        return (broken(check.name, refused.message, "the daemon answered a moment ago", refused.hint),)
+    except OSError as error:
+        what = f"{error.filename or name} cannot be checked: {error.strerror or error}"
+        remedy = f"look along its path: {along(Path(error.filename))}" if error.filename else "steno logs"
+        return (broken(check.name, what, unknown, remedy),)
+    except Exception as fault:  # noqa: BLE001
+        # Task boundary: a check that fails in a way we did not foresee is a finding, and the others continue.
+        what = f"{name}: the check itself failed: {type(fault).__name__}: {fault}"
+        return (broken(check.name, what, unknown, "steno logs"),)
+
+
+def _in_thread(work: Callable[[], Answer]) -> Future[Answer]:
+    """Not an executor's thread: those are joined at exit, and one that is stuck in the kernel never ends."""
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting caller, as an executor does
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="check", daemon=True).start()
+    return answer
 
 
 def _no_home(why: str) -> Finding:
-    return Finding(
-        check="home",
-        state="broken",
-        what=f"the home of stenod cannot be used: {why}",
-        why="settings, queue and models have no place to be",
-        remedy="correct STENO_HOME or HOME",
+    return broken(
+        "home",
+        f"the home of stenod cannot be used: {why}",
+        "there is no place for settings, queue and models",
+        "correct STENO_HOME or HOME",
     )

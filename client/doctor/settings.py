@@ -1,87 +1,45 @@
-"""The settings as they would be read now: which file, whether it can be used, what in it means nothing.
+"""The settings as they would be read now: which file, whether it can be used, what in it has no effect.
 
-Runs in: the user's shell.
+Runs in: the user's shell. Stands alone: one file a check.
 """
 
-import platform
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from client.machine.config_draft import mend_file
-from config.engines import EngineChoice, resolve_engines
-from config.loader import ConfigError, Loaded, load
+from client.doctor.check import Case, Check, broken, ok, warning
+from client.machine.config_draft import remedy_for
+from config.loader import ConfigError
 from config.ownership import NotOursAlone
 from config.places import Places
-from config.settings import Settings
 from config.warnings import missing_engine_folders
 from ipc.status_views import Finding
 
-REMEDY = "steno config edit"
+
+def checks(case: Case) -> Iterator[Check]:
+    yield Check("Settings", "config", lambda: settings_findings(case))
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsReading:
-    """What came of reading the settings."""
-
-    loaded: Loaded | None
-    choice: EngineChoice | None
-    wrong: str | None
-    """Why they cannot be used; None: they can."""
-    remedy: str = REMEDY
-    """The command that fixes that."""
-
-    @property
-    def settings(self) -> Settings | None:
-        return None if self.loaded is None else self.loaded.settings
-
-
-def read_settings(places: Places, environment: Mapping[str, str]) -> SettingsReading:
-    """Never raises for what an owner may write."""
-    loaded = None
-    try:
-        loaded = load(places, environment)
-        return SettingsReading(loaded, resolve_engines(loaded.settings, sys.platform, platform.machine()), None)
-    except ConfigError as wrong:
-        match wrong.__cause__:
-            case NotOursAlone(remedy=remedy):
-                pass
-            case OSError() as unreadable:
-                remedy = mend_file(unreadable)
-            case _:
-                remedy = REMEDY
-        return SettingsReading(loaded, None, str(wrong), remedy)
-
-
-def settings_findings(reading: SettingsReading, places: Places) -> Iterator[Finding]:
-    """Unusable settings, else where they stand; and each doubt."""
-    if reading.wrong is not None:
-        yield Finding(
-            check="config",
-            state="broken",
-            what=reading.wrong,
-            why="the daemon does not start with it; one that runs keeps what it read at its start",
-            remedy=reading.remedy,
-        )
+def settings_findings(case: Case) -> Iterator[Finding]:
+    """Unusable settings, else where they are; and each warning."""
+    if case.wrong is not None:
+        why = "the daemon does not start with it; one that is running keeps the settings it started with"
+        yield broken("config", str(case.wrong), why, _remedy(case.wrong))
     else:
-        yield Finding(check="config", state="ok", what=_sources(places))
-    for doubt in () if reading.loaded is None else reading.loaded.doubts:
-        yield Finding(
-            check="config",
-            state="warning",
-            what=doubt,
-            why="it changes nothing, although it was meant to",
-            remedy="correct or remove it",
-        )
-    for missing in () if reading.settings is None else missing_engine_folders(reading.settings, Path.is_dir):
-        yield Finding(
-            check="engine_path",
-            state="warning",
-            what=missing,
-            why="a worker whose engine lies there cannot load it",
-            remedy=REMEDY,
-        )
+        yield ok("config", _sources(case.places))
+    for doubt in () if case.loaded is None else case.loaded.doubts:
+        yield warning("config", doubt, "it has no effect, although it was meant to", "correct or remove it")
+    for missing in () if case.loaded is None else missing_engine_folders(case.loaded.settings, Path.is_dir):
+        yield warning("engine_path", missing, "a worker cannot load an engine from there", "steno config edit")
+
+
+def _remedy(wrong: ConfigError) -> str:
+    match wrong.__cause__:
+        case NotOursAlone(remedy=remedy):
+            return remedy
+        case OSError() as unreadable:
+            return remedy_for(unreadable)
+        case _:
+            return "steno config edit"
 
 
 def _sources(places: Places) -> str:

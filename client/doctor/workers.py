@@ -1,21 +1,63 @@
-"""The workers as the daemon sees them, the device each really uses, and how the canary came through both.
+"""The workers as the daemon sees them, the device each really uses, and whether the canary went through both.
 
 Runs in: the user's shell.
 """
 
+import platform
 import re
+import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import assert_never
 
+from client.daemon.connection import DaemonClient
+from client.doctor.check import CHECK_SECONDS, Case, Check, broken, ok, warning
 from client.views.tables import ago, gigabytes
 from config.engines import EngineChoice
 from ipc.status_views import CanaryView, Finding, HealthView, WorkerView
 
+EXAMINATION_SECONDS = 20.0
+"""The daemon gives each watched folder ten."""
+BEYOND_CANARY_SECONDS = 5.0
+"""The daemon itself gives up on the canary; after this much longer the client stops waiting for its answer."""
 WINDOW_SECONDS = 30.0
-"""Whisper looks at so much at a time: a short clip costs as much, and says nothing about real time before."""
+"""Whisper processes this much at a time. A shorter clip takes as long, so its real-time factor says little."""
 NEEDS_MODEL = re.compile(r"\bneeds model ([^\s:]+)")
-"""How a worker's note begins that waits for a model."""
+"""How the note of a worker begins that waits for a model."""
+
+
+def checks(case: Case) -> Iterator[Check]:
+    if case.status is None:
+        what = "not checked: workers, their devices, the self-test, and what the daemon may read and write"
+        unseen = warning("workers", what, "only a running daemon can tell", "start it, then run `steno doctor` again")
+        yield Check("Workers", "workers", lambda: [unseen])
+        return
+    socket, workers = case.places.socket, case.status.workers
+    found = [
+        *worker_findings(workers, case.choice, str(case.places.logs / "crashes"), datetime.now(UTC)),
+        *device_findings(workers, sys.platform, platform.machine()),
+    ]
+    yield Check("Workers", "workers", lambda: found)
+    inside = EXAMINATION_SECONDS + CHECK_SECONDS
+    yield Check("As the daemon sees it", "inside_the_daemon", lambda: _examination(socket), inside)
+    if any(worker.state == "broken" for worker in workers):
+        yield Check("Workers", "canary", lambda: [UNSENT])
+        return
+    canary_seconds = case.settings.health.canary_seconds + BEYOND_CANARY_SECONDS
+    yield Check("Workers", "canary", lambda: _canary(socket, canary_seconds), canary_seconds + CHECK_SECONDS)
+
+
+def _examination(socket: Path) -> list[Finding]:
+    """What the daemon finds when it tries its own folders."""
+    with DaemonClient(socket, EXAMINATION_SECONDS) as daemon:
+        return daemon.examination()
+
+
+def _canary(socket: Path, answer_seconds: float) -> Iterator[Finding]:
+    """A fresh one, through both workers."""
+    with DaemonClient(socket, answer_seconds) as daemon:
+        yield canary_finding(daemon.health(fresh=True))
 
 
 def worker_findings(
@@ -26,15 +68,11 @@ def worker_findings(
         yield _worker_finding(worker, crashes, now)
     transcriber = next((worker for worker in workers if worker.role == "transcriber"), None)
     if transcriber is not None and choice is not None and transcriber.engine == choice.fallback:
-        yield Finding(
-            check="fallback",
-            state="warning",
-            what=f"the fallback engine {transcriber.engine} stands in for {choice.transcriber}",
-            why=f"{choice.transcriber} died too often or could not be loaded; the fallback is slower",
-            remedy="steno restart transcriber",
-        )
+        what = f"the fallback engine {transcriber.engine} replaces {choice.transcriber}"
+        why = f"{choice.transcriber} crashed too often or could not be loaded; the fallback is slower"
+        yield warning("fallback", what, why, "steno restart transcriber")
     if choice is not None and choice.aligner is None:
-        yield Finding(check="aligner", state="ok", what="no aligner: ALIGNMENT_BACKEND=none, segment times only")
+        yield ok("aligner", "no aligner: ALIGNMENT_BACKEND=none, segment times only")
 
 
 def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
@@ -43,29 +81,20 @@ def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
     facts += f", {gigabytes(worker.footprint_bytes)}" if worker.footprint_bytes else ""
     death = worker.last_death
     note = f": {worker.note}" if worker.note else ""
-    died = f", died {ago(death.at, now)}" if death is not None else ""
+    died = f", crashed {ago(death.at, now)}" if death is not None else ""
     died += f": {death.reason}" if death is not None and death.reason not in note else ""
     match worker.state:
         case "ready" | "busy":
-            return Finding(check=worker.role, state="ok", what=f"{facts}, {worker.state}{died}")
+            return ok(worker.role, f"{facts}, {worker.state}{died}")
         case "unloaded":
-            return Finding(check=worker.role, state="ok", what=f"{facts}, unloaded until there is work{died}")
+            return ok(worker.role, f"{facts}, unloaded until there is work{died}")
         case "starting" | "backing_off" | "stopping" | "stopped":
-            return Finding(
-                check=worker.role,
-                state="warning",
-                what=f"{facts}, {worker.state.replace('_', ' ')}{note}{died}",
-                why="it is not ready yet, and what needs it waits",
-                remedy="look again in a minute: `steno status --watch`",
-            )
+            what = f"{facts}, {worker.state.replace('_', ' ')}{note}{died}"
+            remedy = "check again in a minute: `steno status --watch`"
+            return warning(worker.role, what, "it is not ready yet, and jobs that need it wait", remedy)
         case "broken":
-            return Finding(
-                check=worker.role,
-                state="broken",
-                what=f"{worker.role} ({name}) is broken{note}{died}",
-                why=_cost(worker) + (f"; tracebacks are in {crashes}" if death is not None else ""),
-                remedy=_remedy(worker),
-            )
+            why = _cost(worker) + (f"; tracebacks are in {crashes}" if death is not None else "")
+            return broken(worker.role, f"{worker.role} ({name}) is broken{note}{died}", why, _remedy(worker))
         case unknown:
             assert_never(unknown)
 
@@ -75,12 +104,12 @@ def _remedy(worker: WorkerView) -> str:
         return f"steno models pull {missing[1]}"
     if worker.last_death is None and worker.note:
         return f"do that, then `steno restart {worker.role}`"
-    return f"steno restart {worker.role}; `steno logs` tells how it died"
+    return f"steno restart {worker.role}; `steno logs` tells how it crashed"
 
 
 def _cost(worker: WorkerView) -> str:
     if worker.role == "aligner":
-        return "jobs finish with segment times only, and gain their words once it is back"
+        return "jobs finish with segment times only, and get their word times once it is back"
     return "no job can be transcribed; they wait"
 
 
@@ -90,77 +119,53 @@ def device_findings(workers: Sequence[WorkerView], platform: str, machine: str) 
         return
     for worker in workers:
         if worker.role == "transcriber" and worker.device == "cpu":
-            yield Finding(
-                check="device",
-                state="warning",
-                what=f"the transcriber ({worker.engine}) runs on the CPU of a machine with a Metal GPU",
-                why="MLX on Metal is several times faster; CTranslate2 has no Metal"
-                if worker.engine != "mlx"
-                else "MLX found no Metal: a virtual machine or a session without graphics has none",
-                remedy="WHISPER_BACKEND=mlx, then `steno service restart`"
-                if worker.engine != "mlx"
-                else "run stenod on the machine itself, outside of virtual machines",
-            )
+            what = f"the transcriber ({worker.engine}) runs on the CPU of a machine with a Metal GPU"
+            if worker.engine == "mlx":
+                why = "MLX found no Metal: a virtual machine or a session without graphics has none"
+                remedy = "run stenod on the machine itself, outside of virtual machines"
+            else:
+                why = "MLX on Metal is several times faster; CTranslate2 has no Metal"
+                remedy = "WHISPER_BACKEND=mlx, then `steno service restart`"
+            yield warning("device", what, why, remedy)
 
 
-def rosetta_findings(platform: str, machine: str, proc_translated: int | None) -> Iterator[Finding]:
-    """`proc_translated` is macOS's sysctl.proc_translated: 1 under Rosetta, 0 native, None where there is none."""
-    if platform == "darwin" and machine == "x86_64" and proc_translated == 1:
-        yield Finding(
-            check="rosetta",
-            state="broken",
-            what="this Python is an Intel build and runs under Rosetta on Apple silicon",
-            why="MLX has no Intel build, and everything else is several times slower",
-            remedy="install a native Python (`/opt/homebrew/bin/brew install python@3.12`), then `make clean setup`",
-        )
+# --- the canary --------------------------------------------------------------------------------------------------
 
 
-UNSENT = Finding(
-    check="canary",
-    state="warning",
-    what="no canary was sent: a worker is broken, see above",
-    why="only a recording that comes through both workers proves that they work",
-    remedy="fix the worker, then `steno doctor` again",
+UNSENT = warning(
+    "canary",
+    "Self-test skipped: a worker is broken, see above.",
+    "only a recording that goes through both workers proves that they work",
+    "fix the worker, then run `steno doctor` again",
 )
 
 
 def canary_finding(health: HealthView) -> Finding:
-    """How a short recording came through both workers a moment ago."""
+    """How a short recording went through both workers a moment ago."""
     canary = health.canary
     if canary is None:
-        return Finding(
-            check="canary",
-            state="warning",
-            what="no canary was sent: nothing proves that the workers transcribe",
-            why="a worker may be ready and still fail at its work",
-            remedy="`steno doctor` again once both workers are ready: `steno status --watch`",
-        )
+        remedy = "run `steno doctor` again once both workers are ready: `steno status --watch`"
+        what = "Self-test skipped: nothing proves that the workers transcribe."
+        return warning("canary", what, "a worker may be ready and still fail at its work", remedy)
     if not canary.healthy:
-        return Finding(
-            check="canary",
-            state="broken",
-            what=f"a short recording did not come through: {canary.detail}",
-            why="a recording handed over now would fare no better",
-            remedy="fix first what else is broken here; if nothing is: steno restart transcriber; "
-            "steno restart aligner; and `steno logs` if it fails again",
+        what = f"the self-test failed, a short recording was not transcribed: {canary.detail}"
+        remedy = (
+            "first fix what else is broken here; if nothing is: steno restart transcriber; "
+            "steno restart aligner; and `steno logs` if it fails again"
         )
+        return broken("canary", what, "a recording submitted now would fail as well", remedy)
     return _healthy_canary(canary)
 
 
 def _healthy_canary(canary: CanaryView) -> Finding:
     factor = canary.real_time_factor
     if not factor:
-        return Finding(check="canary", state="ok", what=canary.detail)
+        return ok("canary", f"self-test {canary.detail}")
     took_seconds = factor * canary.audio_seconds
     speed = f"{1 / factor:.0f}" if factor <= 0.1 else f"{1 / factor:.2g}"
     took = f"{canary.audio_seconds:.1f} s of speech in {took_seconds:.1f} s ({speed}× real time)"
     what = f"{took}: {canary.detail}"
     if took_seconds <= WINDOW_SECONDS:
-        return Finding(check="canary", state="ok", what=what)
-    return Finding(
-        check="canary",
-        state="warning",
-        what=what,
-        why="longer recordings are slower than listening to them, and the queue grows while you record",
-        remedy="choose a smaller model: STENO_MODEL=small or base",
-    )
+        return ok("canary", what)
+    why = "longer recordings are slower than listening to them, and the queue grows while you record"
+    return warning("canary", what, why, "choose a smaller model: STENO_MODEL=small or base")

@@ -1,4 +1,4 @@
-"""Jobs handed over and followed to their end, for every verb that waits.
+"""Jobs submitted and followed until they finish, for every verb that waits.
 
 Runs in: client. May import views, daemon and terminal.
 """

@@ -28,7 +28,7 @@ def follow(
 ) -> Iterator[JobView]:
     """Each job once it is finished, in the order in which they finish. `heard` gets every event on the way.
 
-    `lost` is told, again and again, that the daemon is away; the next event says that it is back.
+    `lost` is called again and again while the daemon is away; the next event means that it is back.
 
     Raises Refusal for a job that does not exist, NoDaemon when the daemon is away for longer than its patience.
     """
@@ -53,7 +53,7 @@ def follow(
 
 
 def _since_now(daemon: DaemonClient, job_ids: list[int]) -> Iterator[Event]:
-    """How the jobs stand, then everything that happens: subscribed first, so nothing slips between."""
+    """The state of the jobs, then all events: subscribed first, so that none is missed."""
     with daemon.events() as events:
         for job_id in job_ids:
             yield JobChanged(job=daemon.job(job_id))

@@ -4,45 +4,41 @@ Runs in: the user's shell, before the daemon has anything to do: no more is load
 takes to watch is loaded in client.following.wait, while the daemon is at work already.
 """
 
-import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
 import typer
 from pydantic import ValidationError
 
 from client.daemon.connection import DaemonClient
 from client.terminal import output
-from client.terminal.errors import Refusal
-from config.model_names import SHORT_NAMES
+from client.terminal.choices import absolute
+from client.terminal.errors import Refusal, fault_words
 from ipc.api_messages import JobOptions, JobView
+from ipc.vocabulary import Workflow
+
+FLAGS = {"output_name": "name", "formats": "format", "replacements": "replace"}
+"""Fields whose flags have another name."""
 
 
-def options_of(**given: object) -> JobOptions:
-    """What the flags ask for; None where one was not given. Raises BadParameter that names the flag."""
+def options_of(flags: Mapping[str, object], workflow: Workflow | None) -> JobOptions:
+    """What the flags of these names ask for, and `workflow`. Raises BadParameter that names the flag."""
+    given = {name: flags[name] for name in JobOptions.model_fields if flags.get(name) is not None}
     try:
-        return JobOptions.model_validate(given)
+        return JobOptions.model_validate({**given, "workflow": workflow})
     except ValidationError as wrong:
         fault = wrong.errors()[0]
-        flag = f"--{fault['loc'][0]}".replace("_", "-")
-        raise typer.BadParameter(f"{flag}: {fault['msg']}") from wrong
-
-
-def model_named(name: str) -> str:
-    """As the daemon understands it: a folder that lies here becomes a full path, for a daemon starts elsewhere."""
-    folder = Path(name).expanduser().absolute()
-    return str(folder) if name not in (*SHORT_NAMES, "starter") and folder.is_dir() else name
+        flag = FLAGS.get(str(fault["loc"][0]), str(fault["loc"][0])).replace("_", "-")
+        raise typer.BadParameter(f"--{flag}: {fault_words(fault['msg'])}") from wrong
 
 
 def hand_over(
     daemon: DaemonClient, files: Iterable[str], options: JobOptions, as_json: bool
 ) -> Iterator[tuple[str, JobView | None]]:
-    """Each file with its job, or with None once its refusal has been told; the others go on."""
+    """Each file with its job, or with None once its refusal is printed; the others continue."""
     for file in files:
-        # Not resolve(): whether a symlink is taken is the daemon's to say, and it is the link that was named.
-        path = os.path.abspath(file)  # noqa: PTH100
+        path = absolute(file)
         try:
             yield path, daemon.submit(path, options)
         except Refusal as refusal:
-            output.print_refused(path, refusal.code, refusal.message, refusal.hint, as_json)
+            output.print_error(refusal, as_json, path=path)
             yield path, None

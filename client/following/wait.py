@@ -46,8 +46,11 @@ def see_through(
                 codes.append(code)
     except KeyboardInterrupt:
         ids = " ".join(map(str, left))
-        output.say(f"steno: {'this job keeps' if len(left) == 1 else 'these jobs keep'} running: {ids}")
-        output.say(f"       `steno wait {ids}` waits again, `steno cancel {ids}` ends it")
+        jobs, them = ("this job keeps", "it") if len(left) == 1 else ("these jobs keep", "them")
+        output.say_error(
+            f"{jobs} running: {ids}",
+            f"`steno wait {ids}` waits for {them} again, `steno cancel {ids}` cancels {them}",
+        )
         return exit_codes.INTERRUPTED
     return exit_codes.worst(codes)
 
@@ -66,6 +69,6 @@ def show_finished(as_json: bool) -> Callable[[JobView], None]:
         if as_json:
             output.print_json(job)
         else:
-            output.out().print(job_line(job), soft_wrap=True)
+            output.out().print(job_line(job, output.out().width), soft_wrap=True)
 
     return tell

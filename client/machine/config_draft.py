@@ -1,4 +1,4 @@
-"""A copy of config.toml in its owner's editor, put in the file's place once it can be used.
+"""A copy of config.toml in the user's editor, which replaces the file once it is valid.
 
 Runs in: the user's shell.
 """
@@ -65,7 +65,7 @@ class ConfigDraft:
         return True
 
     def put_in_place(self) -> None:
-        """At once or not at all. Raises Refusal where another program changed the file meanwhile."""
+        """In one step. Raises Refusal where another program changed the file meanwhile."""
         if self._text_of_target() != self._before:
             raise Refusal(
                 "config_changed",
@@ -81,10 +81,10 @@ class ConfigDraft:
             return None
         except OSError as error:
             what = f"{self.target} cannot be read: {error.strerror}"
-            raise Refusal("config_unreadable", what, mend_file(error)) from error
+            raise Refusal("config_unreadable", what, remedy_for(error)) from error
 
 
-def mend_file(unreadable: OSError) -> str:
+def remedy_for(unreadable: OSError) -> str:
     """What makes room for a file of settings that an editor can open, or gives access to the one that is there."""
     file = Path(str(unreadable.filename))
     if unreadable.errno in (errno.EISDIR, errno.ELOOP):

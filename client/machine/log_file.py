@@ -22,7 +22,7 @@ JOB_FIELDS = ("job", "job_id", "during_job")
 """How lines name the job that they are about."""
 
 
-class LogStory:
+class LogLines:
     """The log, filtered for one job if asked: `stenod.log`, and before it `stenod.log.1`, `stenod.log.2` …"""
 
     def __init__(self, file: Path, job_id: int | None = None) -> None:

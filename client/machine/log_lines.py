@@ -17,7 +17,7 @@ LEVELS = {
     "critical": "bold red",
 }
 FIRST = ("role", "job", "during_job", "path", "reason", "cause")
-"""What a person looks for stands first."""
+"""What a person looks for comes first."""
 
 
 def facts_of(line: str) -> dict[str, object]:

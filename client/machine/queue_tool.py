@@ -40,8 +40,3 @@ def checked(repair: bool) -> CheckView:
             return daemon.check(repair=repair)
     except NoDaemon:
         return CheckView.model_validate(answer_of("check", *(["--repair"] if repair else [])))
-
-
-def print_answer(answer: dict[str, Any]) -> None:
-    """One JSON line."""
-    print(json.dumps(answer), flush=True)

@@ -3,13 +3,13 @@
 Runs in: the user's shell.
 """
 
+import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
 
 import psutil
 
-from client.machine.packages import installed
 from ipc.transcript import Value
 
 CHIP = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
@@ -57,6 +57,14 @@ def this_machine() -> Machine:
         python=platform.python_version(),
         versions={name: version for name, version in found.items() if version is not None},
     )
+
+
+def installed(name: str) -> str | None:
+    """The version of a package in this Python, by its own metadata."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def chip_in(cpuinfo: str) -> str:

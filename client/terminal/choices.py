@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import os
 from typing import Literal, get_args
 
 from ipc.vocabulary import Format
@@ -32,3 +33,18 @@ def name_template(text: str) -> str:
     from config.field_types import name_template as checked
 
     return checked(text)
+
+
+def model_named(name: str) -> str:
+    """As the daemon understands it: a folder that lies here becomes a full path, for a daemon starts elsewhere."""
+    from config.model_names import SHORT_NAMES
+
+    folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+    return folder if name not in (*SHORT_NAMES, "starter") and os.path.isdir(folder) else name  # noqa: PTH112
+
+
+def absolute(path: str) -> str:
+    """The full path, without `..`. Behind a link to a folder `..` is what the system makes of it, as for `cp`."""
+    short = os.path.abspath(path)  # noqa: PTH100 - keeps the links that were named
+    real = os.path.realpath(path)
+    return short if os.path.realpath(short) == real else real

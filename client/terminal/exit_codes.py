@@ -19,6 +19,8 @@ FAILED = 4
 CANCELLED = 5
 NO_DAEMON = 69
 """EX_UNAVAILABLE of sysexits(3)."""
+NOT_WRITTEN = 74
+"""EX_IOERR: standard output is closed, or on a full disk."""
 INTERRUPTED = 130
 
 FROM_WORST = (FAILED, CANCELLED, USAGE, DEGRADED, DONE)

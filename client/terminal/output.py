@@ -11,8 +11,10 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ipc.errors import StenodError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from rich.console import Console, RenderableType
@@ -61,8 +63,13 @@ def _console(is_stderr: bool) -> "Console":
 
 
 def show(renderable: "RenderableType") -> None:
-    """A view on stdout."""
-    out().print(renderable, soft_wrap=False)
+    """A view on stdout. Only a terminal gets the spaces that fill up a table's last column."""
+    if out().is_terminal:
+        out().print(renderable)
+        return
+    with out().capture() as drawn:
+        out().print(renderable)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()), flush=True)
 
 
 def print_line(text: str, keep: str = "") -> None:
@@ -82,26 +89,38 @@ def print_text(text: "Text | str", style: str = "") -> None:
 
 
 def print_json(*values: "BaseModel") -> None:
-    """One compact JSON line each. The same values everywhere; what a terminal would obey is written as `\\u009b`."""
+    """One compact JSON line each."""
     for value in values:
-        print(_obeyed_by_none(value.model_dump_json()), flush=True)
+        _print_json(value.model_dump_json())
 
 
 def print_json_array(values: "Sequence[BaseModel]") -> None:
     """All of them as one JSON array."""
-    print("[" + ",".join(_obeyed_by_none(value.model_dump_json()) for value in values) + "]")
+    _print_json("[" + ",".join(value.model_dump_json() for value in values) + "]")
 
 
-def _obeyed_by_none(text: str) -> str:
-    """JSON escapes what is below U+0020 by itself; DEL and the C1 controls mean something to terminals as well."""
-    return C1_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def print_data(value: "Mapping[str, object]") -> None:
+    """The same for what no model describes."""
+    _print_json(json.dumps(value))
 
 
-def print_refused(path: str, code: str, message: str, hint: str, as_json: bool) -> None:
-    """A file that was not taken: for people on stderr, and for scripts one line on stdout."""
+def _print_json(text: str) -> None:
+    """The same values everywhere; what a terminal would obey, or stdout cannot encode, is written as `\\u009b`."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text))
+    # JSON itself escapes what is below U+0020; DEL and the C1 controls mean something to terminals as well.
+    print(C1_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+
+
+def print_error(error: StenodError, as_json: bool, **about: object) -> None:
+    """What was refused: for people on stderr, and for scripts one line on stdout. `about`: the file or job."""
     if as_json:
-        print(json.dumps({"path": path, "error": {"code": code, "message": message, "hint": hint}}), flush=True)
-    say_error(f"{path}: {message}" if path not in message else message, hint)
+        refusal = {"code": error.code, "message": error.message, "hint": error.hint}
+        print_data({**about, "error": refusal})
+    whose = "".join(f"{one}: " for one in about.values() if str(one) not in error.message)
+    say_error(f"{whose}{error.message}", error.hint)
 
 
 def say(text: str) -> None:

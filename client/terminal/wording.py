@@ -9,49 +9,53 @@ PHASES = {
     "loading": "loading the model",
     "downloading": "downloading the model",
     "decoding": "reading the recording",
-    "speech": "looking for speech",
-    "language": "finding the language",
+    "speech": "detecting speech",
+    "language": "detecting the language",
     "transcribing": "transcribing",
     "aligning": "timing words",
     "writing": "writing files",
     "waiting": "waiting",
 }
 SIGNALS = {
-    "SIGSEGV": "a segmentation fault in native code",
-    "SIGABRT": "an abort by one of its libraries",
-    "SIGBUS": "a bus error in native code",
-    "SIGILL": "an instruction this processor does not have",
-    "SIGFPE": "an arithmetic fault in native code",
-    "SIGKILL": "being killed from outside, by a user or for lack of memory",
-    "SIGTERM": "being terminated from outside",
+    "SIGSEGV": "segmentation fault in native code",
+    "SIGABRT": "aborted by one of its libraries",
+    "SIGBUS": "bus error in native code",
+    "SIGILL": "an instruction that this processor does not have",
+    "SIGFPE": "arithmetic fault in native code",
+    "SIGKILL": "killed from outside, by a user or for lack of memory",
+    "SIGTERM": "terminated from outside",
 }
 DEGRADED = {
     "aligner_crashed": "the aligner crashed on some of it",
-    "aligner_unavailable": "the aligner was not there",
+    "aligner_unavailable": "the aligner was not available",
     "aligner_timeout": "the aligner took too long",
-    "alignment_text_mismatch": "the aligner changed the text and was overruled",
-    "alignment_failed": "the aligner found no believable times",
-    "recording_changed": "the recording changed or went before its words could be timed",
-    "alignment_off": "words were not asked for",
+    "alignment_text_mismatch": "the aligner changed the text, so its times were discarded",
+    "alignment_failed": "the aligner found no plausible times",
+    "recording_changed": "the recording changed or was removed before its words could be timed",
+    "alignment_off": "word times were not requested",
 }
 REMEDIES = {
-    "aligner_unavailable": "nothing: its words are added by themselves once the aligner is back; "
-    "`steno status` says how it is",
-    "aligner_timeout": "submit it again when the machine has less to do, or raise deadlines.alignment_seconds",
-    "aligner_crashed": "submit it again to try once more; with ALIGNMENT_BACKEND=mlx the other aligner does it",
-    "alignment_text_mismatch": "nothing: those segments keep their own times; ALIGNMENT_BACKEND=mlx may do better",
-    "alignment_failed": "nothing, if music or noise stands there; ALIGNMENT_BACKEND=mlx may do better",
+    "aligner_unavailable": "nothing: word times are added automatically once the aligner is back; see `steno status`",
+    "aligner_timeout": "submit it again when the machine is less busy, or raise deadlines.alignment_seconds",
+    "aligner_crashed": "submit it again to try once more; ALIGNMENT_BACKEND=mlx uses the other aligner",
+    "alignment_text_mismatch": "nothing: those segments keep segment times; ALIGNMENT_BACKEND=mlx may do better",
+    "alignment_failed": "nothing, if that part is music or noise; ALIGNMENT_BACKEND=mlx may do better",
     "recording_changed": "submit the recording as it is now",
 }
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 restart`, `2 restarts`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def phase_words(status: str, phase: str | None) -> str:
-    """What is being done, in words."""
+    """The present step, in words."""
     return PHASES.get(phase or status) or visible(phase or status)
 
 
 def signal_words(signal: str) -> str:
-    """What a worker died of: `a segmentation fault in native code (SIGSEGV)`."""
+    """How a worker crashed: `segmentation fault in native code (SIGSEGV)`."""
     words = SIGNALS.get(signal)
     return f"{words} ({signal})" if words else visible(signal)
 

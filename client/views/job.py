@@ -1,4 +1,4 @@
-"""`steno show`: one job's story in plain words, crash by crash, and what was heard of its tracks and channels.
+"""`steno show`: one job in sentences, crash by crash, and which of its tracks and channels were transcribed.
 
 Runs in: the user's shell.
 """
@@ -29,7 +29,7 @@ DAYS_WITH_ITS_TIME = 1
 
 
 def sound_words(recording: RecordingFacts | None) -> str | None:
-    """`track 2 ("Mic", deu) of 3; not heard: 1 (eng), 3; channel 4`. None where there was nothing to choose."""
+    """`track 2 ("Mic", deu) of 3; not transcribed: 1 (eng), 3; channel 4`. None where there was nothing to choose."""
     if recording is None:
         return None
     told: list[str] = []
@@ -37,7 +37,7 @@ def sound_words(recording: RecordingFacts | None) -> str | None:
         others = [_track(track) for track in recording.other_tracks[:MOST_TRACKS_NAMED]]
         more = len(recording.other_tracks) - len(others)
         told.append(f"track {_track(recording.track)} of {len(recording.other_tracks) + 1}")
-        told.append(f"not heard: {', '.join(others)}{f' and {more} more' if more else ''}")
+        told.append(f"not transcribed: {', '.join(others)}{f' and {more} more' if more else ''}")
     if recording.channels_used not in USUAL_MIXES:
         told.append(visible(recording.channels_used or ""))
     return "; ".join(told) or None
@@ -48,11 +48,11 @@ def _track(track: Track) -> str:
     return f"{track.number} ({about})" if about else str(track.number)
 
 
-def job_story(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:
+def job_page(job: JobView, now: datetime, zone: tzinfo | None = None) -> RenderableType:
     """Everything about one job. Times of day are of `zone`, the machine's own if None."""
-    parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _told(job, now, zone)]
+    parts: list[RenderableType] = [_head(job), _facts(job, now), Text(), _history(job, now, zone)]
     if steps := list(what_to_do(job)):
-        parts += [Text(), Text("what to do", "bold"), *(Padding(step, (0, 0, 0, 2)) for step in steps)]
+        parts += [Text(), Text("next steps", "bold"), *(Padding(step, (0, 0, 0, 2)) for step in steps)]
     return Group(*parts)
 
 
@@ -68,8 +68,8 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row("recording", visible(job.path))
-    source = "handed over" if job.watch is None else f"taken from the watched folder {visible(job.watch)}"
-    facts.add_row("came", f"{source} {ago(job.created_at, now)}")
+    source = "submitted" if job.watch is None else f"from the watched folder {visible(job.watch)},"
+    facts.add_row("source", f"{source} {ago(job.created_at, now)}")
     if job.audio_seconds is not None:
         facts.add_row("length", clock(job.audio_seconds))
     if job.language is not None:
@@ -77,7 +77,7 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
     if (sound := sound_words(job.recording)) is not None:
         facts.add_row("sound", sound)
     if job.unheard_seconds:
-        facts.add_row("unheard", f"{clock(job.unheard_seconds)} of sound without text; the JSON says where")
+        facts.add_row("unheard", f"{clock(job.unheard_seconds)} of sound without text; see `unheard` in the JSON")
     for warning in job.warnings:
         facts.add_row(Text("warning", "yellow"), Text(visible(warning), "yellow"))
     for format, path in job.outputs.items():
@@ -90,23 +90,23 @@ def _language(code: str) -> str:
     return visible(code) if name is None else f"{name} ({visible(code)})"
 
 
-# --- the story ---------------------------------------------------------------------------------------------------
+# --- its history -------------------------------------------------------------------------------------------------
 
 
-def _told(job: JobView, now: datetime, zone: tzinfo | None) -> RenderableType:
-    story = Table.grid(padding=(0, 2))
-    story.add_column(style="dim", no_wrap=True)
-    story.add_column(overflow="fold")
-    story.add_row(_time(job.created_at, now, zone), _beginning(job))
+def _history(job: JobView, now: datetime, zone: tzinfo | None) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(_time(job.created_at, now, zone), _beginning(job))
     for position, attempt in enumerate(job.attempts):
         style = "" if attempt.outcome == "done" else "yellow"
         at = "" if attempt.at is None else _time(attempt.at, now, zone)
-        story.add_row(at, Text(attempt_words(attempt, _is_again(job.attempts, position)), style))
+        table.add_row(at, Text(attempt_words(attempt, _is_again(job.attempts, position)), style))
         if then := consequence(job, position):
-            story.add_row("", then)
+            table.add_row("", then)
     ended_at = "" if job.finished_at is None else _time(job.finished_at, now, zone)
-    story.add_row(ended_at, Text(ending(job), STYLES[job.status] if job.status in FINISHED else ""))
-    return story
+    table.add_row(ended_at, Text(ending(job), STYLES[job.status] if job.status in FINISHED else ""))
+    return table
 
 
 def _time(iso: str, now: datetime, zone: tzinfo | None) -> str:
@@ -117,26 +117,26 @@ def _time(iso: str, now: datetime, zone: tzinfo | None) -> str:
 
 def _beginning(job: JobView) -> str:
     name = base_name(job.path)
-    return f"{name} was handed over." if job.watch is None else f"{name} was found in {visible(job.watch)}."
+    return f"{name} was submitted." if job.watch is None else f"{name} was found in {visible(job.watch)}."
 
 
 def attempt_words(attempt: Attempt, again: bool = False) -> str:
-    """One attempt as a sentence: who had the job in hand, and how that ended."""
+    """One attempt as a sentence: what worked on the job, and how that ended."""
     who = "The decoder" if attempt.engine == "decoder" else f"The {attempt.role} ({visible(attempt.engine)})"
     during = f" while {phase_words('', attempt.phase)}" if attempt.phase else ""
     once_more = " again" if again else ""
     match attempt.outcome:
         case "done" if attempt.role == "transcriber":
-            return f"{who} wrote down all that is said."
+            return f"Transcribed ({visible(attempt.engine)})."
         case "done":
-            return f"{who} timed the words."
+            return f"Words timed ({visible(attempt.engine)})."
         case "crashed":
-            cause = f" of {signal_words(attempt.signal)}" if attempt.signal else " without a word"
-            return f"{who} died{once_more}{during},{cause}." if during else f"{who} died{once_more}{cause}."
+            cause = f": {signal_words(attempt.signal)}" if attempt.signal else ", for an unknown reason"
+            return f"{who} crashed{once_more}{during}{cause}."
         case "timeout":
-            return f"{who} hung{once_more}{during}: it made no step forward, and was ended for that."
+            return f"{who} hung{once_more}{during}: it made no progress and was stopped."
         case "failed":
-            return f"{who} could not do it{during}; no worker died."
+            return f"{who} could not process the file{during} (no crash)."
 
 
 def _is_again(attempts: Sequence[Attempt], position: int) -> bool:
@@ -147,7 +147,7 @@ def _is_again(attempts: Sequence[Attempt], position: int) -> bool:
 
 
 def consequence(job: JobView, position: int) -> str:
-    """What stenod did about a worker that died; empty where nothing had to be done."""
+    """What stenod did about a crashed worker; empty where nothing had to be done."""
     attempt = job.attempts[position]
     if attempt.outcome not in ("crashed", "timeout"):
         return ""
@@ -156,14 +156,14 @@ def consequence(job: JobView, position: int) -> str:
         return _consequence_for_words(job, position, then)
     if then is None and job.status == "failed":
         quarantined = job.error is not None and job.error.code in QUARANTINES
-        return "That was once too often: the job is quarantined, and the others go on." if quarantined else ""
+        return "That was one crash too many: the job is quarantined; other jobs continue." if quarantined else ""
     if then is None and job.status == "cancelled":
         return ""
     resumed = _place(attempt)
     if then is not None and then.engine != attempt.engine:
-        return f"The other engine, {visible(then.engine)}, took the job over {resumed}."
-    verb = "went on" if then is not None or job.status in FINISHED else "goes on"
-    return f"A fresh worker {verb} {resumed}."
+        return f"The other engine, {visible(then.engine)}, continued {resumed}."
+    verb = "continued" if then is not None or job.status in FINISHED else "continues"
+    return f"A new worker {verb} {resumed}."
 
 
 def _place(attempt: Attempt) -> str:
@@ -173,7 +173,7 @@ def _place(attempt: Attempt) -> str:
         case 0.0:
             return "from the beginning"
         case seconds:
-            return f"from {clock(seconds)}; what was written down before is kept"
+            return f"from {clock(seconds)}; the text before that is kept"
 
 
 def _consequence_for_words(job: JobView, position: int, then: Attempt | None) -> str:
@@ -181,26 +181,26 @@ def _consequence_for_words(job: JobView, position: int, then: Attempt | None) ->
         before.role == "aligner" and before.outcome in ("crashed", "timeout") for before in job.attempts[:position]
     )
     if then is None and job.status == "done":
-        return "What it had in hand keeps the times of its segments; the text is whole."
+        return "The segments that it was timing keep segment times; the text is complete."
     if then is None and job.status in FINISHED:
         return ""
     if deaths_before:
-        return "A fresh worker took the same segments in smaller parts, to find the one that kills it."
-    return "A fresh worker tried the same segments once more."
+        return "A new worker tried the same segments in smaller groups, to find the one that crashes it."
+    return "A new worker tried the same segments again."
 
 
 def ending(job: JobView) -> str:
-    """How it stands now, or how it ended, as a sentence."""
+    """Its present state, or how it ended, as a sentence."""
     match job.status:
         case "done" if job.degraded_reason not in (None, "alignment_off"):
-            return f"Done, with the whole text; {degraded_words(job.degraded_reason or '')}."
+            return f"Done, with the complete text; {degraded_words(job.degraded_reason or '')}."
         case "done" if job.note:
             return f"Done: {visible(job.note)}."
         case "done" if job.degraded_reason == "alignment_off":
-            return "Done, with the times of segments: words were not asked for."
+            return "Done, with segment times: word times were not requested."
         case "done":
             with_times = ", with a time for every word" if job.timing == "word" else ""
-            return f"Done{with_times}; but see the warning above." if job.warnings else f"Done{with_times}."
+            return f"Done{with_times}; see the warning above." if job.warnings else f"Done{with_times}."
         case "failed":
             return f"Failed: {without_path(job.error.message, job.path)}." if job.error is not None else "Failed."
         case "cancelled":
@@ -208,7 +208,7 @@ def ending(job: JobView) -> str:
         case "waiting":
             return f"Waiting: {visible(job.note)}." if job.note else "Waiting for its turn."
         case "transcribing" | "aligning" | "writing":
-            return f"Now it is {phase_words(job.status, None)}."
+            return f"In progress: {phase_words(job.status, None)}."
 
 
 def what_to_do(job: JobView) -> Iterator[str]:
@@ -219,11 +219,11 @@ def what_to_do(job: JobView) -> Iterator[str]:
             if "steno retry" not in job.error.hint:
                 yield f"then `steno retry {job.id}`"
             if job.error.code in QUARANTINES:
-                yield f"`steno logs --job {job.id}` has the daemon's own account"
+                yield f"`steno logs --job {job.id}` shows what the daemon logged"
         case "done" if job.degraded_reason not in (None, "alignment_off"):
             if step := remedy(job.degraded_reason or ""):
                 yield step
         case "cancelled":
-            yield f"`steno retry {job.id}` lets it go on with what it has"
+            yield f"`steno retry {job.id}` continues it"
         case _:
             return

@@ -3,14 +3,12 @@
 Runs in: the user's shell.
 """
 
-import bisect
 import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -31,7 +29,7 @@ SHORTEST_REST_SECONDS = 0.4
 """However fast events come, the daemon is not asked more often."""
 AIRY_LINES = 20
 """A lower terminal has no place for empty lines."""
-FOOTER = "Ctrl-C leaves"
+FOOTER = "press Ctrl-C to quit"
 
 
 class LivePage:
@@ -92,7 +90,7 @@ class LivePage:
         if self._gone is None:
             return fitting(self._status, now, self._console)
         why, since = self._gone
-        apology = Text(f"{why}; waiting for it, {clock(time.monotonic() - since)} so far", "yellow")
+        apology = Text(f"{why}; waiting for it for {clock(time.monotonic() - since)}", "yellow")
         return Group(apology, Text(), Styled(fitting(self._status, now, self._console, lines_taken=3), "dim"))
 
     @contextmanager
@@ -146,7 +144,7 @@ class LivePage:
 
 
 def fitting(status: StatusView, now: datetime, console: Console, lines_taken: int = 0) -> RenderableType:
-    """The page, its lists cut so that it never scrolls: the queue first, then folders, then the workers' past."""
+    """The page, its lists cut so that it never scrolls."""
     height = console.size.height - lines_taken
 
     def page(room: Room) -> RenderableType:
@@ -155,41 +153,19 @@ def fitting(status: StatusView, now: datetime, console: Console, lines_taken: in
     def fits(room: Room) -> bool:
         return len(console.render_lines(page(room), pad=False)) <= height
 
-    rooms = list(_less_and_less(status, height))
-    if fits(rooms[0]):
-        return page(rooms[0])
-    # Each needs fewer lines than the one before: a handful of tries finds the first that fits.
-    first_to_fit = bisect.bisect_left(rooms, True, lo=1, key=fits)
-    return page(rooms[min(first_to_fit, len(rooms) - 1)])
+    rooms = list(_less_and_less(height))
+    return page(next(filter(fits, rooms), rooms[-1]))
 
 
-def _less_and_less(status: StatusView, height: int) -> Iterator[Room]:
-    """From a page with everything down to one that is hardly any; no list has more entries than there are lines."""
-    watches = min(len(status.watches), height)
-    room = Room(waiting=len(status.next_up), watches=watches, running=len(status.running), airy=height >= AIRY_LINES)
-    yield room
-    for left in range(len(status.next_up) - 1, 2, -1):
-        room = replace(room, waiting=left)
-        yield room
-    for left in _fewer(watches, 3):
-        room = replace(room, watches=left)
-        yield room
-    room = replace(room, airy=False)
-    yield room
-    room = replace(room, waiting=min(len(status.next_up), 1), deaths=False)
-    yield room
-    for left in _fewer(min(watches, 3), 0):
-        room = replace(room, watches=left)
-        yield room
-    room = replace(room, waiting=0)
-    yield room
-    for left in _fewer(len(status.running), 0):
-        room = replace(room, running=left)
-        yield room
-
-
-def _fewer(many: int, least: int) -> Iterator[int]:
-    """Smaller and smaller numbers, in few steps where there are many."""
-    while many > least:
-        many -= max((many - least) // 4, 1)
-        yield many
+def _less_and_less(height: int) -> Iterator[Room]:
+    """The queue is cut first, then folders, then the workers' past. No list has more entries than there are lines."""
+    yield Room(height, height, height, airy=height >= AIRY_LINES)
+    for waiting in (20, 10, 5, 3):
+        yield Room(waiting, height, height)
+    for watches in (20, 10, 5, 3):
+        yield Room(3, watches, height)
+    yield Room(3, 3, height, airy=False)
+    for watches in (3, 1, 0):
+        yield Room(1, watches, height, deaths=False, airy=False)
+    for running in (height, 10, 5, 3, 2, 1, 0):
+        yield Room(0, 0, running, deaths=False, airy=False)

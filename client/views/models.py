@@ -3,9 +3,6 @@
 Runs in: the user's shell.
 """
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console, Group, RenderableType
 from rich.progress import (
     BarColumn,
@@ -74,17 +71,15 @@ def _names(listing: ModelList) -> RenderableType:
     names.add_row("names:", ", ".join(name for name in every if name in common))
     for engine, known in listing.names.items():
         if alone := [name for name in known if name not in common]:
-            names.add_row("", f"{', '.join(alone)} ({engine} alone)")
-    names.add_row("", "or a hub id, a folder, starter")
+            names.add_row("", f"{', '.join(alone)} ({engine} only)")
+    names.add_row("", "or a hub ID, a folder, or starter")
     return names
 
 
 def here_line(model: ModelHere) -> Text:
     """A model that is here now."""
     how = f"{gigabytes(model.fetched_bytes)} fetched" if model.fetched_bytes else "already here"
-    return Text.assemble(
-        ("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, every byte checked"
-    )
+    return Text.assemble(("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, verified")
 
 
 def removal_text(removal: Removal) -> Text:
@@ -96,12 +91,12 @@ def removal_text(removal: Removal) -> Text:
     return text
 
 
-class FetchBars:
+class FetchBars(Progress):
     """One bar for each model on its way: its present file, bytes, speed and what is left of the time."""
 
     def __init__(self, console: Console) -> None:
-        self._tasks: dict[str, tuple[TaskID, tuple[str, str]]] = {}
-        self._progress = Progress(
+        self._models: dict[str, tuple[TaskID, tuple[str, str]]] = {}
+        super().__init__(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             DownloadColumn(),
@@ -112,31 +107,20 @@ class FetchBars:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
     def moves(self, file: FileProgress) -> None:
         stage = (file.phase, file.file)
-        task, before = self._tasks.get(file.model, (None, None))
+        task, before = self._models.get(file.model, (None, None))
         if task is None:
-            task = self._progress.add_task(_description(file), total=file.total_bytes, completed=file.done_bytes)
+            task = self.add_task(_description(file), total=file.total_bytes, completed=file.done_bytes)
         if stage != before:
             # What was here before is no speed.
-            self._progress.reset(
-                task, total=file.total_bytes, completed=file.done_bytes, description=_description(file)
-            )
-            self._tasks[file.model] = (task, stage)
-        self._progress.update(task, completed=file.done_bytes, total=file.total_bytes)
+            self.reset(task, total=file.total_bytes, completed=file.done_bytes, description=_description(file))
+            self._models[file.model] = (task, stage)
+        self.update(task, completed=file.done_bytes, total=file.total_bytes)
 
     def ends(self, model: str) -> None:
-        if known := self._tasks.pop(model, None):
-            self._progress.remove_task(known[0])
+        if known := self._models.pop(model, None):
+            self.remove_task(known[0])
 
 
 def _description(file: FileProgress) -> str:

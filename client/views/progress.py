@@ -27,8 +27,9 @@ from ipc.vocabulary import FINISHED
 
 DRAWN_A_SECOND = 4
 BETWEEN_LOOKS_SECONDS = 2.0
-"""So often the daemon is asked, at most, how long its whole queue will take."""
-ITS_TURN = "its turn comes"
+"""The daemon is asked at most this often how long its whole queue will take."""
+SHORTEST_NAME_CELLS, PERCENT_CELLS = 8, 5
+ITS_TURN = "queued"
 Row = tuple[str, float | None, Text]
 """Name, share of the work that is done, figures."""
 
@@ -43,13 +44,13 @@ class ProgressBars:
         clock: Callable[[], float] = time.monotonic,
         ask_queue: Callable[[], QueueView] | None = None,
     ) -> None:
-        """`ask_queue` tells how the whole queue stands; it is asked now and then where there are several jobs."""
+        """`ask_queue` returns the state of the whole queue; it is asked now and then while there are several jobs."""
         self._clock = clock
         self._ask_queue = ask_queue
         self._queue: tuple[QueueView, float] | None = None
-        """How the queue stood, and when that was (monotonic)."""
+        """The state of the queue, and when it was asked for (monotonic)."""
         self._jobs: dict[int, JobView | None] = dict.fromkeys(job_ids)
-        """None: not heard of yet."""
+        """None: no event about it yet."""
         self._running: dict[int, tuple[RunningView, float]] = {}
         """How far, and when that was (monotonic)."""
         self._console = console
@@ -74,7 +75,7 @@ class ProgressBars:
         self._show()
 
     def lost(self, gone: NoDaemon) -> None:
-        """The daemon is away, and is waited for."""
+        """The daemon does not answer, and the command waits for it."""
         self._why_lost = gone.message
 
     def __call__(self, event: Event) -> None:
@@ -93,7 +94,7 @@ class ProgressBars:
         self._look_at_queue()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """A line for each job on its way, then one for all, then why nothing moves."""
+        """A line for each running job, then one for all, then why nothing moves."""
         # A copy: events come in while another thread draws.
         running = dict(self._running)
         rows = [self._row(*known) for known in running.values()]
@@ -103,11 +104,14 @@ class ProgressBars:
         width = options.max_width
         bar_width = WIDE_BAR if width >= WIDE_COLUMNS else NARROW_BAR
         grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True)
+        # What the figures leave is for the names: neither is of use without the other.
+        figures = max((cell_len(told.plain) for _, _, told in rows), default=0)
+        room = width - bar_width - PERCENT_CELLS - figures - 2
+        names = max((cell_len(name) for name, _, _ in rows), default=0)
+        longest = min(names, max(min(room, width // 3), SHORTEST_NAME_CELLS))
+        grid.add_column(no_wrap=True, min_width=longest)
+        grid.add_column(no_wrap=True, min_width=bar_width + PERCENT_CELLS)
         grid.add_column(no_wrap=True, overflow="ellipsis")
-        # A third of the line for names: figures are of no use without them, nor they without figures.
-        longest = min(max((cell_len(name) for name, _, _ in rows), default=0), max(width // 3, 8))
         for name, share, told in rows:
             grid.add_row(cut_in_middle(name, longest), bar(share, bar_width), told)
         if rows:
@@ -171,7 +175,7 @@ class ProgressBars:
             return ""
         queue, asked_at = self._queue
         left = roughly(max(seconds - (self._clock() - asked_at), 0.0))
-        return f" · {left} left" if queue.waiting + queue.running <= ours else f" · {left} with all others"
+        return f" · {left} left" if queue.waiting + queue.running <= ours else f" · {left} for all jobs"
 
 
 def _is_running(job: JobView | None) -> TypeGuard[JobView]:
@@ -179,12 +183,12 @@ def _is_running(job: JobView | None) -> TypeGuard[JobView]:
 
 
 def _at_status(running: RunningView, job: JobView) -> RunningView:
-    """What was known of its way before its status changed is no more true of what it does now, but for its share."""
+    """After a change of status its phase, speed and time left are unknown; its share stays."""
     if running.status == job.status:
         return running
     return running.model_copy(update={"status": job.status, "phase": None, "speed": None, "eta_seconds": None})
 
 
 def _beginning(job: JobView) -> Row:
-    """A job on its way that has not made a step yet."""
+    """A running job without progress so far."""
     return base_name(job.path), None, Text(phase_words(job.status, None))

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from client.terminal.output import visible
+from client.terminal.wording import counted
 from client.views.progress_line import ProgressLine, roughly
-from client.views.tables import ago, clock, counted, cut_in_middle, gigabytes, short_name, state_text
-from client.views.watch_tables import watches_table
+from client.views.tables import ago, clock, cut_in_middle, gigabytes, short_name, state_text
+from client.views.watches import watches_table
 from ipc.api_messages import JobView
 from ipc.status_views import QueueView, RunningView, StatusView, WorkerView
 
@@ -64,7 +65,7 @@ def _counts(queue: QueueView) -> Text:
         # With nothing in line it would be said twice: the running jobs tell it themselves.
         counts.append(f" · all done in {roughly(queue.eta_seconds)}")
     if queue.paused:
-        counts.append(" · paused, `steno resume` goes on", "yellow")
+        counts.append(" · paused, run `steno resume`", "yellow")
     return counts
 
 
@@ -77,7 +78,7 @@ def _more(there_are: int, shown: int | None) -> list[RenderableType]:
 
 
 def workers_view(workers: Iterable[WorkerView], now: datetime, *, deaths: bool = True) -> RenderableType:
-    """Each worker in a line; below it why it is not ready, and how it died last."""
+    """Each worker in a line; below it why it is not ready, and how it crashed last."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(no_wrap=True)
@@ -90,7 +91,7 @@ def workers_view(workers: Iterable[WorkerView], now: datetime, *, deaths: bool =
             job = "" if death.during_job is None else f", during job {death.during_job}"
             # The note of a worker that is about to be restarted says it already.
             reason = "" if death.reason in (worker.note or "") else f": {visible(death.reason)}"
-            grid.add_row("", "", Text(f"died {ago(death.at, now)}{reason}{job}", "dim"))
+            grid.add_row("", "", Text(f"crashed {ago(death.at, now)}{reason}{job}", "dim"))
     return grid
 
 

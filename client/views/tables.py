@@ -56,7 +56,7 @@ def base_name(path: str) -> str:
 
 
 def cut_in_middle(text: str, cells: int) -> str:
-    """At most so many cells wide: `long interv…mayor.m4a`. The end of a name tells as much as its beginning."""
+    """At most this many cells wide: `long interv…mayor.m4a`. The end of a name tells as much as its beginning."""
     if cell_len(text) <= cells:
         return text
     tail_cells = max((cells - 1) * 2 // 5, 0)
@@ -92,11 +92,6 @@ def ago(iso: str, now: datetime) -> str:
 def gigabytes(size_bytes: int) -> str:
     """`2.3 GB`, `70 MB`."""
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 restart`, `2 restarts`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def few_of(names: Sequence[str], most: int = 3, count: int = 0) -> str:
@@ -194,14 +189,17 @@ def _timing(job: JobView) -> str:
             return "segments timed"
 
 
-def job_line(job: JobView) -> Text:
-    """A finished job in one line."""
+def job_line(job: JobView, width: int | None = None) -> Text:
+    """A finished job in one line; in two where its files do not fit into `width` cells."""
     line = Text.assemble((job.status, STYLES[job.status]), " ", base_name(job.path))
     match job.status:
         case "done":
             length = "" if job.audio_seconds is None else f"{clock(job.audio_seconds)}, "
             line.append(f"  {length}").append_text(result_text(job))
-            line.append(f"  → {files_written(job)}" if job.outputs else "")
+            if job.outputs:
+                written = f"  → {files_written(job)}"
+                fits = width is None or line.cell_len + cell_len(written) <= width
+                line.append(written if fits else f"\n     {written}")
         case "failed" if job.error is not None:
             line.append(f"  {without_path(job.error.message, job.path)}\n       {visible(job.error.hint)}")
         case _:

@@ -116,7 +116,7 @@ def _busy(views: Sequence[WorkerView]) -> CanaryView:
     role = next((view.role for view in views if view.state == "busy"), "transcriber")
     return CanaryView(
         healthy=True,
-        detail=f"no canary was sent: the {role} is busy with a recording and moves, which proves as much",
+        detail=f"skipped: the {role} is busy and making progress",
         at=iso_time(time.time()),
         audio_seconds=CLIP_SECONDS,
     )

@@ -19,7 +19,7 @@ from eventually import eventually
 from no_leftovers import lives
 
 from client.doctor.models import model_findings
-from client.doctor.run import Doctor
+from client.doctor.run import examine
 from ipc.program import ROOT
 from ipc.status_views import Finding
 
@@ -35,8 +35,8 @@ def examined(
     environment: Mapping[str, str], model_check: Sequence[str] = program(FIND_NOTHING_WRONG)
 ) -> list[Finding]:
     """What doctor finds in that environment."""
-    looked = Doctor(environment, model_check).examine(lambda still_out: None)
-    return [finding for one in looked for finding in one.findings]
+    outcomes = examine(environment, lambda still_running: None, model_check)
+    return [finding for outcome in outcomes for finding in outcome.findings]
 
 
 def broken(findings: Sequence[Finding]) -> dict[str, Finding]:
@@ -183,7 +183,7 @@ def test_without_a_daemon_it_says_so_and_looks_at_what_it_can(home: dict[str, st
     told = examined(home)
     assert broken(told).keys() == {"daemon", "watch_folder"}
     (unseen,) = [one for one in told if one.check == "workers"]
-    assert (unseen.state, "canary" in unseen.what) == ("warning", True)
+    assert (unseen.state, "self-test" in unseen.what) == ("warning", True)
 
 
 def test_a_config_that_is_no_file_gets_another_remedy_than_the_editor(home: dict[str, str]) -> None:
@@ -226,7 +226,7 @@ def test_a_closed_folder_is_named_with_its_chmod(daemon: DaemonUnderTest, closed
     found = broken(examined(daemon.environment))
     folder.chmod(0o700)
     assert [one.check for one in found.values() if str(folder) in one.remedy and "chmod" in one.remedy]
-    assert not [one for one in found.values() if "mistake" in one.what or "could not be examined" in one.what]
+    assert not [one for one in found.values() if "mistake" in one.what or "check itself failed" in one.what]
 
 
 def test_a_full_disk_is_named_with_the_folders_on_it(home: dict[str, str]) -> None:
@@ -254,7 +254,7 @@ def test_what_the_workers_say_of_their_models_is_passed_on(home: dict[str, str])
     [
         ((sys.executable, "-P", "-m", "workers.no_such_program"), "No module named workers.no_such_program"),
         (program("a traceback, perhaps"), "not understood: a traceback, perhaps"),
-        ((sys.executable, "-S", "-c", "import time; time.sleep(60)"), "longer than 0.5 s"),
+        ((sys.executable, "-S", "-c", "import time; time.sleep(60)"), "no answer within 0.5 s"),
         (("/nowhere/python",), "No such file"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_worker_that_dies_of_the_canary_is_ill_and_no_job_pays_for_it(monkeypa
         verb = CliRunner().invoke(steno.app, ["health"])
         assert verb.exit_code == exit_codes.UNHEALTHY
         assert verb.output.startswith("not healthy\ntranscriber: ready\n")
-        assert "canary: the aligner died of it" in verb.output
+        assert "self-test: the aligner died of it" in verb.output
 
 
 def test_a_broken_aligner_is_ill_without_any_canary() -> None:

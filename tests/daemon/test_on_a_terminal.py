@@ -7,6 +7,7 @@ import asyncio
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,12 +64,12 @@ async def api(socket: Path) -> AsyncIterator[RunningApi]:
 class Terminal:
     """A command on a terminal of its own, and everything it has drawn so far."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, program: str | Path = STENO) -> None:
         self.master, self._slave = pty.openpty()
         termios.tcsetwinsize(self._slave, (LINES, COLUMNS))
         self.before = termios.tcgetattr(self._slave)
         self.process = subprocess.Popen(
-            [STENO, *words], stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
+            [program, *words], stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
         )
         os.set_blocking(self.master, False)
         self.drawn = ""
@@ -105,8 +106,8 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(*words: str) -> Iterator[Terminal]:
-    terminal = Terminal(*words)
+def on_a_terminal(*words: str, program: str | Path = STENO) -> Iterator[Terminal]:
+    terminal = Terminal(*words, program=program)
     try:
         yield terminal
     finally:
@@ -119,7 +120,7 @@ async def test_the_live_page_gives_the_terminal_back_however_it_ends(
 ) -> None:
     job = await api.desk.submit(SubmitFile(path="/in/talk.wav"))
     with on_a_terminal("status", "--watch") as terminal:
-        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+        await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
         assert terminal.shows("0 waiting · 0 running")
         api.desk.move(job.model_copy(update={"status": "done"}))
         # A terminal turns ^C into SIGINT for its foreground; here there is no shell to have made it one.
@@ -132,7 +133,7 @@ async def test_the_live_page_gives_the_terminal_back_however_it_ends(
 
 async def test_ctrl_z_takes_the_live_page_away_until_the_shell_continues_it(api: RunningApi) -> None:
     with on_a_terminal("status", "--watch") as terminal:
-        await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+        await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
         terminal.process.send_signal(signal.SIGTSTP)
         stopped = psutil.Process(terminal.process.pid)
         await eventually_async(lambda: stopped.status() == psutil.STATUS_STOPPED, 10)
@@ -147,7 +148,7 @@ async def test_the_live_page_waits_for_a_daemon_that_is_away(socket: Path) -> No
     first = RunningApi(socket)
     async with first():
         with on_a_terminal("status", "--watch") as terminal:
-            await eventually_async(lambda: terminal.shows("Ctrl-C leaves"), 30, "the page")
+            await eventually_async(lambda: terminal.shows("press Ctrl-C to quit"), 30, "the page")
             first.stop.set()
             await eventually_async(lambda: terminal.shows("waiting for it"), 20, "an apology")
             await eventually_async(lambda: not socket.exists(), 5)
@@ -191,3 +192,40 @@ async def test_tab_completes_in_a_real_bash(api: RunningApi) -> None:
     out, err = await asyncio.wait_for(bash.communicate(), 60)
     assert err == b""
     assert out.decode().splitlines() == ["status", "transcriber aligner", "json", "2 1", "1", "/in", ""]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+async def test_tab_completes_in_a_zsh_without_any_setup(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    await api.desk.submit(SubmitFile(path="/in/a.wav"))
+    monkeypatch.setenv("PS1", "$ ")
+    with on_a_terminal("-f", "-i", program="zsh") as terminal:
+        await eventually_async(lambda: terminal.shows("$ "), 20, "zsh is there")
+        os.write(terminal.master, b'eval "$(steno completion zsh)"; echo ready=$?\n')
+        await eventually_async(lambda: terminal.shows("ready=0"), 20, "the script is read")
+        assert not terminal.shows("command not found")
+        os.write(terminal.master, b"echo steno=; steno restart tran\t")
+        await eventually_async(lambda: terminal.shows("restart transcriber"), 20, "a role")
+        os.write(terminal.master, b"\x15steno show \t")
+        await eventually_async(lambda: terminal.shows("show 1"), 20, "a job")
+        os.write(terminal.master, b"\x15exit\n")
+        await eventually_async(lambda: terminal.look() and terminal.process.poll() is not None, 20, "zsh leaves")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_serve_says_what_it_watches_and_how_to_stop_it(
+    socket: Path, monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    home = socket.parent.parent
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WHISPER_BACKEND", "fake_engines:EchoTranscriber")
+    monkeypatch.setenv("ALIGNMENT_BACKEND", "none")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    with on_a_terminal("serve", *(["--quiet"] if quiet else [])) as terminal:
+        await eventually_async(socket.exists, 30, "it listens")
+        await eventually_async(lambda: "daemon_started" in (home / "logs" / "stenod.log").read_text(), 30, "its log")
+        await eventually_async(lambda: terminal.shows("watching ~/Transcribe. Ctrl-C stops it."))
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.leaves() == 0
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.look())
+        lines = plain.splitlines()
+        assert len(lines) == 2 if quiet else re.fullmatch(r"\d\d:\d\d:\d\d \[info .*", lines[2]), plain

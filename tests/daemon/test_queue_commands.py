@@ -40,7 +40,7 @@ def test_a_forgotten_job_is_gone_with_its_words_and_its_files_stay() -> None:
         state = [daemon.home / "state" / name for name in ("jobs.sqlite3", "jobs.sqlite3-wal")]
         assert any(text[:20] in file.read_bytes() for file in state)
         done = steno(daemon, "forget", str(job["id"]))
-        assert (done.returncode, done.stdout) == (0, f"job {job['id']} is forgotten\n")
+        assert (done.returncode, done.stdout) == (0, f"job {job['id']} forgotten\n")
         assert request(daemon, "GET", f"/v1/jobs/{job['id']}").status_code == 404
         assert request(daemon, "DELETE", f"/v1/jobs/{job['id']}").json()["code"] == "no_such_job"
         assert not any(text[:20] in file.read_bytes() for file in state)
@@ -74,7 +74,7 @@ def test_backup_restore_and_check_tell_one_story(tmp_path: Path) -> None:
     backup = tmp_path / "queue.sqlite3"
     with a_daemon() as daemon:
         job = daemon.finished(daemon.submit(daemon.own(MEMO)))
-        assert "1 jobs, 2 results: all is as stored" in steno(daemon, "check").stdout
+        assert "1 job, 2 results: no problem" in steno(daemon, "check").stdout
         assert steno(daemon, "backup", str(backup)).returncode == 0
         assert steno(daemon, "restore", str(backup)).returncode == 2, "not under a living daemon"
         steno(daemon, "forget", str(job["id"]))

@@ -90,8 +90,8 @@ def test_edit_puts_what_is_right_in_place_and_tells_the_daemon(tmp_path: Path) -
         new = '# mine\nprompt = "a"\nmodel = "x"\n'
         right = steno(daemon, "config", "edit", VISUAL=an_editor(tmp_path, new))
         assert right.returncode == 0, right.stderr
-        assert "going on with" in right.stderr, "the draft was kept"
-        assert "holds now: prompt\nafter `steno service restart`: model\n" in right.stdout
+        assert "continuing with" in right.stderr, "the draft was kept"
+        assert "active now: prompt\nafter `steno service restart`: model\n" in right.stdout
         assert (file.read_text(), file.stat().st_mode & 0o777) == (new, 0o640)
         assert not list(daemon.home.glob("*draft*"))
 

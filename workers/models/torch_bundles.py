@@ -15,8 +15,8 @@ from pathlib import Path
 
 from config.model_names import BUNDLE_FILES
 from config.places import torch_checkpoints
+from ipc.durable_file import sync_path
 from workers.engine import EngineRefusal
-from workers.models.ct2_to_mlx import sync
 from workers.models.download import LOOK_SECONDS, Progressed, attended, configure_library, refusal, room_for
 from workers.models.hub_cache import size_of
 from workers.models.starter import PIECE_BYTES
@@ -84,7 +84,7 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
         )
         came = size_of(part) - before
         if (torn := what_is_torn(part)) is None:
-            sync(part)
+            sync_path(part)
             part.replace(target)
             return came
         part.unlink()

@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from client import steno
+from client.commands.jobs import each
 from client.commands.transcribe import can_do
 from client.terminal import choices, exit_codes
+from client.terminal.errors import Refusal
 from client.terminal.languages import CODE_OF, language_code
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
@@ -170,3 +172,37 @@ def test_config_show_names_the_origin_and_a_mistake_is_a_sentence(
         steno.main()
     assert left.value.code == exit_codes.USAGE
     assert "STENO_TASK" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("submit", "x.wav", "--prompt", "x" * 5000), "--prompt: must have at most 4000 characters"),
+        (("submit", "x.wav", "--name", "{foo}"), "allowed in braces are stem"),
+        (("submit", "x.wav", "--replace", "Kate"), 'write it as "wrong=right"'),
+        (("transcribe", "x.wav", "--model", "x" * 5000), "--model: must have at most 4096 characters"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_words(words: tuple[str, ...], complaint: str) -> None:
+    code, page = typed(*words)
+    assert code == exit_codes.USAGE
+    told = " ".join(page.replace("│", " ").split())
+    assert complaint in told
+    assert "Value error" not in told and "String should" not in told
+
+
+def test_a_refused_job_is_a_json_line_for_scripts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cancel(job_id: int) -> JobView:
+        if job_id == 1:
+            raise Refusal("no_such_job", "there is no job 1", "`steno jobs` lists them")
+        return JobView(id=job_id, path="/a.wav", status="cancelled", created_at=CREATED)
+
+    assert each([1, 2], cancel, "cancelled", json=True) == exit_codes.USAGE
+    said = capsys.readouterr()
+    refused, done = map(json.loads, said.out.splitlines())
+    assert (refused["id"], refused["error"]["code"], done["id"]) == (1, "no_such_job", 2)
+    assert "there is no job 1" in said.err
+    assert each([2], lambda job_id: None, "forgotten", json=False) == exit_codes.DONE
+    assert capsys.readouterr().out == "job 2 forgotten\n"

@@ -291,7 +291,7 @@ def test_the_default_file_shows_every_line_that_a_watched_folder_may_have() -> N
 def default_toml() -> tuple[str, str]:
     """Its settings, and the example of what has no default to show."""
     text = (Path(config.__file__).parent / "default.toml").read_text(encoding="utf-8")
-    head, mark, example = text.partition("# Words the model keeps getting wrong")
+    head, mark, example = text.partition("# Words that the model gets wrong")
     return head, mark + example
 
 

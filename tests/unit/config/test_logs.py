@@ -4,9 +4,12 @@ import contextlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +53,21 @@ def test_a_traceback_never_shows_what_was_said(capsys: pytest.CaptureFixture[str
     written = capsys.readouterr().err
     assert written.count("ZeroDivisionError") == 2
     assert words not in written
+
+
+def test_a_terminal_gets_the_local_time_of_day_and_the_file_the_whole_time(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    start_logging("info", json_lines=False, file=tmp_path / "log")
+    structlog.get_logger().info("job_taken")
+    monkeypatch.undo()
+    time.tzset()
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    stamp = datetime.fromisoformat(json.loads((tmp_path / "log").read_text())["timestamp"])
+    assert stamp.utcoffset() == timedelta() and stamp.microsecond
+    assert shown.startswith(f"{stamp + timedelta(hours=9):%H:%M:%S} [info")
 
 
 def test_a_file_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

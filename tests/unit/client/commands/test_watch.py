@@ -147,16 +147,16 @@ def test_the_page_says_only_what_differs_from_the_settings() -> None:
         "/home/me/Transcribe  watching",
         "",
         "/Volumes/nas/talks  offline",
-        "  why         its disk is not mounted; its recordings are taken when it is there",
-        "              again",
-        "  looks into  the folders within, too",
-        "  only        *.m4a, meetings/*",
-        "  looks       by the clock, without file events",
-        "  language    de",
-        "  replaces    Kate → Käthe",
-        "  writes      md",
-        "  when done   moved to /Volumes/nas/talks/done",
-        "  since       `steno watch add`",
+        "  why       its disk is not mounted; its recordings are taken when it is there",
+        "            again",
+        "  includes  subfolders",
+        "  scans     at intervals, without file events",
+        "  only      *.m4a, meetings/*",
+        "  language  de",
+        "  replaces  Kate → Käthe",
+        "  writes    md",
+        "  done      → /Volumes/nas/talks/done",
+        "  added by  `steno watch add`",
     ]
     assert "taken when it is there again\n" in drawn(special, width=120)
 
@@ -165,8 +165,8 @@ def test_files_that_wait_or_are_passed_over_are_named_and_then_counted() -> None
     passed = [PassedOverView(path=f"/rec/{number}.m4a", why="only_in_icloud") for number in range(7)]
     view = WatchView(path="/rec", state="watching", recursive=False, growing=("/rec/long.wav",), passed=tuple(passed))
     page = drawn(view, width=100)
-    assert "growing      long.wav" in page
-    assert "passed over  only in iCloud, not taken until downloaded: 0.m4a, 1.m4a, 2.m4a and 4 more" in page
+    assert "being written    long.wav" in page
+    assert "not transcribed  only in iCloud, skipped until downloaded: 0.m4a, 1.m4a, 2.m4a and 4 more" in page
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

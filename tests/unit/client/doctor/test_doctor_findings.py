@@ -21,12 +21,16 @@ from client.doctor import disk_and_memory as doctor_headroom
 from client.doctor import folders as doctor_folders
 from client.doctor import service as doctor_service
 from client.doctor import workers as doctor_workers
-from client.doctor.check import Look, Looked, side_by_side
+from client.doctor.check import Check, ok
+from client.doctor.installation import rosetta_findings
 from client.doctor.page import doctor_page
+from client.doctor.run import Outcome, side_by_side
+from client.doctor.watches import shell_view
 from client.machine.service import find_service
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
+from launchd.state import ServiceState
 from supervisor.health.self_check import watch_finding
 from supervisor.watch.access_check import permission_hint
 
@@ -56,9 +60,9 @@ def worker(**facts: object) -> WorkerView:
 
 
 def test_rosetta_and_a_cpu_on_a_mac_are_named_and_nothing_of_it_elsewhere() -> None:
-    assert "Rosetta" in only(doctor_workers.rosetta_findings("darwin", "x86_64", 1)).what
-    assert not list(doctor_workers.rosetta_findings("darwin", "x86_64", None))
-    assert not list(doctor_workers.rosetta_findings("linux", "x86_64", 1))
+    assert "Rosetta" in only(rosetta_findings("darwin", "x86_64", 1)).what
+    assert not list(rosetta_findings("darwin", "x86_64", None))
+    assert not list(rosetta_findings("linux", "x86_64", 1))
     slow = [worker(role="transcriber")]
     assert "CPU" in only(doctor_workers.device_findings(slow, "darwin", "arm64"), "warning").what
     assert not list(doctor_workers.device_findings(slow, "linux", "x86_64"))
@@ -99,11 +103,10 @@ def test_a_folder_that_is_not_private_names_its_chmod(tmp_path: Path, mode: int)
     folder = tmp_path / "with space"
     folder.mkdir()
     folder.chmod(mode)
-    assert only([doctor_folders.private_folder("socket_folder", folder, os.geteuid())]).remedy == (
-        f"chmod 700 '{folder}'"
-    )
+    found = doctor_folders.folder_finding("socket_folder", folder, os.geteuid())
+    assert only([found]).remedy == f"chmod 700 '{folder}'"
     folder.chmod(0o700)
-    assert doctor_folders.private_folder("socket_folder", folder, os.geteuid()).state == "ok"
+    assert doctor_folders.folder_finding("socket_folder", folder, os.geteuid()).state == "ok"
 
 
 def test_files_links_loops_and_foreign_owners_in_place_of_folders_are_broken(tmp_path: Path) -> None:
@@ -111,11 +114,11 @@ def test_files_links_loops_and_foreign_owners_in_place_of_folders_are_broken(tmp
     link.symlink_to(tmp_path)
     loop.symlink_to(loop)
     file.touch()
-    assert "but a link" in only([doctor_folders.private_folder("state_folder", link, uid)]).what
-    assert "Too many levels" in only([doctor_folders.writable_folder("log_folder", loop)]).what
-    assert "not a folder" in only([doctor_folders.writable_folder("log_folder", file)]).what
-    assert "Not a directory" in only([doctor_folders.private_folder("state_folder", file / "in", uid)]).what
-    assert f"you are {uid + 1}" in only([doctor_folders.private_folder("state_folder", tmp_path, uid + 1)]).what
+    assert "but a link" in only([doctor_folders.folder_finding("state_folder", link, uid)]).what
+    assert "Too many levels" in only([doctor_folders.folder_finding("log_folder", loop)]).what
+    assert "not a folder" in only([doctor_folders.folder_finding("log_folder", file)]).what
+    assert "Not a directory" in only([doctor_folders.folder_finding("state_folder", file / "in", uid)]).what
+    assert f"you are {uid + 1}" in only([doctor_folders.folder_finding("state_folder", tmp_path, uid + 1)]).what
 
 
 def test_a_socket_path_that_is_too_long_and_a_runtime_folder_that_is_not_there_are_broken(tmp_path: Path) -> None:
@@ -137,6 +140,24 @@ def test_a_home_that_is_no_folder_is_broken(tmp_path: Path) -> None:
     assert home(STENO_HOME=str(tmp_path / "new")).state == "ok"
     nobody = doctor_folders.home_finding({}, find_places({"STENO_HOME": "/x"}), 2**31 - 7)
     assert "HOME is not set" in only([nobody]).what
+
+
+def test_a_folder_that_cannot_be_created_is_broken_before_the_daemon_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "not" / "yet"
+    assert doctor_folders.folder_finding("spool_folder", place).state == "ok"
+    # No mode keeps root out.
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode & os.W_OK))
+    uid, homes = os.geteuid(), {"STENO_HOME": str(tmp_path / "new")}
+    for found in (
+        doctor_folders.folder_finding("spool_folder", place),
+        doctor_folders.folder_finding("state_folder", place, uid),
+        doctor_folders.home_finding(homes, find_places(homes), uid),
+        *shell_view(place, is_made_at_start=True),
+    ):
+        assert f"cannot be created: {tmp_path} cannot be written" in only([found]).what
+        assert f"chmod u+wx {tmp_path}" in found.remedy
 
 
 # --- daemon, workers, canary -------------------------------------------------------------------------------------
@@ -161,9 +182,9 @@ def test_a_dead_daemon_a_silent_one_a_stopped_one_and_none_at_all_are_told_apart
     )
     stale, _ = told(is_stale=True)
     assert stale[0] == "stale_socket"
-    assert "lives (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]
-    assert "stopped in order" in told(ended_in_order=True)[0][1]
-    assert "none ever ran" in told(last_pid=None)[0][1]
+    assert "is running (pid 7) but does not answer" in told(is_alive=True, is_stale=True)[0][1]
+    assert "stopped normally" in told(ended_in_order=True)[0][1]
+    assert "never been started" in told(last_pid=None)[0][1]
     (service,) = doctor_daemon.absence_findings(absence(), has_service=True)
     assert service.remedy == "steno service restart"
     hidden = only(
@@ -191,7 +212,7 @@ def test_a_broken_worker_tells_how_it_died_and_what_brings_it_back() -> None:
 def test_a_fallback_that_stands_in_is_a_warning_and_no_aligner_on_purpose_is_none() -> None:
     stand_in = worker(role="transcriber", engine="whisperx")
     found = only(doctor_workers.worker_findings([stand_in, worker()], CHOICE, "/", NOW), "warning")
-    assert "stands in for mlx" in found.what
+    assert "replaces mlx" in found.what
 
 
 def test_the_canary_tells_its_speed_as_progress_does() -> None:
@@ -212,16 +233,14 @@ def test_the_canary_tells_its_speed_as_progress_does() -> None:
 
 
 def test_a_service_that_is_not_kept_is_broken_and_a_daemon_beside_it_a_warning() -> None:
-    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> list[FindingState]:
-        service = doctor_service.Service("dev.stenod", loaded, current, pid, "exit code 78")
-        return states(doctor_service.service_findings(service, daemon))
+    def told(pid: int | None, daemon: int | None, loaded: bool = True, current: bool = True) -> FindingState:
+        state = ServiceState("[Service]", loaded, "running", pid, "exit code 78")
+        return doctor_service.service_finding("the service dev.stenod", state, current, daemon).state
 
-    assert told(7, 7) == ["ok"]
-    assert told(7, 7, current=False) == ["warning"]
-    assert told(None, 8) == ["warning"]
-    assert told(None, 8, loaded=False) == told(None, None) == ["broken"]
-    assert states(doctor_service.service_findings(None, 7)) == ["ok"]
-    assert not list(doctor_service.service_findings(None, None))
+    assert told(7, 7) == "ok"
+    assert told(7, 7, current=False) == "warning"
+    assert told(None, 8) == "warning"
+    assert told(None, 8, loaded=False) == told(None, None) == "broken"
 
 
 def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is_fine(
@@ -232,6 +251,7 @@ def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     assert not doctor_service.is_installed()
     assert not list(doctor_service.look_at_service(None))
+    assert states(doctor_service.look_at_service(7)) == ["ok"], "started by hand"
     unit = find_service("linux", is_system=False).definition_file
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\n", encoding="utf-8")
@@ -261,10 +281,10 @@ def test_every_trouble_of_a_watched_folder_has_a_remedy(state: str, platform: st
         assert "Full Disk Access → + → /python/bin/python3.11" in found.remedy
 
 
-# --- looks and the page ------------------------------------------------------------------------------------------
+# --- checks and the page ------------------------------------------------------------------------------------------
 
 
-def test_a_look_that_hangs_or_breaks_is_a_finding_and_holds_up_no_other() -> None:
+def test_a_check_that_hangs_or_breaks_is_a_finding_and_delays_no_other() -> None:
     never = threading.Event()
     heard: list[Sequence[str]] = []
 
@@ -276,12 +296,12 @@ def test_a_look_that_hangs_or_breaks_is_a_finding_and_holds_up_no_other() -> Non
         return []
 
     began = time.monotonic()
-    looks = [
-        Look("a", "hanging", hang, deadline_seconds=0.2),
-        Look("a", "quick", lambda: [Finding(check="quick", state="ok", what="fine")]),
-        Look("b", "explosive", explode),
+    checks = [
+        Check("a", "hanging", hang, deadline_seconds=0.2),
+        Check("a", "quick", lambda: [ok("quick", "fine")]),
+        Check("b", "explosive", explode),
     ]
-    hung, quick, exploded = side_by_side(looks, heard.append)
+    hung, quick, exploded = side_by_side(checks, heard.append)
     never.set()
     assert time.monotonic() - began < 2.0
     assert "no answer within 0.2 s" in only(hung.findings).what
@@ -301,10 +321,22 @@ def test_the_page_spells_out_what_is_broken_and_fits(width: int, verbose: bool) 
     )
     page = io.StringIO()
     console = Console(file=page, width=width, markup=False, highlight=False, emoji=False, color_system=None)
-    console.print(doctor_page([Looked("One", findings[:1]), Looked("Two", findings[1:])], verbose))
+    console.print(doctor_page([Outcome("One", findings[:1]), Outcome("Two", findings[1:])], verbose))
     told = page.getvalue()
     assert max(len(line) for line in told.splitlines()) <= width
     assert not set(told) & set("\x1b\x07\u202e")
     assert "it hurts" in told and "→ chmod 700 there" in told and "→ do less" in told
     assert ("only if asked" in told) == ("because" in told) == verbose
-    assert "1 of 3 findings is broken, 1 warning" in told
+    assert "1 of 3 checks failed, 1 warning" in told
+
+
+def test_the_page_sums_up_in_plain_words() -> None:
+    def summary(*states: FindingState) -> str:
+        page = io.StringIO()
+        findings = tuple(Finding(check="c", state=state, what="w") for state in states)
+        Console(file=page, width=80).print(doctor_page([Outcome("One", findings)], False))
+        return page.getvalue().splitlines()[-1]
+
+    assert summary("ok", "ok") == "All 2 checks passed"
+    assert summary("ok", "warning") == "No check failed; 1 warning in 2 checks"
+    assert summary("broken", "broken", "ok") == "2 of 3 checks failed, 0 warnings"

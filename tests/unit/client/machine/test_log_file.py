@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from client import steno
-from client.machine.log_file import JOB_FIELDS, LogStory
+from client.machine.log_file import JOB_FIELDS, LogLines
 from client.machine.log_lines import LEVELS, day_of, line_in_words
 from config.places import find_places
 
@@ -59,13 +59,13 @@ def test_the_last_lines_are_found_in_whatever_file_they_stand(tmp_path: Path) ->
     (tmp_path / "stenod.log.1").write_text(written("e", jobs=7) + written("f", seconds=7))
     (tmp_path / "stenod.log.old").write_text(written("never", job=7))
     file.write_text(written("g", during_job=7) + written("h", job=70) + '{"event": "half", "job": 7')
-    assert events(LogStory(file).last(4)) == ["e", "f", "g", "h"]
-    assert events(LogStory(file).last(100)) == list("abcdefgh")
-    assert events(LogStory(file).last(0)) == []
-    assert events(LogStory(file, job_id=7).last(100)) == ["a", "b", "d", "g"]
-    assert events(LogStory(file, job_id=7).last(2)) == ["d", "g"]
+    assert events(LogLines(file).last(4)) == ["e", "f", "g", "h"]
+    assert events(LogLines(file).last(100)) == list("abcdefgh")
+    assert events(LogLines(file).last(0)) == []
+    assert events(LogLines(file, job_id=7).last(100)) == ["a", "b", "d", "g"]
+    assert events(LogLines(file, job_id=7).last(2)) == ["d", "g"]
     with pytest.raises(FileNotFoundError):
-        LogStory(tmp_path / "nothing.log").last(1)
+        LogLines(tmp_path / "nothing.log").last(1)
 
 
 def test_every_field_that_names_a_job_in_the_supervisors_log_is_known() -> None:
@@ -78,7 +78,7 @@ def test_every_field_that_names_a_job_in_the_supervisors_log_is_known() -> None:
 def test_the_log_is_followed_through_half_lines_and_two_rotations_without_losing_any(tmp_path: Path) -> None:
     file = tmp_path / "stenod.log"
     file.write_text(written("a", job=7) + '{"ev')
-    story = LogStory(file, job_id=7)
+    story = LogLines(file, job_id=7)
     assert events(story.last(10)) == ["a"]
     coming = cast(Generator[str, None, None], story.follow())
     with file.open("a") as log:

@@ -12,7 +12,7 @@ from drawn_views import CREATED, NOW, drawn, job, looks_as_before
 from rich.console import RenderableType
 
 from client.terminal.wording import DEGRADED, REMEDIES, SIGNALS, degraded_words, remedy
-from client.views.job import attempt_words, consequence, job_story, sound_words, what_to_do
+from client.views.job import attempt_words, consequence, job_page, sound_words, what_to_do
 from ipc.api_messages import Attempt, JobError, JobView
 from ipc.transcript import RecordingFacts, Track
 from ipc.vocabulary import JobStatus, Outcome, Phase, Role
@@ -23,7 +23,7 @@ def attempt(role: Role, outcome: Outcome, engine: str = "mlx", **facts: object) 
 
 
 def story(of: JobView) -> RenderableType:
-    return job_story(of, NOW, UTC)
+    return job_page(of, NOW, UTC)
 
 
 def at(minute: int) -> str:
@@ -77,36 +77,36 @@ def test_a_job_that_killed_every_worker() -> None:
 def test_a_refused_recording_says_what_is_wrong_and_what_to_do() -> None:
     error = JobError(code="not_media", message="/a/talk.flac is not a sound or video file", hint="convert it to WAV")
     page = drawn(story(job(status="failed", attempts=(attempt("transcriber", "failed"),), error=error)))
-    assert "could not do it; no worker died" in page
+    assert "The transcriber (mlx) could not process the file (no crash)." in page
     assert "Failed: it is not a sound or video file." in page
-    assert page.endswith("what to do\n  convert it to WAV\n  then `steno retry 8`")
+    assert page.endswith("next steps\n  convert it to WAV\n  then `steno retry 8`")
 
 
 def test_a_story_from_before_places_and_times_were_noted_is_told_without_them() -> None:
     old = job(status="transcribing", attempts=(attempt("transcriber", "crashed"),))
     page = drawn(story(old))
-    assert "The transcriber (mlx) died without a word." in page
-    assert "A fresh worker goes on from the last stored segment." in page
-    assert page.endswith("Now it is transcribing.")
+    assert "The transcriber (mlx) crashed, for an unknown reason." in page
+    assert "A new worker continues from the last stored segment." in page
+    assert page.endswith("In progress: transcribing.")
     assert "None" not in page
 
 
 def test_what_the_daemon_did_about_a_death_is_told_as_it_was() -> None:
     dead = attempt("aligner", "crashed", "whisperx")
     running = job(status="aligning", attempts=(dead, dead))
-    assert "once more" in consequence(running, 0)
-    assert "smaller parts" in consequence(running, 1)
-    assert "keeps the times of its segments" in consequence(job(attempts=(dead,)), 0)
+    assert "same segments again" in consequence(running, 0)
+    assert "smaller groups" in consequence(running, 1)
+    assert "keep segment times" in consequence(job(attempts=(dead,)), 0)
     lost = attempt("transcriber", "timeout", done_seconds=61.0)
     assert consequence(job(status="cancelled", attempts=(lost,)), 0) == ""
-    assert "goes on from 1:01" in consequence(job(status="waiting", attempts=(lost,)), 0)
+    assert "continues from 1:01" in consequence(job(status="waiting", attempts=(lost,)), 0)
 
 
 def test_every_attempt_is_a_sentence() -> None:
     signals, phases = [None, *SIGNALS, "signal 35"], [None, *get_args(Phase)]
     for role, outcome, signal, phase in product(get_args(Role), get_args(Outcome), signals, phases):
         words = attempt_words(attempt(role, outcome, signal=signal, phase=phase), again=True)
-        assert words.startswith("The ") and words.endswith(".")
+        assert words[0].isupper() and words.endswith(".")
         assert "None" not in words and "_" not in words
 
 
@@ -115,7 +115,7 @@ def test_every_attempt_is_a_sentence() -> None:
 def test_every_status_has_an_ending_and_its_next_step(state: JobStatus, note: str | None) -> None:
     page = drawn(story(job(status=state, note=note)))
     assert "None" not in page
-    assert ("what to do" in page) == (state == "cancelled")
+    assert ("next steps" in page) == (state == "cancelled")
 
 
 def test_every_reason_for_missing_words_has_a_remedy() -> None:
@@ -128,14 +128,14 @@ def test_every_reason_for_missing_words_has_a_remedy() -> None:
 
 
 def test_an_old_story_has_dates() -> None:
-    assert "2026-01-02 03:04" in drawn(job_story(job(created_at=CREATED), NOW.replace(year=2027), UTC))
+    assert "2026-01-02 03:04" in drawn(job_page(job(created_at=CREATED), NOW.replace(year=2027), UTC))
 
 
 def test_where_a_recording_had_several_tracks_or_odd_channels_the_story_says_what_was_heard() -> None:
     tracks = [Track(number=n, language=code, title=title) for n, code, title in ((1, "eng", None), (2, None, "Mic"))]
     several = RecordingFacts(read_seconds=1.0, track=tracks[1], other_tracks=(tracks[0],), channels_used="mix")
-    assert sound_words(several) == 'track 2 ("Mic") of 2; not heard: 1 (eng)'
-    assert 'track 2 ("Mic") of 2; not heard: 1 (eng)' in drawn(job_story(job(recording=several), NOW))
+    assert sound_words(several) == 'track 2 ("Mic") of 2; not transcribed: 1 (eng)'
+    assert 'track 2 ("Mic") of 2; not transcribed: 1 (eng)' in drawn(job_page(job(recording=several), NOW))
     assert sound_words(RecordingFacts(read_seconds=1.0, channels_used="channel 4")) == "channel 4"
     for usual in (None, RecordingFacts(read_seconds=1.0, track=tracks[0], channels_used="mono")):
         assert sound_words(usual) is None
@@ -144,5 +144,7 @@ def test_where_a_recording_had_several_tracks_or_odd_channels_the_story_says_wha
 
 
 def test_sound_that_gave_no_text_is_told() -> None:
-    assert "unheard    1:15 of sound without text; the JSON says where" in drawn(story(job(unheard_seconds=75.2)))
+    assert "unheard    1:15 of sound without text; see `unheard` in the JSON" in drawn(
+        story(job(unheard_seconds=75.2))
+    )
     assert "unheard" not in drawn(story(job(unheard_seconds=0.0))) + drawn(story(job()))

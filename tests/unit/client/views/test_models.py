@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from client.machine.waiting_workers import waits_for_model
+from client.commands.models import waits_for_model
 from client.views.models import FetchBars, here_line, model_table
 from ipc.model_messages import FileProgress, ListedModel, ModelHere, ModelList
 from ipc.status_views import WorkerState, WorkerView
@@ -39,7 +39,7 @@ def test_the_list_fits_and_says_what_is_unfinished_damaged_and_for_whom(columns:
     Console(file=screen, width=columns).print(model_table(MODELS))
     page = screen.getvalue()
     assert all(cell_len(line) <= columns for line in page.splitlines())
-    for words in ("unfinished", "damaged", "fallback", "1.3 GB", "starter (aligner)", "large-v1 (whisperx alone)"):
+    for words in ("unfinished", "damaged", "fallback", "1.3 GB", "starter (aligner)", "large-v1 (whisperx only)"):
         assert words in page, words
 
 

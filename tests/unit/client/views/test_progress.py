@@ -93,11 +93,26 @@ def test_many_files_tell_how_long_the_queue_takes_and_whether_it_is_theirs_alone
     assert len(asked) == 1, "and the daemon is not asked at every event"
     queue = queue.model_copy(update={"waiting": 9})
     bars(moved(0, "/a/0.wav", share=0.5))
-    assert drawn(bars).splitlines()[-1].endswith("2 waiting · 10 min with all others")
+    assert drawn(bars).splitlines()[-1].endswith("2 waiting · 10 min for all jobs")
     queue = queue.model_copy(update={"eta_seconds": None})
     clock.now = 240.0
     bars(moved(0, "/a/0.wav", share=0.6))
     assert drawn(bars).splitlines()[-1].endswith("2 waiting")
+
+
+def test_percent_and_time_stay_whole_beside_long_names_at_80_columns() -> None:
+    queue = QUEUE.model_copy(update={"waiting": 20, "running": 1, "eta_seconds": 60.0})
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    bars = ProgressBars(console, range(12), Turned(), lambda: queue)
+    name = "/a/an interview whose name tells all about it, and then some, and the year 2026.m4a"
+    for number in range(12):
+        state = "transcribing" if number == 0 else "failed" if number < 3 else "waiting"
+        bars(JobChanged(job=job(id=number, path=name, status=state)))
+    bars(moved(0, name, share=0.42, speed=4.2, eta_seconds=61))
+    first, overall = drawn(bars).splitlines()
+    assert first.endswith("42% transcribing · 4.2× · 1 min left")
+    assert overall.endswith(" 20% 2 of 12 · 2 failed · 9 waiting · 1 min for all jobs")
+    assert first.startswith("an i") and "all" in overall
 
 
 def test_where_there_is_no_terminal_nothing_is_drawn() -> None:

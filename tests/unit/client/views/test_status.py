@@ -13,7 +13,7 @@ from client.views import tables as views
 from client.views.live import FOOTER, fitting
 from client.views.progress_line import bar, roughly
 from client.views.status import status_page, workers_view
-from client.views.watch_tables import watches_table
+from client.views.watches import watches_table
 from ipc.api_messages import JobOptions
 from ipc.status_views import LastDeath, PassedOverView, RunningView, StatusView, WatchView, WorkerState
 
@@ -112,14 +112,14 @@ def test_a_pause_is_said_once_and_with_the_way_out() -> None:
         status_page(status(queue=paused, next_up=[job(id=i, status="waiting", note=why) for i in (4, 5)]), NOW)
     )
     assert page.count("paused;") == 1
-    assert "`steno resume` goes on" in page
+    assert "paused, run `steno resume`" in page
 
 
 def test_a_worker_about_to_be_restarted_tells_its_death_once() -> None:
     dead = TRANSCRIBER.model_copy(update={"state": "backing_off", "note": f"restarting after: {DEATH.reason}"})
     page = drawn(workers_view([dead], NOW))
     assert page.count("segmentation fault") == 1
-    assert "died 55 min ago, during job 3" in page
+    assert "crashed 55 min ago, during job 3" in page
 
 
 @pytest.mark.parametrize("state", get_args(WorkerState))

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from client.terminal import wording as reasons
 from client.terminal.output import err, print_json, print_json_array, visible
 from client.views import tables as views
-from client.views.job import job_story
+from client.views.job import job_page
 from client.views.progress import ProgressBars
 from client.views.status import status_page
 from ipc.api_messages import Attempt, JobError, JobOptions
@@ -29,7 +29,7 @@ from ipc.vocabulary import JobStatus, Phase
 
 def test_a_failure_says_what_to_do() -> None:
     failed = job(status="failed", error=JobError(code="not_media", message="no audio in it", hint="play it"))
-    for view in (views.job_line(failed), job_story(failed, NOW)):
+    for view in (views.job_line(failed), job_page(failed, NOW)):
         assert "no audio in it" in drawn(view)
         assert "play it" in drawn(view)
 
@@ -76,8 +76,8 @@ def test_a_name_cannot_take_over_the_terminal(width: int) -> None:
             status(workers=(evil_worker,), running=(running,), watches=(watch,), next_up=(waiting, waiting)), NOW
         ),
         views.jobs_table([evil_job, failed], NOW),
-        *(view for one in (evil_job, failed, waiting) for view in (views.job_line(one), job_story(one, NOW))),
-        job_story(degraded, NOW),
+        *(view for one in (evil_job, failed, waiting) for view in (views.job_line(one), job_page(one, NOW))),
+        job_page(degraded, NOW),
         views.settings_table({"prompt": EVIL}, {"prompt": EVIL}),
         bars,
     ]
@@ -166,3 +166,12 @@ def test_json_says_the_same_name_without_anything_that_a_terminal_obeys(capsys: 
     one, all_of_them = capsys.readouterr().out.splitlines()
     assert json.loads(one)["path"] == json.loads(all_of_them)[0]["path"] == name
     assert not any(unicodedata.category(letter) == "Cc" for letter in one + all_of_them)
+
+
+def test_files_that_do_not_fit_beside_the_result_stand_on_their_own_line() -> None:
+    written = job(outputs={"txt": "/out/where the transcripts go/talk.txt"}, audio_seconds=754.0, timing="word")
+    whole = "done talk.flac  12:34, words timed  → /out/where the transcripts go/talk.txt"
+    assert views.job_line(written, len(whole)).plain == whole
+    first, second = views.job_line(written, len(whole) - 1).plain.splitlines()
+    assert first == "done talk.flac  12:34, words timed"
+    assert second.strip() == "→ /out/where the transcripts go/talk.txt"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from drawn_views import NOW, drawn, job
 
-from client.views.job import ending, job_story
+from client.views.job import ending, job_page
 from client.views.tables import job_line, jobs_table
 from ipc.api_messages import JobView
 from ipc.transcript import RecordingFacts
@@ -25,10 +25,10 @@ WHOLE = job(timing="word", audio_seconds=62.4)
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_story_of_a_job_names_what_was_not_read(width: int) -> None:
-    page = drawn(job_story(CUT_OFF, NOW, UTC), width)
+    page = drawn(job_page(CUT_OFF, NOW, UTC), width)
     assert WARNING in page
     assert "warning" in page and "see the warning" in ending(CUT_OFF)
-    assert "warning" not in drawn(job_story(WHOLE, NOW, UTC), width) + ending(WHOLE)
+    assert "warning" not in drawn(job_page(WHOLE, NOW, UTC), width) + ending(WHOLE)
 
 
 def test_the_table_of_jobs_marks_what_was_not_read() -> None:

@@ -178,4 +178,4 @@ def test_a_template_that_names_no_file_is_refused_in_words(template: str) -> Non
 def test_a_template_is_checked_before_anything_is_handed_over() -> None:
     refused = CliRunner().invoke(steno.app, ["submit", "--name", "{nonsense}", "talk.m4a"])
     assert refused.exit_code == exit_codes.USAGE
-    assert "--name" in refused.output and "allowed in braces is stem" in refused.output
+    assert "--name" in refused.output and "allowed in braces are stem" in refused.output
