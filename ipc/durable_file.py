@@ -55,7 +55,7 @@ def sync_folder(descriptor: int) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Returns when the file's content is on the disk. Raises OSError."""
+    """fsync: returns when the file's content is on the disk. Raises OSError."""
     # macOS: fsync stops at the drive's cache, F_FULLFSYNC does not; network disks know only fsync.
     if sys.platform == "darwin":
         try:

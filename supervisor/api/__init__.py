@@ -1,4 +1,4 @@
-"""HTTP over the Unix socket: the door, the endpoints, their errors and the use cases behind them.
+"""HTTP over the Unix socket: the socket, the endpoints, their errors and the use cases.
 
 Runs in: supervisor. May import every room below it.
 """

@@ -1,8 +1,8 @@
-"""HTTP over the Unix socket: each endpoint is one line of the service.
+"""The HTTP endpoints: each one calls one method of the service.
 
 Runs in: supervisor.
 
-A request that is well-formed and yet asks for nothing is refused before any endpoint sees it.
+A well-formed request with an unknown parameter is refused before any endpoint sees it.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from supervisor.api.peer_process import Asked
 from supervisor.api.service import DaemonService
 from supervisor.system.refused import Refused
 
-JobId = Annotated[int, Path(ge=1, lt=2**63)]  # SQLite's integers end there
+JobId = Annotated[int, Path(ge=1, lt=2**63)]  # the largest integer of SQLite
 IdempotencyKey = Annotated[
     str | None,
     Header(
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="The client's own name for this request, drawn at random: a second request with the same key and "
-        "body is answered with the first one's job. The key is forgotten with the job.",
+        description="The client's own random name for this request: a second request with the same key and "
+        "body returns the first one's job. The key is deleted with the job.",
     ),
 ]
 HEARTBEAT_SECONDS = 15.0
-"""A silent event stream says so this often; a client that hears nothing for longer knows the daemon is gone."""
+"""Interval of heartbeats on a silent event stream; a client without one for longer knows that the daemon is gone."""
 MOST_JOBS_LISTED = 1_000
-"""In one answer; its Link header leads to the next."""
+"""Jobs in one response; its Link header leads to the next."""
 MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
     "srt": "application/x-subrip",
@@ -51,11 +51,11 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 EVENT_STREAM = "text/event-stream"
 Story = AsyncGenerator[Event | None, None]
-"""What a client is told over time; None is a heartbeat."""
+"""A stream of events; None is a heartbeat."""
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Raises Refused for a query that the endpoint would not read: `?staus=done` must not list everything."""
+    """Raises Refused for an unknown query parameter: `?staus=done` must not list everything."""
     known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
     for name in request.query_params:
         if name not in known:
@@ -65,14 +65,14 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
 
 def refuse_unusable_text(asked: Value) -> None:
-    """Raises Refused if any text holds a NUL, which no path and no process argument can carry."""
+    """Raises Refused if any text contains a NUL, which no path and no process argument can."""
     for field, text in _texts(asked.model_dump()):
         if "\0" in text:
-            raise Refused(422, "bad_request", f"{field} holds a NUL character", f"correct `{field}`")
+            raise Refused(422, "bad_request", f"{field} contains a NUL character", f"correct `{field}`")
 
 
 def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every text with its field's name. The names too: those of replacements are anybody's."""
+    """Every text with its field's name. The names too: those of replacements are free text."""
     for name, content in fields.items():
         yield prefix.rstrip(".") or "the body", name
         if isinstance(content, dict):
@@ -84,8 +84,8 @@ def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 
 def create_app(service: DaemonService) -> FastAPI:
-    """The whole API in front of this desk. `app.state.stop` ends every event stream when set."""
-    # No documentation pages: they would fetch scripts from a CDN.
+    """The whole API of this service. `app.state.stop` ends every event stream when set."""
+    # No documentation pages: they would load scripts from a CDN.
     app = DescribedApi(
         title="stenod",
         openapi_url="/v1/openapi.json",
@@ -120,7 +120,7 @@ def _add_jobs(app: FastAPI, service: DaemonService) -> None:
         limit: Annotated[int, Query(ge=1, le=MOST_JOBS_LISTED)] = 100,
         before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> Response:
-        """Newest first. `before`: only jobs older than this one; while there are more, the Link header says which."""
+        """Newest first. `before`: only jobs older than this one; if there are more, the Link header leads to them."""
         page = await service.jobs(status, limit, before)
         headers = {}
         if page.next_before is not None:
@@ -154,7 +154,7 @@ def _add_jobs(app: FastAPI, service: DaemonService) -> None:
 
     @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
     async def forget(job_id: JobId, asker: Asked) -> None:
-        """Forget a job that is over: its story, its text, every page that held it. Files that were written stay."""
+        """Delete a finished job: its record and its text, overwritten on the disk. Written files stay."""
         await service.care.forget(job_id)
         asker.did("job_forgotten", job=job_id)
 
@@ -167,7 +167,7 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
     @app.get("/v1/health", responses={503: refusals(503)[503] | {"model": HealthView}})
     async def health(response: Response, fresh: bool = False) -> HealthView:
         found = await service.health(fresh)
-        # The body says why; the status is for those who only look at that, like `curl --fail`.
+        # The body has the reason; the status is for clients that only check that, like `curl --fail`.
         response.status_code = 200 if found.healthy else 503
         return found
 
@@ -224,7 +224,7 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
 
     @app.post("/v1/check")
     async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
-        """Hold what is stored against what is there; `repair` fixes what can be fixed without touching files."""
+        """Check the stored data against the disk; `repair` fixes what it can without changing files."""
         found = await service.care.check(repair=repair)
         if repair:
             asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
@@ -232,8 +232,8 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
 
 
 def _add_events(app: FastAPI, service: DaemonService) -> None:
-    # Dependencies, because theirs is the only scope that opens before the answer's first byte and closes after its
-    # last: a client that has our headers has its subscription.
+    # Dependencies, because only their scope opens before the response's first byte and closes after its last: a
+    # client that has the headers has its subscription.
     async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:
         async with service.events(None) as events:
             yield events
@@ -259,7 +259,7 @@ def _add_events(app: FastAPI, service: DaemonService) -> None:
 
 
 async def array_of(pieces: AsyncIterator[Sequence[Value]]) -> AsyncIterator[bytes]:
-    """All of the pieces as one JSON array, in pieces."""
+    """All pieces as one streamed JSON array."""
     before = "["
     async for some in pieces:
         if some:
@@ -278,7 +278,7 @@ def _stream(events: Story) -> StreamingResponse:
 
 
 def server_sent(event: Event | None) -> bytes:
-    """An event as it goes over the wire; None is a heartbeat."""
+    """An event as sent over the wire; None is a heartbeat."""
     if event is None:
         return format_sse_event(comment="still here")
     return format_sse_event(event=event.kind, data_str=event.model_dump_json())
@@ -287,7 +287,7 @@ def server_sent(event: Event | None) -> bytes:
 async def live(
     events: AsyncIterator[Event], stop: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
 ) -> Story:
-    """The events as they come, None where nothing came for so long; ends with the events or at `stop`."""
+    """The events as they come, None after a silent interval; ends with the events or at `stop`."""
     stopping = asyncio.ensure_future(stop.wait())
     coming: asyncio.Task[Event] | None = None
     try:
@@ -314,7 +314,7 @@ async def live(
 
 
 async def story_of_a_job(now: JobChanged, events: Story) -> Story:
-    """How the job stands, then all that happens to it, until it is finished."""
+    """The job's state, then all its events, until it is finished."""
     async with aclosing(events):
         yield now
         if now.job.status in FINISHED:

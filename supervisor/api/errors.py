@@ -1,4 +1,4 @@
-"""Every refusal in one shape: problem+json (RFC 9457) with a stable code and a hint.
+"""All errors in one shape: problem+json (RFC 9457) with a stable code and a hint.
 
 Runs in: supervisor.
 """
@@ -44,20 +44,18 @@ STATUS_OF: dict[type[StenodError], int] = {
     JobQueueBroken: 507,
 }
 """What other rooms refuse → HTTP status; their code, message and hint are the client's as they are."""
-_INTERNAL = Problem(
-    status=500, code="internal", detail="the daemon made a mistake with this request", hint="`steno logs` tells more"
-)
+_INTERNAL = Problem(status=500, code="internal", detail="the daemon failed on this request", hint="run `steno logs`")
 
 log = structlog.get_logger()
 
 
 def problem_response(problem: Problem) -> Response:
-    """The problem as it goes over the wire."""
+    """The problem as an HTTP response."""
     return Response(problem.model_dump_json(), problem.status, media_type=PROBLEM_JSON)
 
 
 def problem_of_faults(faults: Sequence[Any]) -> Problem:
-    """What pydantic found wrong with a request (its `errors()`) → one problem that names the field."""
+    """pydantic's `errors()` for a request → one problem that names the field."""
     told = [f"{where}: {fault['msg']}" if (where := _field(fault)) else fault["msg"] for fault in faults]
     detail = "; ".join(told[:MOST_FAULTS_TOLD])
     if len(told) > MOST_FAULTS_TOLD:
@@ -67,7 +65,7 @@ def problem_of_faults(faults: Sequence[Any]) -> Problem:
 
 
 def _field(fault: Any) -> str:
-    """`options.language`: where the fault is, without the word for the part of the request."""
+    """`options.language`: the field, without the part of the request."""
     if fault["type"] == "json_invalid":
         return f"at character {fault['loc'][-1]}"
     return ".".join(str(step) for step in fault["loc"][1:])
@@ -79,9 +77,9 @@ def _hint(fault: Any) -> str:
         case "json_invalid":
             return "the body must be one JSON object"
         case "extra_forbidden":
-            return f"`{field}` is not known here; GET /v1/openapi.json lists what is"
+            return f"`{field}` is unknown; GET /v1/openapi.json lists the fields"
         case "missing" if field:
-            return f"`{field}` must be given"
+            return f"`{field}` is required"
         case _ if not field:
             return "send a JSON object, with the header Content-Type: application/json"
         case _:
@@ -89,18 +87,18 @@ def _hint(fault: Any) -> str:
 
 
 def _encodable(text: str) -> str:
-    # A name in the request may hold a lone surrogate, which JSON can say and UTF-8 cannot.
+    # A name in the request may contain a lone surrogate, which JSON can encode and UTF-8 cannot.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _allowed_methods(request: Request) -> str:
-    """Of all endpoints at this path; Starlette tells those of the first alone."""
+    """The methods of all endpoints at this path; Starlette returns only those of the first."""
     here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
     return ", ".join(sorted(method for route in here for method in route.methods))
 
 
 class RequestBoundary:
-    """ASGI middleware: no request is too large, and a mistake with one costs that one, never the daemon."""
+    """ASGI middleware: limits the size of requests, and an error in one never ends the daemon."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -119,20 +117,20 @@ class RequestBoundary:
             message = await receive()
             taken_bytes += len(message.get("body", b""))
             if taken_bytes > BODY_LIMIT_BYTES:
-                raise HTTPException(413)  # the kind that FastAPI passes on while it reads a body
+                raise HTTPException(413)  # the class that FastAPI propagates while it reads a body
             return message
 
         try:
             await self.app(scope, weigh, watch_start)
-        except Exception:  # the boundary of a request: the next one must find the daemon alive
+        except Exception:  # the boundary of a request: the daemon must survive
             log.exception("request_failed", method=scope.get("method"), path=scope.get("path"))
             if started:
-                raise  # uvicorn then drops the connection, so that the client sees the answer torn
+                raise  # uvicorn then drops the connection, so that the client sees an incomplete response
             await problem_response(_INTERNAL)(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """From now on everything this app refuses is problem+json."""
+    """Makes every error of this app problem+json."""
 
     async def refused(request: Request, refusal: Exception) -> Response:
         assert isinstance(refusal, StenodError)

@@ -1,4 +1,4 @@
-"""Who asks: the process at the other end of a connection, for the log.
+"""The client's process at the other end of a connection, for the log.
 
 Runs in: supervisor.
 """
@@ -27,18 +27,18 @@ LONGEST_VERB = 20
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """As the kernel knows it; the process may be gone by now, and its number another's."""
+    """As the kernel reported it; the process may have exited, and its pid be reused."""
 
     uid: int | None
     pid: int | None
 
     def did(self, event: str, **facts: object) -> None:
-        """Its request was carried out."""
+        """Logs that its request was carried out."""
         log.info(event, **facts, uid=self.uid, pid=self.pid, command=command_of(self.pid))
 
 
 def asker_at(connection: Connected) -> Asker:
-    """Never raises: what is not known is None."""
+    """Never raises: unknown fields are None."""
     try:
         uid: int | None = peer_uid(connection)
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def asker_at(connection: Connected) -> Asker:
 
 
 def peer_pid(connection: Connected) -> int | None:
-    """The process that connected. Raises OSError or ValueError."""
+    """The pid of the client. Raises OSError or ValueError."""
     if sys.platform == "darwin":
         pid = pid_of(connection.getsockopt(SOL_LOCAL, LOCAL_PEERPID, PID.size), PID)
     else:
@@ -60,7 +60,7 @@ def peer_pid(connection: Connected) -> int | None:
 
 
 def pid_of(raw: bytes, shape: struct.Struct) -> int | None:
-    """The number that stands first; None: of a process that this one cannot see, as outside a container."""
+    """The first number; None: the process is not visible from here, as outside a container."""
     if len(raw) != shape.size:
         raise ValueError(f"{len(raw)} bytes are not {shape.size}")
     pid = int(shape.unpack(raw)[0])
@@ -68,7 +68,7 @@ def pid_of(raw: bytes, shape: struct.Struct) -> int | None:
 
 
 def command_of(pid: int | None) -> str | None:
-    """`steno pause`: the program and what it was told to do. None: it is gone, or hidden."""
+    """`steno pause`: the program and its verb. None: it has exited, or is hidden."""
     if pid is None:
         return None
     try:
@@ -78,7 +78,7 @@ def command_of(pid: int | None) -> str | None:
 
 
 def told(words: Sequence[str]) -> str | None:
-    """Only the program and its verb: further on stand names of recordings, and prompts."""
+    """Only the program and its verb: the other arguments may be names of recordings and prompts."""
     names = list(words)
     if len(names) > 1 and PurePath(names[0]).name.startswith("python") and not names[1].startswith("-"):
         del names[0]

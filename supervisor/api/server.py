@@ -1,4 +1,4 @@
-"""uvicorn inside our own event loop: who may connect, how long they may dawdle, and a stop that never hangs.
+"""uvicorn inside our own event loop: peer check, deadlines for requests, and a stop that never hangs.
 
 Runs in: supervisor.
 """
@@ -23,27 +23,27 @@ from supervisor.api.peer_process import asker_at
 from supervisor.api.unix_socket import peer_may_enter
 
 MOST_CONNECTIONS = 64
-"""Event streams included. For the next one the oldest that asks nothing has to go; if all ask, it is answered 503."""
+"""Including event streams. A further one replaces the oldest idle one; if none is idle, it gets 503."""
 HEADERS_LIMIT_BYTES = 64 * 1024
 REQUEST_SECONDS = 8.0
 """From a connection, or a request's first byte, to the request's last."""
 IDLE_SECONDS = 30
 """How long a connection between two requests is kept."""
 LINGER_SECONDS = 1.0
-"""How long a refused client may take to read why. To close at once, with his request unread, would reset the
-connection and our answer with it."""
+"""How long a refused client may take to read the reason. Closing immediately, with the request unread, would reset
+the connection and lose our response."""
 GRACE_SECONDS = 1
-"""What answers in progress get at stop before they are cut."""
+"""How long responses in progress may continue at stop."""
 
 log = structlog.get_logger()
 
 
 class OwnersConnection(H11Protocol):
-    """A connection of uvicorn's that asks who is there, and does not wait for ever.
+    """uvicorn's connection with a peer check and deadlines.
 
-    What uvicorn 0.54 lacks and this adds: the peer check, a deadline for the whole request (its own timers start only
-    after the first answer), a limit that counts connections before they have asked anything and that those who never
-    finish asking cannot use up, problem+json throughout.
+    Adds to uvicorn 0.54: the peer check, a deadline for the whole request (its own timers start only after the first
+    response), a connection limit that counts connections without a request and that incomplete requests cannot
+    exhaust, problem+json throughout.
     """
 
     _late: asyncio.TimerHandle | None = None
@@ -64,7 +64,7 @@ class OwnersConnection(H11Protocol):
                     status=503,
                     code="too_many_connections",
                     detail=f"{MOST_CONNECTIONS} connections are open",
-                    hint="close some, and try again",
+                    hint="close some, and retry",
                 )
             )
         else:
@@ -88,11 +88,11 @@ class OwnersConnection(H11Protocol):
 
     @property
     def _is_asking(self) -> bool:
-        """Whether a whole request waits for the end of its answer; an event stream does all its life."""
+        """Whether a complete request waits for the end of its response; an event stream always does."""
         return self._late is None and self.cycle is not None and not self.cycle.response_complete
 
     def _somebody_made_room(self) -> bool:
-        """Hangs up on the oldest connection that has not asked anything, half requests before idle ones."""
+        """Closes the oldest connection without a complete request, incomplete requests before idle connections."""
         others = (cast(OwnersConnection, one) for one in self.connections if one is not self)
         silent = [one for one in others if not (one._is_asking or one._turned_away)]
         if not silent:
@@ -116,13 +116,13 @@ class OwnersConnection(H11Protocol):
     def _request_is_late(self) -> None:
         self._late = None
         if self.cycle is None or self.cycle.response_complete:
-            detail = f"no whole request within {REQUEST_SECONDS:g} s"
+            detail = f"no complete request within {REQUEST_SECONDS:g} s"
             self._turn_away(Problem(status=408, code="too_slow", detail=detail, hint="send it at once"))
         else:
-            self.transport.abort()  # its endpoint already waits for the body and learns it from the disconnect
+            self.transport.abort()  # its endpoint already waits for the body and sees the disconnect
 
     def _turn_away(self, problem: Problem) -> None:
-        """Answers without an application behind, hears no more and hangs up."""
+        """Responds without the application, stops reading and closes."""
         self._stop_waiting()
         self._turned_away = True
         body = problem.model_dump_json().encode()
@@ -132,7 +132,7 @@ class OwnersConnection(H11Protocol):
             h11.Data(data=body),
             h11.EndOfMessage(),
         )
-        with suppress(h11.LocalProtocolError):  # half an answer is out already: hanging up says the rest
+        with suppress(h11.LocalProtocolError):  # part of a response is sent: closing ends it
             for event in answer:
                 self.transport.write(self.conn.send(event) or b"")
         if self.transport.can_write_eof():
@@ -141,7 +141,7 @@ class OwnersConnection(H11Protocol):
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn without signal handlers, asleep where it would look ten times a second whether to stop."""
+    """uvicorn without signal handlers, and without its polling ten times a second."""
 
     def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
         super().__init__(config)
@@ -149,19 +149,19 @@ class QuietServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Signals are the daemon's own business."""
+        """The daemon handles signals itself."""
         yield
 
     async def main_loop(self) -> None:
-        """uvicorn.Server.main_loop, waiting where that one polls."""
+        """uvicorn.Server.main_loop, but waits for an event instead of polling."""
         await self.on_tick(0)
         await self.stop.wait()
 
 
 async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -> None:
-    """Answers on `listener` until `stop` is set, then returns within 2 s, even with clients connected.
+    """Serves on `listener` until `stop` is set, then returns within 2 s, even with clients connected.
 
-    Event streams end by themselves at `stop`; other answers have GRACE_SECONDS. The socket's file is gone afterwards.
+    Event streams end at `stop`; other responses have GRACE_SECONDS. Afterwards the socket's file is removed.
     """
     app.state.stop = stop
     path = Path(os.fsdecode(listener.getsockname()))
@@ -190,5 +190,5 @@ async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -
 
 
 def _remove(path: Path) -> None:
-    """No other process can have put a socket there: the daemon's lock is still held."""
+    """No other process can have created a socket there: the daemon's lock is still held."""
     path.unlink(missing_ok=True)

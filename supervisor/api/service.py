@@ -1,8 +1,8 @@
-"""What a client may ask of the daemon: the use cases behind the socket.
+"""The use cases of the API: what a client may request of the daemon.
 
 Runs in: supervisor.
 
-A list of jobs is read in pages and sent in pieces: it may be long, and other clients want to be answered meanwhile.
+A list of jobs is read in pages and sent in pieces: it may be long, and other clients must not wait for it.
 """
 
 import os
@@ -43,25 +43,25 @@ from supervisor.watch.watcher import WatchFolders
 from supervisor.worker.handle import WorkerHandle
 
 JOBS_AT_ONCE = 20
-"""Jobs that are read and told before others have their turn."""
+"""Jobs that are read and sent before other tasks run."""
 NAME_HINT = f"write it like {{stem}}.{{language}}; there are {', '.join(NAME_FIELDS)}"
 NEXT_UP = 10
-"""As many waiting jobs as the status page shows."""
+"""The number of waiting jobs on the status page."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobsPage:
-    """Some jobs, newest first, in pieces that are made as they are asked for."""
+    """Some jobs, newest first, in pieces that are created on demand."""
 
     views: AsyncIterator[list[JobView]]
     next_before: int | None
-    """The next page begins with the job older than this one; None: there are no more."""
+    """The next page begins after this job; None: there are no more."""
 
 
 async def jobs_page(
     queue: JobQueue, board: JobBoard, status: JobStatus | None, limit: int, before: int | None
 ) -> JobsPage:
-    """At most `limit` jobs, of those older than `before`. Raises JobQueueBroken."""
+    """At most `limit` jobs older than `before`. Raises JobQueueBroken."""
     ids = await queue.ids(status, limit + 1, MAX_ID if before is None else before)
     page = ids[:limit]
 
@@ -96,7 +96,7 @@ class DaemonService:
     # --- jobs ------------------------------------------------------------------------------------------------
 
     async def submit(self, wanted: SubmitFile, key: str | None = None) -> JobView:
-        """A recording becomes a job, durable before this returns. `key`: the request's name, which makes one job."""
+        """Submits a recording as a job, durable before this returns. `key`: the request's idempotency key."""
         _refuse_relative(wanted.path)
         if wanted.options.output_dir is not None:
             _refuse_relative(wanted.options.output_dir)
@@ -110,7 +110,7 @@ class DaemonService:
             job = await self.queue.add(wanted.path, wanted.options, found, request)
             hit("job_stored")
         except DiskNotAnswering as no:
-            raise Refused(503, no.code, no.message, "see that its disk is there and try again") from no
+            raise Refused(503, no.code, no.message, "check its disk and retry") from no
         self.dispatcher.job_added()
         return self.board.tell(job)
 
@@ -123,9 +123,9 @@ class DaemonService:
         return self.board.view(await self.queue.get(job_id))
 
     async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
-        """The transcript as stored, in any format, whatever files were written. Of a finished job only.
+        """The stored transcript of a finished job in any format, independent of its files.
 
-        In blocks, made as they are asked for: ask for them in a thread.
+        In blocks that are created on demand: iterate in a thread.
         """
         job = await self.queue.get(job_id)
         if job.status != "done":
@@ -133,7 +133,7 @@ class DaemonService:
                 409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
             )
         if not job.transcribed_whole:
-            # Done by leaving what was there: an empty transcript would say that there is no speech.
+            # Done by keeping existing files: an empty transcript would claim that there is no speech.
             raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
         stored = await self.queue.copies.of(job_id)
 
@@ -145,7 +145,7 @@ class DaemonService:
         return blocks()
 
     async def cancel(self, job_id: int) -> JobView:
-        """A waiting or running job ends without a result; what was transcribed is kept for `retry`."""
+        """Cancels a waiting or running job; its transcribed segments are kept for `retry`."""
         try:
             return self.board.tell(await self.dispatcher.cancel(job_id))
         except MoveNotAllowed as no:
@@ -163,7 +163,7 @@ class DaemonService:
     # --- the daemon ------------------------------------------------------------------------------------------
 
     async def status(self) -> StatusView:
-        """The whole page."""
+        """The whole status."""
         queue = await self.queue.state(self.dispatcher.turns.now, NEXT_UP)
         return StatusView(
             daemon=DaemonView(
@@ -178,46 +178,46 @@ class DaemonService:
         )
 
     async def health(self, fresh: bool) -> HealthView:
-        """Whether a recording handed over now would come out with words; `fresh` asks for a proof made now."""
+        """Whether a job submitted now would succeed, with words; `fresh` requires a new canary."""
         canary = await self.canary.ask(fresh=fresh)
         return health_view(
             self.transcriber.view, None if self.aligner is None else self.aligner.view, canary, self.troubles()
         )
 
     async def reload(self) -> ReloadView:
-        """Read the settings again; what can change while running does."""
+        """Reloads the settings, and applies those that can change while running."""
         try:
             return await self.reload_settings()
         except ConfigError as no:
-            raise Refused(400, "bad_config", str(no), "nothing was changed; `steno config edit` fixes it") from no
+            raise Refused(400, "bad_config", str(no), "nothing was changed; run `steno config edit`") from no
 
     async def examination(self) -> list[Finding]:
-        """What only the daemon can find out about its folders and its queue."""
+        """The daemon's self-check of its folders and its queue."""
         return [*self.troubles(), *await self.self_check.findings()]
 
     async def restart(self, role: Role) -> WorkerView:
-        """A fresh worker, its deaths forgotten; jobs that had to wait for it are tried at once."""
+        """Restarts a worker and resets its crash counter; jobs that waited for it start immediately."""
         handle = self._keeper(role)
         await handle.restart()
         self.dispatcher.try_at_once()
         return handle.view
 
     async def unload(self, role: Role) -> WorkerView:
-        """The worker's memory is given back, after the request it holds; the next job starts it again."""
+        """Unloads a worker after its current request to free memory; the next job starts it again."""
         handle = self._keeper(role)
         await handle.unload()
         return handle.view
 
     async def pause(self) -> QueueView:
-        """No further job is started; running ones finish. Survives a restart of the daemon."""
+        """Starts no further job; running ones finish. Persists across restarts of the daemon."""
         return await self._set_paused(True)
 
     async def resume(self) -> QueueView:
-        """Jobs are started again."""
+        """Resumes starting jobs."""
         return await self._set_paused(False)
 
     def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """Subscribe first, read the state afterwards: nothing slips between."""
+        """Subscribe first, then read the state, so that no event is missed."""
         return self.bus.subscribe(job_id)
 
     # --- watch folders ---------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class DaemonService:
         return list(self.watch_folders.views)
 
     async def add_watch(self, wanted: AddWatch) -> WatchView:
-        """Watch one more folder; one that is watched, like this from now on."""
+        """Adds a watched folder, or changes one."""
         _refuse_relative(wanted.path)
         entry = entry_of(wanted)
         if self.watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
@@ -236,7 +236,7 @@ class DaemonService:
         return next(view for view in self.watch_folders.views if Path(view.path) == entry.path)
 
     async def remove_watch(self, path: str) -> None:
-        """Stop watching a folder; its jobs go on."""
+        """Removes a watched folder; its jobs continue."""
         self.watch_folders.remove(Path(path))
 
     # ---------------------------------------------------------------------------------------------------------
@@ -252,12 +252,12 @@ class DaemonService:
             return await disks().look(path, lambda: os.path.isdir(path))  # noqa: PTH112
         except DiskNotAnswering:
             raise Refused(
-                400, "folder_unreachable", f"{path!r} does not answer", "see that its disk is there and try again"
+                400, "folder_unreachable", f"{path!r} does not answer", "check its disk and retry"
             ) from None
 
     async def _queue_view(self, queue: QueueState) -> QueueView:
         eta_seconds = None
-        # A worker that starts is a matter of seconds; how long anything else holds them up is not known.
+        # A worker starts within seconds; other obstacles have no known duration.
         if not queue.paused and (self.board.why_waiting is None or self.transcriber.view.state == "starting"):
             backlog = await self.queue.backlog()
             left = self.board.running_left(backlog.usual_audio_seconds)
@@ -287,4 +287,4 @@ def _refuse_bad_template(template: str) -> None:
     try:
         name_template(template)
     except ValueError as wrong:
-        raise Refused(422, "bad_name_template", f"{template!r} names no files: {wrong}", NAME_HINT) from wrong
+        raise Refused(422, "bad_name_template", f"{template!r} is not a name template: {wrong}", NAME_HINT) from wrong

@@ -1,11 +1,11 @@
-"""The daemon's door: a Unix socket that only its owner can reach.
+"""The daemon's Unix socket, which only its user can reach.
 
 Runs in: supervisor.
 
-asyncio accepts `backlog` connections at a time, uvicorn's 2,048. Without descriptors for one it logs a traceback,
-puts off its next look by a second, and yet goes through all the others in the same way: that takes many seconds,
-and no client that leaves is noticed. So our backlog is shorter, and after one failure the listener has none to
-accept for a moment.
+asyncio accepts up to `backlog` connections in a row, uvicorn's 2,048. Without a free descriptor (EMFILE) it logs a
+traceback, schedules a retry in a second, and yet tries all the others in the same way: that takes many seconds, and
+the loop does not notice clients that disconnect. So our backlog is shorter, and after one failure the listener
+reports no connection for a moment.
 """
 
 import errno
@@ -22,12 +22,12 @@ from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.errors import OneReason
 
 WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""What asyncio answers by waiting a second."""
+"""The errors after which asyncio waits a second."""
 PATIENCE_SECONDS = 0.5
 BACKLOG = 64
 PROBE_SECONDS = 1.0
-# Linux: struct ucred {pid_t pid; uid_t uid; gid_t gid}. macOS: struct xucred of <sys/ucred.h>,
-# {u_int cr_version; uid_t cr_uid; short cr_ngroups; gid_t cr_groups[16]}, asked for at level SOL_LOCAL.
+# Linux: struct ucred {pid_t pid; uid_t uid; gid_t gid}. macOS: struct xucred of <sys/ucred.h>, {u_int cr_version;
+# uid_t cr_uid; short cr_ngroups; gid_t cr_groups[16]}, read at level SOL_LOCAL.
 UCRED = struct.Struct("@iII")
 XUCRED = struct.Struct("@IIh16I")
 XUCRED_VERSION = 0
@@ -36,13 +36,13 @@ LOCAL_PEERCRED = 1
 
 
 class PatientListener(socket.socket):
-    """After one connection that could not be had, none is there for a moment."""
+    """A listener that pauses after a failed accept."""
 
     _patient_until = 0.0
 
     def accept(self) -> tuple[socket.socket, object]:
         if time.monotonic() < self._patient_until:
-            raise BlockingIOError(errno.EAGAIN, "no descriptors a moment ago")
+            raise BlockingIOError(errno.EAGAIN, "no descriptor was free a moment ago")
         try:
             return super().accept()
         except OSError as error:
@@ -58,15 +58,15 @@ class SocketRefused(OneReason):
 
 
 class Connected(Protocol):
-    """What the peer check needs of a socket; asyncio wraps the real one."""
+    """The part of a socket that the peer check needs; asyncio wraps the real one."""
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
 def bind(path: Path) -> socket.socket:
-    """A listening socket at `path`, mode 0600 in a folder of mode 0700. The caller holds the daemon's lock.
+    """Creates a listening socket at `path`, mode 0600 in a folder of mode 0700. The caller holds the daemon's lock.
 
-    Raises SocketRefused: path too long, folder not ours, something else in the way, a daemon already there.
+    Raises SocketRefused: path too long, folder not ours, another file in the way, a daemon already there.
     """
     length = len(os.fsencode(path))
     if length > LONGEST_SOCKET_PATH_BYTES:
@@ -77,8 +77,8 @@ def bind(path: Path) -> socket.socket:
     _own_folder(path.parent)
     _clear(path)
     listener = PatientListener(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Private from its first moment: a chmod after the bind would leave a gap. The mask is the whole process's, but
-    # another thread's file born in this instant only comes out more private.
+    # Private from the start: a chmod after the bind would be a race. The umask applies to the whole process, but
+    # another thread's new file would only become more private.
     mask = os.umask(0o177)
     try:
         listener.bind(os.fspath(path))
@@ -95,13 +95,13 @@ def bind(path: Path) -> socket.socket:
 
 
 def _own_folder(folder: Path) -> None:
-    """The folder exists, is ours and private. Checked and tightened on the open folder, so it cannot be swapped."""
+    """Ensures that the folder exists, is ours and is private. Works on the open folder, so it cannot be exchanged."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise SocketRefused(
-            f"the socket's folder {folder} cannot be used: {error.strerror}", "it must be a real folder of your own"
+            f"the socket's folder {folder} cannot be used: {error.strerror}", "it must be a real folder that you own"
         ) from error
     try:
         found = os.fstat(descriptor)
@@ -117,7 +117,7 @@ def _own_folder(folder: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Nothing is left at `path`; a dead daemon's socket is taken away, anything else is refused."""
+    """Removes a dead daemon's socket at `path`; refuses anything else."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -130,19 +130,19 @@ def _clear(path: Path) -> None:
 
 
 def somebody_answers(path: Path) -> bool:
-    """Whether a living process listens at `path`. Asks the kernel, takes no lock."""
+    """Whether a process listens at `path`. Asks the kernel, takes no lock."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(PROBE_SECONDS)
         try:
             probe.connect(os.fspath(path))
         except OSError as error:
-            # Any other error, a full backlog above all, comes from a listener that lives.
+            # Any other error, above all a full backlog, means that there is a listener.
             return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
         return True
 
 
 def peer_may_enter(connection: Connected) -> bool:
-    """Whether the process at the other end is ours or root's. When in doubt: no."""
+    """Whether the client's process belongs to our user or root. When in doubt: no."""
     try:
         return peer_uid(connection) in (0, os.geteuid())
     except (OSError, ValueError):
@@ -150,7 +150,7 @@ def peer_may_enter(connection: Connected) -> bool:
 
 
 def peer_uid(connection: Connected) -> int:
-    """The effective user of the process that connected, as the kernel knows it. Raises OSError or ValueError."""
+    """The effective uid of the client's process, from the kernel. Raises OSError or ValueError."""
     if sys.platform == "darwin":
         uid = uid_of_xucred(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED.size))
     else:

@@ -1,4 +1,4 @@
-"""Foreign disks: every touch has a deadline, and no name leads to another file than the one that was meant.
+"""Foreign disks: every access has a deadline, and no name can be redirected to another file.
 
 Runs in: supervisor. May import system.
 """

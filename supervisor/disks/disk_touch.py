@@ -1,6 +1,6 @@
-"""One piece of work on disks that may stop answering, as its thread sees it, and as its waiter does.
+"""One access to disks that may stop answering, as its thread sees it, and as its caller does.
 
-Runs in: supervisor, and the touches in threads of their own.
+Runs in: supervisor, the accesses in separate threads.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 class NoLongerWanted(Exception):
-    """The caller has given this work up: it must change nothing any more."""
+    """The caller has given up this work: it must not change anything any more."""
 
 
 class Touch:
@@ -26,18 +26,18 @@ class Touch:
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = paths
         self.path = paths[0]
-        """The one that is touched now."""
+        """The path that is accessed now."""
         self.mount: Mount | None = None
-        """Its disk; None: none yet."""
+        """Its disk; None: not known yet."""
         self.mounts: dict[str, Mount] = {}
-        """Path → the disk it was found to lead to."""
+        """Path → the disk that it leads to."""
         self.holds: list[str] = []
-        """The names of the disks at which this counts as a thread."""
+        """The disks on which this counts as a thread."""
         self.last_sign = time.monotonic()
         self._is_given_up = threading.Event()
 
     def sign(self, at: Path | str | None = None) -> None:
-        """It goes on, and is about to go further, `at` that one of its paths. Raises NoLongerWanted."""
+        """The work makes progress and is about to access the path `at`. Raises NoLongerWanted."""
         if at is not None:
             self.path = str(at)
             self.mount = self.mounts.get(self.path, self.mount)
@@ -46,12 +46,12 @@ class Touch:
             raise NoLongerWanted(self.path)
 
     def give_up(self) -> None:
-        """The caller has given it up."""
+        """Marks it as given up by the caller."""
         self._is_given_up.set()
 
 
 def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
-    """The same, with a sign of life at each block and one at the end. Raises NoLongerWanted."""
+    """The same blocks, with a sign of life at each one and at the end. Raises NoLongerWanted."""
     for block in blocks:
         touch.sign()
         yield block
@@ -59,7 +59,8 @@ def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
 
 
 async def ends(doing: "asyncio.Future[Answer]", touch: Touch, quiet_seconds: float) -> bool:
-    """Whether the work ends; False: no sign of life came for so long. A deadline that we overslept is set again."""
+    """Whether the work ends; False: no sign of life for `quiet_seconds`. A deadline that passed while we slept
+    restarts."""
     while not doing.done():
         due = touch.last_sign + quiet_seconds
         if (left := due - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""What a recording is: looked at without trust, told apart by content, in constant memory.
+"""The identity of a recording: checked without trust, compared by content, in constant memory.
 
 Runs in: supervisor.
 """
@@ -20,20 +20,21 @@ ROOT = Path("/")
 BLOCK_BYTES = 1 << 20
 
 SF_DATALESS = 0x40000000
-"""macOS: the content is in the cloud. Reading it blocks uncancellably (https://developer.apple.com/documentation/
-technotes/tn3150-getting-ready-for-data-less-files), so such a file is never opened."""
+"""macOS: the content is in the cloud. Reading it blocks and cannot be cancelled
+(https://developer.apple.com/documentation/ technotes/tn3150-getting-ready-for-data-less-files), so such a file is
+never opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What a recording was when it was taken: cheap to compare first, certain second."""
+    """A recording as it was when it was accepted: first fields that are cheap to compare, then the certain one."""
 
     device: int
     inode: int
     size: int
     mtime_ns: int
     sha256: str | None = None
-    """Of the whole content; None until it is read."""
+    """sha256 of the whole content; None until it is read."""
 
     @classmethod
     def of(cls, found: os.stat_result) -> "FileIdentity":
@@ -41,23 +42,23 @@ class FileIdentity:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
     def looks_like(self, other: "FileIdentity") -> bool:
-        """Size, time and inode say so; no content is read. Device numbers change with every plugging in."""
+        """Compares size, mtime and inode; reads no content. Device numbers change whenever a disk is plugged in."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What the path of a recording led to when it was handed over: no link in it is followed again."""
+    """The target of a submitted path: links in it are not followed again."""
 
     target: str
-    """The recording itself, absolute, without a link."""
+    """The recording itself, as an absolute path without links."""
     home: str
-    """The folder that the path is in, the same way: the results go there, under the path's own name."""
+    """The folder of the path, also without links: the results go there, under the path's own name."""
     identity: FileIdentity
 
 
 class FileRefused(StenodError):
-    """This file is not taken, and why.
+    """The file is refused, with the reason.
 
     `code`: `not_found`, `is_a_symlink`, `is_a_directory`, `not_a_regular_file`, `not_readable`, `empty_file`,
     `bad_name`, `not_downloaded`, `linked_elsewhere`, `changed_while_read`.
@@ -65,9 +66,9 @@ class FileRefused(StenodError):
 
 
 def look_at(path: Path, beneath: Path | None = None) -> FileIdentity:
-    """Everything but the hash; opens the file and reads nothing of it. Raises FileRefused.
+    """The identity without the hash; opens the file but reads nothing of it. Raises FileRefused.
 
-    `beneath` is a folder above it from which on no step of the path may be a link; None: only the name itself.
+    `beneath`: a folder above it, below which no part of the path may be a link; None: only the name itself may not.
     """
     with _folder_of(path, beneath) as folder:
         _refuse_name_by_another(folder, path, beneath)
@@ -75,17 +76,18 @@ def look_at(path: Path, beneath: Path | None = None) -> FileIdentity:
 
 
 def read_identity(path: Path, beneath: Path | None = None) -> FileIdentity:
-    """With the hash of the whole content. Raises FileRefused, `changed_while_read` if it did not hold still."""
+    """The identity with the hash of the whole content. Raises FileRefused, `changed_while_read` if it changed
+    meanwhile."""
     with _folder_of(path, beneath) as folder:
         _refuse_name_by_another(folder, path, beneath)
         return identity_in(folder, path.name, content=True)
 
 
 def follow(path: Path) -> HandedOver:
-    """Follows the links in a path, once, and looks at what is there. Raises FileRefused.
+    """Follows the links in a path, once, and checks the target. Raises FileRefused.
 
-    The recording's own name may be a link if we or root made it: one that another user made, where both may write,
-    would have our recording read for him, and its text laid beside his link.
+    The recording's own name may be a link if this user or root made it: with a link of another user, in a folder that
+    both may write to, our recording would be read for that user, and its text written beside that link.
     """
     _refuse_bad_name(path)
     try:
@@ -98,17 +100,17 @@ def follow(path: Path) -> HandedOver:
                     raise FileRefused(
                         "is_a_symlink",
                         f"{path} is a symbolic link of another user",
-                        "hand over the file it points to",
+                        "submit the file it points to",
                     )
                 text = os.readlink(path.name, dir_fd=folder.descriptor)
                 target = Path(os.path.realpath(home / text, strict=True))
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise FileRefused("is_a_symlink", f"{path} leads in a circle", "hand over a file") from error
-        if error.errno == errno.EINVAL:  # What readlink says of a file that was a link a moment before.
+            raise FileRefused("is_a_symlink", f"{path} is a symbolic link in a loop", "hand over a file") from error
+        if error.errno == errno.EINVAL:  # The error of readlink for a file that was a link a moment before.
             raise FileRefused(
                 "is_a_symlink",
-                f"{path} was a symbolic link when stenod first looked, and is none now",
+                f"{path} was a symbolic link when stenod first looked, and is not one now",
                 "hand it over again",
             ) from error
         raise _refusal(path, error) from error
@@ -118,9 +120,9 @@ def follow(path: Path) -> HandedOver:
 def identity_in(
     folder: HeldFolder, name: str, *, content: bool = False, on_block: Callable[[], object] = lambda: None
 ) -> FileIdentity:
-    """The same of a name in an open folder, with the hash where `content` is wanted. Raises FileRefused.
+    """The identity of a name in an open folder, with the hash if `content` is true. Raises FileRefused.
 
-    `on_block` is called before each block that is read, and may raise what it likes.
+    `on_block` is called before each block that is read, and may raise any exception.
     """
     path = folder.path / name
     with _opened_in(folder, path) as file:
@@ -135,7 +137,7 @@ def identity_in(
             raise _refusal(path, error) from error
     if not before == after == named:
         raise FileRefused(
-            "changed_while_read", f"{path} changed while it was read", "hand it over again once it is complete"
+            "changed_while_read", f"{path} changed while it was read", "submit it again once it is complete"
         )
     return replace(before, sha256=sha256)
 
@@ -161,10 +163,10 @@ def _folder_of(path: Path, beneath: Path | None) -> Iterator[HeldFolder]:
 
 @contextmanager
 def _opened_in(folder: HeldFolder, path: Path) -> Iterator[FileIO]:
-    """The file, open for reading: surely regular, surely not through a link at its own name."""
+    """The file, open for reading: certainly regular, and not through a link at its own name."""
     try:
-        # Looking first spares us opening a device, which may do something by being opened; the second look is at the
-        # open file itself and cannot be fooled by a swap in between.
+        # The first stat avoids opening a device, which can have side effects; the second one is of the open file
+        # itself, and cannot be tricked by a swap in between.
         _refuse_unless_regular(path, folder.facts(path.name))
         descriptor = folder.open(path.name)
     except OSError as error:
@@ -175,8 +177,8 @@ def _opened_in(folder: HeldFolder, path: Path) -> Iterator[FileIO]:
 
 
 def _refuse_name_by_another(folder: HeldFolder, path: Path, beneath: Path | None) -> None:
-    """In a watched folder that others may write into, a second name of a file that only we can read may be theirs,
-    given so that we read it to them (where the system has no fs.protected_hardlinks)."""
+    """In a watched folder that others may write to, a hard link to a file that only we can read may be an attack: we
+    would transcribe it for them (if the system has no fs.protected_hardlinks)."""
     if beneath in (None, ROOT):
         return
     try:
@@ -188,8 +190,8 @@ def _refuse_name_by_another(folder: HeldFolder, path: Path, beneath: Path | None
     if found.st_nlink > 1 and is_private and is_shared(around):
         raise FileRefused(
             "linked_elsewhere",
-            f"{path} is one of several names of a private file, in a folder that others may write into",
-            "copy it there, or hand it over with `steno submit`",
+            f"{path} is one of several names of a private file, in a folder that others may write to",
+            "copy it there, or pass it to `steno submit`",
         )
 
 
@@ -208,7 +210,7 @@ def _refuse_bad_name(path: Path) -> None:
 
 def _refuse_unless_regular(path: Path, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "hand over the file it points to")
+        raise FileRefused("is_a_symlink", f"{path} is a symbolic link", "submit the file it points to")
     if stat.S_ISDIR(found.st_mode):
         raise FileRefused("is_a_directory", f"{path} is a folder", "hand over the files in it, or watch it")
     if not stat.S_ISREG(found.st_mode):
@@ -227,7 +229,7 @@ def _refusal(path: Path, error: OSError) -> FileRefused:
             return FileRefused(
                 "is_a_symlink",
                 f"{path} is or lies behind a symbolic link that was not there when it was taken",
-                "see who made it, and hand over the file it points to",
+                "see who made it, and submit the file it points to",
             )
         case errno.ENAMETOOLONG:
             return FileRefused("bad_name", f"{path} is longer than the file system allows", "check the path")

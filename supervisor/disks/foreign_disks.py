@@ -1,11 +1,11 @@
-"""Disks that may stop answering: every touch of one has a deadline, and one that is silent is left alone.
+"""Disks that may stop answering: every access has a deadline, and a silent disk is left alone.
 
-Runs in: supervisor, and the touches in threads of their own.
+Runs in: supervisor, the accesses in separate threads.
 
-A hard NFS mount, a share whose server went away or a USB disk that is pulled out may keep a system call for ever, and
-the thread that made it. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as
-silent: it is not touched until one of the threads it holds comes back, or a single probe does. A path is walked
-name by name before it is touched, for a symbolic link may lead to another disk than its name says.
+A hard NFS mount, a share whose server went away or an unplugged USB disk may block a system call, and its thread,
+forever. Such a thread cannot be ended, only given up. So a disk that did not answer in time counts as silent: it is
+not accessed until one of its blocked threads, or a single probe, returns. A path is walked name by name before it is
+accessed, for a symbolic link may lead to another disk.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ LINKS_FOLLOWED = 40
 
 
 def disks_on_the_way(path: str, mounts: Sequence[Mount]) -> Iterator[Mount]:
-    """The disk of each name on the way, before that is touched; links are followed as the system would.
+    """The disk of each name of the path, before that name is accessed; follows links as the system does.
 
-    Ends early at what is not there, or may not be entered: that is for the work itself to find out.
+    Ends early at a name that is missing or not accessible: the work itself will report it.
     """
     here, left, links = "/", [name for name in path.split("/") if name], 0
     while True:
@@ -71,15 +71,15 @@ def disks_on_the_way(path: str, mounts: Sequence[Mount]) -> Iterator[Mount]:
 log = structlog.get_logger()
 
 LOOK_SECONDS = 8.0
-"""For a look at a file: a disk that sleeps wakes within that. Who waits for an answer has it within ten."""
+"""For a look at a file: a sleeping disk wakes within this time. The caller gets an answer within ten seconds."""
 LONGEST_READING_SECONDS = 600.0
-"""For the reading of a whole recording, whose progress is not reported."""
+"""For reading a whole recording without progress reports."""
 WORK_SECONDS = 60.0
-"""For work that gives a sign of life with every block: so long without one is a disk that hangs."""
+"""For work with a sign of life at every block: this long without one means that the disk hangs."""
 TOUCHES_AT_ONCE = 12
-"""Of one disk; others wait. As many threads a disk can take with it when it falls silent."""
+"""Threads on one disk; further ones wait. A silent disk can block this many threads."""
 PROBES_AT_ONCE = 3
-"""A probe may get stuck although the disk answers others."""
+"""A probe may hang although the disk answers others."""
 FIRST_PROBE_SECONDS = 10.0
 LONGEST_PROBE_SECONDS = 300.0
 
@@ -87,14 +87,14 @@ Answer = TypeVar("Answer")
 
 
 class DiskNotAnswering(OneReason):
-    """The disk did not answer in time, or did not a moment ago."""
+    """The disk did not answer in time, now or a moment ago."""
 
     code = "disk_not_answering"
 
     def __init__(self, path: str, disk: str) -> None:
         super().__init__(
             f"the disk of {path} does not answer" + (f": {disk}" if disk != "/" else ""),
-            "bring its disk or server back, or unmount it; what waits for it goes on by itself",
+            "bring its disk or server back, or unmount it; waiting work then continues automatically",
         )
         self.path = path
         self.disk = disk
@@ -112,9 +112,9 @@ class Silence:
     since: float
     """Seconds since the epoch."""
     path: str
-    """What was touched when that was found."""
+    """The path that was accessed then."""
     probes: "list[asyncio.Future[os.statvfs_result]]" = field(default_factory=list)
-    """Threads that ask it whether it is back."""
+    """The task that probes whether it is back."""
     asking: "asyncio.Task[None] | None" = None
 
     @property
@@ -124,7 +124,7 @@ class Silence:
 
 
 class _Crowded(Exception):
-    """As many threads are at this disk as may be."""
+    """The thread limit of this disk is reached."""
 
     def __init__(self, disk: str) -> None:
         super().__init__(disk)
@@ -132,7 +132,7 @@ class _Crowded(Exception):
 
 
 class ForeignDisks:
-    """All touches of disks that are not our own go through here. One for the daemon; used from its event loop."""
+    """All accesses to foreign disks go through here. One instance for the daemon; used from its event loop."""
 
     def __init__(
         self,
@@ -150,33 +150,34 @@ class ForeignDisks:
         self._first_probe_seconds = first_probe_seconds
         self._lock = threading.Lock()
         self._silent: dict[str, Silence] = {}
-        """By the mount's name: another disk at the same place is another disk."""
+        """By the mount's identity: another disk at the same mount point is another disk."""
         self._held: Counter[str] = Counter()
-        """Mount → threads at it, those that were given up too."""
+        """Mount → its threads, including those that were given up."""
         self._freed = asyncio.Event()
 
     # --- what others ask of it -------------------------------------------------------------------------------
 
     async def look(self, path: Path | str, look: Callable[[], Answer], seconds: float | None = None) -> Answer:
-        """What a short look gives, or raises, in a thread. Raises DiskNotAnswering within `look_seconds`."""
+        """Runs a short look in a thread and returns or raises its result. Raises DiskNotAnswering within
+        `look_seconds`."""
         return await self._touch([str(path)], lambda touch: look(), seconds or self._look_seconds)
 
     async def work(self, path: Path | str, work: "Work[Answer]", *, also: Sequence[Path] = ()) -> Answer:
-        """The same for work that takes long: it calls `sign` with every block, and before it makes anything final.
+        """The same for long work: it calls `sign` with every block, and before any final step.
 
-        Work at other paths, too, says at each sign which one it is about to touch: that one's disk is to blame if no
-        other sign follows. Raises DiskNotAnswering after `work_seconds` without one. Work that is given up may still
-        end, much later.
+        Work on several paths passes to each sign the one that it accesses next: that one's disk is silent if no sign
+        follows. Raises DiskNotAnswering after `work_seconds` without a sign. Work that is given up may still end much
+        later.
         """
         return await self._touch([str(path), *map(str, also)], work, self._work_seconds)
 
     @property
     def silent(self) -> Sequence[Silence]:
-        """The disks that do not answer now, the longest silent first."""
+        """The silent disks, the longest silent first."""
         return sorted(self._silent.values(), key=lambda silence: silence.since)
 
     def close(self) -> None:
-        """No caller waits for a disk any more."""
+        """Stops all probes; no caller waits for a disk any more."""
         for silence in self._silent.values():
             if silence.asking is not None:
                 silence.asking.cancel()
@@ -205,7 +206,7 @@ class ForeignDisks:
 
     def _is_free(self, doing: "asyncio.Future[Answer]") -> None:
         if not doing.cancelled():
-            doing.exception()  # seen, also where no caller waited for it any more
+            doing.exception()  # marks the exception as retrieved, even if no caller waits
         self._freed.set()
         self._freed = asyncio.Event()
 
@@ -252,7 +253,7 @@ class ForeignDisks:
         if mount is None:
             return
         with self._lock:
-            # It is stuck at this one: another disk that it worked on is not short of a thread by that.
+            # The thread is blocked on this disk: it no longer counts for the other disks of its work.
             self._leave(touch, [disk for disk in touch.holds if disk != mount.name])
             silence = self._silent.get(mount.name)
             is_news = silence is None
@@ -261,7 +262,7 @@ class ForeignDisks:
         if is_news:
             log.warning("disk_not_answering", disk=mount.point, kind=mount.kind, path=touch.path)
             silence.asking = asyncio.ensure_future(self._ask_again(silence))
-        # The thread that it holds is the best of probes: it comes back when the disk does.
+        # Its blocked thread is the best probe: it returns when the disk does.
         doing.add_done_callback(lambda _: self._answered(silence))
 
     async def _ask_again(self, silence: Silence) -> None:
@@ -270,11 +271,11 @@ class ForeignDisks:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PROBE_SECONDS)
             if all(mount.name != silence.mount.name for mount in self._mounts()):
-                self._answered(silence)  # it was unmounted; what is there now is asked afresh
+                self._answered(silence)  # it was unmounted; its successor is probed separately
                 return
             silence.probes = [probe for probe in silence.probes if not probe.done()]
             if len(silence.probes) < PROBES_AT_ONCE:
-                # Asked of the disk itself: what the system remembers of a file says nothing.
+                # A request to the disk itself: cached file attributes prove nothing.
                 probe = run_detached(partial(os.statvfs, silence.disk))
                 probe.add_done_callback(lambda done: done.cancelled() or done.exception())
                 probe.add_done_callback(lambda _: self._answered(silence))
@@ -295,5 +296,5 @@ _OF_LOOP: "WeakKeyDictionary[asyncio.AbstractEventLoop, ForeignDisks]" = WeakKey
 
 
 def disks() -> ForeignDisks:
-    """Those of the running loop: what one part finds out about a disk holds for all."""
+    """The instance of the running loop, shared by all parts of the daemon."""
     return _OF_LOOP.setdefault(asyncio.get_running_loop(), ForeignDisks())

@@ -1,9 +1,9 @@
-"""A folder held open, and its files by name: whatever a path comes to mean later, this is where we work.
+"""A folder as an open descriptor, and its files by name: what its path means later does not matter.
 
 Runs in: supervisor.
 
-Others may write into a watched folder too, and can swap any folder in it for a link at any moment, between two of our
-calls. So a path below a watched folder is walked once, without links, and from then on only the descriptor counts.
+Other users may write to a watched folder, and can replace any folder in it by a link between two of our calls. So a
+path below a watched folder is walked once, without links, and from then on only the descriptor is used.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ from supervisor.disks.rename_calls import LACKING, exchange, open_beneath, renam
 from supervisor.system.graphemes import cut_to_bytes
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
-"""What file systems answer that know no hard links (exFAT, many network disks), and kernels that do not allow one."""
+"""Errors of file systems without hard links (exFAT, many network disks), and of kernels that do not allow one."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or a folder by name, and how far that name is to be trusted."""
+    """A file or a folder by path, and how far that path is trusted."""
 
     path: Path
     """Absolute."""
     beneath: Path | None = None
-    """A folder above it, or the path itself: from there on no step may be a link. None: links are followed, but for
-    a file's own name."""
+    """A folder above it, or the path itself: below it no part of the path may be a link. None: follows links, except
+    at a file's own name."""
 
     @property
     def folder(self) -> "Place":
-        """The folder that a file is in."""
+        """The folder of a file."""
         return Place(self.path.parent, self.beneath)
 
 
@@ -51,37 +51,37 @@ class HeldFolder:
         self.path = path
 
     def facts(self, name: str) -> os.stat_result:
-        """Of the name itself, link or not. Raises FileNotFoundError."""
+        """lstat of the name. Raises FileNotFoundError."""
         return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     def facts_if_there(self, name: str) -> os.stat_result | None:
-        """The same; None: there is nothing of that name."""
+        """lstat of the name; None: it does not exist."""
         try:
             return self.facts(name)
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> int:
-        """For reading. A pipe or device of that name does not block."""
+        """Opens for reading. Does not block on a pipe or device."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.open(name, flags, dir_fd=self.descriptor)
 
     def create(self, name: str, mode: int = 0o666) -> int:
-        """A new file, for writing. Raises FileExistsError."""
+        """Creates a file for writing. Raises FileExistsError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(name, flags, mode, dir_fd=self.descriptor)
 
     def unlink(self, name: str) -> None:
-        """No such name is fine."""
+        """Removes a name; a missing one is not an error."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
 
     def names(self) -> list[str]:
-        """Everything in it."""
+        """All names in it."""
         return os.listdir(self.descriptor)  # noqa: PTH208 - a descriptor is no path
 
     def sha256(self, name: str) -> str | None:
-        """Of a regular file's content; None: there is no such file, or it cannot be read."""
+        """sha256 of a regular file; None: there is no such file, or it cannot be read."""
         try:
             with os.fdopen(self.open(name), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -91,7 +91,7 @@ class HeldFolder:
             return None
 
     def exchange(self, one: str, other: str) -> bool:
-        """Each name gets the other's file, in one step. False: this file system cannot."""
+        """Exchanges two names in one step. False: this file system cannot."""
         try:
             exchange(self.descriptor, one, other)
         except OSError as error:
@@ -101,8 +101,8 @@ class HeldFolder:
         return True
 
     def give_name(self, present: str, wanted: str, to: "HeldFolder | None" = None) -> None:
-        """The file's only name is `wanted` from now on, in this folder or `to`. Raises FileExistsError: it is taken,
-        by whatever, and nothing is replaced."""
+        """Renames to `wanted`, in this folder or `to`. Raises FileExistsError if that name exists; never replaces
+        anything."""
         to = to or self
         try:
             rename_without_replacing(self.descriptor, present, to.descriptor, wanted)
@@ -121,7 +121,7 @@ class HeldFolder:
                 os.unlink(present, dir_fd=self.descriptor)
 
     def _give_name_by_promise(self, present: str, wanted: str, to: "HeldFolder") -> None:
-        """Where there is neither: an empty file of ours takes the name, and the real one takes its place."""
+        """Without either call: creates an empty file under the name, and replaces that."""
         promise = to.create(wanted, 0o600)
         mine = os.fstat(promise)
         try:
@@ -143,7 +143,7 @@ class HeldFolder:
             os.close(promise)
 
     def keep_content(self, descriptor: int, name: str) -> str:
-        """What is in an open file that has lost its name, under one like the old; that name."""
+        """Saves the content of an open file that has lost its name under a similar name; returns that name."""
         for kept in kept_names(name):
             try:
                 copy = self.create(kept)
@@ -160,7 +160,7 @@ class HeldFolder:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
     def set_aside(self, present: str, name: str) -> str:
-        """A file that is not ours gets a name like `name`, free and visible, and keeps its content; that name."""
+        """Renames a file that is not ours to a free, visible name similar to `name`; returns that name."""
         for kept in kept_names(name):
             try:
                 self.give_name(present, kept)
@@ -170,12 +170,12 @@ class HeldFolder:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
     def sync(self) -> None:
-        """So that what was renamed in it survives a power cut."""
+        """Syncs the folder, so that renames in it survive a power cut."""
         sync_folder(self.descriptor)
 
 
 def kept_names(name: str) -> Iterator[str]:
-    """`talk.srt~`, `talk.srt.~2~`, … as `cp --backup` and editors call what they put aside."""
+    """`talk.srt~`, `talk.srt.~2~`, … as `cp --backup` and editors name backups."""
     for number in range(1, 10_000):
         suffix = "~" if number == 1 else f".~{number}~"
         stem = name if len(os.fsencode(name)) <= 255 - len(suffix) else cut_to_bytes(name, 255 - len(suffix))
@@ -184,7 +184,7 @@ def kept_names(name: str) -> Iterator[str]:
 
 @contextmanager
 def held(place: Place) -> Iterator[HeldFolder]:
-    """The folder, open. Raises OSError; ELOOP where a link is in the way."""
+    """Opens the folder. Raises OSError; ELOOP if a link is in the path."""
     descriptor = open_folder(place)
     try:
         yield HeldFolder(descriptor, place.path)
@@ -193,7 +193,7 @@ def held(place: Place) -> Iterator[HeldFolder]:
 
 
 def open_folder(place: Place) -> int:
-    """Its descriptor, which the caller closes. Raises OSError; ELOOP where a link is in the way."""
+    """Opens a folder; the caller closes the descriptor. Raises OSError; ELOOP if a link is in the path."""
     if place.beneath is None:
         return os.open(place.path, FOLDER_FLAGS)
     root = os.open(place.beneath, FOLDER_FLAGS)
@@ -216,14 +216,14 @@ def open_folder(place: Place) -> int:
 
 
 def _step_by_step(root: int, inner: tuple[str, ...], path: Path) -> int:
-    """Where the kernel cannot walk a path without links, or a sandbox forbids the call: one folder at a time."""
+    """Without openat2, or if a sandbox forbids it: opens one folder at a time."""
     at = os.dup(root)
     for name in inner:
         try:
             following = os.open(name, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=at)
         except OSError as error:
             error.filename = str(path)
-            # A link is no folder to O_DIRECTORY, as a file is not: say which it was.
+            # O_DIRECTORY reports a link like a file: find out which it was.
             with contextlib.suppress(OSError):
                 if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
                     error.errno, error.strerror = errno.ELOOP, os.strerror(errno.ELOOP)
@@ -235,14 +235,15 @@ def _step_by_step(root: int, inner: tuple[str, ...], path: Path) -> int:
 
 
 def make_folder(place: Place) -> None:
-    """Makes the folder if it is not there; its parent must be. Raises OSError; FileExistsError: it is no folder."""
+    """Creates the folder if it is missing; its parent must exist. Raises OSError; FileExistsError if it is not a
+    folder."""
     if place.beneath == place.path:
         return
     with held(place.folder) as parent:
         try:
             os.mkdir(place.path.name, dir_fd=parent.descriptor)
         except OSError:
-            # A read-only disk may say so before it says that the folder is there.
+            # A read-only disk may report EROFS although the folder exists.
             if not _leads_to_folder(parent, place.path.name):
                 raise
         else:
@@ -257,14 +258,14 @@ def _leads_to_folder(parent: HeldFolder, name: str) -> bool:
 
 
 def is_shared(folder: os.stat_result) -> bool:
-    """Whether others than the daemon's user and root may put files into a folder."""
+    """Whether users other than the daemon's and root may create files in a folder."""
     return bool(folder.st_mode & WRITABLE_BY_OTHERS) or folder.st_uid not in (os.geteuid(), 0)
 
 
 def settled(place: Place) -> Place:
-    """The place with its own name's link followed, if only the daemon's user can have made that link.
+    """The place, with a link at its own name followed if only the daemon's user can have made it.
 
-    So `done` may be a link to another disk: in a folder that others may write into it is refused like any link, with
+    So `done` may be a link to another disk: in a folder that others may write to it is refused like any link, with
     ELOOP by whatever opens it.
     """
     if place.beneath is None or place.beneath == place.path:
@@ -276,6 +277,6 @@ def settled(place: Place) -> Place:
                 return place
             target = os.readlink(place.path.name, dir_fd=parent.descriptor)
     except OSError:
-        return place  # no link; or opening it says why
+        return place  # not a link; otherwise opening it reports the error
     around_path = Path(os.path.realpath(place.beneath)) / place.path.parent.relative_to(place.beneath)
     return Place(Path(os.path.normpath(around_path / target)))

@@ -1,9 +1,9 @@
-"""What kind of disk a folder is on: pure, over the list of what is mounted.
+"""The file system of a folder, from the list of mounts. Pure.
 
 Runs in: supervisor.
 
-The system tells of changes made on this machine. On a disk that others write to it says nothing, or on some nothing
-ever (https://github.com/gorakhargosh/watchdog/issues/409), and inodes there may be numbers made up for the moment.
+The system reports changes made on this machine. It does not report those of other machines on a network disk, on some
+disks none at all (https://github.com/gorakhargosh/watchdog/issues/409), and inodes there may be temporary numbers.
 """
 
 import os
@@ -21,39 +21,39 @@ NETWORK = frozenset({
     "gfs2", "glusterfs", "gpfs", "lustre", "macfuse", "mfs", "ncpfs", "nfs", "nfs4", "ocfs2", "osxfuse",
     "panfs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav", "wslfs",
 })
-"""With what virtual machines share with their host."""
+"""Including file systems that virtual machines share with their host."""
 LOCAL_FUSE = frozenset({
     "fuse.bindfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat", "fuse.exfat-fuse", "fuse.gocryptfs", "fuse.lxcfs",
     "fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.securefs", "fuse.squashfuse", "fuse.veracrypt",
 })
-"""Whatever else comes through FUSE (sshfs, rclone, s3fs …) is a disk on another machine; `fuseblk` is one of ours."""
+"""Any other FUSE file system (sshfs, rclone, s3fs …) is a disk on another machine; `fuseblk` is local."""
 # fmt: on
 
 
 MOUNTINFO = Path("/proc/self/mountinfo")
-"""Linux alone has it."""
+"""Only on Linux."""
 ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A disk and where it is in the tree."""
+    """A mounted file system."""
 
     point: str
     """Absolute."""
     kind: str
-    """The system's name for the file system: `apfs`, `ext4`, `smbfs` …"""
+    """The file system's type: `apfs`, `ext4`, `smbfs` …"""
     identity: str = ""
-    """Tells it from another mount at the same place; empty where the system has no such thing."""
+    """Distinguishes it from another mount at the same point; empty if the system has no such id."""
 
     @property
     def name(self) -> str:
-        """Of this mount alone, as far as the system can tell."""
+        """Unique for this mount, as far as the system reports it."""
         return f"{self.identity} {self.point}"
 
 
 def mounts_now() -> Sequence[Mount]:
-    """All that is mounted, in the order of mounting. Touches no disk; empty where a sandbox hides it."""
+    """All mounts, in the order of mounting. Accesses no disk; empty if a sandbox hides them."""
     try:
         if MOUNTINFO.exists():
             return mounts_of(MOUNTINFO.read_text(encoding="utf-8", errors="surrogateescape"))
@@ -64,7 +64,7 @@ def mounts_now() -> Sequence[Mount]:
 
 @lru_cache(maxsize=1)
 def mounts_of(mountinfo: str) -> Sequence[Mount]:
-    """The mounts of Linux's table, see proc_pid_mountinfo(5): pure. It is read at each touch and seldom changes."""
+    """The mounts of Linux's table, see proc_pid_mountinfo(5): pure. It is read at each access and seldom changes."""
     found = []
     for line in mountinfo.splitlines():
         facts, _, kind = line.partition(" - ")
@@ -79,13 +79,13 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def is_on_network(folder: Path) -> bool:
-    """Whether the disk is one that others may write to unheard. Blocks as long as the disk does."""
+    """Whether other machines may write to the disk without events here. Blocks as long as the disk does."""
     mount = mount_of(os.path.realpath(folder), mounts_now())
     return mount is not None and is_network(mount.kind)
 
 
 def mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount with the longest point around this absolute path; of two at one point the later, which is on top."""
+    """The mount with the longest point above this absolute path; of two at one point the later, which is on top."""
     found: Mount | None = None
     for mount in mounts:
         is_around = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
@@ -95,6 +95,6 @@ def mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def is_network(kind: str) -> bool:
-    """Whether changes to a file system of this kind go unsaid."""
+    """Whether the system does not report other machines' changes to this type of file system."""
     kind = kind.lower()
     return kind in NETWORK or (kind.startswith("fuse.") and kind not in LOCAL_FUSE) or kind == "fuse"

@@ -1,10 +1,10 @@
-"""System calls on names in open folders that Python does not offer: rename without replacing, exchange, walk without
-links.
+"""System calls that Python lacks, on names in open folders: rename without replacing, exchange, open without
+following links.
 
 Runs in: supervisor.
 
 Linux: renameat2(2) and openat2(2), which glibc wraps late or not at all. macOS: renameatx_np(2). A kernel or file
-system that lacks a call answers with one of `LACKING`; the callers then do without.
+system without a call returns one of `LACKING`; the callers then use a fallback.
 """
 
 import ctypes
@@ -14,9 +14,9 @@ import sys
 from functools import cache
 
 LACKING = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What kernels and file systems answer that do not know such a call: exFAT, NFS, most of FUSE."""
+"""Errors of kernels and file systems without such a call: exFAT, NFS, most of FUSE."""
 NO_FOLLOW_ANY = 0x20000000
-"""macOS's O_NOFOLLOW_ANY: no step of the path may be a symbolic link."""
+"""macOS's O_NOFOLLOW_ANY: no part of the path may be a symbolic link."""
 
 _LINUX_NO_REPLACE, _LINUX_EXCHANGE = 1, 2
 _DARWIN_SWAP, _DARWIN_EXCL = 2, 4
@@ -30,19 +30,20 @@ class _OpenHow(ctypes.Structure):
 
 
 def rename_without_replacing(folder: int, present: str, other: int, wanted: str) -> None:
-    """In one step, between two open folders. Raises FileExistsError; OSError with one of LACKING: use another way."""
+    """Renames in one step, between two open folders. Raises FileExistsError; OSError with one of LACKING: use a
+    fallback."""
     _rename(folder, present, other, wanted, _DARWIN_EXCL if sys.platform == "darwin" else _LINUX_NO_REPLACE)
 
 
 def exchange(folder: int, one: str, other: str) -> None:
-    """Each of the two names gets the other's file, in one step. Raises OSError as above."""
+    """Exchanges two names in one step. Raises OSError as above."""
     _rename(folder, one, folder, other, _DARWIN_SWAP if sys.platform == "darwin" else _LINUX_EXCHANGE)
 
 
 def open_beneath(root: int, path: str, flags: int) -> int:
-    """The descriptor of what is at a relative path; no step may be a link or lead out of the root.
+    """Opens a relative path; no part of it may be a link or lead out of the root.
 
-    Raises OSError: ELOOP where a link is in the way, one of LACKING where the kernel cannot.
+    Raises OSError: ELOOP if a link is in the path, one of LACKING if the kernel cannot.
     """
     if sys.platform == "darwin":
         descriptor = os.open(path, flags | NO_FOLLOW_ANY, dir_fd=root)
@@ -61,7 +62,7 @@ def _open_beneath_by_openat2(root: int, path: str, flags: int) -> int:
         if found >= 0:
             return int(found)
         number = ctypes.get_errno()
-        # EAGAIN: a folder on the way was renamed meanwhile, which the kernel does not call safe.
+        # EAGAIN: a folder of the path was renamed meanwhile, which the kernel does not consider safe.
         if number not in (errno.EINTR, errno.EAGAIN):
             raise OSError(number, os.strerror(number), path)
 

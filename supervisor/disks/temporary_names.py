@@ -1,9 +1,9 @@
-"""What our unfinished files are called: unique in the world, hidden, and known again after a kill. Pure.
+"""The names of our temporary files: globally unique, hidden, and recognised after a kill. Pure.
 
 Runs in: supervisor.
 
-Several queues may write into one folder, on this machine and on others, and each counts its jobs from 1. So a name
-carries the installation, the job, and a random part; only its own installation ever takes such a file away.
+Several queues, on this machine and on others, may write to one folder, and each counts its jobs from 1. So a name
+contains the installation, the job, and a random part; only its own installation removes such a file.
 """
 
 import secrets
@@ -13,33 +13,33 @@ from typing import Final, Literal
 UNFINISHED: Final = ".tmp"
 """What is being written."""
 SWAPPED: Final = ".swap"
-"""What is about to replace a file of ours; and then, what that name held."""
+"""A file about to replace one of ours; after the exchange, the previous content."""
 LEAVING: Final = ".leaving"
-"""A recording whose copy is elsewhere by now."""
+"""A recording that is already copied elsewhere."""
 Ending = Literal[".tmp", ".swap", ".leaving"]
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryNames:
-    """The names of one job's unfinished files."""
+    """The names of one job's temporary files."""
 
     installation: str
-    """Of the queue: made once, at random."""
+    """The queue's random id, created once."""
     job_id: int
 
     @property
     def prefix(self) -> str:
-        """Of every name that this job's files may have."""
+        """The prefix of all names of this job."""
         return f".stenod-{self.installation}-{self.job_id}-"
 
     def fresh(self, ending: Ending, about: str = "") -> str:
-        """A name that no file has. `about` is a short word without a dot, to be found again in it."""
+        """A new name. `about`: a short word without a dot, which `about_of` returns."""
         return f"{self.prefix}{secrets.token_hex(6)}{about and '-'}{about}{ending}"
 
     def is_ours(self, name: str, ending: Ending) -> bool:
-        """Whether a file of that name is this job's."""
+        """Whether this name belongs to this job."""
         return name.startswith(self.prefix) and name.endswith(ending)
 
     def about(self, name: str) -> str:
-        """The word that `fresh` was given."""
+        """The word that was passed to `fresh`."""
         return name.removeprefix(self.prefix).partition(".")[0].partition("-")[2]

@@ -1,4 +1,4 @@
-"""What comes after a job: its recording moved to `done` or `failed`, its hooks run, from an outbox.
+"""What follows a job: its recording is moved to `done` or `failed`, its hooks run, from a transactional outbox.
 
 Runs in: supervisor. May import jobs and the rooms below it.
 """

@@ -1,10 +1,10 @@
-"""A recording on its way to the watched folder's `done` or `failed`: moved, never overwriting, never lost.
+"""Archives a recording in the watched folder's `done` or `failed`: moved, never overwritten, never lost.
 
 Runs in: supervisor.
 
-Every step may be the last before a power cut, and the whole may be asked for again: what was moved before is found
-under its new name. The old name goes only while it is still the recording's, and after the new one is on the disk.
-Both folders are held open meanwhile: others who may write around them cannot make us move anything else.
+A power cut may follow any step, and the move may run again: an already moved recording is found under its new name.
+The old name is removed only while it is still the recording's, and after the new one is on the disk. Both folders are
+open descriptors: other users who may write there cannot make us move anything else.
 """
 
 import contextlib
@@ -29,27 +29,27 @@ from supervisor.system.graphemes import cut_to_bytes
 
 BLOCK_BYTES = 1 << 20
 SYNC_BYTES = 16 << 20
-"""Of a copy are never more than so many left to the end to be brought to the disk: that one call gives no sign."""
+"""At most this many bytes of a copy remain for the final fsync: that one call gives no sign of life."""
 NAMES_TRIED = 10_000
 NOT_THIS_ONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
-"""Why a file can be said not to be the recording. Others, `not_readable` say, may be gone with the next try."""
+"""Codes that prove that a file is not the recording. Others, such as `not_readable`, may be temporary."""
 
 
 Side = Literal["source", "target"]
 Sign = Callable[[Side], object]
-"""Called before a folder is touched, and with each block of a copy. What it raises ends the move, which leaves both
-places as the next try expects them."""
+"""Called before a folder is accessed, and with each block of a copy. An exception of it ends the move; both places
+stay as the next try expects them."""
 
 
 class MovePutOff(OneReason):
-    """It could not be moved now; both places are as they were, or as the next try expects them."""
+    """It could not be moved now; both places are unchanged, or as the next try expects them."""
 
     code = "move_put_off"
 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """Where the recording is now, and what it is there."""
+    """The new path and identity of the recording."""
 
     path: Path
     identity: FileIdentity
@@ -62,10 +62,11 @@ def move_recording(
     names: TemporaryNames,
     sign: Sign = lambda side: None,
 ) -> Archived | None:
-    """Into the folder, under its own name or `name (2)`. None: what is at the path is not the recording any more.
+    """Moves it into the folder, under its own name or `name (2)`. None: the file at the path is no longer the
+    recording.
 
-    The folder is made if its parent is there. Blocks, for as long as a copy to another disk takes. Once the old name
-    is gone nothing but success is told. Raises MovePutOff, and what `sign` raises.
+    Creates the folder if its parent exists. Blocks as long as a copy to another disk takes. Once the old name is gone
+    it reports success. Raises MovePutOff, and what `sign` raises.
     """
     try:
         with contextlib.ExitStack() as open_folders:
@@ -84,7 +85,7 @@ def move_recording(
     except OSError as error:
         raise MovePutOff(
             f"{source.path} could not be moved to {folder.path}: {error.strerror}",
-            "it is tried again; check the folder's disk",
+            "it will be retried; check the folder's disk",
         ) from error
 
 
@@ -96,7 +97,7 @@ def _moved(
     names: TemporaryNames,
     sign: Sign,
 ) -> Archived | None:
-    """`out_of` None: its folder is gone, or is a link by now."""
+    """`out_of` None: its folder is gone, or is now a link."""
     sign("target")
     _sweep_target(into, names)
     sign("source")
@@ -109,8 +110,8 @@ def _moved(
     elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
     for target in _names(name):
         if into.facts_if_there(target) is not None:
-            # It was moved or copied there before a kill. On one disk only the very same file counts: another of equal
-            # content is a second copy that its owner wants to have.
+            # It was moved or copied there before a kill. On one disk only the same inode counts: another file of
+            # equal content is a second copy of the user's.
             wanted = known if here is None or elsewhere else replace(here, sha256=None)
             there = _same(into, target, wanted, partial(sign, "target"))
             if there is None:
@@ -137,15 +138,15 @@ def _moved(
 
 
 def _renamed(out_of: HeldFolder, name: str, here: FileIdentity, into: HeldFolder, target: str) -> Archived | None:
-    """On one disk. Raises FileExistsError when the name was taken first."""
+    """A move on one disk. Raises FileExistsError if the name was taken first."""
     try:
         out_of.give_name(name, target, into)
     except FileNotFoundError:
         return None
     there = _same(into, target, here)
     if there is None:
-        # Exchanged in the blink between our look and the move: the newcomer gets its own name back, unless that is
-        # taken once more.
+        # Another file was exchanged between our check and the move: it gets its name back, unless that is taken
+        # again.
         with contextlib.suppress(FileExistsError):
             into.give_name(target, name, out_of)
         return None
@@ -163,7 +164,7 @@ def _copied(
     names: TemporaryNames,
     sign: Sign,
 ) -> Archived | None:
-    """To another disk, whole and proven before it has a name that anybody reads."""
+    """A copy to another disk, complete and verified before it gets its visible name."""
     unfinished = names.fresh(UNFINISHED)
     try:
         with os.fdopen(out_of.open(name), "rb") as original, os.fdopen(into.create(unfinished), "wb") as copy:
@@ -190,7 +191,7 @@ def _copied(
         if _same(out_of, name, replace(here, sha256=None)) is None:
             return None
         if identity_in(into, unfinished, content=True, on_block=partial(sign, "target")).sha256 != sha256.hexdigest():
-            raise MovePutOff(f"the copy of {name} in {into.path} is not its equal", "check that disk")
+            raise MovePutOff(f"the copy of {name} in {into.path} differs from it", "check that disk")
         into.give_name(unfinished, target)
     finally:
         into.unlink(unfinished)
@@ -202,11 +203,11 @@ def _copied(
 
 
 def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: TemporaryNames) -> None:
-    """The old name, unless it is another file's by now. The recording has its new one."""
+    """Removes the old name, unless it now belongs to another file. The recording has its new one."""
     with contextlib.suppress(FileNotFoundError, FileRefused):
         if not identity_in(folder, name).looks_like(here):
             return
-        # Only what has no name that others use can be looked at and then taken away without a gap in between.
+        # Only a file under a private name can be checked and then removed without a race.
         leaving = names.fresh(LEAVING)
         folder.give_name(name, leaving)
         if _same(folder, leaving, replace(here, sha256=None)) is not None:
@@ -217,14 +218,14 @@ def _take_away(folder: HeldFolder, name: str, here: FileIdentity, names: Tempora
 
 
 def _sweep_target(into: HeldFolder, names: TemporaryNames) -> None:
-    """The half copy of a try before this one that was killed."""
+    """Removes the partial copy of an earlier, killed try."""
     for left in into.names():
         if names.is_ours(left, UNFINISHED):
             into.unlink(left)
 
 
 def _sweep_source(out_of: HeldFolder, name: str, names: TemporaryNames) -> None:
-    """A recording that had lost its name when the try before was killed gets it back."""
+    """Gives a recording its name back that an earlier, killed try had renamed."""
     for left in out_of.names():
         if names.is_ours(left, LEAVING):
             _give_back(out_of, left, name)
@@ -240,7 +241,7 @@ def _give_back(folder: HeldFolder, hidden: str, name: str) -> None:
 def _same(
     folder: HeldFolder, name: str, known: FileIdentity, on_block: Callable[[], object] = lambda: None
 ) -> FileIdentity | None:
-    """What the file is, if it is the recording: by its looks, or by its content where that is known."""
+    """The file's identity if it is the recording: by its attributes, or by its hash if known."""
     try:
         found = identity_in(folder, name)
         if found.looks_like(known):
@@ -265,7 +266,7 @@ def _is_still(descriptor: int, here: FileIdentity) -> bool:
 
 
 def _copy_facts(original: int, copy: int) -> None:
-    """Mode, times and, where there are any, extended attributes; a disk that cannot keep one does without."""
+    """Copies mode, times and extended attributes; a disk that cannot store one is fine."""
     found = os.fstat(original)
     with contextlib.suppress(OSError):
         os.fchmod(copy, stat.S_IMODE(found.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))

@@ -1,10 +1,10 @@
-"""Recordings whose jobs are over, on their way into `done` or `failed`: followed, put off, never waited for for ever.
+"""Archive moves of recordings whose jobs have finished: followed, postponed, with a deadline for every wait.
 
-Runs in: supervisor, and the moves in threads of their own.
+Runs in: supervisor, the moves in separate threads.
 
-A disk that does not answer keeps the thread of a move, perhaps within the very call that renames. Such a thread is
-given up, and that recording is left alone until it comes back. Then either it finds that it is given up and changes
-nothing more, or the recording is moved already and the job is told so.
+A silent disk blocks the thread of a move, possibly within the rename itself. Such a thread is given up, and its
+recording is left alone until the thread returns. Then it either sees that it was given up and changes nothing more,
+or the recording is already moved and the job is updated.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ from supervisor.system.deadline import is_set_within
 log = structlog.get_logger()
 
 SLOW_MOVE_SECONDS = 60.0
-"""A move that takes longer, to a disk far away say, holds up the job's hooks no more."""
+"""A move that takes longer, for example to a remote disk, no longer delays the job's hooks."""
 GIVE_UP_SECONDS = 1.0
-"""For a copy that is stopped half-way to take that away."""
+"""For a stopped copy to remove its partial file."""
 FOLLOWED_AT_MOST = 3
-"""So often is a recording looked for that is renamed again before it could be moved."""
+"""How often to search for a recording that is renamed again before it is moved."""
 
 EntryFor = Callable[[str], WatchEntry | None]
-"""The watched folder of this path as it is now. A plain look-up: the database's thread asks, too."""
+"""The current watched folder of this path. A plain look-up: the database's thread calls it, too."""
 
 
 @dataclass(eq=False)
 class RecordingMoves:
-    """Sees one follow-up of this kind through, or says when it is to be tried again."""
+    """Runs one move, or returns when to retry it."""
 
     queue: JobQueue
     board: JobBoard
@@ -55,17 +55,17 @@ class RecordingMoves:
     wake: Callable[[], None]
     """Called when a follow-up was put off although it goes on."""
     _in_threads: set[int] = field(default_factory=set, init=False)
-    """Jobs whose recording a thread works on, one that was given up perhaps."""
+    """Jobs whose recording a thread works on, possibly one that was given up."""
     _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def move(self, follow_up: FollowUp) -> Again | None:
-        """None: the recording is moved, or stays where it is."""
+        """None: the recording is moved, or stays in place."""
         tries = follow_up.tries + 1
         later = (tries, seconds_before_retry(tries))
-        # To ask again costs nothing while a disk is known to be silent: when it is back, the move soon follows.
+        # A retry costs nothing while a disk is known to be silent: once it is back, the move soon follows.
         soon = (tries, min(later[1], LONGEST_PROBE_SECONDS))
         lock = self.recordings.of(follow_up.job_id)
-        # It is being upgraded, or transcribed again; or a disk that is silent still has the thread of a try.
+        # It is being upgraded or transcribed again, or a silent disk still blocks the thread of a try.
         if lock.locked() or follow_up.job_id in self._in_threads:
             return soon
         async with lock:
@@ -103,7 +103,7 @@ class RecordingMoves:
             if moved is not None:
                 await self._note(follow_up, job.path, moved)
                 return None
-            # Renamed since its job ended; a watched folder may have told the job before we could look.
+            # Renamed since its job ended; a watched folder may already have updated the job.
             now = await self.search.followed(job) or await self.queue.get(job.id)
             if now.path == job.path:
                 break
@@ -112,7 +112,7 @@ class RecordingMoves:
             "recording_not_moved",
             job=job.id,
             path=job.path,
-            why="it is no longer there, or has other content, and it was not found under another name",
+            why="it is gone or has other content, and it was not found under another name",
             hint="move it by hand if you want it there",
         )
         return None
@@ -159,14 +159,14 @@ class RecordingMoves:
             return await moving
         except asyncio.CancelledError:
             moving.cancel()
-            if job.id in self._in_threads:  # half a copy is still to be taken away
+            if job.id in self._in_threads:  # the partial copy still has to be removed
                 await is_set_within(thread_is_over, GIVE_UP_SECONDS)
             raise
         finally:
             is_waited_for = False
 
     async def _note_late(self, follow_up: FollowUp, path: str, moved: Archived) -> None:
-        with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try finds it there
+        with contextlib.suppress(NoSuchJob, JobQueueBroken):  # the next try will find it there
             if (await self.queue.get(follow_up.job_id)).path == path:
                 await self._note(follow_up, path, moved)
 

@@ -1,4 +1,4 @@
-"""What is done once a job is over: its recording moved, its hooks run. At least once, and never in a job's way.
+"""The follow-ups of a finished job: its recording is moved, its hooks run. At least once, and never blocking jobs.
 
 Runs in: supervisor.
 """
@@ -33,7 +33,7 @@ MOVES_AT_ONCE = 2
 
 
 class FollowUps:
-    """Says what an ending is followed by, and does it, across kills and restarts."""
+    """Decides the follow-ups of an outcome, and runs them, across kills and restarts."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class FollowUps:
         )
 
     def after(self, job: Job, event: Event) -> Sequence[NewFollowUp]:
-        """What is left to do for a job that has ended so. Called within the transaction of that end."""
+        """The follow-ups of a job that ended this way. Called within the transaction of its end."""
         return follow_ups_after(job, event, self._entry(job), self._settings.current.hooks)
 
     def wake(self) -> None:
@@ -64,7 +64,7 @@ class FollowUps:
             line.wake()
 
     async def run(self) -> None:
-        """Until cancelled: running hooks are ended, copies given up; both begin again at the next start."""
+        """Runs until cancelled, which ends running hooks and gives up copies; both restart at the next start."""
         async with asyncio.TaskGroup() as lines:
             for line in self._lines:
                 lines.create_task(line.run())

@@ -1,4 +1,4 @@
-"""Errands of one kind, standing in line: the one that is due first goes first, and only so many at once.
+"""Runs the outbox's follow-ups of one kind: the one due first comes first, with limited concurrency.
 
 Runs in: supervisor.
 """
@@ -18,17 +18,17 @@ from supervisor.system.deadline import is_set_within
 log = structlog.get_logger()
 
 LONGEST_SLEEP_SECONDS = 3600.0
-"""Due times are of the clock on the wall, which may be set back."""
+"""Due times are wall-clock times, which may be set back."""
 
 Again = tuple[int, float]
-"""How often it failed by now, and the seconds until it is tried again."""
+"""How often it has failed, and the seconds until the retry."""
 Work = Callable[[FollowUp], Awaitable[Again | None]]
-"""Does a follow-up; None: it is over, whatever came of it."""
+"""Runs a follow-up; None: it is finished, whatever the outcome."""
 
 
 @dataclass(eq=False)
 class OutboxRunner:
-    """Sleeps until something is due or new; what the database cannot note down now is noted once it can."""
+    """Sleeps until a follow-up is due or new; outcomes that the database cannot store now are stored later."""
 
     kind: Kind
     at_once: int
@@ -42,11 +42,12 @@ class OutboxRunner:
         self._in_hand: set[int] = set()
 
     def wake(self) -> None:
-        """There may be a new follow-up, or one may be due earlier."""
+        """Wakes it: there may be a new follow-up, or one may be due earlier."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled; follow-ups in hand are left for the next start. Nothing a follow-up does raises here."""
+        """Runs until cancelled; follow-ups in progress are left for the next start. Errors of a follow-up do not
+        propagate."""
         free = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -86,7 +87,7 @@ class OutboxRunner:
             log.warning("errand_put_off", job=follow_up.job_id, code=broken.code, error=broken.message)
             again = (follow_up.tries, LOOK_AGAIN_SECONDS)
         except Exception:
-            # The task boundary: a mistake of ours costs this follow-up, never the daemon.
+            # The task boundary: a bug costs this follow-up, never the daemon.
             log.exception(
                 "errand_hit_a_bug", job=follow_up.job_id, follow_up=follow_up.kind, event_kind=follow_up.event
             )
@@ -100,6 +101,6 @@ class OutboxRunner:
                     await self.rows.put_off(follow_up, tries, self.rows.now() + seconds)
                 return
             except JobQueueBroken as broken:
-                # In hand until it is noted down: a hook must not run again and again because a disk is full.
+                # In progress until it is stored: a hook must not run repeatedly because a disk is full.
                 log.error("errand_not_noted_down", job=follow_up.job_id, code=broken.code, error=broken.message)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

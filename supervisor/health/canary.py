@@ -1,10 +1,10 @@
-"""A short recording sent through both warm workers: the proof that what is handed over now would come out.
+"""A short recording sent through both warm workers: proof that a job submitted now would succeed.
 
 Runs in: supervisor.
 
-It is no job: nothing of it is stored, a death in it is charged to no recording, and it does not stand in line behind
-one. A worker that is busy is proof enough: had it stood still for `deadlines.progress_seconds`, its handle would have
-ended it.
+It is not a job: nothing of it is stored, a crash in it counts against no recording, and it does not wait in the
+queue. A busy worker is proof enough: after `deadlines.progress_seconds` without progress, its handle would have ended
+it.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from supervisor.worker.handle import WorkerHandle
 log = structlog.get_logger()
 
 BAD_NEWS_SECONDS = 30.0
-"""How long bad news is believed, if good news is for longer. Asking a worker that dies of it more often could, by the
-asking alone, make it count as broken."""
+"""How long a failed answer is cached, if a good one is cached for longer. If the canary itself crashes a worker, more
+frequent canaries would make it count as broken."""
 
 
 class Canary:
@@ -42,15 +42,15 @@ class Canary:
         self._stale_at = 0.0
         """Loop time."""
         self._seen: tuple[int | None, ...] = ()
-        """The processes that the last answer speaks for."""
+        """The processes that the last answer is about."""
         self._language: str | None = None
         """The language that it speaks for."""
 
     async def ask(self, *, fresh: bool) -> CanaryView | None:
-        """The last answer while it holds, else a new one; None: there is none, and none can be had now.
+        """The last answer while it is fresh, otherwise a new one; None: there is none, and no canary can run now.
 
-        Without `fresh` it flies only where both workers are ready: it wakes none that is unloaded and waits for none
-        that starts. With `fresh` it does both, for `health.canary_seconds`.
+        Without `fresh` it runs only if both workers are ready: it does not load an unloaded worker or wait for a
+        starting one. With `fresh` it does both, for at most `health.canary_seconds`.
         """
         if self._flying is None:
             views = [handle.view for handle in (self._transcriber, self._aligner) if handle is not None]
@@ -61,7 +61,7 @@ class Canary:
             if not fresh and any(view.state != "ready" for view in views):
                 return self._last
             self._flying = asyncio.create_task(self._fly(), name="canary")
-        # Shielded: who hangs up must not take the answer from the others.
+        # Shielded: a client that disconnects must not cancel the answer for the others.
         return await asyncio.shield(self._flying)
 
     def _holds(self, views: Sequence[WorkerView]) -> bool:
@@ -69,7 +69,7 @@ class Canary:
             return False
         same_processes = self._seen == tuple(view.pid for view in views)
         if self._last.healthy and same_processes and self._may_be_unloaded():
-            return True  # a monitor that asks every minute must not keep warm what wants to rest
+            return True  # a monitor that polls every minute must not keep an idle worker loaded
         if self._last.healthy and not same_processes:
             return False
         return asyncio.get_running_loop().time() < self._stale_at
@@ -84,7 +84,7 @@ class Canary:
         flight = CanaryFlight(
             self._transcriber,
             self._aligner,
-            # A model for one language writes English as that language; that there is text is the question.
+            # A model for one language transcribes English as that language; only the existence of text matters.
             language=settings.language or "en",
             deadline_seconds=settings.health.canary_seconds,
             folder=self._folder,

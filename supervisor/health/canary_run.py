@@ -1,4 +1,4 @@
-"""One canary's way: decoded and transcribed by one worker, timed by the other, and what is said about it.
+"""One canary run: decoded and transcribed by one worker, aligned by the other, and its verdict.
 
 Runs in: supervisor.
 """
@@ -32,22 +32,22 @@ CLIP = Path(__file__).with_name("canary.flac")
 CLIP_TEXT = "The tickets are in the blue folder, next to the old camera."
 CLIP_SECONDS = 3.8
 MOST_WORDS = 4 * len(CLIP_TEXT.split())
-"""No person speaks so fast: a model that hears more repeats itself."""
+"""No person speaks this fast: a model that transcribes more repeats itself."""
 LONGEST_SECONDS = 60.0
-"""A decoder that finds so much in the clip is wrong."""
+"""A decoder that finds this much sound in the clip is wrong."""
 
 
 class Busy(Exception):
-    """A job has the worker that the canary was waiting for."""
+    """A job got the worker that the canary was waiting for."""
 
 
 class CanaryFailed(Exception):
-    """Something did not come out; the message says what."""
+    """A step of the canary failed; the message says which."""
 
 
 @dataclass(slots=True)
 class CanaryFlight:
-    """Made once, flown once. Its folder is its own, and gone afterwards."""
+    """One run. Its folder is its own, and is deleted afterwards."""
 
     transcriber: WorkerHandle
     aligner: WorkerHandle | None
@@ -60,11 +60,11 @@ class CanaryFlight:
     align_seconds: float | None = None
 
     async def run(self) -> CanaryView:
-        """How it went. Raises Busy, and nothing that a worker could cause."""
+        """Runs it and returns the verdict. Raises Busy, but nothing that a worker could cause."""
         healthy = False
         try:
             await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-            with self.transcriber.in_hand():  # or keep_alive = 0 would end it between the two requests
+            with self.transcriber.in_hand():  # otherwise keep_alive = 0 would end it between the two requests
                 await self._through_workers()
             healthy, detail = True, self._praise()
         except CanaryFailed as fallen:
@@ -92,34 +92,35 @@ class CanaryFlight:
         pcm = str(self.folder / "audio.s16")
         decode = Decode(request_id=0, path=str(CLIP), pcm_path=pcm, longest_seconds=LONGEST_SECONDS)
         await self._ask(self.transcriber, decode, due)
-        # Never "translate": the words of a translation are not in the sound, and could not be timed.
+        # Never "translate": the words of a translation are not in the sound, and cannot be aligned.
         transcribe = Transcribe(request_id=0, pcm_path=pcm, language=self.language)
         replies, self.transcribe_seconds = await self._ask(self.transcriber, transcribe, due)
         for reply in replies:
             if isinstance(reply, SegmentsTranscribed):
                 self.segments.extend(reply.segments)
         if not self._words:
-            raise CanaryFailed("the transcriber heard no word in a clip full of them: its model may be damaged")
-        # What goes round in circles reaches us cut down, with its number of copies.
+            raise CanaryFailed("the transcriber found no words in a clip of speech: its model may be damaged")
+        # Repetition loops arrive cut down, with their number of copies.
         heard = sum(len(segment.text.split()) * (segment.repeats or 1) for segment in self.segments)
         if heard > MOST_WORDS:
-            raise CanaryFailed(f"the transcriber heard {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
+            raise CanaryFailed(f"the transcriber found {heard} words in {CLIP_SECONDS:g} s: its model may be damaged")
         if self.aligner is not None:
             align = Align(request_id=0, pcm_path=pcm, language=self.language, segments=tuple(self.segments))
             replies, self.align_seconds = await self._ask(self.aligner, align, due)
             self._judge(replies[-1])
 
     async def _ask(self, handle: WorkerHandle, request: Request, due: float) -> tuple[list[FromWorker], float]:
-        """Every reply, and the seconds from the worker's attention to its last word."""
+        """All replies, and the seconds from the worker's start on the request to its last reply."""
         loop = asyncio.get_running_loop()
         try:
             async with AsyncExitStack() as lent:
                 async with asyncio.timeout_at(due):
                     borrowed = handle.request(
                         request,
-                        # Of what others left us a worker must not be killed: it may be had a second before the end.
+                        # The deadline may have been used up by waiting for the worker: it must not be killed for
+                        # that.
                         deadline_seconds=max(self.deadline_seconds / 2, due - loop.time()),
-                        # The one that is in there: no job's model is exchanged for a question.
+                        # Whichever model is loaded: a canary must not replace a job's model.
                         engine=handle.view.engine,
                     )
                     coming = await lent.enter_async_context(borrowed)
@@ -130,10 +131,10 @@ class CanaryFlight:
             if handle.view.state == "busy":
                 raise Busy from None
             raise CanaryFailed(
-                f"the {handle.role} was not to be had within {self.deadline_seconds:g} s: it is {handle.view.state}"
+                f"the {handle.role} was not available within {self.deadline_seconds:g} s: it is {handle.view.state}"
             ) from None
         except WorkerDied as died:
-            raise CanaryFailed(f"the {handle.role} died of it: {died.death.reason}") from died
+            raise CanaryFailed(f"the {handle.role} crashed on it: {died.death.reason}") from died
         except WorkerUnavailable as unavailable:
             raise CanaryFailed(f"{unavailable.message}: {unavailable.hint}") from unavailable
         match replies[-1]:
@@ -151,7 +152,7 @@ class CanaryFlight:
             case WordsAligned(words=timed):
                 codes = {with_words(segment, timed.get(segment.id))[1] for segment in self.segments} - {None}
                 if codes:
-                    raise CanaryFailed(f"the aligner left words without times: {', '.join(sorted(map(str, codes)))}")
+                    raise CanaryFailed(f"the aligner gave no times for words: {', '.join(sorted(map(str, codes)))}")
             case _:
                 raise CanaryFailed(f"the aligner answered with {answer.kind}")
 
@@ -165,7 +166,7 @@ class CanaryFlight:
             said = f"all {len(words)} words timed"
         heard = set(_spoken(" ".join(words)))
         missed = [word for word in _spoken(CLIP_TEXT) if word not in heard]
-        # Said and no more: a tiny model, or one for another language, may hear what it likes.
+        # Only reported: a tiny model, or one for another language, may transcribe other words.
         return f"{said}; misheard {len(missed)} of {len(_spoken(CLIP_TEXT))}" if missed else said
 
 

@@ -1,8 +1,8 @@
-"""What only the daemon itself can find out: whether it may read the watched folders and write where it has to.
+"""The daemon's self-check: whether it may read the watched folders and write where it has to.
 
 Runs in: supervisor.
 
-A shell may do what a service may not: macOS asks for each program, and a service has another environment. So
+A service may lack permissions of a shell: macOS grants them per program, and a service has another environment. So
 `steno doctor` asks the daemon, and the daemon tries.
 """
 
@@ -26,11 +26,11 @@ from supervisor.system.reload import LiveSettings
 from supervisor.watch.access_check import FolderProbe, permission_hint
 
 ANSWER_SECONDS = 5.0
-"""A disk that sleeps wakes within that; a network disk that went away never does."""
+"""A sleeping disk wakes within this time; a lost network disk never answers."""
 
 
 class SelfCheck:
-    """Made once; every look is a fresh one."""
+    """Created once; every check is fresh."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class SelfCheck:
         probe_watches: Callable[[], Awaitable[Sequence[FolderProbe]]],
         write_nothing: Callable[[], Awaitable[None]],
     ) -> None:
-        """`probe_watches` tries each watched folder in a limited time; `write_nothing` is an empty transaction."""
+        """`probe_watches` probes each watched folder with a deadline; `write_nothing` is an empty transaction."""
         self._settings = settings
         self._places = places
         self._probe_watches = probe_watches
         self._write_nothing = write_nothing
 
     async def findings(self) -> list[Finding]:
-        """All of it, side by side."""
+        """All checks, in parallel."""
         places, outputs = self._places, self._settings.current.output.folder
         ours = {"spool_folder": places.spool, "state_folder": places.state, "log_folder": places.logs}
         looks = [self._writing(check, folder) for check, folder in ours.items()]
@@ -56,7 +56,8 @@ class SelfCheck:
         return [*watches, queue, *written]
 
     async def _watches(self) -> list[Finding]:
-        # Not sys.executable: macOS grants folders to the file behind all links, in a framework's Python.app perhaps.
+        # Not sys.executable: macOS grants folders to the file behind all links, for example in a framework's
+        # Python.app.
         program = psutil.Process().exe() or sys.executable
         return [watch_finding(probed, sys.platform, program) for probed in await self._probe_watches()]
 
@@ -71,7 +72,7 @@ class SelfCheck:
         except JobQueueBroken as broken:
             return _broken("queue_file", broken.message, broken.hint)
         except OSError as error:
-            what = f"the daemon cannot look at {file}: {error.strerror}"
+            what = f"the daemon cannot stat {file}: {error.strerror}"
             return _broken("queue_file", what, _remedy(error, file.parent))
         if not is_there:
             return _broken(
@@ -96,7 +97,8 @@ class SelfCheck:
 
 
 def _is_there(file: Path) -> bool:
-    """Raises OSError where it cannot be told: Path.exists would sometimes, and sometimes call that gone."""
+    """Raises OSError if it cannot be determined: Path.exists raises only for some errors, and returns False for
+    others."""
     try:
         file.stat()
     except FileNotFoundError:
@@ -106,7 +108,7 @@ def _is_there(file: Path) -> bool:
 
 def _write_a_little(folder: Path, is_made_later: bool) -> None:
     place = folder.parent if is_made_later and not folder.exists() else folder
-    # Nameless on Linux; elsewhere hidden, and gone as soon as it is open. A full disk shows with the first block.
+    # Unnamed on Linux; elsewhere hidden, and unlinked as soon as it is open. The first block reveals a full disk.
     with tempfile.TemporaryFile(prefix=".stenod-", dir=place, buffering=0) as file:
         file.write(b"\0" * 4096)
 
@@ -122,7 +124,7 @@ def _remedy(error: OSError, folder: Path) -> str:
 
 
 def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
-    """`program` is the daemon's own binary: the one that macOS has to be told about."""
+    """`program`: the daemon's own executable, which macOS must be given access for."""
     folder, hint = probed.path, permission_hint(platform)
     note = probed.note.removesuffix(f": {hint}")
     allow = f"System Settings → Privacy & Security → Full Disk Access → + → {program}, then `steno service restart`"
@@ -134,8 +136,8 @@ def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
                 check="watch_folder",
                 state="broken",
                 what=f"the daemon may not read {folder}: {note}",
-                why="no recording there is taken"
-                + ("; macOS grants folders to a program, not to a user" if platform == "darwin" else ""),
+                why="its recordings are not processed"
+                + ("; macOS grants access to a program, not to a user" if platform == "darwin" else ""),
                 remedy=allow if platform == "darwin" else f"chmod u+rx {quote(folder)}",
             )
         case "not_writable":
@@ -147,12 +149,12 @@ def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
                 remedy=allow if probed.note.endswith(hint) else f"chmod u+w {quote(folder)}, or set output.folder",
             )
         case "offline":
-            # The folder itself may be a file, or its disk unplugged: recordings are not taken either way.
+            # The folder may be a file, or its disk unplugged: its recordings are not processed either way.
             return Finding(
                 check="watch_folder",
                 state="broken",
                 what=f"{folder} is offline: {note}",
-                why="no recording there is taken until it is back; nothing is lost meanwhile",
+                why="its recordings are processed once it is back; nothing is lost meanwhile",
                 remedy=f"connect its disk, or `mkdir -p {quote(folder)}`, or `steno watch remove {quote(folder)}`",
             )
         case "timed_out":
@@ -160,12 +162,12 @@ def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
                 check="watch_folder",
                 state="broken",
                 what=f"{folder} does not answer: {note}",
-                why="a network disk went away, or macOS waits behind a question that is not seen",
-                remedy="mount it again; on a Mac look for a question on its screen",
+                why="a network disk went away, or macOS waits for the answer to an unseen dialog",
+                remedy="mount it again; on a Mac look for a dialog on its screen",
             )
         case unknown:
             assert_never(unknown)
 
 
 def _broken(check: str, what: str, remedy: str) -> Finding:
-    return Finding(check=check, state="broken", what=what, why="jobs cannot go on without it", remedy=remedy)
+    return Finding(check=check, state="broken", what=what, why="jobs cannot continue without it", remedy=remedy)

@@ -1,4 +1,4 @@
-"""What stands in the way of some recordings, or nearly did: for `steno doctor` and `GET /v1/health`.
+"""Current and recent problems, for `steno doctor` and `GET /v1/health`.
 
 Runs in: supervisor.
 """
@@ -16,7 +16,7 @@ from supervisor.worker.child_process import MOST_WRITTEN_OFF
 
 
 class Troubles:
-    """Looked at afresh with every question; touches no disk but that of our own logs."""
+    """Computed for each request; accesses no disk but that of our own logs."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Troubles:
         self._frozen_at = last_freeze(self._freeze_report)
 
     def findings(self) -> list[Finding]:
-        """Each that there is; none where all is well. `broken`: a recording handed over now would not come out."""
+        """All current problems; empty if there are none. `broken`: a job submitted now would not succeed."""
         return [*self._disks(), *self._written_off(), *self._suspects(), *self._put_back(), *self._freeze()]
 
     def _disks(self) -> Iterator[Finding]:
@@ -49,9 +49,9 @@ class Troubles:
             yield Finding(
                 check="job_on_probation",
                 state="warning",
-                what=f"the daemon itself died at least three times while job {job_id} ran",
-                why="it waits behind all others and runs alone; if the daemon dies of it again, it is quarantined",
-                remedy=f"`steno show {job_id}`; `steno cancel {job_id}` if you know the recording to be bad",
+                what=f"the daemon itself crashed at least three times while job {job_id} ran",
+                why="it runs last and alone; if the daemon crashes on it again, it is quarantined",
+                remedy=f"`steno show {job_id}`; `steno cancel {job_id}` if the recording is known to be bad",
             )
 
     def _put_back(self) -> Iterator[Finding]:
@@ -59,10 +59,10 @@ class Troubles:
             yield Finding(
                 check="jobs_put_back",
                 state="warning",
-                what=f"{self._probation.left_behind} jobs ran by the queue's account though no task ran them; "
+                what=f"{self._probation.left_behind} jobs were recorded as running without a task; "
                 "they were put back",
-                why="this is a mistake in stenod; nothing is lost by it",
-                remedy="`steno logs` tells more",
+                why="this is a bug in stenod; nothing is lost",
+                remedy="run `steno logs`",
             )
 
     def _freeze(self) -> Iterator[Finding]:
@@ -70,32 +70,32 @@ class Troubles:
             yield Finding(
                 check="loop_frozen",
                 state="warning",
-                what=f"the daemon stood still and was ended by its own watch, last at {iso_time(self._frozen_at)}",
-                why="this is a mistake in stenod; its jobs went on with the next start",
-                remedy=f"where it stood: less {quote(str(self._freeze_report))}; delete it to forget this",
+                what=f"the daemon hung and was ended by its own watchdog, last at {iso_time(self._frozen_at)}",
+                why="this is a bug in stenod; its jobs continued after the restart",
+                remedy=f"for the traceback: less {quote(str(self._freeze_report))}; delete it to clear this",
             )
 
 
 def silent_disk(silence: Silence, *, is_ours: bool) -> Finding:
-    """`is_ours`: the daemon's own files are on it."""
+    """`is_ours`: the daemon's own files are on this disk."""
     return Finding(
         check="disk_not_answering",
         state="broken" if is_ours else "warning",
         what=f"the disk of {silence.disk} does not answer, since {iso_time(silence.since)} ({silence.path})",
-        why="jobs cannot go on without it" if is_ours else "recordings on it wait; all others go on",
+        why="jobs cannot continue without it" if is_ours else "recordings on it wait; all others continue",
         remedy=f"bring it or its server back, or unmount it: umount -f -l {quote(silence.disk)}",
     )
 
 
 def written_off(worker: WorkerView) -> Finding:
-    """Of a role some processes of which hang in the kernel."""
+    """For a worker role with processes that hang in the kernel."""
     pids = ", ".join(map(str, worker.written_off))
     too_many = len(worker.written_off) >= MOST_WRITTEN_OFF
     return Finding(
         check="worker_written_off",
         state="broken" if too_many else "warning",
         what=f"{worker.role} {pids} hangs in the kernel and cannot be killed; "
-        + ("no other is started" if too_many else "a new one took its place"),
-        why="each keeps its memory until the disk or the device that it waits for answers",
-        remedy="bring the disk back that does not answer; if it is none, restart the machine",
+        + ("no other is started" if too_many else "a new process replaced it"),
+        why="each keeps its memory until the disk or device that it waits for answers",
+        remedy="bring the silent disk back; if there is none, restart the machine",
     )

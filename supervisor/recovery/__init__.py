@@ -1,4 +1,4 @@
-"""The queue examined, copied, restored and fixed, and what a killed daemon left.
+"""Check, repair, backup and restore of the queue, and cleanup after a killed daemon.
 
 Runs in: supervisor. May import jobs and the rooms below it.
 """

@@ -1,6 +1,6 @@
 """`python -P -m stenod -m supervisor.recovery`: `steno backup`, `restore`, `check` without a daemon; JSON out.
 
-Runs in: a process of its own, started by the command.
+Runs in: a separate process, started by the command.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRe
 
 
 def main() -> int:
-    """0: done, the answer on stdout. 1: refused, why on stdout."""
+    """Exit code 0: done, the answer on stdout. 1: refused, the reason on stdout."""
     parser = argparse.ArgumentParser("python -P -m stenod -m supervisor.recovery")
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("backup", "restore"):
@@ -65,7 +65,7 @@ async def _checked(places: Places, repair: bool) -> CheckView:
             finally:
                 await queue.close()
     except AlreadyRunning as running:
-        raise CopyRefused("daemon_runs", f"{running}, and does not answer", "`steno doctor` tells more") from running
+        raise CopyRefused("daemon_runs", f"{running}, and does not answer", "run `steno doctor`") from running
     except (LockRefused, DatabaseRefused, JobQueueBroken) as refused:
         raise CopyRefused(refused.code, refused.message, refused.hint) from refused
 

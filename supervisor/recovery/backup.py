@@ -1,9 +1,9 @@
-"""`steno backup` and `steno restore`: the queue as one file, and another file as the queue.
+"""`steno backup` and `steno restore`: the queue copied to a file, and replaced by one.
 
-Runs in: a process of its own, so that neither needs a daemon.
+Runs in: a separate process, so that neither needs a daemon.
 
-A backup reads beside a daemon that writes; it never writes itself, which keeps it clear of what two writers do to
-each other. A restore wants the daemon's lock: no process may have the file open that is exchanged.
+A backup reads while a daemon writes; it never writes itself, so there is one writer. A restore takes the daemon's
+lock: no process may have the replaced file open.
 """
 
 import os
@@ -25,12 +25,12 @@ WAIT_SECONDS = 5.0
 
 
 class CopyRefused(StenodError):
-    """It was not done, and nothing was changed."""
+    """Refused; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFile:
-    """What is in one."""
+    """The content of a queue's file."""
 
     schema: int
     jobs: int
@@ -38,7 +38,7 @@ class QueueFile:
 
 
 def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
-    """A copy of the queue as it stands now. Replaces an older copy of a queue, nothing else. Raises CopyRefused."""
+    """Copies the current queue. Replaces an older copy of a queue, but no other file. Raises CopyRefused."""
     if not database.exists():
         raise CopyRefused("no_queue", f"there is no queue yet: {database}", "start the daemon once")
     if target.is_dir():
@@ -46,10 +46,10 @@ def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
     if target.exists():
         if os.path.samestat(target.stat(), database.stat()):
             raise CopyRefused("is_the_queue", f"{target} is the queue itself", "name another file")
-        look_into(target)  # a file of the owner's is not overwritten
+        look_into(target)  # a user's own file is not overwritten
     alone: DaemonLock | None = None
     with suppress(AlreadyRunning, LockRefused):
-        alone = DaemonLock.acquire(lock)  # without a daemon, none may start in the midst of it
+        alone = DaemonLock.acquire(lock)  # without a daemon, none may start meanwhile
     try:
         with closing(to_read(database)) as source:
             copy_database(source, target)
@@ -57,7 +57,7 @@ def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
         raise CopyRefused(
             "not_copied",
             f"{database} could not be copied to {target}: {getattr(error, 'strerror', None) or error}",
-            "see that there is room and that the folder is yours; `steno check` looks at the queue",
+            "check the free space and the folder's owner; `steno check` checks the queue",
         ) from error
     finally:
         if alone is not None:
@@ -66,7 +66,8 @@ def back_up(database: Path, lock: Path, target: Path) -> QueueFile:
 
 
 def restore(database: Path, lock: Path, copy: Path) -> tuple[QueueFile, Path | None]:
-    """The copy is the queue from the next start on; and where the one in use until now lies. Raises CopyRefused."""
+    """Makes the copy the queue from the next start on; returns it and the path of the previous queue. Raises
+    CopyRefused."""
     try:
         with DaemonLock.acquire(lock):
             return _restore(database, copy)
@@ -74,7 +75,7 @@ def restore(database: Path, lock: Path, copy: Path) -> tuple[QueueFile, Path | N
         raise CopyRefused(
             "daemon_runs",
             str(running),
-            "`steno service uninstall`, or end `steno serve`; then restore, then `steno service install`",
+            "run `steno service uninstall`, or stop `steno serve`; then restore, then `steno service install`",
         ) from running
     except LockRefused as refused:
         raise CopyRefused(refused.code, refused.message, refused.hint) from refused
@@ -90,7 +91,7 @@ def _restore(database: Path, copy: Path) -> tuple[QueueFile, Path | None]:
             copy_database(source, fresh)
         _give_no_number_twice(fresh, database)
         aside = _set_aside(database)
-        # The old log must not be there when the new file is: SQLite would play it back onto that.
+        # The old write-ahead log must be gone before the new file is there: SQLite would replay it.
         for suffix in ("-wal", "-shm"):
             Path(f"{database}{suffix}").unlink(missing_ok=True)
         sync_path(database.parent)
@@ -102,19 +103,19 @@ def _restore(database: Path, copy: Path) -> tuple[QueueFile, Path | None]:
         raise CopyRefused(
             "not_restored",
             f"{copy} could not be put in place: {error}",
-            f"see that there is room in {database.parent}",
+            f"check the free space in {database.parent}",
         ) from error
     return found, aside
 
 
 def look_into(file: Path) -> QueueFile:
-    """What is in a queue's file that is whole. Raises CopyRefused."""
+    """The content of an undamaged queue's file. Raises CopyRefused."""
     try:
         with closing(to_read(file)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
-                raise CopyRefused("not_a_queue", f"{file} is no queue of stenod", "name a file of `steno backup`")
+                raise CopyRefused("not_a_queue", f"{file} is not a queue of stenod", "name a file of `steno backup`")
             if schema > len(SCHEMA_SCRIPTS):
                 raise CopyRefused(
                     "newer_queue",
@@ -136,12 +137,12 @@ def look_into(file: Path) -> QueueFile:
 
 
 def to_read(file: Path) -> sqlite3.Connection:
-    """A connection that never writes. Raises sqlite3.Error."""
+    """A read-only connection. Raises sqlite3.Error."""
     return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True, timeout=WAIT_SECONDS)
 
 
 def _give_no_number_twice(fresh: Path, database: Path) -> None:
-    """Numbers that jobs had since the copy was made stay theirs."""
+    """Job ids used since the copy was made are not reused."""
     highest = 0
     with suppress(sqlite3.Error, OSError, TypeError), closing(to_read(database)) as old:
         (highest,) = old.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
@@ -156,7 +157,7 @@ def _give_no_number_twice(fresh: Path, database: Path) -> None:
 
 
 def _set_aside(database: Path) -> Path | None:
-    """The queue in use until now under another name, its log with it, however damaged."""
+    """Renames the previous queue and its log, however damaged."""
     if not database.exists():
         return None
     moment = time.strftime("%Y%m%d-%H%M%S")
@@ -165,7 +166,7 @@ def _set_aside(database: Path) -> Path | None:
     while aside.exists():
         number += 1
         aside = database.with_name(SET_ASIDE.format(stem=database.stem, moment=f"{moment}-{number}"))
-    for suffix in ("-wal", ""):  # the log first: without its database it is nothing
+    for suffix in ("-wal", ""):  # the log first: it is useless without its database
         there = Path(f"{database}{suffix}")
         if there.exists() and there.stat().st_size > 0:
             _second_name(there, Path(f"{aside}{suffix}"))
@@ -175,6 +176,6 @@ def _set_aside(database: Path) -> Path | None:
 def _second_name(file: Path, name: Path) -> None:
     try:
         os.link(file, name)
-    except OSError:  # a disk that knows no second names
+    except OSError:  # a disk without hard links
         shutil.copy2(file, name)
         sync_path(name)

@@ -1,4 +1,4 @@
-"""What a daemon that was killed left: half-written results, and spool folders of jobs that are over.
+"""Leftovers of a killed daemon: half-written results, and spool folders of finished jobs.
 
 Runs in: supervisor. Stands alone: the composition root runs it once, at start-up.
 """
@@ -14,7 +14,7 @@ from supervisor.store.jobs import JobQueue
 
 
 async def sweep(queue: JobQueue, spool: Path) -> None:
-    """Before any job runs. Raises JobQueueBroken."""
+    """Removes them, before any job runs. Raises JobQueueBroken."""
     for folder in await asyncio.to_thread(lambda: list(spool.iterdir())):
         job = None
         with contextlib.suppress(NoSuchJob, ValueError):

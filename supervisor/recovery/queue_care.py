@@ -1,4 +1,4 @@
-"""What the owner asks for the queue itself: a job forgotten, the whole examined.
+"""Requests about the queue itself: delete a job, check the queue.
 
 Runs in: supervisor.
 """
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(eq=False)
 class QueueCare:
-    """Made once; what it does may take a while, and holds no other request up."""
+    """Created once; its work may take a while, and does not block other requests."""
 
     queue: JobQueue
     dispatcher: JobDispatcher
@@ -34,18 +34,18 @@ class QueueCare:
     places: Places
 
     async def forget(self, job_id: int) -> None:
-        """The job with its text and its pages, here and in the copies that stenod keeps; its files stay.
+        """Deletes the job with its text, here and in the copies that stenod keeps; its files stay.
 
-        What a watched folder brought stays known by its hash, which is no text: it would come back otherwise.
-        Raises Refused, NoSuchJob.
+        The hash of a watched folder's recording stays, which contains no text: otherwise it would be transcribed
+        again. Raises Refused, NoSuchJob.
         """
         in_hand = self.recordings.of(job_id)
         if in_hand.locked() or self.dispatcher.is_in_hand(job_id):
             raise Refused(
                 409,
                 "job_in_hand",
-                f"job {job_id} is being worked on",
-                f"`steno cancel {job_id}` first; while its words are timed or its recording is moved, wait a moment",
+                f"job {job_id} is running",
+                f"`steno cancel {job_id}` first; while it is aligned or its recording is moved, wait a moment",
             )
         async with in_hand:
             try:
@@ -55,11 +55,11 @@ class QueueCare:
             await asyncio.to_thread(self._forget_files, job_id)
 
     async def check(self, *, repair: bool) -> CheckView:
-        """Everything that is stored, held against what is there. Raises JobQueueBroken."""
+        """Checks everything that is stored against the disk. Raises JobQueueBroken."""
         claiming = self.dispatcher.claiming
         found = await QueueCheck(self.queue, self.places.spool, self._is_in_hand, claiming).run(repair=repair)
         if repair:
-            self.dispatcher.job_added()  # one that no task worked on may wait again
+            self.dispatcher.job_added()  # a job without a task may be queued again
         return found
 
     def _is_in_hand(self, job_id: int) -> bool:
@@ -77,9 +77,9 @@ class QueueCare:
 
 
 def forget_in_copy(copy: Path, job_id: int) -> None:
-    """Of a queue that is not in use, whatever its schema. Raises sqlite3.Error."""
+    """Deletes a job in a queue that is not in use, with any schema. Raises sqlite3.Error."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         if connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount:
-            connection.execute("VACUUM")  # what was deleted before it was overwritten, too
+            connection.execute("VACUUM")  # also clears rows that were deleted without being overwritten

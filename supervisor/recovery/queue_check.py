@@ -1,8 +1,8 @@
-"""`steno check`: what is stored, held against itself and against what lies on the disk; fixed where that is safe.
+"""`steno check`: checks the stored data against itself and against the disk, and repairs it where that is safe.
 
-Runs in: supervisor; without a daemon in the process of the command.
+Runs in: supervisor; without a daemon, in the command's process.
 
-Files of the owner are looked at and never touched, results among them: who deletes or corrects one knows why.
+The user's files, results included, are read but never changed: a user may delete or correct them.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from supervisor.system.threads import run_detached
 
 FILES_AT_ONCE = 100
 FILES_SECONDS = 60.0
-"""For so many results; a disk that takes longer does not answer."""
+"""Deadline for each batch of results; a disk that takes longer does not answer."""
 MOST_COMPLAINTS = 5
 
 Fate = Literal["as_stored", "missing", "changed", "unreadable"]
@@ -34,7 +34,7 @@ Fate = Literal["as_stored", "missing", "changed", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A file that a job wrote, as it is stored."""
+    """A file that a job wrote, as recorded in the queue."""
 
     job: int
     path: str
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(eq=False)
 class QueueCheck:
-    """One examination."""
+    """One check."""
 
     queue: JobQueue
     spool: Path
@@ -53,7 +53,7 @@ class QueueCheck:
     """While it is held no work begins."""
 
     async def run(self, *, repair: bool) -> CheckView:
-        """All of it. Raises JobQueueBroken."""
+        """Runs all checks. Raises JobQueueBroken."""
         found = await self._pages()
         for look in LOOKS:
             found += await self.queue.database.write(partial(look, repair=repair, age=self.queue.history.age_seconds))
@@ -74,7 +74,7 @@ class QueueCheck:
         return [Irregularity(check="pages", state="broken", what=one, remedy=remedy) for one in complaints]
 
     async def _strays(self, repair: bool) -> list[Irregularity]:
-        """Jobs that are running by the book, and no task works on them."""
+        """Jobs recorded as running without a task."""
         rows = await self.queue.database.rows(
             f"SELECT id, status FROM jobs WHERE status IN ({', '.join('?' * len(RUNNING))})", *sorted(RUNNING)
         )
@@ -83,10 +83,10 @@ class QueueCheck:
             if self.is_in_hand(row["id"]):
                 continue
             if repair:
-                await self.queue.move(row["id"], "waiting", note="no task worked on it: found by a check")
+                await self.queue.move(row["id"], "waiting", note="no task was running it: found by a check")
             what = f"job {row['id']} is {row['status']}, and no task works on it"
             found.append(
-                irregular("stray_job", what, repair, row["id"], otherwise="it waits again after the next start")
+                irregular("stray_job", what, repair, row["id"], otherwise="it is queued again at the next start")
             )
         return found
 
@@ -129,14 +129,14 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _complaints(database: Path) -> list[str]:
-    """Of a reader of its own: to go through every page must not hold up the queue."""
+    """On a separate connection: checking every page must not block the queue."""
     with closing(to_read(database)) as connection:
         found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})")]
     return [] if found == ["ok"] else found
 
 
 def _results(connection: sqlite3.Connection) -> list[Result]:
-    """The newest of each name that belongs to a job which is done."""
+    """The newest of each name that belongs to a finished job."""
     rows = connection.execute(
         """SELECT files.job_id, files.path, files.sha256
         FROM output_files AS files JOIN jobs ON jobs.id = files.job_id
@@ -168,9 +168,9 @@ def _told(result: Result, fate: Fate) -> Irregularity:
             remedy = f"its words are stored: GET /v1/jobs/{result.job}/transcript"
             return Irregularity(check="result_missing", state="warning", what=what, job=result.job, remedy=remedy)
         case "changed":
-            what = f"{result.path} was changed after job {result.job} wrote it; it is left alone"
+            what = f"{result.path} was changed after job {result.job} wrote it; it is not touched"
             return Irregularity(check="result_changed", state="ok", what=what, job=result.job)
         case _:
             what = f"{result.path} of job {result.job} cannot be read"
-            remedy = "see who may read it, and whether its disk is well"
+            remedy = "check its permissions and its disk"
             return Irregularity(check="result_unreadable", state="warning", what=what, job=result.job, remedy=remedy)

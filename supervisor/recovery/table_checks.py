@@ -1,4 +1,4 @@
-"""What the tables say of each other: one look each, in a transaction that fixes what it finds if it is asked to.
+"""Consistency checks between tables, each in a transaction that also repairs if asked to.
 
 Runs in: supervisor.
 """
@@ -9,7 +9,7 @@ from typing import Protocol
 from ipc.status_views import Irregularity
 
 AGE_MAY_BE_LOST_SECONDS = 86_400.0
-"""A daemon that is killed has not written down how old the queue became since it last did."""
+"""Tolerance: a killed daemon has not stored the queue's age since its last update."""
 
 
 def irregular(check: str, what: str, repaired: bool, job: int | None = None, *, otherwise: str = "") -> Irregularity:
@@ -19,13 +19,13 @@ def irregular(check: str, what: str, repaired: bool, job: int | None = None, *, 
 
 
 class TableCheck(Protocol):
-    """Needs a transaction around it."""
+    """A check that runs in a transaction."""
 
     def __call__(self, connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]: ...
 
 
 def _counts(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
-    """How many jobs are in each state is kept beside them, for it is asked often."""
+    """The stored number of jobs in each state, which is read often."""
     rows = connection.execute(
         """SELECT status, jobs, (SELECT count(*) FROM jobs WHERE jobs.status = job_counts.status) AS counted
         FROM job_counts"""
@@ -42,7 +42,7 @@ def _counts(connection: sqlite3.Connection, *, repair: bool, age: float) -> list
 
 
 def _orphans(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
-    """Rows of jobs that are not there: only another program than stenod can have left them."""
+    """Rows of jobs that do not exist: only another program can have left them."""
     found = []
     for check, table, what, besides in (
         ("segments", "segments", "pieces of text", ""),
@@ -54,23 +54,21 @@ def _orphans(connection: sqlite3.Connection, *, repair: bool, age: float) -> lis
         if count and repair:
             connection.execute(f"DELETE FROM {table} WHERE {of_nobody}")
         if count:
-            found.append(irregular(check, f"{count} {what} belong to jobs that are not there", repair))
+            found.append(irregular(check, f"{count} {what} belong to jobs that do not exist", repair))
     return found
 
 
 def _follow_ups(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
-    """A hook or a move that is owed for a job which is not over."""
+    """A follow-up of a job that has not finished."""
     too_early = "job_id IN (SELECT id FROM jobs WHERE status NOT IN ('done', 'failed', 'cancelled'))"
     (count,) = connection.execute(f"SELECT count(*) FROM errands WHERE {too_early}").fetchone()
     if count and repair:
         connection.execute(f"DELETE FROM errands WHERE {too_early}")
-    return (
-        [irregular("follow_ups", f"{count} follow-ups are owed for jobs that are not over", repair)] if count else []
-    )
+    return [irregular("follow_ups", f"{count} follow-ups belong to unfinished jobs", repair)] if count else []
 
 
 def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
-    """A job that is over and has no age is never forgotten, one that is not over and has one too early."""
+    """A finished job without an age is never deleted, an unfinished one with an age too early."""
     over = "status IN ('done', 'failed', 'cancelled')"
     wrong = f"({over}) <> (finished_age IS NOT NULL) OR finished_age > ?"
     latest = age + AGE_MAY_BE_LOST_SECONDS
@@ -80,11 +78,11 @@ def _ages(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
             f"UPDATE jobs SET finished_age = CASE WHEN {over} THEN ? END WHERE {wrong}",
             (age, latest),
         )
-    return [irregular("ages", f"of {count} jobs it is not known for how long they are over", repair)] if count else []
+    return [irregular("ages", f"{count} jobs lack the time since they finished", repair)] if count else []
 
 
 def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[Irregularity]:
-    """A recording that a watched folder brought and that is not among what was seen would be taken once more."""
+    """A watched folder's recording that is not recorded as seen would be transcribed again."""
     unseen = """watch IS NOT NULL AND json_extract(identity, '$.sha256') IS NOT NULL
         AND json_extract(identity, '$.sha256') NOT IN (SELECT sha256 FROM seen_files)"""
     rows = connection.execute(f"SELECT id, coalesce(taken_from, path) AS path FROM jobs WHERE {unseen}").fetchall()
@@ -98,7 +96,7 @@ def _seen(connection: sqlite3.Connection, *, repair: bool, age: float) -> list[I
         )
     return [
         irregular(
-            "seen_files", f"{row['path']} became job {row['id']} and is not among what was seen", repair, row["id"]
+            "seen_files", f"{row['path']} became job {row['id']} and is not recorded as seen", repair, row["id"]
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Watched folders: events and scans until a file has stopped changing.
+"""Watched folders: events and scans, until a file has settled.
 
 Runs in: supervisor. May import disks and system.
 """

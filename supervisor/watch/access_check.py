@@ -1,9 +1,9 @@
-"""Whether the daemon itself may work in a watched folder: opened, listed, read and written to, without a trace left.
+"""Probes whether the daemon may use a watched folder: opens, lists, reads and writes, without leaving a file.
 
 Runs in: supervisor, in a thread.
 
-macOS lets a program list a protected folder and refuses it the files, and what a shell may do says nothing about what
-a service may do; so the question is put from inside the daemon, to a real file.
+macOS lets a program list a protected folder but not open its files, and a shell's permissions differ from a
+service's; so the daemon itself opens a real file.
 """
 
 import os
@@ -18,27 +18,27 @@ from typing import Literal
 from supervisor.watch.scan import why_passed
 
 FILES_TRIED = 5
-"""A single file may be forbidden for reasons of its own."""
+"""Tries several files, for a single one may be unreadable for its own reasons."""
 
 ProbeState = Literal["ok", "offline", "needs_permission", "not_writable", "timed_out"]
 
 
 @dataclass(frozen=True, slots=True)
 class FolderProbe:
-    """What came of trying a watched folder."""
+    """The result of probing a watched folder."""
 
     path: str
     """The watched folder, absolute."""
     state: ProbeState
     note: str = ""
-    """The system's words and what to do about them; empty where all is well."""
+    """The system's error and what to do about it; empty if there is none."""
 
 
 def probe_folder(folder: Path, written_to: Sequence[Path]) -> FolderProbe:
-    """Tries the folder, and each folder that is to be written to. Blocks for as long as the disk does.
+    """Probes the folder, and each folder that will be written to. Blocks as long as the disk does.
 
-    A missing folder of `written_to` counts by its parent: it is made when the first file goes there. Files whose
-    content is in iCloud only are not opened.
+    For a missing folder of `written_to` its parent counts: it is created with its first file. Files whose content is
+    only in iCloud are not opened.
     """
     path, hint = str(folder), permission_hint(sys.platform)
     try:
@@ -53,7 +53,7 @@ def probe_folder(folder: Path, written_to: Sequence[Path]) -> FolderProbe:
         try:
             _try_to_write(place)
         except PermissionError as refused:
-            allow = hint if sys.platform == "darwin" else "let the user that runs the daemon write there"
+            allow = hint if sys.platform == "darwin" else "give the daemon's user write permission there"
             return FolderProbe(path, "not_writable", f"{_words(refused, place)}: {allow}")
         except OSError as refused:
             return FolderProbe(path, "not_writable", _words(refused, place))
@@ -61,18 +61,18 @@ def probe_folder(folder: Path, written_to: Sequence[Path]) -> FolderProbe:
 
 
 def permission_hint(platform: str, program: str = sys.executable) -> str:
-    """What the owner has to do so that the daemon may read a folder. macOS grants it to the program, not the user."""
+    """How to let the daemon read a folder. macOS grants access to the program, not to the user."""
     if platform == "darwin":
         return f"System Settings → Privacy & Security → Full Disk Access: add {program}, then `steno service restart`"
-    return "give the user that runs the daemon read and search permission: chmod u+rx on the folder"
+    return "give the daemon's user read and search permission: chmod u+rx on the folder"
 
 
 def _refusals(folder: Path) -> list[OSError]:
-    """Why each file that was tried could not be opened; empty as soon as one could, or where there is none."""
+    """The errors of the files that could not be opened; empty as soon as one could be, or if there is none."""
     refusals: list[OSError] = []
     for path in _some_files(folder):
         try:
-            # O_NONBLOCK: what was a file a moment ago may be a pipe by now, and opening that would wait for a writer.
+            # O_NONBLOCK: the file may have been replaced by a pipe, and opening that would wait for a writer.
             os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
         except FileNotFoundError:
             continue
@@ -96,7 +96,7 @@ def _some_files(folder: Path) -> Iterator[str]:
 
 
 def _try_to_write(folder: Path) -> None:
-    # Nameless on Linux from the start, on macOS from the moment it is open; hidden in between.
+    # Unnamed on Linux from the start, on macOS once it is open; hidden in between.
     place = folder if folder.exists() else folder.parent
     with tempfile.TemporaryFile(prefix=".stenod-", dir=place):
         pass

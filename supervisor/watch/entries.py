@@ -1,8 +1,8 @@
-"""A watched folder in its three spellings: `[[watch]]`, the body of POST /v1/watches, and the options of its jobs.
+"""A watched folder in its three forms: `[[watch]]`, the body of POST /v1/watches, and the options of its jobs.
 
 Runs in: supervisor.
 
-Folders that were added while the daemon ran are kept in a small file that outlives it.
+Folders that were added while the daemon ran are kept in a small file.
 """
 
 from collections.abc import Iterable
@@ -35,19 +35,20 @@ OPTION_OF: dict[str, str] = {
 }
 """Field of a WatchEntry → field of JobOptions."""
 HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})
-"""Commands are the settings' business: no request names a program to run."""
+"""Commands come only from the settings: no request may name a program to run."""
 FOLDER = frozenset(WatchEntry.model_fields) - OPTION_OF.keys() - HOOKS
-"""What is about the folder and not about its jobs, by the same names in AddWatch."""
+"""Fields of the folder and not of its jobs, with the same names in AddWatch."""
 
 
 class WatchList:
-    """`watches.json`: what was added over the socket. A damaged file costs those folders, never the start."""
+    """`watches.json`: the folders added over the socket. A damaged file loses those folders, but does not prevent the
+    start."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def read(self) -> dict[Path, WatchEntry]:
-        """Folder → how it is watched; empty when nothing was ever added."""
+        """Folder → its entry; empty if none was added."""
         try:
             added = FILE.validate_json(self._file.read_bytes())
             return {(entry := entry_of(one)).path: entry for one in added}
@@ -71,13 +72,13 @@ class WatchList:
 
 
 class EntryRefused(OneReason):
-    """No folder can be watched like this."""
+    """The watch entry is invalid."""
 
     code = "bad_watch"
 
 
 def options_of(entry: WatchEntry) -> JobOptions:
-    """How the folder's recordings are treated; its output folder absolute."""
+    """The job options of the folder's recordings, with an absolute output folder."""
     options = _written_options(entry)
     if entry.output is None:
         return options
@@ -85,12 +86,12 @@ def options_of(entry: WatchEntry) -> JobOptions:
 
 
 def treatment_of(entry: WatchEntry) -> str:
-    """The same as text, as it is written: a folder that was renamed still treats its recordings as it did."""
+    """The same as text, with paths as written: a renamed folder keeps its options."""
     return _written_options(entry).model_dump_json(exclude_none=True)
 
 
 def entry_of(asked: AddWatch) -> WatchEntry:
-    """The entry that was asked for. Raises EntryRefused."""
+    """The requested entry. Raises EntryRefused."""
     options = asked.options.model_dump()
     folder = asked.model_dump(include=set(FOLDER))
     try:
@@ -105,13 +106,13 @@ def entry_of(asked: AddWatch) -> WatchEntry:
 
 
 def request_of(entry: WatchEntry) -> AddWatch:
-    """The request that `entry_of` understands as this entry, but for its hooks."""
+    """The request that `entry_of` turns into this entry, without its hooks."""
     folder = entry.model_dump(mode="json", include=set(FOLDER))
     return AddWatch.model_validate(folder | {"options": _written_options(entry)})
 
 
 def with_hooks_of(entry: WatchEntry, other: WatchEntry | None) -> WatchEntry:
-    """The entry with the commands that the settings give to the same folder."""
+    """The entry with the commands of the same folder in the settings."""
     return entry if other is None else entry.model_copy(update={hook: getattr(other, hook) for hook in HOOKS})
 
 

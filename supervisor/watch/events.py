@@ -1,9 +1,9 @@
-"""The operating system's word that something happened in a folder: a hint, never the truth.
+"""File system events of a folder: a hint, never the truth.
 
 Runs in: supervisor, in watchdog's threads.
 
-watchdog drops overflows on both platforms without saying so, guesses renames, and its threads end by themselves
-when the folder goes away. So an event only means "look soon"; which event it was is of no interest.
+watchdog silently drops overflows on both platforms, guesses renames, and its threads end when the folder goes away.
+So an event only means "scan soon"; the kind of event does not matter.
 """
 
 import os
@@ -17,7 +17,7 @@ from watchdog.observers.api import BaseObserver
 
 log = structlog.get_logger()
 
-# Everything but reads: our own look at the folder would be news of something happening in it.
+# Everything but reads: our own scans of the folder would cause events.
 NOT_OF_READING: list[type[events.FileSystemEvent]] = [
     events.FileCreatedEvent,
     events.FileModifiedEvent,
@@ -32,7 +32,7 @@ NOT_OF_READING: list[type[events.FileSystemEvent]] = [
 
 
 class FolderEvents(events.FileSystemEventHandler):
-    """Calls `look_soon` from a thread of its own when something happened that a look at the folder could show."""
+    """Calls `look_soon` from its own thread when a scan of the folder could find something new."""
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class FolderEvents(events.FileSystemEventHandler):
         look_soon: Callable[[], None],
         make_observer: Callable[[], BaseObserver] = Observer,
     ) -> None:
-        """`is_news` tells by the path whether a file is wanted and not looked at anyway: each write is an event."""
+        """`is_news`: whether the file at this path is wanted and has no scan scheduled already: each write is an
+        event."""
         self._folder = folder
         self._recursive = False
         self._is_news = is_news
@@ -57,12 +58,12 @@ class FolderEvents(events.FileSystemEventHandler):
             self._look_soon()
 
     def revive(self, place: tuple[int, int], recursive: bool) -> bool:
-        """Starts the observer, or replaces one that died or that watches what is no longer asked for.
+        """Starts the observer, or replaces one that has died or watches an outdated folder.
 
-        Whether events come from now on that did not before.
+        Returns whether events come from now on that did not come before.
 
-        `place` is the folder's device and inode. Blocks while the system sets up; call it in a thread.
-        Without events, the scans still find everything, so a failure is logged once and tried again next time.
+        `place`: the folder's device and inode. Blocks during the setup; call it in a thread. Without events, the
+        scans still find everything, so a failure is logged once and retried next time.
         """
         if self._is_alive() and (place, recursive) == (self._place, self._recursive):
             return False
@@ -86,13 +87,13 @@ class FolderEvents(events.FileSystemEventHandler):
         return self._place is not None
 
     def stop(self) -> None:
-        """Tells the threads to end, without waiting: on a disk that went away they may not."""
+        """Tells the threads to end, without waiting: on a lost disk they may never end."""
         if self._observer is not None:
             self._observer.stop()
         self._observer = None
         self._place = None
 
     def _is_alive(self) -> bool:
-        # An emitter ends by itself when its folder is deleted; the observer above it does not notice.
+        # An emitter ends when its folder is deleted; its observer does not notice.
         observer = self._observer
         return observer is not None and observer.is_alive() and any(one.is_alive() for one in observer.emitters)

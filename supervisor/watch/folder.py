@@ -1,4 +1,4 @@
-"""One watched folder: look, wait for its files to settle, hand them over, sleep until there is a reason to look.
+"""One watched folder: scan, wait for its files to settle, submit them, sleep until the next scan.
 
 Runs in: supervisor.
 """
@@ -29,19 +29,19 @@ from supervisor.watch.settling import FolderMemory, Known
 log = structlog.get_logger()
 
 AFTER_EVENT_SECONDS = 0.2
-"""Events come in bursts; one look serves them all."""
+"""Events come in bursts; one scan handles them all."""
 REST_FACTOR = 5
-"""A look is followed by so many times its own length without one, at most the settle time: huge folders cost time."""
+"""The pause after a scan is this multiple of its duration, at most the settle time: huge folders take long."""
 MOST_SHOWN = 20
-"""Files that are named of those that grow, and of those that were passed over; of all others the number is told."""
+"""How many growing and skipped files are listed by name; the others are only counted."""
 
 Take = Callable[[Path, WatchEntry], Awaitable[object]]
-"""Makes a job of a file, or remembers it as a duplicate; raises FileRefused when it is no recording."""
+"""Submits a file as a job, or remembers it as a duplicate; raises FileRefused if it is not a recording."""
 
 
 @dataclass(eq=False)
 class WatchedFolder:
-    """What is known about one folder and its files; `run` is its life."""
+    """The state of one folder and its files; `run` watches it."""
 
     path: Path
     terms: FolderTerms
@@ -68,11 +68,11 @@ class WatchedFolder:
 
     @property
     def polling(self) -> bool:
-        """Whether it does without file events: as its owner says, else because of its disk."""
+        """Whether it uses no file events: by its settings, otherwise because of its disk."""
         return self._is_on_network if self.entry.polling is None else self.entry.polling
 
     def use(self, terms: FolderTerms) -> None:
-        """Other settings from the next look on; what is known about its files stays."""
+        """New settings from the next scan on; keeps the state of its files."""
         if terms != self.terms:
             self.terms = terms
             self._hint.set()
@@ -120,10 +120,10 @@ class WatchedFolder:
             events.stop()
 
     async def probe(self) -> FolderProbe:
-        """The folder tried from inside the daemon; a disk that does not answer costs a limited time."""
+        """Probes the folder from inside the daemon, with a deadline for a silent disk."""
         limit_seconds = min(self.terms.watching.unreachable_seconds, LONGEST_LOOK_SECONDS)
         if self._probing is None or self._probing.done():
-            # One that is stuck is asked again: a second thread would get stuck beside it.
+            # Waits for a hung probe: a second thread would hang beside it.
             written_to = self.terms.written_to
             self._probing = run_detached(lambda: probe_folder(self.path, written_to))
         try:
@@ -135,7 +135,7 @@ class WatchedFolder:
         return found
 
     async def is_away(self) -> bool:
-        """Whether the folder is not what it was at the last look: gone, without its disk, or silent."""
+        """Whether the folder is no longer what it was at the last scan: gone, without its disk, or silent."""
         if self._condition.state != "watching":
             return True
         try:
@@ -145,15 +145,15 @@ class WatchedFolder:
         return self._place is not None and (facts.st_dev, facts.st_ino) != self._place
 
     async def find(self, is_wanted: Callable[[SeenFile], bool]) -> list[SeenFile]:
-        """Those of its files that are wanted, as they are this moment; none where it cannot be looked at in time.
+        """Its wanted files at this moment; none if it cannot be read in time.
 
-        `is_wanted` is asked in a thread.
+        `is_wanted` is called in a thread.
         """
         rules, inodes_hold = self.terms.rules, not self._is_on_network
         try:
             async with asyncio.timeout(LONGEST_LOOK_SECONDS):
                 if self._finding is not None and not self._finding.done():
-                    # One that is stuck is waited for: a second thread would get stuck beside it.
+                    # Waits for a hung scan: a second thread would hang beside it.
                     await asyncio.wait({self._finding})
                 if self._condition.state != "watching":
                     return []
@@ -170,7 +170,7 @@ class WatchedFolder:
             return []
 
     async def _look(self, events: FolderEvents) -> float:
-        """Reads the folder and hands over what settled; returns when to look again, in monotonic seconds."""
+        """Scans the folder and submits settled files; returns when to scan again, in monotonic seconds."""
         began = self.clock()
         try:
             scan = await self._scan(events)
@@ -182,7 +182,7 @@ class WatchedFolder:
             for seen in await self._memory.settled(scan.files, began, ended, settle_seconds):
                 await self._hand_over(seen)
         except Exception:
-            # Task boundary: whatever one look stumbled over, say the database, the folder stays watched.
+            # Task boundary: whatever failed in one scan, for example the database, the folder stays watched.
             log.exception("folder_look_failed", folder=str(self.path))
             return self._next_scan(began)
         settles_at = self._memory.next_look(settle_seconds)
@@ -193,14 +193,14 @@ class WatchedFolder:
         return began + (watching.polling_seconds if self.polling else watching.scan_seconds)
 
     async def _scan(self, events: FolderEvents) -> FolderScan | None:
-        """One look in a thread; None when there is no folder to be read, which its condition then says."""
+        """One scan in a thread; None if the folder cannot be read, which its state then says."""
         reading = run_detached(lambda: self._read(events))
         unreachable_seconds = self.terms.watching.unreachable_seconds
         try:
             await asyncio.wait({reading}, timeout=unreachable_seconds)
             if not reading.done():
                 self._condition.offline(f"no answer for {unreachable_seconds:g} s")
-            # A thread stuck in the kernel cannot be ended; a second one would get stuck beside it.
+            # A thread hung in the kernel cannot be ended; a second one would hang beside it.
             scan = await reading
         except OSError as error:
             self._condition.unread(error)
@@ -210,12 +210,12 @@ class WatchedFolder:
         finally:
             reading.cancel()
         events.stop()
-        # When it is back, the queue knows what was done; a file that could not be read gets another chance.
+        # Once it is back, the queue knows the processed files; an unreadable file is retried.
         self._memory.forget()
         return None
 
     def _read(self, events: FolderEvents) -> FolderScan:
-        """In a thread: the look itself, and the events that make the next one come sooner."""
+        """In a thread: the scan itself, and the events that bring the next one forward."""
         rules = self.terms.rules
         scan = scan_folder(self.path, rules, inodes_hold=not self._is_on_network)
         if scan.folder != self._place:
@@ -226,13 +226,13 @@ class WatchedFolder:
         if self.polling:
             events.stop()
         elif events.revive(scan.folder, rules.recursive):
-            # What arrived before the events did would have to wait for the next scan.
+            # Files that arrived before the events started would wait for the next scan.
             scan = scan_folder(self.path, rules, inodes_hold=not self._is_on_network)
         return scan
 
     async def _hand_over(self, seen: SeenFile) -> None:
         if seen.path in self.in_hand:
-            # Another watched folder is at it, by another name for the same place: see later what came of that.
+            # Another watched folder, with another name for the same place, is submitting it: check the result later.
             self._memory.put_off(seen, self.clock())
             return
         self.in_hand.add(seen.path)
@@ -240,10 +240,10 @@ class WatchedFolder:
             if not await self.known([(seen.path, seen.identity)]):
                 await self.take(Path(seen.path), self.entry)
         except FileRefused as refusal:
-            # Dealt with all the same: only another file in its place is looked at again.
+            # Counts as processed: only another file in its place is checked again.
             log.warning("file_refused", path=seen.path, code=refusal.code, error=str(refusal), hint=refusal.hint)
         except Exception as error:  # noqa: BLE001
-            # Task boundary: a full queue or disk costs this file one scan's time, and the others nothing.
+            # Task boundary: a full queue or disk delays this file by one scan, and the others not at all.
             log.warning("file_not_taken", path=seen.path, error=f"{type(error).__name__}: {error}")
             self._memory.put_off(seen, self.clock() + self.terms.watching.scan_seconds)
             return
@@ -252,7 +252,7 @@ class WatchedFolder:
         self._memory.deal_with(seen)
 
     def _is_news(self, path: str) -> bool:
-        # Called from watchdog's threads. FSEvents may name the folder otherwise than we do: then the name must do.
+        # Called from watchdog's threads. FSEvents may spell the folder differently: then only the file's name counts.
         name = path.removeprefix(f"{self.path}/") if path.startswith(f"{self.path}/") else path.rpartition("/")[2]
         return self.terms.rules.patterns.want(name) and not self._memory.is_due_anyway(path)
 

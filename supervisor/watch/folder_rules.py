@@ -1,9 +1,9 @@
-"""What each watched folder has to know about its settings and about the others: pure.
+"""The rules of watched folders, from the settings and from each other: pure.
 
 Runs in: supervisor.
 
-A recording belongs to the innermost watched folder that reaches it, whatever that folder's patterns make of it. And
-nothing is taken from where files go when they are done: a loop would never end.
+A recording belongs to the innermost watched folder that contains it, whether or not that folder's patterns accept it.
+Archive folders are never watched: that would be an endless loop.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,21 +18,21 @@ from supervisor.watch.scan import ScanRules
 
 @dataclass(frozen=True, slots=True)
 class FolderTerms:
-    """All that may change about a folder while it is watched."""
+    """Everything that may change about a watched folder."""
 
     entry: WatchEntry
     permanent: bool
-    """Whether it stands in the settings as it is."""
+    """Whether it comes from the settings unchanged."""
     watching: WatchingSettings
     rules: ScanRules
     written_to: tuple[Path, ...]
-    """Folders that the daemon must be able to write to on this one's behalf."""
+    """Folders that the daemon must be able to write to for this folder."""
 
 
 def folder_terms(
     entries: Mapping[Path, WatchEntry], added: Iterable[Path], settings: Settings, ours: Sequence[Path]
 ) -> dict[Path, FolderTerms]:
-    """The terms of every folder. `added`: those that do not stand in the settings. `ours`: never searched."""
+    """The rules of every folder. `added`: those outside the settings. `ours`: never searched."""
     return {
         path: FolderTerms(
             entry=entry,
@@ -48,7 +48,7 @@ def folder_terms(
 def _rules(
     entry: WatchEntry, entries: Mapping[Path, WatchEntry], output: Path | None, ours: Sequence[Path]
 ) -> ScanRules:
-    # Only what may lie within: to look at a folder elsewhere, say on a dead network disk, could take for ever.
+    # Only folders that may be within: a stat elsewhere, for example on a dead network disk, could hang.
     others = [other for other in entries.values() if _is_within(entry.path, other.path)]
     ends = [output, *(end for other in entries.values() for end in _ends(other))]
     return ScanRules(
@@ -72,12 +72,12 @@ def _ends(entry: WatchEntry) -> Iterator[Path]:
 def _written_to(entry: WatchEntry, output: Path | None) -> tuple[Path, ...]:
     moves = [entry.within(folder) for folder in (entry.done, entry.failed) if folder is not None]
     results = output if entry.output is None else entry.within(entry.output)
-    # To move a recording away is to write to the folder it is in.
+    # Moving a recording away needs write permission for its folder.
     beside = [entry.path] if results is None or moves else []
     return tuple(dict.fromkeys([*beside, *([] if results is None else [results]), *moves]))
 
 
 def _is_within(folder: Path, other: Path) -> bool:
-    """By name, letter case apart; device and inode decide later."""
+    """By name, ignoring case; device and inode decide later."""
     around, within = str(folder).casefold().rstrip("/"), str(other).casefold()
     return within.startswith(f"{around}/")

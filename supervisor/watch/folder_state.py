@@ -1,4 +1,4 @@
-"""How a watched folder is: watched, offline or forbidden, why, and said once.
+"""The state of a watched folder: watched, offline or forbidden, with the reason, logged once.
 
 Runs in: supervisor.
 """
@@ -18,27 +18,27 @@ from supervisor.watch.scan import FolderScan, PassedOver
 log = structlog.get_logger()
 
 MOST_NAMED = 20
-"""Files that are named of those that a look passed over; there may be as many as there are files."""
+"""How many of a scan's skipped files are listed; any number may be skipped."""
 
 
 class FolderCondition:
-    """Of one folder, from one look to the next."""
+    """The state of one folder, from one scan to the next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._was_mount_point = False
         self.is_unmounted = False
-        """Whether what can be read there is the empty place of a disk that is elsewhere now."""
+        """Whether the folder is the empty mount point of an unmounted disk."""
         self.state: FolderState = "watching"
         self.note: str | None = None
-        """Why it is not watched, and what to do, in words."""
+        """Why it is not watched, and what to do."""
         self.passed: frozenset[PassedOver] = frozenset()
-        """What the last look would have taken but for a reason."""
+        """The files that the last scan skipped, with the reason."""
         self.passed_first: tuple[PassedOver, ...] = ()
-        """Some of that, those whose names come first."""
+        """Some of them, first by name."""
 
     def seen(self, scan: FolderScan) -> bool:
-        """Takes in a look; False when it showed the empty place of a disk that was unmounted."""
+        """Processes a scan; False if it found the empty mount point of an unmounted disk."""
         self.is_unmounted = self._was_mount_point and not scan.is_mount_point and scan.is_bare
         if self.is_unmounted:
             self.offline("its disk is not mounted")
@@ -65,11 +65,11 @@ class FolderCondition:
             self.offline(error.strerror or str(error))
 
     def offline(self, why: str) -> None:
-        """It cannot be reached; nothing about its recordings is forgotten."""
-        self._become("offline", f"{why}; its recordings are taken when it is there again")
+        """Marks it offline; keeps the state of its recordings."""
+        self._become("offline", f"{why}; its recordings are processed when it is back")
 
     def _become(self, state: FolderState, note: str | None) -> None:
-        """Says so once, not with every look."""
+        """Logs a state once, not with every scan."""
         self.note = note
         if state == self.state:
             return

@@ -1,15 +1,15 @@
-"""Which files of a watched folder its owner wants, by name: `include` and `exclude`, pure.
+"""The name filter of a watched folder: `include` and `exclude`, pure.
 
 Runs in: supervisor.
 
-A pattern is tried as file managers search: letter case and the spelling of accents make no difference.
+Patterns match as file managers search: without case, and with any Unicode form of accents.
 - `*.m4a`, `draft*`: without a `/` it is the name of a file or of a folder, at any depth.
-- `meetings/*.wav`, `/*.wav`: with a `/` it begins at the watched folder; `*` stays within one folder, `**` does not.
+- `meetings/*.wav`, `/*.wav`: with a `/` it begins at the watched folder; `*` does not cross a `/`, `**` does.
 - `old/`: with a `/` at its end it is a folder.
 What is true of a folder is true of all in it. `exclude` is stronger than `include`.
 
-A pattern may come over the socket, and each is tried with every file there is: no pattern takes longer than its own
-length times that of the path. Within a step that is `fnmatch`, which never takes back what a `*` has passed over.
+A pattern may come over the socket, and is matched with every file: the time is at most the pattern's length times the
+path's. Within a part that is `fnmatch`, whose `*` does not backtrack.
 """
 
 import unicodedata
@@ -23,24 +23,25 @@ from ipc.vocabulary import Format
 from supervisor.watch.recording_names import is_finished, is_media
 
 NEVER_ADMITTED = frozenset(get_args(Format))
-"""Endings of our own results: taken for recordings, each transcript would be transcribed."""
+"""Extensions of our own results, which must not be transcribed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamePatterns:
-    """The patterns of one watched folder. All paths are relative to it, with `/` between the steps."""
+    """The patterns of one watched folder. All paths are relative to it, with `/` as separator."""
 
     include: tuple[str, ...] = ()
     """Empty: every name of a recording."""
     exclude: tuple[str, ...] = ()
 
     def want(self, path: str) -> bool:
-        """Whether a file is taken. A name that no recording has must be asked for by its ending: `*.xyz`, not `*`."""
+        """Whether a file is accepted. A name that is not a recording's needs a pattern with its extension: `*.xyz`,
+        not `*`."""
         name = path.rpartition("/")[2]
         if not is_finished(name):
             return False
         if not self.include and not is_media(name):
-            return False  # the cheaper question first: most files of a home are none
+            return False  # the cheaper check first: most files are not recordings
         steps = _steps(path)
         if any(_means(pattern, steps, is_folder=False) for pattern in _read_all(self.exclude)):
             return False
@@ -50,7 +51,7 @@ class NamePatterns:
         return bool(fitting) and (is_media(name) or any(map(_names_an_ending, fitting)))
 
     def close(self, folder: str) -> bool:
-        """Whether nothing in a folder within is wanted, so that it need not be scanned."""
+        """Whether nothing in a subfolder is wanted, so that it need not be scanned."""
         if not self.exclude:
             return False
         steps = _steps(folder)
@@ -58,13 +59,13 @@ class NamePatterns:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether the pattern means this file, or this folder where the path ends in `/`, or a folder around it."""
+    """Whether the pattern matches this file, this folder if the path ends in `/`, or a folder above it."""
     return _means(_read(pattern), _steps(path), is_folder=path.endswith("/"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """A pattern taken apart."""
+    """A parsed pattern."""
 
     written: str
     steps: tuple[str, ...]
@@ -95,20 +96,20 @@ def _steps(path: str) -> list[str]:
 
 def _means(pattern: _Pattern, steps: Sequence[str], *, is_folder: bool) -> bool:
     if pattern.is_of_folders and not is_folder:
-        steps = steps[:-1]  # the pattern means folders, and the last step is a file
+        steps = steps[:-1]  # the pattern matches folders, and the last part is a file
     if pattern.is_anywhere:
         return any(fnmatchcase(step, one) for one in pattern.steps for step in steps)
     return bool(pattern.steps and steps) and _begins(pattern.steps, steps)
 
 
 def _begins(wanted: Sequence[str], steps: Sequence[str]) -> bool:
-    """Whether the path, or a folder around it, is what the pattern says.
+    """Whether the path, or a folder above it, matches the pattern.
 
-    What stands behind a `**` is looked for step by step, and the first place where it fits is as good as any: only
-    the last `**` is ever tried at another place.
+    The parts after a `**` are searched for step by step, and the first match is as good as any: only the last `**` is
+    ever tried at another place.
     """
     at, here = 0, 0
-    last: tuple[int, int] | None = None  # where the pattern goes on behind the last `**`, and where that was tried
+    last: tuple[int, int] | None = None  # where the pattern continues after the last `**`, and where that was tried
     while here < len(steps) and at < len(wanted):
         if wanted[at] == "**":
             at += 1
@@ -124,6 +125,6 @@ def _begins(wanted: Sequence[str], steps: Sequence[str]) -> bool:
 
 
 def _names_an_ending(pattern: str) -> bool:
-    """Whether the owner wrote out what the file's name ends in."""
+    """Whether the pattern spells out the file's extension."""
     _, dot, ending = pattern.rpartition("/")[2].rpartition(".")
     return bool(dot and ending) and not set("*?[") & set(ending) and ending.casefold() not in NEVER_ADMITTED

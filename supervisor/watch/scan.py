@@ -1,8 +1,8 @@
-"""One full look at a watched folder: which recordings are in it, and what was passed over, and why.
+"""One full scan of a watched folder: its recordings, and skipped files with the reason.
 
 Runs in: supervisor, in a thread.
 
-Nothing is opened: a file that lives in iCloud would be fetched, and reading it may block for minutes.
+Opens no file: one in iCloud would be downloaded, and reading it may block for minutes.
 """
 
 import os
@@ -19,30 +19,30 @@ from supervisor.watch.recording_names import is_searched, is_storable, name_in_i
 
 @dataclass(frozen=True, slots=True)
 class ScanRules:
-    """What of a folder counts."""
+    """What to scan of a folder."""
 
     patterns: NamePatterns
     recursive: bool = False
     closed: tuple[Path, ...] = ()
-    """Folders that are not entered: ours, where files go when they are done, and others that are watched."""
+    """Folders that are not entered: ours, archives, and others that are watched."""
     left_alone: tuple[Path, ...] = ()
-    """Folders whose own files are not looked at, but whose inner folders are: others watched without theirs."""
+    """Folders of which only the subfolders are scanned: others that are watched without their subfolders."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A regular file with a name that is wanted."""
+    """A regular file with an accepted name."""
 
     path: str
-    """Absolute. Text, because a Path costs more to make than the file costs to look at."""
+    """Absolute. A str, because creating a Path costs more than the stat."""
     identity: FileIdentity
     status_changed_ns: int
-    """st_ctime: moves when a file's permissions are repaired, which nothing else shows."""
+    """st_ctime: changes when a file's permissions are fixed, which nothing else shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """Something that would have been taken but for a reason its owner should hear once."""
+    """A skipped file, with the reason."""
 
     path: str
     why: WhyPassed
@@ -50,26 +50,26 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class FolderScan:
-    """What one look found."""
+    """The result of one scan."""
 
     folder: tuple[int, int]
     """Device and inode: another pair means the folder was replaced, or a disk mounted over it."""
     is_mount_point: bool
-    """Whether a disk begins here."""
+    """Whether the folder is a mount point."""
     is_bare: bool
-    """Nothing but hidden names in it, as in a mount point that waits for its disk."""
+    """True: it contains only hidden names, like the mount point of an unmounted disk."""
     files: tuple[SeenFile, ...]
     """Oldest first."""
     passed: frozenset[PassedOver]
 
 
 def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> FolderScan:
-    """Reads the folder. Raises OSError when it cannot be read itself: missing, not a folder, no permission.
+    """Scans the folder. Raises OSError if the folder itself cannot be read: missing, not a folder, no permission.
 
-    Symbolic links, FIFOs, sockets and devices are never listed and never followed; a link that is called like a
-    recording is told as passed over. Folders in the rules are told by
-    device and inode, so spelling, links and letter case do not matter; the watched folder itself always counts.
-    Where inodes do not hold, as on network disks, files are told apart without them: device and inode are 0 then.
+    Symbolic links, FIFOs, sockets and devices are never listed and never followed; a link with a recording's name is
+    reported as skipped. Folders in the rules are compared by device and inode, so spelling, links and case do not
+    matter; the watched folder itself is always scanned. If inodes are not stable, as on network disks, files are
+    compared without them: device and inode are then 0.
     """
     closed = frozenset(_existing(rules.closed if rules.recursive else ()))
     left_alone = frozenset(_existing(rules.left_alone if rules.recursive else ()))
@@ -94,7 +94,7 @@ def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> 
                 try:
                     facts = entry.stat(follow_symlinks=False)
                 except OSError:
-                    continue  # gone between the listing and the look
+                    continue  # gone between the listing and the stat
                 name = prefix + entry.name
                 if stat.S_ISDIR(facts.st_mode):
                     wanted = rules.recursive and is_searched(entry.name) and not rules.patterns.close(name)
@@ -120,14 +120,14 @@ def scan_folder(folder: Path, rules: ScanRules, *, inodes_hold: bool = True) -> 
 
 
 def why_passed(path: str, flags: int) -> WhyPassed | None:
-    """Why a file or folder with a fitting name is not touched; `flags` are macOS's st_flags, 0 elsewhere."""
+    """Why a file or folder with an accepted name is skipped; `flags`: macOS's st_flags, 0 elsewhere."""
     if flags & SF_DATALESS:
         return "only_in_icloud"
     return None if is_storable(path) else "name_is_not_utf8"
 
 
 def _why_missed(mode: int, prefix: str, name: str, rules: ScanRules) -> WhyPassed | None:
-    """Why something that its owner may take for a recording is none to us; None for all that is not."""
+    """Why a file that looks like a recording is skipped; None for other files."""
     if stat.S_ISLNK(mode):
         return "is_a_symlink" if rules.patterns.want(prefix + name) else None
     meant = name_meant(name) if stat.S_ISREG(mode) else None
@@ -139,7 +139,7 @@ def _existing(folders: Sequence[Path]) -> Iterator[tuple[int, int]]:
         try:
             yield _place(folder.stat())
         except OSError:
-            continue  # not there yet: nothing of it can be found either
+            continue  # not there yet, so nothing in it can be found either
 
 
 def _place(facts: os.stat_result) -> tuple[int, int]:

@@ -1,9 +1,10 @@
-"""What is known about the files of one watched folder: those that still grow, and those that were dealt with.
+"""The state of a watched folder's files: those that still grow, and those already processed.
 
 Runs in: supervisor. Pure, no clock.
 
-macOS does not tell that a writer closed a file, and a copy may pause; so a file counts as finished once size, mtime
-and inode stayed the same for a while. Only monotonic time is compared: an mtime in the future changes nothing.
+macOS does not report that a writer closed a file, and a copy may pause; so a file counts as finished once its size,
+mtime and inode have been the same for a while. Only monotonic time is compared: an mtime in the future does not
+matter.
 """
 
 import asyncio
@@ -15,14 +16,14 @@ from supervisor.disks.file_identity import FileIdentity
 from supervisor.watch.scan import SeenFile
 
 Known = Callable[[Sequence[tuple[str, FileIdentity]]], Awaitable[frozenset[str]]]
-"""Of these very files, the paths of those that were dealt with before; reads no content."""
+"""The paths of those files that were already processed; reads no content."""
 FILES_AT_ONCE = 500
-"""Files that are compared before others have their turn on the event loop: there may be any number of them."""
+"""Files that are compared before the event loop runs other tasks: there may be any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a file was when it was last looked at, and since when it has been that."""
+    """A file's attributes at the last scan, and since when it has had them."""
 
     identity: FileIdentity
     unchanged_since: float
@@ -34,12 +35,12 @@ class Sighting:
 
 
 def seen_again(before: Sighting | None, identity: FileIdentity, at: float) -> Sighting:
-    """The sighting after another look: the same one for the same file, a new one when anything changed."""
+    """The sighting after another scan: the same one for an unchanged file, otherwise a new one."""
     return before if before is not None and before.identity == identity else Sighting(identity, at)
 
 
 class FolderMemory:
-    """Kept from one look to the next; what must outlive the daemon is the queue's to know."""
+    """Kept from one scan to the next; the queue stores what must outlive the daemon."""
 
     def __init__(self, known: Known) -> None:
         self._known = known
@@ -51,11 +52,11 @@ class FolderMemory:
         return len(self._growing)
 
     def growing(self, most: int) -> tuple[str, ...]:
-        """The paths of some files that still grow, those seen first."""
+        """The paths of some files that still grow, first seen first."""
         return tuple(islice(self._growing, most))
 
     def is_due_anyway(self, path: str) -> bool:
-        """Whether the file is looked at in time without being asked. An empty one is not: its content is news."""
+        """Whether a scan for this file is already due. Not for an empty one: its content would be new."""
         # Called from watchdog's threads.
         sighting = self._growing.get(path)
         return sighting is not None and sighting.identity.size > 0
@@ -63,7 +64,7 @@ class FolderMemory:
     async def settled(
         self, files: Sequence[SeenFile], began: float, ended: float, settle_seconds: float
     ) -> list[SeenFile]:
-        """Takes in a look from `began` to `ended`, in monotonic seconds; the files that may be taken, in order."""
+        """Processes a scan from `began` to `ended`, in monotonic seconds; returns the settled files, in order."""
         here: set[str] = set()
         for first in range(0, len(files), FILES_AT_ONCE):
             here.update(seen.path for seen in files[first : first + FILES_AT_ONCE])
@@ -89,21 +90,21 @@ class FolderMemory:
         return settled
 
     def next_look(self, settle_seconds: float) -> float | None:
-        """When the first growing file could be settled, in monotonic seconds."""
+        """The earliest time at which a growing file could settle, in monotonic seconds."""
         growing = (sighting for sighting in self._growing.values() if sighting.identity.size > 0)
         first = min((sighting.unchanged_since for sighting in growing), default=None)
         return None if first is None else first + settle_seconds
 
     def put_off(self, seen: SeenFile, until: float) -> None:
-        """It has to hold still once more, from `until` on."""
+        """The file has to settle again, from `until` on."""
         self._growing[seen.path] = Sighting(seen.identity, until)
 
     def deal_with(self, seen: SeenFile) -> None:
-        """Only another file in its place is looked at again."""
+        """Marks the file as processed: only another file in its place is checked again."""
         self._growing.pop(seen.path, None)
         self._dealt_with[seen.path] = seen
 
     def forget(self) -> None:
-        """The folder went away: every file is asked about again."""
+        """The folder went away: forgets all files, so that every one is checked again."""
         self._growing.clear()
         self._dealt_with.clear()

@@ -2,8 +2,8 @@
 
 Runs in: supervisor.
 
-Each folder has a task of its own, so one on a dead network disk holds up no other. The periodic scan is the truth;
-an event, or the moment a growing file could be settled, only brings the next scan forward.
+Each folder has its own task, so a dead network disk does not block the others. The periodic scan is the truth; an
+event, or the settle time of a growing file, only brings the next scan forward.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ log = structlog.get_logger()
 
 
 class NotWatched(OneReason):
-    """The folder is not on the list."""
+    """The folder is not watched."""
 
     code = "no_such_watch"
 
 
 @dataclass(eq=False)
 class WatchFolders:
-    """All watched folders: those of the settings, and those added while running, which outlive a restart.
+    """All watched folders: those of the settings, and those added while running, which persist across restarts.
 
-    A folder that was added is watched as it was added, also if it stands in the settings.
+    An added folder overrides the same folder in the settings.
     """
 
     settings: LiveSettings
@@ -83,19 +83,19 @@ class WatchFolders:
         self._arrange()
 
     def add(self, entry: WatchEntry) -> None:
-        """Watches one more folder, now and after the next start; one that is watched is watched like this instead."""
+        """Adds a folder, now and after restarts, or replaces its entry."""
         self._removed.discard(entry.path)
         self._added[entry.path] = entry
         if any(with_hooks_of(entry, stands) == stands for stands in self.settings.current.watch):
-            del self._added[entry.path]  # that is what the settings say already
+            del self._added[entry.path]  # the settings already say that
         self._arrange()
         self._save()
         log.info("watch_added", folder=str(entry.path), recursive=entry.recursive)
 
     def remove(self, path: Path) -> None:
-        """Stops watching; one that stands in the settings comes back when they are read again. Raises NotWatched."""
+        """Stops watching; a folder in the settings comes back when they are reloaded. Raises NotWatched."""
         if path not in self._folders:
-            raise NotWatched(f"{str(path)!r} is not watched", "`steno watch list` shows what is")
+            raise NotWatched(f"{str(path)!r} is not watched", "`steno watch list` shows the watched folders")
         self._removed.add(path)
         was_added = self._added.pop(path, None) is not None
         self._arrange()
@@ -104,17 +104,17 @@ class WatchFolders:
         log.info("watch_removed", folder=str(path))
 
     def entry(self, path: Path | str) -> WatchEntry | None:
-        """How this folder is watched now, hooks and all; None: not at all."""
+        """The current entry of this folder, with hooks; None: not watched."""
         folder = self._folders.get(Path(path))
         return None if folder is None else folder.entry
 
     async def is_away(self, path: Path | str) -> bool:
-        """Whether this watched folder cannot be reached just now, which its next look may not have told us yet."""
+        """Whether this watched folder is unreachable now, even if its next scan has not yet reported it."""
         folder = self._folders.get(Path(path))
         return folder is not None and await folder.is_away()
 
     async def find(self, is_wanted: Callable[[SeenFile], bool]) -> list[tuple[SeenFile, WatchEntry]]:
-        """The files of all watched folders that are wanted, as they are this moment, each with its folder."""
+        """The wanted files of all watched folders at this moment, each with its folder."""
         folders = list(self._folders.values())
         found = await asyncio.gather(*(folder.find(is_wanted) for folder in folders))
         return [(seen, folder.entry) for folder, files in zip(folders, found, strict=True) for seen in files]
@@ -125,11 +125,11 @@ class WatchFolders:
         return tuple(folder.view for folder in self._folders.values())
 
     async def probe(self) -> tuple[FolderProbe, ...]:
-        """Every watched folder tried from inside the daemon, side by side, each in a limited time."""
+        """Probes every watched folder from inside the daemon, in parallel, each with a deadline."""
         return tuple(await asyncio.gather(*(folder.probe() for folder in self._folders.values())))
 
     def _arrange(self) -> None:
-        """Brings the folders in line with what is set, added and removed. Each is told of the others."""
+        """Updates the folders to the settings and the added ones. Each gets the rules about the others."""
         stand = {entry.path: entry for entry in self.settings.current.watch if entry.path not in self._removed}
         added = {path: with_hooks_of(entry, stand.get(path)) for path, entry in self._added.items()}
         terms = folder_terms(stand | added, added, self.settings.current, self.excluded)
