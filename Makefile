@@ -1,5 +1,5 @@
 # Two commands: `make demo` does the main job on a real recording, `make test` proves that everything holds.
-# Both set everything up first, from nothing but Python ≥ 3.11 with venv.
+# Both set everything up first, from nothing but Python ≥ 3.11 with venv; config/requirements.sh checks the machine.
 
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
@@ -13,12 +13,13 @@ CODE := client config distribution ipc launchd supervisor workers tests
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint types unit coverage chaos chaos-setup bench bench-setup clean
+.PHONY: help setup demo test lint types unit coverage systemd-test chaos chaos-setup bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
 	@echo "make demo    two crashes, three recordings, no loss: watch it"
 	@echo "make test    style, types and all tests"
+	@echo "make systemd-test   the service under a real systemd, in a Debian 12 of its own; needs root on Linux"
 	@echo "make chaos   everything around stenod broken, into tests/chaos/RESULTS.md; ROWS=\"1 3\" SHARE=0.05 SEED=7 for a look"
 	@echo "make bench   stenod and its peers side by side, into tests/benchmarks/RESULTS.md; ROWS=\"1 4\" RUNS=1 for a look"
 	@echo "             SPEECH=DIR adds its rows on real speech; tests/benchmarks/README.md says how to build such a folder"
@@ -27,20 +28,7 @@ help:
 setup: $(READY)
 
 $(UV):
-	@python=$$(for name in python3 python3.13 python3.12 python3.11; do \
-	    command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	      2>/dev/null && echo $$name && break; \
-	  done); \
-	if [ -z "$$python" ]; then \
-	  echo "stenod needs Python 3.11, 3.12 or 3.13 and found none." >&2; \
-	  echo "  macOS:          brew install python@3.12" >&2; \
-	  echo "  Debian, Ubuntu: apt install python3 python3-venv" >&2; \
-	  exit 1; \
-	fi; \
-	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
-	  echo "stenod needs the venv module of $$python. Debian, Ubuntu: apt install python3-venv" >&2; \
-	  exit 1; \
-	fi; \
+	@python=$$(sh config/requirements.sh .) && \
 	rm -rf .uv && $$python -m venv .uv && .uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
 
 $(READY): pyproject.toml uv.lock | $(UV)
@@ -73,6 +61,10 @@ unit: $(READY)
 # After `make unit`: the lines that tests/unit does not run. Those of child processes are run by the other rings.
 coverage: $(READY)
 	@$(PY) -m coverage report --show-missing
+
+# Not part of `test`: it needs root, and downloads Debian's packages the first time.
+systemd-test: $(READY)
+	@PYTHONPATH=tests:tests/support $(PY) -P -m systemd
 
 # Row 16 asks a fuzzer of OpenAPI descriptions for its opinion; nothing of it enters the product.
 chaos-setup: $(TOOLS)
@@ -107,4 +99,4 @@ bench: $(READY) $(PEERS) $(BASE)
 	  $(if $(SPEECH),--speech "$(SPEECH)") $(if $(ADD),--add)
 
 clean:
-	rm -rf .venv .uv .bench .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .bench .chaos .systemd .mypy_cache .ruff_cache .pytest_cache .hypothesis

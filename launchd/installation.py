@@ -16,8 +16,8 @@ from launchd.refusal import ServiceRefused
 
 STOP_SECONDS = 15
 """From SIGTERM to SIGKILL. The daemon promises to be gone in nine, and to have lost nothing by then."""
-BETWEEN_STARTS_SECONDS = 10
-"""A daemon that ended by itself is started again after this."""
+REFUSED_START_SECONDS = 10
+"""Between two starts of a daemon that exits because it cannot start, such as for a bad setting or a missing disk."""
 ARGUMENTS = arguments("supervisor")
 """The only way the daemon starts."""
 

@@ -14,7 +14,7 @@ import plistlib
 from pathlib import Path
 from typing import Any
 
-from launchd.installation import ARGUMENTS, BETWEEN_STARTS_SECONDS, STOP_SECONDS, Installation
+from launchd.installation import ARGUMENTS, REFUSED_START_SECONDS, STOP_SECONDS, Installation
 from launchd.launchctl_output import (
     ALREADY_IN_PROGRESS,
     EIO,
@@ -61,7 +61,7 @@ def launchd_keys(installation: Installation) -> dict[str, Any]:
         "EnvironmentVariables": dict(installation.environment),
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
-        "ThrottleInterval": BETWEEN_STARTS_SECONDS,
+        "ThrottleInterval": REFUSED_START_SECONDS,
         "ExitTimeOut": STOP_SECONDS,
         "ProcessType": "Interactive",
         "LimitLoadToSessionType": None if installation.is_system else "Aqua",

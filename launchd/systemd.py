@@ -8,7 +8,7 @@ stderr goes to the journal, which turns itself over: so the daemon is not quiet 
 from collections.abc import Iterable
 from pathlib import Path
 
-from launchd.installation import ARGUMENTS, BETWEEN_STARTS_SECONDS, STOP_SECONDS, Installation
+from launchd.installation import ARGUMENTS, REFUSED_START_SECONDS, STOP_SECONDS, Installation
 from launchd.plan import SHORT_SECONDS, MakeFolder, RemoveFile, Run, Step, WriteFile
 from launchd.refusal import ServiceRefused
 from launchd.run_command import Answer, run
@@ -24,6 +24,10 @@ UNIT_NOT_LOADED = 5
 ENDED_BY_SIGNAL = ("2", "3")
 """ExecMainCode: CLD_KILLED and CLD_DUMPED of waitid(2)."""
 RUNNING_STATES = ("active", "activating", "reloading", "deactivating")
+CRASH_PAUSE_MILLISECONDS = 500
+"""From a crash to the next start; the daemon then needs about a second to answer."""
+AFTER_A_REFUSAL = f'test "$EXIT_CODE" != exited || test "$SERVICE_RESULT" = success || sleep {REFUSED_START_SECONDS}'
+"""A shell command that systemd waits for before a restart. systemd.exec(5) explains its variables."""
 START_SECONDS = STOP_SECONDS + 30.0
 """A restart waits for the old daemon's end and for the new one's start."""
 
@@ -40,7 +44,8 @@ def unit_file(installation: Installation) -> str:
             # The rest of the line is the path, spaces and quotes included.
             "WorkingDirectory": f"WorkingDirectory={str(installation.owner.home).replace('%', '%%')}",
             "Environment": "\n".join(f"Environment={quoted(one)}" for one in environment),
-            "RestartSec": f"RestartSec={BETWEEN_STARTS_SECONDS}",
+            "RestartSec": f"RestartSec={CRASH_PAUSE_MILLISECONDS}ms",
+            "ExecStopPost": f"ExecStopPost=-{command_line(('/bin/sh', '-c', AFTER_A_REFUSAL))}",
             "TimeoutStopSec": f"TimeoutStopSec={STOP_SECONDS}",
             "ProtectSystem": "ProtectSystem=full" if is_system else None,
             "WantedBy": f"WantedBy={'multi-user.target' if is_system else 'default.target'}",

@@ -1,6 +1,7 @@
 """What systemd is given, by its own rules of quoting."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,34 @@ def test_the_daemon_comes_back_and_has_time_to_stop() -> None:
     assert (unit["Restart"], unit["KillMode"], unit["OOMPolicy"]) == ("on-failure", "mixed", "continue")
     assert int(unit["TimeoutStopSec"]) == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
     assert unit["StartLimitIntervalSec"] == "0"
+    assert unit["RestartSec"] == "500ms", "a crash costs less than two seconds"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "result", "pauses"),
+    [
+        ("exited", "exit-code", True),
+        ("exited", "success", False),
+        ("killed", "signal", False),
+        ("dumped", "watchdog", False),
+    ],
+)
+def test_only_a_daemon_that_cannot_start_waits_before_it_is_started_again(
+    exit_code: str, result: str, pauses: bool, tmp_path: Path
+) -> None:
+    sleep = tmp_path / "sleep"
+    sleep.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/slept\n')
+    sleep.chmod(0o755)
+    command = settings(unit_file(an_installation("linux")))["ExecStopPost"]
+    assert command.startswith('-:"/bin/sh" "-c" '), "its own failure is ignored, and the shell reads its variables"
+    subprocess.run(
+        shlex.split(command.removeprefix("-:")),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "EXIT_CODE": exit_code, "SERVICE_RESULT": result},
+        check=False,
+        timeout=20,
+    )
+    slept = tmp_path / "slept"
+    assert (slept.read_text().strip() if slept.exists() else None) == ("10" if pauses else None)
 
 
 def test_a_machines_unit_runs_as_a_person_and_a_users_asks_for_nothing_that_needs_root() -> None:
