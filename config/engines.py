@@ -5,7 +5,6 @@ Runs in: every process.
 
 from dataclasses import dataclass
 
-from config.loader import ConfigError
 from config.settings import Settings
 
 TRANSCRIBERS = {
@@ -35,18 +34,11 @@ class EngineChoice:
     fallback_path: str | None
 
 
-def resolve_engines(settings: Settings, platform: str, machine: str) -> EngineChoice:
-    """What `auto`, `hybrid` and `same` mean here; `platform` is sys.platform, `machine` platform.machine().
-
-    Raises ConfigError where MLX is asked for and has no build.
-    """
-    transcriber = _transcriber(settings.whisper_backend, platform, machine)
+def resolve_engines(settings: Settings, platform: str) -> EngineChoice:
+    """What `auto`, `hybrid` and `same` mean here; `platform` is sys.platform. A Mac has Apple silicon: stenod's
+    packages have no Intel builds."""
+    transcriber = _transcriber(settings.whisper_backend, platform)
     aligner = _aligner(settings.alignment_backend, transcriber)
-    if "mlx" in (transcriber, aligner) and platform == "darwin" and machine != "arm64":
-        raise ConfigError(
-            f"mlx needs Apple silicon; this Python runs as {machine}. "
-            "Set WHISPER_BACKEND=whisperx and ALIGNMENT_BACKEND=whisperx, or use a native Python"
-        )
     fallback = FALLBACK if settings.workers.fallback and transcriber != FALLBACK else None
     return EngineChoice(
         transcriber=transcriber,
@@ -58,10 +50,10 @@ def resolve_engines(settings: Settings, platform: str, machine: str) -> EngineCh
     )
 
 
-def _transcriber(backend: str, platform: str, machine: str) -> str:
+def _transcriber(backend: str, platform: str) -> str:
     match backend:
         case "auto":
-            return "mlx" if (platform, machine) == ("darwin", "arm64") else "whisperx"
+            return "mlx" if platform == "darwin" else "whisperx"
         case "hybrid":
             # The other half of hybrid, whisperx aligning, is ALIGNMENT_BACKEND's default; another choice is honoured.
             return "mlx"

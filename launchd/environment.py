@@ -31,7 +31,7 @@ SECRET = re.compile(r"TOKEN(?!_PATH)|SECRET|PASSWORD|API_KEY")
 WITH_PASSWORD = re.compile(r"://[^/]*@")
 
 MAC_PATH = "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:/usr/local/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
-"""Homebrew's folders first, on Apple silicon and on Intel: launchd's own PATH has neither."""
+"""Homebrew's folders first, then those of what users install themselves: launchd's own PATH has neither."""
 LINUX_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 

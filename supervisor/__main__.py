@@ -58,7 +58,7 @@ def main() -> int:
 
     def read() -> Loaded:
         loaded = load(places, os.environ)
-        choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+        choice = resolve_engines(loaded.settings, sys.platform)
         doubts = doubts_about(
             loaded.settings,
             transcriber=choice.transcriber,
@@ -70,7 +70,7 @@ def main() -> int:
 
     try:
         loaded = read()
-        choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+        choice = resolve_engines(loaded.settings, sys.platform)
     except ConfigError as wrong:
         for mistake in wrong.mistakes:
             _tell(mistake)

@@ -130,14 +130,13 @@ def _measure(model: str, runs: int, recording: Path | None) -> "Figures":
 
 def _models_of_owner() -> list[str]:
     """What the settings and the watched folders transcribe with."""
-    import platform
     import sys
 
     from config.engines import resolve_engines
     from config.required_models import models_needed
 
     settings = here.settings().settings
-    choice = resolve_engines(settings, sys.platform, platform.machine())
+    choice = resolve_engines(settings, sys.platform)
     needed = models_needed(settings, choice)
     names = dict.fromkeys(one.name for one in needed if one.use == "transcriber")
     # A custom engine decides itself what it loads.

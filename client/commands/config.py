@@ -121,7 +121,7 @@ def checked(file: Path | None = None) -> "Loaded":
     from config.warnings import doubts_about
 
     loaded = load(here.places(), os.environ, config_file=file)
-    choice = resolve_engines(loaded.settings, sys.platform, os.uname().machine)
+    choice = resolve_engines(loaded.settings, sys.platform)
     doubts = doubts_about(
         loaded.settings,
         transcriber=choice.transcriber,

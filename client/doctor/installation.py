@@ -4,10 +4,8 @@ Runs in: the user's shell.
 """
 
 import os
-import platform
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,13 +29,10 @@ OLDEST_SQLITE = (3, 35, 0)
 """The queue claims a job with UPDATE … RETURNING, which came with 3.35 (https://sqlite.org/lang_returning.html)."""
 WAL_RESET_FIXED = (3, 51, 3)
 """Before it, two connections may damage a database in WAL mode (https://sqlite.org/wal.html#walresetbug)."""
-TRANSLATED = ("/usr/sbin/sysctl", "-n", "sysctl.proc_translated")
-SYSCTL_SECONDS = 2.0
 
 
 def checks(case: Case) -> Iterator[Check]:
     yield Check("Installation", "installation", installation_findings)
-    yield Check("Installation", "rosetta", _rosetta)
 
 
 def installation_findings() -> Iterator[Finding]:
@@ -160,22 +155,3 @@ def sqlite_finding(version: tuple[int, ...]) -> Finding:
         )
     note = "" if version >= WAL_RESET_FIXED else "; its WAL-reset bug needs two connections, and stenod has one"
     return ok("sqlite", f"SQLite {number}{note}")
-
-
-def _rosetta() -> Iterator[Finding]:
-    translated = None
-    if sys.platform == "darwin":
-        asked = subprocess.run(TRANSLATED, capture_output=True, text=True, timeout=SYSCTL_SECONDS, check=False)
-        translated = int(asked.stdout) if asked.stdout.strip().isdigit() else None
-    return rosetta_findings(sys.platform, platform.machine(), translated)
-
-
-def rosetta_findings(platform: str, machine: str, proc_translated: int | None) -> Iterator[Finding]:
-    """`proc_translated` is macOS's sysctl.proc_translated: 1 under Rosetta, 0 native, None where there is none."""
-    if platform == "darwin" and machine == "x86_64" and proc_translated == 1:
-        yield broken(
-            "rosetta",
-            "this Python is an Intel build and runs under Rosetta on Apple silicon",
-            "MLX has no Intel build, and everything else is several times slower",
-            "install a native Python (`/opt/homebrew/bin/brew install python@3.12`), then `make clean setup`",
-        )

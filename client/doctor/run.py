@@ -4,7 +4,6 @@ Runs in: the user's shell.
 """
 
 import os
-import platform
 import sys
 import threading
 import time
@@ -101,7 +100,7 @@ def case_of(environment: Mapping[str, str], model_check: Sequence[str]) -> Case:
     loaded = choice = wrong = None
     try:
         loaded = load(places, environment)
-        choice = resolve_engines(loaded.settings, sys.platform, platform.machine())
+        choice = resolve_engines(loaded.settings, sys.platform)
     except ConfigError as mistakes:
         wrong = mistakes
     return Case(places, environment, status, refusal, loaded, choice, wrong, model_check)

@@ -28,13 +28,21 @@ NEEDED = (
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 
 
-def trouble(version: "tuple[int, ...]", program: str, missing: "tuple[str, ...]") -> "tuple[str, str] | None":
-    """What is wrong with a Python and why that matters; None: nothing. `missing`: libraries it does not find."""
+def trouble(
+    version: "tuple[int, ...]", program: str, missing: "tuple[str, ...]", is_translated: bool = False
+) -> "tuple[str, str] | None":
+    """What is wrong with a Python and why that matters; None: nothing. `missing`: libraries it does not find.
+    `is_translated`: it runs as an Intel program on a Mac."""
     number = ".".join(str(part) for part in version[:3])
     if not OLDEST <= tuple(version[:2]) < TOO_NEW:
         return (
             f"wrong Python: {program} is Python {number}, and stenod runs on 3.11, 3.12 and 3.13",
             "its engines have no builds for other versions, and its code is written for these",
+        )
+    if is_translated:
+        return (
+            f"wrong Python: {program} runs as an Intel program, as under Rosetta",
+            "stenod's libraries are built for Apple silicon and cannot be loaded into it",
         )
     if missing:
         return (
@@ -60,12 +68,16 @@ def remedy(root: str, prefix: str, words: "tuple[str, ...]") -> str:
 def leave_if_wrong() -> None:
     """Ends the process with code 1 and three lines instead of a traceback; returns where all is well."""
     missing = tuple(name for name in NEEDED if find_spec(name) is None)
-    found = trouble(tuple(sys.version_info[:3]), sys.executable or "this Python", missing)
+    # A Python of python.org is both; one that was set up natively becomes an Intel program in a terminal that is one.
+    is_translated = sys.platform == "darwin" and os.uname().machine == "x86_64"
+    found = trouble(tuple(sys.version_info[:3]), sys.executable or "this Python", missing, is_translated)
     if found is None:
         return
     words = tuple(sys.argv[1:])
     what, why = found
     fix = remedy(ROOT, sys.prefix, words)
+    if is_translated:
+        fix = "arch -arm64 " + " ".join(quote(word) for word in (sys.argv[0], *words))
     if words[:1] == ("doctor",) and "--json" in words:
         finding = {"check": "python", "state": "broken", "what": what, "why": why, "remedy": fix}
         print(json.dumps({"healthy": False, "findings": [finding]}))

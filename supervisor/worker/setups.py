@@ -19,7 +19,7 @@ from config.settings import Settings
 from ipc.worker_messages import WorkerSetup
 
 PERFORMANCE_CORES = ("/usr/sbin/sysctl", "-n", "hw.perflevel0.physicalcpu")
-"""Apple's own name for the faster of its two kinds of cores; without an answer on an Intel Mac."""
+"""Apple's own name for the faster of its two kinds of cores."""
 ANSWER_SECONDS = 2.0
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """`200000 100000`: two cores' worth; `max 100000`: no limit. In a container it is the container's own."""

@@ -46,12 +46,14 @@ def debian() -> Path:
     if folder.exists():
         return folder
     half = CACHE / "unfinished"
-    shutil.rmtree(half, ignore_errors=True)
+    # An interrupted debootstrap may have left its /proc mounted in there.
+    _run(COMMAND_SECONDS, "rm", "--recursive", "--force", "--one-file-system", str(half))
     half.parent.mkdir(exist_ok=True)
     _run(DOWNLOAD_SECONDS, "debootstrap", "--variant=minbase", f"--include={INCLUDED}", "bookworm", str(half))
     _run(COMMAND_SECONDS, "chroot", str(half), "useradd", "--create-home", "--shell", "/bin/bash", USER)
     (half / "etc/sudoers.d/anna").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
     (half / "etc/hostname").write_text("stenod-test\n")
+    (half / "etc/hosts").write_text("127.0.0.1 localhost stenod-test\n")
     for installation in (FIRST, SECOND):
         _install(half, installation)
     return half.rename(folder)

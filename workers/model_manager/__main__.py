@@ -35,7 +35,7 @@ def main(words: list[str] | None = None) -> int:
     places = find_places()
     try:
         settings = load(places, os.environ).settings
-        choice = resolve_engines(settings, sys.platform, os.uname().machine)
+        choice = resolve_engines(settings, sys.platform)
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
         return os.EX_CONFIG

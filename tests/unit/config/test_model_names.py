@@ -27,18 +27,18 @@ from workers.models.source import ModelSource
 
 def needed(**given: Any) -> list[ModelNeeded]:
     settings = Settings.model_validate(given)
-    return list(models_needed(settings, resolve_engines(settings, "darwin", "arm64")))
+    return list(models_needed(settings, resolve_engines(settings, "darwin")))
 
 
 def requested(*languages: str, **given: Any) -> dict[str, str]:
     settings = Settings.model_validate({"whisper_backend": "whisperx", **given})
-    choice = resolve_engines(settings, "linux", "x86_64")
+    choice = resolve_engines(settings, "linux")
     return {request.name: request.source.id for request in requests_of_settings(settings, choice, languages)}
 
 
 def by_name(name: str, engine: ModelEngine | None = None, **given: Any) -> list[ModelSource]:
     settings = Settings.model_validate(given)
-    choice = resolve_engines(settings, "darwin", "arm64")
+    choice = resolve_engines(settings, "darwin")
     return [request.source for request in requests_by_name(name, settings, choice, engine)]
 
 
@@ -138,7 +138,7 @@ def test_a_name_that_means_nothing_is_met_with_what_it_may_have_meant(name: str,
 
 def test_what_a_model_will_not_do_is_said_before_it_is_fetched() -> None:
     settings = Settings.model_validate({"whisper_backend": "whisperx", "alignment_model": "starter"})
-    choice = resolve_engines(settings, "linux", "x86_64")
+    choice = resolve_engines(settings, "linux")
     asked = [request for name in ("turbo", "tiny.en") for request in requests_by_name(name, settings, choice, None)]
     said = list(limitations(asked, settings, choice, ("de",)))
     assert [any(word in line for line in said) for word in ("cannot translate", "English only", "starter")] == [

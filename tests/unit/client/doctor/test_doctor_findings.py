@@ -22,11 +22,11 @@ from client.doctor import folders as doctor_folders
 from client.doctor import service as doctor_service
 from client.doctor import workers as doctor_workers
 from client.doctor.check import Check, ok
-from client.doctor.installation import rosetta_findings
 from client.doctor.page import doctor_page
 from client.doctor.run import Outcome, side_by_side
 from client.doctor.watches import shell_view
 from client.machine.service import find_service
+from client.terminal import python_check
 from config.engines import EngineChoice
 from config.places import find_places
 from ipc.status_views import CanaryView, Finding, FindingState, HealthView, LastDeath, WorkerView
@@ -59,10 +59,13 @@ def worker(**facts: object) -> WorkerView:
 # --- machine -----------------------------------------------------------------------------------------------------
 
 
-def test_rosetta_and_a_cpu_on_a_mac_are_named_and_nothing_of_it_elsewhere() -> None:
-    assert "Rosetta" in only(rosetta_findings("darwin", "x86_64", 1)).what
-    assert not list(rosetta_findings("darwin", "x86_64", None))
-    assert not list(rosetta_findings("linux", "x86_64", 1))
+def test_an_intel_python_on_a_mac_is_named_before_anything_is_loaded() -> None:
+    what, why = python_check.trouble((3, 12, 1), "/v/python", (), is_translated=True) or ("", "")
+    assert "/v/python runs as an Intel program" in what and "Apple silicon" in why
+    assert python_check.trouble((3, 12, 1), "/v/python", ()) is None
+
+
+def test_a_cpu_on_a_mac_is_named_and_nothing_of_it_elsewhere() -> None:
     slow = [worker(role="transcriber")]
     assert "CPU" in only(doctor_workers.device_findings(slow, "darwin", "arm64"), "warning").what
     assert not list(doctor_workers.device_findings(slow, "linux", "x86_64"))

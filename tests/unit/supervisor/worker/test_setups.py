@@ -13,10 +13,10 @@ from supervisor.worker.setups import Cores, WorkerSetups, cores_of_this_machine,
 MAC = Cores("darwin", usable=10, performance=8)
 
 
-def setups(cores: Cores = MAC, machine: str = "arm64", **chosen: object) -> WorkerSetups:
+def setups(cores: Cores = MAC, **chosen: object) -> WorkerSetups:
     settings = Settings.model_validate(chosen)
     places = find_places({"STENO_HOME": "/x"}, "linux")
-    choice = resolve_engines(settings, cores.platform, machine)
+    choice = resolve_engines(settings, cores.platform)
     return worker_setups(settings, choice, places, cores=cores, log_json=True)
 
 
@@ -49,16 +49,15 @@ def test_no_aligner_is_made_where_none_is_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "machine", "chosen", "threads"),
+    ("cores", "chosen", "threads"),
     [
         # Apple silicon: transcriber on the GPU, the fast cores for the aligner; a stand-in has to share with it.
-        (MAC, "arm64", {}, (1, 6, 8)),
-        (Cores("darwin", usable=8), "arm64", {}, (1, 6, 8)),
-        (MAC, "arm64", {"alignment_backend": "none"}, (1, 8, None)),
-        (MAC, "arm64", {"whisper_backend": "whisperx"}, (6, None, 2)),
-        (Cores("darwin", usable=4), "x86_64", {}, (3, None, 2)),
+        (MAC, {}, (1, 6, 8)),
+        (Cores("darwin", usable=8), {}, (1, 6, 8)),
+        (MAC, {"alignment_backend": "none"}, (1, 8, None)),
+        (MAC, {"whisper_backend": "whisperx"}, (6, None, 2)),
         # The processor alone: transcription takes longer, and gets more.
-        *((Cores("linux", usable), "x86_64", {}, threads) for usable, threads in (
+        *((Cores("linux", usable), {}, threads) for usable, threads in (
             (1, (1, None, 1)),
             (2, (2, None, 2)),
             (3, (2, None, 2)),
@@ -66,16 +65,16 @@ def test_no_aligner_is_made_where_none_is_wanted() -> None:
             (8, (6, None, 2)),
             (16, (11, None, 5)),
         )),
-        (Cores("linux", 8), "x86_64", {"whisper_backend": "mlx"}, (6, 6, 2)),
-        (Cores("linux", 8), "x86_64", {"alignment_backend": "none"}, (8, None, None)),
+        (Cores("linux", 8), {"whisper_backend": "mlx"}, (6, 6, 2)),
+        (Cores("linux", 8), {"alignment_backend": "none"}, (8, None, None)),
         # Told is told.
-        (MAC, "arm64", {"workers": WorkerSettings(threads=3)}, (3, 3, 3)),
+        (MAC, {"workers": WorkerSettings(threads=3)}, (3, 3, 3)),
     ],
 )  # fmt: skip
 def test_the_workers_share_the_machine_unless_told_otherwise(
-    cores: Cores, machine: str, chosen: dict[str, object], threads: tuple[int, int | None, int | None]
+    cores: Cores, chosen: dict[str, object], threads: tuple[int, int | None, int | None]
 ) -> None:
-    assert threads_of(setups(cores, machine, **chosen)) == threads
+    assert threads_of(setups(cores, **chosen)) == threads
 
 
 @pytest.mark.parametrize(

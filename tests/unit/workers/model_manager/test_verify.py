@@ -20,7 +20,7 @@ STARTERS = {"whisper_backend": "whisperx", "model": "starter", "alignment_model"
 
 def check(tmp_path: Path, *, deep: bool = False, **given: Any) -> dict[str, Finding]:
     settings = Settings.model_validate({**STARTERS, **given})
-    choice = resolve_engines(settings, "linux", "x86_64")
+    choice = resolve_engines(settings, "linux")
     return {one.check: one for one in findings(settings, choice, tmp_path, lambda: None, deep=deep)}
 
 
