@@ -29,7 +29,7 @@ def test_without_root_the_command_to_type_is_named(monkeypatch: pytest.MonkeyPat
 
 def test_missing_tools_are_named_as_debians_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda tool: None if tool != "nsenter" else "/usr/bin/nsenter")
-    with pytest.raises(debian.MachineRefused, match="apt-get install debootstrap systemd-container$"):
+    with pytest.raises(debian.MachineRefused, match=r"apt-get install debootstrap systemd-container$"):
         debian.require()
 
 
