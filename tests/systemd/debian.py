@@ -61,10 +61,10 @@ def debian() -> Path:
 
 def mounts() -> list[str]:
     """systemd-nspawn's arguments: the rooms of this working tree and the packages of its `.venv`, read-only."""
-    rooms = [file.parent.name for file in ROOT.glob("*/__init__.py")]
+    folders = [*(file.parent.name for file in ROOT.glob("*/__init__.py")), "distribution"]
     return [
         f"--bind-ro={PACKAGES}:/opt/packages",
-        *(f"--bind-ro={ROOT / room}:{code}/{room}" for code in (FIRST, SECOND) for room in rooms),
+        *(f"--bind-ro={ROOT / folder}:{code}/{folder}" for code in (FIRST, SECOND) for folder in folders),
     ]
 
 
@@ -72,9 +72,11 @@ def _install(root: Path, code: str) -> None:
     """Debian's Python in a virtual environment that finds our code and our packages, and the `steno` command."""
     _run(COMMAND_SECONDS, "chroot", str(root), "python3", "-m", "venv", "--without-pip", f"{code}/.venv")
     environment = root / code.removeprefix("/") / ".venv"
-    (environment / "lib/python3.11/site-packages/stenod.pth").write_text(f"{code}\n/opt/packages\n")
+    (environment / "lib/python3.11/site-packages/stenod.pth").write_text(
+        f"{code}\n{code}/distribution\n/opt/packages\n"
+    )
     steno = environment / "bin/steno"
-    steno.write_text(f"#!{code}/.venv/bin/python\nfrom client.steno import main\nmain()\n")
+    steno.write_text(f"#!{code}/.venv/bin/python\nfrom stenod.__main__ import main\nmain()\n")
     steno.chmod(0o755)
 
 

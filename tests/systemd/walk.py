@@ -15,6 +15,7 @@ import psutil
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from ipc.status_views import StatusView
+from launchd.installation import ARGUMENTS
 from systemd.container import Container, StepFailed
 from systemd.debian import FIRST, ROOT, SECOND, USER
 
@@ -64,7 +65,7 @@ class Walk:
 
     def daemon(self) -> psutil.Process:
         """The same process by its number out here."""
-        found = [one for one in self._machine.daemons() if one.cmdline()[1:] == ["-P", "-m", "supervisor"]]
+        found = [one for one in self._machine.daemons() if one.cmdline()[1:] == [*ARGUMENTS]]
         check(len(found) == 1, f"one daemon runs, not {len(found)}")
         return found[0]
 

@@ -70,7 +70,7 @@ def test_only_a_daemon_that_cannot_start_waits_before_it_is_started_again(
     sleep = tmp_path / "sleep"
     sleep.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/slept\n')
     sleep.chmod(0o755)
-    command = settings(unit_file(an_installation("linux")))["ExecStopPost"]
+    command = settings(unit_file(sample_installation("linux")))["ExecStopPost"]
     assert command.startswith('-:"/bin/sh" "-c" '), "its own failure is ignored, and the shell reads its variables"
     subprocess.run(
         shlex.split(command.removeprefix("-:")),

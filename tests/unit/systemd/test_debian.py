@@ -45,5 +45,5 @@ def test_another_python_and_another_system_are_refused(monkeypatch: pytest.Monke
 def test_every_room_of_the_product_is_mounted_read_only() -> None:
     mounted = [mount for mount in debian.mounts() if mount.endswith(":/opt/stenod/supervisor")]
     assert mounted == [f"--bind-ro={Path(debian.__file__).parents[2]}/supervisor:/opt/stenod/supervisor"]
-    assert len(debian.mounts()) == 1 + 2 * 6
+    assert len(debian.mounts()) == 1 + 2 * 7
     assert all(mount.startswith("--bind-ro=") for mount in debian.mounts())
