@@ -24,7 +24,7 @@ UNIT_NOT_LOADED = 5
 ENDED_BY_SIGNAL = ("2", "3")
 """ExecMainCode: CLD_KILLED and CLD_DUMPED of waitid(2)."""
 RUNNING_STATES = ("active", "activating", "reloading", "deactivating")
-CRASH_PAUSE_MILLISECONDS = 500
+CRASH_PAUSE_MILLISECONDS = 200
 """From a crash to the next start; the daemon then needs about a second to answer."""
 AFTER_A_REFUSAL = f'test "$EXIT_CODE" != exited || test "$SERVICE_RESULT" = success || sleep {REFUSED_START_SECONDS}'
 """A shell command that systemd waits for before a restart. systemd.exec(5) explains its variables."""

@@ -52,7 +52,7 @@ def test_the_daemon_comes_back_and_has_time_to_stop() -> None:
     assert (unit["Restart"], unit["KillMode"], unit["OOMPolicy"]) == ("on-failure", "mixed", "continue")
     assert int(unit["TimeoutStopSec"]) == STOP_SECONDS > LONGEST_STOP_SECONDS + 2
     assert unit["StartLimitIntervalSec"] == "0"
-    assert unit["RestartSec"] == "500ms", "a crash costs less than two seconds"
+    assert unit["RestartSec"] == "200ms", "a crash costs less than two seconds"
 
 
 @pytest.mark.parametrize(
