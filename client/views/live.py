@@ -30,6 +30,8 @@ SHORTEST_REST_SECONDS = 0.4
 AIRY_LINES = 20
 """A lower terminal has no place for empty lines."""
 FOOTER = "press Ctrl-C to quit"
+HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGTSTP needs no such care: its handler only notes it."""
 
 
 class LivePage:
@@ -69,21 +71,25 @@ class LivePage:
             redirect_stderr=False,
         )
         with self._obeys_signals():
-            try:  # a signal may come while the page is begun
-                page.start()
-                threading.Thread(target=self._look, daemon=True).start()
-                threading.Thread(target=self._listen, daemon=True).start()
+            try:
+                with _signals_held():
+                    page.start()
+                    # Started here, so that they never take a signal which the drawing thread holds.
+                    threading.Thread(target=self._look, daemon=True).start()
+                    threading.Thread(target=self._listen, daemon=True).start()
                 while True:
                     with suppress(queue.Empty):
                         self._looked.get(timeout=LONGEST_REST_SECONDS)
                     if self._is_suspended:
                         self._is_suspended = False
-                        page.stop()
-                        signal.raise_signal(signal.SIGSTOP)
-                        page.start()
+                        with _signals_held():
+                            page.stop()
+                            signal.raise_signal(signal.SIGSTOP)
+                            page.start()
                     page.update(self._page(), refresh=True)
             finally:
-                page.stop()
+                with _signals_held():
+                    page.stop()
 
     def _page(self) -> RenderableType:
         now = datetime.now(UTC)
@@ -138,6 +144,16 @@ class LivePage:
                 except (NoDaemon, Refusal):
                     pass  # the page says so
                 time.sleep(LONGEST_REST_SECONDS)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals wait until the block is left: rich cannot leave a screen that it has only half entered."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # --- what has a place --------------------------------------------------------------------------------------------

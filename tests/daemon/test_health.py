@@ -61,7 +61,7 @@ def test_a_worker_that_dies_of_the_canary_is_ill_and_no_job_pays_for_it(monkeypa
         until_ready(daemon)
         status, found = health(daemon)
         assert (status, found["healthy"]) == (503, False)
-        assert "the aligner died of it: segmentation fault" in found["canary"]["detail"]
+        assert "the aligner crashed on it: segmentation fault" in found["canary"]["detail"]
         assert found["canary"]["transcribe_seconds"] is not None
         until_ready(daemon)
         assert daemon.worker("aligner")["last_death"]["during_job"] is None
@@ -73,7 +73,7 @@ def test_a_worker_that_dies_of_the_canary_is_ill_and_no_job_pays_for_it(monkeypa
         verb = CliRunner().invoke(steno.app, ["health"])
         assert verb.exit_code == exit_codes.UNHEALTHY
         assert verb.output.startswith("not healthy\ntranscriber: ready\n")
-        assert "self-test: the aligner died of it" in verb.output
+        assert "self-test: the aligner crashed on it" in verb.output
 
 
 def test_a_broken_aligner_is_ill_without_any_canary() -> None:
@@ -97,7 +97,7 @@ def test_a_transcriber_that_hangs_in_the_canary_is_found_and_replaced() -> None:
         hung = daemon.worker("transcriber")["pid"]
         status, found = health(daemon)
         assert (status, found["canary"]["words"]) == (503, 0)
-        assert "the transcriber died of it: " in found["canary"]["detail"]
+        assert "the transcriber crashed on it: " in found["canary"]["detail"]
         assert "not done after" in found["canary"]["detail"]
         daemon.wait_for_worker("transcriber", lambda worker: worker["state"] == "ready" and worker["pid"] != hung)
 

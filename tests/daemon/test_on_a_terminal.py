@@ -38,6 +38,20 @@ tab steno st; tab steno restart ""; tab steno submit --format j; tab steno show 
 tab steno watch remove ""; tab steno submit /nowhere
 """
 
+INTERRUPTED_OPENING = """
+import signal, sys
+from rich.console import Console
+push = Console.push_render_hook
+def interrupted(console, hook):
+    signal.raise_signal(signal.SIGINT)
+    push(console, hook)
+Console.push_render_hook = interrupted
+from client.steno import main
+sys.argv = ["steno", "status", "--watch"]
+main()
+"""
+"""Ctrl-C after rich has entered the alternate screen and before it can leave it again."""
+
 
 @pytest.fixture(autouse=True)
 def quiet_daemon() -> Iterator[None]:
@@ -142,6 +156,12 @@ async def test_ctrl_z_takes_the_live_page_away_until_the_shell_continues_it(api:
         await eventually_async(lambda: terminal.look().count(INTO_SCREEN) == 2, 10, "the page again")
         terminal.process.send_signal(signal.SIGINT)
         assert await terminal.leaves() == 0
+
+
+async def test_ctrl_c_while_the_live_page_opens_leaves_the_terminal_as_it_was(api: RunningApi) -> None:
+    with on_a_terminal("-c", INTERRUPTED_OPENING, program=sys.executable) as terminal:
+        assert await terminal.leaves() == 0
+        assert terminal.look().count(INTO_SCREEN) == terminal.look().count(OUT_OF_SCREEN) == 1
 
 
 async def test_the_live_page_waits_for_a_daemon_that_is_away(socket: Path) -> None:
