@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from config.required_models import model_of_stand_in
+from config.engines import model_of_stand_in
 from config.settings import RestartSettings
 from ipc.errors import StenodError
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
