@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import psutil
 import pytest
-from sample_installation import PROGRAM, sample_installation
 from rules.test_imports import ROOMS, ROOT
+from sample_installation import PROGRAM, sample_installation
 
 from config.disk_access import granted_program, how_to_allow, program_of_this_process
 from launchd.installation import doubts
