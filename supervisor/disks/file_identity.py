@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import stat
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,11 @@ SF_DATALESS = 0x40000000
 """macOS: the content is in the cloud. Reading it blocks and cannot be cancelled
 (https://developer.apple.com/documentation/ technotes/tn3150-getting-ready-for-data-less-files), so such a file is
 never opened."""
+
+
+def folded(path: str) -> str:
+    """The same for all ways to write a name that a Mac's disk takes for one: letter case, letters composed or not."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 @dataclass(frozen=True, slots=True)
