@@ -1,5 +1,6 @@
 """Under which name a service goes, whose it is, and what of the shell it keeps."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def test_a_service_that_nobody_could_mean_is_refused(
     assert remedy in refused.value.hint
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has one place for the socket")
 def test_a_daemon_without_a_session_is_found_from_within_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STENO_HOME", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -254,11 +255,11 @@ def test_a_service_whose_manager_cannot_be_asked_is_a_warning_and_none_at_all_is
     assert not doctor_service.is_installed()
     assert not list(doctor_service.look_at_service(None))
     assert states(doctor_service.look_at_service(7)) == ["ok"], "started by hand"
-    unit = find_service("linux", is_system=False).definition_file
+    unit = find_service(sys.platform, is_system=False).definition_file
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\n", encoding="utf-8")
     assert doctor_service.is_installed()
-    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no systemctl
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no service manager
     found = only(doctor_service.look_at_service(None), "warning")
     assert "cannot be asked" in found.what
     assert found.remedy
