@@ -40,6 +40,11 @@ NOT_ON_DARWIN = {
 }
 F_GETPATH, F_FULLFSYNC = 50, 51
 SOL_LOCAL, LOCAL_PEERCRED = 0, 1
+O_NOFOLLOW_ANY = 0x20000000
+RENAME_SWAP, RENAME_EXCL = 2, 4
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+SYS_OPENAT2, RESOLVE_NO_SYMLINKS, AT_FDCWD = 437, 0x04, -100
+"""Of Linux."""
 LIBPROC = "/usr/lib/libproc.dylib"
 PHYS_FOOTPRINT_AT = 72
 """Of `struct rusage_info_v4`."""
@@ -132,14 +137,41 @@ class Libproc:
 
 
 def libraries() -> None:
-    """libproc, and the C library by the names that it has on either system."""
+    """libproc, and in the C library the rename of macOS."""
     linux_library = ctypes.CDLL
 
     class Library(linux_library):  # type: ignore[misc,valid-type]
         def __new__(cls, name: str | None, *given: object, **more: object) -> object:
             return Libproc() if name == LIBPROC else super().__new__(cls)
 
+        def __getattr__(self, name: str) -> object:
+            if name == "renameat2":
+                raise AttributeError(name)
+            return self._renameatx_np if name == "renameatx_np" else super().__getattr__(name)
+
+        def _renameatx_np(self, folder: int, present: bytes, other: int, wanted: bytes, flags: ctypes.c_uint) -> int:
+            linux_flags = {RENAME_SWAP: RENAME_EXCHANGE, RENAME_EXCL: RENAME_NOREPLACE}[flags.value]
+            return int(super().__getattr__("renameat2")(folder, present, other, wanted, ctypes.c_uint(linux_flags)))
+
     ctypes.CDLL = Library  # type: ignore[misc]
+
+
+def open_without_links() -> None:
+    """O_NOFOLLOW_ANY, by openat2: no step may be a link, and `..` may lead out as on a Mac."""
+    linux_open = os.open
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def stand_in(path: "os.PathLike[str] | str", flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if not flags & O_NOFOLLOW_ANY:
+            return linux_open(path, flags, mode, dir_fd=dir_fd)
+        how = struct.pack("=QQQ", flags & ~O_NOFOLLOW_ANY, 0, RESOLVE_NO_SYMLINKS)
+        start = ctypes.c_int(AT_FDCWD if dir_fd is None else dir_fd)
+        found = libc.syscall(ctypes.c_long(SYS_OPENAT2), start, os.fsencode(path), how, ctypes.c_size_t(len(how)))
+        if found < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), os.fspath(path))
+        return int(found)
+
+    os.open = stand_in
 
 
 class LinuxInside:
@@ -192,5 +224,6 @@ take_away()
 full_fsync_and_getpath()
 kqueue()
 peer_credentials()
+open_without_links()
 libraries()
 call_it_darwin()

@@ -72,7 +72,7 @@ def test_no_refusal_of_all_calls_ends_a_worker(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
     monkeypatch.setattr(psutil.Process, "memory_info", refuse)
     monkeypatch.setattr(footprint.sys, "platform", "darwin")
-    # There is no libproc here: the real call is tried, and fails as an OSError.
+    monkeypatch.setattr(footprint, "LIBPROC", "/no/such/library.dylib")
     assert footprint.footprint_bytes(psutil.Process()) == 0
 
 
