@@ -67,10 +67,10 @@ def test_an_intel_python_on_a_mac_is_named_before_anything_is_loaded() -> None:
 
 def test_a_cpu_on_a_mac_is_named_and_nothing_of_it_elsewhere() -> None:
     slow = [worker(role="transcriber")]
-    assert "CPU" in only(doctor_workers.device_findings(slow, "darwin", "arm64"), "warning").what
-    assert not list(doctor_workers.device_findings(slow, "linux", "x86_64"))
+    assert "CPU" in only(doctor_workers.device_findings(slow, None, "darwin", "arm64"), "warning").what
+    assert not list(doctor_workers.device_findings(slow, None, "linux", "x86_64"))
     metal = [worker(role="transcriber", engine="mlx", device="metal"), worker()]
-    assert not list(doctor_workers.device_findings(metal, "darwin", "arm64"))
+    assert not list(doctor_workers.device_findings(metal, None, "darwin", "arm64"))
 
 
 @pytest.mark.parametrize(
