@@ -38,11 +38,14 @@ def notification_findings(loaded: Loaded | None, platform: str) -> Iterator[Find
     """Where a hook shows notifications on a Mac: whose they are. No exit code tells of one that was dropped."""
     if loaded is None or platform != "darwin":
         return
-    hooks = [loaded.settings.hooks, *loaded.settings.watch]
-    if (NOTIFY,) in [command for one in hooks for command in (one.on_done, one.on_failed, one.on_degraded)]:
-        what = (
-            "notifications come from Script Editor: macOS drops them until System Settings → Notifications allows it"
-        )
+    hooks = loaded.settings.hooks
+    commands = [hooks.on_done, hooks.on_failed, hooks.on_degraded]
+    for entry in loaded.settings.watch:
+        commands += [
+            command for command in (entry.on_done, entry.on_failed, entry.on_degraded) if command is not None
+        ]
+    if (NOTIFY,) in commands:
+        what = "notifications come from Script Editor: macOS drops them until Settings → Notifications allows it"
         yield ok("notifications", what)
 
 

@@ -103,9 +103,7 @@ def _remedy(worker: WorkerView) -> str:
     if (missing := NEEDS_MODEL.search(worker.note or "")) is not None:
         return f"steno models pull {missing[1]}"
     if worker.refusal == "no_metal":
-        return (
-            "run stenod on the Mac itself, with a user logged in; in a virtual machine set WHISPER_BACKEND=whisperx"
-        )
+        return "run stenod on the Mac itself, with a user logged in; in a virtual machine: WHISPER_BACKEND=whisperx"
     if worker.last_death is None and worker.note:
         return f"do that, then `steno restart {worker.role}`"
     return f"steno restart {worker.role}; `steno logs` tells how it crashed"

@@ -3,6 +3,7 @@
 Runs in: the test process.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,8 +26,6 @@ def transcriber(**facts: object) -> WorkerView:
 
 
 def test_a_session_without_a_gpu_has_a_remedy_of_its_own() -> None:
-    from datetime import UTC, datetime
-
     view = transcriber(refusal="no_metal", note="MLX finds no GPU in this session: …")
     found, *_ = worker_findings([view], MLX, "/crashes", datetime.now(UTC))
     assert "MLX finds no GPU" in found.what and "WHISPER_BACKEND=whisperx" in found.remedy
