@@ -27,7 +27,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-LINUX_INSIDE = frozenset({"ctypes.util", "numpy", "psutil", "watchdog.utils.platform"})
+LINUX_INSIDE = frozenset({"ctypes.util", "numpy", "psutil", "torch", "watchdog.utils.platform"})
 """They choose their native half by the platform when they are imported, and Linux's is the one that is here."""
 NOT_ON_DARWIN = {
     os: (
@@ -209,7 +209,7 @@ def call_it_darwin() -> None:
         return os.uname_result(("Darwin", found.nodename, "24.0.0", "Darwin Kernel Version 24.0.0", "arm64"))
 
     os.uname = uname
-    platform.system = lambda: "Darwin"
+    platform.system = lambda: "Linux" if sys.platform == "linux" else "Darwin"
     platform.machine = lambda: "arm64"
     platform.mac_ver = lambda *given, **more: ("15.1", ("", "", ""), "arm64")
     proxies = types.ModuleType("_scproxy")
