@@ -16,10 +16,12 @@ BRING_THEIR_OWN = {"tests/daemon/test_service.py", "tests/daemon/test_readme.py"
 RUN_NOTHING = {
     "tests/support/fake_service_managers.py",
     "tests/unit/supervisor/followups/test_hook_command.py",
+    "tests/unit/launchd/test_unit.py",
+    "tests/systemd/container.py",
     "tests/benchmarks/contestants/contestant.py",
     "tests/rules/test_service_managers.py",
 }
-"""They print such a path, compare one, or set it for a peer that knows no services."""
+"""They print such a path, compare one, set it in a container of their own, or for a peer that knows no services."""
 
 
 @pytest.mark.parametrize("name", NAMES)

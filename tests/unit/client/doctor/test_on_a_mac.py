@@ -17,7 +17,7 @@ from config.loader import Loaded
 from config.settings import Settings
 from ipc.status_views import WorkerView
 
-MLX = resolve_engines(Settings(whisper_backend="mlx"), "darwin", "arm64")
+MLX = resolve_engines(Settings(whisper_backend="mlx"), "darwin")
 
 
 def transcriber(**facts: object) -> WorkerView:
