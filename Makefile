@@ -8,17 +8,24 @@ READY := .venv/.ready
 PEERS := .bench/.ready
 BASE := .bench/whisper-base/config.json
 TOOLS := .chaos/.ready
+DOUBLE := $(CURDIR)/tests/support/mac_double
 CODE := client config distribution ipc launchd supervisor workers tests
 
 # Only a Python that is there: uv would download one of its own making.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint types unit coverage systemd-test chaos chaos-setup bench bench-setup clean
+# What asks for the platform, and none of what only computes.
+MAC_TESTS := $(addprefix tests/unit/,launchd config client ipc supervisor) \
+  $(addprefix tests/unit/workers/,decoder recording sandbox shell test_footprint.py test_out_of_memory.py) \
+  $(addprefix tests/processes/test_,access_check.py hook_process.py parent_death.py sleep_inhibitor.py) \
+  tests/daemon/test_unix_socket.py tests/rules
+
+.PHONY: help setup demo test lint types unit coverage mac-double systemd-test chaos chaos-setup bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
 	@echo "make demo    two crashes, three recordings, no loss: watch it"
-	@echo "make test    style, types and all tests"
+	@echo "make test    style, types and all tests; lint, types, unit and mac-double are its parts"
 	@echo "make systemd-test   the service under a real systemd, in a Debian 12 of its own; needs root on Linux"
 	@echo "make chaos   everything around stenod broken, into tests/chaos/RESULTS.md; ROWS=\"1 3\" SHARE=0.05 SEED=7 for a look"
 	@echo "make bench   stenod and its peers side by side, into tests/benchmarks/RESULTS.md; ROWS=\"1 4\" RUNS=1 for a look"
@@ -41,7 +48,7 @@ $(READY): pyproject.toml uv.lock | $(UV)
 demo: $(READY)
 	@$(PY) -P -m stenod demo
 
-test: lint types unit
+test: lint types unit mac-double
 
 lint: $(READY)
 	.venv/bin/ruff check $(CODE)
@@ -61,6 +68,14 @@ unit: $(READY)
 # After `make unit`: the lines that tests/unit does not run. Those of child processes are run by the other rings.
 coverage: $(READY)
 	@$(PY) -m coverage report --show-missing
+
+# The branches for macOS, on Linux: with Darwin's names and without Linux's. A Mac runs them in `make unit`.
+mac-double: $(READY)
+	@if [ "$$(uname -s)" = Linux ]; then \
+	  PYTHONPATH="$(DOUBLE)" $(PY) -m pytest -n 2 --dist worksteal $(MAC_TESTS); \
+	else \
+	  echo "mac-double is for Linux: here \`make unit\` runs the same tests on the real system"; \
+	fi
 
 # Not part of `test`: it needs root, and downloads Debian's packages the first time.
 systemd-test: $(READY)

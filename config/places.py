@@ -64,19 +64,21 @@ def find_places(environment: dict[str, str] | None = None, platform: str = sys.p
             runtime=root / "run",
             inbox=root / "Transcribe",
         )
-    folders = platformdirs.PlatformDirs("stenod", appauthor=False)
     if platform == "darwin":
-        # One folder for all, as Mac users expect; logs where Console.app looks.
-        root = folders.user_data_path
+        # One folder for all, as Mac users expect; logs where Console.app looks. Not by platformdirs: that obeys XDG_*
+        # variables, which a shell may have and the programs of the Finder and of launchd do not.
+        library = Path.home() / "Library"
+        root = library / "Application Support" / "stenod"
         return Places(
             config_file=root / "config.toml",
             state=root / "state",
-            logs=folders.user_log_path,
-            spool=folders.user_cache_path / "spool",
+            logs=library / "Logs" / "stenod",
+            spool=library / "Caches" / "stenod" / "spool",
             models=root / "models",
             runtime=root / "run",
             inbox=None,
         )
+    folders = platformdirs.PlatformDirs("stenod", appauthor=False)
     session = environment.get("XDG_RUNTIME_DIR")
     return Places(
         config_file=folders.user_config_path / "config.toml",

@@ -4,11 +4,13 @@ Runs in: the installer.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.disk_access import how_to_allow
 from ipc.program import arguments
 from launchd.environment import carried_environment, search_path, writable
 from launchd.owner import Owner
@@ -23,6 +25,8 @@ ARGUMENTS = arguments("supervisor")
 
 PROTECTED = ("Desktop", "Documents", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
 """Folders in a Mac's home that a service may not read until its user allows it."""
+OTHER_VOLUMES = ("/Volumes", "/Network", "/net")
+"""Where a Mac mounts removable and network disks, which it keeps from services too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Installation:
     interpreter: Path
     """Absolute, its symlinks not followed: only through them does Python find its virtual environment, and they stay
     where they are when the Python behind them is replaced."""
+    program: Path
+    """The program that the interpreter becomes: what Full Disk Access is given to on a Mac."""
     environment: Mapping[str, str]
     left_out: tuple[str, ...]
     """Names of variables that were not taken over because they are secrets."""
@@ -72,6 +78,7 @@ def find_installation(
     owner: Owner,
     is_system: bool,
     interpreter: Path,
+    program: Path,
     logs: Path,
     current_folder: Path,
 ) -> Installation:
@@ -94,6 +101,7 @@ def find_installation(
         is_system=is_system,
         owner=owner,
         interpreter=interpreter,
+        program=program,
         environment=variables | dict(carried.variables),
         left_out=carried.left_out,
         logs=logs,
@@ -110,26 +118,40 @@ def _name(steno_home: str | None, user: str | None) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def obstacles(installation: Installation) -> Iterator[str]:
+    """Sentences for the person who installs: what may keep the daemon from starting at all. Looks at the links."""
+    if installation.platform != "darwin":
+        return
+    steno_home = installation.environment.get("STENO_HOME")
+    for path in (installation.interpreter, *([Path(steno_home)] if steno_home else [])):
+        if (place := _kept_from_services(path, installation.owner.home)) is not None:
+            yield (
+                f"{path} lies in {place}, which macOS keeps from services: move it out of there and install again, "
+                f"or allow it: {how_to_allow(installation.program)}"
+            )
+
+
+def _kept_from_services(path: Path, home: Path) -> Path | None:
+    """The folder or volume of that kind that the path lies in, by its name or by where its links lead."""
+    kept = [*(home / folder for folder in PROTECTED), *map(Path, OTHER_VOLUMES)]
+    # The last link by itself: a virtual environment's Python leads out of the folder that the environment is in.
+    names = (path, Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path)))
+    # A Mac's disks take no notice of case.
+    lower = [Path(str(name).casefold()) for name in names]
+    return next((one for one in kept for name in lower if name.is_relative_to(str(one).casefold())), None)
+
+
 def doubts(installation: Installation) -> Iterator[str]:
     """Sentences for the person who installs: what will go well now and bite later."""
-    steno_home = installation.environment.get("STENO_HOME")
-    ours = [installation.interpreter, *([Path(steno_home)] if steno_home else [])]
-    if installation.platform == "darwin":
-        for path in ours:
-            if any(path.is_relative_to(installation.owner.home / folder) for folder in PROTECTED):
-                yield (
-                    f"{path} lies in a folder that macOS keeps from services: move it out, or the daemon cannot even "
-                    "start until its Python has Full Disk Access (System Settings > Privacy & Security)"
-                )
-        if installation.is_system:
-            yield (
-                "with FileVault on, nothing starts after a reboot until a user unlocks the disk "
-                "with a password; `fdesetup status` tells"
-            )
-            yield (
-                f"a LaunchDaemon is never asked whether it may read a folder: give {installation.interpreter} Full "
-                "Disk Access beforehand if it watches Desktop, Documents, Downloads or another disk"
-            )
+    if installation.platform == "darwin" and installation.is_system:
+        yield (
+            "with FileVault on, nothing starts after a reboot until a user unlocks the disk "
+            "with a password; `fdesetup status` tells"
+        )
+        yield (
+            "a LaunchDaemon is never asked whether it may read a folder. If it watches Desktop, Documents, Downloads "
+            f"or another disk, allow it beforehand: {how_to_allow(installation.program)}"
+        )
     settings = [name for name in installation.kept_from_shell if name != "STENO_HOME" and name.startswith("STENO_")]
     if settings:
         yield (

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import sys
 import time
@@ -33,6 +34,10 @@ from supervisor.system.threads import TooFewThreads
 EXIT_ALREADY_RUNNING = 0
 """Starting a second daemon is no failure, for one runs; a service manager must not try again."""
 
+OPEN_FILES = 4096
+"""Wanted, as in the service's plist. A Mac's shell gives 256 to each program: a folder of recordings and those who
+follow them soon use that up."""
+
 log = structlog.get_logger()
 
 # A worker that crashes leaves its library's semaphores to multiprocessing's tracker, which tidies up and would
@@ -43,6 +48,7 @@ sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
     keep_heap_small()
+    raise_open_files()
     new_starts = new_starts_before()
     if new_starts > 0:
         reap_children()
@@ -120,6 +126,15 @@ def main() -> int:
         daemon.notice.restore()
         re_exec(daemon.next_start)
     return os.EX_OK
+
+
+def raise_open_files() -> None:
+    """The soft limit goes up to OPEN_FILES, for this process and those it starts, as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # the system's own limit may be lower than the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(words: object) -> None:

@@ -6,6 +6,7 @@ Runs in: the test process.
 import os
 import secrets
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 from no_leftovers import no_leftovers
+from service_stand_ins import StandIns
 
 # A run that a shell started in its background ignores Ctrl-C, and so would every child that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,10 +25,17 @@ hypothesis.settings.load_profile("stenod")
 
 SEED_TOLD_BY = "STENOD_CHAOS_SEED"
 
+STAND_INS = StandIns(Path(tempfile.mkdtemp(prefix="steno-stand-ins-")))
+STAND_INS.go_first()
+
 
 def pytest_configure() -> None:
     # In the environment, for the processes that xdist starts.
     os.environ.setdefault(SEED_TOLD_BY, str(secrets.randbelow(1 << 32)))
+
+
+def pytest_unconfigure() -> None:
+    STAND_INS.remove()
 
 
 def pytest_report_header() -> str:
@@ -38,6 +47,19 @@ def pytest_report_header() -> str:
 def chaos_seed() -> int:
     """The seed of the chaos smoke test."""
     return int(os.environ[SEED_TOLD_BY])
+
+
+@pytest.fixture(autouse=True)
+def services_stay_as_they_are() -> Iterator[None]:
+    """The test fails if it would have started, stopped or loaded a service of this machine."""
+    yield
+    assert not STAND_INS.calls()
+
+
+@pytest.fixture
+def stand_ins() -> StandIns:
+    """The service managers that a test finds on its PATH when it brings none of its own."""
+    return STAND_INS
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ be stopped or asleep.
 """
 
 import faulthandler
-import sys
 import time
 from multiprocessing.connection import Connection
 from typing import TextIO
@@ -19,6 +18,7 @@ from ipc.failpoints import hit
 from ipc.pipe import PipeClosed, send
 from ipc.vocabulary import Phase
 from ipc.worker_messages import FromWorker, Progress
+from workers.footprint import footprint_bytes
 from workers.parent_death import leave
 
 BETWEEN_STEPS_SECONDS = 0.3
@@ -129,15 +129,3 @@ class Heartbeat:
         self._stepped_at = time.monotonic()
         self.arm()
         hit("watchdog_armed")
-
-
-def footprint_bytes(process: psutil.Process) -> int:
-    """What the process costs the machine.
-
-    On macOS the resident size leaves out what was compressed and counts shared libraries; what is unique to the
-    process is nearer to the footprint by which the system judges it.
-    """
-    if sys.platform == "darwin":
-        return int(process.memory_full_info().uss)
-    else:  # noqa: RET505  without it, mypy finds one of the two unreachable on each platform
-        return int(process.memory_info().rss)

@@ -132,8 +132,7 @@ def _models_of_owner() -> list[str]:
     """What the settings and the watched folders transcribe with."""
     import sys
 
-    from config.engines import resolve_engines
-    from config.required_models import models_needed
+    from config.engines import models_needed, resolve_engines
 
     settings = here.settings().settings
     choice = resolve_engines(settings, sys.platform)

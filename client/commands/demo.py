@@ -38,6 +38,8 @@ JOB_SECONDS = 60.0
 STOP_SECONDS = 10.0
 ORPHAN_SECONDS = 2.0
 WORDS_SHOWN = 12
+TRIES = 5
+"""A fast machine may be done with a recording before its worker can be killed: then the next copy is tried."""
 
 
 class DemoFailed(Exception):
@@ -63,6 +65,8 @@ class Demonstration:
         with self._running_daemon() as pid:
             self._wait_for_workers()
             self._show_a_recording_becoming_words()
+            if sys.platform == "darwin":
+                self._say("two workers will crash on purpose; a dialog “Python quit unexpectedly” can be ignored")
             self._show_a_crash("transcriber", self._drop("talk.flac"), _is_transcribing)
             self._show_a_crash("aligner", self._hand_over("talk.flac", "the same talk.flac"), _aligner_is_busy)
             children = psutil.Process(pid).children(recursive=True)
@@ -82,28 +86,40 @@ class Demonstration:
         self._show(job)
 
     def _show_a_crash(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> None:
+        for number in range(TRIES):
+            if number:
+                recording = self._hand_over("talk.flac", f"{role} {number}.flac")
+            if (job_id := self._killed_at_work(role, recording, is_the_moment)) is not None:
+                job = self._finished(job_id)
+                if [one for one in job.attempts if one.role == role and one.signal == "SIGSEGV"]:
+                    break
+            self._console.print(f"    [dim]the {role} was done before it could be killed; once more[/dim]")
+        else:
+            raise DemoFailed(f"the {role} is caught at work in one of {TRIES} recordings")
+        promise(job.timing == "word", f"every word still has its time, not {job.timing}")
+        self._show(job)
+
+    def _killed_at_work(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> int | None:
+        """The recording's job, whose worker got a SIGSEGV; None: it was done before."""
         with self._daemon.events() as events:
             if recording.parent == self._inbox:
                 self._say(f"a second recording, {recording.name}; the {role} is killed with SIGSEGV while at work")
                 job_id = self._job_of(recording, events)
             else:
-                self._say(f"a third, queued with `submit`; the {role} is killed with SIGSEGV while at work")
+                self._say(f"another, queued with `submit`; the {role} is killed with SIGSEGV while at work")
                 job_id = self._daemon.submit(str(recording), JobOptions()).id
             deadline = time.monotonic() + JOB_SECONDS
             for event in events:
                 promise(time.monotonic() < deadline, f"the {role} gets to work on {recording.name}")
-                promise(not _is_finished(event, job_id), f"{recording.name} is still being processed")
+                if _is_finished(event, job_id):
+                    return None
                 if is_the_moment(event, job_id):
                     pid = next(w.pid for w in self._daemon.status().workers if w.role == role)
                     promise(pid, f"the {role} has a process")
                     os.kill(int(pid or 0), signal.SIGSEGV)
                     self._console.print(f"    kill -SEGV {pid}   [dim]# the {role}, at work[/dim]")
-                    break
-        job = self._finished(job_id)
-        crashed = [attempt for attempt in job.attempts if attempt.role == role and attempt.signal == "SIGSEGV"]
-        promise(crashed, f"the history of {recording.name} contains the crash of the {role}")
-        promise(job.timing == "word", f"every word still has its time, not {job.timing}")
-        self._show(job)
+                    return job_id
+        raise DemoFailed(f"the daemon reports on {recording.name} until it is done")
 
     # --- scenery ---------------------------------------------------------------------------------------------
 

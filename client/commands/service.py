@@ -48,7 +48,7 @@ def install(
     """
     from client.machine import service as service_here
     from launchd.apply import carry_out
-    from launchd.installation import doubts
+    from launchd.installation import doubts, obstacles
 
     service = service_here.find_service(PLATFORM, system, user)
     if show_only:
@@ -62,6 +62,9 @@ def install(
         steps = service.install(before)
         if before.is_idle:
             service_here.refuse_beside_another(service)
+        # Before anything is done: what keeps the daemon from starting ends this command in a refusal.
+        for warning in (*obstacles(service.installation), *doubts(service.installation)) if steps else ():
+            output.say(f"note: {warning}", keep="\n")
         carry_out(steps, service)
         found = service_here.await_answer(service)
     done = "already installed" if not steps else "installed" if before.definition is None else "brought up to date"
@@ -69,8 +72,6 @@ def install(
     output.print_line(f"{done}: {service.kind} {service.name}, pid {found.daemon.pid}, starts {starts}")
     output.print_line(f"  {service.definition_file}")
     output.print_line(f"logs: `steno logs -f` reads {here.places().log_file}; stderr: {service.stderr_place}")
-    for doubt in doubts(service.installation) if steps else ():
-        output.say(f"note: {doubt}")
     if steps and _ends_at_logout(service):
         name = service.installation.owner.name
         output.say(f"note: it ends when {name} logs out; `sudo loginctl enable-linger {name}` keeps it from boot on")

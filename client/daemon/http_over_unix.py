@@ -3,8 +3,12 @@
 Runs in: the user's shell. An HTTP library takes longer to load than the daemon takes to answer, by a hundred times.
 """
 
+import errno
 import os
 import socket
+import stat
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,6 +17,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 FIRST_ERROR = 400
+FULL_BACKLOG_SECONDS = 1.0
+"""For so long a daemon whose backlog of connections is full is tried again: it takes all of them within that."""
+BETWEEN_TRIES_SECONDS = 0.02
+"""Nothing wakes a client when there is room again."""
 
 
 class NobodyListens(Exception):
@@ -92,6 +100,43 @@ def events_in(lines: Iterable[bytes]) -> Iterator[bytes]:
             data = []
 
 
+def connected(path: Path, patience_seconds: float, platform: str = sys.platform) -> socket.socket:
+    """A connection to the daemon, tried again for as long as its backlog may be full.
+
+    Raises NobodyListens, TimeoutError, and LineSilent where the backlog stays full.
+    """
+    gives_up_at = time.monotonic() + FULL_BACKLOG_SECONDS
+    while True:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        line.settimeout(patience_seconds)
+        try:
+            line.connect(os.fspath(path))
+        except TimeoutError:
+            line.close()
+            raise
+        except OSError as error:
+            line.close()
+            if not _may_be_full(error, path, platform):
+                raise NobodyListens(str(error)) from error
+            if time.monotonic() >= gives_up_at:
+                if error.errno == errno.EAGAIN:
+                    raise LineSilent("its backlog of connections is full") from error
+                raise NobodyListens(str(error)) from error
+            time.sleep(BETWEEN_TRIES_SECONDS)
+        else:
+            return line
+
+
+def _may_be_full(error: OSError, path: Path, platform: str) -> bool:
+    """Linux has an error of its own for a full backlog; macOS refuses, as where no process listens any more."""
+    if error.errno == errno.EAGAIN:
+        return True
+    try:
+        return platform == "darwin" and error.errno == errno.ECONNREFUSED and stat.S_ISSOCK(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 class _SocketConnection(HTTPConnection):
     """HTTP to a path instead of a host."""
 
@@ -100,14 +145,7 @@ class _SocketConnection(HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(os.fspath(self._path))
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise NobodyListens(str(error)) from error
+        self.sock = connected(self._path, self.timeout or FULL_BACKLOG_SECONDS)
 
 
 def _answered(

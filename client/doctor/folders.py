@@ -3,15 +3,14 @@
 Runs in: the user's shell.
 """
 
-import errno
 import os
 import pwd
-import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
+from client.daemon.http_over_unix import LineSilent, NobodyListens, connected
 from client.doctor.check import Case, Check, along, broken, missing, ok
 from config.ownership import faults_of, obeyed_files, own_places
 from config.places import LONGEST_SOCKET_PATH_BYTES, Places
@@ -163,12 +162,12 @@ def is_stale(path: Path) -> bool:
             return False
     except OSError:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(ANSWER_SECONDS)
-        try:
-            probe.connect(os.fspath(path))
-        except OSError as error:
-            return error.errno == errno.ECONNREFUSED
+    try:
+        connected(path, ANSWER_SECONDS).close()
+    except NobodyListens as refused:
+        return isinstance(refused.__cause__, ConnectionRefusedError)
+    except (TimeoutError, LineSilent):
+        return False
     return False
 
 

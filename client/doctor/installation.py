@@ -40,6 +40,7 @@ def installation_findings() -> Iterator[Finding]:
     program = shutil.which("steno")
     yield python_finding(tuple(sys.version_info), sys.executable)
     yield venv_finding(sys.prefix, sys.base_prefix, install_again())
+    yield from interpreter_findings(Path(sys.executable))
     yield from command_findings(None if program is None else Path(program), Path(sys.executable))
     yield from shadowing_findings({name: where_is(name) for name in ROOMS}, ROOT)
     # `uv sync --check` compares all versions with the lock file.
@@ -61,6 +62,19 @@ def venv_finding(prefix: str, base_prefix: str, remedy: str) -> Finding:
         return ok("venv", f"a venv of its own, {prefix}")
     what = f"no venv: stenod shares {prefix} with everything else that is installed there"
     return warning("venv", what, "the next `pip install` may replace its libraries", remedy)
+
+
+def interpreter_findings(python: Path) -> Iterator[Finding]:
+    """Whether the link that the service starts survives `brew upgrade`. `python`: the venv's own."""
+    try:
+        target = python.parent / python.readlink()
+    except OSError:
+        return  # no link
+    # Homebrew removes the folder of each release with the next one; opt/python@3.12 stays.
+    if "Cellar" in target.parts or not target.exists():
+        gone = "leads to nothing" if not target.exists() else "leads into the folder of one release"
+        why = "the service ends with exit code 78 once that folder is removed"
+        yield warning("interpreter", f"{python} {gone}: {target}", why, install_again())
 
 
 def command_findings(program: Path | None, python: Path) -> Iterator[Finding]:

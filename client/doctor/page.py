@@ -48,7 +48,7 @@ def _details(finding: Finding, verbose: bool) -> Iterator[Text]:
     if finding.why and (verbose or finding.state == "broken"):
         yield Text(visible(finding.why), "dim")
     if finding.remedy and (verbose or finding.state != "ok"):
-        yield Text.assemble(("→ ", "bold"), visible(finding.remedy))
+        yield Text.assemble(("→ ", "bold"), visible(finding.remedy, keep="\n"))
     if verbose:
         yield Text(finding.check, "dim")
 

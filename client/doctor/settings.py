@@ -3,15 +3,16 @@
 Runs in: the user's shell. Stands alone: one file a check.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from client.doctor.check import Case, Check, broken, ok, warning
 from client.machine.config_draft import remedy_for
-from config.loader import ConfigError
+from config.loader import ConfigError, Loaded
 from config.ownership import NotOursAlone
 from config.places import Places
-from config.warnings import missing_engine_folders
+from config.warnings import NOTIFY, missing_engine_folders
 from ipc.status_views import Finding
 
 
@@ -30,6 +31,22 @@ def settings_findings(case: Case) -> Iterator[Finding]:
         yield warning("config", doubt, "it has no effect, although it was meant to", "correct or remove it")
     for missing in () if case.loaded is None else missing_engine_folders(case.loaded.settings, Path.is_dir):
         yield warning("engine_path", missing, "a worker cannot load an engine from there", "steno config edit")
+    yield from notification_findings(case.loaded, sys.platform)
+
+
+def notification_findings(loaded: Loaded | None, platform: str) -> Iterator[Finding]:
+    """Where a hook shows notifications on a Mac: whose they are. No exit code tells of one that was dropped."""
+    if loaded is None or platform != "darwin":
+        return
+    hooks = loaded.settings.hooks
+    commands = [hooks.on_done, hooks.on_failed, hooks.on_degraded]
+    for entry in loaded.settings.watch:
+        commands += [
+            command for command in (entry.on_done, entry.on_failed, entry.on_degraded) if command is not None
+        ]
+    if (NOTIFY,) in commands:
+        what = "notifications come from Script Editor: macOS drops them until Settings → Notifications allows it"
+        yield ok("notifications", what)
 
 
 def _remedy(wrong: ConfigError) -> str:

@@ -36,7 +36,7 @@ def checks(case: Case) -> Iterator[Check]:
     socket, workers = case.places.socket, case.status.workers
     found = [
         *worker_findings(workers, case.choice, str(case.places.logs / "crashes"), datetime.now(UTC)),
-        *device_findings(workers, sys.platform, platform.machine()),
+        *device_findings(workers, case.choice, sys.platform, platform.machine()),
     ]
     yield Check("Workers", "workers", lambda: found)
     inside = EXAMINATION_SECONDS + CHECK_SECONDS
@@ -102,6 +102,8 @@ def _worker_finding(worker: WorkerView, crashes: str, now: datetime) -> Finding:
 def _remedy(worker: WorkerView) -> str:
     if (missing := NEEDS_MODEL.search(worker.note or "")) is not None:
         return f"steno models pull {missing[1]}"
+    if worker.refusal == "no_metal":
+        return "run stenod on the Mac itself, with a user logged in; in a virtual machine: WHISPER_BACKEND=whisperx"
     if worker.last_death is None and worker.note:
         return f"do that, then `steno restart {worker.role}`"
     return f"steno restart {worker.role}; `steno logs` tells how it crashed"
@@ -113,20 +115,17 @@ def _cost(worker: WorkerView) -> str:
     return "no job can be transcribed; they wait"
 
 
-def device_findings(workers: Sequence[WorkerView], platform: str, machine: str) -> Iterator[Finding]:
+def device_findings(
+    workers: Sequence[WorkerView], choice: EngineChoice | None, platform: str, machine: str
+) -> Iterator[Finding]:
     """What a Mac's user has to know: `platform` is sys.platform, `machine` platform.machine()."""
-    if (platform, machine) != ("darwin", "arm64"):
-        return
+    if (platform, machine) != ("darwin", "arm64") or (choice is not None and choice.transcriber == "mlx"):
+        return  # the fallback on the CPU has a finding of its own
     for worker in workers:
         if worker.role == "transcriber" and worker.device == "cpu":
             what = f"the transcriber ({worker.engine}) runs on the CPU of a machine with a Metal GPU"
-            if worker.engine == "mlx":
-                why = "MLX found no Metal: a virtual machine or a session without graphics has none"
-                remedy = "run stenod on the machine itself, outside of virtual machines"
-            else:
-                why = "MLX on Metal is several times faster; CTranslate2 has no Metal"
-                remedy = "WHISPER_BACKEND=mlx, then `steno service restart`"
-            yield warning("device", what, why, remedy)
+            why = "MLX on Metal is several times faster; CTranslate2 has no Metal"
+            yield warning("device", what, why, "WHISPER_BACKEND=mlx, then `steno service restart`")
 
 
 # --- the canary --------------------------------------------------------------------------------------------------

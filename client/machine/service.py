@@ -14,9 +14,10 @@ from pathlib import Path
 
 from client.daemon import here
 from client.terminal.errors import NoDaemon, Refusal
+from config.disk_access import program_of_this_process
 from config.places import find_places
 from ipc.status_views import StatusView
-from launchd.installation import find_installation
+from launchd.installation import find_installation, obstacles
 from launchd.owner import Owner, owner_name
 from launchd.refusal import ServiceRefused
 from launchd.service_manager import ServiceManager, service_manager
@@ -53,6 +54,7 @@ def find_service(platform: str, is_system: bool, user: str | None = None) -> Ser
             owner=owner,
             is_system=is_system,
             interpreter=Path(sys.executable),
+            program=program_of_this_process(),
             logs=find_places(platform=platform).logs,
             current_folder=Path.cwd(),
         )
@@ -142,10 +144,11 @@ def await_answer(service: ServiceManager) -> StatusView:
 
 def _give_up(service: ServiceManager, what: str) -> None:
     said = _last_words(service.installation.stderr_file) if service.installation.platform == "darwin" else ""
+    tried_again = f"it is tried again every few seconds; see `steno logs` and {service.stderr_place}"
     raise Refusal(
         "service_not_up",
         f"{service.name} is installed, but its daemon {what}{f': {said}' if said else ''}",
-        f"it is tried again every few seconds; see `steno logs` and {service.stderr_place}",
+        "\n".join((*obstacles(service.installation), tried_again)),
     )
 
 

@@ -123,13 +123,13 @@ def print_error(error: StenodError, as_json: bool, **about: object) -> None:
     say_error(f"{whose}{error.message}", error.hint)
 
 
-def say(text: str) -> None:
-    """One line of talk on stderr."""
-    print(visible(text), file=sys.stderr, flush=True)
+def say(text: str, keep: str = "") -> None:
+    """Talk on stderr: one line, but for the control characters in `keep`."""
+    print(visible(text, keep), file=sys.stderr, flush=True)
 
 
 def say_error(message: str, hint: str) -> None:
     """What happened, and what to do about it."""
     say(f"steno: {message}")
-    if hint:
-        say(f"       {hint}")
+    for line in hint.splitlines():
+        say(f"       {line}")

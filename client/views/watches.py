@@ -34,7 +34,7 @@ def watches_table(watches: Sequence[WatchView]) -> RenderableType:
         folder = Text(visible(watch.path)).append("".join(f" · {fact}" for fact in about), "dim")
         grid.add_row(state_text(watch.state), folder)
         if watch.note:
-            grid.add_row("", Text(visible(watch.note), "yellow"))
+            grid.add_row("", Text(visible(watch.note, keep="\n"), "yellow"))
         if watch.growing:
             grid.add_row("", Text(f"being written: {_growing(watch)}", "cyan"))
         for line in passed_over(watch.passed, watch.passed_count):
@@ -58,7 +58,7 @@ def _folder(watch: WatchView) -> RenderableType:
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for label, text in _facts(watch):
-        grid.add_row(f"  {label}", visible(text))
+        grid.add_row(f"  {label}", visible(text, keep="\n" if label == "why" else ""))
     return Group(head, grid) if grid.row_count else head
 
 

@@ -24,7 +24,8 @@ from ipc.errors import OneReason
 WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The errors after which asyncio waits a second."""
 PATIENCE_SECONDS = 0.5
-BACKLOG = 64
+BACKLOG = 128
+"""The most that macOS allows (kern.ipc.somaxconn)."""
 PROBE_SECONDS = 1.0
 # Linux: struct ucred {pid_t pid; uid_t uid; gid_t gid}. macOS: struct xucred of <sys/ucred.h>, {u_int cr_version;
 # uid_t cr_uid; short cr_ngroups; gid_t cr_groups[16]}, read at level SOL_LOCAL.
@@ -136,7 +137,8 @@ def somebody_answers(path: Path) -> bool:
         try:
             probe.connect(os.fspath(path))
         except OSError as error:
-            # Any other error, above all a full backlog, means that there is a listener.
+            # Any other error means that there is a listener: on Linux above all a full backlog. macOS refuses there,
+            # too; but the caller holds the daemon's lock, so that no other daemon can be the listener.
             return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
         return True
 

@@ -7,12 +7,14 @@ import errno
 import hashlib
 import os
 import stat
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
+from config.disk_access import how_to_allow, program_of_this_process
 from ipc.errors import StenodError
 from supervisor.disks.held_folder import HeldFolder, Place, held, is_shared
 
@@ -23,6 +25,11 @@ SF_DATALESS = 0x40000000
 """macOS: the content is in the cloud. Reading it blocks and cannot be cancelled
 (https://developer.apple.com/documentation/ technotes/tn3150-getting-ready-for-data-less-files), so such a file is
 never opened."""
+
+
+def folded(path: str) -> str:
+    """The same for all ways to write a name that a Mac's disk takes for one: letter case, letters composed or not."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ def follow(path: Path) -> HandedOver:
                 f"{path} was a symbolic link when stenod first looked, and is not one now",
                 "hand it over again",
             ) from error
-        raise _refusal(path, error) from error
+        raise refusal_of(path, error) from error
     return HandedOver(str(target), str(home), look_at(target, ROOT))
 
 
@@ -134,7 +141,7 @@ def identity_in(
             after = FileIdentity.of(os.fstat(file.fileno()))
             named = FileIdentity.of(folder.facts(name))
         except OSError as error:
-            raise _refusal(path, error) from error
+            raise refusal_of(path, error) from error
     if not before == after == named:
         raise FileRefused(
             "changed_while_read", f"{path} changed while it was read", "submit it again once it is complete"
@@ -158,7 +165,7 @@ def _folder_of(path: Path, beneath: Path | None) -> Iterator[HeldFolder]:
         with held(Place(path, beneath).folder) as folder:
             yield folder
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal_of(path, error) from error
 
 
 @contextmanager
@@ -170,7 +177,7 @@ def _opened_in(folder: HeldFolder, path: Path) -> Iterator[FileIO]:
         _refuse_unless_regular(path, folder.facts(path.name))
         descriptor = folder.open(path.name)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal_of(path, error) from error
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         _refuse_unless_regular(path, os.fstat(descriptor))
         yield file
@@ -184,7 +191,7 @@ def _refuse_name_by_another(folder: HeldFolder, path: Path, beneath: Path | None
     try:
         found, around = folder.facts(path.name), os.fstat(folder.descriptor)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal_of(path, error) from error
     of_a_group = found.st_mode & stat.S_IRGRP and around.st_gid == found.st_gid
     is_private = found.st_uid == os.geteuid() and not found.st_mode & stat.S_IROTH and not of_a_group
     if found.st_nlink > 1 and is_private and is_shared(around):
@@ -221,7 +228,8 @@ def _refuse_unless_regular(path: Path, found: os.stat_result) -> None:
         raise FileRefused("not_downloaded", f"{path} is in iCloud only", "download it in Finder first")
 
 
-def _refusal(path: Path, error: OSError) -> FileRefused:
+def refusal_of(path: Path, error: OSError) -> FileRefused:
+    """What the system's error means for this recording."""
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
             return FileRefused("not_found", f"{path} does not exist", "check the path")
@@ -242,7 +250,7 @@ def _refusal(path: Path, error: OSError) -> FileRefused:
             return FileRefused(
                 "not_readable",
                 f"{path} is protected by the system",
-                "allow stenod in System Settings → Privacy & Security → Files and Folders, or move the recording",
+                f"move the recording, or on a Mac allow it: {how_to_allow(program_of_this_process())}",
             )
         case _:
             return FileRefused("not_readable", f"{path} cannot be read: {error.strerror}", "check the disk it is on")

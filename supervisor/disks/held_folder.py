@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from supervisor.system.graphemes import cut_to_bytes
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
 """Errors of file systems without hard links (exFAT, many network disks), and of kernels that do not allow one."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+PC_CASE_SENSITIVE = 11
+"""macOS, <sys/unistd.h>."""
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -75,6 +78,17 @@ class HeldFolder:
         """Removes a name; a missing one is not an error."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
+
+    @property
+    def ignores_case(self) -> bool:
+        """Whether `A` and `a` are one name in it, as on most disks of a Mac. Linux is taken to tell them apart."""
+        if sys.platform == "darwin":
+            try:
+                return os.fpathconf(self.descriptor, PC_CASE_SENSITIVE) == 0
+            except OSError:
+                return True
+        else:
+            return False
 
     def names(self) -> list[str]:
         """All names in it."""

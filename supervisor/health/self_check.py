@@ -16,8 +16,6 @@ from pathlib import Path
 from shlex import quote
 from typing import assert_never
 
-import psutil
-
 from config.places import Places
 from ipc.status_views import Finding
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
@@ -56,10 +54,7 @@ class SelfCheck:
         return [*watches, queue, *written]
 
     async def _watches(self) -> list[Finding]:
-        # Not sys.executable: macOS grants folders to the file behind all links, for example in a framework's
-        # Python.app.
-        program = psutil.Process().exe() or sys.executable
-        return [watch_finding(probed, sys.platform, program) for probed in await self._probe_watches()]
+        return [watch_finding(probed, sys.platform) for probed in await self._probe_watches()]
 
     async def _queue(self) -> Finding:
         file = self._places.database
@@ -123,11 +118,10 @@ def _remedy(error: OSError, folder: Path) -> str:
             return f"look at it: ls -ld {quote(str(folder))}"
 
 
-def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
-    """`program`: the daemon's own executable, which macOS must be given access for."""
+def watch_finding(probed: FolderProbe, platform: str) -> Finding:
+    """What came of it, with the remedy."""
     folder, hint = probed.path, permission_hint(platform)
     note = probed.note.removesuffix(f": {hint}")
-    allow = f"System Settings → Privacy & Security → Full Disk Access → + → {program}, then `steno service restart`"
     match probed.state:
         case "ok":
             return Finding(check="watch_folder", state="ok", what=f"the daemon can read and write {folder}")
@@ -138,7 +132,7 @@ def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
                 what=f"the daemon may not read {folder}: {note}",
                 why="its recordings are not processed"
                 + ("; macOS grants access to a program, not to a user" if platform == "darwin" else ""),
-                remedy=allow if platform == "darwin" else f"chmod u+rx {quote(folder)}",
+                remedy=hint if platform == "darwin" else f"chmod u+rx {quote(folder)}",
             )
         case "not_writable":
             return Finding(
@@ -146,7 +140,7 @@ def watch_finding(probed: FolderProbe, platform: str, program: str) -> Finding:
                 state="broken",
                 what=f"the daemon may not write to {folder}: {note}",
                 why="transcripts are written beside their recordings, unless output.folder says otherwise",
-                remedy=allow if probed.note.endswith(hint) else f"chmod u+w {quote(folder)}, or set output.folder",
+                remedy=hint if probed.note.endswith(hint) else f"chmod u+w {quote(folder)}, or set output.folder",
             )
         case "offline":
             # The folder may be a file, or its disk unplugged: its recordings are not processed either way.

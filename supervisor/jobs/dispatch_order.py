@@ -19,7 +19,6 @@ from config.settings import MediaSettings
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.store.job import Job
 from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, SchedulingHints
-from supervisor.worker.circuit_breaker import BROKEN
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
@@ -46,7 +45,7 @@ def transcriber_obstacles(handle: WorkerHandle) -> Obstacles:
         if model is not None
         else f"the transcriber is broken: {no.message}: {no.hint}"
         for model, no in handle.availability.unavailable_because().items()
-        if not (stands_in and no.code == BROKEN)
+        if not (stands_in and no.is_for_the_fallback)
     }
     if view.state in ABLE or view.state == "broken":
         return Obstacles(of_models=of_models)

@@ -44,7 +44,7 @@ from supervisor.jobs.outcomes import STOPPED, JobFailed, JobMustWait
 from supervisor.results.replacements import rewritten
 from supervisor.store.job import Job, ResolvedOptions
 from supervisor.store.job_rows import JobChanges
-from supervisor.worker.circuit_breaker import BROKEN, NEEDS_MODEL, WorkerUnavailable
+from supervisor.worker.circuit_breaker import NEEDS_MODEL, WorkerUnavailable
 from supervisor.worker.death import CrashReports, Death
 from supervisor.worker.handle import WorkerDied, WorkerHandle
 
@@ -154,7 +154,7 @@ class Transcription:
     def _setback(self, engine: str | None, why: WorkerUnavailable) -> JobFailed | JobMustWait:
         """What the settings say will be fixed, a missing model may come; any other model of its own fails a job."""
         its_own = engine is None and self._keeper.availability.is_override(self._wishes.model)
-        if its_own and why.code not in (BROKEN, NEEDS_MODEL):
+        if its_own and not why.is_for_the_fallback and why.code != NEEDS_MODEL:
             return JobFailed(why.code, why.message, why.hint)
         return JobMustWait(f"{why.message}: {why.hint}")
 

@@ -6,6 +6,7 @@ Runs in: supervisor.
 import asyncio
 import contextlib
 import hashlib
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -140,7 +141,7 @@ class ResultWriter:
             home = await disks().look(wishes.folder or job.first_path, partial(home_of, job, wishes.folder))
             near = home.path / name_of(wishes.name, job)[:TELLING_SIGNS]
             ours = await self._queue.outputs.ours(job.path)
-            others = await self._queue.outputs.of_others(job.path, str(near))
+            others = await self._queue.outputs.of_others(job.path, str(near), any_case=sys.platform == "darwin")
             planned = await disks().look(
                 home.path,
                 partial(plan, job, wishes.formats, home, wishes.if_exists, ours, others, wishes.name),

@@ -6,6 +6,7 @@ Runs in: supervisor.
 import errno
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Self, assert_never
 
 from ipc.errors import StenodError
 from ipc.vocabulary import Format, IfExists
-from supervisor.disks.file_identity import FileIdentity
+from supervisor.disks.file_identity import FileIdentity, folded
 from supervisor.disks.held_folder import HeldFolder, Place, held, make_folder, settled
 from supervisor.results.file_names import name_of
 from supervisor.store.job import Job, place_of, results_folder
@@ -86,6 +87,9 @@ def plan(
             if if_exists == "skip" or len(free) == len(paths):
                 return free or None
     recordings = {job.path, job.first_path}
+    spellings = defaultdict[str, list[tuple[str, str | None]]](list)
+    for other, recording in others.items():
+        spellings[folded(other)].append((other, recording))
     with open_home(home, Path(job.first_path).name) as folder:
         for attempt in range(1, SUFFIXES_TRIED):
             name = name_of(template, job, "" if attempt == 1 else f" ({attempt})")
@@ -93,7 +97,7 @@ def plan(
             # Whatever the policy: a recording is never overwritten by its own transcript, nor another's transcript.
             if any(
                 str(path) in recordings
-                or _is_anothers(path, others)
+                or any(_is_anothers(folder, path, *other) for other in spellings.get(folded(str(path)), ()))
                 or is_recording(folder.facts_if_there(path.name), job.identity)
                 for path in paths.values()
             ):
@@ -153,11 +157,21 @@ def is_recording(found: os.stat_result | None, identity: FileIdentity) -> bool:
     return found is not None and identity.inode != 0 and FileIdentity.of(found).looks_like(identity)
 
 
-def _is_anothers(path: Path, others: Mapping[str, str | None]) -> bool:
-    if str(path) not in others:
+def _is_anothers(folder: HeldFolder, path: Path, other: str, recording: str | None) -> bool:
+    """Whether the path leads to the same file as the other one, which a recording that is still there owns.
+
+    `recording` None: a job has chosen the other name. The two are the same but for case and accents.
+    """
+    if recording is not None and not os.path.lexists(recording):
         return False
-    recording = others[str(path)]
-    return recording is None or os.path.lexists(recording)
+    if other == str(path):
+        return True
+    if (found := folder.facts_if_there(path.name)) is None:
+        return folder.ignores_case
+    try:
+        return os.path.samestat(found, os.lstat(other))
+    except OSError:
+        return False
 
 
 def _may_write(

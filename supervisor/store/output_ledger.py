@@ -3,6 +3,7 @@
 Runs in: supervisor. Stands alone: one file a table.
 """
 
+from supervisor.disks.file_identity import folded
 from supervisor.disks.temporary_names import TemporaryNames
 from supervisor.store.sqlite.transactions import JobDatabase
 
@@ -31,13 +32,19 @@ class OutputLedger:
         rows = await self._database.rows(question, recording)
         return {row["path"]: frozenset(row["sha256s"].split()) for row in rows}
 
-    async def of_others(self, recording: str, prefix: str) -> dict[str, str | None]:
-        """Output paths that begin so and are other recordings' → that recording, or None: chosen, not yet written."""
+    async def of_others(self, recording: str, prefix: str, *, any_case: bool = False) -> dict[str, str | None]:
+        """Output paths that begin so and are other recordings' → that recording, or None: chosen, not yet written.
+
+        `any_case`: also those that begin so for a disk that takes no notice of letter case. That reads all outputs in
+        the folder.
+        """
+        start = prefix[: prefix.rindex("/") + 1] if any_case else prefix
         rows = await self._database.rows(
             """SELECT path, CASE WHEN sha256 IS NULL THEN NULL ELSE recording END AS owner FROM output_files
             WHERE path >= ? AND path < ? AND recording <> ?""",
-            prefix,
-            prefix + LAST_SIGN,
+            start,
+            start + LAST_SIGN,
             recording,
         )
-        return {row["path"]: row["owner"] for row in rows}
+        kept = [row for row in rows if not any_case or folded(row["path"]).startswith(folded(prefix))]
+        return {row["path"]: row["owner"] for row in kept}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from config.disk_access import how_to_allow, program_of_this_process
 from supervisor.watch.scan import why_passed
 
 FILES_TRIED = 5
@@ -60,10 +61,10 @@ def probe_folder(folder: Path, written_to: Sequence[Path]) -> FolderProbe:
     return FolderProbe(path, "ok")
 
 
-def permission_hint(platform: str, program: str = sys.executable) -> str:
+def permission_hint(platform: str) -> str:
     """How to let the daemon read a folder. macOS grants access to the program, not to the user."""
     if platform == "darwin":
-        return f"System Settings → Privacy & Security → Full Disk Access: add {program}, then `steno service restart`"
+        return how_to_allow(program_of_this_process())
     return "give the daemon's user read and search permission: chmod u+rx on the folder"
 
 

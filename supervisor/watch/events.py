@@ -6,7 +6,9 @@ watchdog silently drops overflows on both platforms, guesses renames, and its th
 So an event only means "scan soon"; the kind of event does not matter.
 """
 
+import fcntl
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,30 @@ NOT_OF_READING: list[type[events.FileSystemEvent]] = [
     events.DirMovedEvent,
     events.DirDeletedEvent,
 ]
+
+
+LONGEST_PATH_BYTES = 1024
+"""macOS, MAXPATHLEN of <sys/param.h>: what F_GETPATH writes at most."""
+
+
+def spelled_by_the_disk(folder: Path) -> Path:
+    """The folder's path as a Mac's disk has it, for one that was typed in another letter case or leads over a link.
+
+    FSEvents reports the disk's spelling, and watchdog drops what does not begin as it was asked for. Elsewhere, and
+    where the system does not tell, the path as it is.
+    """
+    if sys.platform == "darwin":
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                told = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(LONGEST_PATH_BYTES))
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return folder
+        return Path(os.fsdecode(told.rstrip(b"\0")))
+    else:  # noqa: RET505  without it, mypy finds one of the two unreachable on each platform
+        return folder
 
 
 class FolderEvents(events.FileSystemEventHandler):
@@ -74,7 +100,8 @@ class FolderEvents(events.FileSystemEventHandler):
         try:
             self._observer = self._make_observer()
             self._observer.start()
-            self._observer.schedule(self, str(self._folder), recursive=recursive, event_filter=NOT_OF_READING)
+            spelled = str(spelled_by_the_disk(self._folder))
+            self._observer.schedule(self, spelled, recursive=recursive, event_filter=NOT_OF_READING)
         except (OSError, RuntimeError) as refusal:  # RuntimeError: no more threads, or FSEvents has the folder still
             self.stop()
             if not self._failed:

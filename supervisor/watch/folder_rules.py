@@ -12,6 +12,7 @@ from pathlib import Path
 
 from config.settings import Settings, WatchingSettings
 from config.watch_entry import WatchEntry
+from supervisor.disks.file_identity import folded
 from supervisor.watch.name_filter import NamePatterns
 from supervisor.watch.scan import ScanRules
 
@@ -78,6 +79,6 @@ def _written_to(entry: WatchEntry, output: Path | None) -> tuple[Path, ...]:
 
 
 def _is_within(folder: Path, other: Path) -> bool:
-    """By name, ignoring case; device and inode decide later."""
-    around, within = str(folder).casefold().rstrip("/"), str(other).casefold()
+    """By name, ignoring case and how letters are composed; device and inode decide later."""
+    around, within = folded(str(folder)).rstrip("/"), folded(str(other))
     return within.startswith(f"{around}/")

@@ -12,7 +12,6 @@ A pattern may come over the socket, and is matched with every file: the time is 
 path's. Within a part that is `fnmatch`, whose `*` does not backtrack.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,6 +19,7 @@ from functools import lru_cache
 from typing import get_args
 
 from ipc.vocabulary import Format
+from supervisor.disks.file_identity import folded
 from supervisor.watch.recording_names import is_finished, is_media
 
 NEVER_ADMITTED = frozenset(get_args(Format))
@@ -90,8 +90,7 @@ def _read(pattern: str) -> _Pattern:
 
 
 def _steps(path: str) -> list[str]:
-    same = unicodedata.normalize("NFC", path).casefold()
-    return [step for step in same.split("/") if step not in ("", ".")]
+    return [step for step in folded(path).split("/") if step not in ("", ".")]
 
 
 def _means(pattern: _Pattern, steps: Sequence[str], *, is_folder: bool) -> bool:

@@ -15,7 +15,6 @@ import structlog
 
 from supervisor.system.threads import run_detached
 from supervisor.worker.circuit_breaker import (
-    BROKEN,
     MODEL_LOOK_SECONDS,
     NEEDS_MODEL,
     CircuitBreaker,
@@ -79,7 +78,7 @@ class Availability:
         for breaker in (primary, *self._machine.breakers.overrides):
             no = self.refusal(breaker)
             # Whatever else a job's own model is refused for fails the job: it does not wait.
-            if no is not None and (breaker is primary or no.code in (BROKEN, NEEDS_MODEL)):
+            if no is not None and (breaker is primary or no.is_for_the_fallback or no.code == NEEDS_MODEL):
                 found[breaker.setup.model] = no
                 if breaker is primary:
                     found[None] = no

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from config.required_models import model_of_stand_in
+from config.engines import model_of_stand_in
 from config.settings import RestartSettings
 from ipc.errors import StenodError
 from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
@@ -20,6 +20,8 @@ JITTER_PART = 0.25
 """So much of a delay is left to chance, lest two workers that died together keep coming back together."""
 BROKEN = "broken"
 """The code of an engine that died too often; any other is the engine's own for why it did not load."""
+ENGINE_CANNOT_WORK = frozenset({BROKEN, "no_metal", "engine_missing"})
+"""It would not work with any model; the fallback engine may. The last two: what this machine or session lacks."""
 NEEDS_MODEL = "needs_model"
 """The engine's own code for a model that is known and not on this machine: it may come."""
 MODEL_LOOK_SECONDS = 8.0
@@ -64,8 +66,13 @@ def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: Res
 class WorkerUnavailable(StenodError):
     """There is no worker to be had now: it is broken, has no model, or is stopping.
 
-    `code`: `broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged` …
+    `code`: `broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged`, `no_metal` …
     """
+
+    @property
+    def is_for_the_fallback(self) -> bool:
+        """Whether another engine may do what this one cannot."""
+        return self.code in ENGINE_CANNOT_WORK
 
 
 class EngineName(NamedTuple):

@@ -24,7 +24,7 @@ from supervisor.system.deadline import wait_for
 from supervisor.system.reload import LiveSettings
 from supervisor.worker.availability import Availability
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
-from supervisor.worker.circuit_breaker import BROKEN, CircuitBreaker, EngineName, WorkerUnavailable
+from supervisor.worker.circuit_breaker import CircuitBreaker, EngineName, WorkerUnavailable
 from supervisor.worker.death import Death, KillReason
 from supervisor.worker.idle_policy import Growth, keep_alive_seconds, memory_limit_bytes
 from supervisor.worker.instance import WorkerInstance
@@ -115,9 +115,9 @@ class WorkerHandle:
         return EngineName(self.primary_engine, model, None) if breaker is None else breaker.name
 
     def is_worn_out(self, model: str | None = None) -> bool:
-        """Whether the primary engine rests because it died too often, not for lack of a model."""
+        """Whether the primary engine died too often or cannot work here. A missing model does not count."""
         refusal = self.refusal(None, model)
-        return refusal is not None and refusal.code == BROKEN
+        return refusal is not None and refusal.is_for_the_fallback
 
     async def run(self) -> None:
         """Start the worker and keep it until `stop` or a cancel. Nothing that a worker does raises here."""

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from config.engines import EngineChoice
+from config.engines import EngineChoice, alignment_model, fallback_model
 from config.places import Places
-from config.required_models import alignment_model, fallback_model
 from config.settings import Settings
 from ipc.worker_messages import WorkerSetup
 

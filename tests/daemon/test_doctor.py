@@ -79,7 +79,7 @@ def test_a_healthy_home_is_called_that_within_ten_seconds(daemon: DaemonUnderTes
 
 
 def test_the_daemons_own_environment_decides_and_not_the_shells(daemon: DaemonUnderTest) -> None:
-    shell = {"STENO_HOME": str(daemon.home), "PATH": os.defpath, "STENO_WHATEVER": "1"}
+    shell = {"STENO_HOME": str(daemon.home), "PATH": os.environ["PATH"], "STENO_WHATEVER": "1"}
     told = examined(shell)
     assert not broken(told)
     assert not [one for one in told if "STENO_WHATEVER" in one.what]
@@ -259,7 +259,8 @@ def test_what_the_workers_say_of_their_models_is_passed_on(home: dict[str, str])
     ],
 )
 def test_models_that_cannot_be_examined_are_a_warning(check: Sequence[str], why_not: str) -> None:
-    (found,) = model_findings({"PATH": os.defpath}, check, deadline_seconds=5.0 if "sleep" not in check[-1] else 0.5)
+    patience_seconds = 5.0 if "sleep" not in check[-1] else 0.5
+    (found,) = model_findings({"PATH": os.environ["PATH"]}, check, deadline_seconds=patience_seconds)
     assert (found.check, found.state) == ("models", "warning")
     assert why_not in found.what
 

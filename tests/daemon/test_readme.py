@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAND_INS = {
     # make demo and make test would run us, and themselves, again: .ci runs them; here only their targets must exist.
     "make": f'cd {ROOT} && exec /usr/bin/env -S -i PATH="$REAL_PATH" make -n "$@" > /dev/null',
+    "launchctl": f'exec {sys.executable} {SUPPORT}/fake_service_managers.py launchctl "$@"',
     "systemctl": f'exec {sys.executable} {SUPPORT}/fake_service_managers.py systemctl "$@"',
     # Programs of other systems, and of root.
     "brew": "exit 0",

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from client import steno
 from client.commands import service as service_verbs
+from client.machine import service as service_here
 from client.terminal.errors import Refusal
 from ipc.program import program
 from launchd import launch_agent as macos
@@ -207,6 +208,22 @@ def test_what_launchctl_refuses_is_explained(
     told = mac.refused("install", SSH_CONNECTION="10.0.0.2 50022 10.0.0.3 22")
     for word in words:
         assert word in told
+
+
+def test_what_keeps_the_daemon_from_starting_is_said_before_the_install_and_in_its_refusal(
+    mac: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_here, "START_SECONDS", 0.5)
+    home = Path(mac.environment["HOME"]) / "Documents" / "steno"
+    home.mkdir(parents=True)
+    # What launchd shows of a program that macOS does not let in: it is gone before it could say anything.
+    monkeypatch.setattr("launchd.launch_agent.ARGUMENTS", ("-S", "-c", "import sys; sys.exit(78)"))
+    told = mac.refused("install", STENO_HOME=str(home))
+    note, _, refusal = told.partition("is installed, but its daemon")
+    for words in (note, refusal):
+        assert f"{home} lies in {home.parent}, which macOS keeps from services" in words
+        assert "Cmd-Shift-G" in words
+    mac.steno("service", "uninstall", STENO_HOME=str(home))
 
 
 def test_a_label_that_was_disabled_once_is_enabled_by_an_install(mac: Machine) -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(folder: Path
         assert path.exists()
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses there, as where no process listens any more")
 def test_a_living_daemon_with_a_full_backlog_is_not_taken_for_dead(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as crowd:

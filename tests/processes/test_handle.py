@@ -213,18 +213,20 @@ async def test_a_busy_worker_is_restarted_after_its_request(three_chunks: Path, 
         assert await pid_of(keeper) != pid
 
 
+@pytest.mark.parametrize(("fails", "code"), [("SegfaultOnLoad", "broken"), ("NoMetal", "no_metal")])
 async def test_the_fallback_takes_the_worker_over_and_stays_until_the_primary_is_asked_for(
-    three_chunks: Path, tmp_path: Path
+    fails: str, code: str, three_chunks: Path, tmp_path: Path
 ) -> None:
     setups = [
-        setup_for("transcriber", "SegfaultOnLoad", tmp_path, name="mlx"),
+        setup_for("transcriber", fails, tmp_path, name="mlx"),
         setup_for("transcriber", "Echo", tmp_path, name="whisperx"),
     ]
     settings = brief(restarts={"deaths_allowed": 1, "probe_seconds": 0.3})
     request = request_for("transcriber", three_chunks)
     async with kept(setups, tmp_path, settings) as keeper:
-        with pytest.raises(WorkerUnavailable):
+        with pytest.raises(WorkerUnavailable) as refused:
             await ask(keeper, request)
+        assert (refused.value.code, keeper.view.refusal) == (code, code)
         assert (keeper.is_worn_out(), keeper.refusal("whisperx")) == (True, None)
         assert isinstance((await ask(keeper, request, engine="whisperx"))[-1], TranscriptionFinished)
         assert (keeper.view.engine, keeper.view.state) == ("whisperx", "ready")

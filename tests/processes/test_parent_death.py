@@ -17,7 +17,11 @@ GONE_SECONDS = 2.0
 
 SUPERVISOR = """
 async def main(fake, pcm):
-    async with kept([setup_for("aligner", fake, pcm.parent)], pcm.parent) as keeper:
+    setup = setup_for("aligner", fake, pcm.parent)
+    if fake == "HangHoldingGil" and sys.platform == "darwin":
+        # No thread of Python's can see the parent's end then: the worker's own watchdog has to end it.
+        setup = setup.model_copy(update={"stuck_after_seconds": 1.0})
+    async with kept([setup], pcm.parent) as keeper:
         if fake == "HangOnLoad":
             while keeper.view.pid is None:
                 await asyncio.sleep(0.01)

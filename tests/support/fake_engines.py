@@ -223,6 +223,13 @@ class NeedsModelTranscriber(EchoTranscriber):
         raise EngineRefusal("needs_model", "needs model small", "run steno models pull small")
 
 
+class NoMetalTranscriber(EchoTranscriber):
+    """Refuses to load, as MLX does in a session without a GPU: `no_metal`."""
+
+    def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
+        raise EngineRefusal("no_metal", "MLX finds no GPU in this session", "run stenod on the Mac itself")
+
+
 class NeedsModelAligner(EchoAligner):
     """Refuses to load: `needs_model`."""
 

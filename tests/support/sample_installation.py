@@ -10,6 +10,7 @@ from launchd.owner import Owner
 
 ANNA = Owner("anna", 501, 20, Path("/Users/anna"))
 INTERPRETER = Path("/Users/anna/stenod/.venv/bin/python")
+PROGRAM = Path("/opt/homebrew/Frameworks/Python.framework/Versions/3.12/Resources/Python.app")
 
 
 def sample_installation(
@@ -22,6 +23,7 @@ def sample_installation(
         owner=ANNA,
         is_system=is_system,
         interpreter=interpreter,
+        program=PROGRAM,
         logs=logs,
         current_folder=Path("/somewhere"),
     )

@@ -26,6 +26,7 @@ from workers.mlx.batch_decoder import chunks_that_fit
 from workers.mlx.network import TurnedVocabulary, is_on_cpu
 from workers.models.contents import MLX_WEIGHTS
 from workers.models.find import find_model
+from workers.out_of_memory import is_out_of_memory
 from workers.speech.mel_window import SAMPLES_A_FRAME, WHOLE_WINDOW
 
 WINDOW_SAMPLES = WHOLE_WINDOW * SAMPLES_A_FRAME
@@ -130,7 +131,7 @@ class MlxModel:
 def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxModel:
     """Find the model, load it onto the best device and bound MLX's caches.
 
-    Raises EngineRefusal `needs_model`, `unknown_model`, `model_damaged`, `engine_missing`.
+    Raises EngineRefusal `needs_model`, `unknown_model`, `model_damaged`, `engine_missing`, `no_metal`.
     """
     folder = find_model(setup.model, "mlx", Path(setup.models_folder), setup.allow_download, downloading)
     try:
@@ -143,8 +144,7 @@ def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxMo
         raise EngineRefusal(
             "engine_missing", f"MLX does not load here: {error}", "set WHISPER_BACKEND=whisperx"
         ) from error
-    mx.set_cache_limit(CACHE_LIMIT_BYTES)
-    device = find_device()
+    device = open_device()
     try:
         network = open_network(folder, mx.float32 if device == "cpu" else mx.float16)
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
@@ -158,6 +158,28 @@ def load_mlx_model(setup: WorkerSetup, downloading: Callable[[], None]) -> MlxMo
         turn_weights(network)
         turn_vocabulary(network, streams)
     return MlxModel(setup.model or DEFAULT_MODEL["mlx"], network, device, streams)
+
+
+def open_device() -> str:
+    """What MLX counts on, its cache bounded. Raises EngineRefusal `no_metal`.
+
+    The first call that needs memory opens the GPU. Where a Mac has none for this session, MLX raises there: "No Metal
+    device available. This typically occurs in headless, sandboxed, or virtualized macOS sessions".
+    """
+    import mlx.core as mx
+
+    try:
+        mx.set_cache_limit(CACHE_LIMIT_BYTES)
+        return find_device()
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise EngineRefusal(
+            "no_metal",
+            f"MLX finds no GPU in this session: {error}",
+            "run stenod on the Mac itself, with a user logged in, not in a virtual machine; "
+            "or set WHISPER_BACKEND=whisperx and ALIGNMENT_BACKEND=whisperx",
+        ) from error
 
 
 def find_device() -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
+from config.engines import ModelNeeded
 from config.model_names import HUB_IDS
-from config.required_models import ModelNeeded
 from workers.engine import EngineRefusal
 from workers.models.contents import check_files, missing_file, names_of
 from workers.models.find_aligner import starter_aligner

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.engines import EngineChoice
+from config.engines import EngineChoice, ModelNeeded, models_needed
 from config.model_names import ALIGNMENT_HUB_IDS, BUNDLE_FILES, HUB_IDS
 from config.places import hub_cache
-from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal

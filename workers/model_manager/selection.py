@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from config.engines import EngineChoice
+from config.engines import EngineChoice, ModelNeeded, models_needed
 from config.model_names import (
     ALIGNMENT_BUNDLES,
     ALIGNMENT_HUB_IDS,
@@ -20,7 +20,6 @@ from config.model_names import (
     default_aligner,
     languages_of_aligner,
 )
-from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
 from workers.model_manager.condition import source_of

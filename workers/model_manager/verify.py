@@ -8,9 +8,8 @@ from pathlib import Path
 from shlex import quote
 from typing import assert_never
 
-from config.engines import EngineChoice
+from config.engines import EngineChoice, ModelNeeded, models_needed, spoken_languages
 from config.model_names import default_aligner
-from config.required_models import ModelNeeded, models_needed, spoken_languages
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal

@@ -80,7 +80,7 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
             raise EngineRefusal(
                 "not_readable",
                 f"{path} cannot be read: {error.strerror or error}",
-                "give the daemon's user permission to read it (on macOS perhaps Full Disk Access)",
+                "give the daemon's user permission to read it; on a Mac `steno doctor` names the program to allow",
             ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.engines import resolve_engines
+from config.engines import ModelNeeded, models_needed, resolve_engines
 from config.model_names import (
     ALIGNMENT_BUNDLES,
     ALIGNMENT_HUB_IDS,
@@ -17,7 +17,6 @@ from config.model_names import (
     SHORT_NAMES,
     ModelEngine,
 )
-from config.required_models import ModelNeeded, models_needed
 from config.settings import Settings
 from workers.engine import EngineRefusal
 from workers.model_manager.selection import limitations, requests_by_name, requests_of_settings

@@ -1,4 +1,7 @@
-"""Where things live."""
+"""Where things live.
+
+Runs in: the test process.
+"""
 
 import json
 import subprocess
@@ -46,9 +49,21 @@ def test_on_linux_the_socket_lies_in_the_session_folder_when_there_is_one() -> N
     assert find_places({}, "linux").runtime.is_relative_to(find_places({}, "linux").state)
 
 
-def test_an_ordinary_mac_user_has_room_for_the_socket_path() -> None:
-    socket = "/Users/a-rather-long-user-name/Library/Application Support/stenod/run/stenod.sock"
-    assert len(socket) <= LONGEST_SOCKET_PATH_BYTES
+def test_a_mac_s_places_are_those_of_the_library_whatever_the_shell_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/Users/a-rather-long-user-name")
+    for kind in ("CONFIG_HOME", "DATA_HOME", "STATE_HOME", "CACHE_HOME", "RUNTIME_DIR"):
+        monkeypatch.setenv(f"XDG_{kind}", "/xdg")
+    places = find_places(None, "darwin")
+    library = Path("/Users/a-rather-long-user-name/Library")
+    assert set(folders(places)) == {
+        library / "Application Support/stenod/config.toml",
+        library / "Application Support/stenod/state",
+        library / "Application Support/stenod/models",
+        library / "Application Support/stenod/run",
+        library / "Logs/stenod",
+        library / "Caches/stenod/spool",
+    }
+    assert len(str(places.socket)) <= LONGEST_SOCKET_PATH_BYTES, "an ordinary user has room for the socket's path"
 
 
 # --- the libraries' own folders -------------------------------------------------------------------------------------

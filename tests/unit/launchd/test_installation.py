@@ -1,12 +1,14 @@
 """Under which name a service goes, whose it is, and what of the shell it keeps."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_installation import sample_installation
+from sample_installation import PROGRAM, sample_installation
 
 from client.daemon import here
-from launchd.installation import doubts
+from launchd.installation import doubts, obstacles
 from launchd.owner import owner_name
 from launchd.refusal import ServiceRefused
 
@@ -66,10 +68,39 @@ def test_what_no_definition_can_hold_is_refused(value: str) -> None:
         sample_installation(STENO_PROMPT=value)
 
 
-def test_a_python_that_macos_keeps_from_services_is_a_doubt() -> None:
-    inside = sample_installation(interpreter=Path("/Users/anna/Documents/stenod/.venv/bin/python"))
-    assert "Full Disk Access" in next(doubts(inside))
-    assert not list(doubts(sample_installation()))
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("/Users/anna/Documents/stenod", "/Users/anna/Documents"),
+        ("/Users/anna/documents/stenod", "/Users/anna/Documents"),
+        ("/Users/anna/Library/Mobile Documents/com~apple~CloudDocs/stenod", "/Users/anna/Library/Mobile Documents"),
+        ("/Volumes/SSD/stenod", "/Volumes"),
+        ("/Network/Servers/nas/stenod", "/Network"),
+    ],
+)
+def test_what_macos_keeps_from_services_keeps_the_daemon_from_starting(place: str, named: str) -> None:
+    (of_python,) = obstacles(sample_installation(interpreter=Path(place) / ".venv/bin/python"))
+    (of_home,) = obstacles(sample_installation(STENO_HOME=place))
+    for told in (of_python, of_home):
+        assert f"lies in {named}, which macOS keeps from services" in told
+        assert told.endswith(f"\n{PROGRAM}")
+    assert not list(obstacles(sample_installation("linux", STENO_HOME=place)))
+
+
+def test_a_link_into_such_a_folder_is_no_way_around_it(tmp_path: Path) -> None:
+    owner = tmp_path.resolve()
+    venv = owner / "Documents" / "stenod" / ".venv" / "bin"
+    venv.mkdir(parents=True)
+    (venv / "python").symlink_to("/usr/bin/env")
+    (owner / "stenod").symlink_to(owner / "Documents" / "stenod")
+    plain = sample_installation(interpreter=owner / "stenod/.venv/bin/python")
+    linked = replace(plain, owner=replace(plain.owner, home=owner))
+    assert f"lies in {owner}/Documents" in next(obstacles(linked))
+    assert not list(obstacles(plain))
+
+
+def test_a_plain_installation_gives_rise_to_no_doubt() -> None:
+    assert not [*obstacles(sample_installation()), *doubts(sample_installation())]
     assert "FileVault" in " ".join(doubts(sample_installation(is_system=True)))
 
 
@@ -105,6 +136,7 @@ def test_a_service_that_nobody_could_mean_is_refused(
     assert remedy in refused.value.hint
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has one place for the socket")
 def test_a_daemon_without_a_session_is_found_from_within_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STENO_HOME", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -6,13 +6,24 @@ Runs in: the test process.
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyListens, ask, events_in, listen
+from client.daemon import http_over_unix
+from client.daemon.http_over_unix import (
+    Answer,
+    LineBroke,
+    LineSilent,
+    NobodyListens,
+    ask,
+    connected,
+    events_in,
+    listen,
+)
 
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -40,6 +51,76 @@ def somebody_says(said: bytes, *, stays: bool = False) -> Iterator[Path]:
         finally:
             over.set()
             somebody.join()
+
+
+@contextmanager
+def full_backlog() -> Iterator[tuple[Path, socket.socket]]:
+    """A listener with no room for another connection, and what takes the waiting ones."""
+    with tempfile.TemporaryDirectory(prefix="steno-", dir="/tmp") as folder, ExitStack() as crowd:
+        path = Path(folder) / "s"
+        door = crowd.enter_context(socket.socket(socket.AF_UNIX))
+        door.bind(str(path))
+        door.listen(0)
+        for _ in range(3):
+            waiting = crowd.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            with suppress(BlockingIOError, ConnectionRefusedError):
+                waiting.connect(str(path))
+        yield path, door
+
+
+def test_a_daemon_with_a_full_backlog_is_tried_again_and_not_taken_for_none() -> None:
+    with full_backlog() as (path, door):
+
+        def make_room() -> None:
+            door.settimeout(1.0)
+            with suppress(TimeoutError):
+                while True:
+                    door.accept()[0].close()
+
+        later = threading.Timer(0.2, make_room)
+        later.start()
+        connected(path, 5.0).close()
+        later.join()
+
+
+def test_a_backlog_that_stays_full_is_a_daemon_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_over_unix, "FULL_BACKLOG_SECONDS", 0.1)
+    with full_backlog() as (path, _), pytest.raises((LineSilent, NobodyListens)):  # the latter on a Mac
+        ask(path, "GET", "/", None, 5.0)
+
+
+def test_on_a_mac_a_refusal_may_mean_a_full_backlog_while_there_is_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_over_unix, "FULL_BACKLOG_SECONDS", 0.2)
+    with tempfile.TemporaryDirectory(prefix="steno-", dir="/tmp") as folder:
+        path = Path(folder) / "s"
+        with socket.socket(socket.AF_UNIX) as left_behind:
+            left_behind.bind(str(path))
+        # Nothing listens: the Mac cannot know and tries for its while, Linux knows at once.
+        for platform, least, most in (("darwin", 0.2, 5.0), ("linux", 0.0, 0.2)):
+            began = time.monotonic()
+            with pytest.raises(NobodyListens):
+                connected(path, 5.0, platform)
+            assert least <= time.monotonic() - began < most
+        listener = socket.socket(socket.AF_UNIX)
+
+        def begin_to_listen() -> None:
+            listener.bind(f"{path}.new")
+            listener.listen()
+            Path(f"{path}.new").rename(path)
+
+        monkeypatch.setattr(http_over_unix, "FULL_BACKLOG_SECONDS", 5.0)
+        later = threading.Timer(0.2, begin_to_listen)
+        later.start()
+        with listener:
+            connected(path, 5.0, "darwin").close()
+            later.join()
+    began = time.monotonic()
+    with pytest.raises(NobodyListens):
+        connected(tmp_path / "none", 5.0, "darwin")
+    assert time.monotonic() - began < 2.0
 
 
 def chunk(text: bytes) -> bytes:

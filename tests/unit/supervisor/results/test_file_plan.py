@@ -5,6 +5,7 @@ Runs in: the test process.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -220,3 +221,39 @@ def test_a_file_where_the_folder_should_be_is_named_as_such(tmp_path: Path, talk
     with pytest.raises(OutputRefused) as refused:
         plan(talk, ("srt",), tmp_path / "out", "renew", {})
     assert (refused.value.code, refused.value.message) == ("not_a_folder", f"{tmp_path / 'out'} is not a folder")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_one_file_by_two_spellings_of_its_name_is_not_shared_by_two_recordings(
+    tmp_path: Path, policy: IfExists
+) -> None:
+    """A hard link stands for a disk that takes both spellings for one name."""
+    theirs, mine = tmp_path / "U\u0308bung.srt", tmp_path / "\u00fcbung.srt"
+    for recording in (tmp_path / "U\u0308bung.mp3", tmp_path / "\u00fcbung.wav"):
+        recording.touch()
+    theirs.write_text("theirs")
+    with suppress(FileExistsError):  # this is such a disk
+        mine.hardlink_to(theirs)
+    others = {str(theirs): str(tmp_path / "U\u0308bung.mp3")}
+    planned = plan(job_for(tmp_path / "\u00fcbung.wav"), ["srt"], None, policy, {}, others)
+    assert names(planned) == ["\u00fcbung (2).srt"]
+    (tmp_path / "U\u0308bung.mp3").unlink()
+    gone = plan(job_for(tmp_path / "\u00fcbung.wav"), ["srt"], None, "overwrite", {}, others)
+    assert names(gone) == ["\u00fcbung.srt"], "its recording is gone"
+
+
+@pytest.mark.parametrize(("ignores_case", "chosen"), [(True, "a (2).srt"), (False, "a.srt")])
+def test_a_name_that_another_job_has_chosen_is_taken_as_the_disk_compares_names(
+    ignores_case: bool, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result_files.HeldFolder, "ignores_case", ignores_case)
+    promised = {str(tmp_path / "A.srt"): None}
+    assert names(plan(job_for(tmp_path / "a.wav"), ["srt"], None, "renew", {}, promised)) == [chosen]
+
+
+def test_two_files_whose_names_differ_in_case_are_two_files(tmp_path: Path) -> None:
+    theirs, mine = tmp_path / "A.srt", tmp_path / "a.srt"
+    theirs.touch()
+    mine.touch()
+    planned = plan(job_for(tmp_path / "a.wav"), ["srt"], None, "overwrite", {}, {str(theirs): str(tmp_path)})
+    assert names(planned) == ["a (2).srt" if mine.samefile(theirs) else "a.srt"]

@@ -365,6 +365,9 @@ async def test_files_are_known_as_ours_until_another_recording_takes_the_name(qu
     assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": None}, "promised"
     assert await queue.outputs.of_others("/x/a.wav", "/x/b") == {}
     assert await queue.outputs.of_others("/x/a.mp3", "/x/a") == {}
+    assert await queue.outputs.of_others("/x/A.wav", "/x/A") == {}
+    assert await queue.outputs.of_others("/x/A.wav", "/x/A", any_case=True) == {"/x/a.srt": None}
+    assert await queue.outputs.of_others("/x/B.wav", "/x/B", any_case=True) == {}
     await queue.change(first.id, outputs={"srt": WrittenFile(path="/x/a.srt", sha256="aa")})
     assert await written_for(queue, "/x/a.mp3") == {"/x/a.srt": "aa"}
     assert await queue.outputs.of_others("/x/a.wav", "/x/a") == {"/x/a.srt": "/x/a.mp3"}

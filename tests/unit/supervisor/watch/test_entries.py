@@ -133,6 +133,12 @@ def test_where_files_go_when_they_are_done_is_never_searched_whoever_sends_them_
     assert rules_of("/other", outer, other).closed == (Path("/state"),)
 
 
+def test_a_folder_typed_with_other_letters_than_the_finder_s_still_lies_within() -> None:
+    typed, of_finder = WatchEntry(path=Path("/rec/Aufs\u00e4tze")), Path("/REC/Aufsa\u0308tze/alt")
+    inner = WatchEntry(path=of_finder, recursive=True)
+    assert of_finder in rules_of(str(typed.path), typed, inner).closed
+
+
 def test_the_innermost_watched_folder_has_its_files_to_itself() -> None:
     outer = WatchEntry(path=Path("/rec"), recursive=True)
     flat, deep = WatchEntry(path=Path("/rec/flat")), WatchEntry(path=Path("/rec/deep"), recursive=True)
