@@ -40,13 +40,14 @@ def test_every_target_is_one_of_the_makefile(file: Path) -> None:
         for line in step.get("run", "").splitlines()
         if line.split()[:1] == ["make"]
         for target in line.split()[1:]
+        if "=" not in target
     ]
-    assert {"setup", "lint", "types", "unit"} <= set(named) <= set(phony.split())
+    assert "setup" in named and set(named) <= set(phony.split())
+    assert file.name != "ci.yml" or {"lint", "types", "unit"} <= set(named)
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_every_file_that_a_step_names_is_there(file: Path) -> None:
-    commands = [step.get("run", "") for step in steps(file)]
+def test_every_file_that_a_step_names_is_there() -> None:
+    commands = [step.get("run", "") for file in WORKFLOWS for step in steps(file)]
     named = {path for command in commands for path in re.findall(r"\b(?:client|tests)/[\w/.]+\w", command)}
     assert named and not [path for path in named if not (ROOT / path).exists()]
 
