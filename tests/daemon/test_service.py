@@ -134,7 +134,7 @@ def test_a_mac_s_service_is_installed_upgraded_restarted_and_removed(mac: Machin
     first = mac.status()
     plist, target = Path(first["definition"]), f"gui/{uid}/{first['name']}"
     assert first["pid"] == first["daemon_pid"] and first["current"] and first["kind"] == "LaunchAgent"
-    assert told.startswith(f"installed: LaunchAgent {first['name']}, pid {first['pid']}, starts at login")
+    assert f"\ninstalled: LaunchAgent {first['name']}, pid {first['pid']}, starts at login" in told, "after the notes"
     assert mac.calls() == [f"enable {target}", f"bootstrap gui/{uid} {plist}"]
     assert plist.read_text() in printed and f"launchctl bootstrap gui/{uid} {plist}" in printed
     assert plist.parent == Path(mac.environment["HOME"]) / "Library/LaunchAgents"
@@ -144,9 +144,8 @@ def test_a_mac_s_service_is_installed_upgraded_restarted_and_removed(mac: Machin
     assert mac.status()["pid"] == first["pid"] and not mac.calls()
 
     (mac.services / "settling").write_text("3")
-    assert mac.service("install", WHISPER_BACKEND="fake_engines:EchoTranscriber", STENO_LANGUAGE="en").startswith(
-        "brought up to date"
-    )
+    told = mac.service("install", WHISPER_BACKEND="fake_engines:EchoTranscriber", STENO_LANGUAGE="en")
+    assert "\nbrought up to date" in told
     second = mac.status()
     assert second["pid"] not in (None, first["pid"]) and not second["current"]
     assert [call.split()[0] for call in mac.calls()] == ["enable", "bootout", *["bootstrap"] * 4]
