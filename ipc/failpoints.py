@@ -76,8 +76,8 @@ SupervisorPoint = Literal[
     "job_done",
     "upgrade_begun",
     "upgrade_files_written",
-    "log_written",
-    "log_synced",
+    "transaction_made",
+    "transaction_stored",
 ]
 FaultPoint = WorkerPoint | DecoderPoint | SupervisorPoint
 POINTS_OF: Mapping[str, tuple[str, ...]] = {

@@ -10,7 +10,6 @@ import os
 import resource
 import shutil
 import sys
-import time
 from dataclasses import replace
 
 import structlog
@@ -27,7 +26,6 @@ from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
 from supervisor.system import signals as boot_signals
 from supervisor.system.allocator import keep_heap_small
 from supervisor.system.event_loop import LastingLoop
-from supervisor.system.re_exec import new_starts_before, pause_before, re_exec, reap_children
 from supervisor.system.single_instance import AlreadyRunning, DaemonLock, LockRefused
 from supervisor.system.threads import TooFewThreads
 
@@ -49,9 +47,6 @@ def main() -> int:
     """The daemon's exit code: 0 after an orderly stop, sysexits(3) where it could not even start."""
     keep_heap_small()
     raise_open_files()
-    new_starts = new_starts_before()
-    if new_starts > 0:
-        reap_children()
     asked = _arguments().parse_args()
     if asked.quiet:
         cut_back_stderr()
@@ -86,15 +81,7 @@ def main() -> int:
         log.warning("setting_doubted", doubt=doubt)
     try:
         with DaemonLock.acquire(places.lock):
-            daemon = Daemon(
-                loaded,
-                choice,
-                places,
-                log_json=json_lines,
-                log_quiet=asked.quiet,
-                read=read,
-                new_starts=new_starts,
-            )
+            daemon = Daemon(loaded, choice, places, log_json=json_lines, log_quiet=asked.quiet, read=read)
             with asyncio.Runner(loop_factory=LastingLoop) as runner:
                 runner.run(daemon.run())
     except AlreadyRunning as other:
@@ -104,14 +91,8 @@ def main() -> int:
         _tell(refused.in_full)
         return os.EX_DATAERR
     except JobQueueBroken as broken:
-        if new_starts == 0:
-            _tell(broken.in_full)
-            return os.EX_IOERR
-        # No service manager may be there to start us again: the disk failed under a daemon that ran.
-        pause = pause_before(new_starts, lived_seconds=0.0)
-        log.error("queue_not_opened", code=broken.code, error=broken.message, begins_anew_in_seconds=pause.seconds)
-        time.sleep(pause.seconds)
-        re_exec(pause.next_start)
+        _tell(broken.in_full)
+        return os.EX_IOERR
     except (LockRefused, SocketRefused) as refused:
         _tell(refused.in_full)
         return os.EX_CANTCREAT
@@ -122,9 +103,6 @@ def main() -> int:
         # Written off: multiprocessing would wait for them at its exit, without an end.
         sys.stderr.flush()
         os._exit(os.EX_OK)
-    if daemon.next_start is not None and not boot_signals.was_asked_to_end():
-        daemon.notice.restore()
-        re_exec(daemon.next_start)
     return os.EX_OK
 
 

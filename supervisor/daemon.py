@@ -47,7 +47,6 @@ from supervisor.recovery.queue_care import QueueCare
 from supervisor.store.jobs import JobQueue
 from supervisor.system import signals as boot_signals
 from supervisor.system.event_loop import loop_watch
-from supervisor.system.re_exec import pause_before, re_exec
 from supervisor.system.reload import LiveSettings, Reload
 from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.sleep_inhibitor import SleepInhibitor
@@ -76,9 +75,8 @@ class Daemon:
         log_json: bool,
         log_quiet: bool,
         read: Callable[[], Loaded],
-        new_starts: int = 0,
     ) -> None:
-        """`read` raises ConfigError where the settings would not do for a start. `new_starts`: new starts before."""
+        """`read` raises ConfigError where the settings would not do for a start."""
         self._settings = loaded.settings
         self._origins = loaded.origins
         self._choice = choice
@@ -88,22 +86,19 @@ class Daemon:
         self._read = read
         self._stop = asyncio.Event()
         self._reload_asked = asyncio.Event()
-        self._new_starts = new_starts
         self._began_at = time.monotonic()
         self.notice = ServiceNotice(os.environ, os.getpid())
         self.leaves_workers = False
-        self.next_start: int | None = None
-        """After `run`, where the process is to begin again: the number of that start. None: it is to end."""
 
     async def run(self) -> None:
-        """Until SIGTERM, SIGINT, or a failed sync. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
+        """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
         settings, places = self._settings, self._places
         asyncio.get_running_loop().set_default_executor(preallocated_pool())
         wait_for_children_without_threads()
         self._listen_to_signals()
         for folder in (places.state, places.spool, places.models):
             make_private(folder)
-        queue = await JobQueue.open(places.database, settings.queue, charge_deaths=self._new_starts == 0)
+        queue = await JobQueue.open(places.database, settings.queue)
         try:
             await self._run_with(queue)
         finally:
@@ -221,13 +216,12 @@ class Daemon:
             watched = parts.create_task(loop_watch(settings, places, self.notice).run(), name="loop watch")
             staying_awake = parts.create_task(sleep_inhibitor.run(), name="wakefulness")
             reloading = parts.create_task(self._reload_when_asked(reload), name="reload")
-            trusting = parts.create_task(self._re_exec_without_trust(queue), name="trust in the disk")
             await self._stop.wait()
-            log.info("daemon_stopping", begins_anew=self.next_start is not None)
+            log.info("daemon_stopping")
             self.notice.say("STOPPING=1")
             await queue.deaths.note_orderly_end()
             bus.close()
-            for leaving in (watching, running_follow_ups, staying_awake, reloading, trusting, watched):
+            for leaving in (watching, running_follow_ups, staying_awake, reloading, watched):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(handle.stop() for handle in handles))
@@ -245,12 +239,11 @@ class Daemon:
             self._hung_up()
 
     def _asked_to_stop(self, asked: signal.Signals) -> None:
-        if self._stop.is_set() and self.next_start is None:
+        if self._stop.is_set():
             # Asked twice: at once. The workers see their pipe close; the database takes any exit.
             log.warning("daemon_left_at_once", signal=asked.name)
             sys.stderr.flush()
             os._exit(128 + asked)
-        self.next_start = None
         self._end_within(LONGEST_STOP_SECONDS)
 
     def _end_within(self, seconds: float) -> None:
@@ -260,19 +253,7 @@ class Daemon:
         self._stop.set()
 
     def _leave(self) -> NoReturn:
-        if self.next_start is not None:
-            self.notice.restore()
-            re_exec(self.next_start)
         os._exit(0)
-
-    async def _re_exec_without_trust(self, queue: JobQueue) -> None:
-        """Questions are answered until then; each start of a row leaves the disk alone for longer."""
-        await queue.storage_failed.wait()
-        pause = pause_before(self._new_starts, time.monotonic() - self._began_at)
-        log.error("disk_distrusted", database=str(self._places.database), begins_anew_in_seconds=pause.seconds)
-        await asyncio.sleep(pause.seconds)
-        self.next_start = pause.next_start
-        self._end_within(LONGEST_STOP_SECONDS)
 
     def _hung_up(self) -> None:
         """SIGHUP means read the settings again; but to a daemon in a terminal that was closed, it means stop."""

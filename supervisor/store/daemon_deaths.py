@@ -83,12 +83,12 @@ class DaemonDeaths:
         self._database = database
         self._now = now
 
-    async def begin(self, *, charge: bool) -> int:
+    async def begin(self) -> int:
         """Every running job waits again; no task can be running it. How many they were.
 
-        `charge`: an end that was not orderly counts against those that ran.
+        An end that was not orderly counts against those that ran.
         """
-        return await self._database.write(lambda db: _begin(db, self._now(), charge=charge))
+        return await self._database.write(lambda db: _begin(db, self._now()))
 
     async def note_orderly_end(self) -> None:
         """The daemon was asked to stop: whatever ends it from now on, no job is charged for it. Never raises."""
@@ -117,9 +117,9 @@ class DaemonDeaths:
         await self._database.write(_end_upgrade)
 
 
-def _begin(connection: sqlite3.Connection, now: float, *, charge: bool) -> int:
+def _begin(connection: sqlite3.Connection, now: float) -> int:
     was_orderly = _fact(connection, "daemon_lives") is None
-    if charge and not was_orderly:
+    if not was_orderly:
         _charge(connection, now)
     _end_upgrade(connection)
     connection.execute("INSERT OR REPLACE INTO facts VALUES ('daemon_lives', 'since its start')")

@@ -68,8 +68,6 @@ class JobQueue:
         self.seen = SeenFiles(database, settings, now)
         self.speeds = Speeds(now)
         self.copies = SegmentCopies(database)
-        self.storage_failed = database.storage_failed
-        """Set once the disk failed under a sync: nothing can be stored before the daemon's process begins again."""
         self.aftermath: FollowUpRules | None = None
         """Asked at every end of a job; None: nothing follows."""
 
@@ -80,17 +78,14 @@ class JobQueue:
         settings: QueueSettings,
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
-        *,
-        charge_deaths: bool = True,
     ) -> Self:
         """Opens or creates; every running job goes back to waiting. Raises DatabaseRefused, JobQueueBroken.
 
-        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps. `charge_deaths` False: no
-        job had a part in the end of the daemon before.
+        `now` is the clock on the wall, which may be wrong; `steady` one that never leaps.
         """
         queue = cls(await JobDatabase.open(database), settings, now, steady)
         try:
-            requeued = await queue.deaths.begin(charge=charge_deaths)
+            requeued = await queue.deaths.begin()
             await queue.history.read_age()
             queue.speeds.know(await queue._database.read(load_speeds))
         except BaseException:

@@ -13,8 +13,7 @@ class ServiceNotice:
     """Of a service with Type=notify; says nothing anywhere else. Never raises and never waits."""
 
     def __init__(self, environment: MutableMapping[str, str], pid: int) -> None:
-        """Workers and hooks are not to speak for us: the variables go, and come back with `restore`."""
-        self._environment = environment
+        """Removes the variables: workers and hooks must not speak for the daemon."""
         self._kept = {name: environment.pop(name) for name in (SOCKET, EVERY_USEC, FOR_PID) if name in environment}
         told = self._kept.get(EVERY_USEC, "")
         is_ours = self._kept.get(FOR_PID, str(pid)) == str(pid)
@@ -34,7 +33,3 @@ class ServiceNotice:
                 line.sendto(what.encode(), address)
         except OSError:
             return  # the listener is gone; nothing of ours depends on it
-
-    def restore(self) -> None:
-        """For the program that this process becomes next."""
-        self._environment.update(self._kept)

@@ -40,13 +40,8 @@ def listen() -> None:
     for stray in _stray():
         if signal.getsignal(stray) is signal.SIG_DFL:
             signal.signal(stray, remember)
-    # The process that became the daemon, or the daemon before, blocked them until they are handled.
+    # `steno serve` blocked them before it became this process, until they are handled.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (HANGS_UP, *ASKS_TO_END))
-
-
-def keep_back() -> None:
-    """Until the program that this process becomes next listens: what comes meanwhile waits for it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (HANGS_UP, *ASKS_TO_END))
 
 
 def leave() -> None:
@@ -59,11 +54,6 @@ def leave() -> None:
 def was_hung_up() -> bool:
     """Whether a SIGHUP came before the loop listened."""
     return HANGS_UP in _caught
-
-
-def was_asked_to_end() -> bool:
-    """Whether SIGTERM or SIGINT came after the loop had closed."""
-    return not _caught.isdisjoint(ASKS_TO_END)
 
 
 def had_terminal() -> bool:

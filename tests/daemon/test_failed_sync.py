@@ -1,92 +1,61 @@
-"""A disk that fails under the queue's log: the daemon distrusts it, begins again in its own process, and goes on.
+"""A disk that fails under the queue's log: the daemon refuses that work, loses none, and takes work again by itself.
 
-Runs in: the test process.
+Runs in: the test process. strace makes SQLite's syncs fail.
 """
 
-import json
-import sys
+import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
-import psutil
 import pytest
+from chaos.disks.failing_calls import tracer_of
 from daemon_under_test import MEMO, DaemonUnderTest, a_daemon
 from eventually import eventually
 
-
-@pytest.fixture
-def broken(tmp_path: Path) -> Path:
-    """As long as it is there, the disk fails."""
-    return tmp_path / "broken"
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the syncs fail")
+SYNCS = "fdatasync,fsync"
 
 
-@pytest.fixture
-def daemon(broken: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonUnderTest]:
-    command = [sys.executable, "-P", "-m", "failing_disk"]
-    whole = DaemonUnderTest.launch
-
-    def launch(self: DaemonUnderTest) -> None:
-        self.command = command
-        whole(self)
-
-    monkeypatch.setattr(DaemonUnderTest, "launch", launch)
-    with a_daemon(FAILING_DISK=str(broken)) as daemon:
-        yield daemon
-
-
-def events(daemon: DaemonUnderTest, name: str) -> list[dict[str, Any]]:
-    lines = (daemon.home / "logs" / "stenod.log").read_text().splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == name]
-
-
-def status_of_a_submit(daemon: DaemonUnderTest) -> int | None:
+@contextmanager
+def syncs_fail(daemon: DaemonUnderTest, listing: Path) -> Iterator[None]:
+    """Every sync of the daemon fails within the block."""
+    inject = ("-e", f"trace={SYNCS}", "-e", f"inject={SYNCS}:error=EIO")
+    tracer = subprocess.Popen(["strace", "-f", "-qqq", *inject, "-o", str(listing), "-p", str(daemon.pid)])
     try:
-        return daemon.post("/v1/jobs", {"path": str(daemon.own(MEMO))}).status_code
-    except httpx.TransportError:
-        return None
+        eventually(lambda: tracer_of(daemon.pid), 20, "strace is attached")
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait(20)
 
 
-def test_after_a_failed_sync_the_daemon_refuses_work_until_it_began_anew_and_then_takes_it_by_itself(
-    daemon: DaemonUnderTest, broken: Path
-) -> None:
-    before = daemon.submit(daemon.own(MEMO))
-    daemon.finished(before)
-    pid, workers = daemon.pid, daemon.children()
-    broken.touch()
-    assert status_of_a_submit(daemon) == 507
-    broken.unlink()
-    eventually(lambda: status_of_a_submit(daemon) == 201, 30, "work is taken again")
-    assert daemon.job(before)["status"] == "done"
-    eventually(lambda: all(job["status"] == "done" for job in daemon.get("/v1/jobs")), 30, "all is done")
-    assert [event["begins_anew_in_seconds"] for event in events(daemon, "disk_distrusted")] == [1]
-    assert daemon.pid == pid
-    assert daemon.process is not None and daemon.process.poll() is None
-    left = {child.pid for child in workers} & {child.pid for child in daemon.children()}
-    assert not left, "the old workers have ended and were reaped"
-    assert all(child.status() != psutil.STATUS_ZOMBIE for child in daemon.children())
+def worker_pids(daemon: DaemonUnderTest) -> list[int]:
+    return [worker["pid"] for worker in daemon.get("/v1/status")["workers"]]
 
 
-def test_on_a_disk_that_stays_dead_the_pauses_grow_and_the_queue_is_whole_when_it_is_mended(
-    daemon: DaemonUnderTest, broken: Path
-) -> None:
-    kept = daemon.submit(daemon.own(MEMO))
-    daemon.finished(kept)
-    broken.touch()
-    assert status_of_a_submit(daemon) == 507
-    eventually(lambda: len(events(daemon, "queue_not_opened")) >= 2, 30, "it tried twice more")
-    assert [event["begins_anew_in_seconds"] for event in events(daemon, "queue_not_opened")][:2] == [2, 4]
-    assert daemon.process is not None and daemon.process.poll() is None
-    broken.unlink()
-    eventually(lambda: status_of_a_submit(daemon) == 201, 30, "work is taken again")
-    assert daemon.job(kept)["status"] == "done"
+def test_work_that_cannot_be_synced_is_refused_and_taken_once_the_disk_is_well(tmp_path: Path) -> None:
+    with a_daemon() as daemon:
+        before = daemon.submit(daemon.own(MEMO))
+        daemon.finished(before)
+        pid, workers = daemon.pid, worker_pids(daemon)
+        with syncs_fail(daemon, tmp_path / "calls"):
+            answer = daemon.post("/v1/jobs", {"path": str(daemon.own(MEMO))})
+            assert answer.status_code == 507, answer.text
+            assert "INJECTED" in (tmp_path / "calls").read_text()
+            assert daemon.job(before)["status"] == "done", "questions are answered meanwhile"
+        taken = daemon.submit(daemon.own(MEMO))
+        daemon.finished(taken)
+        assert {job["id"]: job["status"] for job in daemon.get("/v1/jobs")} == {before: "done", taken: "done"}
+        assert daemon.pid == pid
+        assert workers == worker_pids(daemon), "no worker pays for a disk"
+        daemon.kill()
+        daemon.start()
+        assert {job["id"] for job in daemon.get("/v1/jobs")} == {before, taken}
 
 
-def test_a_stop_that_is_asked_for_while_the_disk_is_distrusted_is_a_stop(
-    daemon: DaemonUnderTest, broken: Path
-) -> None:
-    broken.touch()
-    assert status_of_a_submit(daemon) == 507
-    assert daemon.stop() == 0
-    assert events(daemon, "daemon_stopped")
+def test_a_stop_while_no_sync_succeeds_is_a_stop(tmp_path: Path) -> None:
+    with a_daemon() as daemon, syncs_fail(daemon, tmp_path / "calls"):
+        assert daemon.post("/v1/jobs", {"path": str(daemon.own(MEMO))}).status_code == 507
+        assert daemon.stop() == 0

@@ -13,9 +13,9 @@ from pathlib import Path
 import structlog
 
 from config.ownership import make_private
+from ipc.durable_file import sync
 from ipc.errors import OneReason, StenodError
 from supervisor.store.sqlite.database_copy import KEPT, copy_database
-from supervisor.store.sqlite.wal_sync import write_anew
 
 log = structlog.get_logger()
 
@@ -30,8 +30,8 @@ FIRST_THAT_OVERWRITES = 4
 """Schema from which on what is forgotten is overwritten; older files hold words of jobs that they forgot."""
 PRAGMAS = """
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;      -- WriteAheadLog does the rest
-    PRAGMA checkpoint_fullfsync = ON; -- macOS: fsync alone leaves data in the drive's cache; elsewhere without effect
+    PRAGMA synchronous = FULL;        -- COMMIT returns once the log is on the disk
+    PRAGMA fullfsync = ON;            -- macOS: fsync alone leaves data in the drive's cache; elsewhere without effect
     PRAGMA wal_autocheckpoint = 1500; -- pages, 6 MB: one transaction in a hundred waits for the 10 ms that it takes
     PRAGMA journal_size_limit = 8000000;
     PRAGMA foreign_keys = ON;
@@ -40,6 +40,7 @@ PRAGMAS = """
 BUSY_TIMEOUT_SECONDS = 5.0
 """Only a person's own `sqlite3` shell can ever make us wait."""
 
+BLOCK_BYTES = 1 << 20
 LONGEST_CHECK_SECONDS = 0.5
 """Some 100 MB: a larger database is not read whole before anybody is answered. What is damaged further on raises
 JobQueueBroken where it is used."""
@@ -56,8 +57,7 @@ class DatabaseRefused(OneReason):
 class JobQueueBroken(StenodError):
     """A transaction failed and was taken back whole: nothing of it is stored, nothing stored earlier is lost.
 
-    Where the disk itself failed under a sync, it cannot be known what of it is stored; from then on every writing
-    transaction fails, until the daemon's process has begun again and has read what is there.
+    If the sync itself failed, a later process may still find the transaction in the log.
 
     `code`: `disk_full` or `database_failed`.
     """
@@ -88,7 +88,7 @@ def connect(path: Path) -> sqlite3.Connection:
         _refuse_if_damaged(path, connection)
         # Before SQLite folds anything of it into the file, which it does only behind a COMMIT.
         connection.execute("BEGIN IMMEDIATE")
-        write_anew(path)
+        _rewrite_log(path)
         connection.execute("ROLLBACK")
         _bring_up_to_date(path, connection)
     except (sqlite3.Error, OSError, DatabaseRefused) as error:
@@ -101,6 +101,26 @@ def connect(path: Path) -> sqlite3.Connection:
             case _:
                 raise broken(path, error) from error
     return connection
+
+
+def _rewrite_log(database: Path) -> None:
+    """Writes the write-ahead log's own bytes once more to their place, and syncs them. Raises OSError.
+
+    After a failed sync the kernel may count pages as clean that it never wrote
+    (https://wiki.postgresql.org/wiki/Fsync_Errors). An earlier process may have left such pages: they read as if they
+    were on the disk, and frames appended after them would be lost with them in a power cut. Written again, they reach
+    the disk, or fail. A power cut in the middle finds old bytes or new ones: they are the same.
+    """
+    # SQLite holds no lock on the log, so closing our descriptor releases none.
+    log_file = os.open(f"{database}-wal", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        at = 0
+        while block := os.pread(log_file, BLOCK_BYTES, at):
+            at += os.pwrite(log_file, block, at)
+        if at > 0:
+            sync(log_file)
+    finally:
+        os.close(log_file)
 
 
 def close_unfolded(connection: sqlite3.Connection) -> None:
@@ -182,7 +202,7 @@ def broken(path: Path, error: Exception) -> JobQueueBroken:
     return JobQueueBroken(
         "database_failed",
         f"{path} could not be read or written: {error}",
-        "check the disk and the folder's permissions, then restart the daemon",
+        "check the disk and the folder's permissions",
     )
 
 

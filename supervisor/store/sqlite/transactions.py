@@ -5,35 +5,26 @@ Runs in: supervisor.
 One connection on one thread. Besides being simple, that keeps SQLite before 3.51.3 clear of its WAL-reset bug, which
 needs two connections (https://sqlite.org/wal.html#walresetbug). The caller holds the daemon's lock.
 
-The order that callers may rely on: transactions commit in the order in which they were asked for, and the answers of
-those that changed something come in that order, each once it is on the disk. So who is told that a job was cancelled
-knows that a claim of it, had one come first, was answered before. Only a transaction that changed nothing does not
-wait for those before it.
+Callers may rely on this order: transactions commit, and are answered, in the order in which they were requested, each
+once it is on the disk. So a caller that learns of a cancelled job knows that an earlier claim of it was answered.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
 import structlog
 
-from supervisor.store.sqlite.database import JobQueueBroken, broken, close_unfolded, connect
-from supervisor.store.sqlite.wal_sync import WriteAheadLog
+from ipc.failpoints import hit
+from supervisor.store.sqlite.database import broken, connect
 
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
-
-
-class NotSynced(Exception):
-    """A log that could not be brought to the disk: what it holds may be gone after a power cut."""
-
-    def __init__(self, failure: OSError) -> None:
-        super().__init__(failure.strerror)
 
 
 class JobDatabase:
@@ -43,9 +34,6 @@ class JobDatabase:
         self._path = path
         self._connection = connection
         self._thread = thread
-        self._log = WriteAheadLog(path)
-        self.storage_failed = asyncio.Event()
-        """Set once a sync has failed: nothing can be stored any more before another process opens the file."""
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -82,18 +70,14 @@ class JobDatabase:
         return await self.read(lambda connection: connection.execute(question, facts).fetchall())
 
     async def write(self, work: Work[Answer]) -> Answer:
-        """The answer of `work`, once it is safe on the disk. Whatever `work` raises takes the transaction back."""
-        answer: Future[Answer] = Future()
-        self._thread.submit(self._write, work, answer)
+        """The answer of `work`, once it is safe on the disk. Whatever `work` raises takes the transaction back.
+
+        A write whose sync failed is not stored for this process, and the next one writes over it: a sync that fails
+        once loses nothing that was acknowledged. Raises JobQueueBroken.
+        """
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wrap_future(answer)
-        except NotSynced as error:
-            self.storage_failed.set()
-            raise JobQueueBroken(
-                "database_failed",
-                f"{self._path} could not be brought to the disk: {error}",
-                "check the disk; the daemon restarts by itself and retries",
-            ) from error
+            return await loop.run_in_executor(self._thread, _stored, self._connection, work)
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
 
@@ -105,37 +89,11 @@ class JobDatabase:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._fold)
 
     async def close(self) -> None:
-        """Waits for transactions under way; the write-ahead log is folded into the file if it is to be trusted."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        """Waits for transactions under way; SQLite folds the write-ahead log into the file."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
 
-    def _write(self, work: Work[Answer], answer: Future[Answer]) -> None:
-        """On the database's thread; the answer comes from one of the log's: the next transaction need not wait."""
-        if not answer.set_running_or_notify_cancel():
-            return
-
-        def synced(failure: OSError | None) -> None:
-            if failure is None:
-                answer.set_result(found)
-            else:
-                answer.set_exception(NotSynced(failure))
-
-        try:
-            if self._log.failure is not None:
-                raise NotSynced(self._log.failure)
-            changes = self._connection.total_changes
-            found = _transaction(self._connection, "BEGIN IMMEDIATE", work)
-        except BaseException as error:  # noqa: BLE001 - carried to the waiting caller, as an executor does
-            answer.set_exception(error)
-            return
-        if self._connection.total_changes == changes:
-            answer.set_result(found)
-        else:
-            self._log.when_synced(synced)
-
     def _fold(self) -> None:
-        if self._log.failure is not None:
-            return  # it is not to be trusted, and the daemon begins again
         try:
             (is_busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
@@ -143,14 +101,16 @@ class JobDatabase:
         if is_busy:
             log.warning("log_not_emptied", path=str(self._path), why="another program reads the queue")
 
-    def _close(self) -> None:
-        self._log.close()
-        if self._log.failure is None:
-            self._connection.close()
-        else:
-            # SQLite would fold into the file what may not be in the log on the disk: after a power cut in the middle
-            # no caller could fix that.
-            close_unfolded(self._connection)
+
+def _stored(connection: sqlite3.Connection, work: Work[Answer]) -> Answer:
+    def with_failpoint(connection: sqlite3.Connection) -> Answer:
+        answer = work(connection)
+        hit("transaction_made")
+        return answer
+
+    answer = _transaction(connection, "BEGIN IMMEDIATE", with_failpoint)
+    hit("transaction_stored")
+    return answer
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, work: Work[Answer]) -> Answer:

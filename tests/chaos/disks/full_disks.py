@@ -29,8 +29,6 @@ DEMAND = (
 )
 FIRST = 30
 BALLAST_ROUNDS = 5
-MOST_IN_A_ROW = 3
-"""Each pause before a new start is twice the last one; who starts the daemon by hand begins with the first again."""
 ONE_IN_STARTS = 5
 """One case in five begins with the daemon's first call; the others with those of one that runs."""
 CALLS = {
@@ -176,13 +174,8 @@ def _room_again(daemon: BrokenDaemon, ballast: Path, ids: Sequence[int], made: S
 def _failing_disk(place: Path, failures: Sequence[Failure], seed: int, tally: Tally) -> None:
     """One daemon for most of them: it has to outlive each."""
     place.mkdir()
-    forgiven = 0
     with broken_daemon(place / "home", **SLOW) as daemon:
         for number, failure in enumerate(failures):
-            if _new_starts(daemon) - forgiven >= MOST_IN_A_ROW:
-                forgiven = _new_starts(daemon)
-                daemon.stop()
-                daemon.start()
             recordings = place / str(number)
             made = _recordings(recordings, seed + number * 1000, MOST_JOBS_A_CASE)
             if number % ONE_IN_STARTS == 0:
@@ -190,10 +183,6 @@ def _failing_disk(place: Path, failures: Sequence[Failure], seed: int, tally: Ta
             else:
                 _failing_work(daemon, recordings, failure, made, tally)
             shutil.rmtree(recordings)
-
-
-def _new_starts(daemon: BrokenDaemon) -> int:
-    return daemon.log.read_text().count('"event": "disk_distrusted"')
 
 
 def _failing_work(daemon: BrokenDaemon, place: Path, failure: Failure, made: list[Made], tally: Tally) -> None:

@@ -29,8 +29,8 @@ class Lives:
         self._file = folder / "queue.db"
         self.queue: JobQueue
 
-    async def begin(self, *, charge_deaths: bool = True) -> JobQueue:
-        self.queue = await JobQueue.open(self._file, QueueSettings(), charge_deaths=charge_deaths)
+    async def begin(self) -> JobQueue:
+        self.queue = await JobQueue.open(self._file, QueueSettings())
         return self.queue
 
     async def die(self) -> None:
@@ -72,13 +72,12 @@ async def test_after_three_deaths_of_the_daemon_a_job_stands_behind_all_others(l
     await lives.end()
 
 
-@pytest.mark.parametrize("end", ["orderly", "begun again"])
-async def test_a_daemon_that_ended_by_itself_charges_nobody(lives: Lives, end: str) -> None:
+async def test_a_daemon_that_was_asked_to_stop_charges_no_job(lives: Lives) -> None:
     (job_id,) = await lives.add("a")
     for _ in range(9):
         assert await claim(lives.queue) == job_id
-        await (lives.end() if end == "orderly" else lives.die())
-        await lives.begin(charge_deaths=end == "orderly")
+        await lives.end()
+        await lives.begin()
     assert (await lives.queue.get(job_id)).daemon_deaths == 0
     await lives.end()
 

@@ -57,11 +57,11 @@ async def test_nobody_else_can_read_the_database_whatever_the_folder_was(tmp_pat
     assert [file.name for file in place.parent.iterdir()] == ["jobs.sqlite3"]
 
 
-async def test_every_checkpoint_is_flushed_as_deep_as_the_system_can(tmp_path: Path) -> None:
+async def test_every_commit_is_flushed_as_deep_as_the_system_can(tmp_path: Path) -> None:
     queue = await JobQueue.open(tmp_path / "jobs.sqlite3", QueueSettings())
-    asked = ("journal_mode", "synchronous", "checkpoint_fullfsync", "foreign_keys")
+    asked = ("journal_mode", "synchronous", "fullfsync", "foreign_keys")
     answers = [(await queue._database.rows(f"PRAGMA {name}"))[0][0] for name in asked]
-    assert answers == ["wal", 1, 1, 1]
+    assert answers == ["wal", 2, 1, 1]
     await queue.close()
 
 
