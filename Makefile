@@ -20,7 +20,7 @@ MAC_TESTS := $(addprefix tests/unit/,launchd config client ipc supervisor) \
   $(addprefix tests/processes/test_,access_check.py hook_process.py parent_death.py sleep_inhibitor.py) \
   tests/daemon/test_unix_socket.py tests/rules
 
-.PHONY: help setup demo test lint types unit coverage mac-double systemd-test chaos chaos-setup bench bench-setup clean
+.PHONY: help setup demo test lint types unit docs picture coverage mac-double systemd-test chaos chaos-setup bench bench-setup clean
 
 help:
 	@echo "make setup   build .venv from uv.lock"
@@ -64,6 +64,13 @@ unit: $(READY)
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report= tests/unit
 	@echo "tests/unit runs $$($(PY) -m coverage report --format=total) % of all lines (make coverage lists the others)"
 	$(PY) -m pytest -n 2 --dist worksteal --ignore=tests/unit
+
+# A test fails when the page is older than the settings.
+docs: $(READY)
+	PYTHONPATH=tests:tests/support $(PY) -P tests/support/settings_page.py
+
+picture: $(READY)
+	PYTHONPATH=tests:tests/support $(PY) -P tests/support/terminal_picture.py
 
 # After `make unit`: the lines that tests/unit does not run. Those of child processes are run by the other rings.
 coverage: $(READY)
