@@ -26,6 +26,7 @@ OTHERS = (
     "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "TRANSFORMERS_OFFLINE",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
+MODELS, STARTER = ("STENO_MODEL", "STENO_FALLBACK_MODEL", "STENO_ALIGNMENT_MODEL"), "starter"
 SECRET_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
 SECRET = re.compile(r"TOKEN(?!_PATH)|SECRET|PASSWORD|API_KEY")
 WITH_PASSWORD = re.compile(r"://[^/]*@")
@@ -42,6 +43,8 @@ class CarriedEnvironment:
     variables: Mapping[str, str]
     left_out: tuple[str, ...]
     """Names of variables that hold a secret."""
+    starters: tuple[str, ...]
+    """Names of variables that ask for the starter models: good for a first try in a shell, not for a service."""
 
 
 def carried_environment(environment: Mapping[str, str], current_folder: Path, home: Path) -> CarriedEnvironment:
@@ -51,18 +54,22 @@ def carried_environment(environment: Mapping[str, str], current_folder: Path, ho
     """
     variables: dict[str, str] = {}
     left_out: list[str] = []
+    starters: list[str] = []
     for name, value in sorted(environment.items()):
         if not value.strip() or not (name.startswith(OURS) or name in (*FOLDERS, *OTHERS, *SECRET_NAMES)):
             continue
         if SECRET.search(name) or WITH_PASSWORD.search(value):
             left_out.append(name)
             continue
+        if name in MODELS and value.strip() == STARTER:
+            starters.append(name)
+            continue
         if name == "STENO_HOME":
             value = _absolute(value, current_folder, home)
         elif name in FOLDERS:
             value = os.pathsep.join(_absolute(one, current_folder, home) for one in value.split(os.pathsep) if one)
         variables[name] = writable(value, name)
-    return CarriedEnvironment(variables, tuple(left_out))
+    return CarriedEnvironment(variables, tuple(left_out), tuple(starters))
 
 
 def search_path(platform: str, interpreter: Path, home: Path) -> str:

@@ -48,6 +48,8 @@ class Installation:
     environment: Mapping[str, str]
     left_out: tuple[str, ...]
     """Names of variables that were not taken over because they are secrets."""
+    starters: tuple[str, ...]
+    """Names of variables that were not taken over because they ask for a starter model."""
     logs: Path
 
     @property
@@ -104,6 +106,7 @@ def find_installation(
         program=program,
         environment=variables | dict(carried.variables),
         left_out=carried.left_out,
+        starters=carried.starters,
         logs=logs,
     )
 
@@ -157,6 +160,12 @@ def doubts(installation: Installation) -> Iterator[str]:
         yield (
             f"{', '.join(settings)} of this shell now belong to the service and win over config.toml; unset them and "
             "install again to be rid of them"
+        )
+    for name in installation.starters:
+        setting = name.removeprefix("STENO_").lower()
+        yield (
+            f"{name}=starter is for a first try and was left out: the service uses the usual model; "
+            f'to keep the starter, write {setting} = "starter" into config.toml (`steno config edit`)'
         )
     for name in installation.left_out:
         yield f"{name} is a secret and was left out: `hf auth login` keeps a token where the daemon finds it"

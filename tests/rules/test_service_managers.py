@@ -19,6 +19,7 @@ RUN_NOTHING = {
     "tests/unit/launchd/test_unit.py",
     "tests/systemd/container.py",
     "tests/benchmarks/contestants/contestant.py",
+    "tests/support/terminal_picture.py",
     "tests/rules/test_service_managers.py",
 }
 """They print such a path, compare one, set it in a container of their own, or for a peer that knows no services."""

@@ -19,7 +19,9 @@ from launchd.installation import ARGUMENTS
 from systemd.container import Container, StepFailed
 from systemd.debian import FIRST, ROOT, SECOND, USER
 
-SETTINGS = {"STENO_MODEL": "starter", "STENO_ALIGNMENT_MODEL": "starter", "STENO_ALLOW_DOWNLOAD": "false"}
+SETTINGS = {"STENO_ALLOW_DOWNLOAD": "false"}
+CONFIG = "model = 'starter'\\nalignment_model = 'starter'\\n"
+"""Starter models belong to a service only if its settings name them."""
 """No hub can be reached from the machine; `steno service install` writes them into the unit."""
 RECORDINGS = ROOT / "client/recordings"
 HOME = f"/home/{USER}"
@@ -103,6 +105,7 @@ class Walk:
     # --- steps -----------------------------------------------------------------------------------------------
 
     def install_the_service_as_an_ordinary_user(self) -> None:
+        self._machine.log_in(f'mkdir -p .config/stenod && printf "{CONFIG}" > .config/stenod/config.toml')
         said = self._steno("service install")
         check("installed: systemd user unit stenod.service" in said, "the command says what it installed")
         check("loginctl enable-linger anna" in said, "it says that the daemon ends at logout, and what keeps it")

@@ -49,6 +49,15 @@ def test_folders_mean_the_same_wherever_the_daemon_starts() -> None:
     assert kept["NLTK_DATA"] == "/n"
 
 
+def test_starter_models_of_the_shell_are_left_out_and_each_is_named() -> None:
+    installation = sample_installation(STENO_MODEL="starter", STENO_ALIGNMENT_MODEL="starter", STENO_LANGUAGE="en")
+    assert "STENO_MODEL" not in installation.environment and "STENO_ALIGNMENT_MODEL" not in installation.environment
+    told = " ".join(doubts(installation))
+    assert "STENO_MODEL=starter is for a first try" in told and 'alignment_model = "starter"' in told
+    chosen = sample_installation(STENO_MODEL="small")
+    assert chosen.environment["STENO_MODEL"] == "small"
+
+
 def test_no_secret_is_written_down_and_each_is_named() -> None:
     installation = sample_installation(
         HF_TOKEN="hf_x",
