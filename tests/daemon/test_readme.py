@@ -1,4 +1,7 @@
-"""Every command in the README is run as it stands there, in order, by a shell in a home of its own."""
+"""Every command of README.md and of the HTTP API's page runs as printed, in order, in bash and line by line in zsh.
+
+Runs in: the test process; the shells in a home of their own.
+"""
 
 import os
 import re
@@ -21,6 +24,9 @@ from client import steno
 ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = ROOT / "tests" / "support"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+PAGES = {name: ROOT / name for name in ("README.md", "docs/http-api.md")}
+SHELL_SECONDS = 400.0
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAND_INS = {
     # make demo and make test would run us, and themselves, again: .ci runs them; here only their targets must exist.
@@ -52,13 +58,8 @@ def home() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def test_no_remark_stands_inside_a_console_block() -> None:
-    """zsh, the shell of a Mac, takes `#` on its command line for a word."""
-    assert not [line for block in BLOCK.findall(README) for line in block.splitlines() if re.search(r"(^|\s)#", line)]
-
-
 def test_every_command_named_in_passing_is_one_that_steno_knows() -> None:
-    passages = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    passages = re.sub(r"^```.*?^```$", "", README + OPERATIONS, flags=re.MULTILINE | re.DOTALL)
     named = sorted(set(re.findall(r"`(?:sudo \S*/)?(?:steno) ([^`]+)`", passages)) - {"VERB --help"})
     assert len(named) > 30
     # Flags are read before --help is obeyed, so one that does not exist is found and nothing is done.
@@ -71,9 +72,31 @@ def without_marks(words: str) -> list[str]:
     return shlex.split(re.sub(r"[\[\]…]", "", words).replace("| source", ""))
 
 
-def test_every_command_in_the_readme_does_what_it_says(home: Path) -> None:
-    blocks = commands_of(README)
-    assert sum(map(len, blocks)) > 20
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_does_what_it_says_in_bash(home: Path, page: str) -> None:
+    commands = [command for block in commands_of(PAGES[page].read_text(encoding="utf-8")) for command in block]
+    assert len(commands) > 8
+    script = "\n".join(
+        f"echo {'=' * 8} >&2; set -x\n{command}\n{{ code=$?; set +x; }} 2>/dev/null\n"
+        f"[ $code = 0 ] || {{ echo FAILED $code >&2; exit 1; }}"
+        for command in commands
+    )
+    code, told = run_in_shell(home, ["bash", "-c", script])
+    assert code == 0, told[-4000:]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh, the shell of a Mac, is not installed")
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_does_what_it_says_line_by_line_in_an_interactive_zsh(home: Path, page: str) -> None:
+    """As a user pastes them into Terminal: without start-up files, and with an interactive shell's rules."""
+    commands = [command for block in commands_of(PAGES[page].read_text(encoding="utf-8")) for command in block]
+    lines = "".join(f"{command}\n[ $? = 0 ] || exit 71\n" for command in commands)
+    code, told = run_in_shell(home, ["zsh", "-f", "-i"], f"{lines}exit 0\n")
+    assert code == 0, told[-4000:]
+
+
+def run_in_shell(home: Path, shell: list[str], typed: str = "") -> tuple[int, str]:
+    """Its exit code, and all that it and its commands printed."""
     stand_ins = home / "stand-ins"
     stand_ins.mkdir()
     for name, does in STAND_INS.items():
@@ -84,16 +107,11 @@ def test_every_command_in_the_readme_does_what_it_says(home: Path) -> None:
     services.mkdir()
     venv = Path(sys.executable).parent
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TERM") if name in os.environ}
-    script = "\n".join(
-        f"echo {'=' * 8} >&2; set -x\n{command}\n{{ code=$?; set +x; }} 2>/dev/null\n"
-        f"[ $code = 0 ] || {{ echo FAILED $code >&2; exit 1; }}"
-        for block in blocks
-        for command in block
-    )
-    story = home / "story.log"
-    with story.open("wb") as told:
-        shell = subprocess.Popen(
-            ["bash", "-c", script],
+    story, keys = home / "story.log", home / "typed"
+    keys.write_text(typed, encoding="utf-8")
+    with story.open("wb") as told, keys.open("rb") as stdin:
+        process = subprocess.Popen(
+            shell,
             cwd=ROOT,
             env={
                 **kept,
@@ -104,15 +122,16 @@ def test_every_command_in_the_readme_does_what_it_says(home: Path) -> None:
                 "EDITOR": "true",
                 "COLUMNS": "100",
             },
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=told,
             stderr=told,
+            start_new_session=True,
         )
         try:
-            code = shell.wait(400)
+            code = process.wait(SHELL_SECONDS)
         finally:
             stop_whatever_lives_in(home)
-    assert code == 0, story.read_text(encoding="utf-8", errors="replace")[-4000:]
+    return code, story.read_text(encoding="utf-8", errors="replace")
 
 
 def stop_whatever_lives_in(home: Path) -> None:

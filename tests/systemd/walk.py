@@ -20,13 +20,12 @@ from systemd.container import Container, StepFailed
 from systemd.debian import FIRST, ROOT, SECOND, USER
 
 SETTINGS = {"STENO_ALLOW_DOWNLOAD": "false"}
-CONFIG = "model = 'starter'\\nalignment_model = 'starter'\\n"
-"""Starter models belong to a service only if its settings name them."""
-"""No hub can be reached from the machine; `steno service install` writes them into the unit."""
+"""No hub can be reached from the machine; `steno service install` writes this into the unit."""
 RECORDINGS = ROOT / "client/recordings"
 HOME = f"/home/{USER}"
 MEMOS = f"{HOME}/Memos"
-CONFIG = f"{HOME}/.config/stenod/config.toml"
+CONFIG = 'model = "starter"\nalignment_model = "starter"\n'
+"""Starter models belong to a service only if its settings name them."""
 UNIT = f"{HOME}/.config/systemd/user/stenod.service"
 BACK_SECONDS = 2.0
 """From `kill -9` to an answering daemon."""
@@ -105,7 +104,9 @@ class Walk:
     # --- steps -----------------------------------------------------------------------------------------------
 
     def install_the_service_as_an_ordinary_user(self) -> None:
-        self._machine.log_in(f'mkdir -p .config/stenod && printf "{CONFIG}" > .config/stenod/config.toml')
+        config = f"{HOME}/.config/stenod/config.toml"
+        self._machine.log_in(f"mkdir -p {HOME}/.config/stenod && touch {config}")
+        self._machine.path(config).write_text(CONFIG)
         said = self._steno("service install")
         check("installed: systemd user unit stenod.service" in said, "the command says what it installed")
         check("loginctl enable-linger anna" in said, "it says that the daemon ends at logout, and what keeps it")
