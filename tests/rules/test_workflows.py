@@ -46,6 +46,11 @@ def test_every_target_is_one_of_the_makefile(file: Path) -> None:
     assert file.name != "ci.yml" or {"lint", "types", "unit"} <= set(named)
 
 
+def test_a_commit_is_checked_by_targets_of_the_makefile() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["entry"] for hook in hooks] == ["make lint", "make types"]
+
+
 def test_every_file_that_a_step_names_is_there() -> None:
     commands = [step.get("run", "") for file in WORKFLOWS for step in steps(file)]
     named = {path for command in commands for path in re.findall(r"\b(?:client|tests)/[\w/.]+\w", command)}

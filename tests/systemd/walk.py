@@ -24,7 +24,8 @@ SETTINGS = {"STENO_ALLOW_DOWNLOAD": "false"}
 RECORDINGS = ROOT / "client/recordings"
 HOME = f"/home/{USER}"
 MEMOS = f"{HOME}/Memos"
-CONFIG = 'model = "starter"\nalignment_model = "starter"\n'
+CONFIG = f"{HOME}/.config/stenod/config.toml"
+STARTER_MODELS = 'model = "starter"\nalignment_model = "starter"\n'
 """Starter models belong to a service only if its settings name them."""
 UNIT = f"{HOME}/.config/systemd/user/stenod.service"
 BACK_SECONDS = 2.0
@@ -104,9 +105,8 @@ class Walk:
     # --- steps -----------------------------------------------------------------------------------------------
 
     def install_the_service_as_an_ordinary_user(self) -> None:
-        config = f"{HOME}/.config/stenod/config.toml"
-        self._machine.log_in(f"mkdir -p {HOME}/.config/stenod && touch {config}")
-        self._machine.path(config).write_text(CONFIG)
+        self._machine.log_in(f"mkdir -p {HOME}/.config/stenod && touch {CONFIG}")
+        self._machine.path(CONFIG).write_text(STARTER_MODELS)
         said = self._steno("service install")
         check("installed: systemd user unit stenod.service" in said, "the command says what it installed")
         check("loginctl enable-linger anna" in said, "it says that the daemon ends at logout, and what keeps it")
