@@ -203,7 +203,7 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
         )
-        app = create_app(service)
+        app = create_app(service, self._stop)
         # All that was imported stays; a full collection that went through it would hold up every client for 50 ms.
         gc.freeze()
         async with asyncio.TaskGroup() as parts:

@@ -13,7 +13,7 @@ from client.commands.flags import read_by
 from client.commands.jobs import Json
 from client.daemon import here
 from client.terminal import exit_codes, output
-from client.terminal.languages import language_code
+from config.languages import language_code
 from config.model_names import ModelEngine
 
 if TYPE_CHECKING:

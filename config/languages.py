@@ -1,6 +1,6 @@
 """Names of languages as whisper's command knows them → codes.
 
-Runs in: the user's shell.
+Runs in: supervisor, and the user's shell.
 """
 
 import re
@@ -21,6 +21,9 @@ my burmese, ca valencian, nl flemish, ht haitian, lb letzeburgesch, ps pushto, p
 ro moldovan, si sinhalese, es castilian, zh mandarin
 """
 CODE_OF: dict[str, str] = {name.strip(): code for code, name in re.findall(r"(\w{2,3}) ([a-z ]+)", NAMES)}
+"""English name in lower case → ISO 639 code."""
+NAME_OF: dict[str, str] = {code: name for name, code in reversed(CODE_OF.items())}
+"""Code → its first name, as whisper's tokenizer has it."""
 
 
 def language_code(text: str) -> str | None:
