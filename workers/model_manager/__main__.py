@@ -2,10 +2,10 @@
 
 Runs in: worker (a short-lived one, started by the `steno` command).
 
-Speaks JSON lines on stdout, each as soon as it is known: `check` an `ipc.status_views.Finding` for each model the
+Writes JSON lines to stdout, each as soon as it is known: `check` an `ipc.status_views.Finding` for each model the
 present settings need and one about punkt; `list` one `ipc.model_messages.ModelList`; `pull` and `remove` the other
-messages. Exit code 0 when it could answer, whatever the answer; 3 if something was refused; 78 if the settings
-cannot be used; 1 with a traceback where this program is at fault.
+messages. Exit code 0: it answered; 3: something was refused; 78: the settings are invalid; 1 with a traceback: a bug
+in this program.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main(words: list[str] | None = None) -> int:
     except ConfigError as wrong:
         print(f"stenod: {wrong}", file=sys.stderr)
         return os.EX_CONFIG
-    # At once, whatever thread of a library waits for a server: every byte that came is on the disk.
+    # Exit immediately, even if a library's thread waits for a server: every received byte is on the disk.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
     match asked.verb:
         case "check":
@@ -55,15 +55,15 @@ def main(words: list[str] | None = None) -> int:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="workers.model_manager", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("list", help="all models here, and all that the settings need")
+    verbs.add_parser("list", help="all models on this machine, and all that the settings need")
     checking = verbs.add_parser("check", help="findings about the models the settings need")
-    checking.add_argument("--quick", action="store_true", help="do not read every byte")
-    pulling = verbs.add_parser("pull", help="bring models here")
+    checking.add_argument("--quick", action="store_true", help="do not check every byte")
+    pulling = verbs.add_parser("pull", help="download models")
     pulling.add_argument("names", nargs="*")
-    pulling.add_argument("--lang", default="", help="codes with commas between")
-    removing = verbs.add_parser("remove", help="take a model away")
+    pulling.add_argument("--lang", default="", help="language codes, separated by commas")
+    removing = verbs.add_parser("remove", help="delete a model")
     removing.add_argument("names", nargs=1)
-    removing.add_argument("--yes", action="store_true", help="do it; otherwise only say what would go")
+    removing.add_argument("--yes", action="store_true", help="delete; otherwise only list what would be deleted")
     for verb in (pulling, removing):
         verb.add_argument("--engine", choices=get_args(ModelEngine))
     return parser
@@ -85,7 +85,7 @@ def show(settings: Settings, choice: EngineChoice, models: Path) -> int:
 
 
 def pull(asked: argparse.Namespace, settings: Settings, choice: EngineChoice, models: Path) -> int:
-    """The names and languages asked for; with neither all that the settings need."""
+    """Pulls the requested names and languages; with neither, all models that the settings need."""
     from workers.model_manager.pull import Puller
     from workers.model_manager.selection import ModelRequest, limitations, requests_by_name, requests_of_settings
 
@@ -131,7 +131,8 @@ def refusal_of(name: str, refusal: EngineRefusal) -> ModelRefusal:
 
 
 def say(value: Value) -> None:
-    """Ends the program once no client listens: a library's thread may wait for a server for long."""
+    """Writes one JSON line. Exits once the client has closed the pipe: a library's thread may still wait for a
+    server."""
     try:
         print(value.model_dump_json(), flush=True)
     except BrokenPipeError:

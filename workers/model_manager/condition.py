@@ -1,6 +1,6 @@
-"""In which condition a model lies on this machine: whole, missing or damaged.
+"""The condition of a model on this machine: whole, missing or damaged.
 
-Runs in: worker. Asks no network and loads no model library.
+Runs in: worker. Uses no network and loads no model library.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,18 @@ Condition = Literal["whole", "missing", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """How it lies on this machine."""
+    """A model's condition, its path and, unless it is whole, the reason."""
 
     condition: Condition
     path: Path | None = None
-    """Where it is, or is to be; None: nowhere yet."""
+    """Where it is or will be; None: no path yet."""
     why: str = ""
-    """What is missing or damaged, in words."""
+    """What is missing or damaged."""
     hint: str = ""
 
 
 def name_of(source: ModelSource) -> str:
-    """What a person calls it: the short name where there is one."""
+    """The name that users type: the short name if it has one."""
     if source.place == "hub" and source.kind == "whisper":
         return next((name for name, hub_id in HUB_IDS[source.engine].items() if hub_id == source.id), source.id)
     return source.id
@@ -47,7 +47,7 @@ def source_of(needed: ModelNeeded) -> ModelSource:
 
 
 def look_at(source: ModelSource, step: Callable[[], None], *, deep: bool) -> OnDisk:
-    """How the model lies here. `deep` reads every byte of it; `step` is called between pieces."""
+    """The model's condition. `deep`: read every byte; `step` is called between pieces."""
     try:
         match source.place:
             case "starter":

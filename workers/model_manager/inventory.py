@@ -1,4 +1,4 @@
-"""All models on this machine and all that the settings need, without loading or asking the network for any.
+"""Lists all models on this machine and all that the settings need, without loading one or using the network.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -31,7 +31,7 @@ OURS = frozenset(ALIGNMENT_HUB_IDS.values()) | {hub_id for names in HUB_IDS.valu
 
 @dataclass(slots=True)
 class _Listing:
-    """What was found so far, and what each of it is used as."""
+    """The models found so far, and the use of each."""
 
     used_as: dict[ModelSource, list[str]] = field(default_factory=dict)
     found: list[ListedModel] = field(default_factory=list)
@@ -65,7 +65,7 @@ class _Listing:
 
 
 def list_models(settings: Settings, choice: EngineChoice, models: Path) -> ModelList:
-    """What is needed first, then what else is here. `models`: our own folder of converted models."""
+    """The models that the settings need, then the others. `models`: stenod's folder of converted models."""
     listing, unknown, cache = _Listing(), [], hub_cache()
     for one in models_needed(settings, choice):
         try:
@@ -111,11 +111,11 @@ def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ListedModel:
 
 
 def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
-    """Whole and half models that one of our engines opens; the cache is shared with other programs."""
+    """Complete and incomplete models that an engine of stenod opens; other programs share the cache."""
     for repository in sorted(cache.glob("models--*--*")):
         hub_id = repository.name.removeprefix("models--").replace("--", "/", 1)
         folder = cached_snapshot(hub_id)
-        # A link whose file is gone still says what the repository is.
+        # A broken link still shows what kind of model the repository is.
         names = {file.name for file in folder.iterdir()} if folder is not None else set()
         try:
             kind, engine = kind_of(names, model_type_in(folder) if folder is not None else None)
@@ -127,7 +127,7 @@ def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
 
 
 def _expected(hub_id: str) -> ModelSource:
-    """What an unfinished download is to become, by the tables of names."""
+    """The model that an unfinished download will become, from the tables of names."""
     if hub_id in ALIGNMENT_HUB_IDS.values():
         return model_source(hub_id, "wav2vec2", "whisperx")
     return next(
@@ -136,7 +136,7 @@ def _expected(hub_id: str) -> ModelSource:
 
 
 def conversions(models: Path) -> Iterator[ListedModel]:
-    """Models in MLX's form that the workers made from others, and would make again."""
+    """Models that the workers converted to MLX's format; the workers convert them again if deleted."""
     for folder in sorted(models.iterdir()) if models.is_dir() else ():
         if not CONVERSION.fullmatch(folder.name) or not (folder / RECEIPT).is_file():
             continue

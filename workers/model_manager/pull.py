@@ -1,4 +1,4 @@
-"""Brings models to this machine and checks every byte: from the hub and from torchaudio's server.
+"""Downloads models from the hub and from torchaudio's server, and checks every byte.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -27,17 +27,17 @@ Say = Callable[[ModelMessage], None]
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Says how far it is, and for each request in the end a ModelHere or a ModelRefusal."""
+    """Reports progress, and ends each request with a ModelHere or a ModelRefusal."""
 
     say: Say
     models: Path
-    """Our own folder of models."""
+    """stenod's folder of converted models."""
     floor_bytes: int
-    """So much of the disk stays free."""
+    """Disk space that must stay free."""
     bundle_address: str = BUNDLE_ADDRESS
 
     def pull(self, request: ModelRequest) -> bool:
-        """Whether the model is here now, whole."""
+        """True: the model is now on this machine, complete."""
         try:
             here = self._pull(request.name, request.source, is_open=request.is_open)
         except EngineRefusal as refusal:
@@ -69,7 +69,7 @@ class Puller:
         return _here(name, found, came)
 
     def _fetch_from_hub(self, name: str, source: ModelSource, *, is_open: bool) -> tuple[int, ModelSource]:
-        """How many bytes came, and the kind of model it turned out to be."""
+        """The bytes downloaded, and the source with the kind of model found there."""
         about = describe(source.id)
         names = names_in(about)
         if is_open:
@@ -89,7 +89,7 @@ class Puller:
         self.say(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
 
     def _reading(self, model: str, total_bytes: int) -> Callable[[], None]:
-        """A step for the reader of a whole model, which does not say in which file it is."""
+        """A callback for the check of a complete model, which does not report the current file."""
         pieces = count(1)
         return lambda: self._progressed(
             model, "checking", "", min(next(pieces) * PIECE_BYTES, total_bytes), total_bytes
@@ -97,7 +97,7 @@ class Puller:
 
 
 def bytes_here(source: ModelSource) -> int:
-    """What of the model is on this machine, whole or not."""
+    """Bytes of the model on this machine, complete or not."""
     match source.place:
         case "hub":
             return bytes_in(cache_folder(source.id) / "blobs")
@@ -112,12 +112,12 @@ def bytes_here(source: ModelSource) -> int:
 
 
 def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | None) -> ModelSource:
-    """The same id as the kind of model it holds; as it was where that cannot be told."""
+    """The same id with the kind of model it contains; unchanged if the kind is unknown."""
     try:
         kind, engine = kind_of(names, model_type)
     except NotAModel:
         return source
-    # mlx opens a whisper for CTranslate2 as well, and keeps it.
+    # mlx also opens a CTranslate2 Whisper model, so the engine stays mlx.
     is_fine = kind == source.kind and source.engine in (engine, "mlx")
     return source if is_fine else ModelSource(kind, "hub", source.id, engine)
 
@@ -134,7 +134,7 @@ def total_size(path: Path) -> int:
 
 
 def model_type_in(folder: Path) -> str | None:
-    """What config.json calls the model, if there is one that says."""
+    """config.json's `model_type`, or None."""
     try:
         told = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):

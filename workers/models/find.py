@@ -1,6 +1,6 @@
-"""A model's name → a verified local folder.
+"""Resolves a model's name to a verified local folder.
 
-Runs in: worker. Nothing here asks the network unless the model is missing and the owner allows it.
+Runs in: worker. Uses the network only if the model is missing and the settings allow downloads.
 """
 
 import sys
@@ -22,18 +22,18 @@ from workers.models.starter import find_starter
 def find_model(
     name: str | None, engine: ModelEngine, models_folder: Path, allow_download: bool, downloading: Callable[[], None]
 ) -> Path:
-    """The folder of a whole model that `engine` opens as it is.
+    """The folder of a complete model that `engine` can open.
 
-    `name` is a known short name, `starter`, a folder, a hub id `owner/name`, or None for the engine's default.
-    A CTranslate2 folder given to mlx is converted once and kept in `models_folder`. `downloading` is called now and
-    then while bytes arrive or are worked on.
+    `name` is a known short name, `starter`, a folder, a hub id `owner/name`, or None for the engine's default. A
+    CTranslate2 folder given to mlx is converted once and kept in `models_folder`. `downloading` is called regularly
+    while bytes are downloaded or converted.
 
     Raises EngineRefusal `unknown_model`, `needs_model` (known, but not on this machine) or `model_damaged`.
     """
     name = name or DEFAULT_MODEL[engine]
     folder = Path(name).expanduser()
     if folder.is_absolute() and not folder.is_dir():
-        # A disk that is not mounted: what waits for its return must not fail for it.
+        # The disk may be unmounted: the job waits for it and must not fail.
         raise EngineRefusal(
             "needs_model", f"needs model {name}, a folder", "put it there, mount its disk, or name another model"
         )
@@ -73,9 +73,9 @@ def find_on_hub(
     refused: Callable[[str], EngineRefusal],
     downloading: Callable[[], None] | None,
 ) -> Path:
-    """The snapshot in the shared Hugging Face cache, fetched first if need be; `downloading` None: never fetched.
+    """The snapshot in the shared Hugging Face cache, downloaded if needed; `downloading` None: never download.
 
-    Raises what `refused` makes of the reason, which is empty or begins with a colon.
+    Raises the EngineRefusal that `refused` builds from the reason, which is empty or begins with a colon.
     """
     cached = cached_snapshot(hub_id)
     if cached is not None and missing_file(kind, engine, names_of(cached)) is None:

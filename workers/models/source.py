@@ -1,8 +1,8 @@
-"""A model's name → where it comes from. Asks no network.
+"""Resolves a model's name to its source. Uses no network.
 
 Runs in: worker.
 
-Stands alone: the workers that open a model and the program behind `steno models` must mean the same by its name.
+Stands alone: the workers that open a model and the program behind `steno models` must resolve a name the same way.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""torchaudio's alignment models: where torch looks for them, whether one is whole, and how one is fetched.
+"""torchaudio's alignment models: their path in torch's cache, the check of their content, and their download.
 
-Runs in: worker. Needs no torch: what has to be known of it is a folder and a file's name.
+Runs in: worker. Does not import torch: only its cache folder and the file names are needed.
 """
 
 import fcntl
@@ -23,18 +23,18 @@ from workers.models.starter import PIECE_BYTES
 
 BUNDLE_ADDRESS = "https://download.pytorch.org/torchaudio/models/"
 AS_IT_IS = {"accept-encoding": "identity"}
-"""A compressed answer has other lengths than the file."""
+"""A compressed response has another length than the file."""
 
 
 def bundle_file(name: str) -> Path:
-    """The file of one of the bundles in BUNDLE_FILES, there or not."""
+    """The path of a bundle in BUNDLE_FILES; it may not exist."""
     return torch_checkpoints() / BUNDLE_FILES[name]
 
 
 def fetch_bundle(name: str, progressed: Progressed, floor_bytes: int = 0, address: str = BUNDLE_ADDRESS) -> int:
-    """Puts the bundle where torch looks for it, once all of it is here and whole; how many bytes came for it.
+    """Downloads the bundle, checks it and renames it into torch's cache. Returns the bytes downloaded.
 
-    A file that arrives damaged is fetched once more. Raises EngineRefusal `server_unreachable`, `offline`,
+    A file that arrives damaged is downloaded once more. Raises EngineRefusal `server_unreachable`, `offline`,
     `disk_full`, `model_damaged` or `cache_not_writable`.
     """
     target = bundle_file(name)
@@ -44,12 +44,12 @@ def fetch_bundle(name: str, progressed: Progressed, floor_bytes: int = 0, addres
         with _only_process(target, progressed):
             return _fetch(address + target.name, target, progressed, floor_bytes)
     except (OSError, ValueError) as error:
-        by_hand = f"or put the file at {target} by hand"
+        by_hand = f"or copy the file to {target} yourself"
         raise refusal("server_unreachable", address + target.name, name, by_hand, "TORCH_HOME", error) from error
 
 
 def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int) -> int:
-    """torch.hub's own download begins again at zero after an interruption and waits for ever; the hub's does not."""
+    """Uses huggingface_hub's download: torch.hub's starts over after an interruption and has no deadline."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import get_session
 
@@ -59,7 +59,7 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
         return what_is_torn_in_bundle(file, step, deep=True)
 
     def download() -> None:
-        # The library leaves out a beginning that is here, and drops it where the server begins from the first byte.
+        # The library resumes after the existing bytes, and truncates them if the server starts from the first byte.
         with part.open("ab") as file:
             http_get(address, file, resume_size=size_of(part), headers=dict(AS_IT_IS), expected_size=size)
 
@@ -97,7 +97,8 @@ def _fetch(address: str, target: Path, progressed: Progressed, floor_bytes: int)
 
 @contextmanager
 def _only_process(target: Path, progressed: Progressed) -> Iterator[None]:
-    """Waits until no other process fetches this file. The wait ends with that process, whose waits have deadlines."""
+    """Waits until no other process downloads this file. The wait ends with that process, whose waits have
+    deadlines."""
     with target.with_name(f".{target.name}.lock").open("w") as lock:
         while True:
             try:
@@ -111,9 +112,9 @@ def _only_process(target: Path, progressed: Progressed) -> Iterator[None]:
 
 
 def what_is_torn_in_bundle(file: Path, step: Callable[[], None], *, deep: bool) -> str | None:
-    """Why the file cannot be whole; None if it seems to be. `deep` reads all of it against its own checksums.
+    """Why the file is incomplete; None: no damage found. `deep`: check every member's CRC-32.
 
-    No hash of these files is published, but each is a zip, and a zip knows the CRC-32 of everything in it.
+    No hash of these files is published, but each is a zip, which contains the CRC-32 of every member.
     """
     try:
         with zipfile.ZipFile(file) as archive:
