@@ -57,7 +57,7 @@ def requests_by_name(
         )
     try:
         source = model_source(name, "whisper", engine or usual_engine(choice))
-        return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
+        return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.origin == "hub"),)
     except EngineRefusal as unknown:
         raise _unknown(name, unknown) from unknown
 

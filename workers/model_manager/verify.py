@@ -13,7 +13,7 @@ from config.model_names import default_aligner
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
-from workers.model_manager.condition import OnDisk, look_at, source_of
+from workers.model_manager.condition import ModelOnDisk, condition_of, source_of
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.models.source import ModelSource
 
@@ -61,7 +61,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
             why=WHY[needed.use],
             remedy=f"{SETTING[needed.use]}: {refusal.hint}",
         )
-    found = look_at(source, step, deep=deep)
+    found = condition_of(source, step, deep=deep)
     why, fix = WHY[needed.use], remedy(needed, source, found)
     match found.condition:
         case "whole":
@@ -85,20 +85,20 @@ def _is_awaited(needed: ModelNeeded) -> bool:
     return needed.use == "transcriber" or (needed.use == "aligner" and needed.is_chosen)
 
 
-def remedy(needed: ModelNeeded, source: ModelSource, found: OnDisk) -> str:
+def remedy(needed: ModelNeeded, source: ModelSource, found: ModelOnDisk) -> str:
     """The command or step that makes this model complete on this machine."""
-    match source.place:
+    match source.origin:
         case "hub" | "bundle" if needed.language is not None:
             return f"steno models pull --lang {needed.language}"
         case "hub" | "bundle":
             return f"steno models pull {needed.name}"
         case "starter" if source.kind == "wav2vec2":
-            return _get_again(STARTER_FOLDER)
+            return _restore_command(STARTER_FOLDER)
         case _:
             return found.hint
 
 
-def _get_again(ours: Path) -> str:
+def _restore_command(ours: Path) -> str:
     """The command that restores a folder of the source code."""
     command = f"git -C {quote(str(ours.parent))} checkout -- {quote(ours.name)}"
     return f"restore it from stenod's repository: {command}"

@@ -12,7 +12,7 @@ from config.model_names import ModelEngine
 from workers.engine import EngineRefusal
 from workers.models.ct2_reader import NotCTranslate2, read_variables
 
-Kind = Literal["whisper", "wav2vec2"]
+ModelKind = Literal["whisper", "wav2vec2"]
 """`whisper`: a transcriber's model, also used by the mlx aligner. `wav2vec2`: WhisperX's aligner."""
 MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
 CTRANSLATE2_DESCRIPTION = (
@@ -38,7 +38,7 @@ class NotAModel(Exception):
     """No engine of stenod can open the files; the message names the missing file."""
 
 
-def kind_of(names: Collection[str], model_type: str | None) -> tuple[Kind, ModelEngine]:
+def kind_of(names: Collection[str], model_type: str | None) -> tuple[ModelKind, ModelEngine]:
     """`model_type` as config.json has it. Raises NotAModel."""
     if "model.bin" in names:
         return "whisper", "whisperx"
@@ -51,11 +51,11 @@ def kind_of(names: Collection[str], model_type: str | None) -> tuple[Kind, Model
     if "vocab.json" in names and any(weights in names for weights in WAV2VEC2_WEIGHTS):
         return "wav2vec2", "whisperx"
     raise NotAModel(
-        "it contains neither a whisper model for mlx or whisperx nor a wav2vec2 model with its vocabulary (vocab.json)"
+        "it contains neither a whisper model for mlx or whisperx nor a wav2vec2 model with its vocab.json"
     )
 
 
-def files_to_fetch(kind: Kind, engine: ModelEngine, names: Collection[str]) -> tuple[str, ...]:
+def files_to_fetch(kind: ModelKind, engine: ModelEngine, names: Collection[str]) -> tuple[str, ...]:
     """The files that the engine reads, with the weights in one format only. Raises NotAModel."""
     if missing := missing_file(kind, engine, names):
         raise NotAModel(f"{missing} is missing")
@@ -71,7 +71,7 @@ def files_to_fetch(kind: Kind, engine: ModelEngine, names: Collection[str]) -> t
     return (*(one for one in description if one in names), next(one for one in weights if one in names))
 
 
-def missing_file(kind: Kind, engine: ModelEngine, names: Collection[str]) -> str | None:
+def missing_file(kind: ModelKind, engine: ModelEngine, names: Collection[str]) -> str | None:
     """The first missing file that the engine needs, or None. Of alternative files the first is named."""
     match kind, engine:
         case "wav2vec2", _:
@@ -93,7 +93,7 @@ def names_of(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir() if file.is_file()}
 
 
-def check_files(kind: Kind, engine: ModelEngine, folder: Path) -> None:
+def check_files(kind: ModelKind, engine: ModelEngine, folder: Path) -> None:
     """Raises EngineRefusal `model_damaged` if a file that the engine needs is missing or incomplete."""
     names = names_of(folder)
     if missing := missing_file(kind, engine, names):
@@ -105,13 +105,13 @@ def check_files(kind: Kind, engine: ModelEngine, folder: Path) -> None:
         )
     # pytorch_model.bin is a zip or a pickle: only loading it shows whether it is complete.
     for name in (*MLX_WEIGHTS, "model.bin") if kind == "whisper" else ("model.safetensors",):
-        if name in names and (why := what_is_torn(folder / name)):
+        if name in names and (why := damage_in(folder / name)):
             raise EngineRefusal(
                 "model_damaged", f"{folder / name} is not whole: {why}", f"delete {folder} and fetch the model again"
             )
 
 
-def what_is_torn(weights: Path) -> str | None:
+def damage_in(weights: Path) -> str | None:
     """Why a weights file is incomplete, judged from its table of contents; None: no damage found."""
     match weights.suffix:
         case ".bin":

@@ -24,17 +24,17 @@ from workers.models.starter import PIECE_BYTES
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
-LOOK_SECONDS = 0.2
+CHECK_SECONDS = 0.2
 """How often the size of a file that the library writes is checked."""
 TRIES_WITHOUT_A_BYTE = 4
 """Retries in a row that bring no byte before the download fails. The server closed each connection early."""
-PAUSE_SECONDS = 1.0
+RETRY_PAUSE_SECONDS = 1.0
 """The pause before a retry."""
 WRITE_BYTES = 256 * 1024
 """Size of one write; an interruption loses at most this much."""
 
-Phase = Literal["fetching", "checking"]
-Progressed = Callable[[Phase, str, int, int | None], None]
+DownloadPhase = Literal["fetching", "checking"]
+OnProgress = Callable[[DownloadPhase, str, int, int | None], None]
 """Called with phase, file name, bytes done, and total bytes if known."""
 Result = TypeVar("Result")
 
@@ -56,7 +56,7 @@ def names_in(about: "ModelInfo") -> frozenset[str]:
 
 
 def fetch_snapshot(
-    hub_id: str, about: "ModelInfo", wanted: Collection[str], progressed: Progressed, floor_bytes: int = 0
+    hub_id: str, about: "ModelInfo", wanted: Collection[str], on_progress: OnProgress, floor_bytes: int = 0
 ) -> tuple[Path, int]:
     """The snapshot's folder with the wanted files, each checked against the hub's hash, and the bytes downloaded.
 
@@ -67,30 +67,30 @@ def fetch_snapshot(
 
     files = [file for file in about.siblings or () if file.rfilename in wanted]
     blobs = cache_folder(hub_id) / "blobs"
-    told = {file.rfilename: bytes_of(blobs, file) for file in files}
+    reported = {file.rfilename: bytes_of(blobs, file) for file in files}
 
-    def tell_changes() -> None:
+    def report_changes() -> None:
         for file in files:
-            if (now := bytes_of(blobs, file)) != told[file.rfilename]:
-                told[file.rfilename] = now
-                progressed("fetching", file.rfilename, now, file.size)
+            if (now := bytes_of(blobs, file)) != reported[file.rfilename]:
+                reported[file.rfilename] = now
+                on_progress("fetching", file.rfilename, now, file.size)
 
     def download() -> Path:
         for file in files:
-            _drop_what_is_too_long(blobs, file)
+            _delete_oversized_part(blobs, file)
         names = [file.rfilename for file in files]
         return Path(snapshot_download(hub_id, cache_dir=hub_cache(), allow_patterns=names, max_workers=1))
 
     def bytes_here() -> int:
         return sum(bytes_of(blobs, file) for file in files)
 
-    room_for(blobs, sum(file.size or 0 for file in files) - bytes_here(), floor_bytes)
+    check_free_space(blobs, sum(file.size or 0 for file in files) - bytes_here(), floor_bytes)
     came, damaged = 0, files
     for _ in range(2):
         before = bytes_here()
         try:
-            folder = attended(download, bytes_here, tell_changes)
-            damaged = [file for file in files if not _is_whole(folder / file.rfilename, file, progressed)]
+            folder = with_retries(download, bytes_here, report_changes)
+            damaged = [file for file in files if not _is_whole(folder / file.rfilename, file, on_progress)]
         except (OSError, ValueError) as error:
             raise hub_refusal(hub_id, error) from error
         came += bytes_here() - before
@@ -105,13 +105,13 @@ def fetch_snapshot(
     )
 
 
-def _is_whole(pointer: Path, file: "RepoSibling", progressed: Progressed) -> bool:
+def _is_whole(pointer: Path, file: "RepoSibling", on_progress: OnProgress) -> bool:
     blob = pointer.resolve(strict=True)
     total, pieces = blob.stat().st_size, count(1)
     return has_hash(
         blob,
         hash_of(file) or blob.name,
-        lambda: progressed("checking", file.rfilename, min(next(pieces) * PIECE_BYTES, total), total),
+        lambda: on_progress("checking", file.rfilename, min(next(pieces) * PIECE_BYTES, total), total),
     )
 
 
@@ -128,7 +128,7 @@ def bytes_of(blobs: Path, file: "RepoSibling") -> int:
     return next(filter(None, (size_of(blobs / one) for one in (name, f"{name}.incomplete", name))), 0)
 
 
-def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
+def _delete_oversized_part(blobs: Path, file: "RepoSibling") -> None:
     """Deletes an oversized partial file: the library would request bytes past the end and fail each time."""
     part = blobs / f"{hash_of(file)}.incomplete"
     if file.size is not None and size_of(part) > file.size:
@@ -138,8 +138,10 @@ def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
 # --- any download ---------------------------------------------------------------------------------------------------
 
 
-def attended(download: Callable[[], Result], bytes_here: Callable[[], int], grown: Callable[[], None]) -> Result:
-    """The download's result; `grown` is called in the caller's thread whenever more bytes have arrived."""
+def with_retries(
+    download: Callable[[], Result], bytes_here: Callable[[], int], on_growth: Callable[[], None]
+) -> Result:
+    """The download's result; `on_growth` is called in the caller's thread whenever more bytes have arrived."""
     from requests.exceptions import ChunkedEncodingError
 
     in_vain, known = 0, bytes_here()
@@ -148,17 +150,17 @@ def attended(download: Callable[[], Result], bytes_here: Callable[[], int], grow
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="download") as pool:
             running, is_over = pool.submit(download), False
             while not is_over:
-                is_over = bool(wait([running], LOOK_SECONDS).done)
+                is_over = bool(wait([running], CHECK_SECONDS).done)
                 if (now := bytes_here()) != known:
                     known = now
-                    grown()
+                    on_growth()
         try:
             return running.result()
         except ChunkedEncodingError:
             in_vain = 0 if known > before else in_vain + 1
             if in_vain == TRIES_WITHOUT_A_BYTE:
                 raise
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(RETRY_PAUSE_SECONDS)
 
 
 def configure_library() -> None:
@@ -193,14 +195,14 @@ def configure_library() -> None:
     configure_http_backend(session)
 
 
-def nearest(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or its nearest existing parent."""
     return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
-def room_for(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
+def check_free_space(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
     """Raises EngineRefusal `disk_full` if the download would leave less than `floor_bytes` on the folder's disk."""
-    there = nearest(folder)
+    there = nearest_existing(folder)
     free = shutil.disk_usage(there).free
     if coming_bytes + floor_bytes > free:
         raise EngineRefusal(

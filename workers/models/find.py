@@ -11,7 +11,15 @@ from typing import assert_never
 
 from config.model_names import DEFAULT_MODEL, ModelEngine
 from workers.engine import EngineRefusal
-from workers.models.contents import Kind, NotAModel, check_files, files_to_fetch, holds_mlx, missing_file, names_of
+from workers.models.contents import (
+    ModelKind,
+    NotAModel,
+    check_files,
+    files_to_fetch,
+    holds_mlx,
+    missing_file,
+    names_of,
+)
 from workers.models.ct2_to_mlx import converted_folder
 from workers.models.download import describe, fetch_snapshot, names_in
 from workers.models.hub_cache import cached_snapshot
@@ -38,7 +46,7 @@ def find_model(
             "needs_model", f"needs model {name}, a folder", "put it there, mount its disk, or name another model"
         )
     source = model_source(name, "whisper", engine)
-    match source.place:
+    match source.origin:
         case "starter":
             found, label = find_starter(), name
         case "folder":
@@ -50,7 +58,7 @@ def find_model(
         case "bundle":
             raise AssertionError("torchaudio has no whisper")
         case _:
-            assert_never(source.place)
+            assert_never(source.origin)
     check_files("whisper", engine, found)
     if engine == "mlx" and not holds_mlx(names_of(found)):
         # Half precision is the native format of Metal, and slower or not there at all on a CPU (ml-explore/mlx#2037).
@@ -68,7 +76,7 @@ def needs_model(name: str, why: str) -> EngineRefusal:
 
 def find_on_hub(
     hub_id: str,
-    kind: Kind,
+    kind: ModelKind,
     engine: ModelEngine,
     refused: Callable[[str], EngineRefusal],
     downloading: Callable[[], None] | None,

