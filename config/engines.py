@@ -22,7 +22,7 @@ ALIGNERS = {
 FALLBACK = "whisperx"
 """It runs on every machine and shares no native code with MLX."""
 
-Use = Literal["transcriber", "fallback", "aligner"]
+ModelUse = Literal["transcriber", "fallback", "aligner"]
 """What a model is loaded for. The fallback takes the transcriber's place."""
 FIRST_LANGUAGE = "en"
 """Whose aligner is kept warm while no language is set."""
@@ -84,7 +84,7 @@ def _aligner(backend: str, transcriber: str) -> str | None:
 class ModelNeeded:
     """One model for one use, by its name in the settings or the default."""
 
-    use: Use
+    use: ModelUse
     engine: ModelEngine
     name: str
     language: str | None = None
@@ -151,7 +151,7 @@ def _aligners(settings: Settings, choice: EngineChoice, languages: tuple[str, ..
             yield ModelNeeded("aligner", engine, default, language, is_chosen=False)
 
 
-def _one(use: Use, engine: ModelEngine, name: str | None) -> ModelNeeded:
+def _one(use: ModelUse, engine: ModelEngine, name: str | None) -> ModelNeeded:
     return ModelNeeded(use, engine, name or DEFAULT_MODEL[engine], is_chosen=name is not None)
 
 

@@ -26,16 +26,16 @@ from config.errors import (
     nearest,
     unknown_key,
 )
-from config.ownership import NotOursAlone, refuse_unless_ours
+from config.ownership import UnsafePath, refuse_unless_ours
 from config.places import Places
 from config.settings import Settings
 
 BROUGHT_ALONG = {"WHISPER_BACKEND": "whisper_backend", "ALIGNMENT_BACKEND": "alignment_backend"}
-"""Names people already have in their environment."""
+"""Variables that users of other tools may already have set."""
 NOT_A_SETTING = "STENO_HOME"
 NO_FLAGS: Mapping[str, object] = MappingProxyType({})
 BETWEEN_FOLDERS = re.compile(rf"{re.escape(os.pathsep)}|,\s*(?=[/~])")
-"""Folders are absolute, so a comma inside a folder's name stays what it is."""
+"""Folders are absolute, so a comma inside a folder's name does not split it."""
 
 
 class ConfigError(Exception):
@@ -48,18 +48,18 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """Settings, and for each dotted key who said so."""
+class LoadedSettings:
+    """Settings, and for each dotted key its source."""
 
     settings: Settings
     origins: Mapping[str, str]
     """Dotted key → `flag`, `environment STENO_MODEL`, `.env.pipeline (path)`, `config.toml (path)` or `default`."""
     doubts: tuple[str, ...] = ()
-    """Sentences for the log: names that look like ours and mean nothing."""
+    """Sentences for the log: names that look like settings of stenod but are not."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _SourcedValue:
     value: object
     origin: Origin
 
@@ -70,8 +70,8 @@ def load(
     flags: Mapping[str, object] = NO_FLAGS,
     *,
     config_file: Path | None = None,
-) -> Loaded:
-    """All sources merged key by key and checked; raises ConfigError, with all that is wrong.
+) -> LoadedSettings:
+    """All sources merged key by key and checked. Raises ConfigError with every mistake.
 
     `flags` are dotted keys; one whose value is None was not given. `config_file` stands in for config.toml.
     """
@@ -81,9 +81,9 @@ def load(
     brought = _read_env_file(env_file)
     # From the weakest to the strongest: later ones replace earlier ones.
     given, mistakes = _from_toml(config_file or places.config_file)
-    given |= {key: _Given(text, _in_env_file(env_file, name)) for name, key, text in _ours(brought)}
-    given |= {key: _Given(text, Origin(f"environment {name}")) for name, key, text in _ours(environment)}
-    given |= {key: _Given(value, FLAG) for key, value in flags.items() if value is not None}
+    given |= {key: _SourcedValue(text, _in_env_file(env_file, name)) for name, key, text in _ours(brought)}
+    given |= {key: _SourcedValue(text, Origin(f"environment {name}")) for name, key, text in _ours(environment)}
+    given |= {key: _SourcedValue(value, FLAG) for key, value in flags.items() if value is not None}
     known = {key: one for key, one in given.items() if key in KEYS}
     mistakes += [
         unknown_key(one.origin, tuple(key.split(".")), (*KEYS, *SECTIONS))
@@ -92,7 +92,7 @@ def load(
     ]
     origins = {key: str(known[key].origin) if key in known else "default" for key in KEYS}
     if places.inbox is not None and "watch" not in known:
-        known["watch"] = _Given(({"path": places.inbox},), DEFAULT)
+        known["watch"] = _SourcedValue(({"path": places.inbox},), DEFAULT)
     whole = _nested(known)
 
     def origin_of(path: tuple[str | int, ...]) -> Origin:
@@ -106,7 +106,9 @@ def load(
         raise _error(mistakes) from invalid
     if mistakes:
         raise _error(mistakes)
-    return Loaded(settings, origins, doubts=(*_doubts(brought, str(env_file)), *_doubts(environment, "environment")))
+    return LoadedSettings(
+        settings, origins, doubts=(*_doubts(brought, str(env_file)), *_doubts(environment, "environment"))
+    )
 
 
 def _error(mistakes: list[Mistake]) -> ConfigError:
@@ -165,7 +167,7 @@ def _unreadable(file: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
 def _refuse_others(file: Path) -> None:
     try:
         refuse_unless_ours(file)
-    except NotOursAlone as fault:
+    except UnsafePath as fault:
         sentence = f"{file} is not obeyed: {fault.filename} {fault.why}; settings name commands; {fault.remedy}"
         raise ConfigError(sentence) from fault
     except OSError as error:
@@ -191,7 +193,7 @@ def _in_env_file(file: Path, name: str) -> Origin:
     return Origin(".env.pipeline", file, {(): at[-1]} if at else {}, variable=name)
 
 
-def _from_toml(file: Path) -> tuple[dict[str, _Given], list[Mistake]]:
+def _from_toml(file: Path) -> tuple[dict[str, _SourcedValue], list[Mistake]]:
     """What it sets, and what is no setting at all."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -204,7 +206,7 @@ def _from_toml(file: Path) -> tuple[dict[str, _Given], list[Mistake]]:
     except tomllib.TOMLDecodeError as invalid:
         raise ConfigError(broken_syntax(Origin(file.name, file), text, invalid).sentence) from invalid
     origin = Origin(file.name, file, lines_of(text))
-    given: dict[str, _Given] = {}
+    given: dict[str, _SourcedValue] = {}
     mistakes: list[Mistake] = []
     for name, value in written.items():
         if name == "watch" and not isinstance(value, list):
@@ -214,16 +216,16 @@ def _from_toml(file: Path) -> tuple[dict[str, _Given], list[Mistake]]:
             )
             mistakes.append(Mistake(origin, (name,), said))
         elif isinstance(value, dict) and name not in TABLES and (value or name in SECTIONS):
-            given |= {f"{name}.{key}": _Given(inner, origin) for key, inner in value.items()}
+            given |= {f"{name}.{key}": _SourcedValue(inner, origin) for key, inner in value.items()}
         elif name in SECTIONS:
             said = f"{name} is a section; write [{name}] on a line and its settings below"
             mistakes.append(Mistake(origin, (name,), said))
         else:
-            given[name] = _Given(value, origin)
+            given[name] = _SourcedValue(value, origin)
     return given, mistakes
 
 
-def _nested(given: Mapping[str, _Given]) -> dict[str, object]:
+def _nested(given: Mapping[str, _SourcedValue]) -> dict[str, object]:
     whole: dict[str, object] = {}
     sections: dict[str, dict[str, object]] = {}
     for key, one in given.items():

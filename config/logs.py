@@ -1,4 +1,4 @@
-"""Where the daemon's own story goes: readable on a terminal, one JSON object a line otherwise.
+"""The daemon's log: readable on a terminal, one JSON object a line otherwise.
 
 Runs in: supervisor and worker.
 """
@@ -31,10 +31,10 @@ def start_logging(
 
     The caller decides on `json_lines`, usually `not sys.stderr.isatty()`. Times are ISO 8601 in UTC;
     a terminal gets the local time of day.
-    `file` gets every event as a JSON line too; the one process that `owns_file` turns it over when it is full.
-    `quiet` leaves stderr alone for as long as there is that file: launchd's copy of stderr grows for ever.
-    Libraries that use `logging` come out as the same kind of line, from warning up; below that they are chatter.
-    Tracebacks never show local variables: those may hold the words of a recording.
+    `file` gets every event as a JSON line too; the one process that `owns_file` rotates it when it is full.
+    `quiet` writes nothing to stderr if that file could be opened: launchd never rotates its copy of stderr.
+    Events of libraries that use `logging` get the same format, from warning up; lower levels are dropped.
+    Tracebacks never show local variables: those may contain the words of a recording.
     """
     least = logging.getLevelNamesMapping()[level.upper()]
     facts: list[Processor] = [
@@ -55,10 +55,10 @@ def start_logging(
     unwritable: OSError | None = None
     if file is not None:
         try:
-            copies.append(_Copy(file, owns_file))
+            copies.append(_JsonLinesCopy(file, owns_file))
         except OSError as error:
-            unwritable = error  # whether the daemon can do without its folders is not for its log to say
-    stream: TextIO = _Silence() if quiet and copies else _Lossy()
+            unwritable = error  # the daemon itself checks whether it can run without its folders
+    stream: TextIO = _DiscardingStream() if quiet and copies else _BestEffortStderr()
     structlog.configure(
         processors=[*facts, *copies, *line],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -80,31 +80,31 @@ def start_logging(
 
 
 def set_level(level: str) -> None:
-    """Another least important event from now on, in this process alone."""
+    """Changes the lowest level that is logged, in this process only."""
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
     logging.getLogger().setLevel(max(least, logging.WARNING))
 
 
 def cut_back_stderr() -> None:
-    """Empties stderr if it is a file that has grown beyond FILE_BYTES: the starter of a quiet daemon never does."""
-    with contextlib.suppress(OSError):  # closed, or not ours to cut: then it stays as it is
+    """Empties stderr if it is a file that has grown beyond FILE_BYTES: its creator never rotates it."""
+    with contextlib.suppress(OSError):  # closed, or not writable: left unchanged
         found = os.fstat(2)
         if stat.S_ISREG(found.st_mode) and found.st_size > FILE_BYTES:
             os.ftruncate(2, 0)
             os.lseek(2, 0, os.SEEK_SET)
 
 
-class _Silence(io.StringIO):
-    """A stream that takes everything and keeps nothing."""
+class _DiscardingStream(io.StringIO):
+    """A stream that discards everything."""
 
     def write(self, text: str, /) -> int:
         return len(text)
 
 
-class _Lossy(io.StringIO):
-    """stderr as it is at each moment. Where it cannot be written, as on a full disk, a line is lost and nothing else:
-    no event may end what it tells of."""
+class _BestEffortStderr(io.StringIO):
+    """The current sys.stderr. A write that fails, as on a full disk, loses that line and raises nothing:
+    logging must not stop the work that it reports."""
 
     def write(self, text: str, /) -> int:
         with contextlib.suppress(OSError, ValueError):
@@ -117,7 +117,7 @@ class _Lossy(io.StringIO):
 
 
 def _open_log(handler: logging.FileHandler) -> TextIO:
-    """For appending, and only if the file is ours: a link in its place leads to what is none of our business."""
+    """For appending, and only if the file is ours: a link in its place may point to another program's file."""
     descriptor = open_own(Path(handler.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - the handler closes it
 
@@ -132,8 +132,8 @@ class _OwnWatchedFile(WatchedFileHandler):
         return _open_log(self)
 
 
-class _Copy:
-    """A step in the chain that changes nothing: it writes the event down as a JSON line on its way to stderr."""
+class _JsonLinesCopy:
+    """A structlog processor that returns the event unchanged and also writes it to the file as a JSON line."""
 
     def __init__(self, file: Path, owns_file: bool) -> None:
         make_private(file.parent)
@@ -141,7 +141,7 @@ class _Copy:
         self._handler: logging.Handler = (
             _OwnRotatingFile(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
             if owns_file
-            # Notices that the owner turned the file over, and opens the new one.
+            # Notices that the owner rotated the file, and opens the new one.
             else _OwnWatchedFile(file, encoding="utf-8", delay=True)
         )
         self._render = structlog.processors.JSONRenderer()
@@ -160,7 +160,7 @@ def _time_of_day(logger: WrappedLogger, name: str, event: EventDict) -> EventDic
 
 
 def _escape_controls(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """A file's name may hold escape sequences; a terminal must not obey them. JSON escapes by itself."""
+    """A file's name may contain escape sequences; a terminal must not obey them. JSON escapes them already."""
     return {field: _visible(fact) if isinstance(fact, str) else fact for field, fact in event.items()}
 
 

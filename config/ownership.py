@@ -25,7 +25,7 @@ ADMINS_OF_MACOS = 80
 """The group `admin`: its members may become root, and own what Homebrew makes."""
 
 
-class NotOursAlone(OSError):
+class UnsafePath(OSError):
     """Another user could have written it, or could exchange it. `filename` is the file or folder at fault."""
 
     def __init__(self, place: str, why: str, remedy: str) -> None:
@@ -62,7 +62,7 @@ def trusted() -> Trust:
 
 
 def refuse_unless_ours(path: Path, trust: Trust | None = None) -> None:
-    """Raises NotOursAlone unless we or root own it and every folder above it, and no other user may write there.
+    """Raises UnsafePath unless we or root own it and every folder above it, and no other user may write there.
 
     What does not exist yet is as safe as the folders that do. Raises OSError where it cannot be looked at.
     """
@@ -76,10 +76,10 @@ def refuse_unless_ours(path: Path, trust: Trust | None = None) -> None:
             raise fault
 
 
-def fault_of(place: str, found: os.stat_result, trust: Trust) -> NotOursAlone | None:
+def fault_of(place: str, found: os.stat_result, trust: Trust) -> UnsafePath | None:
     """What is wrong with one file, folder or link; None: nothing."""
     if not trust.owns(found.st_uid):
-        return NotOursAlone(
+        return UnsafePath(
             place,
             f"belongs to user {found.st_uid}, not to {trust.uid} (mode {stat.S_IMODE(found.st_mode):04o})",
             f"sudo chown {trust.uid} {quote(place)}",
@@ -113,10 +113,10 @@ def _uid_of(name: str) -> int | None:
         return None  # a member that there is not
 
 
-def _writable(place: str, found: os.stat_result, by: str, remedy: str) -> NotOursAlone:
+def _writable(place: str, found: os.stat_result, by: str, remedy: str) -> UnsafePath:
     mode = stat.S_IMODE(found.st_mode)
     why = f"may be written by {by} (mode {mode:04o}, of user {found.st_uid})"
-    return NotOursAlone(place, why, f"chmod {remedy} {quote(place)}")
+    return UnsafePath(place, why, f"chmod {remedy} {quote(place)}")
 
 
 def _on_the_way(path: Path) -> Iterator[str]:
@@ -165,13 +165,13 @@ def own_places(places: Places) -> tuple[Path, ...]:
     )
 
 
-def faults_of(*paths: Path) -> Iterator[NotOursAlone]:
+def faults_of(*paths: Path) -> Iterator[UnsafePath]:
     """What is wrong with them, each fault once. What cannot be looked at is for those who use it to say."""
     told: set[str] = set()
     for path in paths:
         try:
             refuse_unless_ours(path)
-        except NotOursAlone as fault:
+        except UnsafePath as fault:
             if fault.filename not in told:
                 told.add(fault.filename)
                 yield fault
@@ -191,7 +191,7 @@ def make_private(folder: Path) -> None:
 def open_own(file: Path, flags: int) -> int:
     """A descriptor of a regular file of ours, made for us alone where it is missing; a link is not followed.
 
-    Raises OSError, NotOursAlone among them.
+    Raises OSError, UnsafePath among them.
     """
     # Not blocking: a pipe in its place would keep us waiting for a reader.
     descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
@@ -199,7 +199,7 @@ def open_own(file: Path, flags: int) -> int:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             what = "has a second name elsewhere" if stat.S_ISREG(found.st_mode) else "is no regular file"
-            raise NotOursAlone(str(file), what, f"mv {quote(str(file))} {quote(f'{file}.old')}")
+            raise UnsafePath(str(file), what, f"mv {quote(str(file))} {quote(f'{file}.old')}")
         if (fault := fault_of(str(file), found, trusted())) is not None:
             raise fault
     except BaseException:

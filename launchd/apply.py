@@ -14,7 +14,7 @@ import psutil
 
 from ipc.durable_file import write_durably
 from launchd.owner import Owner
-from launchd.plan import Await, MakeFolder, RemoveFile, Run, Step, WriteFile
+from launchd.plan import Await, InstallStep, MakeFolder, RemoveFile, Run, WriteFile
 from launchd.refusal import ServiceRefused
 from launchd.run_command import run
 from launchd.service_manager import ServiceManager
@@ -23,7 +23,7 @@ BETWEEN_LOOKS_SECONDS = 0.2
 """No service manager tells when it is done; it can only be asked again."""
 
 
-def carry_out(steps: Iterable[Step], manager: ServiceManager) -> None:
+def carry_out(steps: Iterable[InstallStep], manager: ServiceManager) -> None:
     """All of them. Raises ServiceRefused at the first that fails; what was done before it stays."""
     for step in steps:
         try:
@@ -34,7 +34,7 @@ def carry_out(steps: Iterable[Step], manager: ServiceManager) -> None:
             ) from error
 
 
-def _carry_out(step: Step, manager: ServiceManager) -> None:
+def _carry_out(step: InstallStep, manager: ServiceManager) -> None:
     match step:
         case MakeFolder(path, owner):
             _make_folder(path, owner)

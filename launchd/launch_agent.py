@@ -21,13 +21,13 @@ from launchd.launchctl_output import (
     NO_SERVICE,
     NO_SUCH_PROCESS,
     NOW_IN_PROGRESS,
-    Circumstances,
+    DomainState,
     explained,
     is_disabled,
     number_in,
     printed_facts,
 )
-from launchd.plan import SHORT_SECONDS, Await, MakeFolder, RemoveFile, Run, Step, WriteFile
+from launchd.plan import SHORT_SECONDS, Await, InstallStep, MakeFolder, RemoveFile, Run, WriteFile
 from launchd.run_command import Answer, run
 from launchd.state import ServiceState, read_definition
 from launchd.template import filled, read_template
@@ -111,7 +111,7 @@ class Launchd:
             last_exit_code=code,
         )
 
-    def install(self, now: ServiceState) -> tuple[Step, ...]:
+    def install(self, now: ServiceState) -> tuple[InstallStep, ...]:
         definition = self.definition
         enable = Run(("launchctl", "enable", self.target))
         if now.definition == definition and now.is_loaded:
@@ -128,20 +128,20 @@ class Launchd:
             self._load(SETTLE_SECONDS if now.is_loaded else SETTLED_SECONDS),
         )
 
-    def uninstall(self, now: ServiceState) -> tuple[Step, ...]:
+    def uninstall(self, now: ServiceState) -> tuple[InstallStep, ...]:
         return (*self._unload(now), *(() if now.definition is None else (RemoveFile(self.definition_file),)))
 
-    def restart(self, now: ServiceState) -> tuple[Step, ...]:
+    def restart(self, now: ServiceState) -> tuple[InstallStep, ...]:
         if not now.is_loaded:
             return (Run(("launchctl", "enable", self.target)), self._load(SETTLED_SECONDS))
         # `kickstart -k` alone may kill without asking; asked first, the daemon puts its jobs back.
-        politely: tuple[Step, ...] = (
+        politely: tuple[InstallStep, ...] = (
             Run(("launchctl", "kill", "SIGTERM", self.target), fine=frozenset({NO_SUCH_PROCESS})),
             Await("ended", GONE_SECONDS),
         )
         return (*(politely if now.pid is not None else ()), Run(("launchctl", "kickstart", "-k", self.target)))
 
-    def _unload(self, now: ServiceState) -> tuple[Step, ...]:
+    def _unload(self, now: ServiceState) -> tuple[InstallStep, ...]:
         if not now.is_loaded:
             return ()
         gone = frozenset({NO_SUCH_PROCESS, NO_SERVICE, NOW_IN_PROGRESS, ALREADY_IN_PROGRESS})
@@ -153,7 +153,7 @@ class Launchd:
 
     def explain(self, failed: Run, answer: Answer) -> tuple[str, str]:
         disabled = run(("launchctl", "print-disabled", self.domain), SHORT_SECONDS)
-        seen = Circumstances(
+        seen = DomainState(
             domain_is_there=run(("launchctl", "print", self.domain), SHORT_SECONDS).exit_code == 0,
             is_disabled=is_disabled(disabled.output, self.name),
             is_ssh="SSH_CONNECTION" in os.environ,

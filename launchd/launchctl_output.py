@@ -13,7 +13,7 @@ LAUNCHD_LOG = "`log show --last 5m --predicate 'process == \"launchd\"'` tells l
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class DomainState:
     """What tells one meaning of an exit code from another."""
 
     domain_is_there: bool
@@ -48,7 +48,7 @@ def is_disabled(output: str, label: str) -> bool:
     return re.search(rf'"{re.escape(label)}"\s*=>\s*(disabled|true)\b', output) is not None
 
 
-def explained(code: int, complaint: str, target: str, seen: Circumstances) -> tuple[str, str]:
+def explained(code: int, complaint: str, target: str, seen: DomainState) -> tuple[str, str]:
     """What went wrong with `target` (`gui/501/dev.stenod.stenod`), and what to do. `complaint` is launchctl's own."""
     said = f"launchd does not take {target} (launchctl: {complaint.splitlines()[0] if complaint else f'exit {code}'})"
     if code in (DISABLED, EIO) and seen.is_disabled:

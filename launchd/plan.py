@@ -1,4 +1,4 @@
-"""What an install, an uninstall or a restart consists of: frozen values, shown by `--print` or carried out.
+"""The steps of an install, an uninstall or a restart: frozen values, shown by `--print` or executed.
 
 Runs in: the installer.
 """
@@ -16,16 +16,16 @@ SHORT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class MakeFolder:
-    """With the missing ones above it; nothing if it is there."""
+    """Creates the folder and its missing parents. Does nothing if it exists."""
 
     path: Path
     owner: Owner | None = None
-    """Who is to own what is made, when root makes it for a user."""
+    """The owner of the new folder, when root makes it for a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
-    """Whole or not at all. Readable by everybody, writable by its owner: launchd refuses anything looser."""
+    """Atomic. Readable by all users, writable only by its owner: launchd refuses a looser mode."""
 
     path: Path
     text: str
@@ -34,37 +34,37 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFile:
-    """Nothing if it is gone."""
+    """Does nothing if the file does not exist."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A program that has to exit with 0."""
+    """A program that must exit with 0."""
 
     words: tuple[str, ...]
     deadline_seconds: float = SHORT_SECONDS
     fine: frozenset[int] = frozenset()
-    """Other exit codes that mean the same here."""
+    """Other exit codes that count as success."""
     again_on: frozenset[int] = frozenset()
-    """Exit codes that pass by themselves."""
+    """Exit codes of temporary failures: the command is retried."""
     again_seconds: float = 0.0
-    """For so long."""
+    """How long it is retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Until the daemon has `ended`, or the service manager has `forgotten` it: neither tells us, so we ask."""
+    """Waits until the daemon has `ended`, or the service manager has `forgotten` it. Neither notifies us: we poll."""
 
     wanted: Literal["ended", "forgotten"]
     deadline_seconds: float
 
 
-Step = MakeFolder | WriteFile | RemoveFile | Run | Await
+InstallStep = MakeFolder | WriteFile | RemoveFile | Run | Await
 
 
-def in_shell(step: Step) -> str:
+def in_shell(step: InstallStep) -> str:
     """The step as lines that a shell would understand."""
     match step:
         case MakeFolder(path, owner):

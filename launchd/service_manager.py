@@ -8,7 +8,7 @@ from typing import Protocol
 
 from launchd.installation import Installation
 from launchd.launch_agent import Launchd
-from launchd.plan import Run, Step
+from launchd.plan import InstallStep, Run
 from launchd.run_command import Answer
 from launchd.state import ServiceState
 from launchd.systemd import Systemd
@@ -40,11 +40,11 @@ class ServiceManager(Protocol):
     def look(self) -> ServiceState:
         """Raises ServiceRefused where the manager cannot be asked."""
 
-    def install(self, now: ServiceState) -> tuple[Step, ...]:
+    def install(self, now: ServiceState) -> tuple[InstallStep, ...]:
         """None if everything is as it should be."""
 
-    def uninstall(self, now: ServiceState) -> tuple[Step, ...]: ...
-    def restart(self, now: ServiceState) -> tuple[Step, ...]:
+    def uninstall(self, now: ServiceState) -> tuple[InstallStep, ...]: ...
+    def restart(self, now: ServiceState) -> tuple[InstallStep, ...]:
         """For a service that is installed."""
 
     def explain(self, failed: Run, answer: Answer) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launchd.installation import ARGUMENTS, REFUSED_START_SECONDS, STOP_SECONDS, Installation
-from launchd.plan import SHORT_SECONDS, MakeFolder, RemoveFile, Run, Step, WriteFile
+from launchd.plan import SHORT_SECONDS, InstallStep, MakeFolder, RemoveFile, Run, WriteFile
 from launchd.refusal import ServiceRefused
 from launchd.run_command import Answer, run
 from launchd.state import ServiceState, read_definition
@@ -100,7 +100,7 @@ class Systemd:
             last_exit_code=int(status) if has_ended and not by_signal and status.isdigit() else None,
         )
 
-    def install(self, now: ServiceState) -> tuple[Step, ...]:
+    def install(self, now: ServiceState) -> tuple[InstallStep, ...]:
         definition = self.definition
         if now.definition == definition and now.is_loaded:
             return ()
@@ -116,7 +116,7 @@ class Systemd:
             ),
         )
 
-    def uninstall(self, now: ServiceState) -> tuple[Step, ...]:
+    def uninstall(self, now: ServiceState) -> tuple[InstallStep, ...]:
         if now.definition is None:
             return ()
         return (
@@ -127,7 +127,7 @@ class Systemd:
             Run((*self._systemctl, "reset-failed", self.name), fine=frozenset({1, UNIT_NOT_LOADED})),
         )
 
-    def restart(self, now: ServiceState) -> tuple[Step, ...]:
+    def restart(self, now: ServiceState) -> tuple[InstallStep, ...]:
         return (Run((*self._systemctl, "restart", self.name), START_SECONDS),)
 
     def explain(self, failed: Run, answer: Answer) -> tuple[str, str]:

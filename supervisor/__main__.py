@@ -15,7 +15,7 @@ from dataclasses import replace
 import structlog
 
 from config.engines import resolve_engines
-from config.loader import ConfigError, Loaded, load
+from config.loader import ConfigError, LoadedSettings, load
 from config.logs import cut_back_stderr, start_logging
 from config.ownership import faults_of, obeyed_files, own_places
 from config.places import find_places
@@ -57,7 +57,7 @@ def main() -> int:
         return os.EX_NOPERM
     json_lines = not sys.stderr.isatty()
 
-    def read() -> Loaded:
+    def read() -> LoadedSettings:
         loaded = load(places, os.environ)
         choice = resolve_engines(loaded.settings, sys.platform)
         doubts = doubts_about(

@@ -18,7 +18,7 @@ from typing import NoReturn
 import structlog
 
 from config.engines import EngineChoice
-from config.loader import ConfigError, Loaded
+from config.loader import ConfigError, LoadedSettings
 from config.logs import set_level
 from config.ownership import make_private
 from config.places import Places, hub_cache, torch_checkpoints
@@ -68,13 +68,13 @@ class Daemon:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedSettings,
         choice: EngineChoice,
         places: Places,
         *,
         log_json: bool,
         log_quiet: bool,
-        read: Callable[[], Loaded],
+        read: Callable[[], LoadedSettings],
     ) -> None:
         """`read` raises ConfigError where the settings would not do for a start."""
         self._settings = loaded.settings

@@ -21,7 +21,7 @@ from client.terminal.errors import NoDaemon, Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from config.loader import Loaded
+    from config.loader import LoadedSettings
     from ipc.status_views import ReloadView
 
 app = typer.Typer(no_args_is_help=True, help="Show and edit settings, and where each value comes from.")
@@ -114,7 +114,7 @@ def config_reload(json: Json = False) -> None:
         _print_reload(found)
 
 
-def checked(file: Path | None = None) -> "Loaded":
+def checked(file: Path | None = None) -> "LoadedSettings":
     """All sources, with `file` instead of config.toml, and all warnings about them. Raises ConfigError."""
     from config.engines import resolve_engines
     from config.loader import load

@@ -13,7 +13,7 @@ from client.daemon import here
 from client.terminal import exit_codes, output
 
 if TYPE_CHECKING:
-    from launchd.plan import Step
+    from launchd.plan import InstallStep
     from launchd.service_manager import ServiceManager
     from launchd.state import ServiceState
 
@@ -172,7 +172,7 @@ def _state_or_guess(service: "ServiceManager") -> "ServiceState":
         return ServiceState(read_definition(service.definition_file), False, "inactive", None, None)
 
 
-def _print(steps: "tuple[Step, ...]", otherwise: str) -> None:
+def _print(steps: "tuple[InstallStep, ...]", otherwise: str) -> None:
     from launchd.plan import in_shell
 
     for step in steps:

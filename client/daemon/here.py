@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from client.daemon.connection import DaemonClient
-    from config.loader import Loaded
+    from config.loader import LoadedSettings
     from config.places import Places
 
 
@@ -56,7 +56,7 @@ def version() -> str:
         return "unknown"
 
 
-def settings() -> "Loaded":
+def settings() -> "LoadedSettings":
     """The settings of this environment, and where each comes from. Raises Refusal where it cannot be used."""
     from config.loader import ConfigError, load
 

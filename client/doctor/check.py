@@ -14,7 +14,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from config.engines import EngineChoice
-from config.loader import ConfigError, Loaded
+from config.loader import ConfigError, LoadedSettings
 from config.places import Places
 from config.settings import Settings
 from ipc.status_views import Finding, StatusView
@@ -37,7 +37,7 @@ class Case:
     """None: no daemon answers."""
     refusal: str
     """Why not; empty if one does."""
-    loaded: Loaded | None
+    loaded: LoadedSettings | None
     choice: EngineChoice | None
     wrong: ConfigError | None
     """Why the settings cannot be used; None: they can."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from client.doctor.check import Case, Check, broken, ok, warning
 from client.machine.config_draft import remedy_for
-from config.loader import ConfigError, Loaded
-from config.ownership import NotOursAlone
+from config.loader import ConfigError, LoadedSettings
+from config.ownership import UnsafePath
 from config.places import Places
 from config.warnings import NOTIFY, missing_engine_folders
 from ipc.status_views import Finding
@@ -34,7 +34,7 @@ def settings_findings(case: Case) -> Iterator[Finding]:
     yield from notification_findings(case.loaded, sys.platform)
 
 
-def notification_findings(loaded: Loaded | None, platform: str) -> Iterator[Finding]:
+def notification_findings(loaded: LoadedSettings | None, platform: str) -> Iterator[Finding]:
     """Where a hook shows notifications on a Mac: whose they are. No exit code tells of one that was dropped."""
     if loaded is None or platform != "darwin":
         return
@@ -51,7 +51,7 @@ def notification_findings(loaded: Loaded | None, platform: str) -> Iterator[Find
 
 def _remedy(wrong: ConfigError) -> str:
     match wrong.__cause__:
-        case NotOursAlone(remedy=remedy):
+        case UnsafePath(remedy=remedy):
             return remedy
         case OSError() as unreadable:
             return remedy_for(unreadable)

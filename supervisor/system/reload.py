@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from config.loader import KEYS, ConfigError, Loaded
+from config.loader import KEYS, ConfigError, LoadedSettings
 from config.settings import Settings
 from ipc.status_views import ReloadView
 from supervisor.system.threads import LONGEST_LOOK_SECONDS, run_detached
@@ -66,7 +66,7 @@ def with_changes(old: Settings, new: Settings, keys: Collection[str]) -> Setting
 class Reload:
     """Reads all sources again when asked; a mistake in them changes nothing."""
 
-    def __init__(self, settings: LiveSettings, read: Callable[[], Loaded]) -> None:
+    def __init__(self, settings: LiveSettings, read: Callable[[], LoadedSettings]) -> None:
         """`read` raises ConfigError."""
         self.settings = settings
         self.on_change: Sequence[Callable[[], object]] = ()

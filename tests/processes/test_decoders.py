@@ -29,12 +29,12 @@ from workers.audio.container_decoder import DecodingOptions
 from workers.decoder import supply as decoder_supply
 from workers.decoder.decoders import Decoders
 from workers.decoder.process import DecoderProcess, spawned
-from workers.decoder.supply import ForkServer, Way, way_of
+from workers.decoder.supply import ForkServer, StartMethod, way_of
 from workers.decoder.verdict import DecoderDeath, DecoderDied
 from workers.heartbeat import Cancelled
 
 LENGTH_SECONDS = 1.0
-WAYS = get_args(Way)
+WAYS = get_args(StartMethod)
 KINDS = [
     *(("a.m4a", "aac"), ("a.m4a", "alac"), ("a.mp3", "libmp3lame"), ("a.ogg", "libopus")),
     *(("a.webm", "libopus"), ("a.mka", "flac"), ("a.flac", "flac"), ("a.aac", "aac"), ("a.ac3", "ac3")),
@@ -327,7 +327,7 @@ def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: Way, tmp_path: Path) -> None:
+def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: StartMethod, tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
     with decoders(keeps_ready=True, way=way) as made:
         made.decode(wish_for(recording))
@@ -346,7 +346,9 @@ def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: Way, tmp
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_worker_that_decodes_now_and_then_keeps_nothing_between_two_recordings(way: Way, tmp_path: Path) -> None:
+def test_a_worker_that_decodes_now_and_then_keeps_nothing_between_two_recordings(
+    way: StartMethod, tmp_path: Path
+) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
     with decoders(way=way) as made:
         for number in range(2):
@@ -356,7 +358,7 @@ def test_a_worker_that_decodes_now_and_then_keeps_nothing_between_two_recordings
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_one_decoder_is_ready_and_one_that_died_is_replaced(way: Way, tmp_path: Path) -> None:
+def test_one_decoder_is_ready_and_one_that_died_is_replaced(way: StartMethod, tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
     with decoders(keeps_ready=True, way=way) as made:
         made.make_ready()
@@ -373,7 +375,7 @@ def test_one_decoder_is_ready_and_one_that_died_is_replaced(way: Way, tmp_path: 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_ready_is_gone_two_seconds_after_its_worker(way: Way, tmp_path: Path) -> None:
+def test_what_is_ready_is_gone_two_seconds_after_its_worker(way: StartMethod, tmp_path: Path) -> None:
     """Killed or left: neither lets anything run on the worker's side."""
     with a_small_worker(tmp_path, f"Decoders(QuietHeartbeat(20.0), keeps_ready=True, way={way!r})", "") as worker:
         assert int(worker.stdout.readline())

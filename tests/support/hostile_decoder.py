@@ -107,9 +107,9 @@ def signal_from_a_descriptor(folder: Path) -> None:
 
 def try_every_call(folder: Path) -> None:
     """None beyond those that decoding needs may come further than to the filter."""
-    from workers.sandbox.seccomp import CALLS, CLONE3, CONDITIONAL, MACHINES
+    from workers.sandbox.seccomp import ARCHITECTURES, CALLS, CLONE3, CONDITIONAL
 
-    column = MACHINES[os.uname().machine].column
+    column = ARCHITECTURES[os.uname().machine].column
     allowed = {numbers[column] for numbers in CALLS.values()} | {both[column] for both, _ in CONDITIONAL.values()}
     for number in range(LAST_CALL):
         if number in allowed or number in NEVER_FILTERED.get(os.uname().machine, ()):

@@ -19,7 +19,7 @@ from ipc.worker_messages import Decode, ExpectedFile
 from workers.decoder.decoders import Decoders
 from workers.decoder.forked_child import adopt_orphans
 from workers.decoder.process import PROGRAM
-from workers.decoder.supply import ForkServer, Spare, Way
+from workers.decoder.supply import ForkServer, Spare, StartMethod
 from workers.engine import EngineRefusal
 from workers.heartbeat import Cancelled
 
@@ -53,7 +53,7 @@ def decoders(
     limits: Limits | None = None,
     keeps_ready: bool = False,
     program: Sequence[str] = PROGRAM,
-    way: Way | None = None,
+    way: StartMethod | None = None,
 ) -> Iterator[Decoders]:
     """Ready, and gone at the end with all that they started."""
     with no_leftovers():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ipc.failpoints import hit
 from ipc.transcript import Track
-from workers.audio.lost_stretches import Clocked, Unclocked
-from workers.audio.recording_account import Account, Container
+from workers.audio.lost_stretches import FramesWithoutTimestamps, PacketsWithTimestamps
+from workers.audio.recording_account import Container, RecordingAccount
 from workers.audio.tracks import sound_tracks, tracks_to_try
 from workers.container.box_extents import is_encrypted_mp4
 from workers.container.cut_ends import end_of_packets, ends_in_the_middle
@@ -80,7 +80,7 @@ class ContainerDecoder:
     writer: PcmWriter
     wish: DecodingOptions
     step: Callable[[float], None]
-    account: Account
+    account: RecordingAccount
 
     def alive(self) -> None:
         """Reports progress while nothing is decoded."""
@@ -174,9 +174,11 @@ class ContainerDecoder:
             self.writer.begin(timeline)
             silence = self.writer.silence_seconds
             if container.format.name in WITHOUT_TIMES:
-                place: Unclocked | Clocked = Unclocked(self.file, view, extent)
+                place: FramesWithoutTimestamps | PacketsWithTimestamps = FramesWithoutTimestamps(
+                    self.file, view, extent
+                )
             else:
-                place = Clocked(self.file, view, has_one_stream=len(container.streams) == 1)
+                place = PacketsWithTimestamps(self.file, view, has_one_stream=len(container.streams) == 1)
             result.last_byte = self._write_all(container, stream, place)
             self.writer.flush()
             if container.format.name in WITHOUT_HOLES:
@@ -212,7 +214,12 @@ class ContainerDecoder:
             return min(next_header(self.file, extent.start + result.last_byte, self.alive), extent.end)
         return extent.end
 
-    def _write_all(self, container: "InputContainer", stream: "AudioStream", place: Unclocked | Clocked) -> int:
+    def _write_all(
+        self,
+        container: "InputContainer",
+        stream: "AudioStream",
+        place: FramesWithoutTimestamps | PacketsWithTimestamps,
+    ) -> int:
         """Decodes every packet of the stream into the writer, and counts those that failed.
 
         Returns the byte after the last packet; 0: unknown.
@@ -253,10 +260,12 @@ class ContainerDecoder:
 
         return last_byte
 
-    def _lost(self, packet: "Packet[AudioStream] | None", place: Unclocked | Clocked) -> None:
+    def _lost(
+        self, packet: "Packet[AudioStream] | None", place: FramesWithoutTimestamps | PacketsWithTimestamps
+    ) -> None:
         self.account.packets_lost += 1
         place.lost(packet)
-        if isinstance(place, Clocked) and packet is not None and packet.duration and packet.time_base:
+        if isinstance(place, PacketsWithTimestamps) and packet is not None and packet.duration and packet.time_base:
             self.account.seconds_lost += float(packet.duration * packet.time_base)
 
     def _refuse_too_long(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from ipc.transcript import RecordingFacts
 from workers.audio.container_decoder import ContainerDecoder, DecodingOptions
-from workers.audio.recording_account import Account
+from workers.audio.recording_account import RecordingAccount
 from workers.audio.track_trials import take_track
 from workers.container.recording_extents import GARBAGE_BYTES, extent_at, next_header, next_start
 from workers.container.size_fields import LEAST_ZERO_BYTES
@@ -40,7 +40,7 @@ def decode_recording(
     its own mix. The facts report the outcome.
     """
 
-    def read(track: int | None, account: Account) -> RecordingFacts:
+    def read(track: int | None, account: RecordingAccount) -> RecordingFacts:
         return _read(name, file, writer, replace(wish, track=track), step, account)
 
     return take_track(name, writer, wish, file.size, read)
@@ -52,7 +52,7 @@ def _read(
     writer: PcmWriter,
     wish: DecodingOptions,
     step: Callable[[float], None],
-    account: Account,
+    account: RecordingAccount,
 ) -> RecordingFacts:
     """Decodes one track of the recording from its beginning to its end."""
     decoder = ContainerDecoder(name, file, writer, wish, step, account)

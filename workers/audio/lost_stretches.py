@@ -36,7 +36,7 @@ LEAST_RATE_CHANGE = 0.02
 recording."""
 
 
-class Unclocked:
+class FramesWithoutTimestamps:
     """Consecutive frames without timestamps: the bytes of a lost part give its duration."""
 
     def __init__(self, file: Recording, view: RecordingView, extent: Extent) -> None:
@@ -118,7 +118,7 @@ class Unclocked:
         return round(self._bytes * LONGEST_GAP_SECONDS / self._seconds) if self._seconds else BLOCK_BYTES
 
 
-class Clocked:
+class PacketsWithTimestamps:
     """Packets with timestamps, which place the sound; the bytes between two packets tell a pause from a loss."""
 
     def __init__(self, file: Recording, view: RecordingView, *, has_one_stream: bool) -> None:

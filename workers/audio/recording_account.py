@@ -46,7 +46,7 @@ class Container:
 
 
 @dataclass(slots=True)
-class Account:
+class RecordingAccount:
     """The account of one recording's decoding."""
 
     size_bytes: int

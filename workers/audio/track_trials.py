@@ -11,24 +11,26 @@ import structlog
 
 from ipc.transcript import RecordingFacts
 from workers.audio.container_decoder import DecodingOptions
-from workers.audio.recording_account import Account
+from workers.audio.recording_account import RecordingAccount
 from workers.audio.tracks import tracks_to_try
 from workers.engine import EngineRefusal
 from workers.pcm.pcm_writer import PcmWriter
 
-Read = Callable[[int | None, Account], RecordingFacts]
+ReadTrack = Callable[[int | None, RecordingAccount], RecordingFacts]
 """Decodes a track (None: the best by its tags) and notes in the account what it found."""
 
 log = structlog.get_logger()
 
 
-def take_track(name: Path, writer: PcmWriter, wish: DecodingOptions, size_bytes: int, read: Read) -> RecordingFacts:
+def take_track(
+    name: Path, writer: PcmWriter, wish: DecodingOptions, size_bytes: int, read: ReadTrack
+) -> RecordingFacts:
     """Decodes the first track with sound in it, or the first of all, with a mix that keeps the speech.
 
     A track that cannot be decoded is skipped if there are others. If none can be decoded, raises the EngineRefusal of
     the first track.
     """
-    account = Account(size_bytes)
+    account = RecordingAccount(size_bytes)
     refusal: EngineRefusal | None = None
     facts: RecordingFacts | None = None
     try:
@@ -45,7 +47,7 @@ def take_track(name: Path, writer: PcmWriter, wish: DecodingOptions, size_bytes:
     for track in choice[1:]:
         writer.restart({})
         try:
-            facts = read(track.number, Account(size_bytes))
+            facts = read(track.number, RecordingAccount(size_bytes))
         except EngineRefusal as refused:
             if refused.code != "damaged":
                 raise
@@ -58,7 +60,7 @@ def take_track(name: Path, writer: PcmWriter, wish: DecodingOptions, size_bytes:
         assert refusal is not None  # nothing was decoded, so at least one track was refused
         raise refusal
     writer.restart({})
-    return read(silent, Account(size_bytes))
+    return read(silent, RecordingAccount(size_bytes))
 
 
 def _has_sound(writer: PcmWriter, track: int) -> bool:
@@ -68,16 +70,16 @@ def _has_sound(writer: PcmWriter, track: int) -> bool:
     return True
 
 
-def _well_mixed(writer: PcmWriter, facts: RecordingFacts, read: Read, size_bytes: int) -> RecordingFacts:
+def _well_mixed(writer: PcmWriter, facts: RecordingFacts, read: ReadTrack, size_bytes: int) -> RecordingFacts:
     track = None if facts.track is None else facts.track.number
     if plans := writer.listener.plans():
         log.info("channels_mixed_otherwise", mixes=[plan.in_words for plan in plans.values()])
         writer.restart(plans)
-        facts = read(track, Account(size_bytes))
+        facts = read(track, RecordingAccount(size_bytes))
     if (gain := writer.headroom.gain) != 1.0:
         log.info("recording_decoded_at_other_loudness", gain_db=gain_db(gain))
         writer.restart(plans, gain)
-        facts = read(track, Account(size_bytes))
+        facts = read(track, RecordingAccount(size_bytes))
         facts = facts.model_copy(update={"gain_db": gain_db(gain)})
     return facts
 

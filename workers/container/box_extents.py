@@ -5,15 +5,14 @@ Runs in: worker. Reads only the outermost boxes: a few reads, however long the r
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from workers.container.header_marks import LONGEST_MARK, kind_at
 from workers.container.size_fields import LEAST_ZERO_BYTES, Extent
-from workers.container.zero_runs import end_of_data
+from workers.container.zero_runs import ReportAlive, end_of_data
 from workers.recording.recording_file import Recording
 
-Alive = Callable[[], None]
 ASF_HEAD_BYTES = 64 << 10
 ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -38,7 +37,7 @@ class Box:
     header_bytes: int
 
 
-def mp4_extent(file: Recording, start: int, alive: Alive) -> Extent:
+def mp4_extent(file: Recording, start: int, alive: ReportAlive) -> Extent:
     """An MP4 or MOV file. If its size fields hide its index, FFmpeg gets corrected ones."""
     index, media, behind, end = None, None, False, start
     for box in _boxes(file, start):
@@ -78,7 +77,7 @@ def _boxes(file: Recording, at: int) -> Iterator[Box]:
         at = end
 
 
-def _with_its_index(file: Recording, start: int, media: Box, whole: Extent, alive: Alive) -> Extent:
+def _with_its_index(file: Recording, start: int, media: Box, whole: Extent, alive: ReportAlive) -> Extent:
     """The same file, with a media box (mdat) that ends where the index begins."""
     at = media.at + media.header_bytes
     while at < file.size:
@@ -112,7 +111,7 @@ def is_encrypted_mp4(file: Recording, start: int) -> bool:
     return False
 
 
-def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
+def matroska_extent(file: Recording, start: int, alive: ReportAlive) -> Extent:
     """A Matroska or WebM file. If the size of its segment is out of date, FFmpeg gets one of unknown size."""
     header = _element(file, start)
     at = start if header is None or header[2] is None else header[2]
@@ -137,7 +136,7 @@ def matroska_extent(file: Recording, start: int, alive: Alive) -> Extent:
     return replace(endless, start=begin, prefix=bytes(before), scan_from=end, claimed_end=end, read_on=True)
 
 
-def _end_of_elements(file: Recording, at: int, alive: Alive) -> int | None:
+def _end_of_elements(file: Recording, at: int, alive: ReportAlive) -> int | None:
     """Where the last element of a segment would end, if that is beyond the file; None: it is whole, or its size is
     unknown."""
     while at < file.size:
@@ -174,7 +173,7 @@ def asf_claimed_end(file: Recording, start: int) -> int | None:
     return start + size if size else None
 
 
-def avi_extent(file: Recording, start: int, alive: Alive) -> Extent:
+def avi_extent(file: Recording, start: int, alive: ReportAlive) -> Extent:
     """An AVI file with all its RIFF parts; each has its own size field."""
     at = start
     while at < file.size:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal[
+ContainerKind = Literal[
     "wav", "avi", "w64", "aiff", "au", "caf", "flac", "ogg", "mp4", "matroska", "mpegts", "adts", "raw", "other"
 ]
 """A container format; `raw`: consecutive frames without a container; `other`: left to FFmpeg."""
@@ -62,7 +62,7 @@ def _pairs() -> NDArray[np.bool_]:
 _PAIRS = _pairs()
 _AT_ONCE = 36 << 10
 """Bytes that fit into the processor's cache: a block as FFmpeg reads it, with the end of the block before."""
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, ContainerKind] = {
     "asf": "other",
     "flv": "other",
     "tta": "other",
@@ -97,19 +97,19 @@ def headers_in(window: bytes) -> Iterator[re.Match[bytes]]:
                     yield found
 
 
-def kind_of(found: re.Match[bytes]) -> Kind:
+def kind_of(found: re.Match[bytes]) -> ContainerKind:
     """The format of a match of one of the two patterns."""
     name = next(name for name, text in found.groupdict().items() if text is not None)
     return _KINDS.get(name, name)  # type: ignore[arg-type]  # the groups are named after the kinds
 
 
-def kind_at(head: bytes) -> Kind | None:
+def kind_at(head: bytes) -> ContainerKind | None:
     """The format that begins with these bytes (LONGEST_MARK of them, or all there are); None: none for certain."""
     found = _HEADER.match(head)
     return None if found is None else kind_of(found)
 
 
-def frames_at(head: bytes) -> Kind | None:
+def frames_at(head: bytes) -> ContainerKind | None:
     """As `kind_at`, for streams whose frames have so short a sync word that several must follow each other."""
     for size, first in TS_PACKETS:
         if len(head) > 3 * size + first and all(head[first + at * size] == TS_SYNC for at in range(4)):

@@ -4,7 +4,7 @@ Runs in: worker. `cat a.wav b.flac`, the links of a web radio, a card recorder's
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from workers.container.box_extents import ASF, asf_claimed_end, avi_extent, matroska_extent, mp4_extent
@@ -12,7 +12,7 @@ from workers.container.header_marks import (
     FIRST_PAGE,
     FRAMES_HEAD,
     LONGEST_MARK,
-    Kind,
+    ContainerKind,
     first_frames,
     frames_at,
     headers_in,
@@ -21,20 +21,19 @@ from workers.container.header_marks import (
 )
 from workers.container.sample_headers import samples_at
 from workers.container.size_fields import LEAST_ZERO_BYTES, Extent, samples_extent
-from workers.container.zero_runs import end_of_data, start_of_data
+from workers.container.zero_runs import ReportAlive, end_of_data, start_of_data
 from workers.recording.recording_file import Recording
 
-Alive = Callable[[], None]
 WAVPACK_SYNC = b"wvpk"
 WAVPACK_BLOCK = re.compile(WAVPACK_SYNC + rb"...\x00[\x02-\x10]\x04", re.DOTALL)
 BLOCK_BYTES = 1 << 20
-STREAMS: frozenset[Kind] = frozenset({"flac", "ogg", "mpegts", "adts", "raw"})
+STREAMS: frozenset[ContainerKind] = frozenset({"flac", "ogg", "mpegts", "adts", "raw"})
 """Containers that are read sequentially; the others have an index."""
 GARBAGE_BYTES = 4 << 20
 """How far beyond garbage the first header is searched for."""
 
 
-def extent_at(file: Recording, start: int, alive: Alive) -> Extent:
+def extent_at(file: Recording, start: int, alive: ReportAlive) -> Extent:
     """The extent of the container that begins at this byte."""
     kind = _kind_at(file, start)
     match kind:
@@ -65,7 +64,7 @@ def extent_at(file: Recording, start: int, alive: Alive) -> Extent:
     )
 
 
-def _kind_at(file: Recording, start: int) -> Kind | None:
+def _kind_at(file: Recording, start: int) -> ContainerKind | None:
     head = file.read_at(start, FRAMES_HEAD)
     if kind := kind_at(head[:LONGEST_MARK]):
         return "raw" if head.startswith(b"ID3") else kind
@@ -82,7 +81,7 @@ def parts_of(extent: Extent) -> Iterator[Extent]:
     yield extent
 
 
-def next_start(file: Recording, at: int, alive: Alive) -> int:
+def next_start(file: Recording, at: int, alive: ReportAlive) -> int:
     """The first byte from `at` on that is neither zeros nor a tag; the file's size if there is none."""
     while at < file.size and _kind_at(file, at) in (None, "raw"):
         behind = _behind_tags(file, _behind_zeros(file, at, alive))
@@ -92,13 +91,13 @@ def next_start(file: Recording, at: int, alive: Alive) -> int:
     return at
 
 
-def _behind_zeros(file: Recording, at: int, alive: Alive) -> int:
+def _behind_zeros(file: Recording, at: int, alive: ReportAlive) -> int:
     data = start_of_data(file, at, file.size, alive)
     # The first bytes of a header may be zeros themselves.
     return next((data - back for back in range(min(4, data - at), 0, -1) if _kind_at(file, data - back)), data)
 
 
-def next_header(file: Recording, at: int, alive: Alive, within: int | None = None) -> int:
+def next_header(file: Recording, at: int, alive: ReportAlive, within: int | None = None) -> int:
     """The offset of the next header that is known for certain, from `at` on; the file's size if there is none.
 
     Within the first `within` bytes, consecutive frames without a header count as one.
@@ -119,7 +118,7 @@ def next_header(file: Recording, at: int, alive: Alive, within: int | None = Non
     return otherwise
 
 
-def next_block(file: Recording, at: int, end: int, alive: Alive) -> int | None:
+def next_block(file: Recording, at: int, end: int, alive: ReportAlive) -> int | None:
     """The offset of the next block of the same WavPack recording; None: another header comes first."""
     while at < end:
         alive()

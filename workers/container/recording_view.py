@@ -15,7 +15,7 @@ from workers.container.header_marks import (
     FIRST_PAGE,
     FRAMES_HEAD,
     LONGEST_MARK,
-    Kind,
+    ContainerKind,
     frames_at,
     headers_in,
     kind_of,
@@ -32,7 +32,7 @@ MOST_OPENING_SECONDS = 120.0
 """A slow share needs a second for what a disk delivers immediately; longer means a recording with endless headers."""
 LEAST_ZEROS_PASSED = 64 << 10
 """A shorter run of zeros is read like any other bytes."""
-NOT_ENDED_BY_TAGS: frozenset[Kind] = frozenset({"adts", "mpegts", "ogg", "matroska"})
+NOT_ENDED_BY_TAGS: frozenset[ContainerKind] = frozenset({"adts", "mpegts", "ogg", "matroska"})
 """Radio and HLS put ID3 tags between their frames; their demuxers handle them."""
 
 
@@ -46,7 +46,7 @@ class RecordingView:
         end: int,
         alive: Callable[[], None],
         *,
-        kind: Kind = "other",
+        kind: ContainerKind = "other",
         prefix: bytes = b"",
         endless: bool = False,
         scan_from: int | None = None,

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from workers.container.header_marks import Kind
+from workers.container.header_marks import ContainerKind
 from workers.recording.recording_file import Recording
 
 NO_SIZE = 0xFFFFFFFF
@@ -26,7 +26,7 @@ AIFF_MOST_BYTES = NO_SIZE - 15
 class Samples:
     """The position and size of the samples, from the header."""
 
-    kind: Kind
+    kind: ContainerKind
     begin: int
     """Offset of the first sample in the recording."""
     claimed_bytes: int | None
@@ -44,7 +44,7 @@ class Samples:
     """`bytes_a_second` is exact, not an average."""
 
 
-def samples_at(file: Recording, start: int, kind: Kind) -> Samples | None:
+def samples_at(file: Recording, start: int, kind: ContainerKind) -> Samples | None:
     """The samples of the header at this offset; None: it has none, or its codec needs more than the samples."""
     try:
         match kind:

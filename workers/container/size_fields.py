@@ -7,12 +7,11 @@ that wrote to a pipe none. If sound follows the claimed end, FFmpeg gets the hea
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.container.header_marks import FRAMES_HEAD, LONGEST_MARK, Kind, frames_at, kind_at, tag_bytes
+from workers.container.header_marks import FRAMES_HEAD, LONGEST_MARK, ContainerKind, frames_at, kind_at, tag_bytes
 from workers.container.sample_headers import Samples
-from workers.container.zero_runs import end_of_data
+from workers.container.zero_runs import ReportAlive, end_of_data
 from workers.recording.recording_file import Recording
 
 WRAP = 1 << 32
@@ -30,14 +29,12 @@ KNOWN_CHUNKS = re.compile(
     rb"chan|kuki|strg|mark|uuid"
 )
 
-Alive = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Which bytes of a recording belong to one container, and what FFmpeg gets to read of them."""
 
-    kind: Kind
+    kind: ContainerKind
     start: int
     """The first byte after `prefix`."""
     sound_end: int
@@ -64,7 +61,7 @@ class Extent:
     """Zeros after the sound that are skipped."""
 
 
-def samples_extent(file: Recording, samples: Samples, alive: Alive) -> Extent:
+def samples_extent(file: Recording, samples: Samples, alive: ReportAlive) -> Extent:
     """The extent of a container of plain samples."""
     least = max(int(LEAST_SOUND_SECONDS * samples.bytes_a_second), samples.block_bytes)
     if samples.claimed_bytes is None:
@@ -84,7 +81,7 @@ def samples_extent(file: Recording, samples: Samples, alive: Alive) -> Extent:
 
 
 def _extent(
-    file: Recording, samples: Samples, claimed_end: int | None, sound_end: int, end: int, alive: Alive
+    file: Recording, samples: Samples, claimed_end: int | None, sound_end: int, end: int, alive: ReportAlive
 ) -> Extent:
     begin, rate, block = samples.begin, samples.bytes_a_second, samples.block_bytes
     zeros_from = begin + -(-(end_of_data(file, begin, sound_end, alive) - begin) // block) * block
@@ -112,7 +109,7 @@ def _extent(
     )
 
 
-def _is_zeros(file: Recording, start: int, end: int, alive: Alive) -> bool:
+def _is_zeros(file: Recording, start: int, end: int, alive: ReportAlive) -> bool:
     return end - start >= LEAST_ZERO_BYTES and end_of_data(file, start, end, alive) == start
 
 

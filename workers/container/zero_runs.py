@@ -12,10 +12,11 @@ from workers.recording.recording_file import Recording
 BLOCK_BYTES = 1 << 20
 ZEROS = bytes(BLOCK_BYTES)
 
-Alive = Callable[[], None]
+ReportAlive = Callable[[], None]
+"""Called between reads, so that the worker sees that the decoder makes progress."""
 
 
-def end_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
+def end_of_data(file: Recording, start: int, end: int, alive: ReportAlive) -> int:
     """The byte after the last non-zero byte in `start…end`; `start` if all are zero."""
     while start < end:
         alive()
@@ -28,7 +29,7 @@ def end_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
     return end
 
 
-def start_of_data(file: Recording, start: int, end: int, alive: Alive) -> int:
+def start_of_data(file: Recording, start: int, end: int, alive: ReportAlive) -> int:
     """The first non-zero byte in `start…end`; `end` if all are zero."""
     while start < end:
         alive()

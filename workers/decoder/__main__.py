@@ -33,8 +33,8 @@ def main(words: list[str]) -> NoReturn:
 
         probe()
         os._exit(0)
-    *words, line_number, parent_number = words
-    line, parent_pid = socket.socket(fileno=int(line_number)), int(parent_number)
+    *words, connection_number, parent_number = words
+    connection, parent_pid = socket.socket(fileno=int(connection_number)), int(parent_number)
     end_with_parent(parent_pid)
     import config.lean_structlog  # noqa: F401 - before the first module that logs
     from ipc.failpoints import hit
@@ -42,22 +42,22 @@ def main(words: list[str]) -> NoReturn:
 
     get_ready()
     if FORKS in words:
-        line = copies(line)
+        connection = copies(connection)
         end_with_parent(parent_pid)
     # In each decoder, started or forked: the fork server itself reads no recording.
     hit("decoder_spawned")
     hit("decoder_warm")
-    request, pcm = _request(line)
-    decode_once(request, pcm, line.fileno())
+    request, pcm = _request(connection)
+    decode_once(request, pcm, connection.fileno())
     os._exit(0)
 
 
-def _request(line: socket.socket) -> tuple[bytes, int]:
+def _request(connection: socket.socket) -> tuple[bytes, int]:
     """The request as bytes, and the descriptor of the PCM file. End of file ends this process."""
-    piece, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+    piece, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     said = piece
     while piece and not said.endswith(b"\n"):
-        piece = line.recv(BLOCK_BYTES)
+        piece = connection.recv(BLOCK_BYTES)
         said += piece
     if not piece:
         os._exit(0)

@@ -57,10 +57,10 @@ def get_ready() -> None:
         recording.sha256()
 
 
-def decode_once(said: bytes, pcm: int, line: int) -> None:
+def decode_once(said: bytes, pcm: int, connection: int) -> None:
     """Answers the request. Returns when the process has only to exit."""
     told = DecodeThis.model_validate_json(said)
-    speak = partial(_speak, line)
+    speak = partial(_speak, connection)
     structlog.configure(processors=[partial(_note, speak)], cache_logger_on_first_use=False)
     try:
         speak(_decode(told, pcm, speak))
@@ -95,7 +95,7 @@ def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Endin
 
 
 def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], None]) -> Decoded:
-    moved = _Moved(speak)
+    moved = _ProgressReporter(speak)
     path = Path(request.path)
     recording = ReadRecording(descriptor, moved.again)
     writer = PcmWriter(Path(request.pcm_path).parent, pcm)
@@ -113,7 +113,7 @@ def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], N
     return Decoded(recording=facts.model_copy(update={"sha256": sha256, "size_bytes": recording.size}))
 
 
-class _Moved:
+class _ProgressReporter:
     """Reports progress to the worker, not more often than needed."""
 
     def __init__(self, speak: Callable[[Value], None]) -> None:
@@ -132,12 +132,12 @@ class _Moved:
             self._speak(Moved(done_seconds=self._done_seconds))
 
 
-def _speak(line: int, message: Value) -> None:
+def _speak(connection: int, message: Value) -> None:
     """Raises BrokenPipeError when the worker is gone."""
     rest = memoryview(as_line(message))
     try:
         while rest:
-            rest = rest[os.write(line, rest) :]
+            rest = rest[os.write(connection, rest) :]
     except OSError as error:
         raise BrokenPipeError(errno.EPIPE, str(error)) from error
 

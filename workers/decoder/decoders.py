@@ -33,8 +33,8 @@ from ipc.failpoints import hit
 from ipc.transcript import RecordingFacts
 from ipc.worker_messages import AudioDecoded, Decode
 from workers.decoder.process import PROGRAM, DecoderLost, DecoderProcess
-from workers.decoder.supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, Way, supply_for
-from workers.decoder.verdict import DecoderDeath, DecoderDied, Waiting, death_of
+from workers.decoder.supply import BOOT_SECONDS, DYING_SECONDS, LOOK_SECONDS, StartMethod, supply_for
+from workers.decoder.verdict import DecoderDeath, DecoderDied, DecoderSilence, death_of
 from workers.engine import SAMPLE_RATE, EngineRefusal
 from workers.heartbeat import Heartbeat
 from workers.pcm.pcm_file import SAMPLE_BYTES, keep_facts, kept_facts, pcm_seconds
@@ -87,7 +87,7 @@ def limits_for(request: Decode) -> Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Hung:
+class HungDecoder:
     """A decoder that the kernel cannot kill yet, and the disk it waits for."""
 
     process: DecoderProcess
@@ -105,7 +105,7 @@ class Decoders:
         keeps_ready: bool,
         limits: Limits | None = None,
         program: Sequence[str] = PROGRAM,
-        way: Way | None = None,
+        way: StartMethod | None = None,
     ) -> None:
         """`keeps_ready`: keep a decoder ready, so that the next recording need not wait; costs memory. `limits`:
         replace those computed from the request. `program`, `way`: another decoder, another way to start it, for
@@ -115,7 +115,7 @@ class Decoders:
         self._keeps_ready = keeps_ready
         self._limits = limits
         self._leaving: list[DecoderProcess] = []
-        self._hung: list[Hung] = []
+        self._hung: list[HungDecoder] = []
         self._said_what_lacks = False
 
     def make_ready(self) -> None:
@@ -206,7 +206,7 @@ class Decoders:
     def _ending(self, request: Decode, pcm: int) -> Ending:
         """The last message of one decoder, which afterwards is reaped or written off."""
         process = self._take()
-        waiting = Waiting(
+        waiting = DecoderSilence(
             min(request.disk_seconds, self._heartbeat.patience_seconds),
             self._heartbeat.patience_seconds,
             time.monotonic(),
@@ -223,14 +223,14 @@ class Decoders:
             if process.end() is None:
                 device = None if request.expected is None else request.expected.device
                 log.warning("decoder_written_off", pid=process.pid, why="the kernel cannot kill it yet")
-                self._hung.append(Hung(process, device))
+                self._hung.append(HungDecoder(process, device))
             raise
         # A decoder serves one request, whatever its state. It is reaped between requests.
         process.end(0)
         self._leaving.append(process)
         return ending
 
-    def _hear_out(self, process: DecoderProcess, request: Decode, waiting: Waiting) -> Ending:
+    def _hear_out(self, process: DecoderProcess, request: Decode, waiting: DecoderSilence) -> Ending:
         """Waits for its last message. Raises DecoderLost, BadLine, DecoderDied if it hangs, EngineRefusal if its disk
         does, and Cancelled."""
         began = time.monotonic()

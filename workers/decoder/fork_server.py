@@ -23,10 +23,10 @@ REPLY = struct.Struct("=i")
 """The new decoder's pid, or the negative errno."""
 
 
-class Given(NamedTuple):
+class ForkDescriptors(NamedTuple):
     """What a new decoder receives."""
 
-    line: int
+    connection: int
     stderr: int
 
 
@@ -43,7 +43,7 @@ def copies(orders: socket.socket) -> socket.socket:
         said, descriptors, _, _ = socket.recv_fds(orders, 1, 2)
         if not said:
             os._exit(0)
-        given = Given(*descriptors)
+        given = ForkDescriptors(*descriptors)
         pid, parent = _forked_twice(to_server)
         if pid is None:
             for ours in (orders.detach(), between, to_server):
@@ -51,12 +51,12 @@ def copies(orders: socket.socket) -> socket.socket:
             os.dup2(given.stderr, 2)
             os.close(given.stderr)
             _await_adoption(parent)
-            return socket.socket(fileno=given.line)
+            return socket.socket(fileno=given.connection)
         if pid > 0:
             # The copy is the worker's child only once the process between them has exited.
             os.waitpid(pid, 0)
             pid = _told(between)
-        os.close(given.line)
+        os.close(given.connection)
         os.close(given.stderr)
         orders.sendall(REPLY.pack(pid))
 

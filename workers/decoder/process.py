@@ -33,19 +33,19 @@ class DecoderLost(Exception):
 class DecoderProcess:
     """One child from start to exit. The caller must call `end` in every case."""
 
-    def __init__(self, child: subprocess.Popen[bytes] | ForkedChild, line: socket.socket, stderr: int) -> None:
-        """Takes ownership of `line` and of the descriptor `stderr`, the worker's ends."""
+    def __init__(self, child: subprocess.Popen[bytes] | ForkedChild, connection: socket.socket, stderr: int) -> None:
+        """Takes ownership of `connection` and of the descriptor `stderr`, the worker's ends."""
         self._child = child
         self.pid = child.pid
-        self.line = line
-        self.line.setblocking(False)
+        self.connection = connection
+        self.connection.setblocking(False)
         self._stderr = stderr
         os.set_blocking(stderr, False)
         self._is_closed = False
         self._lines = Lines()
         self._last_words = b""
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self.line, selectors.EVENT_READ)
+        self._selector.register(self.connection, selectors.EVENT_READ)
         self._selector.register(self._stderr, selectors.EVENT_READ)
 
     @property
@@ -70,8 +70,8 @@ class DecoderProcess:
         line = as_line(this)
         try:
             # It reads once it is ready; a request is far smaller than the socket's buffer.
-            socket.send_fds(self.line, [line[:1]], [pcm])
-            self.line.sendall(line[1:])
+            socket.send_fds(self.connection, [line[:1]], [pcm])
+            self.connection.sendall(line[1:])
         except OSError as error:
             raise DecoderLost(str(error)) from error
 
@@ -94,13 +94,13 @@ class DecoderProcess:
                 self._read_stderr()
                 continue
             try:
-                piece = self.line.recv(PIECE_BYTES)
+                piece = self.connection.recv(PIECE_BYTES)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise DecoderLost(str(error)) from error
             if not piece:
-                raise DecoderLost("end of the line")
+                raise DecoderLost("end of the connection")
         return piece
 
     def end(self, wait_seconds: float = REAP_SECONDS) -> int | None:
@@ -136,7 +136,7 @@ class DecoderProcess:
             return
         self._is_closed = True
         self._selector.close()
-        self.line.close()
+        self.connection.close()
         os.close(self._stderr)
 
 

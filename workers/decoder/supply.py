@@ -30,7 +30,7 @@ LOOKS_FOR_STRAYS = 4
 DYING_SECONDS = 2.0
 """Deadline for a process that closed its socket to exit."""
 
-Way = Literal["fork", "spawn"]
+StartMethod = Literal["fork", "spawn"]
 
 
 class Supply(Protocol):
@@ -47,12 +47,12 @@ class Supply(Protocol):
         """Ends the decoder or server that is ready. It may be used again."""
 
 
-def way_of(platform: str, *, has_pidfd: bool) -> Way:
+def way_of(platform: str, *, has_pidfd: bool) -> StartMethod:
     """The best way to start a decoder on this platform. Pure."""
     return "fork" if platform == "linux" and has_pidfd else "spawn"
 
 
-def supply_for(program: Sequence[str], way: Way | None = None) -> Supply:
+def supply_for(program: Sequence[str], way: StartMethod | None = None) -> Supply:
     """The supply for this machine; `way`: another one, for tests."""
     way = way or way_of(sys.platform, has_pidfd=hasattr(os, "pidfd_open"))
     return ForkServer(program) if way == "fork" else Spare(program)
@@ -121,8 +121,8 @@ class ForkServer:
             # A late reply would be taken for the next one's.
             self.close()
             raise
-        (line, stderr), self._coming = self._coming, None
-        return DecoderProcess(ForkedChild(pid), line, stderr)
+        (connection, stderr), self._coming = self._coming, None
+        return DecoderProcess(ForkedChild(pid), connection, stderr)
 
     def close(self) -> None:
         """See Supply."""
@@ -132,15 +132,15 @@ class ForkServer:
         if server is None:
             return
         if coming is not None:
-            line, stderr = coming
+            connection, stderr = coming
             self._looks_for_strays = LOOKS_FOR_STRAYS
             with contextlib.suppress(OSError):
-                server.line.shutdown(socket.SHUT_WR)  # it still delivers what was ordered, and exits
+                server.connection.shutdown(socket.SHUT_WR)  # it still delivers what was ordered, and exits
             with contextlib.suppress(DecoderLost, OSError):
                 if (said := server.hear_bytes(DYING_SECONDS)) and (pid := REPLY.unpack(said)[0]) > 0:
                     self._looks_for_strays = 0
-                    DecoderProcess(ForkedChild(pid), line, os.dup(stderr)).end()
-            line.close()
+                    DecoderProcess(ForkedChild(pid), connection, os.dup(stderr)).end()
+            connection.close()
             os.close(stderr)
         server.end()
 
@@ -175,11 +175,11 @@ class ForkServer:
 def _order(server: DecoderProcess) -> tuple[socket.socket, int]:
     """Our ends of a decoder's socket and stderr; the server has the others. Raises OSError if they cannot be
     created."""
-    line, its_line = socket.socketpair()
+    connection, its_connection = socket.socketpair()
     stderr, its_stderr = os.pipe()
     # A dead server is noticed by the wait for its reply.
     with contextlib.suppress(BrokenPipeError, ConnectionError):
-        socket.send_fds(server.line, [b"f"], [its_line.fileno(), its_stderr])
-    its_line.close()
+        socket.send_fds(server.connection, [b"f"], [its_connection.fileno(), its_stderr])
+    its_connection.close()
     os.close(its_stderr)
-    return line, stderr
+    return connection, stderr

@@ -15,7 +15,7 @@ NOISE = "\nExtension modules:"
 
 
 @dataclass(slots=True)
-class Waiting:
+class DecoderSilence:
     """How long a decoder has been silent, and what it did meanwhile. The caller supplies the clock."""
 
     disk_seconds: float
@@ -79,7 +79,7 @@ def death_of(status: int | None, last_words: str, lied: str | None = None) -> De
     if lied is not None:
         return DecoderDeath("nonsense", f"it said what is no message ({lied}){where}", last_words)
     if status is None:
-        return DecoderDeath("timeout", "it closed its line and did not end", last_words)
+        return DecoderDeath("timeout", "it closed its connection and did not exit", last_words)
     if status >= 0:
         return DecoderDeath("exit", f"it left with code {status} and without an answer{where}", last_words)
     try:

@@ -24,7 +24,7 @@ from workers.mlx.model import WINDOW_SAMPLES, MlxModel, free_caches, load_mlx_mo
 from workers.speech.loudness import at_usual_loudness
 from workers.text.word_edges import AROUND_WORDS, Core, words_at_the_sound
 from workers.text.word_repair import doubted
-from workers.text.word_times import Piece, shorten_long_words, split_words, times_of_words
+from workers.text.word_times import WordPiece, shorten_long_words, split_words, times_of_words
 
 SOUND = Path(__file__).parent / "lateness_sound.wav"
 TEXT = (
@@ -119,7 +119,7 @@ class MlxAligner:
     def rest(self) -> None:
         free_caches()
 
-    def _times(self, audio: Audio, text: str, language: str) -> list[Piece]:
+    def _times(self, audio: Audio, text: str, language: str) -> list[WordPiece]:
         """The times at which the model attends to each word, in seconds from the start; empty if it does not."""
         words = split_words(text, language)
         if not words or not LEAST_SAMPLES <= len(audio) <= WINDOW_SAMPLES:
@@ -131,7 +131,7 @@ class MlxAligner:
             return []
         return times_of_words(words, self.follow(audio, tokens, tokenizer)) or []
 
-    def follow(self, audio: Audio, tokens: list[int], tokenizer: Any) -> list[Piece]:
+    def follow(self, audio: Audio, tokens: list[int], tokenizer: Any) -> list[WordPiece]:
         """The times of each group of tokens, in seconds from the start of the audio."""
         from mlx_whisper.timing import find_alignment
 
@@ -141,7 +141,7 @@ class MlxAligner:
             listener, tokenizer, tokens, self.model.mel(at_usual_loudness(np.nan_to_num(audio))), frames
         )
         return [
-            Piece(timing.word, float(timing.start), float(timing.end), float(timing.probability))
+            WordPiece(timing.word, float(timing.start), float(timing.end), float(timing.probability))
             for timing in timings
         ]
 
@@ -183,7 +183,7 @@ def core_of(word: Word) -> Core:
     return Core(begun=word.end - inside, over=word.start + inside)
 
 
-def fit_into(timed: Sequence[Piece], segment: Segment, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
+def fit_into(timed: Sequence[WordPiece], segment: Segment, late_by_seconds: float = 0.0) -> tuple[Word, ...]:
     """Times from the start of the recording: finite, in order, inside the segment, corrected by `late_by_seconds`."""
     words: list[Word] = []
     behind = segment.start

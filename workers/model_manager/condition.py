@@ -1,6 +1,6 @@
-"""In which condition a model lies on this machine: whole, missing or damaged.
+"""The condition of a model on this machine: whole, missing or damaged.
 
-Runs in: worker. Asks no network and loads no model library.
+Runs in: worker. Uses no network and loads no model library.
 """
 
 from collections.abc import Callable
@@ -16,26 +16,26 @@ from workers.models.find_aligner import starter_aligner
 from workers.models.hub_cache import cached_snapshot, damaged_file
 from workers.models.source import ModelSource, model_source
 from workers.models.starter import find_starter
-from workers.models.torch_bundles import bundle_file, what_is_torn_in_bundle
+from workers.models.torch_bundles import bundle_file, damage_in_bundle
 
 Condition = Literal["whole", "missing", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class OnDisk:
-    """How it lies on this machine."""
+class ModelOnDisk:
+    """A model's condition, its path and, unless it is whole, the reason."""
 
     condition: Condition
     path: Path | None = None
-    """Where it is, or is to be; None: nowhere yet."""
+    """Where it is or will be; None: no path yet."""
     why: str = ""
-    """What is missing or damaged, in words."""
+    """What is missing or damaged."""
     hint: str = ""
 
 
 def name_of(source: ModelSource) -> str:
-    """What a person calls it: the short name where there is one."""
-    if source.place == "hub" and source.kind == "whisper":
+    """The name that users type: the short name if it has one."""
+    if source.origin == "hub" and source.kind == "whisper":
         return next((name for name, hub_id in HUB_IDS[source.engine].items() if hub_id == source.id), source.id)
     return source.id
 
@@ -46,47 +46,49 @@ def source_of(needed: ModelNeeded) -> ModelSource:
     return model_source(needed.name, "wav2vec2" if wants_wav2vec2 else "whisper", needed.engine)
 
 
-def look_at(source: ModelSource, step: Callable[[], None], *, deep: bool) -> OnDisk:
-    """How the model lies here. `deep` reads every byte of it; `step` is called between pieces."""
+def condition_of(source: ModelSource, step: Callable[[], None], *, deep: bool) -> ModelOnDisk:
+    """The model's condition. `deep`: read every byte; `step` is called between pieces."""
     try:
-        match source.place:
+        match source.origin:
             case "starter":
                 return _starter(source, deep=deep)
             case "bundle":
                 return _bundle(source, step, deep=deep)
             case "folder":
                 check_files(source.kind, source.engine, Path(source.id))
-                return OnDisk("whole", Path(source.id))
+                return ModelOnDisk("whole", Path(source.id))
             case "hub":
                 return _in_hub_cache(source, step, deep=deep)
             case _:
-                assert_never(source.place)
+                assert_never(source.origin)
     except EngineRefusal as refusal:
         condition: Condition = "missing" if refusal.code == "needs_model" else "damaged"
-        return OnDisk(condition, why=refusal.message, hint=refusal.hint)
+        return ModelOnDisk(condition, why=refusal.message, hint=refusal.hint)
     except OSError as error:
-        return OnDisk("damaged", why=f"{error.filename}: {error.strerror}", hint="make it readable for this user")
+        return ModelOnDisk(
+            "damaged", why=f"{error.filename}: {error.strerror}", hint="make it readable for this user"
+        )
 
 
-def _starter(source: ModelSource, *, deep: bool) -> OnDisk:
+def _starter(source: ModelSource, *, deep: bool) -> ModelOnDisk:
     if source.kind == "whisper":
-        return OnDisk("whole", find_starter(deep=deep))
-    return OnDisk("whole", starter_aligner(deep=deep).folder)
+        return ModelOnDisk("whole", find_starter(deep=deep))
+    return ModelOnDisk("whole", starter_aligner(deep=deep).folder)
 
 
-def _bundle(source: ModelSource, step: Callable[[], None], *, deep: bool) -> OnDisk:
+def _bundle(source: ModelSource, step: Callable[[], None], *, deep: bool) -> ModelOnDisk:
     file = bundle_file(source.id)
     if not file.is_file():
-        return OnDisk("missing", file)
-    torn = what_is_torn_in_bundle(file, step, deep=deep)
-    return OnDisk("whole", file) if torn is None else OnDisk("damaged", file, f"{file}: {torn}")
+        return ModelOnDisk("missing", file)
+    torn = damage_in_bundle(file, step, deep=deep)
+    return ModelOnDisk("whole", file) if torn is None else ModelOnDisk("damaged", file, f"{file}: {torn}")
 
 
-def _in_hub_cache(source: ModelSource, step: Callable[[], None], *, deep: bool) -> OnDisk:
+def _in_hub_cache(source: ModelSource, step: Callable[[], None], *, deep: bool) -> ModelOnDisk:
     folder = cached_snapshot(source.id)
     if folder is None or missing_file(source.kind, source.engine, names_of(folder)) is not None:
-        return OnDisk("missing", folder)
+        return ModelOnDisk("missing", folder)
     if deep and (file := damaged_file(folder, step)):
-        return OnDisk("damaged", folder, f"{file} does not have the hash it is filed under")
+        return ModelOnDisk("damaged", folder, f"{file} does not have the hash it is filed under")
     check_files(source.kind, source.engine, folder)
-    return OnDisk("whole", folder)
+    return ModelOnDisk("whole", folder)

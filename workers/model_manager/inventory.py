@@ -1,4 +1,4 @@
-"""All models on this machine and all that the settings need, without loading or asking the network for any.
+"""Lists all models on this machine and all that the settings need, without loading one or using the network.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -15,23 +15,25 @@ from config.places import hub_cache
 from config.settings import Settings
 from ipc.model_messages import ListedModel, ModelList
 from workers.engine import EngineRefusal
-from workers.model_manager.condition import look_at, name_of, source_of
+from workers.model_manager.condition import condition_of, name_of, source_of
 from workers.model_manager.pull import model_type_in, total_size
 from workers.models.contents import NotAModel, check_files, kind_of
 from workers.models.ct2_to_mlx import RECEIPT
-from workers.models.download import nearest
+from workers.models.download import nearest_existing
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.source import ModelSource, model_source
 from workers.models.torch_bundles import bundle_file
 
 CONVERSION = re.compile(r"(?P<label>.+)-mlx-float(16|32)-[0-9a-f]{12}")
 """What `workers.models.ct2_to_mlx` calls the folders it makes."""
-OURS = frozenset(ALIGNMENT_HUB_IDS.values()) | {hub_id for names in HUB_IDS.values() for hub_id in names.values()}
+KNOWN_HUB_IDS = frozenset(ALIGNMENT_HUB_IDS.values()) | {
+    hub_id for names in HUB_IDS.values() for hub_id in names.values()
+}
 
 
 @dataclass(slots=True)
-class _Listing:
-    """What was found so far, and what each of it is used as."""
+class _ModelCollector:
+    """The models found so far, and the use of each."""
 
     used_as: dict[ModelSource, list[str]] = field(default_factory=dict)
     found: list[ListedModel] = field(default_factory=list)
@@ -41,10 +43,10 @@ class _Listing:
         if source in self.seen:
             return
         self.seen.add(source)
-        on_disk = look_at(source, lambda: None, deep=False)
+        on_disk = condition_of(source, lambda: None, deep=False)
         path = on_disk.path
         size, why = total_size(path) if path is not None and path.exists() else 0, on_disk.why
-        if source.place == "hub" and on_disk.condition == "missing":
+        if source.origin == "hub" and on_disk.condition == "missing":
             path, size = cache_folder(source.id), bytes_in(cache_folder(source.id) / "blobs")
             why = f"a part is here; steno models pull {name_of(source)} continues it" if size else ""
         if only_if_there and on_disk.condition == "missing" and not size:
@@ -65,8 +67,8 @@ class _Listing:
 
 
 def list_models(settings: Settings, choice: EngineChoice, models: Path) -> ModelList:
-    """What is needed first, then what else is here. `models`: our own folder of converted models."""
-    listing, unknown, cache = _Listing(), [], hub_cache()
+    """The models that the settings need, then the others. `models`: stenod's folder of converted models."""
+    listing, unknown, cache = _ModelCollector(), [], hub_cache()
     for one in models_needed(settings, choice):
         try:
             uses = listing.used_as.setdefault(source_of(one), [])
@@ -90,7 +92,7 @@ def list_models(settings: Settings, choice: EngineChoice, models: Path) -> Model
         models=tuple(listing.found),
         names={engine: tuple(names) for engine, names in HUB_IDS.items()},
         hub_cache=str(cache),
-        free_bytes=shutil.disk_usage(nearest(cache)).free,
+        free_bytes=shutil.disk_usage(nearest_existing(cache)).free,
     )
 
 
@@ -111,23 +113,23 @@ def _unknown(needed: ModelNeeded, refusal: EngineRefusal) -> ListedModel:
 
 
 def _in_hub_cache(cache: Path) -> Iterator[ModelSource]:
-    """Whole and half models that one of our engines opens; the cache is shared with other programs."""
+    """Complete and incomplete models that an engine of stenod opens; other programs share the cache."""
     for repository in sorted(cache.glob("models--*--*")):
         hub_id = repository.name.removeprefix("models--").replace("--", "/", 1)
         folder = cached_snapshot(hub_id)
-        # A link whose file is gone still says what the repository is.
+        # A broken link still shows what kind of model the repository is.
         names = {file.name for file in folder.iterdir()} if folder is not None else set()
         try:
             kind, engine = kind_of(names, model_type_in(folder) if folder is not None else None)
         except NotAModel:
-            if hub_id in OURS:
+            if hub_id in KNOWN_HUB_IDS:
                 yield _expected(hub_id)
             continue
         yield ModelSource(kind, "hub", hub_id, engine)
 
 
 def _expected(hub_id: str) -> ModelSource:
-    """What an unfinished download is to become, by the tables of names."""
+    """The model that an unfinished download will become, from the tables of names."""
     if hub_id in ALIGNMENT_HUB_IDS.values():
         return model_source(hub_id, "wav2vec2", "whisperx")
     return next(
@@ -136,7 +138,7 @@ def _expected(hub_id: str) -> ModelSource:
 
 
 def conversions(models: Path) -> Iterator[ListedModel]:
-    """Models in MLX's form that the workers made from others, and would make again."""
+    """Models that the workers converted to MLX's format; the workers convert them again if deleted."""
     for folder in sorted(models.iterdir()) if models.is_dir() else ():
         if not CONVERSION.fullmatch(folder.name) or not (folder / RECEIPT).is_file():
             continue

@@ -1,4 +1,4 @@
-"""Brings models to this machine and checks every byte: from the hub and from torchaudio's server.
+"""Downloads models from the hub and from torchaudio's server, and checks every byte.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -13,67 +13,67 @@ from typing import assert_never
 
 from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
 from workers.engine import EngineRefusal
-from workers.model_manager.condition import OnDisk, look_at
+from workers.model_manager.condition import ModelOnDisk, condition_of
 from workers.model_manager.selection import ModelRequest
 from workers.models.contents import NotAModel, files_to_fetch, kind_of, names_of
-from workers.models.download import Phase, describe, fetch_snapshot, names_in
+from workers.models.download import DownloadPhase, describe, fetch_snapshot, names_in
 from workers.models.hub_cache import bytes_in, cache_folder, cached_snapshot
 from workers.models.source import ModelSource
 from workers.models.starter import PIECE_BYTES
 from workers.models.torch_bundles import BUNDLE_ADDRESS, bundle_file, fetch_bundle
 
-Say = Callable[[ModelMessage], None]
+SendMessage = Callable[[ModelMessage], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Says how far it is, and for each request in the end a ModelHere or a ModelRefusal."""
+    """Reports progress, and ends each request with a ModelHere or a ModelRefusal."""
 
-    say: Say
+    send: SendMessage
     models: Path
-    """Our own folder of models."""
+    """stenod's folder of converted models."""
     floor_bytes: int
-    """So much of the disk stays free."""
+    """Disk space that must stay free."""
     bundle_address: str = BUNDLE_ADDRESS
 
     def pull(self, request: ModelRequest) -> bool:
-        """Whether the model is here now, whole."""
+        """True: the model is now on this machine, complete."""
         try:
             here = self._pull(request.name, request.source, is_open=request.is_open)
         except EngineRefusal as refusal:
-            self.say(ModelRefusal(name=request.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
+            self.send(ModelRefusal(name=request.name, code=refusal.code, message=refusal.message, hint=refusal.hint))
             return False
-        self.say(here)
+        self.send(here)
         return True
 
     def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
         if is_open and (folder := cached_snapshot(source.id)) is not None:
-            source = of_its_kind(source, names_of(folder), model_type_in(folder))
-        found = look_at(source, self._reading(name, bytes_here(source)), deep=True)
+            source = with_detected_kind(source, names_of(folder), model_type_in(folder))
+        found = condition_of(source, self._reading(name, bytes_here(source)), deep=True)
         if found.condition == "whole":
             return _here(name, found, 0)
-        match source.place:
+        match source.origin:
             case "starter" | "folder":
                 code = "needs_model" if found.condition == "missing" else "model_damaged"
                 raise EngineRefusal(code, found.why, found.hint)
             case "bundle":
-                told = partial(self._progressed, name)
-                came = fetch_bundle(source.id, told, self.floor_bytes, self.bundle_address)
+                on_progress = partial(self._report_progress, name)
+                came = fetch_bundle(source.id, on_progress, self.floor_bytes, self.bundle_address)
             case "hub":
                 came, source = self._fetch_from_hub(name, source, is_open=is_open)
             case _:
-                assert_never(source.place)
-        found = look_at(source, lambda: None, deep=False)
+                assert_never(source.origin)
+        found = condition_of(source, lambda: None, deep=False)
         if found.condition != "whole":
             raise EngineRefusal("model_damaged", found.why or f"{name} is not whole", found.hint)
         return _here(name, found, came)
 
     def _fetch_from_hub(self, name: str, source: ModelSource, *, is_open: bool) -> tuple[int, ModelSource]:
-        """How many bytes came, and the kind of model it turned out to be."""
+        """The bytes downloaded, and the source with the kind of model found there."""
         about = describe(source.id)
         names = names_in(about)
         if is_open:
-            source = of_its_kind(source, names, (about.config or {}).get("model_type"))
+            source = with_detected_kind(source, names, (about.config or {}).get("model_type"))
         try:
             wanted = files_to_fetch(source.kind, source.engine, names)
         except NotAModel as why:
@@ -82,23 +82,25 @@ class Puller:
                 f"{source.id} is no {source.kind} for {source.engine}: {why}",
                 "`steno models list` shows the names stenod knows",
             ) from why
-        _, came = fetch_snapshot(source.id, about, wanted, partial(self._progressed, name), self.floor_bytes)
+        _, came = fetch_snapshot(source.id, about, wanted, partial(self._report_progress, name), self.floor_bytes)
         return came, source
 
-    def _progressed(self, model: str, phase: Phase, file: str, done_bytes: int, total_bytes: int | None) -> None:
-        self.say(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
+    def _report_progress(
+        self, model: str, phase: DownloadPhase, file: str, done_bytes: int, total_bytes: int | None
+    ) -> None:
+        self.send(FileProgress(phase=phase, model=model, file=file, done_bytes=done_bytes, total_bytes=total_bytes))
 
     def _reading(self, model: str, total_bytes: int) -> Callable[[], None]:
-        """A step for the reader of a whole model, which does not say in which file it is."""
+        """A callback for the check of a complete model, which does not report the current file."""
         pieces = count(1)
-        return lambda: self._progressed(
+        return lambda: self._report_progress(
             model, "checking", "", min(next(pieces) * PIECE_BYTES, total_bytes), total_bytes
         )
 
 
 def bytes_here(source: ModelSource) -> int:
-    """What of the model is on this machine, whole or not."""
-    match source.place:
+    """Bytes of the model on this machine, complete or not."""
+    match source.origin:
         case "hub":
             return bytes_in(cache_folder(source.id) / "blobs")
         case "bundle":
@@ -108,21 +110,21 @@ def bytes_here(source: ModelSource) -> int:
         case "starter":
             return 0
         case _:
-            assert_never(source.place)
+            assert_never(source.origin)
 
 
-def of_its_kind(source: ModelSource, names: Collection[str], model_type: str | None) -> ModelSource:
-    """The same id as the kind of model it holds; as it was where that cannot be told."""
+def with_detected_kind(source: ModelSource, names: Collection[str], model_type: str | None) -> ModelSource:
+    """The same id with the kind of model it contains; unchanged if the kind is unknown."""
     try:
         kind, engine = kind_of(names, model_type)
     except NotAModel:
         return source
-    # mlx opens a whisper for CTranslate2 as well, and keeps it.
+    # mlx also opens a CTranslate2 Whisper model, so the engine stays mlx.
     is_fine = kind == source.kind and source.engine in (engine, "mlx")
     return source if is_fine else ModelSource(kind, "hub", source.id, engine)
 
 
-def _here(name: str, found: OnDisk, came: int) -> ModelHere:
+def _here(name: str, found: ModelOnDisk, came: int) -> ModelHere:
     assert found.path is not None
     return ModelHere(name=name, path=str(found.path), size_bytes=total_size(found.path), fetched_bytes=came)
 
@@ -134,10 +136,10 @@ def total_size(path: Path) -> int:
 
 
 def model_type_in(folder: Path) -> str | None:
-    """What config.json calls the model, if there is one that says."""
+    """config.json's `model_type`, or None."""
     try:
-        told = json.loads((folder / "config.json").read_bytes())
+        content = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):
         return None
-    kind = told.get("model_type") if isinstance(told, dict) else None
+    kind = content.get("model_type") if isinstance(content, dict) else None
     return kind if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""Takes models off this machine: what stenod fetched or made, never what came with it or belongs to its owner.
+"""Deletes models that stenod downloaded or converted, never those that came with it or that the user owns.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -16,7 +16,7 @@ from workers.models.hub_cache import cache_folder
 
 
 def plan_removal(name: str, listing: ModelList, engine: ModelEngine | None) -> Removal:
-    """What would go with this name: the model, and what was converted from it.
+    """What removing this name would delete: the model and its conversions.
 
     Raises EngineRefusal `not_here` or `not_ours`.
     """
@@ -68,17 +68,17 @@ def _paths(one: ListedModel, listing: ModelList) -> list[Path]:
 
 
 def _bytes_once(folder: Path) -> int:
-    """Bytes of the folder's own files: a snapshot's links lead to blobs that are counted where they lie."""
+    """Bytes of the folder's own files: a snapshot's links point to blobs, which are counted themselves."""
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def remove(plan: Removal) -> Removal:
-    """Does it. Raises EngineRefusal `not_removed` if something cannot be deleted."""
+    """Deletes the planned paths. Raises EngineRefusal `not_removed` if one cannot be deleted."""
     try:
         for path in map(Path, plan.paths):
             if path.is_dir():
                 # As huggingface_hub's delete_revisions does with all revisions of a repository; but that only logs
-                # what it may not delete, and leaves a repository with an unfinished file where it is.
+                # files it may not delete, and keeps a repository with an unfinished file.
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

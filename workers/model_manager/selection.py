@@ -1,4 +1,4 @@
-"""What a user types after `steno models pull`, or leaves out → the models that are meant, and what to say of them.
+"""Turns the arguments of `steno models pull` into the models to download, with their limitations.
 
 Runs in: worker (the program behind `steno models`).
 """
@@ -28,21 +28,22 @@ from workers.models.source import ModelSource, model_source
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One model that is asked for."""
+    """One requested model."""
 
     name: str
-    """As a person would name it."""
+    """The name that users type."""
     source: ModelSource
     is_open: bool = False
-    """A hub id that no setting needs: it may turn out to be any kind of model."""
+    """True: a hub id that no setting needs, so it may be any kind of model."""
 
 
 def requests_by_name(
     name: str, settings: Settings, choice: EngineChoice, engine: ModelEngine | None
 ) -> tuple[ModelRequest, ...]:
-    """What the settings mean by this name, for every engine that needs it; otherwise what the transcriber would.
+    """The models that the settings mean by this name, for every engine; otherwise the transcriber's model of this
+    name.
 
-    `engine` decides where a name has a meaning for both. Raises EngineRefusal `unknown_model`.
+    `engine` decides if both engines know the name. Raises EngineRefusal `unknown_model`.
     """
     needed = [one for one in models_needed(settings, choice) if one.name == name and engine in (None, one.engine)]
     if needed:
@@ -56,22 +57,22 @@ def requests_by_name(
         )
     try:
         source = model_source(name, "whisper", engine or usual_engine(choice))
-        return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.place == "hub"),)
+        return (ModelRequest(name, source, is_open=engine is None and source.id == name and source.origin == "hub"),)
     except EngineRefusal as unknown:
         raise _unknown(name, unknown) from unknown
 
 
 def usual_engine(choice: EngineChoice) -> ModelEngine:
-    """Whose model a bare name means."""
+    """The engine that a name without an engine refers to."""
     return next((engine for engine in DEFAULT_MODEL if engine == choice.transcriber), "whisperx")
 
 
 def requests_of_settings(
     settings: Settings, choice: EngineChoice, languages: Sequence[str]
 ) -> tuple[ModelRequest, ...]:
-    """All that the settings need; with `languages`, WhisperX's aligner for each of them besides.
+    """All models that the settings need, and WhisperX's aligner for each of `languages`.
 
-    Raises EngineRefusal `unknown_model` for a name in the settings that means nothing.
+    Raises EngineRefusal `unknown_model` for an unknown name in the settings.
     """
     needed = list(models_needed(settings, choice, tuple(languages)))
     if choice.aligner == "whisperx":
@@ -86,7 +87,7 @@ def requests_of_settings(
 def limitations(
     requests: Sequence[ModelRequest], settings: Settings, choice: EngineChoice, languages: Sequence[str]
 ) -> Iterator[str]:
-    """What these models will not do, in sentences."""
+    """Sentences about what these models cannot do."""
     for request in requests:
         if request.source.kind != "whisper":
             continue
@@ -114,7 +115,7 @@ def _unique(requests: Iterator[ModelRequest]) -> tuple[ModelRequest, ...]:
 
 
 def _unknown(name: str, unknown: EngineRefusal) -> EngineRefusal:
-    """The same refusal, with what else the name might have meant."""
+    """The same refusal, with a hint at what the name might mean."""
     if name.lower() in {*ALIGNMENT_BUNDLES, *ALIGNMENT_HUB_IDS}:
         return EngineRefusal(
             unknown.code, unknown.message, f"for a language: steno models pull --lang {name.lower()}"

@@ -1,4 +1,4 @@
-"""Whether the models that the present settings need are here and whole: the findings `steno doctor` shows.
+"""Checks that the models of the current settings are present and complete: the findings of `steno doctor`.
 
 Runs in: worker (a short-lived one, started by the `steno` command).
 """
@@ -13,7 +13,7 @@ from config.model_names import default_aligner
 from config.settings import Settings
 from ipc.status_views import Finding
 from workers.engine import EngineRefusal
-from workers.model_manager.condition import OnDisk, look_at, source_of
+from workers.model_manager.condition import ModelOnDisk, condition_of, source_of
 from workers.models.find_aligner import STARTER_FOLDER
 from workers.models.source import ModelSource
 
@@ -21,7 +21,7 @@ CHECKS = {"transcriber": "transcriber_model", "fallback": "fallback_model", "ali
 """Use of a model → the name of its check."""
 WHY = {
     "transcriber": "jobs wait until it is there",
-    "fallback": "nothing takes over when the transcriber keeps dying on a recording",
+    "fallback": "no fallback takes over when the transcriber keeps crashing on a recording",
     "aligner": "words get no times of their own, only segments do",
 }
 SETTING = {"transcriber": "STENO_MODEL", "fallback": "STENO_FALLBACK_MODEL", "aligner": "STENO_ALIGNMENT_MODEL"}
@@ -31,13 +31,13 @@ OWN_ENGINE = "an engine of your own finds its own models"
 def findings(
     settings: Settings, choice: EngineChoice, models: Path, step: Callable[[], None], *, deep: bool
 ) -> Iterator[Finding]:
-    """One finding a model, each given as soon as it is known."""
+    """One finding per model, yielded as soon as it is known."""
     needed = models_needed(settings, choice)
     for use, engine in (("transcriber", choice.transcriber), ("aligner", choice.aligner)):
         if engine is not None and ":" in engine:
             yield Finding(check=CHECKS[use], state="ok", what=f"{OWN_ENGINE}: {engine}")
     if choice.aligner is None:
-        yield Finding(check=CHECKS["aligner"], state="ok", what="alignment is off: no aligner, no model for one")
+        yield Finding(check=CHECKS["aligner"], state="ok", what="alignment is off: no alignment model is needed")
     for one in needed:
         yield _finding(one, step, deep=deep)
     if choice.aligner == "whisperx" and settings.alignment_model is None:
@@ -61,7 +61,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
             why=WHY[needed.use],
             remedy=f"{SETTING[needed.use]}: {refusal.hint}",
         )
-    found = look_at(source, step, deep=deep)
+    found = condition_of(source, step, deep=deep)
     why, fix = WHY[needed.use], remedy(needed, source, found)
     match found.condition:
         case "whole":
@@ -73,7 +73,7 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
                 check=check, state="broken" if _is_awaited(needed) else "warning", what=what, why=why, remedy=fix
             )
         case "damaged":
-            # A worker that has it loaded keeps it; one that was refused tries again only after a while.
+            # A worker that has loaded it keeps it; a worker that refused to start retries only after a delay.
             fix += f"; then `steno restart {'aligner' if needed.use == 'aligner' else 'transcriber'}`"
             return Finding(check=check, state="broken", what=f"{whose} is damaged: {found.why}", why=why, remedy=fix)
         case _:
@@ -81,27 +81,27 @@ def _finding(needed: ModelNeeded, step: Callable[[], None], *, deep: bool) -> Fi
 
 
 def _is_awaited(needed: ModelNeeded) -> bool:
-    """Whether a worker refuses to start without it, so that its jobs wait or go without words."""
+    """True: a worker needs it to start, so jobs wait for it or finish without word times."""
     return needed.use == "transcriber" or (needed.use == "aligner" and needed.is_chosen)
 
 
-def remedy(needed: ModelNeeded, source: ModelSource, found: OnDisk) -> str:
-    """The command or the step that brings this model here, whole."""
-    match source.place:
+def remedy(needed: ModelNeeded, source: ModelSource, found: ModelOnDisk) -> str:
+    """The command or step that makes this model complete on this machine."""
+    match source.origin:
         case "hub" | "bundle" if needed.language is not None:
             return f"steno models pull --lang {needed.language}"
         case "hub" | "bundle":
             return f"steno models pull {needed.name}"
         case "starter" if source.kind == "wav2vec2":
-            return _get_again(STARTER_FOLDER)
+            return _restore_command(STARTER_FOLDER)
         case _:
             return found.hint
 
 
-def _get_again(ours: Path) -> str:
-    """The command for a folder that came along with the code."""
+def _restore_command(ours: Path) -> str:
+    """The command that restores a folder of the source code."""
     command = f"git -C {quote(str(ours.parent))} checkout -- {quote(ours.name)}"
-    return f"get it again from where stenod came from: {command}"
+    return f"restore it from stenod's repository: {command}"
 
 
 def _no_aligner(language: str) -> Finding:

@@ -1,4 +1,4 @@
-"""A model's name as a verified folder on this machine.
+"""Resolves a model's name to a verified folder on this machine.
 
 Runs in: worker. Imports no other room.
 """

@@ -1,4 +1,4 @@
-"""What a repository or a folder holds, told from the names of its files, and whether its weights are whole.
+"""Detects the kind of model in a repository or folder from its file names, and checks that its weights are complete.
 
 Runs in: worker.
 """
@@ -12,8 +12,8 @@ from config.model_names import ModelEngine
 from workers.engine import EngineRefusal
 from workers.models.ct2_reader import NotCTranslate2, read_variables
 
-Kind = Literal["whisper", "wav2vec2"]
-"""A transcriber's model (and the mlx aligner's), or WhisperX's kind of aligner."""
+ModelKind = Literal["whisper", "wav2vec2"]
+"""`whisper`: a transcriber's model, also used by the mlx aligner. `wav2vec2`: WhisperX's aligner."""
 MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
 CTRANSLATE2_DESCRIPTION = (
     "config.json",
@@ -31,14 +31,14 @@ WAV2VEC2_DESCRIPTION = (
     "vocab.json",
 )
 WAV2VEC2_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Either will do; the first is preferred, because the second is a pickle."""
+"""Either is enough; the first is preferred, because the second is a pickle."""
 
 
 class NotAModel(Exception):
-    """None of our engines opens what is there; the message says what is missing."""
+    """No engine of stenod can open the files; the message names the missing file."""
 
 
-def kind_of(names: Collection[str], model_type: str | None) -> tuple[Kind, ModelEngine]:
+def kind_of(names: Collection[str], model_type: str | None) -> tuple[ModelKind, ModelEngine]:
     """`model_type` as config.json has it. Raises NotAModel."""
     if "model.bin" in names:
         return "whisper", "whisperx"
@@ -46,15 +46,17 @@ def kind_of(names: Collection[str], model_type: str | None) -> tuple[Kind, Model
         return "whisper", "mlx"
     if model_type == "whisper":
         raise NotAModel(
-            "it is a whisper for the transformers library; the mlx and whisperx engines want another form"
+            "it is a whisper model for the transformers library; the mlx and whisperx engines need another format"
         )
     if "vocab.json" in names and any(weights in names for weights in WAV2VEC2_WEIGHTS):
         return "wav2vec2", "whisperx"
-    raise NotAModel("it holds neither a whisper for mlx or whisperx nor a wav2vec2 with its letters (vocab.json)")
+    raise NotAModel(
+        "it contains neither a whisper model for mlx or whisperx nor a wav2vec2 model with its vocab.json"
+    )
 
 
-def files_to_fetch(kind: Kind, engine: ModelEngine, names: Collection[str]) -> tuple[str, ...]:
-    """Of all that is there what the engine reads, weights only once. Raises NotAModel."""
+def files_to_fetch(kind: ModelKind, engine: ModelEngine, names: Collection[str]) -> tuple[str, ...]:
+    """The files that the engine reads, with the weights in one format only. Raises NotAModel."""
     if missing := missing_file(kind, engine, names):
         raise NotAModel(f"{missing} is missing")
     description: tuple[str, ...]
@@ -69,15 +71,15 @@ def files_to_fetch(kind: Kind, engine: ModelEngine, names: Collection[str]) -> t
     return (*(one for one in description if one in names), next(one for one in weights if one in names))
 
 
-def missing_file(kind: Kind, engine: ModelEngine, names: Collection[str]) -> str | None:
-    """The first file without which the engine cannot open the model; a file that others replace stands for them."""
+def missing_file(kind: ModelKind, engine: ModelEngine, names: Collection[str]) -> str | None:
+    """The first missing file that the engine needs, or None. Of alternative files the first is named."""
     match kind, engine:
         case "wav2vec2", _:
             needed: tuple[tuple[str, ...], ...] = (("config.json",), ("vocab.json",), WAV2VEC2_WEIGHTS)
         case _, "mlx":
             needed = ((*MLX_WEIGHTS, "model.bin"), ("config.json",))
         case _:
-            # Without tokenizer.json faster-whisper would ask the hub for one.
+            # Without tokenizer.json faster-whisper would download one from the hub.
             needed = (("model.bin",), ("tokenizer.json",), ("vocabulary.txt", "vocabulary.json"))
     return next((either[0] for either in needed if not any(name in names for name in either)), None)
 
@@ -87,12 +89,12 @@ def holds_mlx(names: Collection[str]) -> bool:
 
 
 def names_of(folder: Path) -> set[str]:
-    """The files of a folder. A snapshot's link to a file that is gone does not count."""
+    """The names of a folder's files. A snapshot's broken links are left out."""
     return {file.name for file in folder.iterdir() if file.is_file()}
 
 
-def check_files(kind: Kind, engine: ModelEngine, folder: Path) -> None:
-    """Raises EngineRefusal `model_damaged` if a file the engine needs is missing or not whole."""
+def check_files(kind: ModelKind, engine: ModelEngine, folder: Path) -> None:
+    """Raises EngineRefusal `model_damaged` if a file that the engine needs is missing or incomplete."""
     names = names_of(folder)
     if missing := missing_file(kind, engine, names):
         wants = {"mlx": "config.json and weights.safetensors", "whisperx": "a CTranslate2 folder"}[engine]
@@ -101,16 +103,16 @@ def check_files(kind: Kind, engine: ModelEngine, folder: Path) -> None:
             f"{folder} is not a {kind} model for {engine}: {missing} is missing",
             f"{engine} wants {wants if kind == 'whisper' else 'config.json, vocab.json and model.safetensors'}",
         )
-    # A pytorch_model.bin is a zip or a pickle: only opening it tells.
+    # pytorch_model.bin is a zip or a pickle: only loading it shows whether it is complete.
     for name in (*MLX_WEIGHTS, "model.bin") if kind == "whisper" else ("model.safetensors",):
-        if name in names and (why := what_is_torn(folder / name)):
+        if name in names and (why := damage_in(folder / name)):
             raise EngineRefusal(
                 "model_damaged", f"{folder / name} is not whole: {why}", f"delete {folder} and fetch the model again"
             )
 
 
-def what_is_torn(weights: Path) -> str | None:
-    """Why a file of weights cannot be whole, judged from its table of contents; None if it seems to be."""
+def damage_in(weights: Path) -> str | None:
+    """Why a weights file is incomplete, judged from its table of contents; None: no damage found."""
     match weights.suffix:
         case ".bin":
             try:

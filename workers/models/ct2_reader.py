@@ -1,4 +1,4 @@
-"""Whisper's weights as CTranslate2 stores them, read with NumPy alone and renamed as mlx-whisper wants them.
+"""Reads Whisper's weights from CTranslate2's file format with NumPy alone, and renames them for mlx-whisper.
 
 Runs in: worker.
 
@@ -21,9 +21,9 @@ Array = npt.NDArray[Any]
 VERSION = 6
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 HEAD_SIZE = 64
-"""Every whisper, from tiny to large, has heads of 64."""
+"""Every Whisper model, from tiny to large, has attention heads of 64 dimensions."""
 AUDIO_CONTEXT = 1500
-"""Encoder frames in the 30 s every whisper hears."""
+"""Encoder frames in Whisper's window of 30 s."""
 
 ENCODER_BLOCK = {
     "self_attention/layer_norm": "attn_ln",
@@ -41,17 +41,17 @@ STACKED = {
     "self_attention/linear_0": ("attn.query", "attn.key", "attn.value"),
     "attention/linear_1": ("cross_attn.key", "cross_attn.value"),
 }
-"""Projections that CTranslate2 keeps in one matrix, one above the other."""
+"""Projections that CTranslate2 stores stacked in one matrix."""
 PARTS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 
 
 class NotCTranslate2(Exception):
-    """The file is not a whole CTranslate2 whisper model of the version we read."""
+    """The file is not a complete CTranslate2 Whisper model of the supported version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """mlx_whisper's config.json, in its words."""
+    """The fields of mlx_whisper's config.json, under its names."""
 
     n_mels: int
     n_audio_ctx: int
@@ -82,7 +82,7 @@ def read_variables(path: Path) -> dict[str, Array]:
         spec = read_string(file)
         if spec != "WhisperSpec":
             raise NotCTranslate2(f"{path} holds a {spec or 'nameless model'}, not a WhisperSpec")
-        read_number(file, "I")  # the spec's revision: whisper's names have been the same in all of them
+        read_number(file, "I")  # the spec's revision: all revisions use the same names
         for _ in range(read_number(file, "I")):
             name = read_string(file)
             shape = tuple(read_number(file, "I") for _ in range(read_number(file, "B")))
@@ -111,7 +111,7 @@ def read_string(file: BinaryIO) -> str:
 
 
 def find_dimensions(variables: dict[str, Array]) -> Dimensions:
-    """The model's sizes, from the shapes of its weights. Raises NotCTranslate2 if they are not a whisper's."""
+    """The model's dimensions, from the shapes of its weights. Raises NotCTranslate2 if they are not Whisper's."""
     try:
         audio_state, mels, _ = variables["encoder/conv1/weight"].shape
         vocabulary, text_state = variables["decoder/embeddings/weight"].shape
@@ -154,7 +154,7 @@ def mlx_weights(variables: dict[str, Array], dimensions: Dimensions, dtype: npt.
 
 @dataclass(frozen=True, slots=True)
 class Dequantised:
-    """The variables as floating point, whatever the file keeps."""
+    """The variables as floating point; quantised ones are dequantised when read."""
 
     stored: dict[str, Array]
 

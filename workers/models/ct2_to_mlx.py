@@ -29,7 +29,8 @@ ABANDONED_AFTER_SECONDS = 6 * 3600.0
 
 
 def converted_folder(source: Path, label: str, models_folder: Path, half: bool, step: Callable[[], None]) -> Path:
-    """`models_folder`'s MLX copy of the CTranslate2 model in `source`, made now if it is missing or damaged.
+    """The MLX copy of the CTranslate2 model in `source`, kept in `models_folder`; converted now if missing or
+    damaged.
 
     `half` keeps float16, otherwise the weights are float32. `step` is called between pieces of work.
     Two workers may do this at the same time: each writes its own folder, and whichever is renamed first stays.
@@ -58,7 +59,7 @@ def converted_folder(source: Path, label: str, models_folder: Path, half: bool, 
 def convert(
     source: Path, work: Path, dtype: type[np.floating], receipt: dict[str, object], step: Callable[[], None]
 ) -> None:
-    """Write config.json, weights.safetensors and the receipt into `work`, all on disk when this returns."""
+    """Writes config.json, weights.safetensors and the receipt into `work`, and fsyncs them."""
     from safetensors.numpy import save_file
 
     try:
@@ -69,7 +70,7 @@ def convert(
         raise EngineRefusal("model_damaged", str(error), f"delete {source} and fetch the model again") from error
     step()
     if heads := alignment_heads(source):
-        # As mlx-whisper's own converter does; without them every head of the decoder's upper half votes.
+        # As mlx-whisper's converter does; without them it uses every head of the decoder's upper half.
         weights["alignment_heads"] = np.array(heads, np.int32)
     save_file(weights, work / "weights.safetensors")
     step()
@@ -81,7 +82,8 @@ def convert(
 
 
 def alignment_heads(source: Path) -> list[list[int]]:
-    """The (layer, head) pairs whose attention follows the audio, as the model's config.json tells; or none."""
+    """The (layer, head) pairs whose attention follows the audio, from the model's config.json; empty if it has
+    none."""
     try:
         heads = json.loads((source / "config.json").read_text()).get("alignment_heads", [])
     except (OSError, ValueError, AttributeError):
@@ -90,10 +92,10 @@ def alignment_heads(source: Path) -> list[list[int]]:
 
 
 def publish(work: Path, target: Path, receipt: dict[str, object], step: Callable[[], None]) -> None:
-    """Give the finished folder its name, unless a whole one has it already."""
+    """Renames the finished folder to its final name, unless a complete one has that name already."""
     try:
         work.rename(target)
-    except OSError:  # another worker was quicker, or what stands there is damaged
+    except OSError:  # another worker was quicker, or the existing folder is damaged
         if is_whole(target, receipt, step):
             return
         shutil.rmtree(target, ignore_errors=True)
@@ -106,7 +108,7 @@ def publish(work: Path, target: Path, receipt: dict[str, object], step: Callable
 
 
 def is_whole(folder: Path, receipt: dict[str, object], step: Callable[[], None]) -> bool:
-    """Whether the folder holds this very conversion, undamaged."""
+    """True: the folder contains this conversion, undamaged."""
     try:
         found = json.loads((folder / RECEIPT).read_text())
         expected = receipt | {"weights_sha256": sha256_of(folder / "weights.safetensors", step)}
@@ -117,7 +119,7 @@ def is_whole(folder: Path, receipt: dict[str, object], step: Callable[[], None])
 
 
 def remove_abandoned(models_folder: Path) -> None:
-    """Half-made conversions of workers that died; a living one is done long before it is so old."""
+    """Deletes unfinished conversions of crashed workers; a running conversion finishes long before this age."""
     for folder in models_folder.glob(f".*{WORK_SUFFIX}"):
         if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

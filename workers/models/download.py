@@ -1,10 +1,10 @@
-"""Model files → this machine: huggingface_hub's own downloads, with deadlines, progress, room on the disk and sha256.
+"""Downloads model files with huggingface_hub, and adds deadlines, progress, a check of free disk space and sha256.
 
 Runs in: worker.
 
-The library continues a file where it stopped, retries what breaks, and locks each file against other processes. Its
-own silence: it asks without a deadline what a repository consists of, it does not retry a connection that the server
-closes early, and up to version 1 it tells progress only on a bar.
+The library resumes an interrupted file, retries failed requests, and locks each file against other processes. It
+lacks three things: a deadline for listing a repository, a retry of a connection that the server closes early, and, up
+to version 1, progress other than a bar.
 """
 
 import errno
@@ -24,23 +24,24 @@ from workers.models.starter import PIECE_BYTES
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
-LOOK_SECONDS = 0.2
-"""How often a file that the library writes is looked at."""
+CHECK_SECONDS = 0.2
+"""How often the size of a file that the library writes is checked."""
 TRIES_WITHOUT_A_BYTE = 4
-"""A connection that the server closes early is opened again for as long as it brings something."""
-PAUSE_SECONDS = 1.0
-"""Before it is opened again."""
+"""Retries in a row that bring no byte before the download fails. The server closed each connection early."""
+RETRY_PAUSE_SECONDS = 1.0
+"""The pause before a retry."""
 WRITE_BYTES = 256 * 1024
-"""Written at once; an interruption costs no more."""
+"""Size of one write; an interruption loses at most this much."""
 
-Phase = Literal["fetching", "checking"]
-Progressed = Callable[[Phase, str, int, int | None], None]
-"""Is told how far a file is: phase, file, bytes done, all bytes if they are known."""
+DownloadPhase = Literal["fetching", "checking"]
+OnProgress = Callable[[DownloadPhase, str, int, int | None], None]
+"""Called with phase, file name, bytes done, and total bytes if known."""
 Result = TypeVar("Result")
 
 
 def describe(hub_id: str) -> "ModelInfo":
-    """What the hub has there. Raises EngineRefusal `no_such_model`, `gated_model`, `offline` or `hub_unreachable`."""
+    """The hub's description of the repository. Raises EngineRefusal `no_such_model`, `gated_model`, `offline` or
+    `hub_unreachable`."""
     from huggingface_hub import HfApi
 
     try:
@@ -55,41 +56,41 @@ def names_in(about: "ModelInfo") -> frozenset[str]:
 
 
 def fetch_snapshot(
-    hub_id: str, about: "ModelInfo", wanted: Collection[str], progressed: Progressed, floor_bytes: int = 0
+    hub_id: str, about: "ModelInfo", wanted: Collection[str], on_progress: OnProgress, floor_bytes: int = 0
 ) -> tuple[Path, int]:
-    """The snapshot's folder with the wanted files in it, each with the hub's hash, and how many bytes came.
+    """The snapshot's folder with the wanted files, each checked against the hub's hash, and the bytes downloaded.
 
-    A file that arrives damaged, or lies damaged in the cache, is fetched once more from its first byte.
-    Raises EngineRefusal as `describe` does, and `disk_full`, `cache_not_writable` or `model_damaged`.
+    A file that arrives damaged, or is damaged in the cache, is downloaded once more from its first byte. Raises
+    EngineRefusal as `describe` does, and `disk_full`, `cache_not_writable` or `model_damaged`.
     """
     from huggingface_hub import snapshot_download
 
     files = [file for file in about.siblings or () if file.rfilename in wanted]
     blobs = cache_folder(hub_id) / "blobs"
-    told = {file.rfilename: bytes_of(blobs, file) for file in files}
+    reported = {file.rfilename: bytes_of(blobs, file) for file in files}
 
-    def tell_changes() -> None:
+    def report_changes() -> None:
         for file in files:
-            if (now := bytes_of(blobs, file)) != told[file.rfilename]:
-                told[file.rfilename] = now
-                progressed("fetching", file.rfilename, now, file.size)
+            if (now := bytes_of(blobs, file)) != reported[file.rfilename]:
+                reported[file.rfilename] = now
+                on_progress("fetching", file.rfilename, now, file.size)
 
     def download() -> Path:
         for file in files:
-            _drop_what_is_too_long(blobs, file)
+            _delete_oversized_part(blobs, file)
         names = [file.rfilename for file in files]
         return Path(snapshot_download(hub_id, cache_dir=hub_cache(), allow_patterns=names, max_workers=1))
 
     def bytes_here() -> int:
         return sum(bytes_of(blobs, file) for file in files)
 
-    room_for(blobs, sum(file.size or 0 for file in files) - bytes_here(), floor_bytes)
+    check_free_space(blobs, sum(file.size or 0 for file in files) - bytes_here(), floor_bytes)
     came, damaged = 0, files
     for _ in range(2):
         before = bytes_here()
         try:
-            folder = attended(download, bytes_here, tell_changes)
-            damaged = [file for file in files if not _is_whole(folder / file.rfilename, file, progressed)]
+            folder = with_retries(download, bytes_here, report_changes)
+            damaged = [file for file in files if not _is_whole(folder / file.rfilename, file, on_progress)]
         except (OSError, ValueError) as error:
             raise hub_refusal(hub_id, error) from error
         came += bytes_here() - before
@@ -104,31 +105,31 @@ def fetch_snapshot(
     )
 
 
-def _is_whole(pointer: Path, file: "RepoSibling", progressed: Progressed) -> bool:
+def _is_whole(pointer: Path, file: "RepoSibling", on_progress: OnProgress) -> bool:
     blob = pointer.resolve(strict=True)
     total, pieces = blob.stat().st_size, count(1)
     return has_hash(
         blob,
         hash_of(file) or blob.name,
-        lambda: progressed("checking", file.rfilename, min(next(pieces) * PIECE_BYTES, total), total),
+        lambda: on_progress("checking", file.rfilename, min(next(pieces) * PIECE_BYTES, total), total),
     )
 
 
 def hash_of(file: "RepoSibling") -> str | None:
-    """What the file is filed under in the cache: sha256 for large files, git's hash for small ones."""
+    """The file's name in the cache: sha256 for large files, git's hash for small ones."""
     found: str | None = file.lfs.sha256 if file.lfs else file.blob_id
     return found
 
 
 def bytes_of(blobs: Path, file: "RepoSibling") -> int:
-    """What of the file is here, whole or not."""
+    """Bytes of the file on this machine, complete or not."""
     name = str(hash_of(file))
-    # The last look is for a file that was given its name between the first two.
+    # The name is checked twice, for a file that was renamed between the first two checks.
     return next(filter(None, (size_of(blobs / one) for one in (name, f"{name}.incomplete", name))), 0)
 
 
-def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
-    """The library would ask for what comes after its end, which no server has, and fail each time."""
+def _delete_oversized_part(blobs: Path, file: "RepoSibling") -> None:
+    """Deletes an oversized partial file: the library would request bytes past the end and fail each time."""
     part = blobs / f"{hash_of(file)}.incomplete"
     if file.size is not None and size_of(part) > file.size:
         part.unlink()
@@ -137,8 +138,10 @@ def _drop_what_is_too_long(blobs: Path, file: "RepoSibling") -> None:
 # --- any download ---------------------------------------------------------------------------------------------------
 
 
-def attended(download: Callable[[], Result], bytes_here: Callable[[], int], grown: Callable[[], None]) -> Result:
-    """The download's result; `grown` is called, in this thread, whenever more of it has come."""
+def with_retries(
+    download: Callable[[], Result], bytes_here: Callable[[], int], on_growth: Callable[[], None]
+) -> Result:
+    """The download's result; `on_growth` is called in the caller's thread whenever more bytes have arrived."""
     from requests.exceptions import ChunkedEncodingError
 
     in_vain, known = 0, bytes_here()
@@ -147,23 +150,23 @@ def attended(download: Callable[[], Result], bytes_here: Callable[[], int], grow
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="download") as pool:
             running, is_over = pool.submit(download), False
             while not is_over:
-                is_over = bool(wait([running], LOOK_SECONDS).done)
+                is_over = bool(wait([running], CHECK_SECONDS).done)
                 if (now := bytes_here()) != known:
                     known = now
-                    grown()
+                    on_growth()
         try:
             return running.result()
         except ChunkedEncodingError:
             in_vain = 0 if known > before else in_vain + 1
             if in_vain == TRIES_WITHOUT_A_BYTE:
                 raise
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(RETRY_PAUSE_SECONDS)
 
 
 def configure_library() -> None:
-    """Plain HTTP, written in small pieces, without bars, and with a deadline for each answer.
+    """Sets the library to plain HTTP, small writes, no progress bars, and a deadline for each response.
 
-    Hugging Face's other two ways, xet and hf_transfer, begin again after an interruption and show their bytes late.
+    Hugging Face's other transports, xet and hf_transfer, start over after an interruption and report bytes late.
     Raises OfflineModeIsEnabled.
     """
     import requests
@@ -192,21 +195,21 @@ def configure_library() -> None:
     configure_http_backend(session)
 
 
-def nearest(folder: Path) -> Path:
-    """The folder, or the first above it that is there."""
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or its nearest existing parent."""
     return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
-def room_for(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
-    """Raises EngineRefusal `disk_full` if so much more would leave less than `floor_bytes` on the folder's disk."""
-    there = nearest(folder)
+def check_free_space(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
+    """Raises EngineRefusal `disk_full` if the download would leave less than `floor_bytes` on the folder's disk."""
+    there = nearest_existing(folder)
     free = shutil.disk_usage(there).free
     if coming_bytes + floor_bytes > free:
         raise EngineRefusal(
             "disk_full",
-            f"{coming_bytes / 1e6:.0f} MB are to come and {free / 1e6:.0f} MB are free at {there}, of which "
-            f"{floor_bytes / 1e6:.0f} MB are to stay free",
-            "make room; `steno models list` shows what could go (`steno models remove NAME`)",
+            f"{coming_bytes / 1e6:.0f} MB are to be downloaded and {free / 1e6:.0f} MB are free at {there}, of which "
+            f"{floor_bytes / 1e6:.0f} MB must stay free",
+            "free some space: `steno models list` shows the models, `steno models remove NAME` deletes one",
         )
 
 
@@ -214,7 +217,7 @@ def room_for(folder: Path, coming_bytes: int, floor_bytes: int) -> None:
 
 
 def hub_refusal(hub_id: str, error: Exception) -> EngineRefusal:
-    """What a download from the hub ran into."""
+    """The refusal for a failed download from the hub."""
     from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
@@ -229,7 +232,7 @@ def hub_refusal(hub_id: str, error: Exception) -> EngineRefusal:
 
 
 def refusal(code: str, server: str, asked: str, other_way: str, setting: str, error: Exception) -> EngineRefusal:
-    """What any download ran into; `setting` moves the folder that is written to."""
+    """The refusal for any failed download; `setting` names the variable that moves the target folder."""
     from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
     from requests.exceptions import HTTPError, RequestException
@@ -245,7 +248,7 @@ def refusal(code: str, server: str, asked: str, other_way: str, setting: str, er
         case HTTPError(response=response) if response is not None:
             why = f"answers with HTTP {response.status_code}"
         case RequestException() | LocalEntryNotFoundError() | FileNotFoundError():
-            # FileNotFoundError: the library gives the snapshot as it is where it cannot ask the hub for the rest.
+            # FileNotFoundError: the library returns an incomplete snapshot when it cannot reach the hub.
             why = f"cannot be reached, or does not answer within {HF_HUB_ETAG_TIMEOUT} s"
         case _:
             why = f"failed: {error}"

@@ -1,6 +1,6 @@
-"""A model's name → a verified local folder.
+"""Resolves a model's name to a verified local folder.
 
-Runs in: worker. Nothing here asks the network unless the model is missing and the owner allows it.
+Runs in: worker. Uses the network only if the model is missing and the settings allow downloads.
 """
 
 import sys
@@ -11,7 +11,15 @@ from typing import assert_never
 
 from config.model_names import DEFAULT_MODEL, ModelEngine
 from workers.engine import EngineRefusal
-from workers.models.contents import Kind, NotAModel, check_files, files_to_fetch, holds_mlx, missing_file, names_of
+from workers.models.contents import (
+    ModelKind,
+    NotAModel,
+    check_files,
+    files_to_fetch,
+    holds_mlx,
+    missing_file,
+    names_of,
+)
 from workers.models.ct2_to_mlx import converted_folder
 from workers.models.download import describe, fetch_snapshot, names_in
 from workers.models.hub_cache import cached_snapshot
@@ -22,23 +30,23 @@ from workers.models.starter import find_starter
 def find_model(
     name: str | None, engine: ModelEngine, models_folder: Path, allow_download: bool, downloading: Callable[[], None]
 ) -> Path:
-    """The folder of a whole model that `engine` opens as it is.
+    """The folder of a complete model that `engine` can open.
 
-    `name` is a known short name, `starter`, a folder, a hub id `owner/name`, or None for the engine's default.
-    A CTranslate2 folder given to mlx is converted once and kept in `models_folder`. `downloading` is called now and
-    then while bytes arrive or are worked on.
+    `name` is a known short name, `starter`, a folder, a hub id `owner/name`, or None for the engine's default. A
+    CTranslate2 folder given to mlx is converted once and kept in `models_folder`. `downloading` is called regularly
+    while bytes are downloaded or converted.
 
     Raises EngineRefusal `unknown_model`, `needs_model` (known, but not on this machine) or `model_damaged`.
     """
     name = name or DEFAULT_MODEL[engine]
     folder = Path(name).expanduser()
     if folder.is_absolute() and not folder.is_dir():
-        # A disk that is not mounted: what waits for its return must not fail for it.
+        # The disk may be unmounted: the job waits for it and must not fail.
         raise EngineRefusal(
             "needs_model", f"needs model {name}, a folder", "put it there, mount its disk, or name another model"
         )
     source = model_source(name, "whisper", engine)
-    match source.place:
+    match source.origin:
         case "starter":
             found, label = find_starter(), name
         case "folder":
@@ -50,7 +58,7 @@ def find_model(
         case "bundle":
             raise AssertionError("torchaudio has no whisper")
         case _:
-            assert_never(source.place)
+            assert_never(source.origin)
     check_files("whisper", engine, found)
     if engine == "mlx" and not holds_mlx(names_of(found)):
         # Half precision is the native format of Metal, and slower or not there at all on a CPU (ml-explore/mlx#2037).
@@ -68,14 +76,14 @@ def needs_model(name: str, why: str) -> EngineRefusal:
 
 def find_on_hub(
     hub_id: str,
-    kind: Kind,
+    kind: ModelKind,
     engine: ModelEngine,
     refused: Callable[[str], EngineRefusal],
     downloading: Callable[[], None] | None,
 ) -> Path:
-    """The snapshot in the shared Hugging Face cache, fetched first if need be; `downloading` None: never fetched.
+    """The snapshot in the shared Hugging Face cache, downloaded if needed; `downloading` None: never download.
 
-    Raises what `refused` makes of the reason, which is empty or begins with a colon.
+    Raises the EngineRefusal that `refused` builds from the reason, which is empty or begins with a colon.
     """
     cached = cached_snapshot(hub_id)
     if cached is not None and missing_file(kind, engine, names_of(cached)) is None:

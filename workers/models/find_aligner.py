@@ -1,6 +1,6 @@
-"""Which model times the words of a language, and where it lies on this machine.
+"""Finds the alignment model of a language and its folder on this machine.
 
-Runs in: worker. Names no model library: WhisperX's tables of default models come in as arguments.
+Runs in: worker. Imports no model library: WhisperX's tables of default models are passed as arguments.
 """
 
 import json
@@ -24,13 +24,13 @@ class AlignmentModel:
     """A CTC model of WhisperX's kinds: a wav2vec2 folder of Hugging Face's, or a bundle of torchaudio's."""
 
     name: str
-    """As a person would name it."""
+    """The name that users type."""
     folder: Path | None
-    """Verified; None for a bundle, which torchaudio finds by its name."""
+    """Verified; None: a bundle, which torchaudio finds by its name."""
     languages: frozenset[str] | None = None
-    """What it can time; None: whatever the owner takes it for."""
+    """The languages it can align; None: unknown, any language is accepted."""
     start_bias_seconds: float = 0.0
-    """How late its word starts are on average."""
+    """How late its word starts are on average, in seconds."""
 
     def suits(self, language: str) -> bool:
         return self.languages is None or language in self.languages
@@ -49,7 +49,7 @@ class DefaultModels:
         return self.bundles.get(language) or self.hub_ids.get(language)
 
     def languages_of(self, name: str) -> frozenset[str] | None:
-        """The languages whose default it is; None if it is no language's."""
+        """The languages that use it by default; None: no language does."""
         tables = (*self.bundles.items(), *self.hub_ids.items())
         return frozenset(language for language, default in tables if default == name) or None
 
@@ -67,7 +67,7 @@ def find_alignment_model(
             "needs_model", f"needs alignment model {name}, a folder", "put it there, mount its disk, or name another"
         )
     source, languages = model_source(name, "wav2vec2", "whisperx"), defaults.languages_of(name)
-    match source.place:
+    match source.origin:
         case "starter":
             return starter_aligner()
         case "bundle":
@@ -81,11 +81,11 @@ def find_alignment_model(
             found = find_on_hub(name, "wav2vec2", "whisperx", partial(needs_model, name), fetching)
             return AlignmentModel(name, found, languages)
         case _:
-            assert_never(source.place)
+            assert_never(source.origin)
 
 
 def starter_aligner(folder: Path = STARTER_FOLDER, *, deep: bool = True) -> AlignmentModel:
-    """The small English model that comes with stenod, its weights as pinned unless not `deep`.
+    """The small English model that comes with stenod. `deep`: check its files against their pinned sha256.
 
     Raises EngineRefusal `model_damaged`.
     """
@@ -109,7 +109,7 @@ def needs_model(name: str, why: str = "") -> EngineRefusal:
 
 
 def no_alignment_model(language: str, why: str) -> EngineRefusal:
-    """The refusal that lets a job finish with segment times."""
+    """The refusal after which a job finishes with segment times only."""
     return EngineRefusal(
         f"no_alignment_model:{language}",
         f"words of the language {language!r} cannot be timed: {why}",

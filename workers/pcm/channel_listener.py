@@ -83,7 +83,7 @@ def shape_of(frame: "AudioFrame") -> Shape:
 
 
 @dataclass(slots=True)
-class _Looks:
+class _LevelHistory:
     """All looks at channels of one shape: two bytes a channel and look, 23 MB for ten hours of 64 channels."""
 
     shape: Shape
@@ -150,7 +150,7 @@ class ChannelListener:
     """Looks at frames as they pass."""
 
     def __init__(self) -> None:
-        self._looks: dict[Shape, _Looks] = {}
+        self._looks: dict[Shape, _LevelHistory] = {}
         self.due_seconds = 0.0  # when the next look is, after the recording's first frame
 
     def hear(self, frame: "AudioFrame", at_seconds: float) -> None:
@@ -160,7 +160,7 @@ class ChannelListener:
         looks = self._looks.get(shape)
         if looks is None:
             weights = np.full(shape.channels, 1 / shape.channels) if shape.is_nameless else _weights_of(shape)
-            looks = self._looks[shape] = _Looks(shape, weights.astype(np.float32))
+            looks = self._looks[shape] = _LevelHistory(shape, weights.astype(np.float32))
         samples = _planes_of(frame)
         if samples is None:
             samples = samples_of(frame, shape.channels)
@@ -186,7 +186,7 @@ class ChannelListener:
         found = ((looks.shape, _plan(looks)) for looks in self._judged())
         return {shape: plan for shape, plan in found if plan is not None}
 
-    def _judged(self) -> "list[_Looks]":
+    def _judged(self) -> "list[_LevelHistory]":
         for looks in self._looks.values():
             looks.judge()
         return [looks for looks in self._looks.values() if looks.levels]
@@ -242,7 +242,7 @@ def _weights_of(shape: Shape) -> NDArray[np.float64]:
     return weights / 16_384
 
 
-def _levels_of(looks: _Looks) -> NDArray[np.int16]:
+def _levels_of(looks: _LevelHistory) -> NDArray[np.int16]:
     """dB over full scale, by look and channel."""
     levels = np.frombuffer(looks.levels, np.uint8).reshape(-1, looks.shape.channels)
     return levels.astype(np.int16) + np.int16(SILENCE_DB)
@@ -266,7 +266,7 @@ def _speaking(levels: NDArray[np.int16]) -> NDArray[np.intp]:
     return np.flatnonzero((top >= AUDIBLE_DB) & (spread >= LEAST_SPREAD_DB))
 
 
-def _plan(looks: _Looks) -> MixPlan | None:
+def _plan(looks: _LevelHistory) -> MixPlan | None:
     """A mix of the channels with speech; None: the usual mix keeps their speech."""
     if looks.shape.channels == 1:
         return None

@@ -38,8 +38,8 @@ DESCRIPTOR_QUESTIONS = 4
 """fcntl's commands below: F_DUPFD, F_GETFD, F_SETFD, F_GETFL. F_SETOWN and F_SETSIG could send signals."""
 
 
-class Machine(NamedTuple):
-    """What the filter needs to know of one processor."""
+class Architecture(NamedTuple):
+    """A processor architecture as the filter needs it."""
 
     audit_number: int
     """AUDIT_ARCH_* of linux/audit.h."""
@@ -47,7 +47,7 @@ class Machine(NamedTuple):
     """The index of its numbers in CALLS and CONDITIONAL."""
 
 
-MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
+ARCHITECTURES = {"x86_64": Architecture(0xC000003E, 0), "aarch64": Architecture(0xC00000B7, 1)}
 
 CALLS: dict[str, tuple[int | None, int | None]] = {
     # Open descriptors.
@@ -68,10 +68,10 @@ CALLS: dict[str, tuple[int | None, int | None]] = {
     # Exit.
     "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
-"""Allowed with any arguments: call → its numbers on x86-64 and ARM64; None: the machine has no such call."""
+"""Allowed with any arguments: call → its numbers on x86-64 and ARM64; None: the architecture has no such call."""
 
 
-class Demand(NamedTuple):
+class ArgumentCheck(NamedTuple):
     """A condition on an argument: its low word, masked, equals the value, or is below it."""
 
     argument: int
@@ -82,21 +82,21 @@ class Demand(NamedTuple):
     """Check the upper half of a pointer instead."""
 
 
-OURSELVES = Demand(0)
+OURSELVES = ArgumentCheck(0)
 """The value is our own pid, known when the filter is built."""
 
-CONDITIONAL: dict[str, tuple[tuple[int, int], tuple[Demand, ...]]] = {
-    "mmap": ((9, 222), (Demand(2, mask=PROT_EXEC),)),
-    "mprotect": ((10, 226), (Demand(2, mask=PROT_EXEC),)),
-    "fcntl": ((72, 25), (Demand(1, value=DESCRIPTOR_QUESTIONS, below=True),)),
+CONDITIONAL: dict[str, tuple[tuple[int, int], tuple[ArgumentCheck, ...]]] = {
+    "mmap": ((9, 222), (ArgumentCheck(2, mask=PROT_EXEC),)),
+    "mprotect": ((10, 226), (ArgumentCheck(2, mask=PROT_EXEC),)),
+    "fcntl": ((72, 25), (ArgumentCheck(1, value=DESCRIPTOR_QUESTIONS, below=True),)),
     # The C library queries an open descriptor this way. A path beside the flag would still be looked up, which
     # reveals that a file exists but nothing of its content.
-    "newfstatat": ((262, 79), (Demand(3, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
-    "statx": ((332, 291), (Demand(2, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
+    "newfstatat": ((262, 79), (ArgumentCheck(3, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
+    "statx": ((332, 291), (ArgumentCheck(2, mask=AT_EMPTY_PATH, value=AT_EMPTY_PATH),)),
     # Codecs may start threads of this process, but no new process.
-    "clone": ((56, 220), (Demand(0, mask=CLONE_THREAD | CLONE_NAMESPACES, value=CLONE_THREAD),)),
+    "clone": ((56, 220), (ArgumentCheck(0, mask=CLONE_THREAD | CLONE_NAMESPACES, value=CLONE_THREAD),)),
     # Limits may be read and not set.
-    "prlimit64": ((302, 261), (Demand(2), Demand(2, high_word=True))),
+    "prlimit64": ((302, 261), (ArgumentCheck(2), ArgumentCheck(2, high_word=True))),
     # A library that aborts sends the signal to itself.
     "kill": ((62, 129), (OURSELVES,)),
     "tgkill": ((234, 131), (OURSELVES,)),
@@ -118,27 +118,27 @@ class FilterStep(NamedTuple):
 LAST = FilterStep(RETURN, 0, 0, RET_EPERM)
 
 
-def filter_program(machine: Machine, own_pid: int) -> list[FilterStep]:
+def filter_program(architecture: Architecture, own_pid: int) -> list[FilterStep]:
     """The filter as classic BPF. Pure."""
     program = [
         FilterStep(LOAD, 0, 0, ARCHITECTURE_AT),
-        FilterStep(EQUAL, 1, 0, machine.audit_number),
+        FilterStep(EQUAL, 1, 0, architecture.audit_number),
         FilterStep(RETURN, 0, 0, RET_KILL),
         FilterStep(LOAD, 0, 0, NUMBER_AT),
         FilterStep(AT_LEAST, 0, 1, X32_BIT),
         FilterStep(RETURN, 0, 0, RET_KILL),
     ]
     for numbers in CALLS.values():
-        number = numbers[machine.column]
+        number = numbers[architecture.column]
         if number is not None:
             program += [FilterStep(EQUAL, 0, 1, number), FilterStep(RETURN, 0, 0, RET_ALLOW)]
     for both, demands in CONDITIONAL.values():
-        program += _conditional(both[machine.column], demands, own_pid)
-    program += [FilterStep(EQUAL, 0, 1, CLONE3[machine.column]), FilterStep(RETURN, 0, 0, RET_ENOSYS)]
+        program += _conditional(both[architecture.column], demands, own_pid)
+    program += [FilterStep(EQUAL, 0, 1, CLONE3[architecture.column]), FilterStep(RETURN, 0, 0, RET_ENOSYS)]
     return [*program, LAST]
 
 
-def _conditional(number: int, demands: Iterable[Demand], own_pid: int) -> Iterator[FilterStep]:
+def _conditional(number: int, demands: Iterable[ArgumentCheck], own_pid: int) -> Iterator[FilterStep]:
     checks: list[FilterStep] = []
     for demand in demands:
         at = ARGUMENTS_AT + 8 * demand.argument + (4 if demand.high_word else 0)
@@ -162,10 +162,10 @@ def allow_only_decoding(machine_name: str, own_pid: int) -> None:
 
     `machine_name`: as from os.uname. Raises OSError if the kernel or the processor has no such filter.
     """
-    machine = MACHINES.get(machine_name) if sys.platform.startswith("linux") else None
-    if machine is None:
+    architecture = ARCHITECTURES.get(machine_name) if sys.platform.startswith("linux") else None
+    if architecture is None:
         raise OSError(0, f"no system-call filter is known for {sys.platform} on {machine_name}")
-    code = as_bytes(filter_program(machine, own_pid))
+    code = as_bytes(filter_program(architecture, own_pid))
     kept = ctypes.create_string_buffer(code, len(code))
     header = ctypes.create_string_buffer(
         struct.pack("@HP", len(code) // len(as_bytes([LAST])), ctypes.addressof(kept))
@@ -174,6 +174,6 @@ def allow_only_decoding(machine_name: str, own_pid: int) -> None:
     if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))):
         raise OSError(ctypes.get_errno(), "no_new_privs")
     # seccomp(2) and not prctl: the filter applies to every thread.
-    number = SECCOMP_CALL[machine.column]
+    number = SECCOMP_CALL[architecture.column]
     if libc.syscall(number, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, header):
         raise OSError(ctypes.get_errno(), "seccomp")

@@ -19,7 +19,7 @@ ENOUGH_VOICE_SECONDS = 10.0
 SURE = 0.8
 """A language this probable needs no second chunk."""
 
-Ask = Callable[[Audio], tuple[str, float]]
+DetectLanguage = Callable[[Audio], tuple[str, float]]
 
 
 def first_chunks(chunks: Iterable[Chunk]) -> list[Chunk]:
@@ -27,7 +27,7 @@ def first_chunks(chunks: Iterable[Chunk]) -> list[Chunk]:
     return list(islice(chunks, CHUNKS_ASKED))
 
 
-def find_language(chunks: Sequence[Chunk], ask: Ask) -> tuple[str, float]:
+def find_language(chunks: Sequence[Chunk], ask: DetectLanguage) -> tuple[str, float]:
     """ISO 639-1 code and probability, 0 to 1, of the language of these chunks, at least one."""
     votes: dict[str, float] = defaultdict(float)
     asked = 0

@@ -34,7 +34,7 @@ WARM_UP_BLOCKS = 3
 """How much of the preceding epoch is processed again to warm up: 60 s."""
 BLOCKS_KEPT = 8
 """Finding the end of a chunk reads at most 65 s beyond it, and the next search returns there: keeps twice that."""
-State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+RecurrentState = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class VoiceActivity:
         return samples.reshape(-1, WINDOW_SAMPLES)
 
 
-def _silence() -> State:
+def _silence() -> RecurrentState:
     return np.zeros(STATE_SHAPE, dtype=np.float32), np.zeros(STATE_SHAPE, dtype=np.float32)
 
 

@@ -25,9 +25,9 @@ from workers.text.decode_quality import (
 )
 from workers.text.repetition import MOST_CHARACTERS_A_SECOND, shares_most_words
 
-Decode = Callable[[Chunk, bool], DecodedChunk]
+DecodeChunk = Callable[[Chunk, bool], DecodedChunk]
 """Decodes a sound; True: without repeating a sequence of tokens (LONGEST_ECHO_TOKENS)."""
-Part = tuple[float, float]
+TimeRange = tuple[float, float]
 """Seconds from the start of the recording."""
 
 SECONDS_A_WINDOW = WINDOW_SAMPLES / SAMPLE_RATE
@@ -53,7 +53,7 @@ BLUR = 5
 """Windows that are averaged to find a cut: 160 ms, a short breath."""
 
 
-def second_pass(sound: Chunk, first: DecodedChunk, decode: Decode) -> DecodedChunk:
+def second_pass(sound: Chunk, first: DecodedChunk, decode: DecodeChunk) -> DecodedChunk:
     """The result of a second pass over a sound; `first` is the first pass. Its undecoded rest stays undecoded."""
     if not has_failed(first):
         return with_holes_filled(sound, first, decode)
@@ -74,7 +74,7 @@ def is_plausible(decoding: DecodedChunk, sound: Chunk) -> bool:
     return len(text_of(decoding.segments)) <= MOST_CHARACTERS_A_SECOND * seconds
 
 
-def with_holes_filled(sound: Chunk, first: DecodedChunk, decode: Decode) -> DecodedChunk:
+def with_holes_filled(sound: Chunk, first: DecodedChunk, decode: DecodeChunk) -> DecodedChunk:
     """The same, plus what a second pass finds in parts without text, or with too little."""
     segments = [kept for one in first.segments for kept in decoded_closely(one, sound, decode)]
     for start, end in doubtful_parts(sound, first):
@@ -92,7 +92,7 @@ def with_holes_filled(sound: Chunk, first: DecodedChunk, decode: Decode) -> Deco
     return replace(first, segments=tuple(sorted(segments, key=lambda one: one.start)))
 
 
-def decoded_closely(segment: RawSegment, sound: Chunk, decode: Decode) -> tuple[RawSegment, ...]:
+def decoded_closely(segment: RawSegment, sound: Chunk, decode: DecodeChunk) -> tuple[RawSegment, ...]:
     """The same segment; but if a few words fill seconds with hardly any voice, the result of a separate pass: of an
     answer it keeps the answer, of music it drops the caption."""
     if not is_stretched(segment, sound) or not (spoken := murmurs(sound, segment.start, segment.end)):
@@ -114,11 +114,11 @@ def is_worth_a_second_pass(sound: Chunk, first: DecodedChunk) -> bool:
     return has_failed(first) or is_caption or bool(doubtful_parts(sound, first))
 
 
-def doubtful_parts(sound: Chunk, first: DecodedChunk) -> list[Part]:
+def doubtful_parts(sound: Chunk, first: DecodedChunk) -> list[TimeRange]:
     """Parts with much voice and little text, and parts with speech and no text. In order."""
     end = sound.end if first.rest is None else first.rest.start
     slow = [(one.start, one.end) for one in first.segments if is_too_slow(one, sound)]
-    free_from, holes = sound.start, list[Part]()
+    free_from, holes = sound.start, list[TimeRange]()
     for one in (*first.segments, RawSegment(end, end, "")):
         holes += voices(sound, free_from, one.start)
         free_from = max(free_from, one.end)
@@ -148,7 +148,7 @@ def is_stretched(segment: RawSegment, sound: Chunk) -> bool:
     return spoken is not None and spoken < LEAST_HOLE_SECONDS
 
 
-def voices(sound: Chunk, start: float, end: float) -> list[Part]:
+def voices(sound: Chunk, start: float, end: float) -> list[TimeRange]:
     """Parts with a second or more of probable speech."""
     return [
         (begin, until)
@@ -157,13 +157,13 @@ def voices(sound: Chunk, start: float, end: float) -> list[Part]:
     ]
 
 
-def murmurs(sound: Chunk, start: float, end: float) -> list[Part]:
+def murmurs(sound: Chunk, start: float, end: float) -> list[TimeRange]:
     """Parts with possible speech, however soft or short."""
     if sound.voice is None:
         return []
     first = max(0, math.ceil((start - sound.start) / SECONDS_A_WINDOW))
     beyond = min(len(sound.voice), int((end - sound.start) / SECONDS_A_WINDOW))
-    found: list[Part] = []
+    found: list[TimeRange] = []
     for window in range(first, beyond):
         if sound.voice[window] < MURMUR:
             continue
@@ -175,7 +175,7 @@ def murmurs(sound: Chunk, start: float, end: float) -> list[Part]:
     return found
 
 
-def in_halves(sound: Chunk, decode: Decode) -> DecodedChunk | None:
+def in_halves(sound: Chunk, decode: DecodeChunk) -> DecodedChunk | None:
     """Decodes a failed sound in two halves, and failed halves in halves; None: it is too short."""
     halves = cut_in_two(sound)
     if halves is None:
@@ -183,7 +183,7 @@ def in_halves(sound: Chunk, decode: Decode) -> DecodedChunk | None:
     return DecodedChunk(tuple(one for half in halves for one in decode_to_end(half, decode)))
 
 
-def decode_to_end(sound: Chunk, decode: Decode) -> tuple[RawSegment, ...]:
+def decode_to_end(sound: Chunk, decode: DecodeChunk) -> tuple[RawSegment, ...]:
     """Decodes a sound to its end."""
     segments: list[RawSegment] = []
     rest: Chunk | None = sound

@@ -13,7 +13,7 @@ TOKEN_SECONDS = 0.02
 LEAST_SECONDS = 1.0
 """A rest shorter than this is not decoded again, and a decoding that advanced less is not continued."""
 
-Span = tuple[float, float, str]
+TimedText = tuple[float, float, str]
 """Start and end in seconds from the start of the audio, and the text, never empty."""
 
 
@@ -21,7 +21,7 @@ Span = tuple[float, float, str]
 class TimestampReading:
     """One decoding as spans of text, in order and inside the audio."""
 
-    stretches: tuple[Span, ...]
+    stretches: tuple[TimedText, ...]
     decoded_until: float | None = None
     """Seconds; the audio from here on has to be decoded separately. None: all is decoded."""
 
@@ -56,7 +56,7 @@ def read_timestamps(
             decoded_until = last
     stop = pairs[-1] if decoded_until is not None else len(tokens)
     cuts = [0, *[pair for pair in pairs if pair < stop], stop]
-    spans: list[Span] = []
+    spans: list[TimedText] = []
     for first, behind in pairwise(cuts):
         if words := text(first, behind):
             start = seconds(first) if is_time[first] else 0.0
@@ -69,7 +69,7 @@ def read_timestamps(
     return TimestampReading(tuple(spans), decoded_until)
 
 
-def in_order(spans: Sequence[Span]) -> bool:
+def in_order(spans: Sequence[TimedText]) -> bool:
     behind = 0.0
     for start, end, _ in spans:
         if not behind <= start < end:

@@ -47,7 +47,7 @@ LEAST_BREAK = 0.3
 """Seconds between two letters of one word from which on there may be a pause between them, with letters misplaced."""
 SILENT_DB = -120.0
 
-Levels = npt.NDArray[np.float64]
+BandLevels = npt.NDArray[np.float64]
 """dB a frame and band, shape (frames, 2)."""
 
 
@@ -64,17 +64,17 @@ class Core:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class EdgeMargin:
     """How far from its core a word's edge may be, in seconds; what is further is another sound."""
 
     before: float
     behind: float
 
 
-AROUND_LETTERS = Reach(before=0.15, behind=0.6)
+AROUND_LETTERS = EdgeMargin(before=0.15, behind=0.6)
 """From the first letter back, which a network hears at once: what is more than 0.15 s before it is a breath; and from
 where the last letter begins."""
-AROUND_WORDS = Reach(before=1.2, behind=1.2)
+AROUND_WORDS = EdgeMargin(before=1.2, behind=1.2)
 """From any part of the word."""
 
 
@@ -93,7 +93,7 @@ class Quiet:
 
 
 def words_at_the_sound(
-    words: Sequence[Word], cores: Sequence[Core | None], audio: Audio, segment: Segment, reach: Reach
+    words: Sequence[Word], cores: Sequence[Core | None], audio: Audio, segment: Segment, reach: EdgeMargin
 ) -> tuple[Word, ...]:
     """The words with their edges where the sound begins and ends, wherever one is next to a pause.
 
@@ -134,7 +134,7 @@ class Pause:
 class Sound:
     """How loud a segment is, and where words are in it."""
 
-    def __init__(self, levels: Levels, start: float, reach: Reach) -> None:
+    def __init__(self, levels: BandLevels, start: float, reach: EdgeMargin) -> None:
         self._levels = levels
         self._start = start
         self._reach = reach
@@ -198,10 +198,10 @@ class Sound:
         masked = bool((by_floor > by_peak).any())
         return [Quiet(stretch.start + first, stretch.start + beyond, masked) for first, beyond in quiet_runs(loud)]
 
-    def _peak_of(self, word: Core) -> Levels:
+    def _peak_of(self, word: Core) -> BandLevels:
         first = min(self._frame(min(word.begun, word.over)), len(self._levels) - 1)
         beyond = self._frame(max(word.begun, word.over) + PEAK_SECONDS)
-        peak: Levels = self._levels[first : max(beyond, first + 1)].max(axis=0)
+        peak: BandLevels = self._levels[first : max(beyond, first + 1)].max(axis=0)
         return peak
 
     def _frame(self, time: float) -> int:
@@ -211,7 +211,7 @@ class Sound:
         return self._start + frame / FRAMES_A_SECOND
 
 
-def levels_of(audio: Audio) -> Levels:
+def levels_of(audio: Audio) -> BandLevels:
     """How loud each band is in each whole frame, in dB of full scale, at least SILENT_DB."""
     frames = len(audio) // FRAME_SAMPLES
     powers = np.empty((frames, len(LAGS)))
@@ -222,14 +222,14 @@ def levels_of(audio: Audio) -> Levels:
         powers[:, band] = np.einsum("ij,ij->i", rows, rows)
     powers[:-1] += powers[1:].copy()
     powers[-1] *= 2
-    levels: Levels = 10 * np.log10(powers / (2 * FRAME_SAMPLES) + 10 ** (SILENT_DB / 10))
+    levels: BandLevels = 10 * np.log10(powers / (2 * FRAME_SAMPLES) + 10 ** (SILENT_DB / 10))
     return levels
 
 
-def floor_of(levels: Levels) -> Levels:
+def floor_of(levels: BandLevels) -> BandLevels:
     """How loud the noise is in each band."""
     place = int(FLOOR_SHARE * (len(levels) - 1))
-    floor: Levels = np.partition(levels, place, axis=0)[place]
+    floor: BandLevels = np.partition(levels, place, axis=0)[place]
     return floor
 
 

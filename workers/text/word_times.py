@@ -11,7 +11,7 @@ WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WordPiece:
     """Some characters of the text and their start and end, in seconds."""
 
     text: str
@@ -41,7 +41,7 @@ def split_words(text: str, language: str) -> list[str]:
     return words
 
 
-def times_of_words(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+def times_of_words(words: Sequence[str], pieces: Sequence[WordPiece]) -> list[WordPiece] | None:
     """The times of each word; None unless the pieces spell exactly these words.
 
     A word lasts from its first to its last letter or digit: the time of punctuation is the pause after it. The time
@@ -50,28 +50,28 @@ def times_of_words(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece]
     letters = [letter for piece in pieces for letter in spread(piece)]
     if "".join(letter.text for letter in letters) != "".join("".join(word.split()) for word in words):
         return None
-    timed: list[Piece] = []
+    timed: list[WordPiece] = []
     position = 0
     for word in words:
         own = letters[position : position + len("".join(word.split()))]
         position += len(own)
         spoken = [letter for letter in own if letter.text.isalnum()] or own
         score = sum(letter.score for letter in spoken) / len(spoken)
-        timed.append(Piece(word, spoken[0].start, spoken[-1].end, score))
+        timed.append(WordPiece(word, spoken[0].start, spoken[-1].end, score))
     return timed
 
 
-def spread(piece: Piece) -> list[Piece]:
+def spread(piece: WordPiece) -> list[WordPiece]:
     """The piece's characters except white space, each with its share of the time."""
     characters = "".join(piece.text.split())
     share = (piece.end - piece.start) / max(len(characters), 1)
     return [
-        Piece(character, piece.start + n * share, piece.start + (n + 1) * share, piece.score)
+        WordPiece(character, piece.start + n * share, piece.start + (n + 1) * share, piece.score)
         for n, character in enumerate(characters)
     ]
 
 
-def shorten_long_words(words: Sequence[Piece]) -> list[Piece]:
+def shorten_long_words(words: Sequence[WordPiece]) -> list[WordPiece]:
     """Removes pauses that cross-attention adds to the word before or after them.
 
     A word longer than twice the median (at most 0.7 s) loses the excess: at its start if it follows the end of a
@@ -82,7 +82,7 @@ def shorten_long_words(words: Sequence[Piece]) -> list[Piece]:
     if not lasting:
         return list(words)
     longest = 2 * min(0.7, lasting[len(lasting) // 2])
-    shortened: list[Piece] = []
+    shortened: list[WordPiece] = []
     for n, word in enumerate(words):
         start, end = word.start, word.end
         if end - start > longest:
@@ -90,7 +90,7 @@ def shorten_long_words(words: Sequence[Piece]) -> list[Piece]:
                 start = end - longest
             elif ends_sentence(word.text):
                 end = start + longest
-        shortened.append(Piece(word.text, start, end, word.score))
+        shortened.append(WordPiece(word.text, start, end, word.score))
     return shortened
 
 

@@ -40,7 +40,7 @@ class SoundFeatures:
         """`channels_normalized`: only the first layer is normalized, over the whole sound; otherwise each layer,
         frame by frame."""
         self._layers: list[Convolution] = []
-        self._over_all: OverAll | None = None
+        self._over_all: GlobalNormConvolution | None = None
         for place, stride in enumerate(strides):
             name = f"feature_extractor.conv_layers.{place}"
             weight, bias = weights[f"{name}.conv.weight"], weights.get(f"{name}.conv.bias")
@@ -50,7 +50,7 @@ class SoundFeatures:
                 norm = weights[f"{name}.layer_norm.weight"], weights[f"{name}.layer_norm.bias"]
             elif place == 0:
                 gain, shift = weights[f"{name}.layer_norm.weight"], weights[f"{name}.layer_norm.bias"]
-                self._over_all = OverAll(rows.double(), gain.double(), shift.double(), stride)
+                self._over_all = GlobalNormConvolution(rows.double(), gain.double(), shift.double(), stride)
             self._layers.append(Convolution(weight.shape[2], stride, kind(rows, bias, False), norm))
         self.stride = math.prod(strides)
         """Samples from one frame to the next."""
@@ -87,7 +87,7 @@ class SoundFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class OverAll:
+class GlobalNormConvolution:
     """A first convolution, each channel of which is normalized over the whole sound, in double precision.
 
     Mean and variance of a kernel's output follow from mean and covariance of its input windows, so the normalization

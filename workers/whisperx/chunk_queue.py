@@ -18,20 +18,20 @@ from workers.engine import Chunk, RawSegment, TranscribedChunks
 from workers.text.decode_quality import DecodedChunk, Remainder
 from workers.whisperx.lanes import Pace, next_group
 
-LONGEST_LINE = 16
+MOST_WAITING = 16
 """Waiting chunks: enough for most to be grouped with others of their length; 2 MB of sound each."""
-MOST_OPEN = 2 * LONGEST_LINE
+MOST_OPEN = 2 * MOST_WAITING
 """Chunks found and not yielded yet. A lane that hangs on the oldest one stops the others too, and so is noticed."""
 
-Beat = Callable[[], None]
-"""Reports progress from a lane; raises GivenUp if the request has ended."""
-DecodeGroup = Callable[[Sequence[Remainder], Beat], Sequence[DecodedChunk]]
+ReportProgress = Callable[[], None]
+"""Reports progress from a lane; raises RequestEnded if the request has ended."""
+DecodeGroup = Callable[[Sequence[Remainder], ReportProgress], Sequence[DecodedChunk]]
 """Parts in windows of one length → their decodings. Called in a lane's thread."""
-News = queue.SimpleQueue[Future[Sequence[DecodedChunk]] | None]
+LaneEvents = queue.SimpleQueue[Future[Sequence[DecodedChunk]] | None]
 """A lane's finished group, or None for progress."""
 
 
-class GivenUp(Exception):
+class RequestEnded(Exception):
     """The request has ended; a lane's current group is not needed."""
 
 
@@ -49,7 +49,7 @@ class ChunkQueue:
     @property
     def has_room(self) -> bool:
         """Whether to find more chunks."""
-        return len(self._waiting) < LONGEST_LINE and len(self._open) < MOST_OPEN
+        return len(self._waiting) < MOST_WAITING and len(self._open) < MOST_OPEN
 
     def add(self, chunk: Chunk) -> None:
         """Adds the next chunk of the recording."""
@@ -101,19 +101,24 @@ class _Open:
 
 
 def decode_in_lanes(
-    chunks: Iterator[Chunk], waiting: ChunkQueue, lanes: int, threads: Executor, decode: DecodeGroup, alive: Beat
+    chunks: Iterator[Chunk],
+    waiting: ChunkQueue,
+    lanes: int,
+    threads: Executor,
+    decode: DecodeGroup,
+    alive: ReportProgress,
 ) -> Iterator[TranscribedChunks]:
     """Every chunk with its segments, in order, as soon as it and all before it are done.
 
     `chunks` and `alive` are called only in this thread. Their exceptions, and those of a lane, propagate.
     """
-    news: News = queue.SimpleQueue()
+    news: LaneEvents = queue.SimpleQueue()
     at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float]] = {}
     given_up = threading.Event()
 
     def beat() -> None:
         if given_up.is_set():
-            raise GivenUp
+            raise RequestEnded
         news.put(None)
 
     pace, more_to_come = Pace(), True
@@ -144,7 +149,7 @@ def decode_in_lanes(
         given_up.set()
 
 
-def _arrived(news: News, wait: bool) -> Iterator[Future[Sequence[DecodedChunk]] | None]:
+def _arrived(news: LaneEvents, wait: bool) -> Iterator[Future[Sequence[DecodedChunk]] | None]:
     """All news from the lanes; if there is none, waits for the next: the deadline is the worker's watchdog."""
     while True:
         try:

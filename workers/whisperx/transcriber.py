@@ -40,7 +40,7 @@ from workers.text.decode_quality import (
 from workers.text.second_pass import is_worth_a_second_pass, second_pass
 from workers.text.segment_bounds import widen
 from workers.whisperx.allocator import Heap
-from workers.whisperx.chunk_queue import Beat, ChunkQueue, decode_in_lanes
+from workers.whisperx.chunk_queue import ChunkQueue, ReportProgress, decode_in_lanes
 from workers.whisperx.lanes import lanes_for
 
 DETECTION_SECONDS = 30
@@ -154,7 +154,9 @@ class WhisperxTranscriber:
         """Frames."""
         return window_frames(len(chunk.audio) // SAMPLES_A_FRAME) if self.apart else WHOLE_WINDOW
 
-    def _decode_group(self, parts: Sequence[Remainder], beat: Beat, wanted: DecodeOptions) -> list[DecodedChunk]:
+    def _decode_group(
+        self, parts: Sequence[Remainder], beat: ReportProgress, wanted: DecodeOptions
+    ) -> list[DecodedChunk]:
         """Decodes a group together, then its doubtful parts separately. Runs in a lane's thread.
 
         No sampling at rising temperatures: CTranslate2's random numbers differ after a crash, and so would the text.
@@ -171,7 +173,7 @@ class WhisperxTranscriber:
         ]
 
     def _decode_once(
-        self, sounds: Sequence[Chunk], beat: Beat, wanted: DecodeOptions, longest_echo_tokens: int = 0
+        self, sounds: Sequence[Chunk], beat: ReportProgress, wanted: DecodeOptions, longest_echo_tokens: int = 0
     ) -> list[DecodedChunk]:
         """In windows of the first one's length, without second passes."""
         from faster_whisper.tokenizer import Tokenizer
@@ -196,7 +198,12 @@ class WhisperxTranscriber:
         ]
 
     def _decode(
-        self, sounds: Sequence[Chunk], tokenizer: Any, prompt: str | None, beat: Beat, longest_echo_tokens: int
+        self,
+        sounds: Sequence[Chunk],
+        tokenizer: Any,
+        prompt: str | None,
+        beat: ReportProgress,
+        longest_echo_tokens: int,
     ) -> list[Any]:
         """One CTranslate2 result for each, in windows of the first one's length."""
         import ctranslate2

@@ -14,7 +14,7 @@ import structlog
 from config import ownership
 from config.loader import ConfigError, load
 from config.logs import start_logging
-from config.ownership import NotOursAlone, Trust, fault_of, make_private, open_own, refuse_unless_ours
+from config.ownership import Trust, UnsafePath, fault_of, make_private, open_own, refuse_unless_ours
 from config.places import find_places
 from supervisor.worker.death import CrashReports, Death
 
@@ -88,11 +88,11 @@ def test_a_folder_above_that_others_may_write_is_named_with_its_mode_and_the_com
     (home / "config.toml").write_text("")
     refuse_unless_ours(home / "config.toml")
     writable_folder(tmp_path / "a")
-    with pytest.raises(NotOursAlone) as refused:
+    with pytest.raises(UnsafePath) as refused:
         refuse_unless_ours(home / "config.toml")
     assert refused.value.filename == str(tmp_path / "a")
     assert "0777" in refused.value.why and refused.value.remedy == f"chmod go-w {tmp_path / 'a'}"
-    with pytest.raises(NotOursAlone):
+    with pytest.raises(UnsafePath):
         refuse_unless_ours(home / "not there" / "yet")
     (tmp_path / "a").chmod(0o1777)
     refuse_unless_ours(home / "config.toml")
@@ -108,7 +108,7 @@ def test_a_link_is_followed_and_every_folder_on_both_ways_is_looked_at(tmp_path:
     for wrong in (file, tmp_path / "dotfiles", tmp_path / "home"):
         before = stat.S_IMODE(wrong.stat().st_mode)
         wrong.chmod(0o777)
-        with pytest.raises(NotOursAlone) as refused:
+        with pytest.raises(UnsafePath) as refused:
             refuse_unless_ours(link)
         assert refused.value.filename == str(wrong)
         wrong.chmod(before)
@@ -125,7 +125,7 @@ def test_what_another_user_owns_is_refused_also_a_link_of_his_to_our_own_file(tm
     (tmp_path / "home" / "config.toml").write_text("")
     (tmp_path / "home" / "link").symlink_to("config.toml")
     os.chown(tmp_path / named, 2002, 2002, follow_symlinks=False)
-    with pytest.raises(NotOursAlone, match="belongs to user 2002"):
+    with pytest.raises(UnsafePath, match="belongs to user 2002"):
         refuse_unless_ours(tmp_path / "home" / "link")
 
 
@@ -204,5 +204,5 @@ def test_a_pipe_in_a_files_place_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError):
         open_own(tmp_path / "pipe", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    with pytest.raises(NotOursAlone, match="no regular file"):
+    with pytest.raises(UnsafePath, match="no regular file"):
         open_own(tmp_path / "pipe", os.O_RDONLY)

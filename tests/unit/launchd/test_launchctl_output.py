@@ -2,7 +2,7 @@
 
 import pytest
 
-from launchd.launchctl_output import Circumstances, explained, is_disabled, number_in, printed_facts
+from launchd.launchctl_output import DomainState, explained, is_disabled, number_in, printed_facts
 
 RUNNING = """gui/501/dev.stenod.stenod = {
 	active count = 1
@@ -41,8 +41,8 @@ RUNNING = """gui/501/dev.stenod.stenod = {
 """
 TARGET = "gui/501/dev.stenod.stenod"
 EIO = "Bootstrap failed: 5: Input/output error\nTry re-running the command as root for richer errors."
-NOBODY_THERE = Circumstances(domain_is_there=False, is_disabled=False, is_ssh=True)
-ALL_WELL = Circumstances(domain_is_there=True, is_disabled=False, is_ssh=False)
+NOBODY_THERE = DomainState(domain_is_there=False, is_disabled=False, is_ssh=True)
+ALL_WELL = DomainState(domain_is_there=True, is_disabled=False, is_ssh=False)
 
 
 def test_only_the_services_own_lines_are_about_the_service() -> None:
@@ -82,11 +82,11 @@ def test_a_label_is_disabled_under_its_whole_name(word: str) -> None:
         (5, EIO, NOBODY_THERE, "is not logged in at this Mac's screen", "--system"),
         (125, "Bootstrap failed: 125: Domain does not support specified action", NOBODY_THERE, "SSH", "log in there"),
         (112, "Could not find domain for user gui: 501", NOBODY_THERE, "is not logged in", "Screen Sharing"),
-        (5, EIO, Circumstances(True, True, False), "it was disabled", f"`launchctl enable {TARGET}`"),
+        (5, EIO, DomainState(True, True, False), "it was disabled", f"`launchctl enable {TARGET}`"),
         (
             119,
             "Bootstrap failed: 119: Service is disabled",
-            Circumstances(True, True, False),
+            DomainState(True, True, False),
             "disabled",
             "Login Items",
         ),
@@ -96,7 +96,7 @@ def test_a_label_is_disabled_under_its_whole_name(word: str) -> None:
     ],
 )
 def test_an_exit_code_becomes_a_reason_and_a_remedy(
-    code: int, complaint: str, seen: Circumstances, reason: str, remedy: str
+    code: int, complaint: str, seen: DomainState, reason: str, remedy: str
 ) -> None:
     message, hint = explained(code, complaint, TARGET, seen)
     assert reason in message and remedy in hint

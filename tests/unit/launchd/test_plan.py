@@ -8,7 +8,7 @@ from sample_installation import sample_installation
 
 from launchd.apply import carry_out
 from launchd.launch_agent import Launchd
-from launchd.plan import Await, MakeFolder, RemoveFile, Run, Step, WriteFile, in_shell
+from launchd.plan import Await, InstallStep, MakeFolder, RemoveFile, Run, WriteFile, in_shell
 from launchd.refusal import ServiceRefused
 from launchd.run_command import run
 from launchd.service_manager import service_manager
@@ -19,7 +19,7 @@ NOTHING = ServiceState(None, False, "not loaded", None, None)
 NASTY = 'it\'s 50% of "$HOME" \\ ü'
 
 
-def verbs(steps: tuple[Step, ...]) -> list[str]:
+def verbs(steps: tuple[InstallStep, ...]) -> list[str]:
     """`launchctl bootstrap …` → `bootstrap`; other steps by their kind."""
     return [
         next(word for word in step.words[1:] if not word.startswith("-"))

@@ -13,7 +13,7 @@ import av
 import pytest
 
 from workers.audio.container_decoder import ContainerDecoder, DecodingOptions
-from workers.audio.recording_account import Account
+from workers.audio.recording_account import RecordingAccount
 from workers.engine import EngineRefusal
 from workers.out_of_memory import is_out_of_memory
 
@@ -53,6 +53,8 @@ def test_a_packet_that_only_wanted_memory_is_not_passed_over_as_a_damaged_one() 
     writer: Any = SimpleNamespace(seconds=0.0)
     file: Any = None
     place: Any = None
-    decoder = ContainerDecoder(Path("a.wav"), file, writer, DecodingOptions(10.0), lambda seconds: None, Account(10))
+    decoder = ContainerDecoder(
+        Path("a.wav"), file, writer, DecodingOptions(10.0), lambda seconds: None, RecordingAccount(10)
+    )
     with pytest.raises(av.error.FFmpegError):
         decoder._write_all(container, stream, place)

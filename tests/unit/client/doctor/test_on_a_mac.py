@@ -13,7 +13,7 @@ from client.doctor.installation import interpreter_findings
 from client.doctor.settings import notification_findings
 from client.doctor.workers import device_findings, worker_findings
 from config.engines import resolve_engines
-from config.loader import Loaded
+from config.loader import LoadedSettings
 from config.settings import Settings
 from ipc.status_views import WorkerView
 
@@ -59,6 +59,6 @@ def test_a_link_that_homebrew_will_break_is_a_warning(
 def test_a_hook_of_notifications_says_whose_they_are() -> None:
     asked = Settings.model_validate({"hooks": {"on_done": "notify"}})
     for settings, platform, count in ((asked, "darwin", 1), (asked, "linux", 0), (Settings(), "darwin", 0)):
-        found = list(notification_findings(Loaded(settings, MappingProxyType({})), platform))
+        found = list(notification_findings(LoadedSettings(settings, MappingProxyType({})), platform))
         assert len(found) == count
         assert all("Script Editor" in one.what for one in found)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from config.loader import KEYS, ConfigError, Loaded
+from config.loader import KEYS, ConfigError, LoadedSettings
 from config.settings import Settings
 from supervisor.system.reload import LIVE, LiveSettings, Reload, changed, is_live, with_changes
 
@@ -16,7 +16,7 @@ def settings(**values: Any) -> Settings:
     return Settings.model_validate(values)
 
 
-def reload_into(told: list[Settings], now: Settings, read: Callable[[], Loaded]) -> Reload:
+def reload_into(told: list[Settings], now: Settings, read: Callable[[], LoadedSettings]) -> Reload:
     """A reload that adds to `told` what holds after each change."""
     live = LiveSettings(now)
     reload = Reload(live, read)
@@ -49,7 +49,7 @@ def test_what_a_worker_is_born_with_needs_a_restart() -> None:
 async def test_each_reload_tells_the_parts_what_holds_and_keeps_saying_what_waits_for_a_restart() -> None:
     told: list[Settings] = []
     new = settings(model="x", prompt="Zorro")
-    reload = reload_into(told, Settings(), lambda: Loaded(new, {}))
+    reload = reload_into(told, Settings(), lambda: LoadedSettings(new, {}))
     with capture_logs() as logged:
         first, second = await reload(), await reload()
     assert (first.applied, first.needs_restart) == (("prompt",), ("model",))
@@ -61,7 +61,7 @@ async def test_each_reload_tells_the_parts_what_holds_and_keeps_saying_what_wait
 async def test_a_mistake_changes_nothing_and_is_logged() -> None:
     told: list[Settings] = []
 
-    def read() -> Loaded:
+    def read() -> LoadedSettings:
         raise ConfigError("config.toml line 3: no")
 
     reload = reload_into(told, settings(prompt="Zorro"), read)
@@ -73,7 +73,7 @@ async def test_a_mistake_changes_nothing_and_is_logged() -> None:
 
 async def test_two_that_reload_at_once_take_turns() -> None:
     told: list[Settings] = []
-    reload = reload_into(told, Settings(), lambda: Loaded(settings(prompt="Zorro"), {}))
+    reload = reload_into(told, Settings(), lambda: LoadedSettings(settings(prompt="Zorro"), {}))
     views = await asyncio.gather(reload(), reload())
     assert [view.applied for view in views] == [("prompt",), ()]
     assert len(told) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, Lines, Moved, Opening, as_line
 from ipc.transcript import RecordingFacts
-from workers.decoder.verdict import Waiting, death_of
+from workers.decoder.verdict import DecoderSilence, death_of
 
 TRACEBACK = """Fatal Python error: Segmentation fault
 
@@ -16,7 +16,7 @@ Extension modules: numpy._core._multiarray_umath (total: 49)
 """
 
 
-def looks(waiting: Waiting, seconds: float, *, computes: bool, step: float = 0.5) -> str | None:
+def looks(waiting: DecoderSilence, seconds: float, *, computes: bool, step: float = 0.5) -> str | None:
     """Looks for so long, and gives the first verdict."""
     at = waiting.looked_at
     for number in range(1, round(seconds / step) + 1):
@@ -26,26 +26,26 @@ def looks(waiting: Waiting, seconds: float, *, computes: bool, step: float = 0.5
 
 
 def test_a_decoder_that_waits_without_work_waits_for_the_disk() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0)
+    waiting = DecoderSilence(20.0, 90.0, since=0.0)
     assert looks(waiting, 19.5, computes=False) is None
     assert looks(waiting, 1.0, computes=False) == "disk"
 
 
 def test_a_slow_disk_that_answers_is_never_found_silent() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0)
+    waiting = DecoderSilence(20.0, 90.0, since=0.0)
     for minute in range(60):
         assert looks(waiting, 15.0, computes=False) is None
         waiting.heard(15.0 * (minute + 1))
 
 
 def test_one_that_computes_is_stuck_only_when_all_patience_is_gone() -> None:
-    waiting = Waiting(20.0, 90.0, since=0.0)
+    waiting = DecoderSilence(20.0, 90.0, since=0.0)
     assert looks(waiting, 89.5, computes=True) is None
     assert looks(waiting, 1.0, computes=True) == "stuck"
 
 
 def test_where_both_deadlines_are_one_the_disk_is_blamed_for_idle_time() -> None:
-    waiting = Waiting(3.0, 3.0, since=0.0)
+    waiting = DecoderSilence(3.0, 3.0, since=0.0)
     waiting.verdict(0.5, is_computing=True)
     assert looks(waiting, 3.0, computes=False) == "disk"
 
@@ -58,7 +58,7 @@ def test_where_both_deadlines_are_one_the_disk_is_blamed_for_idle_time() -> None
         (-9, "SIGKILL", "it was ended by SIGKILL"),
         (0, "exit", "code 0 and without an answer"),
         (3, "exit", "code 3"),
-        (None, "timeout", "did not end"),
+        (None, "timeout", "did not exit"),
         (-50, "signal 50", "signal 50"),
     ],
 )

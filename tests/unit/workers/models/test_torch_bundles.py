@@ -38,7 +38,7 @@ BUNDLE = zipped({"archive/data/0": os.urandom(2_000_000), "archive/version": b"3
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "RETRY_PAUSE_SECONDS", 0.0)
     with a_hub() as running:
         running.files = {FILE: BUNDLE}
         yield running

@@ -4,19 +4,19 @@ import pytest
 
 from workers.sandbox.seccomp import (
     AND,
+    ARCHITECTURES,
     AT_LEAST,
     CALLS,
     CLONE3,
     CONDITIONAL,
     EQUAL,
     LOAD,
-    MACHINES,
     RET_ALLOW,
     RET_ENOSYS,
     RET_EPERM,
     RET_KILL,
     RETURN,
-    Machine,
+    Architecture,
     as_bytes,
     filter_program,
 )
@@ -26,7 +26,7 @@ MOST_STEPS = 4096
 """BPF_MAXINSNS."""
 
 
-def verdict(machine: Machine, number: int, *arguments: int, audit_number: int | None = None) -> int:
+def verdict(machine: Architecture, number: int, *arguments: int, audit_number: int | None = None) -> int:
     """What the kernel would do with this call."""
     words = {0: number, 4: machine.audit_number if audit_number is None else audit_number}
     for position in range(6):
@@ -52,22 +52,22 @@ def verdict(machine: Machine, number: int, *arguments: int, audit_number: int | 
                 raise AssertionError(step)
 
 
-@pytest.fixture(params=sorted(MACHINES))
-def machine(request: pytest.FixtureRequest) -> Machine:
-    return MACHINES[request.param]
+@pytest.fixture(params=sorted(ARCHITECTURES))
+def machine(request: pytest.FixtureRequest) -> Architecture:
+    return ARCHITECTURES[request.param]
 
 
-def number(name: str, machine: Machine) -> int:
+def number(name: str, machine: Architecture) -> int:
     return CONDITIONAL[name][0][machine.column]
 
 
-def test_the_calls_that_decoding_needs_are_let_through(machine: Machine) -> None:
+def test_the_calls_that_decoding_needs_are_let_through(machine: Architecture) -> None:
     for name, numbers in CALLS.items():
         if (known := numbers[machine.column]) is not None:
             assert verdict(machine, known) == RET_ALLOW, name
 
 
-def test_every_other_call_is_refused_whatever_its_number(machine: Machine) -> None:
+def test_every_other_call_is_refused_whatever_its_number(machine: Architecture) -> None:
     known = {numbers[machine.column] for numbers in CALLS.values()}
     known |= {both[machine.column] for both, _ in CONDITIONAL.values()}
     for unknown in set(range(1024)) - known:
@@ -75,7 +75,7 @@ def test_every_other_call_is_refused_whatever_its_number(machine: Machine) -> No
         assert verdict(machine, unknown, 0, 0, 0) == expected
 
 
-def test_calls_in_another_machines_numbers_end_the_process(machine: Machine) -> None:
+def test_calls_in_another_machines_numbers_end_the_process(machine: Architecture) -> None:
     assert verdict(machine, 1, audit_number=0x40000003) == RET_KILL
     assert verdict(machine, 0x40000000 | 1) == RET_KILL
 
@@ -112,12 +112,12 @@ def test_calls_in_another_machines_numbers_end_the_process(machine: Machine) -> 
     ],
 )
 def test_some_calls_are_let_through_with_harmless_arguments_alone(
-    name: str, arguments: tuple[int, ...], allowed: bool, machine: Machine
+    name: str, arguments: tuple[int, ...], allowed: bool, machine: Architecture
 ) -> None:
     assert verdict(machine, number(name, machine), *arguments) == (RET_ALLOW if allowed else RET_EPERM)
 
 
-def test_the_program_is_one_that_the_kernel_takes(machine: Machine) -> None:
+def test_the_program_is_one_that_the_kernel_takes(machine: Architecture) -> None:
     program = filter_program(machine, OWN_PID)
     assert len(program) <= MOST_STEPS
     assert len(as_bytes(program)) == 8 * len(program)

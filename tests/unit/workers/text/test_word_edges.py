@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ipc.transcript import Segment, Word
 from workers.engine import SAMPLE_RATE, Audio
-from workers.text.word_edges import AROUND_LETTERS, AROUND_WORDS, Core, Reach, words_at_the_sound
+from workers.text.word_edges import AROUND_LETTERS, AROUND_WORDS, Core, EdgeMargin, words_at_the_sound
 
 NEAR = 0.015
 """Seconds: a window of the levels and a frame."""
@@ -186,7 +186,7 @@ def test_no_sound_and_no_words_are_no_trouble() -> None:
     st.sampled_from([AROUND_LETTERS, AROUND_WORDS]),
 )
 def test_words_run_forwards_inside_their_segment_whatever_the_network_says(
-    times: list[tuple[float, float, bool]], seed: int, reach: Reach
+    times: list[tuple[float, float, bool]], seed: int, reach: EdgeMargin
 ) -> None:
     gates = np.repeat(np.random.default_rng(seed).integers(0, 2, 30), SAMPLE_RATE // 10)
     audio = (hiss(3.0, -20, seed) * gates).astype(np.float32)

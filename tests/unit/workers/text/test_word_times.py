@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.text.word_times import Piece, shorten_long_words, split_words, times_of_words
+from workers.text.word_times import WordPiece, shorten_long_words, split_words, times_of_words
 
 
 @given(st.text(max_size=60), st.sampled_from(["en", "de", "zh", "ja", "th"]))
@@ -31,10 +31,10 @@ def test_without_spaces_each_character_is_a_word_and_marks_stay_behind_one(text:
 
 def test_a_number_cut_into_tokens_is_one_word_again() -> None:
     pieces = [
-        Piece(" 9", 1.0, 1.2, 0.5),
-        Piece(".", 1.2, 1.3, 0.9),
-        Piece("30", 1.3, 1.8, 1.0),
-        Piece(",", 1.8, 2.9, 0.2),
+        WordPiece(" 9", 1.0, 1.2, 0.5),
+        WordPiece(".", 1.2, 1.3, 0.9),
+        WordPiece("30", 1.3, 1.8, 1.0),
+        WordPiece(",", 1.8, 2.9, 0.2),
     ]
     timed = times_of_words(["9.30,"], pieces)
     assert timed is not None
@@ -44,7 +44,7 @@ def test_a_number_cut_into_tokens_is_one_word_again() -> None:
 @given(st.data(), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_any_cut_of_the_text_gives_every_word_a_time_in_order(data: st.DataObject, text: str) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))) | {0, len(text)})
-    pieces = [Piece(text[a:b], float(a), float(b), 1.0) for a, b in pairwise(cuts)]
+    pieces = [WordPiece(text[a:b], float(a), float(b), 1.0) for a, b in pairwise(cuts)]
     words = text.split()
     timed = times_of_words(words, pieces)
     assert timed is not None
@@ -54,15 +54,15 @@ def test_any_cut_of_the_text_gives_every_word_a_time_in_order(data: st.DataObjec
 
 
 def test_pieces_that_spell_something_else_give_nothing() -> None:
-    assert times_of_words(["hello"], [Piece(" hell", 0, 1, 1), Piece("\ufffd", 1, 2, 1)]) is None
+    assert times_of_words(["hello"], [WordPiece(" hell", 0, 1, 1), WordPiece("\ufffd", 1, 2, 1)]) is None
 
 
 def test_a_pause_is_taken_from_the_first_word_of_a_sentence() -> None:
     words = [
-        Piece("One", 0.0, 0.3, 1),
-        Piece("two.", 0.3, 0.6, 1),
-        Piece("Three", 0.6, 4.0, 1),
-        Piece("four", 4.0, 4.3, 1),
+        WordPiece("One", 0.0, 0.3, 1),
+        WordPiece("two.", 0.3, 0.6, 1),
+        WordPiece("Three", 0.6, 4.0, 1),
+        WordPiece("four", 4.0, 4.3, 1),
     ]
     third = shorten_long_words(words)[2]
     assert third.end == 4.0

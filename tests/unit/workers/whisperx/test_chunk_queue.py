@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workers.engine import SAMPLE_RATE, Chunk, RawSegment, ignore_progress
 from workers.text.decode_quality import DecodedChunk, Remainder
-from workers.whisperx.chunk_queue import LONGEST_LINE, MOST_OPEN, Beat, ChunkQueue, decode_in_lanes
+from workers.whisperx.chunk_queue import MOST_OPEN, MOST_WAITING, ChunkQueue, ReportProgress, decode_in_lanes
 from workers.whisperx.lanes import Pace
 
 LATEST_SECONDS = 20.0
@@ -30,7 +30,7 @@ def line(most: int = 8) -> ChunkQueue:
     return ChunkQueue(lambda chunk: len(chunk.audio), most)
 
 
-def in_two_parts(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
+def in_two_parts(stretches: Sequence[Remainder], beat: ReportProgress) -> list[DecodedChunk]:
     """Hears a second of each and leaves the rest for another time."""
     decodings = []
     for stretch in stretches:
@@ -106,7 +106,7 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
         for number in looked_for:
             yield Chunk(float(number), np.ones(SAMPLE_RATE, np.float32))
 
-    def hear(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
+    def hear(stretches: Sequence[Remainder], beat: ReportProgress) -> list[DecodedChunk]:
         if stretches[0].number == 0:
             assert may_go_on.wait(LATEST_SECONDS)
         segments.extend(stretch.number for stretch in stretches)
@@ -121,14 +121,14 @@ def test_a_lane_that_is_stuck_stops_the_others_in_the_end(threads: ThreadPoolExe
     may_go_on.set()
     listener.join(LATEST_SECONDS)
     assert sorted(segments)[:MOST_OPEN] == list(range(MOST_OPEN))
-    assert next(looked_for) <= MOST_OPEN + LONGEST_LINE
+    assert next(looked_for) <= MOST_OPEN + MOST_WAITING
     told.close()  # type: ignore[attr-defined]  # a generator
 
 
 def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the_lanes(
     threads: ThreadPoolExecutor,
 ) -> None:
-    def fails(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
+    def fails(stretches: Sequence[Remainder], beat: ReportProgress) -> list[DecodedChunk]:
         raise MemoryError
 
     with pytest.raises(MemoryError):
@@ -140,7 +140,7 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
     ended: list[BaseException] = []
     has_ended = threading.Event()
 
-    def goes_on(stretches: Sequence[Remainder], beat: Beat) -> list[DecodedChunk]:
+    def goes_on(stretches: Sequence[Remainder], beat: ReportProgress) -> list[DecodedChunk]:
         try:
             for _ in iter(int, 1):
                 beat()
@@ -156,4 +156,4 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
     with pytest.raises(Cancelled):
         next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
     assert has_ended.wait(LATEST_SECONDS)
-    assert [type(end).__name__ for end in ended] == ["GivenUp"]
+    assert [type(end).__name__ for end in ended] == ["RequestEnded"]
