@@ -37,6 +37,11 @@ class Places:
         return self.state / "jobs.sqlite3"
 
     @property
+    def uploads(self) -> Path:
+        """Recordings that came over HTTP, while their jobs need them."""
+        return self.state / "uploads"
+
+    @property
     def lock(self) -> Path:
         return self.state / "daemon.lock"
 

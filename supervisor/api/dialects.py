@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from ipc.api_messages import Problem
 from ipc.errors import StenodError
+from supervisor.system.refused import Refused
 
 Dialect = Literal["stenod", "openai", "asr"]
 PROBLEM_JSON = "application/problem+json"
@@ -17,6 +18,14 @@ RETRY_SECONDS = 10
 """Retry-After of a refusal that passes: OpenAI's clients obey up to 120."""
 PASSING = frozenset({429, 503, 507})
 """A retry of the same request may succeed."""
+
+
+class InvalidField(Refused):
+    """A field of an OpenAI request is missing or wrong."""
+
+    def __init__(self, param: str, code: str, message: str, hint: str, status: int = 400) -> None:
+        super().__init__(status, code, message, hint)
+        self.param = param
 
 
 def dialect_of(path: str) -> Dialect:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from ipc.errors import StenodError
-from supervisor.api.dialects import encodable, problem_response, refusal
+from supervisor.api.dialects import InvalidField, encodable, problem_response, refusal
 from supervisor.api.uploads.form import UPLOAD_PATHS
 from supervisor.disks.file_identity import FileRefused
 from supervisor.store.claims import QueueFull
@@ -135,7 +135,8 @@ def answer_with_problems(app: FastAPI) -> None:
             log.warning("request_not_stored", **told)
         else:
             log.info("request_refused", **told)
-        return refusal(request.url.path, status_of(error), error)
+        param = error.param if isinstance(error, InvalidField) else None
+        return refusal(request.url.path, status_of(error), error, param)
 
     async def malformed(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)

@@ -264,6 +264,12 @@ class JobQueue:
         """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
         return await self._database.read(lambda db: load_segments(db, job_id, unaligned_only, limit))
 
+    async def segments_from(self, job_id: int, first: int, limit: int) -> Sequence[Segment]:
+        """At most `limit` stored segments, from the one with this id on, in order."""
+        question = "SELECT content FROM segments WHERE job_id = ? AND id >= ? ORDER BY id LIMIT ?"
+        rows = await self._database.rows(question, job_id, first, limit)
+        return [Segment.model_validate_json(row["content"]) for row in rows]
+
     async def count_segments(self, job_id: int) -> int:
         """How many were heard so far; the next one's id."""
         (row,) = await self._database.rows("SELECT count(*) FROM segments WHERE job_id = ?", job_id)

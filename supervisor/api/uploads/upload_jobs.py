@@ -22,6 +22,7 @@ from ipc.events import Event, JobChanged
 from ipc.vocabulary import FINISHED
 from supervisor.api.service import DaemonService
 from supervisor.api.uploads.spool import Upload, UploadSpool
+from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.system.refused import Refused
 from supervisor.system.reload import LiveSettings
@@ -80,6 +81,16 @@ class UploadJobs:
             if not self._clients[view.id]:
                 del self._clients[view.id]
                 self._left(view.id)
+
+    def refuse_if_nothing_runs(self) -> None:
+        """Raises Refused with 503 where a job would wait for its owner, not for its turn."""
+        worker = self.service.transcriber.view
+        if worker.state == "broken":
+            raise Refused(
+                503, "worker_broken", f"the transcriber is broken: {worker.note}", "`steno doctor` says why"
+            )
+        if self.service.board.why_waiting == PAUSED:
+            raise Refused(503, "queue_paused", PAUSED, "`steno resume`, then repeat the request")
 
     async def finished(self, job_id: int) -> JobView:
         """The job once it is finished. Raises NoSuchJob if it was deleted meanwhile."""
