@@ -7,6 +7,7 @@ sent.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing, suppress
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI, Request
@@ -150,7 +151,9 @@ def raise_for(view: JobView) -> None:
         raise Refused(409, "job_cancelled", f"job {view.id} was cancelled", "send the request again")
     if view.error is None:
         return
-    code, message, hint = view.error.code, view.error.message, view.error.hint
+    # Where uploads lie is nothing to the client: the file's own name says which one it is.
+    message = view.error.message.replace(f"{Path(view.path).parent}/", "")
+    code, hint = view.error.code, view.error.hint
     if code == "needs_model":
         raise InvalidField("model", "model_not_found", message, hint, status=404)
     if code == "internal_error":

@@ -2,8 +2,8 @@
 
 Runs in: supervisor.
 
-`uploads/SHA256/NAME` is a whole recording; `uploads/.receiving-…` one that is still being received. Only a folder
-that a job reads stays.
+`uploads/SHA256/NAME` is a whole recording, the only file there; `uploads/.receiving-…` one that is still being
+received. Only a folder that a job reads stays.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ BLOCK_BYTES = 1_048_576
 """Written and hashed at once, in a thread: a slow disk does not hold up other clients."""
 RECEIVING = ".receiving-"
 GOING = ".going-"
+RESULTS = "results"
+"""The folder beside the recording that its job writes into."""
 LONGEST_NAME_BYTES = 200
 UNNAMED = "recording"
 WAV_HEADER_BYTES = 44
@@ -55,6 +57,7 @@ class Receiver:
     def __init__(self, spool: "UploadSpool", folder: Path, name: str, *, pcm: bool) -> None:
         self._spool = spool
         self._folder = folder
+        (folder / RESULTS).mkdir()
         self._file: IO[bytes] = (folder / name).open("xb")
         self._name = name
         self._pcm = pcm
@@ -112,8 +115,8 @@ class Receiver:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
             shutil.rmtree(self._folder, ignore_errors=True)
-        file = next((one for one in kept.iterdir() if one.is_file()), kept / self._name)
-        return Upload(file, sha256, self.size_bytes)
+        recording = next(one for one in kept.iterdir() if one.is_file())
+        return Upload(recording, sha256, self.size_bytes)
 
     async def _guarded(self, work: Callable[[], Result]) -> Result:
         try:
@@ -215,6 +218,7 @@ def file_name(name: str | None, *, pcm: bool = False) -> str:
     last = PurePosixPath((name or "").replace("\\", "/").replace("\0", "")).name
     last = encodable(last).encode()[-LONGEST_NAME_BYTES:].decode("utf-8", "ignore").lstrip(".").strip()
     last = "".join(letter if letter.isprintable() else "_" for letter in last) or UNNAMED
+    last = f"_{last}" if last == RESULTS else last
     return f"{last}.wav" if pcm else last
 
 

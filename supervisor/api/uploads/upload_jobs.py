@@ -21,7 +21,7 @@ from ipc.errors import StenodError
 from ipc.events import Event, JobChanged
 from ipc.vocabulary import FINISHED
 from supervisor.api.service import DaemonService
-from supervisor.api.uploads.spool import Upload, UploadSpool
+from supervisor.api.uploads.spool import RESULTS, Upload, UploadSpool
 from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.system.refused import Refused
@@ -127,7 +127,7 @@ class UploadJobs:
     async def _job_of(self, upload: Upload, options: JobOptions) -> JobView:
         # Written into the private folder, and deleted with it: a job always has a file.
         whole = options.model_copy(
-            update={"formats": ("json",), "output_dir": str(upload.file.parent), "if_exists": "overwrite"}
+            update={"formats": ("json",), "output_dir": str(upload.file.parent / RESULTS), "if_exists": "overwrite"}
         )
         request = SubmitFile(path=str(upload.file), options=whole)
         view = await self.service.submit(request, upload_key(upload, whole))

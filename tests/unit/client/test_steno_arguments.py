@@ -29,6 +29,7 @@ FAMILIES = {
     "config": "show check edit reload",
     "models": "list pull remove",
     "service": "install uninstall status restart",
+    "http": "token url",
 }
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
     (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()
