@@ -19,7 +19,6 @@ from client.commands import (
     config,
     daemon,
     doctor,
-    http,
     jobs,
     models,
     queue,
@@ -54,7 +53,7 @@ app.add_typer(doctor.app)
 app.add_typer(bench.app)
 app.add_typer(config.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(models.app, name="models", rich_help_panel=MACHINE)
-app.add_typer(http.app, name="http", rich_help_panel=MACHINE)
+app.add_typer(config.http, name="http", rich_help_panel=MACHINE)
 app.add_typer(completion.app)
 
 

@@ -42,6 +42,11 @@ class Places:
         return self.state / "uploads"
 
     @property
+    def http_token(self) -> Path:
+        """What clients of the TCP listener must know; private."""
+        return self.state / "http-token"
+
+    @property
     def lock(self) -> Path:
         return self.state / "daemon.lock"
 

@@ -23,12 +23,11 @@ from config.logs import set_level
 from config.ownership import make_private
 from config.places import Places, hub_cache, torch_checkpoints
 from ipc.events import WorkerChanged
-from ipc.http_token import read_token
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor.api.app import create_app
 from supervisor.api.asr.endpoints import add_asr_endpoints
-from supervisor.api.http.listener import Admission, bind_tcp
+from supervisor.api.http.listener import Admission, bind_tcp, read_token
 from supervisor.api.openai.endpoints import add_openai_endpoints
 from supervisor.api.server import serve
 from supervisor.api.service import DaemonService
@@ -223,7 +222,7 @@ class Daemon:
             serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
             listening = [serving]
             if port is not None:
-                admitted = Admission(app, live, read_token(places.state))
+                admitted = Admission(app, live, read_token(places.http_token))
                 listening.append(parts.create_task(serve(admitted, port, stop=self._stop), name="http"))
             receiving = parts.create_task(uploads.run(), name="uploads")
             kept = [parts.create_task(handle.run(), name=handle.role) for handle in handles]

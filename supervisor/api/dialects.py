@@ -14,6 +14,8 @@ from supervisor.system.refused import Refused
 
 Dialect = Literal["stenod", "openai", "asr"]
 PROBLEM_JSON = "application/problem+json"
+UPLOAD_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language"})
+"""Where a body may be larger than 64 KiB."""
 RETRY_SECONDS = 10
 """Retry-After of a refusal that passes: OpenAI's clients obey up to 120."""
 PASSING = frozenset({429, 503, 507})

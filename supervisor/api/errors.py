@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from ipc.errors import StenodError
-from supervisor.api.dialects import InvalidField, encodable, problem_response, refusal
-from supervisor.api.uploads.form import UPLOAD_PATHS
+from supervisor.api.dialects import UPLOAD_PATHS, InvalidField, encodable, problem_response, refusal
 from supervisor.disks.file_identity import FileRefused
 from supervisor.store.claims import QueueFull
 from supervisor.store.job_rows import KeyUsedBefore, NoSuchJob

@@ -18,10 +18,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ipc.api_messages import Problem
-from supervisor.api.dialects import PROBLEM_JSON
+from supervisor.api.dialects import PROBLEM_JSON, UPLOAD_PATHS
 from supervisor.api.peer_process import asker_at
 from supervisor.api.unix_socket import peer_may_enter
-from supervisor.api.uploads.form import UPLOAD_PATHS
 
 MOST_CONNECTIONS = 64
 """Including event streams. A further one replaces the oldest idle one; if none is idle, it gets 503."""

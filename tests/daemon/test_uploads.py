@@ -1,5 +1,6 @@
 """Recordings that come over HTTP, and what becomes of them when the client, a worker or the daemon goes away."""
 
+import json
 import os
 import signal
 import socket

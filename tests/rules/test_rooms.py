@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "supervisor/api/uploads": API,
     "supervisor/api/openai": API | {"supervisor/api/uploads"},
     "supervisor/api/asr": API | {"supervisor/api/uploads", "supervisor/api/openai"},
-    "supervisor/api": API | {"supervisor/api/uploads"},
+    "supervisor/api": API,
     "supervisor": API | DOORS | {"supervisor/followups"},
     "workers/sandbox": set[str](),
     "workers/recording": set[str](),

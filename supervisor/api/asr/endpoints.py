@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from config.languages import NAME_OF, language_code
+from config.model_names import NAME_OF, language_code
 from ipc.api_messages import JobOptions
 from ipc.vocabulary import Format, Task
 from supervisor.api.openai.endpoints import raise_for

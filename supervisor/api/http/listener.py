@@ -3,8 +3,11 @@
 Runs in: supervisor.
 """
 
+import os
+import secrets
 import socket
 from collections import defaultdict
+from pathlib import Path
 
 import structlog
 from starlette.middleware.cors import CORSMiddleware
@@ -12,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.field_types import is_loopback, listen_address
 from config.settings import HttpSettings
+from ipc.durable_file import write_durably
 from ipc.errors import OneReason
 from supervisor.api.dialects import dialect_of, refusal
 from supervisor.api.http.admission import AdmissionRules, NotAdmitted, admit
@@ -20,9 +24,23 @@ from supervisor.system.reload import LiveSettings
 
 log = structlog.get_logger()
 
+TOKEN_BYTES = 32
 COMPAT_METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 PREFLIGHT_SECONDS = 600
 EXPOSED = ("x-request-id", "retry-after")
+
+
+def read_token(file: Path) -> str:
+    """The token in this file, 256 random bits, created if there is none. Raises OSError."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        write_durably(file, f"{token}\n".encode("ascii"))
+        return token
+    with os.fdopen(descriptor, encoding="ascii") as opened:
+        os.fchmod(opened.fileno(), 0o600)
+        return opened.readline(4096).strip()
 
 
 class PortRefused(OneReason):

@@ -6,7 +6,7 @@ Runs in: supervisor. Source: OpenAI's `openapi.yaml`, and what its SDKs send. Un
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from config.languages import language_code
+from config.model_names import language_code
 from ipc.api_messages import JobOptions
 from ipc.vocabulary import Task
 from supervisor.api.dialects import InvalidField

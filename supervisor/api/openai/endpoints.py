@@ -41,7 +41,7 @@ from supervisor.system.refused import Refused
 
 FILE_FIELDS = frozenset({"file"})
 EARLY_SECONDS = 45.0
-"""A JSON answer that takes longer begins with white space, so that no client gives up for want of headers: Node's
+"""A JSON answer that takes longer begins with white space, so that no client gives up: Node's
 built-in fetch waits 300 s for them."""
 HEARTBEAT_SECONDS = 15.0
 SEGMENTS_AT_ONCE = 200

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from config.languages import NAME_OF
+from config.model_names import NAME_OF
 from ipc.errors import StenodError
 from ipc.transcript import Segment, Word
 from supervisor.api.dialects import openai_error

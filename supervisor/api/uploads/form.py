@@ -16,8 +16,6 @@ from starlette.requests import ClientDisconnect
 from supervisor.api.uploads.spool import Receiver, Upload, UploadSpool
 from supervisor.system.refused import Refused
 
-UPLOAD_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/asr", "/detect-language"})
-"""Where a body may be larger than 64 KiB."""
 MOST_FIELD_BYTES = 64 * 1024
 """Of all fields together, besides the file."""
 MOST_FIELDS = 256

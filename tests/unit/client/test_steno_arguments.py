@@ -16,7 +16,7 @@ from client.commands.jobs import each
 from client.commands.transcribe import can_do
 from client.terminal import choices, exit_codes
 from client.terminal.errors import Refusal
-from config.languages import CODE_OF, language_code
+from config.model_names import CODE_OF, language_code
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
