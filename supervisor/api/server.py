@@ -119,10 +119,10 @@ class Connection(H11Protocol):
         oldest.transport.abort()
         return True
 
-    def _await_request(self, seconds: float = REQUEST_SECONDS) -> None:
+    def _await_request(self, seconds: float | None = None) -> None:
         if self._late is None:
             self._waits_since = self.loop.time()
-            self._late = self.loop.call_later(seconds, self._request_is_late)
+            self._late = self.loop.call_later(seconds or REQUEST_SECONDS, self._request_is_late)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
