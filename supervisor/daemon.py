@@ -202,6 +202,8 @@ class Daemon:
         uploads = UploadJobs(service, UploadSpool(places.uploads, live), live)
         # Before the Unix socket: where the port is taken, no socket is left behind.
         port = None if settings.http.listen is None else bind_tcp(settings.http.listen, "http.listen")
+        commands = None if settings.wyoming.listen is None else settings.wyoming.listen.removeprefix("tcp://")
+        commands_port = None if commands is None else bind_tcp(commands, "wyoming.listen")
         listener = bind(places.socket)
         self.notice.say("READY=1")
         log.info(
@@ -211,6 +213,7 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
             http=settings.http.listen,
+            wyoming=settings.wyoming.listen,
         )
         app = create_app(service, self._stop)
         add_openai_endpoints(app, uploads)
@@ -224,6 +227,14 @@ class Daemon:
             if port is not None:
                 admitted = Admission(app, live, read_token(places.http_token))
                 listening.append(parts.create_task(serve(admitted, port, stop=self._stop), name="http"))
+            if commands_port is not None:
+                # Only where it is wanted: its libraries take memory, and time at the start.
+                from supervisor.api.wyoming.conversation import Offer
+                from supervisor.api.wyoming.server import serve_wyoming
+
+                offer = Offer(version("stenod"), setups.transcriber.model or self._choice.transcriber)
+                talking = serve_wyoming(uploads, commands_port, offer, live, stop=self._stop)
+                listening.append(parts.create_task(talking, name="wyoming"))
             receiving = parts.create_task(uploads.run(), name="uploads")
             kept = [parts.create_task(handle.run(), name=handle.role) for handle in handles]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")

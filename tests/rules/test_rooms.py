@@ -14,7 +14,9 @@ PROGRESS = STORE | {"supervisor/worker", "supervisor/progress"}
 JOBS = PROGRESS | {"supervisor/results", "supervisor/watch", "supervisor/jobs"}
 HEALTH = JOBS | {"supervisor/health"}
 API = HEALTH | {"supervisor/recovery", "supervisor/api"}
-DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"}
+DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"} | {
+    "supervisor/api/wyoming"
+}
 TERMINAL = {"client/terminal"}
 DAEMON = TERMINAL | {"client/daemon"}
 VIEWS = DAEMON | {"client/views", "client/machine"}
@@ -37,6 +39,7 @@ MAY_IMPORT = {
     "supervisor/api/uploads": API,
     "supervisor/api/openai": API | {"supervisor/api/uploads"},
     "supervisor/api/asr": API | {"supervisor/api/uploads", "supervisor/api/openai"},
+    "supervisor/api/wyoming": API | {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai"},
     "supervisor/api": API,
     "supervisor": API | DOORS | {"supervisor/followups"},
     "workers/sandbox": set[str](),
