@@ -15,7 +15,8 @@ JOBS = PROGRESS | {"supervisor/results", "supervisor/watch", "supervisor/jobs"}
 HEALTH = JOBS | {"supervisor/health"}
 API = HEALTH | {"supervisor/recovery", "supervisor/api"}
 DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"} | {
-    "supervisor/api/wyoming"
+    "supervisor/api/wyoming",
+    "supervisor/api/metrics",
 }
 TERMINAL = {"client/terminal"}
 DAEMON = TERMINAL | {"client/daemon"}
@@ -39,6 +40,7 @@ MAY_IMPORT = {
     "supervisor/api/uploads": API,
     "supervisor/api/openai": API | {"supervisor/api/uploads"},
     "supervisor/api/asr": API | {"supervisor/api/uploads", "supervisor/api/openai"},
+    "supervisor/api/metrics": API,
     "supervisor/api/wyoming": API | {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai"},
     "supervisor/api": API,
     "supervisor": API | DOORS | {"supervisor/followups"},
