@@ -21,7 +21,7 @@ DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai
 TERMINAL = {"client/terminal"}
 DAEMON = TERMINAL | {"client/daemon"}
 VIEWS = DAEMON | {"client/views", "client/machine"}
-VERBS = VIEWS | {"client/bench", "client/doctor", "client/following", "client/commands"}
+VERBS = VIEWS | {"client/bench", "client/doctor", "client/following", "client/mcp", "client/commands"}
 ENGINES = {"workers/models", "workers/speech", "workers/text"}
 MAY_IMPORT = {
     "supervisor/system": set[str](),
@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "client/following": VIEWS,
     "client/doctor": VIEWS,
     "client/bench": VIEWS,
+    "client/mcp": DAEMON,
     "client/commands": VERBS,
     "client": VERBS,
 }
