@@ -40,7 +40,7 @@ $(UV):
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	# Compiled now: the aligner imports a thousand modules, and a worker that crashed should be back in seconds.
-	$(UV) sync --frozen --extra starter --python .uv/bin/python --compile-bytecode
+	$(UV) sync --frozen --extra starter --extra mcp --python .uv/bin/python --compile-bytecode
 	# Ours too: where Python may not write bytecode, every start of a worker or of the command would compile it again.
 	$(PY) -m compileall -q client config distribution ipc launchd supervisor workers
 	@touch $@

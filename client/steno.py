@@ -13,7 +13,19 @@ from typing import Annotated, Any, Never
 import typer
 from typer.core import TyperArgument, TyperOption
 
-from client.commands import bench, completion, config, daemon, doctor, jobs, models, queue, service, transcribe, watch
+from client.commands import (
+    bench,
+    completion,
+    config,
+    daemon,
+    doctor,
+    jobs,
+    models,
+    queue,
+    service,
+    transcribe,
+    watch,
+)
 from client.daemon import here
 from client.terminal import exit_codes, output
 from client.terminal.errors import NoDaemon, Refusal
@@ -41,6 +53,7 @@ app.add_typer(doctor.app)
 app.add_typer(bench.app)
 app.add_typer(config.app, name="config", rich_help_panel=MACHINE)
 app.add_typer(models.app, name="models", rich_help_panel=MACHINE)
+app.add_typer(config.http, name="http", rich_help_panel=MACHINE)
 app.add_typer(completion.app)
 
 

@@ -3,6 +3,7 @@
 Runs in: every process.
 """
 
+import ipaddress
 import re
 import shlex
 import string
@@ -121,3 +122,51 @@ def name_template(written: str) -> str:
 
 NameTemplate = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(name_template)]
 """The name of a recording's files without their extension, `{stem}` if nothing else is wanted."""
+
+
+def _listen_address(written: str) -> str:
+    """`HOST:PORT` with an IP address or `localhost`, an IPv6 address in brackets. Raises ValueError."""
+    listen_address(written)
+    return written
+
+
+def listen_address(written: str) -> tuple[str, int]:
+    """The address without brackets, and the port. Raises ValueError."""
+    host, separator, port = written.rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("write an address and a port, as 127.0.0.1:9000")
+    if host == "localhost":
+        return "127.0.0.1", int(port)
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        raise ValueError("the host must be an IP address, as 127.0.0.1, [::1] or 0.0.0.0") from None
+    if (address.version == 6) != (host != bare):
+        raise ValueError("write an IPv6 address in brackets, as [::1]:9000")
+    return bare, int(port)
+
+
+def is_loopback(written: str) -> bool:
+    """Whether a listener there is reached from this computer only. Raises ValueError."""
+    return ipaddress.ip_address(listen_address(written)[0]).is_loopback
+
+
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
+"""`127.0.0.1:9000`, `[::1]:9000`, `0.0.0.0:9000`."""
+
+
+def _wyoming_address(written: str) -> str:
+    scheme, separator, rest = written.partition("://")
+    if not separator or scheme != "tcp":
+        raise ValueError("write it as tcp://127.0.0.1:10300")
+    listen_address(rest)
+    return written
+
+
+WyomingAddress = Annotated[str, AfterValidator(_wyoming_address)]
+"""`tcp://127.0.0.1:10300`."""
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+"""Without a port."""
+WebOrigin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+"""Scheme, host and port as a browser sends them; never `*`."""

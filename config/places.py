@@ -37,6 +37,16 @@ class Places:
         return self.state / "jobs.sqlite3"
 
     @property
+    def uploads(self) -> Path:
+        """Recordings that came over HTTP, while their jobs need them."""
+        return self.state / "uploads"
+
+    @property
+    def http_token(self) -> Path:
+        """What clients of the TCP listener must know; private."""
+        return self.state / "http-token"
+
+    @property
     def lock(self) -> Path:
         return self.state / "daemon.lock"
 

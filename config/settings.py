@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.field_types import FOR_EVER, Command, Folder, Folders, KeepAlive, Language, NameTemplate, Section
+from config.field_types import (
+    FOR_EVER,
+    Command,
+    Folder,
+    Folders,
+    HostName,
+    KeepAlive,
+    Language,
+    ListenAddress,
+    NameTemplate,
+    Section,
+    WebOrigin,
+    WyomingAddress,
+)
 from config.watch_entry import WatchEntry
 from ipc.vocabulary import Format, IfExists, LogLevel, Task, Workflow
 
@@ -169,6 +182,40 @@ class HealthSettings(Section):
     """The canary has so long to come out."""
 
 
+class HttpSettings(Section):
+    """The listener for other programs, off until `listen` is set."""
+
+    listen: ListenAddress | None = None
+    """Address and port, as `127.0.0.1:9000`; unset: only the Unix socket. Other computers reach it under an address
+    of the local network, with the token that `steno http token` prints. Takes effect at the next start."""
+    open_compat: bool = False
+    """Whether programs on this computer may use the compatibility endpoints (OpenAI, whisper-asr-webservice) without
+    a token: most dictation and subtitle programs cannot send one. Only for a loopback address."""
+    hosts: tuple[HostName, ...] = ()
+    """Names of this computer that clients may use, as `mini.local`; addresses and `localhost` always work."""
+    origins: tuple[WebOrigin, ...] = ()
+    """Origins of web pages and apps that may call, as `app://obsidian.md`; all others are refused."""
+    keep: KeepAlive = 0.0
+    """How long an uploaded recording and its text are kept after the answer: `"0s"` deletes them then, `"1h"` answers
+    a repeat of the same upload without transcribing it again, -1 keeps them until `steno forget`."""
+    most_upload_mb: int = Field(default=4096, ge=1)
+    """The largest recording that is taken."""
+    most_uploads: int = Field(default=32, ge=1, le=1000)
+    """Recordings that may be uploaded at the same time; a further one is asked to retry."""
+
+
+class WyomingSettings(Section):
+    """The listener for Home Assistant, off until `listen` is set."""
+
+    listen: WyomingAddress | None = None
+    """As `tcp://127.0.0.1:10300`. The protocol has no token: every program that reaches the address can use it. Takes
+    effect at the next start."""
+    announce: bool = False
+    """Whether Home Assistant finds it in the local network (zeroconf); only for an address of that network."""
+    most_audio_seconds: float = Field(default=600.0, gt=0)
+    """The longest command that is taken."""
+
+
 class LogSettings(Section):
     """What is written down about the daemon itself; never transcript text."""
 
@@ -213,6 +260,8 @@ class Settings(Section):
     health: HealthSettings = HealthSettings()
     power: PowerSettings = PowerSettings()
     logs: LogSettings = LogSettings()
+    http: HttpSettings = HttpSettings()
+    wyoming: WyomingSettings = WyomingSettings()
 
     replacements: dict[str, str] = Field(default_factory=dict)
     """Written words → words to write instead, after transcription: names the model keeps getting wrong."""

@@ -20,6 +20,7 @@ from config.logs import cut_back_stderr, start_logging
 from config.ownership import faults_of, obeyed_files, own_places
 from config.places import find_places
 from config.warnings import doubts_about
+from supervisor.api.http.listener import PortRefused
 from supervisor.api.unix_socket import SocketRefused
 from supervisor.daemon import Daemon
 from supervisor.store.sqlite.database import DatabaseRefused, JobQueueBroken
@@ -93,7 +94,7 @@ def main() -> int:
     except JobQueueBroken as broken:
         _tell(broken.in_full)
         return os.EX_IOERR
-    except (LockRefused, SocketRefused) as refused:
+    except (LockRefused, SocketRefused, PortRefused) as refused:
         _tell(refused.in_full)
         return os.EX_CANTCREAT
     except TooFewThreads as refused:

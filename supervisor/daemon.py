@@ -26,9 +26,14 @@ from ipc.events import WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.worker_messages import WorkerSetup
 from supervisor.api.app import create_app
+from supervisor.api.asr.endpoints import add_asr_endpoints
+from supervisor.api.http.listener import Admission, bind_tcp, read_token
+from supervisor.api.openai.endpoints import add_openai_endpoints
 from supervisor.api.server import serve
 from supervisor.api.service import DaemonService
 from supervisor.api.unix_socket import bind
+from supervisor.api.uploads.spool import UploadSpool
+from supervisor.api.uploads.upload_jobs import UploadJobs
 from supervisor.disks.foreign_disks import disks
 from supervisor.followups.followups import FollowUps
 from supervisor.health.canary import Canary
@@ -91,7 +96,7 @@ class Daemon:
         self.leaves_workers = False
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused."""
+        """Until SIGTERM or SIGINT. Before that, DatabaseRefused, JobQueueBroken, SocketRefused, PortRefused."""
         settings, places = self._settings, self._places
         asyncio.get_running_loop().set_default_executor(preallocated_pool())
         wait_for_children_without_threads()
@@ -194,6 +199,9 @@ class Daemon:
             QueueCare(queue, dispatcher, recordings, places),
             troubles.findings,
         )
+        uploads = UploadJobs(service, UploadSpool(places.uploads, live), live)
+        # Before the Unix socket: where the port is taken, no socket is left behind.
+        port = None if settings.http.listen is None else bind_tcp(settings.http.listen, "http.listen")
         listener = bind(places.socket)
         self.notice.say("READY=1")
         log.info(
@@ -202,13 +210,21 @@ class Daemon:
             transcriber=self._choice.transcriber,
             aligner=self._choice.aligner,
             socket=str(places.socket),
+            http=settings.http.listen,
         )
-        app = create_app(service)
+        app = create_app(service, self._stop)
+        add_openai_endpoints(app, uploads)
+        add_asr_endpoints(app, uploads)
         # All that was imported stays; a full collection that went through it would hold up every client for 50 ms.
         gc.freeze()
         async with asyncio.TaskGroup() as parts:
             # First of all: to answer needs no worker, and their start takes every core there is.
             serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
+            listening = [serving]
+            if port is not None:
+                admitted = Admission(app, live, read_token(places.http_token))
+                listening.append(parts.create_task(serve(admitted, port, stop=self._stop), name="http"))
+            receiving = parts.create_task(uploads.run(), name="uploads")
             kept = [parts.create_task(handle.run(), name=handle.role) for handle in handles]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")
             running_follow_ups = parts.create_task(follow_ups.run(), name="follow-ups")
@@ -221,12 +237,12 @@ class Daemon:
             self.notice.say("STOPPING=1")
             await queue.deaths.note_orderly_end()
             bus.close()
-            for leaving in (watching, running_follow_ups, staying_awake, reloading, watched):
+            for leaving in (watching, running_follow_ups, staying_awake, reloading, watched, receiving):
                 leaving.cancel()
             # Workers first: a job in hand then learns at once that it must wait, without asking politely.
             await asyncio.gather(*(handle.stop() for handle in handles))
             dispatching.cancel()
-            await asyncio.wait([dispatching, serving, *kept])
+            await asyncio.wait([dispatching, *listening, *kept])
         spawner.close()
         self.leaves_workers = any(handle.view.written_off for handle in handles)
 

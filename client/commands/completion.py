@@ -122,7 +122,7 @@ def formats(incomplete: str) -> list[str]:
 
 def languages(incomplete: str) -> list[Offer]:
     """Codes with their names; names once the user begins to spell one."""
-    from client.terminal.languages import CODE_OF
+    from config.model_names import CODE_OF
 
     wanted = incomplete.lower()
     codes = {code: name.title() for name, code in reversed(CODE_OF.items()) if code.startswith(wanted)}

@@ -1,4 +1,4 @@
-"""The verbs about the settings: config show, check, edit and reload.
+"""The verbs about the settings: config show, check, edit and reload; http token and url.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ipc.status_views import ReloadView
 
 app = typer.Typer(no_args_is_help=True, help="Show and edit settings, and where each value comes from.")
+http = typer.Typer(no_args_is_help=True, help="The HTTP listener for other programs: its token and its address.")
 
 
 @app.command("show", epilog="\nExamples:\n  steno config show\n  steno config show --changed")
@@ -182,3 +183,41 @@ def _at(written: dict[str, object], key: str) -> object:
 def _in_toml(value: object) -> str:
     """As written in config.toml; JSON spells these values alike."""
     return "(unset)" if value is None else json_format.dumps(value, ensure_ascii=False)
+
+
+@http.command(epilog="\nExample:\n  export OPENAI_API_KEY=$(steno http token)")
+def token(json: Json = False) -> None:
+    """Print the token that clients send as `Authorization: Bearer TOKEN`."""
+    from config.places import find_places
+
+    file = find_places().http_token
+    try:
+        found = file.read_text(encoding="ascii").strip()
+    except FileNotFoundError as error:
+        hint = 'set `listen = "127.0.0.1:9000"` under [http] and start the daemon: it makes one'
+        raise Refusal("no_token", f"there is no token yet: {file}", hint) from error
+    if json:
+        output.print_data({"token": found})
+    else:
+        output.print_line(found)
+
+
+@http.command(epilog="\nExample:\n  export OPENAI_BASE_URL=$(steno http url)/v1")
+def url(json: Json = False) -> None:
+    """Print the address of the HTTP listener, without /v1."""
+    from config.loader import ConfigError, load
+    from config.places import find_places
+
+    try:
+        listen = load(find_places(), os.environ).settings.http.listen
+    except ConfigError as wrong:
+        raise Refusal("bad_config", str(wrong), "`steno config check` shows each mistake") from wrong
+    if listen is None:
+        hint = 'set `listen = "127.0.0.1:9000"` under [http], and restart the daemon'
+        raise Refusal("http_is_off", "the HTTP listener is off", hint)
+    # A client on this computer reaches every address under the loopback one.
+    address = listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+    if json:
+        output.print_data({"url": f"http://{address}"})
+    else:
+        output.print_line(f"http://{address}")

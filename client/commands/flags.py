@@ -10,7 +10,7 @@ import typer
 
 from client.commands import completion
 from client.terminal import choices
-from client.terminal.languages import language_code
+from config.model_names import language_code
 from ipc import vocabulary
 
 PANEL = "Transcription and output"

@@ -78,7 +78,7 @@ def remedy(reason: str) -> str:
 
 
 def _language_of(reason: str) -> str:
-    from client.terminal.languages import CODE_OF
+    from config.model_names import CODE_OF
 
     code = reason.partition(":")[2]
     name = next((name for name, known in CODE_OF.items() if known == code), None)

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from client.terminal.languages import CODE_OF
 from client.terminal.output import visible
 from client.terminal.wording import degraded_words, phase_words, remedy, signal_words
 from client.views.tables import STYLES, ago, base_name, clock, result_text, state_text, without_path
+from config.model_names import CODE_OF
 from ipc.api_messages import Attempt, JobView
 from ipc.transcript import RecordingFacts, Track
 from ipc.vocabulary import FINISHED

@@ -83,8 +83,8 @@ def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield prefix + name, content
 
 
-def create_app(service: DaemonService) -> FastAPI:
-    """The whole API of this service. `app.state.stop` ends every event stream when set."""
+def create_app(service: DaemonService, stop: asyncio.Event) -> FastAPI:
+    """Our own endpoints. `stop` ends every event stream when set."""
     # No documentation pages: they would load scripts from a CDN.
     app = DescribedApi(
         title="stenod",
@@ -96,7 +96,7 @@ def create_app(service: DaemonService) -> FastAPI:
         responses=refusals(*ANYWHERE),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.stop = asyncio.Event()
+    app.state.stop = stop
     answer_with_problems(app)
     _add_jobs(app, service)
     _add_daemon(app, service)

@@ -1,4 +1,4 @@
-"""All errors in one shape: problem+json (RFC 9457) with a stable code and a hint.
+"""All errors of the endpoints, in the shape that the clients of their path expect.
 
 Runs in: supervisor.
 """
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc.api_messages import Problem
 from ipc.errors import StenodError
+from supervisor.api.dialects import UPLOAD_PATHS, InvalidField, encodable, problem_response, refusal
 from supervisor.disks.file_identity import FileRefused
 from supervisor.store.claims import QueueFull
 from supervisor.store.job_rows import KeyUsedBefore, NoSuchJob
@@ -23,7 +24,6 @@ from supervisor.system.refused import Refused
 from supervisor.watch.entries import EntryRefused
 from supervisor.watch.watcher import NotWatched
 
-PROBLEM_JSON = "application/problem+json"
 BODY_LIMIT_BYTES = 64 * 1024
 MOST_FAULTS_TOLD = 3
 
@@ -44,14 +44,9 @@ STATUS_OF: dict[type[StenodError], int] = {
     JobQueueBroken: 507,
 }
 """What other rooms refuse → HTTP status; their code, message and hint are the client's as they are."""
-_INTERNAL = Problem(status=500, code="internal", detail="the daemon failed on this request", hint="run `steno logs`")
+_INTERNAL = Refused(500, "internal", "the daemon failed on this request", "run `steno logs`")
 
 log = structlog.get_logger()
-
-
-def problem_response(problem: Problem) -> Response:
-    """The problem as an HTTP response."""
-    return Response(problem.model_dump_json(), problem.status, media_type=PROBLEM_JSON)
 
 
 def problem_of_faults(faults: Sequence[Any]) -> Problem:
@@ -61,7 +56,7 @@ def problem_of_faults(faults: Sequence[Any]) -> Problem:
     if len(told) > MOST_FAULTS_TOLD:
         detail += f"; and {len(told) - MOST_FAULTS_TOLD} more"
     status = 400 if faults[0]["type"] == "json_invalid" else 422
-    return Problem(status=status, code="bad_request", detail=_encodable(detail), hint=_encodable(_hint(faults[0])))
+    return Problem(status=status, code="bad_request", detail=encodable(detail), hint=encodable(_hint(faults[0])))
 
 
 def _field(fault: Any) -> str:
@@ -86,15 +81,15 @@ def _hint(fault: Any) -> str:
             return f"correct `{field}`"
 
 
-def _encodable(text: str) -> str:
-    # A name in the request may contain a lone surrogate, which JSON can encode and UTF-8 cannot.
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def _allowed_methods(request: Request) -> str:
     """The methods of all endpoints at this path; Starlette returns only those of the first."""
     here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
     return ", ".join(sorted(method for route in here for method in route.methods))
+
+
+def status_of(error: StenodError) -> int:
+    """The HTTP status of a refusal of ours."""
+    return error.status if isinstance(error, Refused) else STATUS_OF[type(error)]
 
 
 class RequestBoundary:
@@ -116,7 +111,7 @@ class RequestBoundary:
             nonlocal taken_bytes
             message = await receive()
             taken_bytes += len(message.get("body", b""))
-            if taken_bytes > BODY_LIMIT_BYTES:
+            if taken_bytes > BODY_LIMIT_BYTES and scope.get("path") not in UPLOAD_PATHS:
                 raise HTTPException(413)  # the class that FastAPI propagates while it reads a body
             return message
 
@@ -126,22 +121,21 @@ class RequestBoundary:
             log.exception("request_failed", method=scope.get("method"), path=scope.get("path"))
             if started:
                 raise  # uvicorn then drops the connection, so that the client sees an incomplete response
-            await problem_response(_INTERNAL)(scope, receive, send)
+            await refusal(scope["path"], _INTERNAL.status, _INTERNAL)(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of this app problem+json."""
 
-    async def refused(request: Request, refusal: Exception) -> Response:
-        assert isinstance(refusal, StenodError)
-        status = refusal.status if isinstance(refusal, Refused) else STATUS_OF[type(refusal)]
-        detail, hint = _encodable(refusal.message), _encodable(refusal.hint)
-        told = {"code": refusal.code, "method": request.method, "path": request.url.path}
-        if isinstance(refusal, JobQueueBroken):
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StenodError)
+        told = {"code": error.code, "method": request.method, "path": request.url.path}
+        if isinstance(error, JobQueueBroken):
             log.warning("request_not_stored", **told)
         else:
             log.info("request_refused", **told)
-        return problem_response(Problem(status=status, code=refusal.code, detail=detail, hint=hint))
+        param = error.param if isinstance(error, InvalidField) else None
+        return refusal(request.url.path, status_of(error), error, param)
 
     async def malformed(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)
@@ -150,8 +144,8 @@ def answer_with_problems(app: FastAPI) -> None:
     async def not_served(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, HTTPException)
         code, hint = _BY_STATUS.get(fault.status_code, ("bad_request", _ENDPOINTS))
-        detail = _encodable(f"{request.method} {request.url.path}: {fault.detail}")
-        answer = problem_response(Problem(status=fault.status_code, code=code, detail=detail, hint=hint))
+        detail = encodable(f"{request.method} {request.url.path}: {fault.detail}")
+        answer = refusal(request.url.path, fault.status_code, Refused(fault.status_code, code, detail, hint))
         if fault.status_code == 405:
             answer.headers["allow"] = _allowed_methods(request)
         return answer

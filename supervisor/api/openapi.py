@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ipc.api_messages import Problem
-from supervisor.api.errors import PROBLEM_JSON
+from supervisor.api.dialects import PROBLEM_JSON
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -14,16 +14,20 @@ from typing import cast
 import h11
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ipc.api_messages import Problem
-from supervisor.api.errors import PROBLEM_JSON
+from supervisor.api.dialects import PROBLEM_JSON, UPLOAD_PATHS
 from supervisor.api.peer_process import asker_at
 from supervisor.api.unix_socket import peer_may_enter
 
 MOST_CONNECTIONS = 64
 """Including event streams. A further one replaces the oldest idle one; if none is idle, it gets 503."""
+MOST_NETWORK_CONNECTIONS = 256
+"""Over TCP, where slow uploads and programs that keep connections open are usual."""
+UPLOAD_SILENCE_SECONDS = 30.0
+"""An upload that sends nothing for this long is given up."""
 HEADERS_LIMIT_BYTES = 64 * 1024
 REQUEST_SECONDS = 8.0
 """From a connection, or a request's first byte, to the request's last."""
@@ -38,7 +42,7 @@ GRACE_SECONDS = 1
 log = structlog.get_logger()
 
 
-class OwnersConnection(H11Protocol):
+class Connection(H11Protocol):
     """uvicorn's connection with a peer check and deadlines.
 
     Adds to uvicorn 0.54: the peer check, a deadline for the whole request (its own timers start only after the first
@@ -46,6 +50,7 @@ class OwnersConnection(H11Protocol):
     exhaust, problem+json throughout.
     """
 
+    most_connections = MOST_CONNECTIONS
     _late: asyncio.TimerHandle | None = None
     _turned_away = False
     _waits_since = 0.0
@@ -53,17 +58,16 @@ class OwnersConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "asker": asker_at(transport.get_extra_info("socket"))}
-        if not peer_may_enter(transport.get_extra_info("socket")):
+        if not self.peer_may_enter(transport):
             log.warning("peer_refused")
             self._turn_away(Problem(status=403, code="not_yours", detail="this daemon serves its owner", hint="none"))
-        elif len(self.connections) > MOST_CONNECTIONS and not self._somebody_made_room():
+        elif len(self.connections) > self.most_connections and not self._somebody_made_room():
             log.warning("connection_refused", connections=len(self.connections))
             self._turn_away(
                 Problem(
                     status=503,
                     code="too_many_connections",
-                    detail=f"{MOST_CONNECTIONS} connections are open",
+                    detail=f"{self.most_connections} connections are open",
                     hint="close some, and retry",
                 )
             )
@@ -74,10 +78,14 @@ class OwnersConnection(H11Protocol):
         if self._turned_away:
             return
         super().data_received(data)
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._await_request()
-        else:
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
             self._stop_waiting()
+        elif self.conn.their_state is h11.SEND_BODY and self._is_upload:
+            # A recording of hours takes longer than any request of ours; what must not be is silence.
+            self._stop_waiting()
+            self._await_request(UPLOAD_SILENCE_SECONDS)
+        else:
+            self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -86,6 +94,14 @@ class OwnersConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         self._turn_away(Problem(status=400, code="bad_request", detail=msg, hint="speak HTTP/1.1"))
 
+    def peer_may_enter(self, transport: asyncio.Transport) -> bool:
+        """Whether this client is served at all."""
+        raise NotImplementedError
+
+    @property
+    def _is_upload(self) -> bool:
+        return self.cycle is not None and self.cycle.scope["path"] in UPLOAD_PATHS
+
     @property
     def _is_asking(self) -> bool:
         """Whether a complete request waits for the end of its response; an event stream always does."""
@@ -93,7 +109,7 @@ class OwnersConnection(H11Protocol):
 
     def _somebody_made_room(self) -> bool:
         """Closes the oldest connection without a complete request, incomplete requests before idle connections."""
-        others = (cast(OwnersConnection, one) for one in self.connections if one is not self)
+        others = (cast(Connection, one) for one in self.connections if one is not self)
         silent = [one for one in others if not (one._is_asking or one._turned_away)]
         if not silent:
             return False
@@ -103,10 +119,10 @@ class OwnersConnection(H11Protocol):
         oldest.transport.abort()
         return True
 
-    def _await_request(self) -> None:
+    def _await_request(self, seconds: float | None = None) -> None:
         if self._late is None:
             self._waits_since = self.loop.time()
-            self._late = self.loop.call_later(REQUEST_SECONDS, self._request_is_late)
+            self._late = self.loop.call_later(seconds or REQUEST_SECONDS, self._request_is_late)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -140,6 +156,26 @@ class OwnersConnection(H11Protocol):
         self._late = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
 
+class OwnersConnection(Connection):
+    """Over the Unix socket: the client's process must be our user's."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        self.app_state = {**self.app_state, "asker": asker_at(transport.get_extra_info("socket"))}
+        super().connection_made(transport)
+
+    def peer_may_enter(self, transport: asyncio.Transport) -> bool:
+        return peer_may_enter(transport.get_extra_info("socket"))
+
+
+class NetworkConnection(Connection):
+    """Over TCP: each request is admitted by its headers."""
+
+    most_connections = MOST_NETWORK_CONNECTIONS
+
+    def peer_may_enter(self, transport: asyncio.Transport) -> bool:
+        return True
+
+
 class QuietServer(uvicorn.Server):
     """uvicorn without signal handlers, and without its polling ten times a second."""
 
@@ -158,16 +194,16 @@ class QuietServer(uvicorn.Server):
         await self.stop.wait()
 
 
-async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -> None:
+async def serve(app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event) -> None:
     """Serves on `listener` until `stop` is set, then returns within 2 s, even with clients connected.
 
-    Event streams end at `stop`; other responses have GRACE_SECONDS. Afterwards the socket's file is removed.
+    Event streams end at `app.state.stop`; other responses have GRACE_SECONDS. Afterwards a Unix socket's file is
+    removed.
     """
-    app.state.stop = stop
-    path = Path(os.fsdecode(listener.getsockname()))
+    path = Path(os.fsdecode(listener.getsockname())) if listener.family == socket.AF_UNIX else None
     config = uvicorn.Config(
         app,
-        http=OwnersConnection,
+        http=NetworkConnection if path is None else OwnersConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -184,11 +220,8 @@ async def serve(app: FastAPI, listener: socket.socket, *, stop: asyncio.Event) -
         await server.serve(sockets=[listener])
     finally:
         for connection in list(server.server_state.connections):
-            cast(OwnersConnection, connection).transport.abort()
+            cast(Connection, connection).transport.abort()
         listener.close()
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """No other process can have created a socket there: the daemon's lock is still held."""
-    path.unlink(missing_ok=True)
+        if path is not None:
+            # No other process can have created a socket there: the daemon's lock is still held.
+            path.unlink(missing_ok=True)

@@ -31,11 +31,12 @@ from supervisor.progress.forecast import Forecast
 from supervisor.progress.views import health_view
 from supervisor.recovery.queue_care import QueueCare
 from supervisor.results.formats import render
-from supervisor.results.transcript import transcript_of
+from supervisor.results.transcript import JobTranscript, transcript_of
 from supervisor.store.claims import QueueState
-from supervisor.store.job import RUNNING, MoveNotAllowed
+from supervisor.store.job import RUNNING, Job, MoveNotAllowed
 from supervisor.store.job_rows import NamedRequest
 from supervisor.store.jobs import MAX_ID, JobQueue
+from supervisor.store.segments import StoredSegments
 from supervisor.system.refused import Refused
 from supervisor.system.reload import Reload
 from supervisor.watch.entries import entry_of
@@ -127,6 +128,19 @@ class DaemonService:
 
         In blocks that are created on demand: iterate in a thread.
         """
+        job, transcript, close = await self.job_transcript(job_id)
+
+        def blocks() -> Iterator[bytes]:
+            with closing(close):
+                yield from render(transcript(), format, recording_name=Path(job.path).name, highlight_words=False)
+
+        return blocks()
+
+    async def job_transcript(self, job_id: int) -> tuple[Job, Callable[[], JobTranscript], StoredSegments]:
+        """A finished job, what makes its transcript (call it in a thread), and the copy that the caller closes.
+
+        Raises Refused: `not_done`, `not_transcribed`.
+        """
         job = await self.queue.get(job_id)
         if job.status != "done":
             raise Refused(
@@ -136,13 +150,7 @@ class DaemonService:
             # Done by keeping existing files: an empty transcript would claim that there is no speech.
             raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
         stored = await self.queue.copies.of(job_id)
-
-        def blocks() -> Iterator[bytes]:
-            with closing(stored):
-                transcript = transcript_of(job, stored, stored.unheard)
-                yield from render(transcript, format, recording_name=Path(job.path).name, highlight_words=False)
-
-        return blocks()
+        return job, lambda: transcript_of(job, stored, stored.unheard), stored
 
     async def cancel(self, job_id: int) -> JobView:
         """Cancels a waiting or running job; its transcribed segments are kept for `retry`."""

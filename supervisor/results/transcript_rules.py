@@ -49,6 +49,14 @@ def fold_repeats(segments: Iterable[Segment]) -> Iterator[Segment]:
         yield segment if segment.id == position else segment.model_copy(update={"id": position})
 
 
+def settled(segments: Sequence[Segment]) -> int:
+    """The number of leading segments that no later segment can change: all before the last run of one text."""
+    count = len(segments)
+    while count and _spoken(segments[count - 1].text) == _spoken(segments[-1].text):
+        count -= 1
+    return count
+
+
 def joined(texts: Iterable[str]) -> Iterator[str]:
     """The texts joined, with a space between them if their script uses spaces."""
     before: str | None = None

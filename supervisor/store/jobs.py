@@ -8,6 +8,7 @@ running job is an orphan and goes back to waiting with what it had.
 """
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -250,6 +251,11 @@ class JobQueue:
         rows = await self._database.rows("SELECT id FROM jobs WHERE status = 'waiting' AND watch = ?", watch)
         return [row["id"] for row in rows]
 
+    async def beneath(self, folder: Path) -> Sequence[tuple[int, str]]:
+        """Id and path of every job whose recording lies beneath the folder. Reads the whole table: once, at start."""
+        rows = await self._database.rows("SELECT id, path FROM jobs WHERE path GLOB ? || '/*'", _as_pattern(folder))
+        return [(row["id"], row["path"]) for row in rows]
+
     async def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state; all states are there."""
         return {row["status"]: row["jobs"] for row in await self._database.rows("SELECT * FROM job_counts")}
@@ -257,6 +263,12 @@ class JobQueue:
     async def segments(self, job_id: int, unaligned_only: bool = False, limit: int = -1) -> Sequence[Segment]:
         """What was heard so far, in order; the first `limit` of it, -1: all, which hours of speech make large."""
         return await self._database.read(lambda db: load_segments(db, job_id, unaligned_only, limit))
+
+    async def segments_from(self, job_id: int, first: int, limit: int) -> Sequence[Segment]:
+        """At most `limit` stored segments, from the one with this id on, in order."""
+        question = "SELECT content FROM segments WHERE job_id = ? AND id >= ? ORDER BY id LIMIT ?"
+        rows = await self._database.rows(question, job_id, first, limit)
+        return [Segment.model_validate_json(row["content"]) for row in rows]
 
     async def count_segments(self, job_id: int) -> int:
         """How many were heard so far; the next one's id."""
@@ -286,3 +298,8 @@ class JobQueue:
         if self.aftermath is not None and job.is_finished:
             self.aftermath.wake()
         return job
+
+
+def _as_pattern(folder: Path) -> str:
+    """The folder as SQLite's GLOB takes it word for word."""
+    return re.sub(r"([*?\[])", r"[\1]", str(folder))

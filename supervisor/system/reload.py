@@ -25,6 +25,8 @@ LIVE = frozenset(
         "workers.memory_limit_mb",
         *("deadlines.transcription_least_seconds", "deadlines.transcription_factor", "deadlines.alignment_seconds"),
         *("deadlines.decoding_seconds", "deadlines.cancel_seconds"),
+        *("http.open_compat", "http.hosts", "http.origins", "http.keep", "http.most_upload_mb", "http.most_uploads"),
+        "wyoming.most_audio_seconds",
     }
 )
 """Keys and whole sections that every part reads at the moment of use. The rest went into a worker or the database at

@@ -24,6 +24,7 @@ from ipc.api_messages import JobView, SubmitFile
 from ipc.events import Event, QueuePaused
 from supervisor.api import server as api_server
 from supervisor.api.app import live, server_sent
+from supervisor.api.server import OwnersConnection
 
 
 @pytest.fixture
@@ -284,14 +285,14 @@ async def test_a_slow_request_is_ended_and_a_crowd_is_turned_away(
     assert b"408" in (await daemon.say(b""))
     assert b"too_slow" in (await daemon.say(b"GET /v1/health HTTP/1.1\r\nhost: st"))
     assert await daemon.say(b"POST /v1/jobs HTTP/1.1\r\nhost: s\r\ncontent-length: 99\r\n\r\n{") == b""
-    monkeypatch.setattr(api_server, "MOST_CONNECTIONS", 0)
+    monkeypatch.setattr(OwnersConnection, "most_connections", 0)
     assert b"too_many_connections" in await daemon.say(b"GET /v1/health HTTP/1.1\r\nhost: steno\r\n\r\n")
 
 
 async def test_those_who_never_finish_asking_do_not_keep_out_those_who_do(
     daemon: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_server, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(OwnersConnection, "most_connections", 3)
     async with daemon.client.stream("GET", "/v1/events") as stream:
         dawdlers = []
         for _ in range(5):

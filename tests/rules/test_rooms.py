@@ -14,6 +14,7 @@ PROGRESS = STORE | {"supervisor/worker", "supervisor/progress"}
 JOBS = PROGRESS | {"supervisor/results", "supervisor/watch", "supervisor/jobs"}
 HEALTH = JOBS | {"supervisor/health"}
 API = HEALTH | {"supervisor/recovery", "supervisor/api"}
+DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"}
 TERMINAL = {"client/terminal"}
 DAEMON = TERMINAL | {"client/daemon"}
 VIEWS = DAEMON | {"client/views", "client/machine"}
@@ -32,8 +33,12 @@ MAY_IMPORT = {
     "supervisor/recovery": JOBS,
     "supervisor/followups": JOBS,
     "supervisor/health": JOBS,
+    "supervisor/api/http": API,
+    "supervisor/api/uploads": API,
+    "supervisor/api/openai": API | {"supervisor/api/uploads"},
+    "supervisor/api/asr": API | {"supervisor/api/uploads", "supervisor/api/openai"},
     "supervisor/api": API,
-    "supervisor": API | {"supervisor/followups"},
+    "supervisor": API | DOORS | {"supervisor/followups"},
     "workers/sandbox": set[str](),
     "workers/recording": set[str](),
     "workers/models": set[str](),

@@ -107,7 +107,7 @@ class RunningApi:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator["RunningApi"]:
-        app = create_app(cast(DaemonService, self.desk))
+        app = create_app(cast(DaemonService, self.desk), self.stop)
         serving = asyncio.create_task(serve(app, bind(self.path), stop=self.stop))
         try:
             async with self.client:

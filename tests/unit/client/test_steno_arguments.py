@@ -16,7 +16,7 @@ from client.commands.jobs import each
 from client.commands.transcribe import can_do
 from client.terminal import choices, exit_codes
 from client.terminal.errors import Refusal
-from client.terminal.languages import CODE_OF, language_code
+from config.model_names import CODE_OF, language_code
 from ipc.api_messages import JobView
 from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
@@ -29,6 +29,7 @@ FAMILIES = {
     "config": "show check edit reload",
     "models": "list pull remove",
     "service": "install uninstall status restart",
+    "http": "token url",
 }
 EVERY_VERB = [(verb,) for verb in VERBS.split()] + [
     (family, verb) for family, verbs in FAMILIES.items() for verb in verbs.split()

@@ -275,7 +275,7 @@ def test_the_default_file_holds_every_setting_with_its_default() -> None:
     assert [*found, "replacements", "watch"] == list(KEYS)
     assert unset == [
         *("model", "fallback_model", "alignment_model", "language", "prompt"),
-        *("transcriber_keep_alive", "aligner_keep_alive", "folder"),
+        *("transcriber_keep_alive", "aligner_keep_alive", "folder", "listen", "listen"),
     ]
 
 

@@ -116,7 +116,7 @@ def test_a_name_means_what_the_settings_mean_by_it_and_otherwise_what_the_transc
     assert [one.id for one in by_name("small")] == [HUB_IDS["whisperx"]["small"]]  # the fallback's
     assert [one.id for one in by_name("base")] == [HUB_IDS["mlx"]["base"]]
     assert [one.id for one in by_name("base", "whisperx")] == [HUB_IDS["whisperx"]["base"]]
-    assert [(one.kind, one.place) for one in by_name(ALIGNMENT_BUNDLES["de"])] == [("wav2vec2", "bundle")]
+    assert [(one.kind, one.origin) for one in by_name(ALIGNMENT_BUNDLES["de"])] == [("wav2vec2", "bundle")]
 
 
 @pytest.mark.parametrize(

@@ -373,7 +373,7 @@ async def test_a_full_disk_is_told_to_whoever_asks_for_a_change() -> None:
     async def retry(job_id: int) -> None:
         raise JobQueueBroken("disk_full", "the disk is full", "free some space")
 
-    app = create_app(cast(Any, SimpleNamespace(retry=retry)))
+    app = create_app(cast(Any, SimpleNamespace(retry=retry)), asyncio.Event())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://steno") as client:
         answer = await client.post("/v1/jobs/1/retry")
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
