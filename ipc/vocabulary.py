@@ -10,6 +10,8 @@ Task = Literal["transcribe", "translate"]
 Workflow = Literal["transcribe", "subtitle"]
 """`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
+Priority = Literal["now", "normal", "archive"]
+"""How urgent a job is. `now`: it goes between two batches of a running job; `archive`: others go first, mostly."""
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 """`renew`: replace what stenod wrote for this recording, unedited; beside anything else write `name (2)`."""
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
