@@ -17,8 +17,8 @@ IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
 Outcome = Literal["done", "crashed", "failed", "timeout"]
-Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning"]
-"""What a worker was doing; the last one heard is what a crash is charged to."""
+Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning", "paused"]
+"""What a worker was doing; the last one heard is what a crash is charged to. `paused`: an urgent job goes first."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 FolderState = Literal["watching", "offline", "needs_permission"]
 """Of a watched folder."""

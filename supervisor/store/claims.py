@@ -60,7 +60,7 @@ def claim_next(connection: sqlite3.Connection, turn: SchedulingHints) -> Job | N
             priority: {
                 model: ids
                 for model in _models(connection, on_probation, priority)
-                if model not in turn.missing and (ids := _ids(connection, on_probation, priority, model, 1, turn))
+                if turn.may_have(model) and (ids := _ids(connection, on_probation, priority, model, 1, turn))
             }
             for priority in turn.priorities
         }

@@ -72,7 +72,13 @@ class SchedulingHints:
     """The loaded model has had its time."""
     priorities: frozenset[Priority] = frozenset(WEIGHTS)
     """Those whose jobs may start now."""
+    loaded_only: bool = False
+    """No job may start that wants another model than the loaded one."""
     shares: Shares = Shares()
+
+    def may_have(self, model: Model) -> bool:
+        """Whether a job that wants this model may start."""
+        return model not in self.missing and (model in self.loaded or not self.loaded_only)
 
     def names_of(self, model: Model) -> frozenset[Model]:
         """All that jobs may call this model."""

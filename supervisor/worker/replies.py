@@ -49,6 +49,8 @@ class Replies(AsyncIterator[FromWorker]):
         self._lost = lost
         self.finished = False
         """The final reply has been given out."""
+        self.paused = False
+        """It was `Paused`: the worker keeps what is needed to continue."""
         process.send(request)
 
     async def __anext__(self) -> FromWorker:
@@ -103,3 +105,4 @@ class Replies(AsyncIterator[FromWorker]):
     def _note_final(self, reply: FromWorker) -> None:
         if isinstance(reply, AudioDecoded | TranscriptionFinished | WordsAligned | Paused | RequestFailed):
             self.finished = reply.request_id == self._request_id
+            self.paused = self.finished and isinstance(reply, Paused)
