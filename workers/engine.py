@@ -124,8 +124,8 @@ class DecodeOptions:
     alive: Callable[[], None] = ignore_progress
     """Reports progress, at any time within a batch: cheap; its exceptions must propagate."""
     is_pausing: Callable[[], bool] = never
-    """For `transcribe_each`: whether to finish what is in hand, begin nothing new, and yield, even an empty list. The
-    generator may then be left for a while, and other recordings are transcribed in between."""
+    """For `transcribe_each`: whether to begin nothing new, and to yield, even an empty list, as soon as other chunks
+    can be decoded. The generator may then be left for a while, and another recording is transcribed in between."""
 
 
 Downloading = Callable[[], None]

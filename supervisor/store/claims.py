@@ -76,8 +76,8 @@ def claim_next(connection: sqlite3.Connection, turn: SchedulingHints) -> Job | N
 
 def any_waits(connection: sqlite3.Connection, priority: Priority) -> bool:
     """Whether a job of this priority waits, able to start or not."""
-    question = f"SELECT EXISTS (SELECT 1 {WAITING})"
-    return any(connection.execute(question, (suspect, priority)).fetchone()[0] for suspect in (False, True))
+    question = f"SELECT 1 {WAITING} LIMIT 1"
+    return any(connection.execute(question, (suspect, priority)).fetchone() for suspect in (False, True))
 
 
 def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:

@@ -65,7 +65,7 @@ def _end(work: Work) -> None:
 
 
 class Border:
-    """The place between two batches, with nothing in hand: there a transcription may pause.
+    """The place between two batches: there a transcription may pause.
 
     After each pause at least one batch is done before the next.
     """
@@ -77,7 +77,7 @@ class Border:
         self._is_near = False
 
     def is_near(self) -> bool:
-        """For an engine with several batches in hand: it ends them, begins none, and yields."""
+        """For an engine with several batches in hand: it begins none, and yields once one is done."""
         self._engine_asks = True
         self._is_near = self._moved and self._heartbeat.is_pause_wanted
         return self._is_near

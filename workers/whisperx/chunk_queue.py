@@ -112,10 +112,11 @@ def decode_in_lanes(
     """Every chunk with its segments, in order, as soon as it and all before it are done.
 
     `chunks`, `alive` and `is_pausing` are called only in this thread. Their exceptions, and those of a lane,
-    propagate. While `is_pausing`, the lanes begin nothing; once all are idle, what is ready is yielded, also nothing.
+    propagate. While `is_pausing`, the lanes begin nothing, and what is ready is yielded, even nothing, as soon as one
+    is idle; the others finish what they have.
     """
     news: LaneEvents = queue.SimpleQueue()
-    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float]] = {}
+    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float | None]] = {}
     given_up = threading.Event()
 
     def beat() -> None:
@@ -139,17 +140,21 @@ def decode_in_lanes(
                     waiting.add(chunk)
             elif not at_work and not pausing:
                 return
-            for done in _arrived(news, wait=not looks_for_more and bool(at_work)):
+            for done in _arrived(news, wait=not looks_for_more and (not pausing or len(at_work) == lanes)):
                 alive()
                 if done is not None:
                     group, began = at_work.pop(done)
-                    pace = pace.after(len(group), time.monotonic() - began)
+                    if began is not None:
+                        pace = pace.after(len(group), time.monotonic() - began)
                     for part, decoding in zip(group, done.result(), strict=True):
                         waiting.finish(part, decoding)
-            if pausing and at_work:
+            if pausing and len(at_work) == lanes:
                 continue
             if (ready := waiting.ready()) or pausing:
                 yield ready
+            if pausing:
+                # How long the others took is not known after a pause.
+                at_work = {future: (group, None) for future, (group, _) in at_work.items()}
     finally:
         given_up.set()
 

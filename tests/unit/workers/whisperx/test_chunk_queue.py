@@ -162,7 +162,7 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.sampled_from([1, 2]))
-def test_while_it_pauses_no_lane_works_and_afterwards_every_chunk_comes_once(
+def test_while_it_pauses_a_lane_is_free_and_afterwards_every_chunk_comes_once(
     threads: ThreadPoolExecutor, seconds: list[int], lanes: int
 ) -> None:
     class Urgent:
@@ -184,7 +184,7 @@ def test_while_it_pauses_no_lane_works_and_afterwards_every_chunk_comes_once(
     for some in decode_in_lanes(iter(chunks), line(1), lanes, threads, hear, ignore_progress, border.is_near):
         told += [chunk for chunk, _ in some]
         if border.is_reached(len(some)):
-            assert at_work == []
+            assert len(at_work) < lanes, "one lane is free for the other recording"
             assert len(told) > pauses, "a chunk lies between two pauses"
             pauses += 1
             border.cross()
