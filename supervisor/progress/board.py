@@ -187,6 +187,8 @@ def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, 
     if view.phase == "transcribing" and phase in ("speech", "language"):
         # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
         return {}
+    if phase == "paused":
+        return {"phase": phase}
     if view.phase == phase and phase != "decoding":
         done_seconds = max(done_seconds, view.done_seconds)
     return {"phase": phase, "done_seconds": round(done_seconds, 2)}
