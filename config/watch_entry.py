@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from config.field_types import Command, Folder, InnerFolder, Language, NameTemplate, Pattern, Section
-from ipc.vocabulary import Format, IfExists, Task, Workflow
+from ipc.vocabulary import Format, IfExists, Priority, Task, Workflow
 
 LONGEST_PATH = 4096
 """Characters. Linux takes so many bytes, macOS fewer; a job's options hold no more."""
@@ -49,6 +49,8 @@ class WatchEntry(Section):
     highlight_words: bool | None = None
     track: int | None = Field(default=None, ge=1, le=1000)
     """Which sound track to take, counted from 1; unset: chosen."""
+    priority: Priority | None = None
+    """`now`: between two batches of a running job; `archive`: others go first, mostly; unset: normal."""
 
     on_done: Command | None = None
     """Instead of hooks.on_done; empty: no command for this folder."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool
 
 from ipc.transcript import RecordingFacts, TranscriptTiming, Value
-from ipc.vocabulary import Format, IfExists, JobStatus, Outcome, Role, Task, Workflow
+from ipc.vocabulary import Format, IfExists, JobStatus, Outcome, Priority, Role, Task, Workflow
 
 # Patterns that only describe: what does not fit them is refused by the daemon, in better words than a pattern has.
 Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
@@ -68,6 +68,8 @@ class JobOptions(Value):
     output_name: NameTemplate | None = None
     track: int | None = Field(default=None, ge=1, le=1000)
     """Which sound track to take, counted from 1; None: the daemon chooses."""
+    priority: Priority | None = None
+    """`now`: it goes between two batches of a running job; `archive`: others go first, mostly; None: normal."""
 
 
 class SubmitFile(Value):
@@ -124,6 +126,7 @@ class JobView(Value):
     finished_at: str | None = None
     watch: str | None = None
     """The watched folder that brought it."""
+    priority: Priority = "normal"
     recording: RecordingFacts | None = None
     """What was read of the recording; None: not decoded yet."""
     unheard_seconds: float | None = None

@@ -10,13 +10,15 @@ Task = Literal["transcribe", "translate"]
 Workflow = Literal["transcribe", "subtitle"]
 """`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
+Priority = Literal["now", "normal", "archive"]
+"""How urgent a job is. `now`: it goes between two batches of a running job; `archive`: others go first, mostly."""
 IfExists = Literal["renew", "skip", "overwrite", "suffix"]
 """`renew`: replace what stenod wrote for this recording, unedited; beside anything else write `name (2)`."""
 JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "failed", "cancelled"]
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
 Outcome = Literal["done", "crashed", "failed", "timeout"]
-Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning"]
-"""What a worker was doing; the last one heard is what a crash is charged to."""
+Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning", "paused"]
+"""What a worker was doing; the last one heard is what a crash is charged to. `paused`: an urgent job goes first."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 FolderState = Literal["watching", "offline", "needs_permission"]
 """Of a watched folder."""

@@ -123,6 +123,23 @@ class Cancel(Value):
     request_id: int
 
 
+class Pause(Value):
+    """Something more urgent waits: stop at the next border, after a batch or while decoding, and answer `Paused`.
+
+    What is needed to continue is kept until the request comes again. Without effect on alignment, which is short.
+    """
+
+    kind: Literal["pause"] = "pause"
+    request_id: int
+
+
+class Forget(Value):
+    """What is paused on this PCM will not be continued. Not answered."""
+
+    kind: Literal["forget"] = "forget"
+    pcm_path: str
+
+
 class Stop(Value):
     """Leave. The worker exits with code 0 and says nothing more."""
 
@@ -227,6 +244,13 @@ class WordsAligned(Value):
     """Segment id → its words. A segment that could not be aligned is absent."""
 
 
+class Paused(Value):
+    """Asked to by `Pause`: all that is done has been sent, and the same request from there on continues it."""
+
+    kind: Literal["paused"] = "paused"
+    request_id: int
+
+
 class RequestFailed(Value):
     """The request cannot be done; the worker is well and ready for the next."""
 
@@ -239,8 +263,8 @@ class RequestFailed(Value):
 
 
 Request = Decode | Transcribe | Align
-ToWorker = Request | Cancel | Stop
-FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | RequestFailed
+ToWorker = Request | Cancel | Pause | Forget | Stop
+FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | Paused | RequestFailed
 FromWorker = Ready | LoadFailed | Rested | Progress | LanguageFound | SegmentsTranscribed | FinalReply
 
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")], config=FORGETFUL)

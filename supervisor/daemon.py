@@ -28,6 +28,7 @@ from ipc.worker_messages import WorkerSetup
 from supervisor.api.app import create_app
 from supervisor.api.asr.endpoints import add_asr_endpoints
 from supervisor.api.http.listener import Admission, bind_tcp, read_token
+from supervisor.api.metrics.endpoint import RequestTimes, add_metrics_endpoint
 from supervisor.api.openai.endpoints import add_openai_endpoints
 from supervisor.api.server import serve
 from supervisor.api.service import DaemonService
@@ -127,6 +128,7 @@ class Daemon:
 
         def worker_changed(view: WorkerView) -> None:
             bus.publish(WorkerChanged(worker=view))
+            board.totals.note_worker(view)
             dispatcher.wake()
 
         def handle(*candidates: WorkerSetup | None) -> WorkerHandle:
@@ -202,6 +204,8 @@ class Daemon:
         uploads = UploadJobs(service, UploadSpool(places.uploads, live), live)
         # Before the Unix socket: where the port is taken, no socket is left behind.
         port = None if settings.http.listen is None else bind_tcp(settings.http.listen, "http.listen")
+        commands = None if settings.wyoming.listen is None else settings.wyoming.listen.removeprefix("tcp://")
+        commands_port = None if commands is None else bind_tcp(commands, "wyoming.listen")
         listener = bind(places.socket)
         self.notice.say("READY=1")
         log.info(
@@ -211,19 +215,30 @@ class Daemon:
             aligner=self._choice.aligner,
             socket=str(places.socket),
             http=settings.http.listen,
+            wyoming=settings.wyoming.listen,
         )
         app = create_app(service, self._stop)
         add_openai_endpoints(app, uploads)
         add_asr_endpoints(app, uploads)
+        timed = RequestTimes(app)
+        add_metrics_endpoint(app, service, timed, places.spool)
         # All that was imported stays; a full collection that went through it would hold up every client for 50 ms.
         gc.freeze()
         async with asyncio.TaskGroup() as parts:
             # First of all: to answer needs no worker, and their start takes every core there is.
-            serving = parts.create_task(serve(app, listener, stop=self._stop), name="socket")
+            serving = parts.create_task(serve(timed, listener, stop=self._stop), name="socket")
             listening = [serving]
             if port is not None:
-                admitted = Admission(app, live, read_token(places.http_token))
+                admitted = Admission(timed, live, read_token(places.http_token))
                 listening.append(parts.create_task(serve(admitted, port, stop=self._stop), name="http"))
+            if commands_port is not None:
+                # Only where it is wanted: its libraries take memory, and time at the start.
+                from supervisor.api.wyoming.conversation import Offer
+                from supervisor.api.wyoming.server import serve_wyoming
+
+                offer = Offer(version("stenod"), setups.transcriber.model or self._choice.transcriber)
+                talking = serve_wyoming(uploads, commands_port, offer, live, stop=self._stop)
+                listening.append(parts.create_task(talking, name="wyoming"))
             receiving = parts.create_task(uploads.run(), name="uploads")
             kept = [parts.create_task(handle.run(), name=handle.role) for handle in handles]
             dispatching = parts.create_task(dispatcher.run(), name="dispatcher")

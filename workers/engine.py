@@ -109,6 +109,11 @@ def ignore_progress() -> None:
     """For callers that need no sign of life."""
 
 
+def never() -> bool:
+    """For callers that do not pause."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """The options of a transcription."""
@@ -118,6 +123,9 @@ class DecodeOptions:
     prompt: str | None = None
     alive: Callable[[], None] = ignore_progress
     """Reports progress, at any time within a batch: cheap; its exceptions must propagate."""
+    is_pausing: Callable[[], bool] = never
+    """For `transcribe_each`: whether to begin nothing new, and to yield, even an empty list, as soon as other chunks
+    can be decoded. The generator may then be left for a while, and another recording is transcribed in between."""
 
 
 Downloading = Callable[[], None]

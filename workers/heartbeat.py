@@ -34,7 +34,7 @@ class Cancelled(Exception):
 
 
 class Heartbeat:
-    """One worker's heartbeat. The main thread beats; only `cancel` may be called from another."""
+    """One worker's heartbeat. The main thread beats; only `cancel` and `pause` may be called from another."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Heartbeat:
         self._process = psutil.Process()
         self._request_id: int | None = None
         self._cancelled_id: int | None = None
+        self._pause_id: int | None = None
         self._phase: Phase = "loading"
         self._stepped_at = 0.0
 
@@ -91,6 +92,15 @@ class Heartbeat:
     def cancel(self, request_id: int) -> None:
         """Makes the next step of this request raise Cancelled; without effect on a finished request."""
         self._cancelled_id = request_id
+
+    def pause(self, request_id: int) -> None:
+        """Makes this request pause where it can; without effect on a finished request."""
+        self._pause_id = request_id
+
+    @property
+    def is_pause_wanted(self) -> bool:
+        """Whether the request in progress should make way for another."""
+        return self._request_id is not None and self._pause_id == self._request_id
 
     def rest(self) -> None:
         """The worker is idle: disarms the watchdog."""

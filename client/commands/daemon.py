@@ -1,4 +1,4 @@
-"""The verbs about the daemon: serve, status, health, restart, unload, pause, resume, logs, demo.
+"""The verbs about the daemon: serve, status, health, restart, unload, pause, resume, logs, demo, mcp.
 
 Runs in: the user's shell. Libraries are imported inside the verbs: `steno --help` must not wait for them.
 """
@@ -189,3 +189,17 @@ def _in_words(canary: "CanaryView") -> str:
     if factor is None:
         return canary.detail
     return f"{canary.detail}; {canary.audio_seconds:g} s of speech took {factor * canary.audio_seconds:.1f} s"
+
+
+@app.command(rich_help_panel=PANEL, epilog="\nExample:\n  claude mcp add stenod -- steno mcp")
+def mcp() -> None:
+    """Serve agents over the Model Context Protocol on stdin and stdout; an agent's host starts it."""
+    from client.mcp.tools import Tools
+    from client.terminal.errors import Refusal
+
+    try:
+        from client.mcp.server import serve
+    except ImportError as error:
+        hint = "install it with `uv tool install 'stenod[mcp]'`, or `make setup` in a checkout"
+        raise Refusal("no_mcp", f"the package mcp is not installed ({error.name})", hint) from error
+    serve(Tools(here.daemon()))

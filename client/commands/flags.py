@@ -79,6 +79,7 @@ IF_EXISTS = (
     "stenod wrote for this recording; overwrite first renames any other file to NAME~."
 )
 HIGHLIGHT = "Mark each word in VTT files as it is spoken."
+PRIORITY = "now: before the next batch of a running job; archive: after most others. Default: normal."
 TRACK = "Audio track, counted from 1. Default: chosen automatically."
 
 Language = Annotated[str | None, flag(LANGUAGE, metavar="xx", read=language_code, offers=completion.languages)]
@@ -100,3 +101,4 @@ OutputName = Annotated[str | None, flag(NAME, "--name", metavar="TEMPLATE", read
 IfExists = Annotated[vocabulary.IfExists | None, flag(IF_EXISTS, metavar="POLICY")]
 HighlightWords = Annotated[bool | None, flag(HIGHLIGHT, "--highlight-words")]
 Track = Annotated[int | None, flag(TRACK, min=1)]
+Priority = Annotated[vocabulary.Priority | None, flag(PRIORITY, metavar="CLASS")]

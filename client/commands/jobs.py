@@ -58,6 +58,7 @@ def submit(
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
+    priority: flags.Priority = None,
     require_words: RequireWords = False,
 ) -> None:
     """Queue recordings for transcription and print their job IDs."""

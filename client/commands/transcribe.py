@@ -58,6 +58,7 @@ def transcribe(
         ),
     ] = None,
     track: flags.Track = None,
+    priority: flags.Priority = None,
     no_align: Annotated[
         bool, typer.Option("--no_align", "--no-align", help="Same as --word_timestamps False.")
     ] = False,

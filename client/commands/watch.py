@@ -74,6 +74,7 @@ def watch_add(
     if_exists: flags.IfExists = None,
     highlight_words: flags.HighlightWords = None,
     track: flags.Track = None,
+    priority: flags.Priority = None,
     done: Annotated[str | None, _after("Move recordings here once their files are written.")] = None,
     failed: Annotated[str | None, _after("Move recordings here if their job failed.")] = None,
     json: Json = False,

@@ -13,6 +13,7 @@ PHASES = {
     "language": "detecting the language",
     "transcribing": "transcribing",
     "aligning": "timing words",
+    "paused": "paused for an urgent job",
     "writing": "writing files",
     "waiting": "waiting",
 }

@@ -70,6 +70,8 @@ def _facts(job: JobView, now: datetime) -> RenderableType:
     facts.add_row("recording", visible(job.path))
     source = "submitted" if job.watch is None else f"from the watched folder {visible(job.watch)},"
     facts.add_row("source", f"{source} {ago(job.created_at, now)}")
+    if job.priority != "normal":
+        facts.add_row("priority", job.priority)
     if job.audio_seconds is not None:
         facts.add_row("length", clock(job.audio_seconds))
     if job.language is not None:

@@ -40,7 +40,7 @@ class ProgressLine:
 def progress_words(job: RunningView, *, with_place: bool, in_full: bool) -> str:
     """`transcribing 1:00 of 9:30 · 4.2× · 2 min left`; in full it says what 4.2× means."""
     place = ""
-    if with_place and job.audio_seconds and job.phase in ("decoding", "transcribing", "aligning"):
+    if with_place and job.audio_seconds and job.phase in ("decoding", "transcribing", "aligning", "paused"):
         place = f" {clock(min(job.done_seconds, job.audio_seconds))} of {clock(job.audio_seconds)}"
     told = [f"{phase_words(job.status, None if job.status == 'writing' else job.phase)}{place}"]
     if job.speed is not None:

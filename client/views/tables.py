@@ -162,7 +162,8 @@ def result_text(job: JobView) -> Text:
         case "failed" if job.error is not None:
             return Text(without_path(job.error.message, job.path), "red")
         case _:
-            return Text(visible(job.note or ""), "dim")
+            urgency = None if job.priority == "normal" else f"priority {job.priority}"
+            return Text("; ".join(filter(None, (urgency, visible(job.note or "")))), "dim")
 
 
 def files_written(job: JobView) -> str:

@@ -109,6 +109,8 @@ def _job_options(options: JobOptions) -> Iterator[tuple[str, str]]:
         yield "if it exists", options.if_exists
     if options.highlight_words is not None:
         yield "VTT", "marks each word" if options.highlight_words else "does not mark words"
+    if options.priority is not None:
+        yield "priority", options.priority
     if options.track is not None:
         yield "audio track", str(options.track)
 

@@ -93,6 +93,7 @@ class FollowUps:
         began = time.monotonic()
         end = await run_hook(call, hooks.timeout_seconds)
         seconds = round(time.monotonic() - began, 2)
+        self._board.totals.note_hook(follow_up.event, succeeded=end.why is None)
         if end.why is None:
             log.info("hook_ran", job=job.id, hook=follow_up.event, program=call.argv[0], seconds=seconds)
             return None

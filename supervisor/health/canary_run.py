@@ -17,6 +17,7 @@ from ipc.worker_messages import (
     AudioDecoded,
     Decode,
     FromWorker,
+    Paused,
     Request,
     RequestFailed,
     SegmentsTranscribed,
@@ -64,7 +65,8 @@ class CanaryFlight:
         healthy = False
         try:
             await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-            with self.transcriber.in_hand():  # otherwise keep_alive = 0 would end it between the two requests
+            # Otherwise keep_alive = 0 would end it between the two requests.
+            with self.transcriber.in_hand(self.folder / "audio.s16"):
                 await self._through_workers()
             healthy, detail = True, self._praise()
         except CanaryFailed as fallen:
@@ -138,6 +140,8 @@ class CanaryFlight:
         except WorkerUnavailable as unavailable:
             raise CanaryFailed(f"{unavailable.message}: {unavailable.hint}") from unavailable
         match replies[-1]:
+            case Paused():
+                raise Busy
             case RequestFailed(code=code) as refused if not code.startswith("no_alignment_model"):
                 raise CanaryFailed(f"the {handle.role} refused it: {refused.message}; {refused.hint}")
             case AudioDecoded(seconds=seconds) if abs(seconds - CLIP_SECONDS) > 0.1:

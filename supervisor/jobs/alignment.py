@@ -63,7 +63,7 @@ class Alignment:
 
         Raises JobMustWait, and nothing that the recording or the aligner could cause.
         """
-        with self._keeper.in_hand():
+        with self._keeper.in_hand(self._context.pcm):
             await self._run(news, is_over)
 
     async def _run(self, news: asyncio.Event, is_over: asyncio.Event) -> None:
@@ -150,7 +150,10 @@ class Alignment:
         )
         words: dict[int, tuple[Word, ...]] = {}
         async with self._keeper.request(
-            request, deadline_seconds=self._context.settings.deadlines.alignment_seconds, during_job=self._job_id
+            request,
+            deadline_seconds=self._context.settings.deadlines.alignment_seconds,
+            during_job=self._job_id,
+            urgent=self._context.urgent,
         ) as replies:
             async for reply in replies:
                 match reply:

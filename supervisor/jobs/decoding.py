@@ -43,6 +43,8 @@ class JobContext:
     settings: Settings
     """They hold for the job until it ends or waits again."""
     step: Step
+    urgent: bool = False
+    """It goes before what else the workers do, as soon as that can pause."""
 
 
 def attempt_of(
@@ -105,22 +107,29 @@ async def decode(
         language=job.options.language or settings.language,
         disk_seconds=settings.watching.unreachable_seconds,
     )
-    decoded = AudioDecoded(request_id=0, seconds=0.0)
-    async with handle.request(
-        request, deadline_seconds=settings.deadlines.decoding_seconds, during_job=job.id, engine=engine, model=model
-    ) as replies:
-        async for reply in replies:
-            match reply:
-                case Progress(phase=phase, done_seconds=done_seconds):
-                    context.step(phase, done_seconds)
-                case AudioDecoded():
-                    decoded = reply
-                case RequestFailed() as refused if refused.code.startswith(CRASHED):
-                    raise DecoderCrashed(_death(refused, job.id))
-                case RequestFailed() as refused:
-                    raise_refusal(refused)
-                case _:
-                    pass
+    decoded: AudioDecoded | None = None
+    while decoded is None:
+        # Once for each time that it has to make way for an urgent job.
+        async with handle.request(
+            request,
+            deadline_seconds=settings.deadlines.decoding_seconds,
+            during_job=job.id,
+            engine=engine,
+            model=model,
+            urgent=context.urgent,
+        ) as replies:
+            async for reply in replies:
+                match reply:
+                    case Progress(phase=phase, done_seconds=done_seconds):
+                        context.step(phase, done_seconds)
+                    case AudioDecoded():
+                        decoded = reply
+                    case RequestFailed() as refused if refused.code.startswith(CRASHED):
+                        raise DecoderCrashed(_death(refused, job.id))
+                    case RequestFailed() as refused:
+                        raise_refusal(refused)
+                    case _:
+                        pass
     return decoded
 
 

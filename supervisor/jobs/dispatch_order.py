@@ -16,14 +16,17 @@ from pathlib import Path
 import psutil
 
 from config.settings import MediaSettings
+from ipc.vocabulary import Priority
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
 from supervisor.store.job import Job
-from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, SchedulingHints
+from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, SchedulingHints, Shares
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
 PAUSED = "the queue is paused; `steno resume` lets it go on"
 LONGEST_SETBACK_SECONDS = 600.0
+JOBS_AT_ONCE = 2
+"""One at the transcriber, and one whose last words are still being timed or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,20 @@ async def disk_obstacle(spool: Path, media: MediaSettings) -> str | None:
     return f"only {free_mb} MB are free where {spool} is; media.free_disk_floor_mb keeps {floor_mb} MB"
 
 
+@dataclass(slots=True)
+class Lane:
+    """Jobs of some priorities, which wait for one another and for no job of another lane."""
+
+    priorities: frozenset[Priority]
+    at_transcriber: int = 0
+    in_flight: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more job may start."""
+        return self.at_transcriber == 0 and self.in_flight < JOBS_AT_ONCE
+
+
 class DispatchOrder:
     """Knows what decides who is next; the line itself is in the database."""
 
@@ -79,6 +96,19 @@ class DispatchOrder:
         self._served: frozenset[Model] = frozenset()
         self._served_since = math.inf
         """Loop time of the first claim in a row for the model with these names; infinite: there was none."""
+        self._exchanged_at = -math.inf
+        """Loop time at which a running job last lost its model to an urgent job's."""
+        self._shares = Shares()
+        self.lanes = (Lane(frozenset({"now"})), Lane(frozenset({"normal", "archive"})))
+
+    def lane_of(self, job: Job) -> Lane:
+        """The lane that the job is in."""
+        return next(lane for lane in self.lanes if job.priority in lane.priorities)
+
+    @property
+    def room_for(self) -> frozenset[Priority]:
+        """The priorities whose jobs may start now."""
+        return frozenset[Priority]().union(*(lane.priorities for lane in self.lanes if lane.has_room))
 
     @property
     def now(self) -> SchedulingHints:
@@ -90,10 +120,21 @@ class DispatchOrder:
             missing=frozenset(transcriber_obstacles(self._transcriber).of_models),
             deferred=frozenset(job_id for job_id, until in self._set_back.items() if until > now),
             oldest_decides=now - self._served_since >= LONGEST_SERVED_SECONDS,
+            priorities=self.room_for,
+            loaded_only=self._another_runs and now - self._exchanged_at < LONGEST_SERVED_SECONDS,
+            shares=self._shares,
         )
+
+    @property
+    def _another_runs(self) -> bool:
+        """Whether an urgent job that wants another model would take that of a running job away."""
+        return any(lane.at_transcriber and "now" not in lane.priorities for lane in self.lanes)
 
     def claimed(self, job: Job, turn: SchedulingHints) -> None:
         """This job was started."""
+        self._shares = self._shares.after(job.priority)
+        if self._another_runs and job.options.model not in turn.loaded:
+            self._exchanged_at = asyncio.get_running_loop().time()
         if job.options.model not in self._served:
             self._served = turn.names_of(job.options.model)
             self._served_since = asyncio.get_running_loop().time()

@@ -45,12 +45,13 @@ log = structlog.get_logger()
 FOLDER_AWAY_SECONDS = 30.0
 """While a watched folder is away, one of its jobs is tried so often, for all of them."""
 IsAway = Callable[[str], Awaitable[bool]]
-JOBS_AT_ONCE = 2
-"""One at the transcriber, and one whose last words are still being timed or written."""
 
 
 class JobDispatcher:
-    """Runs jobs in turn, the next one at the transcriber while the last is still at the aligner."""
+    """Runs jobs in turn, the next one at the transcriber while the last is still at the aligner.
+
+    Urgent jobs have a lane of their own, and so run beside the others; the workers serve them first.
+    """
 
     def __init__(
         self,
@@ -73,8 +74,6 @@ class JobDispatcher:
         self._spool = spool
         self._is_away = is_away
         self._woken = asyncio.Event()
-        self._at_transcriber = asyncio.Semaphore(1)
-        self._in_flight = asyncio.Semaphore(JOBS_AT_ONCE)
         self.claiming = asyncio.Lock()
         """Held from a claim until its task is there: who holds it finds every running job's task."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -156,15 +155,21 @@ class JobDispatcher:
             if self._upgrades is not None:
                 tasks.create_task(self._upgrades.run(), name="upgrade")
             while True:
-                await self._at_transcriber.acquire()
-                await self._in_flight.acquire()
                 await self._begin_next(tasks)
 
     async def _begin_next(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._woken.clear()
+            try:
+                if not await self._any_may_start():
+                    await self._woken.wait()
+                    continue
+            except JobQueueBroken as broken:
+                log.warning("queue_not_read", code=broken.code, error=broken.message)
+                await is_set_within(self._woken, LOOK_AGAIN_SECONDS)
+                continue
             turn = replace(self.turns.now, suspects_too=self.probation.may_try(nothing_runs=not self._tasks))
-            recheck, job, why = bool(turn.deferred), None, None
+            recheck, job, why = bool(turn.deferred) or turn.loaded_only, None, None
             obstacles = transcriber_obstacles(self._transcriber)
             try:
                 await self.probation.put_back_others(self._tasks)
@@ -187,8 +192,14 @@ class JobDispatcher:
             self._board.why_model_is_missing = obstacles.of_models
             if job is not None:
                 return
-            self.turns.nobody_claimed()
+            if "normal" in turn.priorities:
+                self.turns.nobody_claimed()
             await is_set_within(self._woken, LOOK_AGAIN_SECONDS if recheck else None)
+
+    async def _any_may_start(self) -> bool:
+        """Whether a lane has room; that of urgent jobs matters only while one waits. Raises JobQueueBroken."""
+        room_for = self.turns.room_for
+        return "normal" in room_for or ("now" in room_for and await self._queue.any_waits("now"))
 
     async def _claim(self, turn: SchedulingHints, tasks: asyncio.TaskGroup) -> Job | None:
         async with self.claiming:
@@ -209,7 +220,15 @@ class JobDispatcher:
     # --- one job ---------------------------------------------------------------------------------------------
 
     def _begin(self, job: Job, tasks: asyncio.TaskGroup) -> None:
-        transcriber_is_free = once(self._at_transcriber.release)
+        lane = self.turns.lane_of(job)
+        lane.at_transcriber += 1
+        lane.in_flight += 1
+
+        def leave_transcriber() -> None:
+            lane.at_transcriber -= 1
+            self.job_added()
+
+        transcriber_is_free = once(leave_transcriber)
 
         def is_over(_: asyncio.Task[None]) -> None:
             # Not in the task itself: one that is cancelled before its first step never gets to any of its lines.
@@ -218,7 +237,7 @@ class JobDispatcher:
             self.probation.is_over(job.id)
             self._to_cancel.discard(job.id)
             transcriber_is_free()
-            self._in_flight.release()
+            lane.in_flight -= 1
             self.wake()
 
         log.info("job_started", job=job.id, claims=job.claims, resumed_at_seconds=job.transcribed_seconds)

@@ -106,7 +106,8 @@ class JobRunner:
         over = asyncio.Event()
         over.set()
         assert self.aligner is not None, "nothing is upgraded without an aligner"
-        alignment = Alignment(self._context(job, pcm, step), self.aligner, upgrading=True)
+        context = JobContext(job, pcm, self.queue, self.settings.current, step)
+        alignment = Alignment(context, self.aligner, upgrading=True)
         try:
             await alignment.run(asyncio.Event(), over)
             # Only with its files does the job stop being one to upgrade: a crash before loses nothing.
@@ -127,7 +128,8 @@ class JobRunner:
         self, job: Job, wishes: ResolvedOptions, pcm: Path, step: Step, transcriber_is_free: Callable[[], None]
     ) -> Job:
         news, is_over = asyncio.Event(), asyncio.Event()
-        context = self._context(job, pcm, step)
+        urgent = job.priority == "now"
+        context = JobContext(job, pcm, self.queue, self.settings.current, step, urgent)
         transcription = Transcription(context, wishes, self.transcriber, self.reports, news, self.tell)
         if self.aligner is None or not wishes.wants_words:
             job = await transcription.run()
@@ -147,9 +149,6 @@ class JobRunner:
             aligning.cancel()
             await asyncio.gather(aligning, return_exceptions=True)
         return await self.queue.get(job.id)
-
-    def _context(self, job: Job, pcm: Path, step: Step) -> JobContext:
-        return JobContext(job, pcm, self.queue, self.settings.current, step)
 
     async def _write(self, job: Job, wishes: ResolvedOptions) -> Job:
         result = await self._results.write(job, wishes, self.tell)

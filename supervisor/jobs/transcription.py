@@ -16,6 +16,7 @@ from ipc.failpoints import hit
 from ipc.vocabulary import Outcome, Phase
 from ipc.worker_messages import (
     LanguageFound,
+    Paused,
     Progress,
     RequestFailed,
     SegmentsTranscribed,
@@ -110,7 +111,8 @@ class Transcription:
 
     async def run(self) -> Job:
         """Until every segment is stored; the job as it is then. Raises JobFailed and JobMustWait."""
-        with self._keeper.in_hand():
+        # Between its decoding and its transcription no other job gets in.
+        with self._keeper.in_hand(self._context.pcm, reserved=self._context.urgent):
             return await self._run()
 
     async def _run(self) -> Job:
@@ -186,13 +188,22 @@ class Transcription:
         job = await self._queue.change(job.id, audio_seconds=audio_seconds, language=language, recording=recording)
         self._tell(job)
         self._news.set()
+        while await self._transcribe(engine, audio_seconds):
+            job = await self._queue.get(job.id)
+            log.info("job_made_way", job=job.id, at_seconds=job.transcribed_seconds)
+            self._step("paused", job.transcribed_seconds)
+
+    async def _transcribe(self, engine: str | None, audio_seconds: float) -> bool:
+        """From the last stored segment on. Whether it paused for an urgent job before all was heard."""
+        paused = False
+        job = await self._queue.get(self._job.id)
         stored = await self._queue.count_segments(job.id)
         if stored:
             log.info("transcription_resumed", job=job.id, at_seconds=job.transcribed_seconds, segments=stored)
         request = Transcribe(
             request_id=0,
             pcm_path=str(self._context.pcm),
-            language=language,
+            language=job.language,
             task=self._wishes.task,
             prompt=self._wishes.prompt,
             start_at_seconds=job.transcribed_seconds,
@@ -206,6 +217,7 @@ class Transcription:
             during_job=job.id,
             engine=engine,
             model=self._wishes.model,
+            urgent=self._context.urgent,
         ) as replies:
             async for reply in replies:
                 match reply:
@@ -220,6 +232,8 @@ class Transcription:
                         hit("segments_stored")
                         self._step("transcribing", done_seconds)
                         self._news.set()
+                    case Paused():
+                        paused = True
                     case RequestFailed() as refused:
                         raise_refusal(refused)
                     case TranscriptionFinished() if await self._has_another_track():
@@ -234,6 +248,7 @@ class Transcription:
                         hit("transcription_stored")
                     case _:
                         pass
+        return paused
 
     async def _has_another_track(self) -> bool:
         """Whether nothing was said, and there is a track that was not tried yet. Then it is the next."""

@@ -14,6 +14,7 @@ from ipc.vocabulary import Phase
 from supervisor.progress.estimate import WRITING_SHARE, Estimate, Rates
 from supervisor.progress.event_bus import EventBus
 from supervisor.progress.forecast import Forecast
+from supervisor.progress.totals import Totals
 from supervisor.progress.views import job_view
 from supervisor.store.job import Job
 
@@ -46,6 +47,7 @@ class JobBoard:
         `forecast` None: nothing is known of a job before it is seen.
         """
         self._bus = bus
+        self.totals = Totals()
         self._forecast = forecast
         self._on_running = on_running
         self._clock = clock
@@ -94,11 +96,14 @@ class JobBoard:
                 update |= {"phase": "aligning", "done_seconds": round(running.pace.aligned_seconds, 2)}
             running.view = running.view.model_copy(update=update)
         view = self.view(job)
+        if job.is_finished:
+            self.totals.note_end(view, time.time())
         self._bus.publish(JobChanged(job=view))
         return view
 
     def begin(self, job: Job) -> None:
         """The job is on its way."""
+        self.totals.note_start(job.id, job.created_at, time.time())
         view = RunningView(
             id=job.id,
             path=job.path,
@@ -182,6 +187,8 @@ def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, 
     if view.phase == "transcribing" and phase in ("speech", "language"):
         # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
         return {}
+    if phase == "paused":
+        return {"phase": phase}
     if view.phase == phase and phase != "decoding":
         done_seconds = max(done_seconds, view.done_seconds)
     return {"phase": phase, "done_seconds": round(done_seconds, 2)}

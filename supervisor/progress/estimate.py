@@ -131,6 +131,8 @@ class Estimate:
     is_resumed: bool = False
     """There was some."""
     aligned_seconds: float = 0.0
+    is_paused: bool = False
+    """Another job has its transcriber: no part of its speed."""
     share: float = 0.0
     """How much of the job's work is behind it, 0 to 1. Never goes back."""
 
@@ -139,6 +141,8 @@ class Estimate:
         match phase:
             case "loading" | "downloading":
                 return self
+            case "paused":
+                return replace(self, is_paused=True)
             case "decoding":
                 # A worker begins: what a dead one did, and how fast, says nothing about it.
                 pace = replace(self, transcribing=NOT_BEGUN)
@@ -147,8 +151,9 @@ class Estimate:
                 pace = self if begun else replace(self, transcribing=NOT_BEGUN.reached(done_seconds, now))
             case "transcribing":
                 furthest = max(self.transcribed_seconds, done_seconds)
-                stage = self.transcribing.reached(done_seconds, now)
-                pace = replace(self, transcribed_seconds=furthest, transcribing=stage)
+                before = self.transcribing.back_at_work(now) if self.is_paused else self.transcribing
+                stage = before.reached(done_seconds, now)
+                pace = replace(self, transcribed_seconds=furthest, transcribing=stage, is_paused=False)
             case "aligning":
                 furthest = max(self.aligned_seconds, done_seconds)
                 pace = replace(self, aligned_seconds=furthest, aligning=self._aligning_reached(done_seconds, now))

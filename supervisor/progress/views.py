@@ -34,6 +34,7 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
         created_at=iso_time(job.created_at),
         finished_at=None if job.finished_at is None else iso_time(job.finished_at),
         watch=job.watch,
+        priority=job.priority,
         recording=job.recording,
         unheard_seconds=job.unheard_seconds,
         warnings=warnings_of(job),

@@ -1,4 +1,4 @@
-"""The table of waiting jobs: their order for each model, what they will need, and the claim.
+"""The table of waiting jobs: their order for each priority and model, what they will need, and the claim.
 
 Runs in: supervisor. Every function needs a transaction around it.
 """
@@ -11,15 +11,16 @@ from statistics import fmean
 from typing import NamedTuple
 
 from ipc.errors import OneReason
-from ipc.vocabulary import JobStatus
+from ipc.vocabulary import JobStatus, Priority
 from supervisor.store.job import Job
 from supervisor.store.job_rows import fetch_job, job_from
-from supervisor.store.schedule import Model, SchedulingHints, in_turn
+from supervisor.store.schedule import WEIGHTS, Model, SchedulingHints, in_turn
 
 # Word for word as in the index, which is found by that.
 MODEL = "coalesce(json_extract(options, '$.model'), '')"
+PRIORITY = "coalesce(json_extract(options, '$.priority'), 'normal')"
 ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
-WAITING = f"FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting' AND {ON_PROBATION} = ?"
+WAITING = f"FROM jobs INDEXED BY jobs_by_priority WHERE status = 'waiting' AND {ON_PROBATION} = ? AND {PRIORITY} = ?"
 ANY_TURN = SchedulingHints()
 USUAL_JOBS = 20
 """So many of the last done jobs say how long a recording usually is."""
@@ -56,9 +57,12 @@ def claim_next(connection: sqlite3.Connection, turn: SchedulingHints) -> Job | N
         return None
     for on_probation in (False, True):
         first = {
-            model: ids
-            for model in _models(connection, on_probation)
-            if model not in turn.missing and (ids := _ids(connection, on_probation, model, 1, turn))
+            priority: {
+                model: ids
+                for model in _models(connection, on_probation, priority)
+                if turn.may_have(model) and (ids := _ids(connection, on_probation, priority, model, 1, turn))
+            }
+            for priority in turn.priorities
         }
         for job_id in in_turn(first, turn, 1):
             claimed = connection.execute(
@@ -68,6 +72,12 @@ def claim_next(connection: sqlite3.Connection, turn: SchedulingHints) -> Job | N
             ).fetchall()
             return job_from(claimed[0])
     return None
+
+
+def any_waits(connection: sqlite3.Connection, priority: Priority) -> bool:
+    """Whether a job of this priority waits, able to start or not."""
+    question = f"SELECT 1 {WAITING} LIMIT 1"
+    return any(connection.execute(question, (suspect, priority)).fetchone() for suspect in (False, True))
 
 
 def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
@@ -87,9 +97,14 @@ def queue_state(connection: sqlite3.Connection, turn: SchedulingHints, limit: in
     for on_probation in (False, True):
         if len(order) < limit:
             waiting = {
-                model: _ids(connection, on_probation, model, limit) for model in _models(connection, on_probation)
+                priority: {
+                    model: _ids(connection, on_probation, priority, model, limit)
+                    for model in _models(connection, on_probation, priority)
+                }
+                for priority in WEIGHTS
             }
-            without_model += sorted(id for model in turn.missing & waiting.keys() for id in waiting.pop(model))
+            for of_model in waiting.values():
+                without_model += sorted(id for model in turn.missing & of_model.keys() for id in of_model.pop(model))
             order += in_turn(waiting, turn, limit - len(order))
     next_up = [fetch_job(connection, job_id) for job_id in (order + without_model)[:limit]]
     counts = {row["status"]: row["jobs"] for row in connection.execute("SELECT * FROM job_counts")}
@@ -100,8 +115,8 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
     """Milliseconds, also where 100,000 jobs wait: it counts in an index, and looks at few done jobs."""
     jobs: dict[Model, int] = {}
     for model, count in connection.execute(
-        f"""SELECT {MODEL}, count(*) FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
-        GROUP BY {ON_PROBATION}, {MODEL}"""
+        f"""SELECT {MODEL}, count(*) FROM jobs INDEXED BY jobs_by_priority WHERE status = 'waiting'
+        GROUP BY {ON_PROBATION}, {PRIORITY}, {MODEL}"""
     ):
         jobs[model or None] = jobs.get(model or None, 0) + count
     last = connection.execute(
@@ -117,21 +132,26 @@ def is_paused(connection: sqlite3.Connection) -> bool:
     return bool(is_on)
 
 
-def _models(connection: sqlite3.Connection, on_probation: bool) -> Iterator[Model]:
+def _models(connection: sqlite3.Connection, on_probation: bool, priority: Priority) -> Iterator[Model]:
     """Every model that a waiting job names; one step in the index for each, however many jobs there are."""
     comparison, last = ">=", ""
     question = f"SELECT {MODEL} {WAITING} AND {MODEL} {{}} ? ORDER BY {MODEL} LIMIT 1"
-    while row := connection.execute(question.format(comparison), (on_probation, last)).fetchone():
+    while row := connection.execute(question.format(comparison), (on_probation, priority, last)).fetchone():
         comparison, last = ">", row[0]
         yield last or None
 
 
 def _ids(
-    connection: sqlite3.Connection, on_probation: bool, model: Model, limit: int, turn: SchedulingHints = ANY_TURN
+    connection: sqlite3.Connection,
+    on_probation: bool,
+    priority: Priority,
+    model: Model,
+    limit: int,
+    turn: SchedulingHints = ANY_TURN,
 ) -> Sequence[int]:
     rows = connection.execute(
         f"""SELECT id {WAITING} AND {MODEL} = ? AND id NOT IN (SELECT value FROM json_each(?))
         AND (? OR daemon_deaths < 3) ORDER BY id LIMIT ?""",
-        (on_probation, model or "", json.dumps(list(turn.deferred)), turn.suspects_too, limit),
+        (on_probation, priority, model or "", json.dumps(list(turn.deferred)), turn.suspects_too, limit),
     )
     return [row[0] for row in rows]

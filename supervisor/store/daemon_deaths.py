@@ -139,7 +139,7 @@ def _note_orderly_end(connection: sqlite3.Connection) -> None:
 
 def _suspects(connection: sqlite3.Connection) -> Sequence[Job]:
     rows = connection.execute(
-        """SELECT * FROM jobs INDEXED BY jobs_by_model WHERE status = 'waiting'
+        """SELECT * FROM jobs INDEXED BY jobs_by_priority WHERE status = 'waiting'
         AND (transcriber_crashes >= 2 OR daemon_deaths >= 3) = 1 AND daemon_deaths >= 3
         ORDER BY deaths_alone DESC, id"""
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from config.settings import Settings
 from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.transcript import RecordingFacts, TranscriptTiming
-from ipc.vocabulary import FINISHED, Format, IfExists, JobStatus, Task, Workflow
+from ipc.vocabulary import FINISHED, Format, IfExists, JobStatus, Priority, Task, Workflow
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.disks.held_folder import Place
 
@@ -160,6 +160,10 @@ class Job:
     def first_path(self) -> str:
         """Where the recording was when it was taken: its results are named after that, and lie there."""
         return self.taken_from or self.path
+
+    @property
+    def priority(self) -> Priority:
+        return self.options.priority or "normal"
 
     @property
     def is_finished(self) -> bool:

@@ -20,7 +20,7 @@ import structlog
 from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions
 from ipc.transcript import Segment, Unheard
-from ipc.vocabulary import FINISHED, JobStatus
+from ipc.vocabulary import FINISHED, JobStatus, Priority
 from supervisor.disks.file_identity import FileIdentity, HandedOver
 from supervisor.store import claims, job_rows
 from supervisor.store.claims import Backlog, QueueState
@@ -245,6 +245,10 @@ class JobQueue:
             limit,
         )
         return [job_from(row) for row in rows]
+
+    async def any_waits(self, priority: Priority) -> bool:
+        """Whether a job of this priority waits, able to start or not."""
+        return await self._database.read(lambda connection: claims.any_waits(connection, priority))
 
     async def waiting_from(self, watch: str) -> Sequence[int]:
         """The ids of the waiting jobs that a watched folder brought."""

@@ -58,6 +58,8 @@ class Speeds:
         self._now = now
         self._rates: dict[WorkDone, Rate] = {}
         self._unwritten: set[WorkDone] = set()
+        self.totals: dict[WorkDone, tuple[float, float]] = {}
+        """Since the daemon started: seconds of audio, seconds of work."""
 
     def know(self, rates: dict[WorkDone, Rate]) -> None:
         """What was on disk."""
@@ -72,6 +74,8 @@ class Speeds:
             now = max(self._now(), newest + A_MOMENT_SECONDS)
             self._rates[work] = self._rates.get(work, Rate()).after(audio_seconds, work_seconds, now)
             self._unwritten.add(work)
+            audio_before, work_before = self.totals.get(work, (0.0, 0.0))
+            self.totals[work] = (audio_before + audio_seconds, work_before + work_seconds)
 
     def unwritten(self) -> Sequence[tuple[WorkDone, Rate]]:
         """What changed since this was last asked for, to be written now."""

@@ -32,6 +32,7 @@ OPTION_OF: dict[str, str] = {
     "if_exists": "if_exists",
     "highlight_words": "highlight_words",
     "track": "track",
+    "priority": "priority",
 }
 """Field of a WatchEntry → field of JobOptions."""
 HOOKS = frozenset({"on_done", "on_failed", "on_degraded"})

@@ -28,7 +28,10 @@ from ipc.worker_messages import (
     AudioDecoded,
     Cancel,
     Decode,
+    Forget,
     FromWorker,
+    Pause,
+    Paused,
     Progress,
     Ready,
     RequestFailed,
@@ -148,7 +151,7 @@ class WorkerProcess:
     def send(self, message: ToWorker) -> None:
         """Hand it to the writing thread: never blocks, and says nothing of arrival."""
         match message:
-            case Cancel() | Stop():
+            case Cancel() | Pause() | Forget() | Stop():
                 pass
             case Decode() | Transcribe() | Align():
                 self.holds_request = True
@@ -273,7 +276,7 @@ class WorkerProcess:
             case Progress(phase=phase, footprint_bytes=footprint_bytes):
                 self.phase = phase
                 self.footprint_bytes = footprint_bytes
-            case AudioDecoded() | TranscriptionFinished() | WordsAligned() | RequestFailed():
+            case AudioDecoded() | TranscriptionFinished() | WordsAligned() | Paused() | RequestFailed():
                 self.holds_request = False
                 self.phase = None
             case Ready(footprint_bytes=footprint_bytes):

@@ -5,11 +5,10 @@ Runs in: supervisor.
 `WorkerMonitor` keeps it alive; this is the door before it. Ask through `request`, wait with `wait_until_available`.
 """
 
-import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -19,9 +18,10 @@ import structlog
 
 from ipc.status_views import WorkerView
 from ipc.vocabulary import Role
-from ipc.worker_messages import Request, WorkerSetup
+from ipc.worker_messages import Forget, Request, WorkerSetup
 from supervisor.system.deadline import wait_for
 from supervisor.system.reload import LiveSettings
+from supervisor.system.turns import Turns
 from supervisor.worker.availability import Availability
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
 from supervisor.worker.circuit_breaker import CircuitBreaker, EngineName, WorkerUnavailable
@@ -69,7 +69,9 @@ class WorkerHandle:
         self._machine.on_rested = self._replace_if_outgrown
         self._settings = settings
         self.availability = Availability(self._machine, model_folders, lambda: on_change(self.view))
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
+        self._paused: dict[str, WorkerProcess] = {}
+        """PCM → the process that keeps what is needed to continue there."""
         self._request_ids = itertools.count(1)
         self._asked_for: Literal["restart", "unload"] | None = None
         """What is to become of the worker once the present request is over."""
@@ -153,16 +155,20 @@ class WorkerHandle:
         self._machine.mind_idleness()
 
     @contextmanager
-    def in_hand(self) -> Iterator[None]:
+    def in_hand(self, pcm: Path, *, reserved: bool = False) -> Iterator[None]:
         """Around all requests of one job: in between the worker is neither unloaded nor replaced for its size.
 
-        Keeps no other request from the worker, and does not start it.
+        Keeps no other request from the worker, unless `reserved`, which keeps it for urgent ones. Does not start it.
+        At the end the worker forgets what is paused on `pcm`.
         """
         self._machine.in_hand += 1
         self._machine.mind_idleness()
         try:
-            yield
+            with self._turns.reserved() if reserved else ExitStack():
+                yield
         finally:
+            if (process := self._paused.pop(str(pcm), None)) is not None and not process.gone.is_set():
+                process.send(Forget(pcm_path=str(pcm)))
             self._machine.in_hand -= 1
             self._machine.mind_idleness(from_now=True)
             self._replace_if_outgrown()
@@ -180,16 +186,18 @@ class WorkerHandle:
         during_job: int | None = None,
         engine: str | None = None,
         model: str | None = None,
+        urgent: bool = False,
     ) -> AsyncIterator[Replies]:
         """`async with handle.request(…) as replies: async for reply in replies: …`; the last reply is the final one.
 
-        Waits for its turn, first come first served, and for the worker. `engine` None is the primary, `model` None
+        Waits for its turn, first come first served, and for the worker. An `urgent` request goes first, and lets one
+        in progress that is not pause: its final reply is then `Paused`. `engine` None is the primary, `model` None
         that of the settings; another engine or model is put into the worker, where it stays until a job asks for
         a different one. A job's own model is the primary's: the fallback loads it only where it is `starter`.
         Leaving before the final reply cancels the request, and replaces a worker that does not take notice within
         `cancel_seconds`. Raises WorkerDied and WorkerUnavailable, on entry and while iterating.
         """
-        async with self._turn:
+        async with self._turns.take(urgent=urgent) as turn:
             life, process = await self._borrow(self._machine.breakers.of(engine, model), during_job)
             life.during_job = life.last_job = during_job
 
@@ -203,10 +211,14 @@ class WorkerHandle:
                 progress_seconds=self._settings.current.deadlines.progress_seconds,
                 lost=lost,
             )
+            self._paused.pop(request.pcm_path, None)
+            turn.makes_way_by(replies.pause)
             try:
                 yield replies
             finally:
                 await self._give_back(life, replies)
+                if replies.paused:
+                    self._paused[request.pcm_path] = process
 
     # --- lending ---------------------------------------------------------------------------------------------
 

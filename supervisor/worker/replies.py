@@ -12,6 +12,8 @@ from ipc.worker_messages import (
     Cancel,
     FromWorker,
     LoadFailed,
+    Pause,
+    Paused,
     Ready,
     Request,
     RequestFailed,
@@ -47,6 +49,8 @@ class Replies(AsyncIterator[FromWorker]):
         self._lost = lost
         self.finished = False
         """The final reply has been given out."""
+        self.paused = False
+        """It was `Paused`: the worker keeps what is needed to continue."""
         process.send(request)
 
     async def __anext__(self) -> FromWorker:
@@ -87,6 +91,11 @@ class Replies(AsyncIterator[FromWorker]):
             return False
         return True
 
+    def pause(self) -> None:
+        """Ask the worker to make way: unless it is done first, its final reply will be `Paused`."""
+        if not self.finished:
+            self._process.send(Pause(request_id=self._request_id))
+
     async def _checked(self, reply: FromWorker) -> FromWorker:
         if isinstance(reply, Ready | LoadFailed | Rested) or reply.request_id != self._request_id:
             await self._lost(KillReason("crashed", f"said {reply.kind} out of turn"))
@@ -94,5 +103,6 @@ class Replies(AsyncIterator[FromWorker]):
         return reply
 
     def _note_final(self, reply: FromWorker) -> None:
-        if isinstance(reply, AudioDecoded | TranscriptionFinished | WordsAligned | RequestFailed):
+        if isinstance(reply, AudioDecoded | TranscriptionFinished | WordsAligned | Paused | RequestFailed):
             self.finished = reply.request_id == self._request_id
+            self.paused = self.finished and isinstance(reply, Paused)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from benchmarks.accuracy import accuracy_rows, coverage_rows, word_times_row
 from benchmarks.course import Course
-from benchmarks.daemon import daemon_rows, lengths_row, memo_row, overlap_row
+from benchmarks.daemon import daemon_rows, lengths_row, memo_row, overlap_row, urgent_row
 from benchmarks.engines import (
     aligner_row,
     batched_row,
@@ -20,7 +20,7 @@ from benchmarks.figures import Section
 
 Row = tuple[str, Callable[[], Section]]
 
-OF_THE_STARTERS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "growth")
+OF_THE_STARTERS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "growth")
 ON_REAL_SPEECH = (
     "real-1",
     "real-1b",
@@ -51,6 +51,7 @@ def offered_rows(course: Course) -> dict[str, Row]:
         "8": (daemon_rows.QUEUE_TITLE, lambda: daemon_rows.crowded(course)),
         "9": (daemon_rows.RESTART_TITLE, lambda: daemon_rows.restarted(course)),
         "10": (batched_row.TITLE, lambda: batched_row.batched(course)),
+        "11": (urgent_row.TITLE, lambda: urgent_row.urgent(course)),
         "growth": (lengths_row.GROWTH_TITLE, lambda: lengths_row.growth(lengths)),
         **_rows_on_real_speech(course),
     }

@@ -105,11 +105,10 @@ def test_a_worker_that_crashes_costs_the_request_nothing(role: str) -> None:
 
 
 def test_a_client_that_comes_back_finds_its_job() -> None:
-    with a_door(**SLOW) as (daemon, client):
+    with a_door(**SLOW) as (_, client):
         with pytest.raises(httpx.ReadTimeout):
             client.post(AUDIO, files={"file": TALK.read_bytes()}, timeout=httpx.Timeout(60, read=0.8))
         assert send(client, TALK).headers["x-request-id"] == "job-1"
-        assert daemon.get("/v1/jobs")[0]["id"] == 1
 
 
 def test_an_upload_that_breaks_off_leaves_nothing() -> None:

@@ -1,5 +1,6 @@
 """The whole daemon with the real starter models: every pair of engines, and real SIGSEGVs in real native code."""
 
+import json
 import os
 import re
 import shutil
@@ -7,9 +8,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from daemon_under_test import MEMO, STARTERS, TALK, DaemonUnderTest, a_daemon
 from eventually import eventually
+from recordings import voice, wav
 
 from client.daemon.connection import DaemonClient
 
@@ -133,3 +136,36 @@ def test_the_second_segfault_of_mlx_hands_the_job_to_the_real_fallback() -> None
         assert story == [("mlx", "crashed"), ("mlx", "crashed"), ("whisperx", "done")]
         wanted = words_of(TALK.with_suffix(".txt").read_text(encoding="utf-8"))
         assert word_error_rate(wanted, words_of(daemon.transcript(job)["text"])) <= 0.1
+
+
+@pytest.mark.parametrize(("transcriber", "rounds", "batch"), [("whisperx", 6, 2), ("mlx", 1, 1)])
+def test_a_long_recording_has_the_same_transcript_with_three_urgent_jobs_in_between(
+    transcriber: str, rounds: int, batch: int
+) -> None:
+    engines = {"WHISPER_BACKEND": transcriber, "ALIGNMENT_BACKEND": "whisperx"}
+    with a_daemon(**engines, **STARTERS, STENO_WORKERS_BATCH_SIZE=str(batch)) as daemon:
+        ready(daemon)
+        # Parts of other lengths: two batches that were exchanged would be seen.
+        sources = (TALK, MEMO, TALK, TALK, MEMO) * rounds
+        parts = [voice(source)[number * 8_000 :] for number, source in enumerate(sources)]
+        long = wav(daemon.home / "long.wav", np.concatenate(parts))
+        undisturbed = daemon.finished(daemon.submit(long, if_exists="suffix"), SLOW_SECONDS)
+        job_id = daemon.submit(long, if_exists="suffix")
+        for share in (0.05, 0.25, 0.5):
+
+            def is_further(seconds: float = share * undisturbed["audio_seconds"]) -> bool:
+                running = [one for one in daemon.get("/v1/status")["running"] if one["id"] == job_id]
+                return any(one["phase"] == "transcribing" and one["done_seconds"] > seconds for one in running)
+
+            eventually(is_further, SLOW_SECONDS)
+            short = wav(daemon.home / f"command{share}.wav", voice(MEMO)[: 3 * 16_000])
+            urgent = daemon.finished(daemon.submit(short, priority="now"), SLOW_SECONDS)
+            assert (urgent["status"], urgent["timing"]) == ("done", "word")
+            assert daemon.job(job_id)["status"] == "transcribing"
+        disturbed = daemon.finished(job_id, SLOW_SECONDS)
+        made_way = [line for line in daemon.log.read_text().splitlines() if "job_made_way" in line]
+        assert len(made_way) == 3, made_way
+        one, other = (daemon.transcript(job) for job in (undisturbed, disturbed))
+        assert len(one["segments"]) > 10
+        for name in ("segments", "word_segments", "text", "language", "unheard"):
+            assert json.dumps(one.get(name)) == json.dumps(other.get(name)), name

@@ -23,7 +23,16 @@ from eventually import eventually
 from hostile_decoder import program_with
 from no_leftovers import children, lives, open_descriptors
 from recordings import MEMO, encoded, tone, voice, wav
-from running_decoders import QuietHeartbeat, at_work, decoders, ready_pid, ready_processes, refusal_of, wish_for
+from running_decoders import (
+    QuietHeartbeat,
+    at_work,
+    decode,
+    decoders,
+    ready_pid,
+    ready_processes,
+    refusal_of,
+    wish_for,
+)
 
 from workers.audio.container_decoder import DecodingOptions
 from workers.decoder import supply as decoder_supply
@@ -57,7 +66,7 @@ def test_every_container_is_decoded_behind_walls_as_without_them(tmp_path: Path)
             rate = 48_000 if codec != "pcm_u8" else 16_000
             recording = encoded(folder / name, tone(LENGTH_SECONDS, rate), codec, rate=rate)
             made.make_ready()
-            decoded = made.decode(wish_for(recording))
+            decoded = decode(made, wish_for(recording))
             here, _ = decode_here(recording, folder / "here.s16", DecodingOptions(3600.0), lambda done_seconds: None)
             assert decoded.seconds == here, (name, codec)
             assert (folder / "audio.s16").read_bytes() == (folder / "here.s16").read_bytes(), (name, codec)
@@ -69,7 +78,7 @@ def test_every_container_is_decoded_behind_walls_as_without_them(tmp_path: Path)
 def test_pictures_that_are_skipped_count_for_the_hash_nevertheless(tmp_path: Path) -> None:
     recording = encoded(tmp_path / "a.mp4", tone(3), "aac", picture=True)
     with decoders() as made:
-        decoded = made.decode(wish_for(recording))
+        decoded = decode(made, wish_for(recording))
     assert decoded.recording is not None
     assert decoded.recording.sha256 == sha256(recording)
 
@@ -80,7 +89,7 @@ def test_audio_that_is_there_is_used_as_it_is_even_if_the_recording_is_gone(tmp_
     recording.unlink()
     (tmp_path / "audio.s16").write_bytes(bytes(32_000))
     with decoders() as made:
-        decoded = made.decode(wish)
+        decoded = decode(made, wish)
     assert (decoded.seconds, decoded.recording) == (1.0, None)
 
 
@@ -144,7 +153,7 @@ def test_a_file_without_a_known_inode_is_known_by_size_and_time(tmp_path: Path) 
     assert wish.expected is not None
     with decoders() as made:
         unknown = wish.model_copy(update={"expected": wish.expected.model_copy(update={"inode": 0, "device": 9})})
-        assert made.decode(unknown).seconds == 1.0
+        assert decode(made, unknown).seconds == 1.0
 
 
 def test_a_folder_above_the_recording_that_became_a_link_is_noticed(tmp_path: Path) -> None:
@@ -184,7 +193,7 @@ def test_a_watched_folder_may_itself_be_reached_through_a_link(tmp_path: Path) -
     wav(tmp_path / "real" / "inner" / "a.wav", tone(1))
     wish = wish_for(tmp_path / "watched/inner/a.wav", tmp_path / "audio.s16", beneath=tmp_path / "watched")
     with decoders() as made:
-        assert made.decode(wish).seconds == 1.0
+        assert decode(made, wish).seconds == 1.0
 
 
 # --- changed while it is read ------------------------------------------------------------------------------------
@@ -222,7 +231,7 @@ def while_it_reads(made: Decoders, recording: Path, act: Callable[[Path], None])
     thread = threading.Thread(target=strike)
     thread.start()
     try:
-        made.decode(wish_for(recording))
+        decode(made, wish_for(recording))
     finally:
         thread.join()
 
@@ -249,6 +258,52 @@ def test_a_recording_that_is_renamed_while_it_is_read_is_decoded_to_its_end(long
     assert (long_recording.parent / "audio.s16").stat().st_size == len(voice(MEMO)) * 150 * 2
 
 
+# --- pauses ------------------------------------------------------------------------------------------------------
+
+
+def test_a_decoder_works_on_while_another_recording_is_decoded(long_recording: Path, tmp_path: Path) -> None:
+    short = wav(tmp_path / "short.wav", tone(1))
+    with decoders(keeps_ready=True) as made:
+        pulse: Any = made._heartbeat
+        wish = wish_for(long_recording)
+        work = made.decode(wish)
+        pulse.is_pause_wanted = True
+        assert next(work) == wish
+        [process] = at_work(made)
+        pulse.is_pause_wanted = False
+        assert decode(made, wish_for(short, tmp_path / "short.s16")).seconds == 1.0
+        assert at_work(made) == [process]
+        with pytest.raises(StopIteration) as over:
+            work.send(wish)
+    assert over.value.value.recording.sha256 == sha256(long_recording)
+
+
+@pytest.mark.parametrize("ending", ["killed", "dropped", "hung"])
+def test_whatever_ends_a_paused_decoder_leaves_nothing_behind(
+    ending: str, long_recording: Path, tmp_path: Path
+) -> None:
+    with decoders(keeps_ready=True, patience_seconds=1.0) as made:
+        pulse: Any = made._heartbeat
+        wish = wish_for(long_recording, tmp_path / "long.s16")
+        work = made.decode(wish)
+        pulse.is_pause_wanted = True
+        next(work)
+        pulse.is_pause_wanted = False
+        [process] = at_work(made)
+        if ending == "dropped":
+            work.close()
+        else:
+            process.send_signal(signal.SIGKILL if ending == "killed" else signal.SIGSTOP)
+            time.sleep(1.5)  # longer than its patience: a pause is no hang
+            if ending == "hung":
+                process.send_signal(signal.SIGCONT)
+            with pytest.raises(StopIteration) as over:
+                work.send(wish)
+            assert over.value.value.recording.sha256 == sha256(long_recording)
+        eventually(lambda: not lives(process))
+        assert not (tmp_path / "long.s16.part").exists()
+
+
 # --- ends --------------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +314,7 @@ def test_a_decoder_that_is_killed_once_costs_a_second_try_and_nothing_else(long_
     with decoders() as made:
         thread = threading.Thread(target=kill)
         thread.start()
-        decoded = made.decode(wish_for(long_recording))
+        decoded = decode(made, wish_for(long_recording))
         thread.join()
     assert decoded.recording is not None
     assert decoded.recording.sha256 == sha256(long_recording)
@@ -271,7 +326,7 @@ def test_a_recording_that_kills_its_decoders_is_refused_with_the_place_of_the_cr
     assert refused.code == "decoder_crashed:SIGSEGV"
     assert "crashed 2 times" in refused.message and "hostile_decoder.py" in refused.message
     with decoders() as made:
-        assert made.decode(wish_for(tmp_path / "a.wav")).seconds == 1.0, "the next one is well"
+        assert decode(made, wish_for(tmp_path / "a.wav")).seconds == 1.0, "the next one is well"
 
 
 def test_a_decoder_that_cannot_be_started_says_nothing_about_the_recording(tmp_path: Path) -> None:
@@ -308,7 +363,7 @@ def test_a_decoder_that_the_kernel_holds_is_written_off_and_another_disk_is_deco
         again = wish.model_copy(update={"path": str(tmp_path / "disk" / "2.wav")})
         assert refusal_of(made, again).code == "disk_not_answering"
         assert made._hung == [hung], "not one more that cannot be killed"
-        assert made.decode(wish_for(other, tmp_path / "other.s16")).seconds == 1.0
+        assert decode(made, wish_for(other, tmp_path / "other.s16")).seconds == 1.0
         disk.kill()
         eventually(lambda: not (made.see_off() or made._hung), 5, "it is let go with the disk")
 
@@ -321,7 +376,7 @@ def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
         threading.Timer(1.0, lambda: setattr(heartbeat, "cancelled", True)).start()
         began = time.monotonic()
         with pytest.raises(Cancelled):
-            made.decode(wish_for(recording, disk_seconds=60))
+            decode(made, wish_for(recording, disk_seconds=60))
         assert time.monotonic() - began < 30, "long before the disk's own deadline"
     assert not list(tmp_path.glob("audio.s16*"))
 
@@ -330,7 +385,7 @@ def test_a_cancel_ends_a_decoder_that_says_nothing(tmp_path: Path) -> None:
 def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: StartMethod, tmp_path: Path) -> None:
     recording = wav(tmp_path / "a.wav", tone(0.1))
     with decoders(keeps_ready=True, way=way) as made:
-        made.decode(wish_for(recording))
+        decode(made, wish_for(recording))
         made.make_ready()
         ready_processes(made)
         before = open_descriptors()
@@ -338,7 +393,7 @@ def test_many_recordings_leave_no_descriptor_no_zombie_and_no_file(way: StartMet
         for number in range(count):
             pcm = tmp_path / "spool" / str(number)
             pcm.parent.mkdir(exist_ok=True)
-            made.decode(wish_for(recording, pcm))
+            decode(made, wish_for(recording, pcm))
             made.make_ready()
             ready_processes(made)
         assert open_descriptors() == before
@@ -354,7 +409,7 @@ def test_a_worker_that_decodes_now_and_then_keeps_nothing_between_two_recordings
         for number in range(2):
             made.make_ready()
             assert not children()
-            made.decode(wish_for(recording, tmp_path / f"{number}.s16"))
+            decode(made, wish_for(recording, tmp_path / f"{number}.s16"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -365,13 +420,13 @@ def test_one_decoder_is_ready_and_one_that_died_is_replaced(way: StartMethod, tm
         first = ready_processes(made)
         made.make_ready()
         assert ready_processes(made) == first, "one is enough"
-        made.decode(wish_for(recording, tmp_path / "one.s16"))
+        decode(made, wish_for(recording, tmp_path / "one.s16"))
         made.make_ready()
         second = ready_processes(made)
         assert first[-1] not in second, "a decoder is used once"
         for process in second:
             process.kill()
-        made.decode(wish_for(recording, tmp_path / "two.s16"))
+        decode(made, wish_for(recording, tmp_path / "two.s16"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -401,14 +456,14 @@ def test_every_recording_has_a_process_of_its_own_and_the_server_is_none_of_them
         taken = made._take
         made._take = lambda: (seen.append((process := taken()).pid), process)[1]  # type: ignore[method-assign]
         for number in range(3):
-            made.decode(wish_for(recording, tmp_path / f"{number}.s16"))
+            decode(made, wish_for(recording, tmp_path / f"{number}.s16"))
         assert len({*seen, ready_pid(made)}) == 4
 
 
 def test_the_server_that_copies_are_made_of_has_one_thread(tmp_path: Path) -> None:
     with decoders(keeps_ready=True, way="fork") as made:
         made.make_ready()
-        made.decode(wish_for(wav(tmp_path / "a.wav", tone(0.1))))
+        decode(made, wish_for(wav(tmp_path / "a.wav", tone(0.1))))
         server = psutil.Process(ready_pid(made))
         assert server.num_threads() == 1
 
@@ -436,7 +491,7 @@ def test_a_server_that_is_killed_while_its_copy_decodes_costs_that_recording_not
             os.kill(ready_pid(made) or 0, signal.SIGKILL)
 
         while_it_reads(made, long_recording, kill_the_server)
-        made.decode(wish_for(long_recording, long_recording.with_name("again.s16")))
+        decode(made, wish_for(long_recording, long_recording.with_name("again.s16")))
 
 
 def test_a_server_that_stands_still_is_replaced_and_a_cancel_is_heard_meanwhile(
@@ -446,20 +501,20 @@ def test_a_server_that_stands_still_is_replaced_and_a_cancel_is_heard_meanwhile(
     with decoders(keeps_ready=True, way="fork") as made:
         made.make_ready()
         server = ready_processes(made)[0]
-        made.decode(wish_for(recording, tmp_path / "first.s16"))
+        decode(made, wish_for(recording, tmp_path / "first.s16"))
         server.suspend()
         threading.Timer(0.5, lambda: setattr(made._heartbeat, "cancelled", True)).start()
         with pytest.raises(Cancelled):
-            made.decode(wish_for(recording))
+            decode(made, wish_for(recording))
         assert not lives(server), "its answer would come to the next recording"
         made._heartbeat.cancelled = False
         made.make_ready()
         server = ready_processes(made)[0]
-        made.decode(wish_for(recording, tmp_path / "second.s16"))
+        decode(made, wish_for(recording, tmp_path / "second.s16"))
         server.suspend()
         monkeypatch.setattr(decoder_supply, "BOOT_SECONDS", 1.0)
         monkeypatch.setattr(decoder_supply, "spawned", patient_again(monkeypatch))
-        assert made.decode(wish_for(recording)).seconds == 0.1
+        assert decode(made, wish_for(recording)).seconds == 0.1
 
 
 def patient_again(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], DecoderProcess]:
@@ -499,7 +554,7 @@ def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(
             raise DecoderDied(DecoderDeath("exit", "killed"), had_begun=False)
 
         monkeypatch.setattr(supply, "_told", lost)
-        made.decode(wish_for(recording))
+        decode(made, wish_for(recording))
         # It ends when its line is closed, which may be before or after the worker looks for it.
         eventually(lambda: not any(lives(one) for one in psutil.Process().children() if one.pid == strays[0]))
         made.make_ready()
@@ -509,7 +564,7 @@ def test_a_decoder_whose_server_was_lost_before_it_told_of_it_leaves_no_zombie(
 
 def test_a_decoder_at_work_is_gone_two_seconds_after_its_worker(long_recording: Path, tmp_path: Path) -> None:
     """Its parent when it was made was the server; it is the worker that must not be outlived."""
-    work = "made.decode(wish_for(Path(sys.argv[1]), Path(sys.argv[2])))"
+    work = "decode(made, wish_for(Path(sys.argv[1]), Path(sys.argv[2])))"
     made = "Decoders(QuietHeartbeat(20.0), keeps_ready=True, way='fork')"
     pcm = tmp_path / "other.s16"
     with a_small_worker(tmp_path, made, work, str(long_recording), str(pcm)) as worker:
@@ -530,7 +585,7 @@ def a_small_worker(folder: Path, made: str, work: str, *words: str) -> Iterator[
     script.write_text(
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from running_decoders import QuietHeartbeat, ready_pid, wish_for\n"
+        "from running_decoders import QuietHeartbeat, decode, ready_pid, wish_for\n"
         "from workers.decoder.decoders import Decoders\n"
         f"made = {made}\n"
         "made.make_ready()\n"

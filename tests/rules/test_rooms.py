@@ -14,11 +14,14 @@ PROGRESS = STORE | {"supervisor/worker", "supervisor/progress"}
 JOBS = PROGRESS | {"supervisor/results", "supervisor/watch", "supervisor/jobs"}
 HEALTH = JOBS | {"supervisor/health"}
 API = HEALTH | {"supervisor/recovery", "supervisor/api"}
-DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"}
+DOORS = {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai", "supervisor/api/asr"} | {
+    "supervisor/api/wyoming",
+    "supervisor/api/metrics",
+}
 TERMINAL = {"client/terminal"}
 DAEMON = TERMINAL | {"client/daemon"}
 VIEWS = DAEMON | {"client/views", "client/machine"}
-VERBS = VIEWS | {"client/bench", "client/doctor", "client/following", "client/commands"}
+VERBS = VIEWS | {"client/bench", "client/doctor", "client/following", "client/mcp", "client/commands"}
 ENGINES = {"workers/models", "workers/speech", "workers/text"}
 MAY_IMPORT = {
     "supervisor/system": set[str](),
@@ -37,6 +40,8 @@ MAY_IMPORT = {
     "supervisor/api/uploads": API,
     "supervisor/api/openai": API | {"supervisor/api/uploads"},
     "supervisor/api/asr": API | {"supervisor/api/uploads", "supervisor/api/openai"},
+    "supervisor/api/metrics": API,
+    "supervisor/api/wyoming": API | {"supervisor/api/http", "supervisor/api/uploads", "supervisor/api/openai"},
     "supervisor/api": API,
     "supervisor": API | DOORS | {"supervisor/followups"},
     "workers/sandbox": set[str](),
@@ -61,6 +66,7 @@ MAY_IMPORT = {
     "client/following": VIEWS,
     "client/doctor": VIEWS,
     "client/bench": VIEWS,
+    "client/mcp": DAEMON,
     "client/commands": VERBS,
     "client": VERBS,
 }

@@ -15,7 +15,7 @@ from eventually import eventually
 from no_leftovers import children, no_leftovers
 
 from ipc.decoder_messages import Limits
-from ipc.worker_messages import Decode, ExpectedFile
+from ipc.worker_messages import AudioDecoded, Decode, ExpectedFile
 from workers.decoder.decoders import Decoders
 from workers.decoder.forked_child import adopt_orphans
 from workers.decoder.process import PROGRAM
@@ -33,6 +33,7 @@ class QuietHeartbeat:
         self.patience_seconds = patience_seconds
         self.steps: list[float] = []
         self.cancelled = False
+        self.is_pause_wanted = False
 
     def enter(self, phase: str, done_seconds: float = 0.0) -> None:
         self.step(done_seconds)
@@ -44,6 +45,15 @@ class QuietHeartbeat:
     def check_cancelled(self) -> None:
         if self.cancelled:
             raise Cancelled
+
+
+def decode(made: Decoders, request: Decode) -> AudioDecoded:
+    """To the end, with no pause."""
+    work = made.decode(request)
+    with pytest.raises(StopIteration) as over:
+        next(work)
+    decoded: AudioDecoded = over.value.value
+    return decoded
 
 
 @contextmanager
@@ -88,7 +98,7 @@ def wish_for(
 def refusal_of(made: Decoders, wish: Decode) -> EngineRefusal:
     """What it says no with; nothing is left of the PCM."""
     with pytest.raises(EngineRefusal) as caught:
-        made.decode(wish)
+        decode(made, wish)
     assert not list(Path(wish.pcm_path).parent.glob("audio.s16*"))
     return caught.value
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from config.settings import Settings
 from ipc.api_messages import JobOptions
+from ipc.vocabulary import Priority
 from supervisor.disks.file_identity import FileIdentity
 from supervisor.jobs.dispatcher import JobDispatcher
 from supervisor.jobs.upgrades import Upgrades
@@ -74,9 +75,9 @@ class Desk:
             queue, self.runner, self.worker, self.upgrades, self.board, LiveSettings(Settings()), spool
         )
 
-    async def add(self, model: str | None = None) -> int:
+    async def add(self, model: str | None = None, priority: Priority | None = None) -> int:
         identity = FileIdentity(device=1, inode=2, size=3, mtime_ns=4)
-        job = await self.queue.add("/x/a.mp3", JobOptions(model=model), identity)
+        job = await self.queue.add("/x/a.mp3", JobOptions(model=model, priority=priority), identity)
         self.dispatcher.wake()
         return job.id
 

@@ -8,7 +8,7 @@ garbage costs the request a retry or a refusal; the worker and its model are not
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,8 +142,10 @@ class Decoders:
         self._leaving.clear()
         self._hung = [one for one in self._hung if one.process.is_alive]
 
-    def decode(self, request: Decode) -> AudioDecoded:
+    def decode(self, request: Decode) -> Generator[Decode, Decode, AudioDecoded]:
         """Decodes the recording to PCM in the spool. Existing PCM is reused.
+
+        Yields the request when a pause is wanted, at any time. The decoder continues meanwhile; its messages wait.
 
         Raises Cancelled, and EngineRefusal: those of `workers.audio.decode`, `disk_not_answering`,
         `decoder_crashed:SIGNAL`, `no_decoder`, `disk_full`, `spool_failed`.
@@ -159,7 +161,7 @@ class Decoders:
             refuse_silent_disk(request.path)
         for tries_left in reversed(range(TRIES)):
             try:
-                seconds, recording = self._with_one(request, pcm_path)
+                seconds, recording = yield from self._with_one(request, pcm_path)
             except DecoderDied as died:
                 death = died.death
                 log.warning("decoder_died", death=death.kind, words=death.words, traceback=death.traceback)
@@ -174,12 +176,12 @@ class Decoders:
                 return AudioDecoded(request_id=request.request_id, seconds=seconds, recording=recording)
         raise AssertionError("the last try returns or raises")
 
-    def _with_one(self, request: Decode, pcm_path: Path) -> tuple[float, RecordingFacts]:
+    def _with_one(self, request: Decode, pcm_path: Path) -> Generator[Decode, Decode, tuple[float, RecordingFacts]]:
         """The PCM's duration in seconds and the facts. Raises DecoderDied, EngineRefusal and Cancelled."""
         part = pcm_path.with_name(pcm_path.name + ".part")
         try:
             with _part_file(part) as pcm:
-                match self._ending(request, pcm):
+                match (yield from self._ending(request, pcm)):
                     case Decoded(recording=recording):
                         seconds = os.fstat(pcm).st_size // SAMPLE_BYTES / SAMPLE_RATE
                     case Refused(code=code, message=message, hint=hint):
@@ -203,7 +205,7 @@ class Decoders:
         finally:
             part.unlink(missing_ok=True)
 
-    def _ending(self, request: Decode, pcm: int) -> Ending:
+    def _ending(self, request: Decode, pcm: int) -> Generator[Decode, Decode, Ending]:
         """The last message of one decoder, which afterwards is reaped or written off."""
         process = self._take()
         waiting = DecoderSilence(
@@ -213,7 +215,7 @@ class Decoders:
         )
         try:
             process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
-            ending = self._hear_out(process, request, waiting)
+            ending = yield from self._hear_out(process, request, waiting)
         except (DecoderLost, BadLine) as error:
             lied = str(error) if isinstance(error, BadLine) else None
             status = process.end() if lied else process.died_of(DYING_SECONDS)
@@ -230,13 +232,21 @@ class Decoders:
         self._leaving.append(process)
         return ending
 
-    def _hear_out(self, process: DecoderProcess, request: Decode, waiting: DecoderSilence) -> Ending:
+    def _hear_out(
+        self, process: DecoderProcess, request: Decode, waiting: DecoderSilence
+    ) -> Generator[Decode, Decode, Ending]:
         """Waits for its last message. Raises DecoderLost, BadLine, DecoderDied if it hangs, EngineRefusal if its disk
         does, and Cancelled."""
         began = time.monotonic()
         look_seconds = min(LOOK_SECONDS, waiting.patience_seconds / 10)
-        notes = 0
+        notes, done_seconds = 0, 0.0
         while True:
+            if self._heartbeat.is_pause_wanted:
+                yield request
+                # What it did not say to us during the pause is no sign of a hang.
+                began = time.monotonic()
+                waiting.heard(began)
+                self._heartbeat.enter("decoding", done_seconds)
             heard = False
             for message in process.hear(look_seconds):
                 heard = True

@@ -29,7 +29,10 @@ from ipc.worker_messages import (
     Cancel,
     Decode,
     FinalReply,
+    Forget,
     LoadFailed,
+    Pause,
+    Paused,
     Ready,
     Request,
     RequestFailed,
@@ -45,6 +48,7 @@ from workers.parent_death import leave
 if TYPE_CHECKING:
     from workers.decoder.decoders import Decoders
     from workers.engine import LoadedEngine
+    from workers.shell.pausing import PausedWork
 
 log = structlog.get_logger()
 
@@ -58,11 +62,13 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     start_logging(setup.log_level, setup.log_json, file, quiet=setup.log_quiet)
     structlog.contextvars.bind_contextvars(role=setup.role, engine=setup.engine)
     heartbeat = Heartbeat(connection, crash, setup.stuck_after_seconds, setup.stuck_loading_after_seconds)
-    requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[Request | Forget] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests, heartbeat), name="listener", daemon=True).start()
     engine = _load(setup, heartbeat)
     from workers.decoder.decoders import Decoders
+    from workers.shell.pausing import PausedWork
 
+    paused = PausedWork()
     _prepare(setup.role, heartbeat)
     decoders = Decoders(heartbeat, keeps_ready=setup.role == "transcriber")
     decoders.make_ready()
@@ -72,13 +78,16 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
     hit("worker_prepared")
     while True:
         request = requests.get()
+        if isinstance(request, Forget):
+            paused.drop(request.pcm_path)
+            continue
         hit("request_begun")
         heartbeat.begin(request.request_id)
-        answer = _answer(request, engine, setup, heartbeat, decoders)
+        answer = _answer(request, engine, setup, heartbeat, decoders, paused)
         hit("answer_made")
         heartbeat.send(answer)
         hit("answer_said")
-        if not isinstance(request, Decode):
+        if not isinstance(request, Decode) and not isinstance(answer, Paused):
             _let_rest(engine, heartbeat)
             decoders.make_ready()
         hit("engine_rested")
@@ -88,7 +97,7 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
         decoders.see_off()
 
 
-def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", heartbeat: Heartbeat) -> None:
+def _listen(connection: Connection, requests: "queue.SimpleQueue[Request | Forget]", heartbeat: Heartbeat) -> None:
     """Side thread: receives the supervisor's messages. The supervisor's exit appears here as end of file."""
     while True:
         try:
@@ -104,7 +113,9 @@ def _listen(connection: Connection, requests: "queue.SimpleQueue[Request]", hear
                 leave()
             case Cancel():
                 heartbeat.cancel(message.request_id)
-            case Decode() | Transcribe() | Align():
+            case Pause():
+                heartbeat.pause(message.request_id)
+            case Decode() | Transcribe() | Align() | Forget():
                 hit("request_heard")
                 requests.put(message)
             case _:
@@ -181,7 +192,12 @@ def _prepare(role: Role, heartbeat: Heartbeat) -> None:
 
 
 def _answer(
-    request: Request, engine: Any, setup: WorkerSetup, heartbeat: Heartbeat, decoders: "Decoders"
+    request: Request,
+    engine: Any,
+    setup: WorkerSetup,
+    heartbeat: Heartbeat,
+    decoders: "Decoders",
+    paused: "PausedWork",
 ) -> FinalReply:
     """The final reply to a request, in every case short of the worker's death."""
     from workers.engine import EngineRefusal
@@ -190,9 +206,10 @@ def _answer(
     try:
         match request:
             case Decode():
-                return decoders.decode(request)
+                return paused.run(request, decoders.decode(request))
             case Transcribe() if setup.role == "transcriber":
-                return worker_requests.transcribe(request, engine, setup.batch_size or engine.batch_size, heartbeat)
+                batch_size = setup.batch_size or engine.batch_size
+                return paused.run(request, worker_requests.transcribe(request, engine, batch_size, heartbeat))
             case Align() if setup.role == "aligner":
                 return worker_requests.align(request, engine, heartbeat)
             case Transcribe() | Align():

@@ -2,7 +2,7 @@
 
 Runs in: worker.
 
-Every function returns the final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
+Every request ends with its final reply, or raises EngineRefusal, Cancelled, or whatever else an engine throws.
 
 The same recording gives the same text, whatever happens to its worker: an engine whose result depends on the other
 chunks of a batch gets batches that depend on the recording alone.
@@ -10,7 +10,7 @@ chunks of a batch gets batches that depend on the recording alone.
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -28,6 +28,7 @@ from ipc.worker_messages import (
 from workers.engine import Aligner, Audio, Chunk, DecodeOptions, EngineRefusal, TranscribedChunks, Transcriber
 from workers.heartbeat import Heartbeat
 from workers.out_of_memory import is_out_of_memory
+from workers.shell.pausing import Border
 from workers.speech.spoken_language import find_language, first_chunks
 from workers.text.repetition import cut_down
 from workers.text.unheard import WithoutVoice, unheard
@@ -57,9 +58,9 @@ def fewer_near_the_end(chunks: int, seconds_left: float) -> int:
 
 def transcribe(
     request: Transcribe, engine: Transcriber, batch_size: int, heartbeat: Heartbeat
-) -> TranscriptionFinished:
+) -> Generator[Transcribe, Transcribe, TranscriptionFinished]:
     """Transcribes all speech from `start_at_seconds` on, and sends it as it comes: by chunk, or in batches of at most
-    `batch_size`.
+    `batch_size`. Pauses between batches when that is wanted: see `workers.shell.pausing`.
 
     `start_at_seconds` is 0 or where an earlier worker had got to: chunks, text and batches are then those that the
     earlier worker would have had.
@@ -73,6 +74,7 @@ def transcribe(
     speech_seconds = 0.0
     heard_until = request.start_at_seconds
     transcribing = False
+    border = Border(heartbeat)
 
     def listened(until: float) -> None:
         heartbeat.step(heard_until if transcribing else until)
@@ -88,7 +90,9 @@ def transcribe(
         language = request.language or _find_language(request, engine, first, heartbeat)
         transcribing = True
         heartbeat.enter("transcribing", first[0].start)
-        wanted = DecodeOptions(language, request.task, request.prompt, lambda: heartbeat.step(heard_until))
+        wanted = DecodeOptions(
+            language, request.task, request.prompt, lambda: heartbeat.step(heard_until), border.is_near
+        )
         chunks = itertools.chain(first, chunks)
         # A user's own engine may be older than this attribute.
         if getattr(engine, "apart", False):
@@ -98,19 +102,24 @@ def transcribe(
         hit("batch_begun")
         for batch in told:
             hit("batch_done")
-            segments = _number(batch, segment_id)
-            segment_id += len(segments)
-            speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
-            heard_until = batch[-1][0].end
-            heartbeat.send(
-                SegmentsTranscribed(
-                    request_id=request.request_id,
-                    segments=segments,
-                    unheard=_in_order(without_voice.before(heard_until), (chunk for chunk, _ in batch), segments),
-                    done_seconds=heard_until,
+            if batch:
+                segments = _number(batch, segment_id)
+                segment_id += len(segments)
+                speech_seconds += sum(chunk.end - chunk.start for chunk, _ in batch)
+                heard_until = batch[-1][0].end
+                heartbeat.send(
+                    SegmentsTranscribed(
+                        request_id=request.request_id,
+                        segments=segments,
+                        unheard=_in_order(without_voice.before(heard_until), (chunk for chunk, _ in batch), segments),
+                        done_seconds=heard_until,
+                    )
                 )
-            )
-            hit("batch_said")
+                hit("batch_said")
+            if border.is_reached(len(batch)):
+                here = {"start_at_seconds": heard_until, "first_segment_id": segment_id, "language": language}
+                request = yield request.model_copy(update=here)
+                border.cross()
             heartbeat.enter("transcribing", heard_until)
             hit("batch_begun")
         _tell_the_rest(request, without_voice, heartbeat)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from workers.engine import Chunk, RawSegment, TranscribedChunks
+from workers.engine import Chunk, RawSegment, TranscribedChunks, never
 from workers.text.decode_quality import DecodedChunk, Remainder
 from workers.whisperx.lanes import Pace, next_group
 
@@ -107,13 +107,16 @@ def decode_in_lanes(
     threads: Executor,
     decode: DecodeGroup,
     alive: ReportProgress,
+    is_pausing: Callable[[], bool] = never,
 ) -> Iterator[TranscribedChunks]:
     """Every chunk with its segments, in order, as soon as it and all before it are done.
 
-    `chunks` and `alive` are called only in this thread. Their exceptions, and those of a lane, propagate.
+    `chunks`, `alive` and `is_pausing` are called only in this thread. Their exceptions, and those of a lane,
+    propagate. While `is_pausing`, the lanes begin nothing, and what is ready is yielded, even nothing, as soon as one
+    is idle; the others finish what they have.
     """
     news: LaneEvents = queue.SimpleQueue()
-    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float]] = {}
+    at_work: dict[Future[Sequence[DecodedChunk]], tuple[list[Remainder], float | None]] = {}
     given_up = threading.Event()
 
     def beat() -> None:
@@ -124,27 +127,34 @@ def decode_in_lanes(
     pace, more_to_come = Pace(), True
     try:
         while True:
-            while len(at_work) < lanes and (group := waiting.take(lanes, pace, more_to_come)):
+            pausing = is_pausing()
+            while not pausing and len(at_work) < lanes and (group := waiting.take(lanes, pace, more_to_come)):
                 future = threads.submit(decode, group, beat)
                 at_work[future] = group, time.monotonic()
                 future.add_done_callback(news.put)
-            looks_for_more = more_to_come and waiting.has_room
+            looks_for_more = not pausing and more_to_come and waiting.has_room
             if looks_for_more:
                 if (chunk := next(chunks, None)) is None:
                     more_to_come = False
                 else:
                     waiting.add(chunk)
-            elif not at_work:
+            elif not at_work and not pausing:
                 return
-            for done in _arrived(news, wait=not looks_for_more):
+            for done in _arrived(news, wait=not looks_for_more and (not pausing or len(at_work) == lanes)):
                 alive()
                 if done is not None:
                     group, began = at_work.pop(done)
-                    pace = pace.after(len(group), time.monotonic() - began)
+                    if began is not None:
+                        pace = pace.after(len(group), time.monotonic() - began)
                     for part, decoding in zip(group, done.result(), strict=True):
                         waiting.finish(part, decoding)
-            if ready := waiting.ready():
+            if pausing and len(at_work) == lanes:
+                continue
+            if (ready := waiting.ready()) or pausing:
                 yield ready
+            if pausing:
+                # How long the others took is not known after a pause.
+                at_work = {future: (group, None) for future, (group, _) in at_work.items()}
     finally:
         given_up.set()
 

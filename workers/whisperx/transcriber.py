@@ -143,7 +143,8 @@ class WhisperxTranscriber:
         """In parallel lanes, each chunk in a window of its own length, grouped by window length."""
         line = ChunkQueue(self._window, self.most_together)
         hear = partial(self._decode_group, wanted=wanted)
-        for told in decode_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive):
+        lanes = decode_in_lanes(chunks, line, self.lanes.count, self.threads, hear, wanted.alive, wanted.is_pausing)
+        for told in lanes:
             yield [(chunk, widen(segments, chunk)) for chunk, segments in told]
 
     def rest(self) -> None:

@@ -25,7 +25,7 @@ from supervisor.api.openai.endpoints import raise_for
 from supervisor.api.openai.replies import text_of
 from supervisor.api.uploads.connected import while_connected
 from supervisor.api.uploads.form import Form, received_form
-from supervisor.api.uploads.spool import WAV_HEADER_BYTES, Upload
+from supervisor.api.uploads.spool import WAV_HEADER_BYTES, PcmFormat, Upload
 from supervisor.api.uploads.upload_jobs import UploadJobs
 from supervisor.system.refused import Refused
 
@@ -66,7 +66,7 @@ class AsrEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            async with received_form(request, self._jobs.spool, FILE_FIELDS, pcm=is_pcm(request)) as form:
+            async with received_form(request, self._jobs.spool, FILE_FIELDS, pcm_of(request)) as form:
                 format = FORMATS.get(form.one("output") or "txt")
                 if format is None:
                     raise Refused(
@@ -105,17 +105,17 @@ class LanguageEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        pcm = is_pcm(request)
+        pcm = pcm_of(request)
         try:
-            async with received_form(request, self._jobs.spool, FILE_FIELDS, pcm=pcm) as form:
+            async with received_form(request, self._jobs.spool, FILE_FIELDS, pcm) as form:
                 upload = uploaded(form)
                 self._jobs.refuse_if_nothing_runs()
-                if pcm:
+                if pcm is not None:
                     upload = await self._excerpt(upload)
                 try:
                     found = await self._language_of(upload, receive)
                 finally:
-                    if pcm:
+                    if pcm is not None:
                         await self._jobs.spool.release(upload.file.parent)
                 await JSONResponse(found)(scope, receive, send)
         except ClientDisconnect:
@@ -143,7 +143,7 @@ class LanguageEndpoint:
         if total <= EXCERPTS * EXCERPT_SECONDS:
             self._jobs.spool.hold(upload.file.parent)
             return upload
-        async with self._jobs.spool.receiving("excerpt", pcm=True) as receiver:
+        async with self._jobs.spool.receiving("excerpt", PcmFormat()) as receiver:
             for piece in await asyncio.to_thread(lambda: list(excerpts(upload.file, total))):
                 await receiver.write(piece)
             return await receiver.finish()
@@ -158,9 +158,10 @@ def excerpts(file: Path, total_seconds: int) -> Iterator[bytes]:
             yield opened.read(EXCERPT_SECONDS * BYTES_PER_SECOND)
 
 
-def is_pcm(request: Request) -> bool:
+def pcm_of(request: Request) -> PcmFormat | None:
     """Whether the body is raw samples: the option is in the query, so it is known before the body."""
-    return request.query_params.get("encode", "true").lower() in ("false", "0", "no")
+    encoded = request.query_params.get("encode", "true").lower() not in ("false", "0", "no")
+    return None if encoded else PcmFormat()
 
 
 def uploaded(form: Form) -> Upload:

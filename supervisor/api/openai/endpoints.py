@@ -6,7 +6,7 @@ sent.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import structlog
@@ -18,8 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from ipc.api_messages import JobView
 from ipc.errors import StenodError
-from ipc.transcript import Segment
-from ipc.vocabulary import FINISHED, Task
+from ipc.vocabulary import Task
 from supervisor.api.dialects import InvalidField
 from supervisor.api.openai.audio_request import AudioRequest, audio_request
 from supervisor.api.openai.models import ServedModels
@@ -33,18 +32,15 @@ from supervisor.api.openai.replies import (
 )
 from supervisor.api.uploads.connected import while_connected
 from supervisor.api.uploads.form import received_form
+from supervisor.api.uploads.growing_text import HEARTBEAT_SECONDS, text_pieces
 from supervisor.api.uploads.upload_jobs import UploadJobs
 from supervisor.results.transcript import JobTranscript
-from supervisor.results.transcript_rules import fold_repeats, joined, settled
-from supervisor.store.jobs import JobQueue
 from supervisor.system.refused import Refused
 
 FILE_FIELDS = frozenset({"file"})
 EARLY_SECONDS = 45.0
 """A JSON answer that takes longer begins with white space, so that no client gives up: Node's
 built-in fetch waits 300 s for them."""
-HEARTBEAT_SECONDS = 15.0
-SEGMENTS_AT_ONCE = 200
 MEDIA = {"json": "application/json", "verbose_json": "application/json", "vtt": "text/vtt; charset=utf-8"}
 PLAIN = "text/plain; charset=utf-8"
 OF_THE_RECORDING = frozenset({"not_media", "no_audio", "damaged", "encrypted", "is_empty", "empty"})
@@ -179,76 +175,13 @@ async def late_body(
 
 async def stream_of(jobs: UploadJobs, job_id: int) -> AsyncGenerator[bytes, None]:
     """Server-sent events: the text as it is transcribed, then all of it; comments while nothing happens."""
-    text = GrowingText(jobs.service.queue, job_id)
     try:
-        async with jobs.events(job_id) as events:
-            coming = aiter(events)
-            step = asyncio.ensure_future(anext(coming))
-            try:
-                while True:
-                    await asyncio.wait({step}, timeout=HEARTBEAT_SECONDS)
-                    if not step.done():
-                        yield b": still here\n\n"
-                        continue
-                    event = step.result()
-                    async for delta in text.more():
-                        yield delta_event(delta)
-                    if event.kind == "job" and event.job.status in FINISHED:
-                        break
-                    step = asyncio.ensure_future(anext(coming))
-            finally:
-                step.cancel()
-                with suppress(asyncio.CancelledError, StopAsyncIteration, StenodError):
-                    await step
+        async with aclosing(text_pieces(jobs, job_id)) as pieces:
+            async for piece in pieces:
+                yield b": still here\n\n" if piece is None else delta_event(piece)
         raise_for(await jobs.service.job(job_id))
-        async for delta in text.rest():
-            yield delta_event(delta)
         _, transcript, stored = await jobs.service.job_transcript(job_id)
         with closing(stored):
             yield await asyncio.to_thread(lambda: done_event(transcript()))
     except StenodError as no:
         yield error_event(no.status if isinstance(no, Refused) else 500, no)
-
-
-class GrowingText:
-    """The text of a running job, in pieces that together are the final text."""
-
-    def __init__(self, queue: JobQueue, job_id: int) -> None:
-        self._queue = queue
-        self._job_id = job_id
-        self._next = 0
-        """The id of the first segment that was not read yet."""
-        self._open: list[Segment] = []
-        """Read, but a repetition that follows may still change them."""
-        self._last = ""
-        """The text before."""
-
-    async def more(self) -> AsyncGenerator[str, None]:
-        """What can no longer change."""
-        while True:
-            new = await self._queue.segments_from(self._job_id, self._next, SEGMENTS_AT_ONCE)
-            if new:
-                self._next = new[-1].id + 1
-                self._open += new
-                count = settled(self._open)
-                done, self._open = self._open[:count], self._open[count:]
-                for piece in self._joined(done):
-                    yield piece
-            if len(new) < SEGMENTS_AT_ONCE:
-                return
-
-    async def rest(self) -> AsyncGenerator[str, None]:
-        """All that is left of a finished job."""
-        async with aclosing(self.more()) as pieces:
-            async for piece in pieces:
-                yield piece
-        done, self._open = self._open, []
-        for piece in self._joined(done):
-            yield piece
-
-    def _joined(self, segments: list[Segment]) -> Iterator[str]:
-        """One piece a segment, with the space before it that `joined` puts there."""
-        for segment in fold_repeats(segments):
-            text = "".join(joined([self._last, segment.text] if self._last else [segment.text]))
-            yield text[len(self._last) :]
-            self._last = segment.text

@@ -13,7 +13,7 @@ from fastapi import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from supervisor.api.uploads.spool import Receiver, Upload, UploadSpool
+from supervisor.api.uploads.spool import PcmFormat, Receiver, Upload, UploadSpool
 from supervisor.system.refused import Refused
 
 MOST_FIELD_BYTES = 64 * 1024
@@ -48,13 +48,13 @@ class _Received:
 
 @asynccontextmanager
 async def received_form(
-    request: Request, spool: UploadSpool, file_fields: frozenset[str], *, pcm: bool = False
+    request: Request, spool: UploadSpool, file_fields: frozenset[str], pcm: PcmFormat | None = None
 ) -> AsyncIterator[Form]:
     """The whole body, received; at the end the recording is deleted, unless a job holds it.
 
     As `read_form`.
     """
-    form = await read_form(request, spool, file_fields, pcm=pcm)
+    form = await read_form(request, spool, file_fields, pcm)
     try:
         yield form
     finally:
@@ -62,10 +62,12 @@ async def received_form(
             await spool.release(form.upload.file.parent)
 
 
-async def read_form(request: Request, spool: UploadSpool, file_fields: frozenset[str], *, pcm: bool = False) -> Form:
+async def read_form(
+    request: Request, spool: UploadSpool, file_fields: frozenset[str], pcm: PcmFormat | None = None
+) -> Form:
     """Reads the whole body; the fields of the query are fields, too.
 
-    `file_fields`: the parts that may be the recording. `pcm`: it is raw s16le, 16 kHz, mono.
+    `file_fields`: the parts that may be the recording. `pcm`: it is raw samples.
     Raises Refused (400, 413, 415, 429, 503) and ClientDisconnect; then nothing of it is left on the disk.
     """
     received = _Received()
@@ -74,9 +76,9 @@ async def read_form(request: Request, spool: UploadSpool, file_fields: frozenset
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     try:
         if kind == "multipart/form-data":
-            await _read_multipart(request, spool, file_fields, options.get("boundary", ""), received, pcm=pcm)
+            await _read_multipart(request, spool, file_fields, options.get("boundary", ""), received, pcm)
         elif kind.partition("/")[0] in ("audio", "video") or kind == "application/octet-stream":
-            async with spool.receiving(received.fields.get("filename", [None])[-1], pcm=pcm) as receiver:
+            async with spool.receiving(received.fields.get("filename", [None])[-1], pcm) as receiver:
                 async for chunk in request.stream():
                     await receiver.write(chunk)
                 received.upload = await receiver.finish()
@@ -109,8 +111,7 @@ async def _read_multipart(
     file_fields: frozenset[str],
     boundary: str,
     received: _Received,
-    *,
-    pcm: bool,
+    pcm: PcmFormat | None,
 ) -> None:
     try:
         parser = PushMultipartParser(boundary, max_segment_count=MOST_FIELDS)
@@ -125,7 +126,7 @@ async def _read_multipart(
                 if isinstance(event, MultipartSegment):
                     segment, text = event, bytearray()
                     if event.name in file_fields and received.upload is None:
-                        receiver = await stack.enter_async_context(spool.receiving(event.filename, pcm=pcm))
+                        receiver = await stack.enter_async_context(spool.receiving(event.filename, pcm))
                 elif event is None:
                     assert segment is not None
                     if receiver is not None:

@@ -35,9 +35,19 @@ RESULTS = "results"
 LONGEST_NAME_BYTES = 200
 UNNAMED = "recording"
 WAV_HEADER_BYTES = 44
-PCM_RATE = 16_000
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFormat:
+    """Raw samples without a header; little-endian, signed unless they are bytes."""
+
+    rate: int = 16_000
+    """Samples a second."""
+    width: int = 2
+    """Bytes of a sample, 1 to 4."""
+    channels: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class Upload:
 class Receiver:
     """One recording that is being received. `finish` makes it an Upload; `discard` deletes it."""
 
-    def __init__(self, spool: "UploadSpool", folder: Path, name: str, *, pcm: bool) -> None:
+    def __init__(self, spool: "UploadSpool", folder: Path, name: str, pcm: PcmFormat | None) -> None:
         self._spool = spool
         self._folder = folder
         (folder / RESULTS).mkdir()
@@ -64,8 +74,10 @@ class Receiver:
         self._hash = hashlib.sha256()
         self._block = bytearray()
         self.size_bytes = 0
-        if pcm:
+        if pcm is not None:
             self._file.write(bytes(WAV_HEADER_BYTES))
+            # Other samples are another recording, whatever their bytes.
+            self._hash.update(repr(pcm).encode())
 
     async def write(self, chunk: bytes) -> None:
         """Raises Refused: `file_too_large`, `disk_full`."""
@@ -81,7 +93,7 @@ class Receiver:
             raise Refused(400, "audio_unreadable", "the uploaded file is empty", "send a recording")
         await self._flush()
         sha256 = self._hash.hexdigest()
-        kept = self._spool.folder / (f"pcm-{sha256}" if self._pcm else sha256)
+        kept = self._spool.folder / sha256
         # Held from now on, before the thread looks: a folder with the same content may be about to go.
         self._spool.hold(kept)
         try:
@@ -105,9 +117,9 @@ class Receiver:
         self._file.write(block)
 
     def _put_in_place(self, kept: Path, sha256: str) -> Upload:
-        if self._pcm:
+        if self._pcm is not None:
             self._file.seek(0)
-            self._file.write(wav_header(self.size_bytes))
+            self._file.write(wav_header(self.size_bytes, self._pcm))
         self._file.close()
         try:
             self._folder.rename(kept)
@@ -136,10 +148,10 @@ class UploadSpool:
         """Folder → the requests and jobs that need it."""
 
     @asynccontextmanager
-    async def receiving(self, name: str | None, *, pcm: bool = False) -> AsyncIterator[Receiver]:
+    async def receiving(self, name: str | None, pcm: PcmFormat | None = None) -> AsyncIterator[Receiver]:
         """A place for one recording; what is not finished at the end is deleted.
 
-        `name`: as the client calls the file. `pcm`: raw samples, s16le, 16 kHz, mono; a WAV header is put before.
+        `name`: as the client calls the file. `pcm`: what comes are raw samples; a WAV header is put before them.
         Raises Refused: `too_many_uploads`, `disk_full`.
         """
         current = self._settings.current
@@ -147,7 +159,7 @@ class UploadSpool:
             raise Refused(429, "too_many_uploads", f"{self._receiving} uploads are in progress", "retry in a moment")
         self._receiving += 1
         try:
-            receiver = await self._begin(file_name(name, pcm=pcm), pcm=pcm)
+            receiver = await self._begin(file_name(name, is_pcm=pcm is not None), pcm)
             try:
                 yield receiver
             finally:
@@ -156,11 +168,11 @@ class UploadSpool:
         finally:
             self._receiving -= 1
 
-    async def _begin(self, name: str, *, pcm: bool) -> Receiver:
+    async def _begin(self, name: str, pcm: PcmFormat | None) -> Receiver:
         def begin() -> Receiver:
             self.refuse_if_disk_is_full()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Receiver(self, Path(tempfile.mkdtemp(prefix=RECEIVING, dir=self.folder)), name, pcm=pcm)
+            return Receiver(self, Path(tempfile.mkdtemp(prefix=RECEIVING, dir=self.folder)), name, pcm)
 
         try:
             return await asyncio.to_thread(begin)
@@ -213,23 +225,26 @@ class UploadSpool:
         await asyncio.to_thread(shutil.rmtree, going, ignore_errors=True)
 
 
-def file_name(name: str | None, *, pcm: bool = False) -> str:
+def file_name(name: str | None, *, is_pcm: bool = False) -> str:
     """A safe name for the recording: the last part of what the client calls it."""
     last = PurePosixPath((name or "").replace("\\", "/").replace("\0", "")).name
     last = encodable(last).encode()[-LONGEST_NAME_BYTES:].decode("utf-8", "ignore").lstrip(".").strip()
     last = "".join(letter if letter.isprintable() else "_" for letter in last) or UNNAMED
     last = f"_{last}" if last == RESULTS else last
-    return f"{last}.wav" if pcm else last
+    return f"{last}.wav" if is_pcm else last
 
 
-def wav_header(size_bytes: int) -> bytes:
-    """The header of a WAV file with so many bytes of s16le at 16 kHz, mono.
+def wav_header(size_bytes: int, pcm: PcmFormat) -> bytes:
+    """The header of a WAV file with so many bytes of these samples.
 
     Past 4 GiB the sizes say "until the end of the file", as FFmpeg writes them to a pipe.
     """
     riff, data = (min(size_bytes + extra, 0xFFFFFFFF) for extra in (WAV_HEADER_BYTES - 8, 0))
+    frame = pcm.width * pcm.channels
     return b"RIFF" + struct.pack(
-        "<I4s4sIHHIIHH4sI", riff, b"WAVE", b"fmt ", 16, 1, 1, PCM_RATE, 2 * PCM_RATE, 2, 16, b"data", data
+        "<I4s4sIHHIIHH4sI",
+        *(riff, b"WAVE", b"fmt ", 16, 1, pcm.channels, pcm.rate, pcm.rate * frame, frame, 8 * pcm.width),
+        *(b"data", data),
     )
 
 

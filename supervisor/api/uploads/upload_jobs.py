@@ -29,6 +29,9 @@ from supervisor.system.reload import LiveSettings
 
 LAPSE_SECONDS = 120.0
 """How long the job of a client that went away is kept for its return."""
+SHORT_BYTES = 2_000_000
+"""A minute of 16-bit sound at 16 kHz. The length itself is known only after decoding; a compressed recording of this
+size may be minutes long, and costs the long job those minutes' work."""
 RETRY_FORGET_SECONDS = 10.0
 """A job that cannot be deleted now (its last words are still written) is deleted later."""
 
@@ -127,7 +130,13 @@ class UploadJobs:
     async def _job_of(self, upload: Upload, options: JobOptions) -> JobView:
         # Written into the private folder, and deleted with it: a job always has a file.
         whole = options.model_copy(
-            update={"formats": ("json",), "output_dir": str(upload.file.parent / RESULTS), "if_exists": "overwrite"}
+            update={
+                "formats": ("json",),
+                "output_dir": str(upload.file.parent / RESULTS),
+                "if_exists": "overwrite",
+                # A client waits for the answer: what is short goes between two batches of what is long.
+                "priority": "now" if upload.size_bytes <= SHORT_BYTES else options.priority,
+            }
         )
         request = SubmitFile(path=str(upload.file), options=whole)
         view = await self.service.submit(request, upload_key(upload, whole))

@@ -22,8 +22,7 @@ log = structlog.get_logger()
 APPLICATION_ID = int.from_bytes(b"sten")
 """Stands in the file's header: this database is ours, and no other program's."""
 SCHEMA_SCRIPTS = tuple(
-    Path(__file__).with_name(name)
-    for name in ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql", "schema_6.sql")
+    Path(__file__).with_name(name) for name in ("schema.sql", *(f"schema_{version}.sql" for version in range(2, 8)))
 )
 """Script n brings version n to n + 1. Scripts that were ever released are never edited."""
 FIRST_THAT_OVERWRITES = 4

@@ -27,6 +27,8 @@ BATCH_SEGMENTS = 4
 class Notebook(Heartbeat):
     """Writes down what a worker would send. Nobody cancels, and no watchdog is armed."""
 
+    is_pause_wanted = False
+
     def __init__(self) -> None:
         self.said: list[FromWorker] = []
 
@@ -109,7 +111,7 @@ def _transcriber(engine: Any, setup: Asked, device: str, steps: list[int], encod
             notebook = Notebook()
             decode(Path(asked["audio"]), pcm, DecodingOptions(LONGEST_SECONDS), lambda done_seconds: None)
             request = Transcribe(request_id=0, pcm_path=str(pcm), language="en")
-            worker_requests.transcribe(request, engine, engine.batch_size, notebook)
+            list(worker_requests.transcribe(request, engine, engine.batch_size, notebook))
             engine.rest()
             segments = notebook.segments
             return {

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ipc.vocabulary import JobStatus
-from supervisor.jobs.dispatcher import JOBS_AT_ONCE
+from supervisor.jobs.dispatch_order import JOBS_AT_ONCE
 
 PROBATION_CRASHES = 2
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})

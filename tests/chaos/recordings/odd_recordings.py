@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from running_decoders import decoders, wish_for
+from running_decoders import decode, decoders, wish_for
 
 from chaos.recordings.life_channels import recordings_by_channel, recordings_by_track
 from chaos.recordings.life_recordings import RATE, Heard, LifeRecording, Truth, life_recordings, voice
@@ -46,7 +46,7 @@ def run(trial: Trial) -> Tally:
                 truth = recording.make(path)
                 tally.trials += 1
                 try:
-                    answer = made.decode(wish_for(path, pcm))
+                    answer = decode(made, wish_for(path, pcm))
                 except EngineRefusal as refusal:
                     tally.lost += 1
                     tally.wrong.append(f"{kind}: {recording.name}: refused as {refusal.code}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hostile_decoder import ENDED, HELD, SECRET, VICTIM, WITHOUT, program_with
 from recordings import encoded, tone, wav
-from running_decoders import QuietHeartbeat, wish_for
+from running_decoders import QuietHeartbeat, decode, wish_for
 
 from chaos.lanes import side_by_side
 from chaos.tally import Tally
@@ -70,7 +70,7 @@ def _scene(folder: Path) -> Path:
 
 def _answer(made: Decoders, recording: Path, disk_seconds: float = 60.0) -> EngineRefusal | None:
     try:
-        made.decode(wish_for(recording, disk_seconds=disk_seconds))
+        decode(made, wish_for(recording, disk_seconds=disk_seconds))
     except EngineRefusal as refusal:
         return refusal
     finally:

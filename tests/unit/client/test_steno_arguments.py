@@ -22,7 +22,7 @@ from ipc.status_views import DaemonView, QueueView, StatusView, WorkerView
 
 VERBS = (
     "submit wait jobs show cancel retry transcribe serve status restart unload pause resume logs demo health doctor "
-    "bench completion"
+    "bench completion mcp"
 )
 FAMILIES = {
     "watch": "list add remove",

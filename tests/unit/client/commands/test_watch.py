@@ -57,6 +57,7 @@ def test_every_flag_arrives(daemon: DaemonOnPaper) -> None:
         *("--replace", "Kate=Käthe", "--replace", "a = b=c", "--replace", "um=", "--model", "small", "-f", "md,srt"),
         *("-o", "out", "--name", "{date} {stem}", "--if-exists", "suffix", "--highlight-words"),
         *("--track", "2"),
+        *("--priority", "archive"),
         *("--done", "done", "--failed", "/bad"),
     )
     assert code == 0, said
@@ -83,6 +84,7 @@ def test_every_flag_arrives(daemon: DaemonOnPaper) -> None:
             if_exists="suffix",
             highlight_words=True,
             track=2,
+            priority="archive",
         ),
     )
     assert set(JobOptions.model_fields) == asked.options.model_fields_set

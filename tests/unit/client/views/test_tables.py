@@ -87,6 +87,13 @@ def test_a_name_cannot_take_over_the_terminal(width: int) -> None:
         assert max(map(cell_len, page.splitlines())) <= width
 
 
+def test_a_priority_is_shown_where_it_is_not_the_usual_one() -> None:
+    usual, urgent = (job(status="waiting", note="paused", priority=priority) for priority in ("normal", "now"))
+    assert "priority now; paused" in drawn(views.jobs_table([urgent], NOW), 120)
+    assert "priority" in drawn(job_page(urgent, NOW), 80)
+    assert "priority" not in drawn(views.jobs_table([usual], NOW), 120) + drawn(job_page(usual, NOW), 80)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_names_of_every_script_leave_the_table_straight(width: int) -> None:
     names = [

@@ -32,7 +32,7 @@ class LentLate:
     def __init__(self) -> None:
         self.deadlines: dict[str, float] = {}
 
-    def in_hand(self) -> Any:
+    def in_hand(self, pcm: Path) -> Any:
         return nullcontext()
 
     @asynccontextmanager

@@ -471,3 +471,67 @@ async def test_a_job_that_took_the_daemon_along_runs_alone(desk: Desk) -> None:
             await desk.becomes(job_id, "done")
         assert desk.runner.started[-1] == suspect
         assert beside == []
+
+
+async def test_an_urgent_job_runs_beside_two_others_and_the_next_normal_one_still_waits(desk: Desk) -> None:
+    async def at_aligner(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        transcriber_is_free()
+        return await for_ever(job, transcriber_is_free)
+
+    desk.runner.way = at_aligner
+    async with at_work(desk):
+        first, second = await desk.add(), await desk.add()
+        await desk.becomes(second, "transcribing")
+        third = await desk.add()
+        desk.runner.way = desk.runner.done
+        urgent = [await desk.add(priority="now") for _ in range(3)]
+        for job_id in urgent:
+            await desk.becomes(job_id, "done")
+        assert (await desk.queue.get(third)).status == "waiting"
+        for job_id in (first, second):
+            await desk.dispatcher.cancel(job_id)
+        await desk.becomes(third, "done")
+
+
+async def test_urgent_jobs_wait_for_one_another_at_the_transcriber(desk: Desk) -> None:
+    desk.runner.way = for_ever
+    async with at_work(desk):
+        first, second = await desk.add(priority="now"), await desk.add(priority="now")
+        normal = await desk.add()
+        await desk.becomes(first, "transcribing")
+        await desk.becomes(normal, "transcribing")
+        assert (await desk.queue.get(second)).status == "waiting"
+        await desk.dispatcher.cancel(first)
+        await desk.becomes(second, "transcribing")
+
+
+async def test_four_normal_jobs_start_for_each_one_of_the_archive(desk: Desk) -> None:
+    archive = [await desk.add(priority="archive") for _ in range(2)]
+    normal = [await desk.add() for _ in range(8)]
+    async with at_work(desk):
+        for job_id in (*archive, *normal):
+            await desk.becomes(job_id, "done")
+    assert desk.runner.started == [*normal[:4], archive[0], *normal[4:], archive[1]]
+
+
+async def test_an_urgent_job_exchanges_a_running_jobs_model_once_in_a_while(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.jobs.dispatch_order.LONGEST_SERVED_SECONDS", 0.5)
+    desk.availability.loaded_names = frozenset({None})
+
+    async def forever_unless_urgent(job: Job, transcriber_is_free: Callable[[], None]) -> Job:
+        if job.priority != "now":
+            return await for_ever(job, transcriber_is_free)
+        return await desk.runner.done(job, transcriber_is_free)
+
+    desk.runner.way = forever_unless_urgent
+    async with at_work(desk):
+        await desk.becomes(await desk.add(), "transcribing")
+        await desk.becomes(await desk.add("large", priority="now"), "done")
+        began = time.monotonic()
+        second = await desk.add("large", priority="now")
+        await desk.becomes(await desk.add(priority="now"), "done")
+        assert (await desk.queue.get(second)).status == "waiting"
+        await desk.becomes(second, "done")
+        assert time.monotonic() - began >= 0.4

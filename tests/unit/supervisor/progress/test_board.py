@@ -81,3 +81,16 @@ def test_a_waiting_job_says_why_it_waits() -> None:
     board.why_waiting = PAUSED
     assert board.view(a_job("waiting")).note == PAUSED
     assert board.view(a_job("transcribing")).note is None
+
+
+def test_a_job_that_makes_way_keeps_its_place() -> None:
+    board = JobBoard(EventBus(), clock=Turned())
+    board.begin(a_job(audio_seconds=600.0))
+    step = board.stepper(7)
+    shown = []
+    for phase, place in (("transcribing", 60.0), ("paused", 60.0), ("aligning", 30.0), ("transcribing", 60.0)):
+        step(phase, place)  # type: ignore[arg-type]  # phases, all of them
+        view = board.running_view(7)
+        assert view is not None
+        shown.append((view.phase, view.done_seconds))
+    assert shown == [("transcribing", 60.0), ("paused", 60.0), ("paused", 60.0), ("transcribing", 60.0)]

@@ -204,3 +204,11 @@ def test_only_what_was_seen_is_measured() -> None:
     assert seen.aligning.measured() is None
     resumed = after(batches(18, start=1800.0), Estimate(is_resumed=True, transcribed_seconds=1800.0))
     assert resumed.transcribing.measured() == (1800.0, pytest.approx(90))
+
+
+def test_what_a_job_waits_for_an_urgent_one_is_no_slowness_of_its_own() -> None:
+    paused = after([*batches(4), (20.0, "paused", 400.0), (320.0, "transcribing", 400.0)])
+    pace = after(batches(4, start=400.0, at=320.0)[1:], paused)
+    assert pace.speed(now=340.0) == pytest.approx(20.0, rel=0.01)
+    measured = pace.transcribing.measured()
+    assert measured is not None and measured.work_seconds == pytest.approx(40.0)

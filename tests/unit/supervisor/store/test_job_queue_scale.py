@@ -97,6 +97,7 @@ async def test_no_question_reads_a_whole_table_or_sorts_one(tmp_path: Path) -> N
     await queue.claim_next(SchedulingHints(missing=frozenset({"large"}), deferred=frozenset({7})))
     await queue.state(next_up=10)
     await queue.backlog()
+    await queue.any_waits("now")
     await queue.store_segments(job.id, [Segment(id=0, start=0, end=1, text="a")], 1.0)
     await queue.segments(job.id)
     await queue.segments(job.id, unaligned_only=True)

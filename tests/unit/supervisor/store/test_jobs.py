@@ -4,6 +4,8 @@ Runs in: the test process.
 """
 
 import itertools
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
@@ -24,6 +26,7 @@ from supervisor.store.job import MoveNotAllowed, WrittenFile
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.store.jobs import JobQueue
 from supervisor.store.schedule import SchedulingHints
+from supervisor.store.sqlite import database as database_file
 from supervisor.store.sqlite.database import JobQueueBroken
 
 DAY = 86_400.0
@@ -137,6 +140,44 @@ async def test_jobs_whose_model_is_missing_keep_their_place_and_hold_up_no_other
     assert await next_without("large") is None
     assert (await queue.get(large)).claims == 0
     assert [await next_without(None), await next_without(None)] == [large, second_large]
+
+
+async def test_jobs_start_by_priority_among_those_that_may_start_now(queue: JobQueue) -> None:
+    wishes = ["archive", None, "now", "normal"]
+    jobs = [
+        await queue.add(f"/x/{n}.mp3", JobOptions.model_validate({"priority": wish}), identity(n))
+        for n, wish in enumerate(wishes)
+    ]
+    archive, first, urgent, second = (job.id for job in jobs)
+    assert [job.priority for job in jobs] == ["archive", "normal", "now", "normal"]
+    assert [job.id for job in (await queue.state(next_up=4)).next_up] == [urgent, first, second, archive]
+    assert await queue.any_waits("now")
+    claimed = await queue.claim_next(SchedulingHints(priorities=frozenset({"normal", "archive"})))
+    assert claimed is not None and claimed.id == first
+    claimed = await queue.claim_next(SchedulingHints(priorities=frozenset({"now"})))
+    assert claimed is not None and claimed.id == urgent
+    assert await queue.claim_next(SchedulingHints(priorities=frozenset({"now"}))) is None
+    assert not await queue.any_waits("now")
+    assert (await queue.backlog()).jobs == {None: 2}
+
+
+async def test_an_older_queues_jobs_are_normal_and_keep_their_order(tmp_path: Path) -> None:
+    place = tmp_path / "jobs.sqlite3"
+    with closing(sqlite3.connect(place)) as old:
+        for script in database_file.SCHEMA_SCRIPTS[:6]:
+            old.executescript(script.read_text("utf-8"))
+        old.execute(f"PRAGMA application_id = {database_file.APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 6")
+        for number in range(3):
+            old.execute(
+                "INSERT INTO jobs (path, options, status, identity, created_at) VALUES (?, '{}', 'waiting', ?, 0)",
+                (f"/x/{number}.mp3", json.dumps({"device": 1, "inode": 2, "size": 3, "mtime_ns": 4})),
+            )
+        old.commit()
+    queue = await JobQueue.open(place, QueueSettings())
+    claimed = [await queue.claim_next() for _ in range(4)]
+    await queue.close()
+    assert [job and (job.id, job.priority) for job in claimed] == [(1, "normal"), (2, "normal"), (3, "normal"), None]
 
 
 async def test_a_job_on_probation_waits_behind_all_others(queue: JobQueue) -> None:

@@ -43,6 +43,7 @@ FULL: dict[str, object] = {
     "if_exists": "suffix",
     "highlight_words": True,
     "track": 2,
+    "priority": "archive",
 }
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from recordings import MEMO, TALK, silence, voice
 
 from ipc.transcript import Segment
-from ipc.worker_messages import FromWorker, SegmentsTranscribed, Transcribe
+from ipc.worker_messages import FromWorker, Paused, SegmentsTranscribed, Transcribe
 from workers.engine import Chunk, DecodeOptions, RawSegment, TranscribedChunks
 from workers.shell import requests as worker_requests
+from workers.shell.pausing import PausedWork
 
 
 class Struck(Exception):
@@ -28,6 +29,7 @@ class Listener:
         self.done_seconds = 0.0
         self.batches: list[float] = []
         self.messages_left = math.inf
+        self.is_pause_wanted = False
 
     def enter(self, phase: str, done_seconds: float = 0.0) -> None:
         self._count()
@@ -101,7 +103,7 @@ def work_on(pcm: Path, engine: SociableTranscriber, listener: Listener, batch_si
         start_at_seconds=listener.done_seconds,
         first_segment_id=len(listener.segments),
     )
-    worker_requests.transcribe(request, engine, batch_size, listener)  # type: ignore[arg-type]  # enough of both
+    list(worker_requests.transcribe(request, engine, batch_size, listener))  # type: ignore[arg-type]  # enough of both
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,60 @@ def test_an_engine_that_hears_chunks_apart_is_given_all_of_them_and_told_of_as_t
     assert texts[0] == texts[1] == texts[2] and len(texts[0]) > 10
     assert len(undisturbed["ApartTranscriber", 8].batches) == len(texts[0])
     assert len(undisturbed["SociableTranscriber", 8].batches) < len(texts[0])
+
+
+class PausingListener(Listener):
+    """Wants every transcription to pause, always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_pause_wanted = True
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_text_is_the_same_with_a_pause_after_every_batch_and_another_recording_in_between(
+    six_minutes: Path,
+    undisturbed: dict[tuple[str, int], Listener],
+    engine: type[SociableTranscriber],
+    batch_size: int,
+) -> None:
+    heard, made, paused = PausingListener(), engine(), PausedWork()
+    request = Transcribe(request_id=1, pcm_path=str(six_minutes), language="en")
+    pauses = 0
+    while isinstance(
+        answer := paused.run(
+            request,
+            worker_requests.transcribe(request, made, batch_size, heard),  # type: ignore[arg-type]  # enough of both
+        ),
+        Paused,
+    ):
+        assert len(heard.batches) == (pauses := pauses + 1), "a batch lies between two pauses"
+        other = Listener()
+        work_on(six_minutes, made, other, batch_size)
+        assert other.segments == heard.segments + other.segments[len(heard.segments) :]
+        request = request.model_copy(
+            update={
+                "request_id": request.request_id + 1,
+                "start_at_seconds": heard.done_seconds,
+                "first_segment_id": len(heard.segments),
+            }
+        )
+    assert answer.request_id == request.request_id == pauses + 1
+    assert heard.segments == undisturbed[engine.__name__, batch_size].segments
+
+
+def test_paused_work_is_dropped_by_another_request_for_its_sound_or_when_nobody_wants_it(six_minutes: Path) -> None:
+    paused = PausedWork()
+    for start_again in (True, False):
+        heard = PausingListener()
+        request = Transcribe(request_id=1, pcm_path=str(six_minutes), language="en")
+        work = worker_requests.transcribe(request, SociableTranscriber(), 4, heard)  # type: ignore[arg-type]
+        assert isinstance(paused.run(request, work), Paused)
+        if start_again:
+            paused.run(request, worker_requests.transcribe(request, SociableTranscriber(), 4, heard))  # type: ignore[arg-type]
+            assert heard.batches[0] == heard.batches[1], "it began at the beginning"
+        else:
+            paused.drop(str(six_minutes))
+        with pytest.raises(StopIteration):
+            next(work)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import SAMPLE_RATE, Chunk, RawSegment, ignore_progress
+from workers.shell.pausing import Border
 from workers.text.decode_quality import DecodedChunk, Remainder
 from workers.whisperx.chunk_queue import MOST_OPEN, MOST_WAITING, ChunkQueue, ReportProgress, decode_in_lanes
 from workers.whisperx.lanes import Pace
@@ -157,3 +158,35 @@ def test_what_a_lane_raises_and_a_cancelled_request_reach_the_caller_and_end_the
         next(decode_in_lanes(iter(chunks_of([1])), line(), 2, threads, goes_on, cancelled))
     assert has_ended.wait(LATEST_SECONDS)
     assert [type(end).__name__ for end in ended] == ["RequestEnded"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.sampled_from([1, 2]))
+def test_while_it_pauses_a_lane_is_free_and_afterwards_every_chunk_comes_once(
+    threads: ThreadPoolExecutor, seconds: list[int], lanes: int
+) -> None:
+    class Urgent:
+        is_pause_wanted = True
+
+    at_work: list[str] = []
+    border = Border(Urgent())  # type: ignore[arg-type]  # all it asks of a pulse
+
+    def hear(stretches: Sequence[Remainder], beat: ReportProgress) -> list[DecodedChunk]:
+        at_work.append("begun")
+        try:
+            return in_two_parts(stretches, beat)
+        finally:
+            at_work.pop()
+
+    chunks = chunks_of(seconds)
+    told: list[Chunk] = []
+    pauses = 0
+    for some in decode_in_lanes(iter(chunks), line(1), lanes, threads, hear, ignore_progress, border.is_near):
+        told += [chunk for chunk, _ in some]
+        if border.is_reached(len(some)):
+            assert len(at_work) < lanes, "one lane is free for the other recording"
+            assert len(told) > pauses, "a chunk lies between two pauses"
+            pauses += 1
+            border.cross()
+    assert told == chunks
+    assert pauses >= min(1, len(chunks) - 2 * lanes)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from config.settings import HttpSettings, MediaSettings, Settings
 from supervisor.api.uploads.form import Form, received_form
-from supervisor.api.uploads.spool import UploadSpool, file_name, wav_header
+from supervisor.api.uploads.spool import PcmFormat, UploadSpool, file_name, wav_header
 from supervisor.system.refused import Refused
 from supervisor.system.reload import LiveSettings
 
@@ -47,10 +47,13 @@ def asked(
 
 
 def read(
-    place: UploadSpool, request: Request, look: Callable[[Form], Awaitable[None]] | None = None, *, pcm: bool = False
+    place: UploadSpool,
+    request: Request,
+    look: Callable[[Form], Awaitable[None]] | None = None,
+    pcm: PcmFormat | None = None,
 ) -> Form:
     async def work() -> Form:
-        async with received_form(request, place, frozenset({"file"}), pcm=pcm) as form:
+        async with received_form(request, place, frozenset({"file"}), pcm) as form:
             if look is not None:
                 await look(form)
             return form
@@ -151,10 +154,10 @@ def test_a_body_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_raw_samples_get_a_header(tmp_path: Path) -> None:
     async def has_header(form: Form) -> None:
         assert form.upload is not None
-        assert form.upload.file.read_bytes() == wav_header(len(SOUND)) + SOUND
+        assert form.upload.file.read_bytes() == wav_header(len(SOUND), PcmFormat()) + SOUND
         assert form.upload.file.name == "a.wav.wav"
 
-    read(spool(tmp_path), asked([FILE + END]), has_header, pcm=True)
+    read(spool(tmp_path), asked([FILE + END]), has_header, PcmFormat())
 
 
 def test_the_same_content_twice_is_one_folder_until_the_last_one_needs_it(tmp_path: Path) -> None:
