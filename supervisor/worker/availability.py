@@ -34,7 +34,7 @@ def folders_named(models: Sequence[str]) -> tuple[Path, ...]:
 
 
 def models_seen(folders: Sequence[Path]) -> ModelsSeen:
-    """Everything that stands in these folders now, and in the snapshots of those that are a hub's cache.
+    """Everything in these folders now, and in the snapshots of those that are a hub's cache.
 
     A download of the hub shows when a file of it is whole: only then does it get its name in a snapshot.
     """
@@ -64,7 +64,7 @@ class Availability:
         self._look_at = 0.0
 
     def refusal(self, breaker: CircuitBreaker) -> WorkerUnavailable | None:
-        """Why a request for this would be refused at once; None: it would not be."""
+        """Why a request for this would be refused immediately; None: it would not be."""
         if self._machine.written_off.are_too_many and breaker is not self._machine.engine:
             return self._machine.engine.refusal
         if breaker is self._machine.engine:
@@ -72,7 +72,7 @@ class Availability:
         return breaker.refusal if asyncio.get_running_loop().time() < breaker.probe_at else None
 
     def unavailable_because(self) -> Mapping[str | None, WorkerUnavailable]:
-        """Model → why a job that wants it has to wait; None stands for the settings' own, which has its name too."""
+        """Model → why a job that wants it has to wait; None: the settings' own, which has its name too."""
         primary = self._machine.breakers.primary
         found: dict[str | None, WorkerUnavailable] = {}
         for breaker in (primary, *self._machine.breakers.overrides):

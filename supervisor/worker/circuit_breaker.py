@@ -25,7 +25,7 @@ ENGINE_CANNOT_WORK = frozenset({BROKEN, "no_metal", "engine_missing"})
 NEEDS_MODEL = "needs_model"
 """The engine's own code for a model that is known and not on this machine: it may come."""
 MODEL_LOOK_SECONDS = 8.0
-"""For so long it is not asked again whether a missing model is there: a user who has just fetched it watches the
+"""The pause between two looks for a missing model: a user who has just fetched it watches the
 clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
 OVERRIDE_PROBE_SECONDS = 600.0
 """How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
@@ -51,7 +51,7 @@ def is_calm(alive_seconds: float, finished_requests: int, settings: RestartSetti
 def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: RestartSettings) -> float | None:
     """Seconds to wait after the last of `deaths`, those that count; None: too many, let it rest.
 
-    One death is bad luck: it is answered at once. From the second on a reason is more likely than chance, and the
+    One death is bad luck: the restart is immediate. From the second on a reason is more likely than chance, and the
     wait doubles. `jitter` from 0 to 1 shortens it by up to a quarter.
     """
     if len(deaths) > settings.deaths_allowed:
@@ -122,7 +122,7 @@ class CircuitBreaker:
         return delay
 
     def note_walled_in(self, hanging: int, now: float, settings: RestartSettings) -> None:
-        """So many of its role's processes hang in the kernel that none more is started."""
+        """Too many of its role's processes hang in the kernel: no other is started."""
         self._break(
             WorkerUnavailable(
                 BROKEN,
@@ -138,7 +138,7 @@ class CircuitBreaker:
         is_news = self.refusal is None or self.refusal.message != refused.message
         rest_seconds = settings.probe_seconds
         if self.is_override:
-            # Any other refusal fails the job at once, and is remembered only for those in line behind it.
+            # Any other refusal fails the job immediately, and is remembered only for those in line behind it.
             rest_seconds = OVERRIDE_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
         self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, rest_seconds)
         self.look_at = now + MODEL_LOOK_SECONDS

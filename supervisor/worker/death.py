@@ -49,7 +49,7 @@ class Death:
     """One death of a worker, and what it was doing."""
 
     signal: str | None
-    """`SIGSEGV` and its kin; None when it exited by itself."""
+    """`SIGSEGV` and its kin; None when it exited without one."""
     exit_code: int | None
     """Minus the signal where one ended it, as Python counts; None when it never started."""
     phase: Phase | None
@@ -130,7 +130,7 @@ def describe_death(
 
 
 def read_traceback(crash_file: Path) -> str:
-    """What the crash file says, from its beginning, where the reason stands; empty when there is nothing to read."""
+    """What the crash file says, from its beginning, which has the reason; empty when there is nothing to read."""
     try:
         with crash_file.open("rb") as content:
             return content.read(TRACEBACK_BYTES).decode(errors="replace")

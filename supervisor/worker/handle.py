@@ -97,7 +97,7 @@ class WorkerHandle:
         return self._machine.view
 
     def refusal(self, engine: str | None = None, model: str | None = None) -> WorkerUnavailable | None:
-        """Why a request for this engine (None: the primary) would be refused at once; None: it would not be.
+        """Why a request for this engine (None: the primary) would be refused immediately; None: it would not be.
 
         `model` is a job's own choice; None: as the settings say. What is not in the worker may be asked for again
         once it has rested; that request is its probe.
@@ -126,7 +126,7 @@ class WorkerHandle:
         await self._machine.run()
 
     async def stop(self) -> None:
-        """End the worker, within `stop_seconds` and a little; requests in hand and in line get WorkerUnavailable."""
+        """End the worker, within `stop_seconds` and a little; running and waiting requests get WorkerUnavailable."""
         self.availability.close()
         await self._machine.stop()
 

@@ -57,7 +57,7 @@ class WorkerInstance:
             end = await self._live(became_ready)
         finally:
             if self.process is not None and not self.process.gone.is_set():
-                # We were cancelled: the supervisor leaves at once, and its worker with it.
+                # We were cancelled: the supervisor exits, and its worker with it.
                 self.process.kill()
             self._over.set_result(end)
         return end
@@ -142,7 +142,7 @@ class WorkerInstance:
         )
 
     def _note_what_it_did(self, process: WorkerProcess) -> None:
-        """At its death, or when it was condemned: a signal may wake what hung, and it may go on for a moment."""
+        """At its death, or when it was condemned: a signal may wake what hung, and it may run for a moment."""
         self._last_phase = process.phase
         # Who has answered is not judged by how it ends.
         self._guilty_of = self.during_job if process.holds_request else None

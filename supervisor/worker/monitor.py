@@ -3,7 +3,7 @@
 Runs in: supervisor.
 
 Everything here happens on the event loop: between two awaits nothing changes behind our back, and a transition is
-over before anybody sees it.
+over before any client sees it.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ class Cores:
     platform: str
     """sys.platform."""
     usable: int
-    """Real cores, no more than the system lets us have; two threads on one core would share it."""
+    """Real cores, at most what the system allows; two threads on one core would share it."""
     performance: int | None = None
     """The faster ones of an Apple chip; None: all are alike, or it is not known."""
 

@@ -67,7 +67,7 @@ class Spawner:
         threading.Thread(target=self._work, name="spawner", daemon=True).start()
 
     def _work(self) -> None:
-        # It takes over by itself, before its first call: its caller may not even know yet that it runs, and by
+        # It takes over before its first call: its caller may not even know yet that it runs, and by
         # a name given later it would take itself for the one that was replaced.
         self._thread = threading.current_thread()
         while (call := self._calls.get()) is not None:

@@ -77,7 +77,7 @@ class Event(StrEnum):
     PROBE_DUE = auto()
     """A broken worker has rested long enough to be tried once."""
     UNLOAD_WANTED = auto()
-    """No request for so long that the memory is worth more, or its owner says so."""
+    """No request for the keep-alive time, or the owner unloaded it."""
     REPLACEMENT_WANTED = auto()
     """A fresh process, or one with another engine, shall take over now."""
     STOP_WANTED = auto()
@@ -107,7 +107,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RestartLater:
-    """DELAY_OVER in so many seconds, unless the state changes before."""
+    """DELAY_OVER in this many seconds, unless the state changes before."""
 
     seconds: float
 

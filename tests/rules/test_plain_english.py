@@ -17,6 +17,13 @@ TICS = (
     "without a farewell",
     "forgiven",
     "somebody",
+    "goes on",
+    "in hand",
+    "comes of it",
+    "dies of",
+    "for so long",
+    "so many",
+    "of its own accord",
 )
 READ = {".py", ".toml", ".plist", ".service", ".sql"}
 

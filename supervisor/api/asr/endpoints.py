@@ -98,7 +98,7 @@ class AsrEndpoint:
 
 
 class LanguageEndpoint:
-    """POST /detect-language: `{}` where nobody speaks."""
+    """POST /detect-language: `{}` if there is no speech."""
 
     def __init__(self, jobs: UploadJobs) -> None:
         self._jobs = jobs
