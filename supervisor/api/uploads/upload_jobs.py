@@ -29,9 +29,6 @@ from supervisor.system.reload import LiveSettings
 
 LAPSE_SECONDS = 120.0
 """How long the job of a client that went away is kept for its return."""
-SHORT_BYTES = 2_000_000
-"""A minute of 16-bit sound at 16 kHz. The length itself is known only after decoding; a compressed recording of this
-size may be minutes long, and costs the long job those minutes' work."""
 RETRY_FORGET_SECONDS = 10.0
 """A job that cannot be deleted now (its last words are still written) is deleted later."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recordings import silence, wav
 
-from supervisor.api.uploads.spool import wav_header
+from supervisor.api.uploads.spool import PcmFormat, wav_header
 from supervisor.api.uploads.upload_jobs import lasts_a_minute_at_most
 
 
@@ -21,7 +21,7 @@ def test_a_wav_file_of_a_minute_is_short_and_a_longer_one_is_not(tmp_path: Path,
 
 def test_raw_samples_that_got_a_header_of_ours_count_as_they_were_sent(tmp_path: Path) -> None:
     file = tmp_path / "a.wav"
-    file.write_bytes(wav_header(60 * 32_000) + bytes(60 * 32_000))
+    file.write_bytes(wav_header(60 * 32_000, PcmFormat()) + bytes(60 * 32_000))
     assert lasts_a_minute_at_most(file, 60 * 32_000)
     assert not lasts_a_minute_at_most(file, 61 * 32_000)
 
