@@ -17,6 +17,12 @@ TICS = (
     "without a farewell",
     "forgiven",
     "somebody",
+    "so long as",
+    "comes of it",
+    "dies of",
+    "the like",
+    "ever since",
+    "of its own accord",
 )
 READ = {".py", ".toml", ".plist", ".service", ".sql"}
 
