@@ -23,6 +23,9 @@ TICS = (
     "dies of",
     "for so long",
     "so many",
+    "so long as",
+    "the like",
+    "ever since",
     "of its own accord",
 )
 READ = {".py", ".toml", ".plist", ".service", ".sql"}
