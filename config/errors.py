@@ -38,7 +38,7 @@ MOST_SHOWN = 60
 
 
 def lines_of(text: str) -> dict[Path, int]:
-    """Every key, table and element of a valid TOML text → the line where it first stands, from 1."""
+    """Every key, table and element of a valid TOML text → its first line, from 1."""
     reader = _Reader(text)
     reader.document()
     return reader.lines
@@ -57,7 +57,7 @@ def dotted(path: Path) -> str:
 
 
 def line_at(lines: Mapping[Path, int], path: Path) -> int | None:
-    """The line of this value, or of the nearest thing around it: what is missing stands nowhere."""
+    """The line of this value, or of the nearest thing around it: a missing value has no line."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
@@ -145,7 +145,7 @@ class _Reader:
                 keys.append(tomllib.loads(f"key = {quoted[0]}")["key"])
                 self._at = quoted.end()
             else:
-                self._at += 1  # not valid TOML; go on rather than for ever
+                self._at += 1  # not valid TOML: continue, or it never ends
             if not self._take("."):
                 return keys
 
@@ -178,7 +178,7 @@ class Origin:
     """`flag`, `environment STENO_MODEL`, `.env.pipeline`, `config.toml`, `default`."""
     file: File | None = None
     lines: Mapping[Path, int] = field(default_factory=dict)
-    """Where each key stands in the file; `()` where one line holds all."""
+    """The line of each key in the file; `()` where one line holds all."""
     variable: str | None = None
     """Its name in a file of variables."""
 
@@ -247,7 +247,7 @@ def bad_values(invalid: ValidationError, whole: object, origin_of: Callable[[Pat
 
 
 def nearest(written: str, known: Iterable[str], *, within: str = "") -> str:
-    """`; did you mean …?` where a known name is near enough, else nothing. `within` stands before both."""
+    """`; did you mean …?` where a known name is near enough, else nothing. `within` precedes both."""
     near = get_close_matches(written, list(known), n=1)
     return f"; did you mean {within}{near[0]}?" if near else ""
 
@@ -260,7 +260,7 @@ def _path(error: ErrorDetails, whole: object) -> Path:
         try:
             here = here[step]
         except (KeyError, IndexError, TypeError):
-            # A default may be wrong too (`~` where there is no home): it stands nowhere.
+            # A default may be wrong too (`~` where there is no home): it has no line.
             return (*path, step) if error["type"] == "missing" or isinstance(here, Mapping) else path
         path = (*path, step)
     return path

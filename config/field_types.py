@@ -64,14 +64,14 @@ def _seconds(written: object) -> object:
         try:
             return _seconds(float(text))
         except ValueError:
-            raise ValueError('write "10m", "1h30m", seconds, 0 for at once or -1 for ever') from None
+            raise ValueError('write "10m", "1h30m", seconds, 0 for immediately or -1 for never') from None
     if isinstance(written, (int, float)) and written < 0:
         return FOR_EVER
     return written
 
 
 KeepAlive = Annotated[float, BeforeValidator(_seconds)]
-"""Seconds without work until a worker's process ends; 0: at once; FOR_EVER: never
+"""Seconds without work until a worker's process ends; 0: immediately; FOR_EVER: never
 (https://docs.ollama.com/faq, keep_alive)."""
 
 

@@ -73,7 +73,7 @@ def load(
 ) -> LoadedSettings:
     """All sources merged key by key and checked. Raises ConfigError with every mistake.
 
-    `flags` are dotted keys; one whose value is None was not given. `config_file` stands in for config.toml.
+    `flags` are dotted keys; one whose value is None was not given. `config_file` replaces config.toml.
     """
     env_file = places.config_file.with_name(".env.pipeline")
     for file in (env_file, *(() if config_file is not None else (places.config_file,))):
@@ -212,7 +212,7 @@ def _from_toml(file: Path) -> tuple[dict[str, _SourcedValue], list[Mistake]]:
         if name == "watch" and not isinstance(value, list):
             said = (
                 "watched folders are a list: write [[watch]] on a line and path = … below, once for each; "
-                "how they are looked at stands in [watching]"
+                "[watching] says how they are scanned"
             )
             mistakes.append(Mistake(origin, (name,), said))
         elif isinstance(value, dict) and name not in TABLES and (value or name in SECTIONS):

@@ -42,7 +42,7 @@ class WorkerSettings(Section):
     threads: int = Field(default=0, ge=0, le=256)
     """Threads of native code in each worker; 0: share the machine's cores between the two."""
     batch_size: int = Field(default=0, ge=0, le=64)
-    """Chunks of speech decoded at once; 0: the engine's own choice."""
+    """Chunks of speech in one batch; 0: the engine's own choice."""
     memory_limit_mb: int = Field(default=0, ge=0)
     """A worker larger than this is replaced between jobs, in MB; 0: half of the machine's memory, or twice what the
     worker needed when it was ready, whichever is more."""
@@ -76,7 +76,7 @@ class DeadlineSettings(Section):
     stop_seconds: float = Field(default=4.0, gt=0)
     """From the polite stop of a worker to SIGKILL, half of it for SIGTERM."""
     frozen_seconds: float = Field(default=90.0, gt=0)
-    """A daemon whose own loop stands still for so long writes down where, and ends; its service starts it again."""
+    """A daemon whose event loop hangs for this long writes down where, and exits; its service restarts it."""
 
 
 class RestartSettings(Section):
@@ -142,7 +142,7 @@ class WatchingSettings(Section):
     """How watched folders are looked at."""
 
     settle_seconds: float = Field(default=5.0, ge=0)
-    """A file is taken once its size and time have not changed for so long."""
+    """A file is taken once its size and time have not changed for this long."""
     scan_seconds: float = Field(default=30.0, gt=0)
     """How often a folder is read in full, whatever events said."""
     polling_seconds: float = Field(default=10.0, gt=0)
@@ -179,7 +179,7 @@ class HealthSettings(Section):
     canary_fresh_seconds: float = Field(default=300.0, ge=0)
     """How long one answer of the canary serves everybody who asks."""
     canary_seconds: float = Field(default=120.0, gt=0)
-    """The canary has so long to come out."""
+    """The deadline of the canary."""
 
 
 class HttpSettings(Section):

@@ -13,7 +13,7 @@ from config.field_types import Command, Folder, InnerFolder, Language, NameTempl
 from ipc.vocabulary import Format, IfExists, Priority, Task, Workflow
 
 LONGEST_PATH = 4096
-"""Characters. Linux takes so many bytes, macOS fewer; a job's options hold no more."""
+"""Characters. Linux takes this many bytes, macOS fewer; a job's options hold no more."""
 
 
 class WatchEntry(Section):

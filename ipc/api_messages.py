@@ -81,7 +81,7 @@ class SubmitFile(Value):
 
 
 class Attempt(Value):
-    """One time a worker had the job in hand, and how that ended."""
+    """One time a worker had the job, and how that ended."""
 
     role: Role
     engine: str
@@ -95,7 +95,7 @@ class Attempt(Value):
     at: str | None = None
     """When it ended; UTC, ISO 8601."""
     unkillable: bool = False
-    """The worker hung in the kernel and could not be ended: no fault of the recording's, as far as anybody knows."""
+    """The worker hung in the kernel and could not be ended: as far as stenod knows, not because of the recording."""
 
 
 class JobError(Value):

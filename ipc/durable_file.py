@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
-    """Creates or replaces the file in one step. Raises OSError; then the old file stands."""
+    """Creates or replaces the file in one step. Raises OSError; then the old file stays."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as fresh:

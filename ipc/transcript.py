@@ -28,7 +28,7 @@ class Word(Value):
     """One word and where it is heard. A word without times does not exist: its segment is timed instead."""
 
     word: str
-    """As it stands in the segment's text, without surrounding white space."""
+    """As in the segment's text, without surrounding white space."""
     start: float = Field(ge=0)
     """Seconds from the start of the recording."""
     end: float = Field(ge=0)
@@ -53,7 +53,7 @@ class Segment(Value):
     avg_logprob: float | None = None
     """Mean log probability of the text's tokens."""
     no_speech_prob: float | None = None
-    """The model's own doubt that anybody speaks, 0 to 1."""
+    """The model's probability that there is no speech, 0 to 1."""
     timing: SegmentTiming = "segment"
     """`word`: every word of the text is in `words`, in order, with times. `segment`: `words` is empty."""
     words: tuple[Word, ...] = ()
@@ -62,7 +62,7 @@ class Segment(Value):
     """True where all times of `words` are guesses, each `interpolated`: what was aligned is not what is heard there.
     `timing` stays `word`: the times are the best there are."""
     voice_seconds: float | None = None
-    """How much of it is a voice to the speech detector; None: not known. For judging it; it stands in no file."""
+    """How much of it is a voice to the speech detector; None: not known. For judging it; no file contains it."""
     repeats: int | None = None
     """How often the model wrote this text, or what it ends with, in a row, where no person says it so often: the
     copies were folded into this one. None: it was not folded."""

@@ -36,13 +36,13 @@ class WorkerSetup(Value):
     threads: int = 0
     """Threads for the engine's native code; 0 leaves it to the library."""
     batch_size: int = 0
-    """Chunks given to the engine at once; 0 leaves it to the engine."""
+    """Chunks in one call of the engine; 0 leaves it to the engine."""
     models_folder: str
     """Where converted and unpacked models are kept. Absolute."""
     allow_download: bool = False
     """Whether a missing model may be fetched from the hub."""
     stuck_after_seconds: float = 150.0
-    """The self-watchdog ends the process after so long without a step forward (GIL held or not)."""
+    """The self-watchdog ends the process after this long without progress (GIL held or not)."""
     stuck_loading_after_seconds: float = 150.0
     """The same while loading, where an import is one long step."""
     log_level: str = "info"
@@ -86,7 +86,7 @@ class Decode(Value):
     language: str | None = None
     """The job's language, where it is known: it chooses among tracks."""
     disk_seconds: float = 20.0
-    """A disk that lets the recording's opening or one read wait for so long does not answer."""
+    """A disk that lets the recording's opening or one read wait for this long does not answer."""
 
 
 class Transcribe(Value):

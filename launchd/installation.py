@@ -137,7 +137,7 @@ def obstacles(installation: Installation) -> Iterator[str]:
 def _kept_from_services(path: Path, home: Path) -> Path | None:
     """The folder or volume of that kind that the path lies in, by its name or by where its links lead."""
     kept = [*(home / folder for folder in PROTECTED), *map(Path, OTHER_VOLUMES)]
-    # The last link by itself: a virtual environment's Python leads out of the folder that the environment is in.
+    # Only the last link is followed: a virtual environment's Python leads out of the environment's folder.
     names = (path, Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path)))
     # A Mac's disks take no notice of case.
     lower = [Path(str(name).casefold()) for name in names]

@@ -27,7 +27,7 @@ def owner_name(own_name: str, *, is_root: bool, sudo_user: str | None, system: b
         if is_root and sudo_user is not None:
             raise ServiceRefused(
                 "with sudo this would become root's own service, not yours",
-                "leave out sudo; or add --system for a service that starts before anybody logs in",
+                "leave out sudo; or add --system for a service that starts before a user logs in",
             )
         return own_name
     if asked is not None:

@@ -12,7 +12,7 @@ class ServiceState:
     """As of now."""
 
     definition: str | None
-    """The plist or unit as it stands on disk; None: not installed."""
+    """The plist or unit as it is on disk; None: not installed."""
     is_loaded: bool
     """Whether the service manager keeps it: has it in memory (launchd), enabled and not given up (systemd)."""
     words: str

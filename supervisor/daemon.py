@@ -254,7 +254,7 @@ class Daemon:
             bus.close()
             for leaving in (watching, running_follow_ups, staying_awake, reloading, watched, receiving):
                 leaving.cancel()
-            # Workers first: a job in hand then learns at once that it must wait, without asking politely.
+            # Workers first: a running job then learns that it must wait, without asking politely.
             await asyncio.gather(*(handle.stop() for handle in handles))
             dispatching.cancel()
             await asyncio.wait([dispatching, *listening, *kept])
@@ -271,7 +271,7 @@ class Daemon:
 
     def _asked_to_stop(self, asked: signal.Signals) -> None:
         if self._stop.is_set():
-            # Asked twice: at once. The workers see their pipe close; the database takes any exit.
+            # Asked twice: exit now. The workers see their pipe close; the database takes any exit.
             log.warning("daemon_left_at_once", signal=asked.name)
             sys.stderr.flush()
             os._exit(128 + asked)

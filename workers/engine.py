@@ -65,7 +65,7 @@ class Chunk:
         return Chunk(self.start + done / SAMPLE_RATE, self.audio[done:], voice)
 
     def between(self, start: float, end: float) -> "Chunk":
-        """A part of it, in seconds from the start of the recording; whole windows, and no more than there are."""
+        """A part of it, in seconds from the start of the recording; whole windows, within the chunk."""
         first = max(0, round((start - self.start) * SAMPLE_RATE / WINDOW_SAMPLES))
         beyond = max(first, round((end - self.start) * SAMPLE_RATE / WINDOW_SAMPLES))
         voice = None if self.voice is None else self.voice[first:beyond]

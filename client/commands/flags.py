@@ -17,7 +17,7 @@ PANEL = "Transcription and output"
 
 
 def read_by(understand: Callable[[Any], object]) -> Callable[[Any], Any]:
-    """What a flag's text stands for, by a function that raises ValueError; None where the flag was not given."""
+    """The value of a flag's text, by a function that raises ValueError; None where the flag was not given."""
 
     def read(given: Any) -> Any:
         if given is None or given == []:

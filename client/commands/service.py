@@ -79,7 +79,7 @@ def install(
 
 @app.command(epilog="\nExamples:\n  steno service uninstall\n  steno service uninstall --print")
 def uninstall(system: System = False, user: User = None, show_only: Print = False) -> None:
-    """Stop the daemon and start it no more. Settings, jobs, models and transcripts stay."""
+    """Stop the daemon and remove the service. Settings, jobs, models and transcripts stay."""
     from client.machine import service as service_here
     from launchd.apply import carry_out
 
@@ -138,7 +138,7 @@ def status(system: System = False, user: User = None, json: Json = False) -> Non
 
 @app.command(epilog="\nExamples:\n  steno service restart\n  steno service restart --print")
 def restart(system: System = False, user: User = None, show_only: Print = False) -> None:
-    """Stop the daemon in order and start it again; jobs go on where they were."""
+    """Stop the daemon in order and start it again; jobs continue where they were."""
     from client.machine import service as service_here
     from client.terminal.errors import Refusal
     from launchd.apply import carry_out

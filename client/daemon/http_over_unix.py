@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 FIRST_ERROR = 400
 FULL_BACKLOG_SECONDS = 1.0
-"""For so long a daemon whose backlog of connections is full is tried again: it takes all of them within that."""
+"""How long a daemon with a full backlog is tried again: it accepts all of them in that time."""
 BETWEEN_TRIES_SECONDS = 0.02
 """Nothing wakes a client when there is room again."""
 

@@ -112,7 +112,7 @@ def answering() -> StatusView | None:
 
 
 def refuse_beside_another(service: ServiceManager) -> None:
-    """A daemon started by hand holds the home: the service's would leave at once, and stay away."""
+    """A daemon started by hand holds the home: the service's would exit, and not return."""
     found = answering()
     if found is None:
         return

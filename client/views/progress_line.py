@@ -52,7 +52,7 @@ def progress_words(job: RunningView, *, with_place: bool, in_full: bool) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """A time to come, no more exact than an estimate is."""
+    """A time to come, as exact as an estimate is."""
     if seconds < 10:
         return "seconds"
     if seconds < 55:

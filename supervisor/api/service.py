@@ -56,7 +56,7 @@ class JobsPage:
 
     views: AsyncIterator[list[JobView]]
     next_before: int | None
-    """The next page begins after this job; None: there are no more."""
+    """The next page begins after this job; None: this is the last page."""
 
 
 async def jobs_page(

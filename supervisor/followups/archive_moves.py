@@ -53,7 +53,7 @@ class RecordingMoves:
     search: RecordingSearch
     entry_for: EntryFor
     wake: Callable[[], None]
-    """Called when a follow-up was put off although it goes on."""
+    """Called when a follow-up was put off although it continues."""
     _in_threads: set[int] = field(default_factory=set, init=False)
     """Jobs whose recording a thread works on, possibly one that was given up."""
     _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)

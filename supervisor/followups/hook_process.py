@@ -132,7 +132,7 @@ async def _end_group(pid: int, ending: "asyncio.Future[int]") -> None:
     try:
         await asyncio.wait({ending}, timeout=GRACE_SECONDS)
     finally:
-        # Also if it exited by itself: its children may ignore SIGTERM.
+        # Also if it exited in time: its children may ignore SIGTERM.
         _signal_group(pid, signal.SIGKILL)
     await asyncio.wait({ending}, timeout=REAP_SECONDS)
 

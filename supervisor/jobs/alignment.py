@@ -48,7 +48,7 @@ class Alignment:
         self._upgrading = upgrading
         job = context.job
         self._deaths = job.aligner_crashes
-        """Without a batch in between that had its words at once, or at the second try."""
+        """Without a batch in between that got its words at the first or second try."""
         self._deaths_in_all = 0
         self._most_deaths = most_deaths(job.audio_seconds)
         self._spent = False

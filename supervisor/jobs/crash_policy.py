@@ -22,7 +22,7 @@ AUDIO_SECONDS_PER_DEATH = 10.0
 
 
 def is_spellbound(job: Job, role: Role) -> bool:
-    """Whether so many workers hung in the kernel over a recording that it must be the reason.
+    """Whether enough workers hung in the kernel over a recording that it must be the reason.
 
     While a recording is decoded its disk is what hangs, and the job only waits.
     """
@@ -91,7 +91,7 @@ def deaths_in_words(in_a_row: int, in_all: int) -> str:
 def next_alignment(batch_size: int, deaths_of_batch: int, job_deaths: int, restarts_allowed: int) -> NextAlignment:
     """After an aligner death: the same batch once more, then halves, until the poisonous segment is alone.
 
-    `job_deaths` counts those without a batch in between that had its words at once, or at the second try.
+    `job_deaths` counts those without a batch in between that got its words at the first or second try.
     `deaths_of_batch` counts this batch and those it was cut from; a half is not given a second chance as a whole,
     since its parent had one.
     """

@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-A job that was deferred waits a while, and one loaded model is preferred only for so long. What stands in the way of
+A job that was deferred waits a while, and one loaded model is preferred only for a while. What blocks
 all jobs, or of those that want one model, is said in words for people.
 """
 
@@ -23,7 +23,7 @@ from supervisor.store.schedule import LONGEST_SERVED_SECONDS, Model, SchedulingH
 from supervisor.worker.handle import WorkerHandle
 from supervisor.worker.state_machine import ABLE
 
-PAUSED = "the queue is paused; `steno resume` lets it go on"
+PAUSED = "the queue is paused; `steno resume` continues it"
 LONGEST_SETBACK_SECONDS = 600.0
 JOBS_AT_ONCE = 2
 """One at the transcriber, and one whose last words are still being timed or written."""
@@ -36,7 +36,7 @@ class Obstacles:
     of_all: str | None = None
     """None: at least some may start."""
     of_models: Mapping[str | None, str] = field(default_factory=dict)
-    """Model, as jobs name it, → why no job that wants it may start; None stands for jobs that name none."""
+    """Model, as jobs name it, → why no job that wants it may start; None: jobs that name none."""
 
 
 def transcriber_obstacles(handle: WorkerHandle) -> Obstacles:
@@ -144,7 +144,7 @@ class DispatchOrder:
         self._served, self._served_since = frozenset(), math.inf
 
     def deferred(self, job_ids: Iterable[int], seconds: float) -> None:
-        """They are not started for so long."""
+        """They are not started for this long."""
         now = asyncio.get_running_loop().time()
         still = {job_id: until for job_id, until in self._set_back.items() if until > now}
         self._set_back = still | dict.fromkeys(job_ids, now + seconds)

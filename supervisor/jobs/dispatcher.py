@@ -133,7 +133,7 @@ class JobDispatcher:
                 return job
             if not task.done():
                 raise MoveNotAllowed(f"job {job_id} is {job.status}; it is too late to cancel it")
-            # Not reached by the cancel before its first step, or back in line by itself, perhaps claimed once more.
+            # Not reached by the cancel before its first step, or waiting again, perhaps claimed once more.
 
     async def _cancel_waiting(self, job_id: int) -> Job:
         """A job without a task, which cannot be claimed meanwhile."""
@@ -293,7 +293,7 @@ class JobDispatcher:
         if status == "waiting":
             self.turns.deferred([job.id], self.turns.pause_after(job.id, LOOK_AGAIN_SECONDS, grows=waits_longer))
         if status in FINISHED:
-            # Before the end is known to anybody: a retry would find its spool taken away.
+            # Before any client knows the end: a retry would find its spool taken away.
             await asyncio.to_thread(self._runner.clear_spool, job.id)
         return await self._record(job.id, status, changes)
 
@@ -301,7 +301,7 @@ class JobDispatcher:
         """Whether what failed may be fixed by the return of a disk; all that wait for it are then set back."""
         if job.watch is None or self._is_away is None or not await self._is_away(job.watch):
             return False
-        # Where they cannot be read now, each of them finds out by itself.
+        # If they cannot be read now, each job finds out when it starts.
         with contextlib.suppress(JobQueueBroken):
             self.turns.deferred(await self._queue.waiting_from(job.watch), FOLDER_AWAY_SECONDS)
         return True

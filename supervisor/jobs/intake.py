@@ -42,7 +42,7 @@ class Intake:
     async def take(self, path: Path, entry: WatchEntry) -> None:
         """A new job as its folder wants it, unless this content was taken and treated like that before.
 
-        A job whose recording was renamed or moved to here goes on with it. Raises FileRefused, QueueFull and
+        A job whose recording was renamed or moved to here continues with it. Raises FileRefused, QueueFull and
         JobQueueBroken.
         """
         identity = await disks().look(path, partial(read_identity, path, entry.path), LONGEST_READING_SECONDS)

@@ -1,4 +1,4 @@
-"""Where a job's recording is now, and which task has it in hand.
+"""Where a job's recording is now, and which task uses it.
 
 Runs in: supervisor.
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 LONGEST_READING_SECONDS = 120.0
 """For all the files whose content is compared with one lost recording's."""
 MOST_READ = 16
-"""So many files are compared; there is rarely one that has the very size."""
+"""The most files that are compared; a file of the very same size is rare."""
 COARSEST_TIME_NS = 2_000_000_000
 """FAT keeps times to two seconds: a file that was moved to such a disk may look so much older or younger."""
 Look = Callable[[Callable[[SeenFile], bool]], Awaitable[list[tuple[SeenFile, WatchEntry]]]]
@@ -43,7 +43,7 @@ Whereabouts = Literal["here", "gone", "unknown"]
 
 
 class RecordingLocks:
-    """A lock for each job, as long as anybody holds it or waits for it."""
+    """A lock for each job, as long as a task holds it or waits for it."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()

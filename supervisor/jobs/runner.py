@@ -32,7 +32,7 @@ from supervisor.worker.handle import WorkerHandle
 log = structlog.get_logger()
 
 FOLLOWED_AT_MOST = 5
-"""So often is a recording looked for that is renamed again before anybody could open it."""
+"""How often a recording is searched that is renamed again before a worker opens it."""
 Tell = Callable[[Job], object]
 """Hears of every change that a client should see."""
 

@@ -44,10 +44,10 @@ class ResultWriter:
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._naming = asyncio.Lock()
-        """Held from choosing names to reserving them: two jobs at once must not choose the same."""
+        """Held from choosing names to reserving them: two jobs must not choose the same."""
 
     async def would_be_skipped(self, job: Job, wishes: ResolvedOptions) -> bool:
-        """Whether all files are there already, and the job is told to leave them. Asked before anybody listens."""
+        """Whether all files are there already, and the job is told to leave them. Asked before transcription."""
         if wishes.if_exists != "skip" or job.outputs:
             return False
         job = replace(job, language=job.language or wishes.language)

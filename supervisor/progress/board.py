@@ -83,7 +83,7 @@ class JobBoard:
         return job_view(job, self.why_waiting or self.why_model_is_missing.get(job.options.model))
 
     def tell(self, job: Job) -> JobView:
-        """Everyone who listens hears how the job stands."""
+        """Every subscriber gets the job's state."""
         if (running := self._running.get(job.id)) is not None:
             self._learn(running, job)
             running.job, running.pace = job, _at_status(running.pace, job)

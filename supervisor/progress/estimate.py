@@ -17,8 +17,8 @@ JUDGED_AFTER_SECONDS, JUDGED_AFTER_STEPS = 2.0, 4
 HALF_LIFE_SECONDS = 120.0
 """After so much newer work, earlier work of the same job counts half: the machine may have other work now."""
 KEPT_COUNTS_SECONDS = 15.0
-"""The rate of earlier jobs weighs as much as so long a look at this one. A silence is not held against the worker
-before that either: its first batch may take so long."""
+"""The rate of earlier jobs weighs as much as this many seconds of the running one. Before that, a silence does not
+count against the worker either: its first batch may take that long."""
 LONGEST_CHUNK_SECONDS = 30.0
 """An aligner that is behind the transcriber by less than that may have nothing to do."""
 

@@ -61,5 +61,5 @@ class Forecast:
         left = [one for one in running_left if one is not None]
         if len(left) < len(running_left):
             return None
-        # Running jobs are at two workers at once; the waiting ones come after the last of them.
+        # Running jobs use both workers; the waiting ones come after the last of them.
         return seconds + max(left, default=0.0)

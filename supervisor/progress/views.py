@@ -18,7 +18,7 @@ from supervisor.worker.state_machine import ABLE
 
 
 def job_view(job: Job, why_waiting: str | None = None) -> JobView:
-    """A job for people and scripts. `why_waiting` stands in for the note of a job that has none of its own."""
+    """A job for people and scripts. `why_waiting` is the note of a job without one."""
     return JobView(
         id=job.id,
         path=job.path,

@@ -68,7 +68,7 @@ class KnownContent:
 
 
 Fate = Literal["new", "known", "followed", "revived"]
-"""`followed`: its job goes on with it here. `revived`: the same, for a job that had failed."""
+"""`followed`: its job continues with it here. `revived`: the same, for a job that had failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ ON_PROBATION = "(transcriber_crashes >= 2 OR daemon_deaths >= 3)"
 WAITING = f"FROM jobs INDEXED BY jobs_by_priority WHERE status = 'waiting' AND {ON_PROBATION} = ? AND {PRIORITY} = ?"
 ANY_TURN = SchedulingHints()
 USUAL_JOBS = 20
-"""So many of the last done jobs say how long a recording usually is."""
+"""The number of done jobs that tell the usual length of a recording."""
 
 
 class Backlog(NamedTuple):
-    """What is known of all waiting jobs before anybody has opened their recordings."""
+    """What is known of all waiting jobs before their recordings are opened."""
 
     jobs: dict[Model, int]
     """How many there are for each model."""
@@ -85,7 +85,7 @@ def refuse_when_full(connection: sqlite3.Connection, most_waiting: int) -> None:
     (waiting,) = connection.execute("SELECT jobs FROM job_counts WHERE status = 'waiting'").fetchone()
     if waiting >= most_waiting:
         raise QueueFull(
-            f"{waiting} jobs wait already; the setting queue.most_waiting allows no more",
+            f"{waiting} jobs wait already; the setting queue.most_waiting is the limit",
             "wait for jobs to finish, or raise queue.most_waiting",
         )
 

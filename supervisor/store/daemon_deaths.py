@@ -3,12 +3,12 @@
 Runs in: supervisor.
 
 Memory that runs out, a driver that panics, a machine that resets: what a worker's death does not explain ends the
-daemon, and the job it had in hand would be claimed first again at every start. But a power cut or `kill -9` hits
-whatever runs, so a death says little by itself. The rule:
+daemon, and its running job would be claimed first again at every start. But a power cut or `kill -9` hits
+whatever runs, so one death says little. The rule:
 
 - A start after an end that was not orderly charges every job that was running with one death (`daemon_deaths`).
   Any progress of its own, a stored segment or stored words, takes all charges back.
-- With three charges in a row a job stands behind all others, and runs alone when its turn comes.
+- With three charges in a row a job waits behind all others, and runs alone when its turn comes.
 - If the daemon dies while it runs alone, that counts apart (`deaths_alone`), and the next try waits a little longer.
   A death while no job ran, or while only jobs above suspicion did, is evidence of another cause: it takes the deaths
   alone of all jobs back.
@@ -35,7 +35,7 @@ DEATHS_TO_PROBATION = 3
 """As in the index of the line, and in its questions."""
 DEATHS_ALONE_TO_QUARANTINE = 3
 EVIDENCE_SECONDS = 3600.0
-"""For so long a death while no job ran speaks for those that are suspected: something else ends the daemon."""
+"""How long a death without a running job clears suspected jobs: something else ends the daemon."""
 MOST_EVIDENCE = 50
 FIRST_PAUSE_SECONDS = 5.0
 """Before a job is tried alone once more; doubles. Long enough for a death of another cause to come first."""
@@ -56,7 +56,7 @@ def is_suspect(job: Job) -> bool:
 
 
 def is_condemned(job: Job, other_deaths: int) -> bool:
-    """Whether it runs no more; `other_deaths` of the daemon came of late while no job ran."""
+    """Whether it is not run again; `other_deaths` of the daemon came of late while no job ran."""
     return job.deaths_alone >= DEATHS_ALONE_TO_QUARANTINE + other_deaths
 
 

@@ -25,7 +25,7 @@ OUTPUTS = TypeAdapter(dict[Format, WrittenFile], config=FORGETFUL)
 ERROR: TypeAdapter[JobError | None] = TypeAdapter(JobError | None, config=FORGETFUL)
 RECORDING: TypeAdapter[RecordingFacts | None] = TypeAdapter(RecordingFacts | None, config=FORGETFUL)
 PROMISES_KEPT = 16
-"""For one name: so many tries in a row may each have been about to write something else."""
+"""For one name: this many tries in a row may each have reserved other content."""
 STARTED_OVER: Mapping[str, object] = {
     "status": "waiting",
     "finished_at": None,
@@ -142,7 +142,7 @@ ENCODERS: Mapping[str, Callable[[object], object]] = {
 
 
 def job_from(row: sqlite3.Row) -> Job:
-    """The Job that stands in a row of all columns."""
+    """The Job of a row with all columns."""
     fields: dict[str, Any] = dict(row)
     fields["options"] = JobOptions.model_validate_json(row["options"])
     fields["identity"] = IDENTITY.validate_json(row["identity"])

@@ -219,7 +219,7 @@ class JobQueue:
         return [row["id"] for row in await self._database.rows(question, *facts, before, limit)]
 
     async def those(self, ids: Sequence[int]) -> Sequence[Job]:
-        """These jobs as asked, but for those that were forgotten. Read on the database's thread: take few at once."""
+        """These jobs as asked, but for those that were forgotten. Read on the database's thread: ask for few."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Job]:
             rows = (connection.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone() for id in ids)

@@ -57,7 +57,7 @@ class FollowUpRules(Protocol):
 def write_follow_ups(
     connection: sqlite3.Connection, job_id: int, follow_ups: Sequence[NewFollowUp], now: float
 ) -> None:
-    """Due at once. For the transaction that ends the job."""
+    """Due immediately. For the transaction that ends the job."""
     connection.executemany(
         "INSERT INTO errands (job_id, kind, event, due_at) VALUES (?, ?, ?, ?)",
         [(job_id, follow_up.kind, follow_up.event, now) for follow_up in follow_ups],

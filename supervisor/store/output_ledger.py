@@ -8,7 +8,7 @@ from supervisor.disks.temporary_names import TemporaryNames
 from supervisor.store.sqlite.transactions import JobDatabase
 
 LAST_SIGN = "\U0010ffff"
-"""No file's name goes on with this one."""
+"""No file's name continues with this character."""
 
 
 class OutputLedger:

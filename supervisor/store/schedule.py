@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-Jobs of priority `now` go first, at once, between two batches of a running job. The others take turns by their shares.
+Jobs of priority `now` go first, between two batches of a running job. The others take turns by their shares.
 Within a priority, the loaded model and age decide.
 
 To exchange the transcriber's model costs its loading, seconds to half a minute. Jobs for two models in mixed order,
@@ -16,14 +16,14 @@ from types import MappingProxyType
 from ipc.vocabulary import Priority
 
 WEIGHTS: Mapping[Priority, int] = MappingProxyType({"now": 16, "normal": 4, "archive": 1})
-"""While jobs of several priorities wait, so many of each start: 4 normal ones for each one of the archive. At most so
-many of `now` go before one batch of a running job."""
+"""While jobs of several priorities wait, this many of each start: 4 normal ones for each one of the archive. At most
+this many of `now` go before one batch of a running job."""
 _STRIDE = {priority: WEIGHTS["now"] // weight for priority, weight in WEIGHTS.items()}
 MOST_OVERTAKING = 32
 """No job is overtaken by as many younger ones: one may go first only if its id is less than this far from the
-oldest's. With short recordings an exchange is shared by so many, and that is when it matters."""
+oldest's. With short recordings an exchange is shared by that many, and that is when it matters."""
 LONGEST_SERVED_SECONDS = 300.0
-"""One model is preferred for so long, then the oldest decides: exchanges of half a minute stay a tenth of the time,
+"""How long one model is preferred; then the oldest decides: exchanges of half a minute stay a tenth of the time,
 and no job waits for a row of long recordings."""
 
 Model = str | None

@@ -21,7 +21,7 @@ from supervisor.store.outbox import withdraw_follow_ups
 from supervisor.store.sqlite.transactions import JobDatabase
 
 ASKED_AT_ONCE = 500
-"""Files that one transaction looks up: others who want the database wait so long."""
+"""Files that one transaction looks up: other tasks wait for the database meanwhile."""
 MOST_SIGHTS = 200
 """Places of one content that are looked at, besides the one that is asked about."""
 _KNOWN = """SELECT 1 FROM seen_files AS seen LEFT JOIN jobs ON jobs.id = seen.job_id
@@ -81,7 +81,7 @@ class SeenFiles:
         await self._database.write(lambda db: _put_elsewhere(db, job_id))
 
     async def adopt(self, job: Job, identity: FileIdentity) -> bool:
-        """Whether a job may go on with what its watched file has become; False: that content is another job's."""
+        """Whether a job may continue with its file's new content; False: another job has that content."""
         return await self._database.write(lambda db: _adopt(db, job, identity))
 
 

@@ -31,7 +31,7 @@ async def wait_for(seconds: float, wait: Callable[[], Awaitable[Answer]]) -> Ans
 
 
 async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
-    """Whether the event is set within so many seconds; None: waits however long it takes."""
+    """Whether the event is set within this many seconds; None: waits however long it takes."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

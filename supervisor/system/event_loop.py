@@ -2,7 +2,7 @@
 
 Runs in: supervisor, the watchdog in a thread.
 
-A loop that stands still answers no client, and no other part can help. The watchdog counts how often in a row it
+A loop that hangs answers no client, and no other part can help. The watchdog counts how often in a row it
 woke, as punctually as it wanted, and found that the loop had not turned. A clock alone would not do: after a
 machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing is counted; a wake that came
 too late begins the count again.
@@ -25,9 +25,9 @@ from supervisor.system.signals import remember
 FROZEN_EXIT = os.EX_SOFTWARE
 """launchd and systemd start again what ends with another code than 0."""
 LOOKS = 6
-"""So many in a row that find the loop where it was: it is frozen. Few, for each is a wake-up of an idle machine."""
+"""The number in a row that find no progress: the loop hangs. Few, for each is a wake-up of an idle machine."""
 LATE_FACTOR = 2.0
-"""A wake after more than so many times the wanted pause tells of a sleep, not of the loop."""
+"""A wake after more than this multiple of the pause means that the machine slept."""
 REPORT = "daemon-frozen.txt"
 
 
@@ -46,7 +46,7 @@ class LoopWatch:
     def __init__(
         self, frozen_seconds: float, report: Path, notice: ServiceNotice, leave: Callable[[int], None]
     ) -> None:
-        """`report` takes every thread's traceback; `leave` ends the process at once."""
+        """`report` takes every thread's traceback; `leave` ends the process."""
         self._pause_seconds = frozen_seconds / LOOKS
         self._report = report
         self._notice = notice

@@ -19,7 +19,7 @@ def clusters_of(text: str) -> list[str]:
 
 
 def cut_to_bytes(text: str, most_bytes: int) -> str:
-    """The beginning of the text, in whole clusters, that takes at most so many bytes in a file system.
+    """The beginning of the text, in whole clusters, that takes at most this many bytes in a file system.
 
     A cluster that alone takes more, such as a letter under a hundred accents, is cut between code points.
     """

@@ -1,4 +1,4 @@
-"""Settings read again while the daemon runs: what holds at once, and what only after a restart.
+"""Settings read again while the daemon runs: what applies immediately, and what after a restart.
 
 Runs in: supervisor.
 """

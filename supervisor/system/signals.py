@@ -3,7 +3,7 @@
 Runs in: supervisor. Imported before everything else of the daemon, so it imports next to nothing.
 
 The system ends a process that has not said what a signal means to it. Until the event loop listens, and once it has
-closed, these handlers stand in for it: a SIGHUP is remembered, a SIGTERM ends a daemon that has no worker yet at once
+closed, these handlers replace it: a SIGHUP is remembered, a SIGTERM ends a daemon that has no worker yet
 and cleanly, and what means nothing to us does nothing. They are functions and not SIG_IGN, which every hook and every
 worker would inherit.
 """

@@ -83,7 +83,7 @@ class DaemonLock:
 
 
 def _holder(descriptor: int) -> int | None:
-    """Not the one before, whose number stands there until the new holder has written its own."""
+    """Not the one before, whose number is there until the new holder has written its own."""
     text = os.pread(descriptor, 20, 0).strip()
     if not text.isdigit():
         return None

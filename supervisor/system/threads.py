@@ -2,7 +2,7 @@
 
 Runs in: supervisor.
 
-asyncio starts threads one by one as work comes. Where the system allows no more, to_thread would raise what no
+asyncio starts threads one by one as work comes. At the system's limit to_thread would raise what no
 caller at work on a job or a folder could answer; so a daemon has them from its start, or does not start.
 
 They are few and are joined at exit: a handful of calls stuck on a dead network disk would take all of them. So such
@@ -26,7 +26,7 @@ LONGEST_LOOK_SECONDS = 10.0
 """A disk that takes longer is not there for a client that waits for the answer."""
 
 IDLE_SECONDS = 10.0
-"""For so long a thread waits for more work."""
+"""How long an idle thread waits for work."""
 
 Answer = TypeVar("Answer")
 Inbox = queue.SimpleQueue[Callable[["Inbox"], None]]
@@ -40,7 +40,7 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)
 def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
     """What `work` returns or raises, once it does; OSError where there is no thread for it.
 
-    To cancel is to stop waiting: the thread ends by itself.
+    To cancel is to stop waiting: the thread ends when its work does.
     """
     answer: Future[Answer] = Future()
 
@@ -84,11 +84,11 @@ def _live(run: Callable[[Inbox], None]) -> None:
 
 
 class TooFewThreads(Exception):
-    """The system allows this user or machine no more."""
+    """The system's limit of threads is reached."""
 
 
 def preallocated_pool() -> ThreadPoolExecutor:
-    """Raises TooFewThreads where there cannot be so many."""
+    """Raises TooFewThreads where the system's limit is lower."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="asyncio")
     all_there = threading.Barrier(THREADS + 1)
     try:
@@ -104,7 +104,7 @@ def preallocated_pool() -> ThreadPoolExecutor:
 
 
 def wait_for_children_without_threads() -> None:
-    """On the running loop, as Python 3.12 does by itself: 3.11 would hire a thread for each child, and raise where
+    """On the running loop, as Python 3.12 does: 3.11 would hire a thread for each child, and raise where
     there is none."""
     if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
         watcher = asyncio.PidfdChildWatcher()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 MOST_PASSING = 32
-"""So many urgent turns in a row go before one that waits. A short job takes two, to decode and to transcribe."""
+"""The most urgent turns in a row before a waiting one. A short job takes two, to decode and to transcribe."""
 
 
 class Turn:
@@ -21,7 +21,7 @@ class Turn:
         self._make_way: Callable[[], None] | None = None
 
     def makes_way_by(self, make_way: Callable[[], None]) -> None:
-        """Called once if an urgent task wants the thing, at once if one does already."""
+        """Called once if an urgent task wants the thing, immediately if one does already."""
         self._make_way = make_way
         if self._is_wanted:
             make_way()

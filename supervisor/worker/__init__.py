@@ -1,4 +1,4 @@
-"""One worker kept alive: spawn, channel, states, deaths, restarts.
+"""Keeps one worker process alive: spawn, channel, lifecycle states, deaths, restarts.
 
 Runs in: supervisor. May import system and `workers.worker_main`, which it spawns.
 """

@@ -1,9 +1,9 @@
-"""The supervisor's end of a worker's pipe: two threads, so that no worker can hold up the event loop.
+"""The supervisor's end of a worker's pipe: two threads, so that no worker can block the event loop.
 
 Runs in: supervisor.
 
-One thread reads, for a worker stopped in the middle of a frame would stop its reader with it; one writes, for the
-pipe of a stopped worker fills. Both end by themselves when the other side is gone.
+One thread reads, because a worker that stops in the middle of a frame blocks its reader. One thread writes, because
+the pipe of a stopped worker fills. Both end when the worker closes its end of the pipe.
 """
 
 import asyncio
@@ -17,34 +17,34 @@ from typing import TypeVar
 from ipc.pipe import BadFrame, Connection, PipeClosed, receive, send
 from ipc.worker_messages import FROM_WORKER, FromWorker, ToWorker
 
-Told = TypeVar("Told")
+Argument = TypeVar("Argument")
 
 UNREAD_FRAMES = 16
-"""Frames taken from the pipe before a caller asked for them; beyond that the worker has to wait."""
+"""Back-pressure: frames read from the pipe before a caller receives them. Beyond that the worker has to wait."""
 
 
 class WorkerChannel:
-    """Used from the event loop only. `heard` and `ended` are called there."""
+    """Its methods and the callbacks `received` and `ended` run on the event loop."""
 
     def __init__(
         self,
         connection: Connection,
         name: str,
-        heard: Callable[[FromWorker], None],
+        received: Callable[[FromWorker], None],
         ended: Callable[[BadFrame | None], None],
     ) -> None:
-        """`heard` gets each frame in order, `ended` comes last, with what was no message if that was the reason.
+        """`received` gets each frame in order. `ended` is called last, with the invalid frame if that was the reason.
 
-        Raises RuntimeError where no thread is to be had; one that was had ends with the connection.
+        Raises RuntimeError when a thread cannot be started; a thread that was started ends with the connection.
         """
         self._loop = asyncio.get_running_loop()
         self._connection = connection
-        self._heard = heard
+        self._received = received
         self._ended = ended
         self._slots = threading.Semaphore(UNREAD_FRAMES)
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._threads = 0
-        self._unheard = False
+        self._discarding = False
         for work in (self._read, self._write):
             threading.Thread(target=work, name=name, daemon=True).start()
             self._threads += 1
@@ -54,20 +54,20 @@ class WorkerChannel:
         self._outbox.put(message)
 
     def acknowledge(self) -> None:
-        """A frame was asked for: there is room for another."""
+        """A caller has received a frame: the reader may take another from the pipe."""
         self._slots.release()
 
     def shutdown(self) -> None:
-        """No caller asks for frames any more: the threads may end, even if a process holds the other side."""
-        self._unheard = True
+        """No caller receives frames any longer: end both threads, even if a process keeps the other end open."""
+        self._discarding = True
         self._slots.release()
         if self._connection.closed:
             return
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as pipe_end:
             try:
-                line.shutdown(socket.SHUT_RDWR)
+                pipe_end.shutdown(socket.SHUT_RDWR)
             except OSError:
-                # Already shut from the other side.
+                # The other side has closed it already.
                 return
 
     def _read(self) -> None:
@@ -75,29 +75,29 @@ class WorkerChannel:
         try:
             while True:
                 frame = receive(self._connection, FROM_WORKER)
-                if not self._unheard:
+                if not self._discarding:
                     self._slots.acquire()
-                    self._tell(self._heard, frame)
+                    self._call_on_loop(self._received, frame)
         except PipeClosed:
             pass
         except BadFrame as bad:
             fault = bad
-        self._tell(self._reading_ended, fault)
+        self._call_on_loop(self._reading_ended, fault)
 
     def _write(self) -> None:
         try:
             while (message := self._outbox.get()) is not None:
                 send(self._connection, message)
         except PipeClosed:
-            # Its reader knows; what was not sent is lost with the worker.
+            # The reading thread reports it; unsent messages are lost with the worker.
             pass
-        self._tell(self._thread_ended, None)
+        self._call_on_loop(self._thread_ended, None)
 
-    def _tell(self, listener: Callable[[Told], None], what: Told) -> None:
+    def _call_on_loop(self, listener: Callable[[Argument], None], argument: Argument) -> None:
         try:
-            self._loop.call_soon_threadsafe(listener, what)
+            self._loop.call_soon_threadsafe(listener, argument)
         except RuntimeError:
-            # The loop is closed: the supervisor is leaving.
+            # The loop is closed: the supervisor is exiting.
             return
 
     def _reading_ended(self, fault: BadFrame | None) -> None:
@@ -108,5 +108,6 @@ class WorkerChannel:
     def _thread_ended(self, _: None) -> None:
         self._threads -= 1
         if self._threads == 0:
-            # Not before: a thread must never read or write what has taken over the number.
+            # Only after both threads: otherwise one could read or write another file that got the same descriptor
+            # number.
             self._connection.close()

@@ -3,8 +3,8 @@
 Runs in: supervisor.
 
 Nothing here blocks the event loop: `WorkerChannel` reads and writes in threads, `Spawner` starts and reaps in its
-own. The child's end is seen at once on its sentinel, a pipe that closes with it. A child that was killed and lives
-on hangs in the kernel, where no signal reaches it: it is written off, and another takes its place.
+own. The child's exit is seen immediately on its sentinel, a pipe that closes with it. A child that was killed and
+still lives hangs in the kernel, where no signal reaches it: it is written off, and another takes its place.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ DRAIN_SECONDS = 1.0
 """What a dead worker said last is in the pipe by then, or a stray grandchild holds the pipe open."""
 FIRST_PHASE: dict[str, Phase] = {"decode": "decoding", "transcribe": "speech", "align": "aligning"}
 MOST_WRITTEN_OFF = 4
-"""Of one role. Each keeps its memory: with so many, no other is started."""
+"""Of one role. Each keeps its memory: beyond this number no other is started."""
 
 
 class SpawnFailed(Exception):

@@ -1,9 +1,9 @@
-"""A circuit breaker for each engine and model of a role: deaths that count, pauses before a restart, open or not.
+"""A circuit breaker for each engine and model of a role: counted deaths, delays before a restart, open or closed.
 
 Runs in: supervisor.
 
-Those of the settings are configured, those of jobs' own choice are overrides. Half open is one probe that may fail
-once. Moments are seconds of one monotonic clock, the caller's.
+Breakers from the settings are configured; breakers for models that jobs name are overrides. Half open means one
+probe: a single failure opens the breaker again. Times are seconds of the caller's monotonic clock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,42 +17,44 @@ from ipc.worker_messages import LoadFailed, Ready, WorkerSetup
 from supervisor.worker.death import Death
 
 JITTER_PART = 0.25
-"""So much of a delay is left to chance, lest two workers that died together keep coming back together."""
+"""The random part of a delay, so that two workers that crashed together do not keep restarting together."""
 BROKEN = "broken"
-"""The code of an engine that died too often; any other is the engine's own for why it did not load."""
+"""The code of an engine that crashed too often. Any other code is the engine's own reason why it did not load."""
 ENGINE_CANNOT_WORK = frozenset({BROKEN, "no_metal", "engine_missing"})
-"""It would not work with any model; the fallback engine may. The last two: what this machine or session lacks."""
+"""The engine would fail with any model; the fallback engine may work. The last two: the machine or session lacks
+something."""
 NEEDS_MODEL = "needs_model"
-"""The engine's own code for a model that is known and not on this machine: it may come."""
+"""The engine's own code for a known model that is not on this machine: it may be downloaded later."""
 MODEL_LOOK_SECONDS = 8.0
-"""For so long it is not asked again whether a missing model is there: a user who has just fetched it watches the
-clock, and a look costs a second of one core. A little less than LOOK_AGAIN_SECONDS: every round finds it due."""
+"""The shortest time between two checks for a missing model. Short, because a user who has just downloaded it waits;
+not shorter, because a check costs a second of one core. A little less than LOOK_AGAIN_SECONDS, so that it is due in
+every round."""
 OVERRIDE_PROBE_SECONDS = 600.0
-"""How often a job's own missing model is tried without any sign that it came, as when the network is back. Each try
-costs the worker the model that is warm in it."""
+"""How often a missing override is retried without a change in the model folders, for example after a network failure.
+Each retry unloads the worker's warm model."""
 MOST_OVERRIDES = 16
-"""Models of jobs' own choice that are remembered. To forget one costs a failed start that could have been spared."""
+"""The number of overrides kept. Dropping one may cost a failed start that its breaker would have prevented."""
 
 
 def deaths_that_count(
     deaths: tuple[float, ...], now: float, *, was_calm: bool, settings: RestartSettings
 ) -> tuple[float, ...]:
-    """The death at `now` and those before it that still count: recent ones, unless the worker had been calm since."""
+    """The death at `now` and the earlier ones that count: recent deaths, or none if the worker had been calm."""
     if was_calm:
         return (now,)
     return (*(at for at in deaths if now - at <= settings.within_seconds), now)
 
 
 def is_calm(alive_seconds: float, finished_requests: int, settings: RestartSettings) -> bool:
-    """Whether a worker has shown that it can work. Time alone is not enough: it may die at its first request."""
+    """Whether a worker has shown that it can work. Time alone is not enough: it may crash at its first request."""
     return finished_requests > 0 and alive_seconds >= settings.calm_seconds
 
 
 def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: RestartSettings) -> float | None:
-    """Seconds to wait after the last of `deaths`, those that count; None: too many, let it rest.
+    """Seconds to wait after the last of `deaths`, the counted ones; None: too many, open the breaker.
 
-    One death is bad luck: it is answered at once. From the second on a reason is more likely than chance, and the
-    wait doubles. `jitter` from 0 to 1 shortens it by up to a quarter.
+    After one death the restart is immediate. From the second on, each delay is twice the last. `jitter` from 0 to 1
+    shortens the delay by up to a quarter.
     """
     if len(deaths) > settings.deaths_allowed:
         return None
@@ -64,14 +66,14 @@ def delay_before_restart(deaths: tuple[float, ...], jitter: float, settings: Res
 
 
 class WorkerUnavailable(StenodError):
-    """There is no worker to be had now: it is broken, has no model, or is stopping.
+    """No worker can serve the request now: it is broken, has no model, or is stopping.
 
     `code`: `broken`, `stopping`, or why the engine refused to load: `needs_model`, `model_damaged`, `no_metal` …
     """
 
     @property
     def is_for_the_fallback(self) -> bool:
-        """Whether another engine may do what this one cannot."""
+        """Whether the fallback engine may serve the request."""
         return self.code in ENGINE_CANNOT_WORK
 
 
@@ -80,40 +82,40 @@ class EngineName(NamedTuple):
 
     engine: str
     model: str | None
-    """None: the engine's default, which was never loaded yet."""
+    """None: the engine's default, which has not been loaded yet."""
     device: str | None
-    """None: it was never loaded yet."""
+    """None: it has not been loaded yet."""
 
 
 @dataclass(slots=True, eq=False)
 class CircuitBreaker:
-    """What the handle remembers of an engine with its model from one process to the next."""
+    """The state of one engine with its model that outlives a worker process."""
 
     setup: WorkerSetup
     is_override: bool = False
-    """True: the model is a job's own choice, and only such jobs miss it."""
+    """True: a job named the model, and only jobs that name it need it."""
     deaths: tuple[float, ...] = ()
-    """Monotonic seconds of those that count."""
+    """When the counted deaths happened, in monotonic seconds."""
     refusal: WorkerUnavailable | None = None
-    """Why it is broken; None: it is not."""
+    """Why the breaker is open; None: it is closed."""
     probe_at: float = 0.0
-    """From this moment on a broken engine may be tried once."""
+    """From this time on a broken engine may be probed once."""
     look_at: float = 0.0
-    """From this moment on one without its model may be tried for a job that waits."""
+    """From this time on an engine without its model may be retried for a job that waits."""
     ready: Ready | None = None
-    """What it said when it was last ready."""
+    """The last Ready message of this engine."""
 
     def note_death(
         self, death: Death, now: float, jitter: float, settings: RestartSettings, *, calm: bool
     ) -> float | None:
-        """Seconds until it may start again; None: it is broken. One that is on trial dies only once."""
+        """Seconds until the restart; None: the breaker opens. A death while half open opens it again."""
         self.deaths = deaths_that_count(self.deaths, now, was_calm=calm, settings=settings)
         delay = delay_before_restart(self.deaths, jitter, settings) if self.refusal is None else None
         if delay is None:
             self._break(
                 WorkerUnavailable(
                     BROKEN,
-                    f"the {self.setup.role} ({self.setup.engine}) keeps dying; last: {death.reason}",
+                    f"the {self.setup.role} ({self.setup.engine}) keeps crashing; last: {death.reason}",
                     f"tried again every {settings.probe_seconds:g} s, or now: `steno restart {self.setup.role}`",
                 ),
                 now,
@@ -121,62 +123,63 @@ class CircuitBreaker:
             )
         return delay
 
-    def note_walled_in(self, hanging: int, now: float, settings: RestartSettings) -> None:
-        """So many of its role's processes hang in the kernel that none more is started."""
+    def note_unkillable(self, hanging: int, now: float, settings: RestartSettings) -> None:
+        """Open the breaker: too many processes of this role hang in the kernel to start another."""
         self._break(
             WorkerUnavailable(
                 BROKEN,
                 f"{hanging} {self.setup.role}s hang in the kernel and cannot be killed",
-                "bring the disk back that does not answer; if it is none, restart the machine",
+                "reconnect the disk that does not respond; if no disk is the cause, restart the machine",
             ),
             now,
             settings.probe_seconds,
         )
 
     def note_refusal(self, refused: LoadFailed, now: float, settings: RestartSettings) -> bool:
-        """It is well but cannot load: starting it over and over would not help. Whether that is news."""
-        is_news = self.refusal is None or self.refusal.message != refused.message
-        rest_seconds = settings.probe_seconds
+        """Open the breaker: the engine runs but cannot load, so restarts would not help. Returns whether the reason
+        is new."""
+        is_new = self.refusal is None or self.refusal.message != refused.message
+        pause_seconds = settings.probe_seconds
         if self.is_override:
-            # Any other refusal fails the job at once, and is remembered only for those in line behind it.
-            rest_seconds = OVERRIDE_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
-        self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, rest_seconds)
+            # Any other refusal fails the job immediately; it is kept only for the jobs queued behind it.
+            pause_seconds = OVERRIDE_PROBE_SECONDS if refused.code == NEEDS_MODEL else MODEL_LOOK_SECONDS
+        self._break(WorkerUnavailable(refused.code, refused.message, refused.hint), now, pause_seconds)
         self.look_at = now + MODEL_LOOK_SECONDS
-        return is_news
+        return is_new
 
     def note_ready(self, ready: Ready) -> None:
-        """It can be used; its deaths stay counted until it has been calm."""
+        """Close the breaker; the deaths stay counted until the worker has been calm."""
         self.ready = ready
         self.refusal = None
 
     def forget(self) -> None:
-        """As if it had never died."""
+        """Drop all deaths and close the breaker."""
         self.deaths = ()
         self.refusal = None
 
     @property
     def name(self) -> EngineName:
-        """As it called itself when it was last ready; before that, as the settings do."""
+        """The names from its last Ready message; before that, those of the settings."""
         if self.ready is None:
             return EngineName(self.setup.engine, self.setup.model, None)
         return EngineName(self.setup.engine, self.ready.model, self.ready.device)
 
     @property
     def lacks_model(self) -> bool:
-        """Whether it would work if only its model were there."""
+        """Whether the engine is refused only because its model is missing."""
         return self.refusal is not None and self.refusal.code == NEEDS_MODEL
 
     def loads(self, model: str) -> bool:
-        """Whether this is what a job means that wants `model`, by the setting or by what was loaded for it."""
+        """Whether `model` names this breaker's model: the name in its setup, or the name that was loaded."""
         return model == self.setup.model or (self.ready is not None and model == self.ready.model)
 
-    def _break(self, refusal: WorkerUnavailable, now: float, rest_seconds: float) -> None:
+    def _break(self, refusal: WorkerUnavailable, now: float, pause_seconds: float) -> None:
         self.refusal = refusal
-        self.probe_at = now + rest_seconds
+        self.probe_at = now + pause_seconds
 
 
 class CircuitBreakers:
-    """Those of the settings, and one for each model of a job's own choice, made on demand."""
+    """The configured breakers, and one override for each model that a job named, created on demand."""
 
     def __init__(self, setups: Sequence[WorkerSetup]) -> None:
         """`setups`: the primary engine, then perhaps the fallback."""
@@ -193,20 +196,22 @@ class CircuitBreakers:
 
     @property
     def overrides(self) -> Sequence[CircuitBreaker]:
-        """The models that jobs chose for the primary engine, in the order they were last asked for."""
+        """The overrides of the primary engine, in the order of their last request."""
         return [breaker for breaker in self._overrides.values() if breaker.setup.engine == self.primary.setup.engine]
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         return iter((*self.configured, *self._overrides.values()))
 
     def find(self, engine: str | None, model: str | None) -> CircuitBreaker | None:
-        """`engine` None is the primary; `model` None is that of the settings. None: it was not asked for before."""
+        """`engine` None: the primary. `model` None: the configured one. Returns None when it was not requested
+        before."""
         configured = self._configured(engine)
         wanted = self._model_for(configured, model)
         return configured if wanted is None else self._overrides.get((configured.setup.engine, wanted))
 
     def of(self, engine: str | None, model: str | None) -> CircuitBreaker:
-        """The same, made if need be; the override that was not asked for longest is forgotten."""
+        """Like `find`, but creates a missing override; drops the least recently requested one beyond
+        MOST_OVERRIDES."""
         configured = self._configured(engine)
         wanted = self._model_for(configured, model)
         if wanted is None:
@@ -226,7 +231,7 @@ class CircuitBreakers:
         return next(breaker for breaker in self.configured if breaker.setup.engine == engine)
 
     def _model_for(self, configured: CircuitBreaker, model: str | None) -> str | None:
-        """What an override would load; None: the configured one is meant."""
+        """The model that an override would load; None: the configured breaker applies."""
         if configured is not self.primary:
             model = model_of_stand_in(configured.setup.model, model)
         return None if model is None or configured.loads(model) else model

@@ -1,8 +1,8 @@
-"""How a worker ended unasked: exit status → a value and words, and a report of the crash for its job.
+"""How a worker ended unexpectedly: exit status → a value and a description, and a crash report for its job.
 
 Runs in: supervisor.
 
-A report holds the native traceback, in a file of its own beside the logs.
+A crash report contains the native traceback. Each is a separate file beside the logs.
 """
 
 import os
@@ -20,9 +20,9 @@ from supervisor.system.clock import iso_time
 Cause = Literal["crashed", "timeout"]
 
 TRACEBACK_BYTES = 16_384
-"""As much of a crash file as is kept: faulthandler's hundred frames of the threads that matter."""
+"""How much of a crash file is read: enough for faulthandler's hundred frames of the relevant threads."""
 WATCHDOG_MARK = "Timeout ("
-"""How faulthandler begins when the worker's own watchdog ends it."""
+"""How faulthandler's output begins when the worker's own watchdog ended it."""
 
 SIGNAL_WORDS = {
     signal.SIGSEGV: "segmentation fault",
@@ -49,23 +49,23 @@ class Death:
     """One death of a worker, and what it was doing."""
 
     signal: str | None
-    """`SIGSEGV` and its kin; None when it exited by itself."""
+    """The signal's name, for example `SIGSEGV`; None when the process exited without one."""
     exit_code: int | None
-    """Minus the signal where one ended it, as Python counts; None when it never started."""
+    """Minus the signal number where a signal ended it; None when it never started."""
     phase: Phase | None
-    """None: it was idle, or had not begun."""
+    """None: it was idle, or had not started any work."""
     cause: Cause
-    """`timeout`: it hung, and was ended for that."""
+    """`timeout`: it hung, and was killed for that."""
     reason: str
-    """In words, for people."""
+    """A sentence for the user."""
     traceback: str
-    """What faulthandler left; empty for SIGKILL, which cannot be handled."""
+    """faulthandler's output; empty for SIGKILL, which cannot be handled."""
     at: float
     """Seconds since the epoch."""
     during_job: int | None
-    """The job whose request it held; None: it held none, or had answered."""
+    """The job whose request was in progress; None: there was none, or the final reply had been sent."""
     written_off: bool = False
-    """It could not even be killed: it hangs in the kernel, and is not to be charged to a job."""
+    """True: it hangs in the kernel and cannot be killed; no job is blamed for this death."""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -92,7 +92,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class KillReason:
-    """Why we ended a worker ourselves."""
+    """Why the supervisor killed a worker."""
 
     cause: Cause
     words: str
@@ -109,10 +109,10 @@ def describe_death(
     during_job: int | None,
     written_off: bool = False,
 ) -> Death:
-    """`exit_status` as multiprocessing gives it: the exit code, or minus the signal; None: it is not known."""
+    """`exit_status`: the exit code, or minus the signal, as multiprocessing returns it; None: unknown."""
     signalled = exit_status is not None and exit_status < 0
     if verdict is None and traceback.startswith(WATCHDOG_MARK):
-        verdict = KillReason("timeout", "ended by its own watchdog: no step forward")
+        verdict = KillReason("timeout", "ended by its own watchdog: no progress")
     words = verdict.words if verdict is not None else _words(exit_status)
     if written_off:
         words += ", and could not be killed: it hangs in the kernel"
@@ -130,7 +130,7 @@ def describe_death(
 
 
 def read_traceback(crash_file: Path) -> str:
-    """What the crash file says, from its beginning, where the reason stands; empty when there is nothing to read."""
+    """The beginning of the crash file, which contains the reason; empty when there is nothing to read."""
     try:
         with crash_file.open("rb") as content:
             return content.read(TRACEBACK_BYTES).decode(errors="replace")
@@ -140,12 +140,12 @@ def read_traceback(crash_file: Path) -> str:
 
 def _words(exit_status: int | None) -> str:
     if exit_status is None:
-        return "ended, it is not known how"
+        return "ended for an unknown reason"
     if exit_status < 0:
         name = _signal_name(-exit_status)
         words = SIGNAL_WORDS.get(-exit_status)  # type: ignore[call-overload]  # a plain number looks up its enum
         return f"{words} ({name})" if words else f"ended by {name}"
-    return "left without being asked" if exit_status == 0 else f"exited with code {exit_status}"
+    return "exited without a request to stop" if exit_status == 0 else f"exited with code {exit_status}"
 
 
 def _signal_name(number: int) -> str:
@@ -158,12 +158,12 @@ def _signal_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CrashReports:
-    """One file a quarantined job; the newest crash wins."""
+    """One file for each quarantined job; a newer crash replaces it."""
 
     folder: Path
 
     def write(self, job_id: int, death: Death) -> Path:
-        """The file's path. No transcript text is in it: faulthandler prints code, not data."""
+        """Returns the file's path. It contains no transcript text: faulthandler prints code, not data."""
         make_private(self.folder)
         path = self.folder / f"job-{job_id}.txt"
         lines = [
@@ -172,7 +172,7 @@ class CrashReports:
             "",
             death.traceback or "no traceback was left",
         ]
-        # A new file each time: whatever lies under the name, a link above all, is not written to.
+        # A new file each time: an existing file, and above all a symbolic link, must not be written to.
         path.unlink(missing_ok=True)
         with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as report:
             report.write("\n".join(lines) + "\n")

@@ -26,12 +26,12 @@ from supervisor.worker.availability import Availability
 from supervisor.worker.child_process import WorkerGone, WorkerProcess
 from supervisor.worker.circuit_breaker import CircuitBreaker, EngineName, WorkerUnavailable
 from supervisor.worker.death import Death, KillReason
-from supervisor.worker.idle_policy import Growth, keep_alive_seconds, memory_limit_bytes
+from supervisor.worker.idle_policy import MemoryGrowth, keep_alive_seconds, memory_limit_bytes
 from supervisor.worker.instance import WorkerInstance
 from supervisor.worker.monitor import WorkerMonitor
 from supervisor.worker.replies import Replies
 from supervisor.worker.spawner import Spawner
-from supervisor.worker.state_machine import Event
+from supervisor.worker.state_machine import LifecycleEvent
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ class WorkerHandle:
         return self._machine.view
 
     def refusal(self, engine: str | None = None, model: str | None = None) -> WorkerUnavailable | None:
-        """Why a request for this engine (None: the primary) would be refused at once; None: it would not be.
+        """Why a request for this engine (None: the primary) would be refused immediately; None: it would not be.
 
         `model` is a job's own choice; None: as the settings say. What is not in the worker may be asked for again
         once it has rested; that request is its probe.
@@ -126,7 +126,7 @@ class WorkerHandle:
         await self._machine.run()
 
     async def stop(self) -> None:
-        """End the worker, within `stop_seconds` and a little; requests in hand and in line get WorkerUnavailable."""
+        """End the worker, within `stop_seconds` and a little; running and waiting requests get WorkerUnavailable."""
         self.availability.close()
         await self._machine.stop()
 
@@ -148,7 +148,7 @@ class WorkerHandle:
         if self._machine.state == "busy":
             self._asked_for = "unload"
             return
-        self._machine.happen(Event.UNLOAD_WANTED)
+        self._machine.happen(LifecycleEvent.UNLOAD_WANTED)
 
     def settings_changed(self) -> None:
         """They hold for a worker that is already idle too; what it was told at birth stays."""
@@ -241,10 +241,10 @@ class WorkerHandle:
                     self._replace_if_outgrown(between_jobs=True)
                 # Dead already, though its end is not yet dealt with: not to be charged to the next in line.
                 if self._machine.state == "ready" and not process.gone.is_set():
-                    self._machine.happen(Event.TAKEN)
+                    self._machine.happen(LifecycleEvent.TAKEN)
                     return life, process
             elif self._machine.state in ("unloading", "unloaded"):
-                self._machine.happen(Event.WANTED)
+                self._machine.happen(LifecycleEvent.WANTED)
             await self._machine.change()
 
     async def _lose(self, life: WorkerInstance, verdict: KillReason | None) -> NoReturn:
@@ -272,13 +272,13 @@ class WorkerHandle:
         life.during_job = None
         life.requests_finished += 0 if deaf else 1
         asked_for, self._asked_for = self._asked_for, None
-        self._machine.happen(Event.GIVEN_BACK)
+        self._machine.happen(LifecycleEvent.GIVEN_BACK)
         if deaf:
             self._machine.replace("cancel not answered", self._machine.engine)
         elif asked_for == "restart":
             self._machine.replace("restart asked for", self._machine.breakers.primary)
         elif asked_for == "unload":
-            self._machine.happen(Event.UNLOAD_WANTED)
+            self._machine.happen(LifecycleEvent.UNLOAD_WANTED)
         else:
             self._replace_if_outgrown()
 
@@ -293,7 +293,7 @@ class WorkerHandle:
             return
         when_ready_bytes = process.footprint_when_ready_bytes
         limit_bytes = memory_limit_bytes(workers.memory_limit_mb, psutil.virtual_memory().total, when_ready_bytes)
-        growth = Growth(process.footprint_bytes or 0, when_ready_bytes, limit_bytes)
+        growth = MemoryGrowth(process.footprint_bytes or 0, when_ready_bytes, limit_bytes)
         if growth.is_too_much and machine.life is not None and machine.life.requests_finished:
             log.warning("worker_outgrew_its_limit", role=self.role, pid=process.pid, **asdict(growth))
             machine.replace("memory limit", machine.engine, f"replaced: {growth}")

@@ -1,4 +1,5 @@
-"""When a worker is ended between jobs: it has grown too large, or was idle for too long (Ollama's keep_alive). Pure.
+"""When a worker is ended between jobs: its memory grew too large, or it was idle too long (Ollama's keep_alive).
+Pure.
 
 Runs in: supervisor.
 """
@@ -9,27 +10,27 @@ from config.settings import WorkerSettings
 from ipc.vocabulary import Role
 
 LINGER_SECONDS = 0.5
-"""No worker leaves sooner than this after its last job: the next in line would have it back within milliseconds."""
+"""The shortest idle time before a worker is unloaded: a queued job may need it again within milliseconds."""
 BYTES_PER_MB = 1_000_000
 
 
 def keep_alive_seconds(role: Role, settings: WorkerSettings) -> float | None:
-    """Seconds without work after which the process ends; 0: with its job; None: never."""
+    """Seconds without work after which the process ends; 0: after each job; None: never."""
     own = settings.transcriber_keep_alive if role == "transcriber" else settings.aligner_keep_alive
     seconds = settings.keep_alive if own is None else own
     return None if seconds < 0 else seconds
 
 
 def seconds_until_unload(keep_alive: float | None, idle_since: float, now: float) -> float | None:
-    """Seconds from now on, for a worker idle since that moment of the same clock; None: it stays."""
+    """Seconds from `now` until an idle worker is unloaded; None: never. Both times are of one clock."""
     if keep_alive is None:
         return None
     return max(0.0, idle_since + max(keep_alive, LINGER_SECONDS) - now)
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """What a worker costs now, what it cost when it was ready, and what it may cost, in bytes."""
+class MemoryGrowth:
+    """A worker's memory footprint now and when it became ready, and its limit, in bytes."""
 
     now_bytes: int
     when_ready_bytes: int
@@ -49,8 +50,9 @@ class Growth:
 def memory_limit_bytes(limit_mb: int, machine_bytes: int, when_ready_bytes: int) -> int:
     """The footprint beyond which a worker is replaced between jobs.
 
-    `limit_mb` 0: half of the machine, or twice what the worker cost when it was ready, whichever is more. A model
-    that takes more than a quarter of the machine is its owner's choice, and must not be reloaded after every job.
+    `limit_mb` 0: half of the machine's memory, or twice the worker's footprint when it became ready, whichever is
+    more. A user may choose a model that takes more than a quarter of the memory; it must not be reloaded after every
+    job.
     """
     if limit_mb:
         return limit_mb * BYTES_PER_MB

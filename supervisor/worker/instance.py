@@ -1,4 +1,4 @@
-"""One process of a worker, from spawn to reaped, and how that ended.
+"""One process of a worker, from spawn to reaping, and how it ended.
 
 Runs in: supervisor.
 """
@@ -21,23 +21,23 @@ from supervisor.worker.spawner import Spawner
 log = structlog.get_logger()
 
 SPAWN_SECONDS = 20.0
-"""For the system to start a process; the loading of a model is not in it."""
+"""For the system to start a process; loading the model has its own deadline."""
 
 InstanceEnd = Death | LoadFailed | None
-"""It died, it has no engine and left, or it was asked to leave."""
+"""It crashed, its engine could not load, or (None) it was stopped on request."""
 
 
 class WorkerInstance:
-    """A worker is a row of these; never two at a time."""
+    """A worker runs as a series of instances, one at a time."""
 
     def __init__(self, setup: WorkerSetup, crash_file: Path, spawner: Spawner, deadlines: DeadlineSettings) -> None:
         self.setup = setup
         self.process: WorkerProcess | None = None
-        """None until it is spawned, and where that failed."""
+        """None until it is spawned, and when the spawn failed."""
         self.during_job: int | None = None
-        """The job for which it has been lent."""
+        """The job whose request it serves now."""
         self.last_job: int | None = None
-        """The job for which it was lent last."""
+        """The job that it served last."""
         self.requests_finished = 0
         self.born_at = asyncio.get_running_loop().time()
         """Monotonic seconds."""
@@ -47,23 +47,23 @@ class WorkerInstance:
         self._planned = False
         self._verdict: KillReason | None = None
         self._last_phase: Phase | None = None
-        self._guilty_of: int | None = None
+        self._blamed_job: int | None = None
         self._over: asyncio.Future[InstanceEnd] = asyncio.get_running_loop().create_future()
 
     async def live(self, became_ready: Callable[[Ready], None]) -> InstanceEnd:
-        """Start it, tell when it is ready, and see it off. When this returns no process is left."""
+        """Start it, call `became_ready`, and wait until it is reaped. When this returns, no process is left."""
         end: InstanceEnd = None
         try:
             end = await self._live(became_ready)
         finally:
             if self.process is not None and not self.process.gone.is_set():
-                # We were cancelled: the supervisor leaves at once, and its worker with it.
+                # Cancelled: the supervisor exits immediately, and its worker with it.
                 self.process.kill()
             self._over.set_result(end)
         return end
 
     async def outcome(self) -> InstanceEnd:
-        """How it ended; waits until it has."""
+        """Waits until it has ended; returns how."""
         return await asyncio.shield(self._over)
 
     @property
@@ -71,16 +71,16 @@ class WorkerInstance:
         return self._over.done()
 
     async def leave(self) -> None:
-        """Ask it to leave, with force if need be. The end that follows is no death."""
+        """Stop it, with SIGKILL if necessary. The end that follows does not count as a death."""
         self._planned = True
         if self.process is not None:
             await self.process.end(self._deadlines.stop_seconds)
 
     async def kill_for(self, verdict: KillReason) -> None:
-        """Kill it for this. The first verdict counts."""
+        """Kill it for this reason. Only the first reason counts."""
         if self._verdict is None and self.process is not None:
             self._verdict = verdict
-            self._note_what_it_did(self.process)
+            self._record_last_activity(self.process)
             await self.process.kill_hung()
 
     async def _live(self, became_ready: Callable[[Ready], None]) -> InstanceEnd:
@@ -104,7 +104,8 @@ class WorkerInstance:
         return greeting if isinstance(greeting, LoadFailed) else self._died(exit_status, self._verdict)
 
     async def _boot(self, process: WorkerProcess) -> Ready | LoadFailed | None:
-        """Its first word, None if it is gone or was condemned before that. A download gives it more time."""
+        """Its Ready or LoadFailed; None if it ended or was killed before that. Each progress of a download extends
+        the deadline."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._deadlines.boot_seconds
         while True:
@@ -123,26 +124,27 @@ class WorkerInstance:
                 case Progress():
                     pass
                 case _:
-                    await self.kill_for(KillReason("crashed", f"said {frame.kind} before it was ready"))
+                    await self.kill_for(KillReason("crashed", f"sent {frame.kind} before it was ready"))
                     return None
 
     def _died(self, exit_status: int | None, verdict: KillReason | None) -> Death:
         if self.process is not None and verdict is None:
-            self._note_what_it_did(self.process)
+            self._record_last_activity(self.process)
             if self.process.fault is not None:
-                verdict = KillReason("crashed", f"said what is no message ({self.process.fault})")
+                verdict = KillReason("crashed", f"sent an invalid message ({self.process.fault})")
         return describe_death(
             exit_status,
             self._last_phase,
             verdict,
             read_traceback(self._crash_file),
             at=time.time(),
-            during_job=self._guilty_of,
+            during_job=self._blamed_job,
             written_off=self.process is not None and self.process.written_off,
         )
 
-    def _note_what_it_did(self, process: WorkerProcess) -> None:
-        """At its death, or when it was condemned: a signal may wake what hung, and it may go on for a moment."""
+    def _record_last_activity(self, process: WorkerProcess) -> None:
+        """Called at its death, or before it is killed: a signal may wake a hung worker, which may then continue for a
+        moment."""
         self._last_phase = process.phase
-        # Who has answered is not judged by how it ends.
-        self._guilty_of = self.during_job if process.holds_request else None
+        # A worker that has sent its final reply: its job is not blamed for the end.
+        self._blamed_job = self.during_job if process.holds_request else None

@@ -1,9 +1,9 @@
-"""Runs `state_machine` for one worker: transitions, their effects, timers, and what a life's end means.
+"""Runs `state_machine` for one worker: transitions, their effects, timers, and what follows the end of a process.
 
 Runs in: supervisor.
 
-Everything here happens on the event loop: between two awaits nothing changes behind our back, and a transition is
-over before anybody sees it.
+Everything here runs on the event loop. State changes only at an await, and a transition is complete before any other
+code can see it.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from supervisor.worker.spawner import Spawner
 from supervisor.worker.state_machine import (
     SHOWN_AS,
     AnyEffect,
-    AnyEvent,
+    AnyLifecycleEvent,
     Died,
     Effect,
-    Event,
+    LifecycleEvent,
+    LifecycleState,
     RestartLater,
-    State,
     step,
 )
 
@@ -51,16 +51,16 @@ class WorkerMonitor:
     ) -> None:
         self.breakers = CircuitBreakers(setups)
         self.engine = self.breakers.primary
-        """The one that runs, or runs next."""
-        self.state: State = "stopped"
+        """The engine that runs now or next."""
+        self.state: LifecycleState = "stopped"
         self.stopping = False
         self.life: WorkerInstance | None = None
-        """None while there is no process."""
+        """None: there is no process."""
         self.role = self.engine.setup.role
         self.in_hand = 0
-        """How many jobs hold on to the worker; while there are any it is not idle, even between two requests."""
+        """The number of jobs that reserve the worker; above 0 it is not idle, even between two requests."""
         self.on_rested: Callable[[], None] = lambda: None
-        """Called when the worker has told what it costs after a request."""
+        """Called when the worker has reported its memory footprint after a request."""
         self._settings = settings
         self._crash_folder = crash_folder
         self._spawner = spawner
@@ -72,14 +72,14 @@ class WorkerMonitor:
         self._last_death: LastDeath | None = None
         self._note: str | None = None
         self._why_replaced: str | None = None
-        """For people, for as long as nothing else happens to the worker."""
+        """A note for the user, until the next event of the worker."""
         self.written_off = WrittenOff(self._one_ended_after_all)
         self._restarts = 0
         self._idle_since = 0.0
 
     @property
     def view(self) -> WorkerView:
-        """The worker as people see it."""
+        """The worker as `steno status` shows it."""
         engine, ready = self.engine, self.engine.ready
         process = self.life.process if self.life is not None else None
         return WorkerView(
@@ -99,13 +99,13 @@ class WorkerMonitor:
         )
 
     async def run(self) -> None:
-        """Start the worker and keep it until it is stopped or we are cancelled. Nothing a worker does raises here."""
+        """Start the worker and keep it running until `stop` or a cancel. No failure of a worker raises here."""
         if self.stopping:
             return
         self._crash_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as self._tasks:
-            # One that ends with each job is not started before the first.
-            self.happen(Event.NOT_WANTED_YET if self._keep_alive == 0 else Event.WANTED)
+            # A worker that ends after each job is not started before the first one.
+            self.happen(LifecycleEvent.NOT_WANTED_YET if self._keep_alive == 0 else LifecycleEvent.WANTED)
             try:
                 await self.reach("stopped")
             finally:
@@ -114,29 +114,29 @@ class WorkerMonitor:
     async def stop(self) -> None:
         """End the worker, within `stop_seconds` and a little."""
         self.stopping = True
-        self.happen(Event.STOP_WANTED)
+        self.happen(LifecycleEvent.STOP_WANTED)
         await self.reach("stopped")
 
-    async def reach(self, *states: State) -> None:
-        """Returns when it is in one of these."""
+    async def reach(self, *states: LifecycleState) -> None:
+        """Returns when the worker is in one of these states."""
         while self.state not in states:
             await self.change()
 
     async def change(self) -> None:
-        """The next change of state."""
+        """Returns at the next change of state."""
         await self._changed.wait()
 
     def replace(self, reason: str, engine: CircuitBreaker, note: str | None = None) -> None:
-        """A fresh process with this engine, as soon as the present one has left; `note` tells people why."""
+        """Start a new process with this engine when the current one has exited; `note` explains it to the user."""
         log.info(
             "worker_replaced", role=self.role, engine=engine.setup.engine, model=engine.setup.model, reason=reason
         )
         self.engine = engine
         self._note = self._why_replaced = note
-        self.happen(Event.REPLACEMENT_WANTED)
+        self.happen(LifecycleEvent.REPLACEMENT_WANTED)
 
     def mind_idleness(self, *, from_now: bool = False) -> None:
-        """Set the clock of a worker without work, or take it away from one that a job holds on to."""
+        """Start the idle timer of a worker without work, or cancel it while a job reserves the worker."""
         now = asyncio.get_running_loop().time()
         if from_now:
             self._idle_since = now
@@ -144,10 +144,10 @@ class WorkerMonitor:
             return
         self._stop_timer()
         if not self.in_hand and (left := seconds_until_unload(self._keep_alive, self._idle_since, now)) is not None:
-            self._after(left, Event.UNLOAD_WANTED)
+            self._after(left, LifecycleEvent.UNLOAD_WANTED)
 
-    def happen(self, event: AnyEvent) -> None:
-        """One transition with all its effects. Timers belong to a state and go with it."""
+    def happen(self, event: AnyLifecycleEvent) -> None:
+        """Make one transition with all its effects. A change of state cancels the timer of the old state."""
         before = self.state
         self.state, effects = step(before, event)
         if self.state == before:
@@ -173,9 +173,9 @@ class WorkerMonitor:
                 self._tasks.create_task(self.life.leave())
             case RestartLater(seconds=seconds):
                 log.info("worker_restart_scheduled", role=self.role, delay_seconds=round(seconds, 3))
-                self._after(seconds, Event.DELAY_OVER)
+                self._after(seconds, LifecycleEvent.DELAY_OVER)
             case Effect.PROBE_LATER:
-                self._after(self._settings.current.restarts.probe_seconds, Event.PROBE_DUE)
+                self._after(self._settings.current.restarts.probe_seconds, LifecycleEvent.PROBE_DUE)
             case Effect.UNLOAD_LATER:
                 self.mind_idleness(from_now=True)
             case _:
@@ -183,7 +183,7 @@ class WorkerMonitor:
 
     def _one_ended_after_all(self, were_too_many: bool) -> None:
         if were_too_many and not self.stopping:
-            self.happen(Event.PROBE_DUE)
+            self.happen(LifecycleEvent.PROBE_DUE)
         self._on_change(self.view)
 
     @property
@@ -195,13 +195,13 @@ class WorkerMonitor:
             self._timer.cancel()
             self._timer = None
 
-    def _after(self, seconds: float, event: Event) -> None:
+    def _after(self, seconds: float, event: LifecycleEvent) -> None:
         def due() -> None:
-            if event is Event.PROBE_DUE and self.written_off.are_too_many:
+            if event is LifecycleEvent.PROBE_DUE and self.written_off.are_too_many:
                 self._after(seconds, event)
                 return
-            if event is Event.PROBE_DUE:
-                # Both engines may be broken: the one that has rested longest is next.
+            if event is LifecycleEvent.PROBE_DUE:
+                # Both engines may be broken: the one whose probe was due first is next.
                 broken = (breaker for breaker in self.breakers.configured if breaker.refusal)
                 self.engine = min(broken, key=lambda breaker: breaker.probe_at, default=self.engine)
             self.happen(event)
@@ -209,7 +209,7 @@ class WorkerMonitor:
         self._timer = asyncio.get_running_loop().call_later(seconds, due)
 
     async def _keep(self, life: WorkerInstance, engine: CircuitBreaker) -> None:
-        """One life, and what its end means."""
+        """Run one process, then handle its end."""
 
         def became_ready(ready: Ready) -> None:
             engine.note_ready(ready)
@@ -223,14 +223,14 @@ class WorkerMonitor:
                 model=ready.model,
                 load_seconds=round(ready.load_seconds, 3),
             )
-            self.happen(Event.BECAME_READY)
+            self.happen(LifecycleEvent.BECAME_READY)
 
         end: LoadFailed | Death | None = None
         try:
             end = await life.live(became_ready)
         except asyncio.CancelledError:
             self.stopping = True
-            self.happen(Event.STOP_WANTED)
+            self.happen(LifecycleEvent.STOP_WANTED)
             raise
         finally:
             self.life = None
@@ -243,16 +243,16 @@ class WorkerMonitor:
             case None:
                 if life.process is not None and life.process.written_off:
                     self.written_off.add(life.process)
-                self.happen(Event.ENDED)
+                self.happen(LifecycleEvent.ENDED)
             case LoadFailed():
                 if engine.note_refusal(end, now, restarts):
                     event = "model_not_loaded" if engine.is_override else "worker_broken"
                     setup, why = engine.setup, {"code": end.code, "reason": end.message}
                     log.error(event, role=self.role, engine=setup.engine, model=setup.model, **why)
-                falls_back_to_primary = self._goes_home_from(engine)
-                self.happen(Event.TURNED_AWAY if falls_back_to_primary else Event.REFUSED_TO_LOAD)
+                falls_back_to_primary = self._switch_back_to_primary(engine)
+                self.happen(LifecycleEvent.TURNED_AWAY if falls_back_to_primary else LifecycleEvent.REFUSED_TO_LOAD)
                 if falls_back_to_primary and self._keep_alive != 0:
-                    self.happen(Event.WANTED)
+                    self.happen(LifecycleEvent.WANTED)
             case Death():
                 calm = is_calm(now - life.born_at, life.requests_finished, restarts)
                 delay_seconds = engine.note_death(end, now, self._jitter(), restarts, calm=calm)
@@ -261,20 +261,21 @@ class WorkerMonitor:
                 if end.written_off and life.process is not None:
                     self._why_replaced = self.written_off.add(life.process)
                     if self.written_off.are_too_many:
-                        engine.note_walled_in(len(self.written_off.pids), now, restarts)
+                        engine.note_unkillable(len(self.written_off.pids), now, restarts)
                         delay_seconds = None
                 self._restarts += 1
                 log.warning("worker_died", role=self.role, engine=engine.setup.engine, **end.facts)
                 if delay_seconds is None:
                     log.error("worker_broken", role=self.role, engine=engine.setup.engine, deaths=len(engine.deaths))
-                    if self._goes_home_from(engine):
+                    if self._switch_back_to_primary(engine):
                         delay_seconds = 0.0
                 self.happen(Died(delay_seconds))
             case _:
                 assert_never(end)
 
-    def _goes_home_from(self, engine: CircuitBreaker) -> bool:
-        """Whether what the settings say can take over from an engine that is broken: it is what runs next."""
+    def _switch_back_to_primary(self, engine: CircuitBreaker) -> bool:
+        """Switch back to the primary after an override or the fallback failed. Returns whether the primary is
+        usable."""
         primary = self.breakers.primary
         if engine is primary:
             return False

@@ -1,6 +1,6 @@
-"""Settings and cores → what each worker is told at its start.
+"""Settings and cores → the setup of each worker at its start.
 
-Runs in: supervisor. Pure, but for counting the cores.
+Runs in: supervisor. Pure, except for counting the cores.
 """
 
 import os
@@ -18,7 +18,7 @@ from config.settings import Settings
 from ipc.worker_messages import WorkerSetup
 
 PERFORMANCE_CORES = ("/usr/sbin/sysctl", "-n", "hw.perflevel0.physicalcpu")
-"""Apple's own name for the faster of its two kinds of cores."""
+"""Prints the number of performance cores on Apple silicon."""
 ANSWER_SECONDS = 2.0
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """`200000 100000`: two cores' worth; `max 100000`: no limit. In a container it is the container's own."""
@@ -28,30 +28,30 @@ OLD_QUOTA, OLD_PERIOD = (Path(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """What this process may compute on."""
+    """The processor cores that this process may use."""
 
     platform: str
     """sys.platform."""
     usable: int
-    """Real cores, no more than the system lets us have; two threads on one core would share it."""
+    """Physical cores, at most as many as the system allows; two threads on one core would share it."""
     performance: int | None = None
-    """The faster ones of an Apple chip; None: all are alike, or it is not known."""
+    """The performance cores of an Apple chip; None: all cores are alike, or it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Of native code, in each worker."""
+    """Threads of native code in each worker."""
 
     transcriber: int
     aligner: int
 
 
 def share(cores: Cores, engine: str, *, has_aligner: bool) -> Threads:
-    """Who gets how many cores, while this engine transcribes.
+    """How many cores each worker gets while this engine transcribes.
 
-    On Apple's GPU it needs a core to feed it, and the aligner has the fast ones: a thread on a slow core would make
-    the others wait. On the processor alone transcription, the slower half of the work, has about two thirds. The
-    aligner has at least two, where there are two: it works alone at the end of each recording.
+    On Apple's GPU the transcriber needs one core to feed it. The aligner gets the fast cores: a thread on a slow core
+    would make the others wait. Without a GPU the transcriber, the slower half of the work, gets about two thirds. The
+    aligner gets at least two cores where there are two: it works alone at the end of each recording.
     """
     fast = min(cores.performance or cores.usable, cores.usable)
     if engine == "mlx" and cores.platform == "darwin":
@@ -67,14 +67,14 @@ def share(cores: Cores, engine: str, *, has_aligner: bool) -> Threads:
 
 
 def cores_of_this_machine() -> Cores:
-    """Asks the system; what does not answer limits nothing."""
+    """Reads the limits from the system; a source that cannot be read sets no limit."""
     quota_is_old = not QUOTA.exists()
-    told = f"{_read(OLD_QUOTA)} {_read(OLD_PERIOD)}" if quota_is_old else _read(QUOTA)
+    quota = f"{_read(OLD_QUOTA)} {_read(OLD_PERIOD)}" if quota_is_old else _read(QUOTA)
     return usable_cores(
         sys.platform,
         allowed=_allowed(),
         physical=psutil.cpu_count(logical=False),
-        quota=told,
+        quota=quota,
         performance=_performance_cores() if sys.platform == "darwin" else None,
     )
 
@@ -90,7 +90,7 @@ def usable_cores(
 def _cores_of(quota: str) -> list[int]:
     match quota.split():
         case [runs, period] if runs.isdigit() and period.isdigit() and int(runs) and int(period):
-            # Half a core too many is a thread that the system puts to sleep again and again.
+            # Rounded down: a thread without a full core is throttled by the system again and again.
             return [max(floor(int(runs) / int(period)), 1)]
         case _:
             return []
@@ -111,15 +111,17 @@ def _read(file: Path) -> str:
 
 def _performance_cores() -> int | None:
     try:
-        asked = subprocess.run(PERFORMANCE_CORES, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True)
-        return int(asked.stdout) or None
+        completed = subprocess.run(
+            PERFORMANCE_CORES, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True
+        )
+        return int(completed.stdout) or None
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetups:
-    """The primary engine of each role, and the engine that may stand in for the transcriber."""
+    """The primary engine of each role, and the transcriber's fallback engine."""
 
     transcriber: WorkerSetup
     fallback: WorkerSetup | None
@@ -129,8 +131,8 @@ class WorkerSetups:
 def worker_setups(
     settings: Settings, choice: EngineChoice, places: Places, *, cores: Cores, log_json: bool, log_quiet: bool = False
 ) -> WorkerSetups:
-    """The workers share the cores as suits their engines, unless `workers.threads` says otherwise."""
-    told, has_aligner = settings.workers.threads, choice.aligner is not None
+    """The workers share the cores by their engines, unless `workers.threads` is set."""
+    threads, has_aligner = settings.workers.threads, choice.aligner is not None
     shares = share(cores, choice.transcriber, has_aligner=has_aligner)
     transcriber = WorkerSetup(
         role="transcriber",
@@ -139,11 +141,11 @@ def worker_setups(
         engine_folders=tuple(map(str, settings.workers.engine_path)),
         model=settings.model,
         language=settings.language,
-        threads=told or shares.transcriber,
+        threads=threads or shares.transcriber,
         batch_size=settings.workers.batch_size,
         models_folder=str(places.models),
         allow_download=settings.allow_download,
-        # A little later than the supervisor's own deadline: a worker that still can speaks first.
+        # A little later than the supervisor's own deadline, so that the supervisor acts first on a hung worker.
         stuck_after_seconds=settings.deadlines.progress_seconds * 1.25,
         stuck_loading_after_seconds=settings.deadlines.boot_seconds * 1.25,
         log_level=settings.logs.level,
@@ -159,7 +161,7 @@ def worker_setups(
                 "engine": choice.fallback,
                 "engine_path": choice.fallback_path,
                 "model": fallback_model(settings),
-                "threads": told or stand_in.transcriber,
+                "threads": threads or stand_in.transcriber,
             }
         )
     aligner = None
@@ -172,7 +174,7 @@ def worker_setups(
                 "engine_path": choice.aligner_path,
                 "model": model,
                 "batch_size": 0,
-                "threads": told or shares.aligner,
+                "threads": threads or shares.aligner,
             }
         )
     return WorkerSetups(transcriber, fallback, aligner)

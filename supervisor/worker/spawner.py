@@ -2,9 +2,9 @@
 
 Runs in: supervisor.
 
-Linux sends a child its parent-death signal when the *thread* that spawned it ends, so this one never does while there
-are children. multiprocessing's start may hang when the child dies early (cpython#118981): then the thread is left to
-it, alive for the sake of the others it spawned, and a new one takes over.
+Linux sends a child its parent-death signal when the *thread* that spawned it ends, so this thread never ends while
+there are children. multiprocessing's start may hang when the child crashes early (cpython#118981). Then the hung
+thread stays alive for the children that it spawned, and a new thread takes over.
 """
 
 import asyncio
@@ -24,16 +24,15 @@ class Spawner:
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        """The one that serves; others hang in a call, or wait for the process to end."""
+        """The current thread; replaced ones hang in a call, or wait for the process to end."""
         self._hire()
 
     async def call(
         self, work: Callable[[], Result], deadline_seconds: float, *, undo: Callable[[], None] | None = None
     ) -> Result:
-        """What `work()` gives, off the loop. Raises TimeoutError, and what `work` raises.
+        """Returns the result of `work()`, run in the thread. Raises TimeoutError, and what `work` raises.
 
-        When no caller waits any more, after its deadline or a cancel, `undo` follows as soon as `work` is
-        done, should it ever be.
+        After the deadline or a cancel, `undo` runs as soon as `work` is done, if it finishes.
         """
         future: Future[Result] = Future()
 
@@ -42,7 +41,7 @@ class Spawner:
                 return
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001  it belongs to the caller, and is handed over
+            except Exception as error:  # noqa: BLE001  it is raised in the caller
                 future.set_exception(error)
 
         self._calls.put(run)
@@ -50,7 +49,7 @@ class Spawner:
             async with asyncio.timeout(deadline_seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            # No thread to be had: the calls stand behind this one until one of them finds another.
+            # No thread could be started: the calls wait behind this one until a later call starts a thread.
             with contextlib.suppress(RuntimeError):
                 self._hire()
             self._afterwards(future, undo)
@@ -60,15 +59,15 @@ class Spawner:
             raise
 
     def close(self) -> None:
-        """Let the thread end. Only when no child is left: those that are would be killed with it."""
+        """End the thread. Call it only when no child is left: the system would kill a child with the thread."""
         self._calls.put(None)
 
     def _hire(self) -> None:
         threading.Thread(target=self._work, name="spawner", daemon=True).start()
 
     def _work(self) -> None:
-        # It takes over by itself, before its first call: its caller may not even know yet that it runs, and by
-        # a name given later it would take itself for the one that was replaced.
+        # The thread registers itself before its first call. If `_hire` did it after the start, the new thread could
+        # run first and take itself for the replaced one.
         self._thread = threading.current_thread()
         while (call := self._calls.get()) is not None:
             call()

@@ -12,7 +12,7 @@ Runs in: supervisor.
     anything ─ STOP_WANTED → stopping → stopped
 
 A process exists in starting, probing, ready, busy, replacing, unloading and stopping, and in no other state. `Died`
-and ENDED come once it is reaped, so the next is never born before.
+and ENDED come after it is reaped, so the next process never starts before.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from typing import Literal, assert_never
 
 from ipc.status_views import WorkerState
 
-State = Literal[
+LifecycleState = Literal[
     "starting",
-    "probing",  # half-open: one attempt of a broken worker, with the door still shut
+    "probing",  # half-open: one attempt of a broken worker; requests are still refused
     "ready",
     "busy",
     "backing_off",
     "broken",
-    "replacing",  # the old process is leaving, a new one follows
+    "replacing",  # the old process is exiting, a new one follows
     "unloading",
     "unloaded",
     "stopping",
     "stopped",
 ]
 
-SHOWN_AS: dict[State, WorkerState] = {
+SHOWN_AS: dict[LifecycleState, WorkerState] = {
     "starting": "starting",
     "probing": "broken",
     "ready": "ready",
@@ -48,121 +48,121 @@ SHOWN_AS: dict[State, WorkerState] = {
     "stopping": "stopping",
     "stopped": "stopped",
 }
-"""What `steno status` calls it."""
+"""The state as `steno status` shows it."""
 ABLE: frozenset[WorkerState] = frozenset({"ready", "busy", "unloaded"})
 """Worker states that serve a request now."""
 
 
-class Event(StrEnum):
-    """All that can happen to a worker, but for `Died`."""
+class LifecycleEvent(StrEnum):
+    """Every event of a worker, except `Died`."""
 
     WANTED = auto()
     """A request needs the worker to run."""
     NOT_WANTED_YET = auto()
-    """It may wait until a request asks for it."""
+    """The worker need not start before a request."""
     BECAME_READY = auto()
-    """The worker said Ready."""
+    """The worker sent Ready."""
     REFUSED_TO_LOAD = auto()
-    """The worker is well but has no engine, and has left."""
+    """The worker runs but its engine could not load, and it has exited."""
     TURNED_AWAY = auto()
-    """The same, but only a job's own choice was not to be had: another engine may start at any time."""
+    """The same, but for an override or the fallback: the primary engine may start at any time."""
     TAKEN = auto()
-    """A request has the worker."""
+    """A request takes the worker."""
     GIVEN_BACK = auto()
-    """The request is over and the worker lives."""
+    """The request is over and the worker is alive."""
     ENDED = auto()
-    """The process has left as it was asked to."""
+    """The process has exited as requested."""
     DELAY_OVER = auto()
     """The wait before a restart has passed."""
     PROBE_DUE = auto()
-    """A broken worker has rested long enough to be tried once."""
+    """A broken worker may be probed once."""
     UNLOAD_WANTED = auto()
-    """No request for so long that the memory is worth more, or its owner says so."""
+    """The worker was idle too long, or the user unloads it."""
     REPLACEMENT_WANTED = auto()
-    """A fresh process, or one with another engine, shall take over now."""
+    """A new process must take over: after a restart request, for another engine, or for too much memory."""
     STOP_WANTED = auto()
-    """The supervisor is leaving."""
+    """The supervisor is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The process ended unasked."""
+    """The process ended unexpectedly."""
 
     delay_seconds: float | None
-    """Until the restart; None: it died too often."""
+    """Seconds until the restart; None: it crashed too often."""
 
 
 class Effect(StrEnum):
-    """All that a transition can ask for, but for `RestartLater`."""
+    """Every effect of a transition, except `RestartLater`."""
 
     SPAWN = auto()
     """Start a process."""
     END_PROCESS = auto()
-    """Ask the process to leave, with force if need be; ENDED follows."""
+    """Stop the process, with SIGKILL if necessary; ENDED follows."""
     PROBE_LATER = auto()
-    """PROBE_DUE after the time a broken worker rests, unless the state changes before."""
+    """PROBE_DUE after `probe_seconds`, unless the state changes before."""
     UNLOAD_LATER = auto()
-    """UNLOAD_WANTED after the time a worker may idle, unless the state changes before."""
+    """UNLOAD_WANTED after the keep-alive time, unless the state changes before."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestartLater:
-    """DELAY_OVER in so many seconds, unless the state changes before."""
+    """DELAY_OVER after this delay, unless the state changes before."""
 
     seconds: float
 
 
-AnyEvent = Event | Died
+AnyLifecycleEvent = LifecycleEvent | Died
 AnyEffect = Effect | RestartLater
-Step = tuple[State, tuple[AnyEffect, ...]]
+Transition = tuple[LifecycleState, tuple[AnyEffect, ...]]
 
 
-def step(state: State, event: AnyEvent) -> Step:
-    """The next state and what to do about it. An event that means nothing in a state changes nothing."""
-    stay: Step = (state, ())
+def step(state: LifecycleState, event: AnyLifecycleEvent) -> Transition:
+    """The next state and its effects. An event without a meaning in a state changes nothing."""
+    stay: Transition = (state, ())
     match event:
-        case Event.WANTED:
+        case LifecycleEvent.WANTED:
             if state in ("stopped", "unloaded"):
                 return "starting", (Effect.SPAWN,)
             return ("replacing", ()) if state == "unloading" else stay
-        case Event.NOT_WANTED_YET:
+        case LifecycleEvent.NOT_WANTED_YET:
             return ("unloaded", ()) if state == "stopped" else stay
-        case Event.BECAME_READY:
+        case LifecycleEvent.BECAME_READY:
             return ("ready", (Effect.UNLOAD_LATER,)) if state in ("starting", "probing") else stay
-        case Event.REFUSED_TO_LOAD:
+        case LifecycleEvent.REFUSED_TO_LOAD:
             return ("broken", (Effect.PROBE_LATER,)) if state in ("starting", "probing") else stay
-        case Event.TURNED_AWAY:
+        case LifecycleEvent.TURNED_AWAY:
             return ("unloaded", ()) if state in ("starting", "probing") else stay
-        case Event.TAKEN:
+        case LifecycleEvent.TAKEN:
             return ("busy", ()) if state == "ready" else stay
-        case Event.GIVEN_BACK:
+        case LifecycleEvent.GIVEN_BACK:
             return ("ready", (Effect.UNLOAD_LATER,)) if state == "busy" else stay
         case Died(delay_seconds=delay):
             return _after_death(state, delay)
-        case Event.ENDED:
+        case LifecycleEvent.ENDED:
             return _after_end(state)
-        case Event.DELAY_OVER:
+        case LifecycleEvent.DELAY_OVER:
             return ("starting", (Effect.SPAWN,)) if state == "backing_off" else stay
-        case Event.PROBE_DUE:
+        case LifecycleEvent.PROBE_DUE:
             return ("probing", (Effect.SPAWN,)) if state == "broken" else stay
-        case Event.UNLOAD_WANTED:
+        case LifecycleEvent.UNLOAD_WANTED:
             return _unloaded(state)
-        case Event.REPLACEMENT_WANTED:
+        case LifecycleEvent.REPLACEMENT_WANTED:
             return _replaced(state)
-        case Event.STOP_WANTED:
+        case LifecycleEvent.STOP_WANTED:
             return _stopped(state)
         case _:
             assert_never(event)
 
 
-def _after_death(state: State, delay_seconds: float | None) -> Step:
+def _after_death(state: LifecycleState, delay_seconds: float | None) -> Transition:
     match state:
         case "starting" | "ready" | "busy" if delay_seconds is not None:
             return "backing_off", (RestartLater(delay_seconds),)
         case "starting" | "ready" | "busy" | "probing":
             return "broken", (Effect.PROBE_LATER,)
         case "replacing" | "unloading" | "stopping":
-            # It was on its way out; how it went does not matter.
+            # It was already stopping; how it ended does not matter.
             return _after_end(state)
         case "backing_off" | "broken" | "unloaded" | "stopped":
             return state, ()
@@ -170,7 +170,7 @@ def _after_death(state: State, delay_seconds: float | None) -> Step:
             assert_never(state)
 
 
-def _after_end(state: State) -> Step:
+def _after_end(state: LifecycleState) -> Transition:
     match state:
         case "replacing":
             return "starting", (Effect.SPAWN,)
@@ -184,7 +184,7 @@ def _after_end(state: State) -> Step:
             assert_never(state)
 
 
-def _replaced(state: State) -> Step:
+def _replaced(state: LifecycleState) -> Transition:
     match state:
         case "starting" | "probing" | "ready" | "busy":
             return "replacing", (Effect.END_PROCESS,)
@@ -198,7 +198,7 @@ def _replaced(state: State) -> Step:
             assert_never(state)
 
 
-def _unloaded(state: State) -> Step:
+def _unloaded(state: LifecycleState) -> Transition:
     match state:
         case "starting" | "ready":
             return "unloading", (Effect.END_PROCESS,)
@@ -212,7 +212,7 @@ def _unloaded(state: State) -> Step:
             assert_never(state)
 
 
-def _stopped(state: State) -> Step:
+def _stopped(state: LifecycleState) -> Transition:
     match state:
         case "starting" | "probing" | "ready" | "busy":
             return "stopping", (Effect.END_PROCESS,)

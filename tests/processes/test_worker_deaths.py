@@ -41,7 +41,7 @@ WAYS = [
     Way("SegfaultOnCall", "SIGSEGV", reason="segmentation fault", model="at=1"),
     Way("KillSelf", "SIGKILL", reason="killed from outside"),
     Way("AbortSelf", "SIGABRT", reason="aborted by a library"),
-    Way("ExitZero", None, exit_code=0, reason="left without being asked"),
+    Way("ExitZero", None, exit_code=0, reason="exited without a request to stop"),
     Way("OutOfMemory", None, exit_code=1, reason="exited with code 1"),
     Way("OutOfMemoryInOtherWords", None, exit_code=1, reason="exited with code 1"),
     Way("HangForever", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
@@ -49,7 +49,7 @@ WAYS = [
     Way("IgnoresSigterm", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
     Way("StopsItself", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
     Way("TearsFrame", "SIGKILL", "timeout", reason="no progress for 1.5 s"),
-    Way("SpeaksGarbage", "SIGKILL", reason="said what is no message"),
+    Way("SpeaksGarbage", "SIGKILL", reason="sent an invalid message"),
 ]
 
 

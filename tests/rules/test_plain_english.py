@@ -17,6 +17,16 @@ TICS = (
     "without a farewell",
     "forgiven",
     "somebody",
+    "goes on",
+    "in hand",
+    "comes of it",
+    "dies of",
+    "for so long",
+    "so many",
+    "so long as",
+    "the like",
+    "ever since",
+    "of its own accord",
 )
 READ = {".py", ".toml", ".plist", ".service", ".sql"}
 

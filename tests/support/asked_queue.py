@@ -1,4 +1,4 @@
-"""What tests ask of a queue and the daemon does not.
+"""Queue queries that only tests need.
 
 Runs in: the test process.
 """
@@ -26,13 +26,13 @@ async def add_from_watch(
     watch: str | None = None,
     treatment: str = "",
 ) -> Job | None:
-    """A new job, or None: this very content came before. Raises QueueFull."""
+    """A new job, or None: the queue knows this content already. Raises QueueFull."""
     verdict, job = await queue.seen.take_in(Arrival(path, identity, options, watch, treatment or None))
     return job if verdict.fate in ("new", "revived") else None
 
 
 async def was_seen(queue: JobQueue, path: str, identity: FileIdentity) -> bool:
-    """Whether this file lay there last and nothing is to be done about it."""
+    """Whether the queue knows this file and has nothing left to do for it."""
     return bool(await queue.seen.known([(path, identity)]))
 
 

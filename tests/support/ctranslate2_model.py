@@ -1,4 +1,4 @@
-"""A whisper of two layers in CTranslate2's file format, for tests of those who read it."""
+"""A whisper of two layers in CTranslate2's file format, for tests of its readers."""
 
 import struct
 from collections.abc import Iterator, Mapping

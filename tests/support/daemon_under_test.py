@@ -1,4 +1,4 @@
-"""A whole daemon as a user has it: its own home, its real socket, engines that the test chooses.
+"""A complete daemon as a user runs it: its own home, its real socket, engines that the test chooses.
 
 Runs in: the test process.
 """
@@ -31,7 +31,7 @@ DOUBLE = [path for path in sys.path if path.endswith("/mac_double")]
 TEST_PATH = os.pathsep.join([str(SUPPORT.parent), str(SUPPORT), *DOUBLE])
 """PYTHONPATH of a process that loads fakes, or a module of the tests."""
 START_SECONDS = 90.0
-"""Of a machine that has much else to do: the figures that matter are measured by whoever wants them."""
+"""Generous, for a busy machine: a test that needs exact times measures them itself."""
 
 QUICK = {
     "STENO_WATCHING_SETTLE_SECONDS": "0.3",
@@ -49,7 +49,7 @@ STARTERS = {"STENO_MODEL": "starter", "STENO_ALIGNMENT_MODEL": "starter"}
 
 
 class DaemonUnderTest:
-    """Started, asked and broken from the outside."""
+    """Started, queried and killed from the outside."""
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self.home = home
@@ -67,12 +67,12 @@ class DaemonUnderTest:
         self.log = home / "stderr.log"
 
     def start(self) -> None:
-        """Returns when the socket answers."""
+        """Returns when the socket responds."""
         self.launch()
         eventually(self.answers, START_SECONDS, f"the socket answers; see {self.log}")
 
     def launch(self) -> None:
-        """Returns at once."""
+        """Returns immediately."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, env=self.environment, cwd="/", stdout=log, stderr=log)
 
@@ -104,7 +104,7 @@ class DaemonUnderTest:
             return client.post(path, json=body)
 
     def own(self, recording: Path) -> Path:
-        """A copy below its home, with room beside it for results."""
+        """A copy in a folder below its home, where results can be written beside it."""
         return Path(shutil.copy(recording, self.home))
 
     def submit(self, recording: Path, **options: object) -> int:
@@ -156,7 +156,7 @@ class DaemonUnderTest:
         return self.process.wait(timeout=10)
 
     def kill(self) -> None:
-        """No farewell at all."""
+        """SIGKILL: the daemon cannot clean up."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(timeout=10)
@@ -164,7 +164,8 @@ class DaemonUnderTest:
 
 @contextmanager
 def a_daemon(config: str = "", **environment: str) -> Iterator[DaemonUnderTest]:
-    """A running daemon with fake engines unless told otherwise; afterwards no child, socket or temp file is left.
+    """A running daemon with fake engines unless `config` sets others; afterwards no child, socket or temp file is
+    left.
 
     `config` is its config.toml, HOME in it the daemon's own home.
     """

@@ -1,7 +1,7 @@
-"""A disk that dies: a file system in user space that answers until it is told not to. Linux, root.
+"""A disk that fails: a file system in user space that responds until SIGUSR1. Linux, root.
 
 Runs in: the test process, and in a program of its own: `python dead_disk.py FOLDER FILE` shows FILE as FOLDER/1.wav,
-2.wav and so on; after SIGUSR1 nothing is answered, as on a hard NFS mount whose server is gone; SIGTERM ends it.
+2.wav and so on; after SIGUSR1 it no longer responds, as on a hard NFS mount whose server is gone; SIGTERM ends it.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ TIMES = 1_700_000_000
 
 @contextmanager
 def dead_disk(folder: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
-    """Mounted, and alive until it gets SIGUSR1. Whatever waits for it is let go at the end."""
+    """Mounted, and responds until SIGUSR1. Processes that wait for it are released at the end."""
     folder.mkdir()
     program = [sys.executable, __file__, str(folder), str(file)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as disk:

@@ -1,4 +1,4 @@
-"""A recording decoded in the process that asks: the decoder's own steps, without a process of its own and its walls.
+"""A recording decoded in the calling process: the decoder's own steps, without its process and sandbox.
 
 Runs in: the test process, and the benchmark.
 """
@@ -27,8 +27,8 @@ def decode(
 ) -> tuple[float, RecordingFacts]:
     """Write the recording's sound to `pcm_path`; its seconds, and what was read of the recording.
 
-    `step` is told the seconds done, often; what it raises ends the decoding. Nothing unfinished is left behind.
-    Raises EngineRefusal as a decoder does.
+    `step` is called often with the seconds done; an exception from it ends the decoding. Nothing unfinished is left
+    behind. Raises EngineRefusal as a decoder does.
     """
     try:
         with open_recording(path) as file, pcm_path.open("wb", buffering=0) as pcm:

@@ -27,7 +27,7 @@ def find_file(setup: WorkerSetup) -> None:
 
 
 class ModelTranscriber(EchoTranscriber):
-    """Says that it is `setup.model`, if that is in the folder."""
+    """Reports `setup.model` as its model, if the file is in the folder."""
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
         find_file(setup)

@@ -2,12 +2,12 @@
 
 Runs in: worker. Named by import path, `fake_engines:EchoTranscriber`; tests/ is on the path of spawned children.
 
-`setup.model` is what an engine is told, as `key=value,key=value` or anything else, which is ignored:
+`setup.model` configures an engine, as `key=value,key=value`; any other text is ignored:
   pace=S      seconds each chunk or segment takes
   load=S      seconds loading takes
   at=N        the chunk or segment, counted from 0 over the process's life, at which it misbehaves (default 0)
 Environment, for tests with a whole daemon:
-  FAKE_CHUNK_SECONDS=S  chunks are so long and speech is everywhere: no Silero
+  FAKE_CHUNK_SECONDS=S  length of the chunks, all of them speech: no Silero
   FAKE_CRASHES=FILE     CrashTimes counts there; it crashes while the file's number is above 0, and lowers it
 """
 
@@ -82,7 +82,7 @@ def exit_zero() -> NoReturn:
 
 
 def stop_self() -> None:
-    """SIGSTOP: neither dead nor moving."""
+    """SIGSTOP: alive, but makes no progress."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -124,7 +124,7 @@ def speak_garbage() -> NoReturn:
 
 
 def tear_a_frame() -> NoReturn:
-    """Announce 1 MB, send a little of it, stop for ever."""
+    """Announce 1 MB, send a little of it, then stop with SIGSTOP."""
     os.write(the_pipe().fileno(), b"\x00\x10\x00\x00" + b"{" * 100)
     os.kill(os.getpid(), signal.SIGSTOP)
     hang_in_python()
@@ -134,7 +134,7 @@ def tear_a_frame() -> NoReturn:
 
 
 class _Fake:
-    """What both roles share: telling from `setup.model` what to do, and doing it when the time comes."""
+    """Shared by both roles: reads `setup.model` and misbehaves at the configured chunk or segment."""
 
     batch_size = 1
     shows_life = False
@@ -142,7 +142,7 @@ class _Fake:
     on_load = False
 
     def load(self, setup: WorkerSetup, downloading: Downloading) -> LoadedEngine:
-        """Instant, unless told to take `load` seconds."""
+        """Immediate, unless `load` sets the seconds."""
         told = dict(part.split("=", 1) for part in (setup.model or "").split(",") if "=" in part)
         self.pace_seconds = float(told.get("pace", 0.0))
         self.misbehave_at = int(told.get("at", 0))
@@ -187,7 +187,7 @@ class EchoTranscriber(_Fake):
 
 
 class BabblingTranscriber(EchoTranscriber):
-    """Says everything fifty times, as a model with a damaged weight does."""
+    """Repeats everything fifty times, as a model with a damaged weight does."""
 
     def transcribe(self, chunks: Sequence[Chunk], wanted: DecodeOptions) -> list[list[RawSegment]]:
         heard = super().transcribe(chunks, wanted)
@@ -312,7 +312,7 @@ MISBEHAVIOURS: dict[str, Callable[[], object]] = {
     "SegfaultOnCall": segfault,  # SIGSEGV at the `at`-th chunk or segment; `at=1` of several: while answering
     "KillSelf": kill_self,  # SIGKILL
     "AbortSelf": abort_self,  # SIGABRT, as MLX does
-    "ExitZero": exit_zero,  # leaves politely, without an answer
+    "ExitZero": exit_zero,  # exits with 0, without a reply
     "HangForever": hang_in_python,  # sleeps, other threads run
     "HangHoldingGil": hang_holding_the_gil,  # native, no other thread runs
     "IgnoresSigterm": hang_deaf_to_sigterm,  # the same, and deaf

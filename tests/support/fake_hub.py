@@ -1,4 +1,4 @@
-"""A model hub of a few kilobytes on 127.0.0.1: what huggingface_hub asks of the real one, and a line that breaks.
+"""A model hub of a few kilobytes on 127.0.0.1: the requests that huggingface_hub makes, and connections that break.
 
 Runs in: the test process, in threads of its own.
 """
@@ -20,17 +20,17 @@ LARGE_BYTES = 100_000
 
 @dataclass(slots=True)
 class FakeHub:
-    """What it serves, how it misbehaves, and what was asked of it."""
+    """The files it serves, its failures, and the requests it received."""
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
-    """Plain files under /files/, for those who are no model hub."""
+    """Plain files under /files/, for downloads from other than a hub."""
     breaks_at: dict[str, list[int]] = field(default_factory=dict)
     """File → bytes after which its next answers break off, one number an answer."""
     stalls: set[str] = field(default_factory=set)
-    """Files of which half comes, and then nothing for as long as the name stands here."""
+    """Files of which half comes, and then nothing while the name is in this set."""
     silent: set[str] = field(default_factory=set)
-    """Ends of paths that are asked for and not answered for as long as they stand here."""
+    """Ends of paths whose requests get no response while they are in this set."""
     corrupts: dict[str, int] = field(default_factory=dict)
     """File → in how many of its next answers a byte is wrong."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class _Desk(BaseHTTPRequestHandler):
             return
         headers = {"ETag": f'"{etag_of(content)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if len(content) >= LARGE_BYTES:
-            # Whoever believes these goes to a protocol that this hub does not speak.
+            # A client that follows these headers uses a protocol that this hub does not implement.
             headers |= {"X-Xet-Hash": "f" * 64, "X-Xet-Refresh-Route": f"{self.hub.address}/xet"}
         status, start = 200, 0
         if begun := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
@@ -130,7 +130,7 @@ class _Desk(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 @contextmanager

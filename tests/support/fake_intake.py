@@ -1,4 +1,4 @@
-"""What stands where the queue would: it takes files from watched folders and remembers what it saw.
+"""A stand-in for the queue: it takes files from watched folders and remembers them.
 
 Runs in: the test process.
 """
@@ -25,7 +25,7 @@ NEVER_SECONDS = 3600.0
 
 
 class Desk:
-    """Takes files as the queue does: remembers exactly what it saw, refuses what it is told to."""
+    """Takes files as the queue does: remembers each file, and refuses those that the test names."""
 
     def __init__(self) -> None:
         self.taken: list[Path] = []
@@ -64,7 +64,7 @@ class Desk:
 
 
 class DeafObserver(Observer):  # type: ignore[misc, valid-type]  # watchdog's Observer is chosen at run time
-    """Alive, and never says a word: what an overflow looks like from outside."""
+    """Alive, but reports no event, as after an overflow."""
 
     def dispatch_events(self, event_queue: object) -> None:
         event_queue.get(block=True)  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ def settings_for(
     polling: bool | None = False,
     **rest: object,
 ) -> Settings:
-    """Each folder watched with the `rest`, by its events unless told otherwise, whatever disk the test runs on."""
+    """Settings that watch each folder with the `rest`, by events unless `polling` is set, on any disk."""
     entries = tuple(WatchEntry.model_validate({"path": folder, "polling": polling, **rest}) for folder in folders)
     looking = WatchingSettings(settle_seconds=settle_seconds, scan_seconds=scan_seconds)
     return Settings(watch=entries, watching=looking)
@@ -88,7 +88,7 @@ async def running(watches: WatchFolders) -> AsyncIterator[WatchFolders]:
     task = asyncio.create_task(watches.run())
     try:
         yield watches
-        assert not task.done(), "the watching ended by itself"
+        assert not task.done(), "the watcher ended before its test"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -104,7 +104,7 @@ async def taken(desk: Desk, *names: str) -> None:
 
 
 async def sentinel_taken(desk: Desk, folder: Path) -> None:
-    """A file dropped last and taken proves that whatever lay there before had its chance."""
+    """Once a file dropped last is taken, every earlier file was considered."""
     sentinel = folder / "sentinel.wav"
     sentinel.write_bytes(b"last")
     await eventually_async(lambda: sentinel in desk.taken, what="the sentinel")

@@ -1,7 +1,7 @@
 """A launchctl and a systemctl that keep state, start real processes, and fail as the real ones were seen to fail.
 
-Runs in: a process of its own, as `launchctl` or `systemctl` on a test's PATH. Each started program has a keeper, a
-process of this file too, that waits for its end. The state lies under $FAKE_SERVICES: `calls` (what was asked),
+Runs in: a process of its own, as `launchctl` or `systemctl` on a test's PATH. Each started program has a parent,
+another process of this file, that waits for its end. The state lies under $FAKE_SERVICES: `calls` (what was asked),
 `loaded/`, `disabled` (labels), `fail` (one line a failure: the verb and its exit code), `settling` (how many more
 bootstraps fail with 5), `no-screen` and `no-bus` (nobody logged in; no user manager).
 """
@@ -62,7 +62,7 @@ def keep_facts(name: str, **changed: Any) -> None:
 
 
 def start(name: str, words: list[str], environment: dict[str, str], folder: str, stderr: str) -> None:
-    """Starts a keeper for the program, and returns once the program runs."""
+    """Starts a parent process for the program, and returns once the program runs."""
     keep_facts(name, pid=None, ended=None)
     order = json.dumps([name, words, environment, folder, stderr])
     subprocess.Popen([sys.executable, __file__, "keep", order], start_new_session=True, stdin=subprocess.DEVNULL,
@@ -187,7 +187,7 @@ def systemctl(*words: str) -> None:
         sys.exit(code)
     units = Path(os.environ["HOME"]) / ".config/systemd/user"
     if verb == "daemon-reload":
-        # systemd starts what it read last, whatever stands in the file by now.
+        # systemd starts the unit as it last read it, even if the file has changed since.
         (HERE / "read.json").write_text(json.dumps({unit.name: unit.read_text() for unit in units.glob("*.service")}))
         return
     name = next(word for word in rest if word.endswith(".service"))

@@ -1,9 +1,9 @@
-"""A decoder that its recording has taken over: it is the real one until it has shut itself in, and then attacks.
+"""A decoder that its recording has taken over: it is the real one until its sandbox is active, and then attacks.
 
 Runs in: the decoder. `python -P hostile_decoder.py ATTACKS [--forks] LINE PARENT`; `program_with` gives the words.
 
-Every attack is an act that must fail. One that raises is `held`, one that returns has `escaped`; what is to be ended
-by a limit never comes back.
+Every attack is an act that must fail. One that raises is `held`, one that returns has `escaped`; an attack that a
+limit must end never returns.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 VICTIM = "victim.txt"
-"""Lies beside the recording, and must stay as it is."""
+"""A file beside the recording that must not change."""
 SECRET = "config.toml"
 SEVERAL = "+"
 """Between the names of attacks that one decoder tries one after the other."""

@@ -1,4 +1,4 @@
-"""How long the event loop was held up while something else went on.
+"""How long the event loop was blocked while other work ran.
 
 Runs in: the test process.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 TICK_SECONDS = 0.01
 THREADS = Path("/proc/self/task")
-"""Of this process; each tells in `schedstat` how long it was ready to run and had no core, in nanoseconds."""
+"""The threads of this process; `schedstat` of each contains the nanoseconds it was ready to run without a core."""
 
 
 @dataclass(slots=True)
@@ -21,8 +21,8 @@ class Lag:
 
     worst_seconds: float = 0.0
     worst_own_seconds: float = 0.0
-    """Less what a thread of ours spent in line for a core: what is left is our own doing. The same on macOS, which
-    does not tell."""
+    """Less what a thread of ours spent in line for a core: the rest is caused by our own code. Not subtracted on
+    macOS, which does not report it."""
 
 
 @asynccontextmanager
@@ -50,10 +50,10 @@ async def loop_lag() -> AsyncIterator[Lag]:
 
 
 def _seconds_in_line() -> dict[str, float]:
-    """Of every thread: whoever waits for a core may be the one that holds the GIL."""
+    """Of every thread: a thread that waits for a core may hold the GIL."""
     seconds = {}
     for thread in THREADS.iterdir() if THREADS.exists() else ():
-        # It may have ended between the two looks.
+        # It may have ended between the two reads.
         with contextlib.suppress(OSError):
             seconds[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
     return seconds

@@ -15,7 +15,7 @@ from eventually import eventually
 
 
 def children() -> list[psutil.Process]:
-    """Living and undead children of this process, but multiprocessing's tracker, which stays on purpose."""
+    """Children of this process, zombies included, except multiprocessing's tracker, which stays on purpose."""
     tracker = getattr(resource_tracker._resource_tracker, "_pid", None)
     return [child for child in psutil.Process().children(recursive=True) if child.pid != tracker]
 

@@ -68,7 +68,7 @@ def encoded(
 ) -> Path:
     """Samples in any codec and container FFmpeg can write (by the path's suffix, or `container` by name).
 
-    `holes` are (from, to) seconds that the file skips: the timestamps jump, the sound goes on. `start_seconds` is
+    `holes` are (from, to) seconds that the file skips: the timestamps jump, the sound continues. `start_seconds` is
     the first timestamp. `picture` adds a video track that starts at 0.
     """
     layout = "mono" if samples.ndim == 1 else "stereo"

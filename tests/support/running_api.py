@@ -29,7 +29,7 @@ QUEUE = QueueView(waiting=0, running=0, done=0, failed=0, paused=False)
 
 
 class DeskInMemory:
-    """Enough of a FrontDesk to be asked, and a place to see what was asked."""
+    """Enough of a FrontDesk to serve requests, and a record of them."""
 
     def __init__(self) -> None:
         self.bus = EventBus()

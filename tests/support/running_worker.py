@@ -1,4 +1,4 @@
-"""A keeper with a fake engine, running for the length of a block.
+"""A WorkerHandle with a fake engine, running for the length of a block.
 
 Runs in: the test process.
 """
@@ -60,15 +60,15 @@ async def kept(
     views: list[WorkerView] | None = None,
     model_folders: Sequence[Path] = (),
 ) -> AsyncIterator[WorkerHandle]:
-    """The keeper, running; stopped at the end, whatever happened."""
+    """The running WorkerHandle; always stopped at the end."""
     spawner = Spawner()
-    told: list[WorkerView] = [] if views is None else views
+    views = [] if views is None else views
     handle = WorkerHandle(
         setups,
         settings if isinstance(settings, LiveSettings) else LiveSettings(settings),
         folder / "crashes",
         spawner,
-        told.append,
+        views.append,
         model_folders=model_folders,
         jitter=lambda: 0.0,
     )

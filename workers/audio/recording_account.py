@@ -101,7 +101,7 @@ class RecordingAccount:
         if self.packets_lost >= LEAST_LOST_PACKETS or self.seconds_lost >= LEAST_LOST_SECONDS:
             yield Damage(
                 code="unreadable_packets",
-                message=f"{self.seconds_lost:.1f} s in the middle could not be decoded; silence stands there",
+                message=f"{self.seconds_lost:.1f} s in the middle could not be decoded; silence is there instead",
             )
         if self.bytes_unread >= LEAST_BYTES_UNREAD:
             yield Damage(

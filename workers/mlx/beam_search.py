@@ -1,4 +1,4 @@
-"""Beam search for all chunks of a batch at once: which beams continue, and which texts are finished.
+"""Beam search for all chunks of a batch together: which beams continue, and which texts are finished.
 
 Runs in: worker, on its main thread.
 

@@ -1,4 +1,4 @@
-"""The tokens that Whisper may produce next, for all rows of a batch at once.
+"""The tokens that Whisper may produce next, for all rows of a batch together.
 
 Runs in: worker, on its main thread. Source of the rules: `SuppressBlank`, `SuppressTokens` and `ApplyTimestampRules`
 in https://github.com/openai/whisper/blob/main/whisper/decoding.py. mlx-whisper's copy of the last one loops over the

@@ -74,7 +74,7 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
             raise EngineRefusal(
                 "disk_not_answering",
                 f"the disk of {path} does not answer: {error.strerror}",
-                "the job goes on by itself once it does",
+                "the job continues once it does",
             ) from error
         case _:
             raise EngineRefusal(

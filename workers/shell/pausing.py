@@ -77,7 +77,7 @@ class Border:
         self._is_near = False
 
     def is_near(self) -> bool:
-        """For an engine with several batches in hand: it begins none, and yields once one is done."""
+        """For an engine with several batches in progress: it begins none, and yields once one is done."""
         self._engine_asks = True
         self._is_near = self._moved and self._heartbeat.is_pause_wanted
         return self._is_near

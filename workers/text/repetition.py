@@ -50,7 +50,7 @@ def cut_down(text: str, voice_seconds: float) -> tuple[str, int | None]:
 
 
 def without_extra_copies(circle: Loop, parts: list[str], space: str, voice_seconds: float) -> list[str]:
-    """The parts with no more copies than a person can have spoken."""
+    """The parts with as many copies as a person can have spoken."""
     unit = len(space.join(parts[circle.first : circle.first + circle.unit]))
     said = max(1, min(circle.copies, int(voice_seconds * USUAL_CHARACTERS_A_SECOND / unit)))
     return [*parts[: circle.first + said * circle.unit], *parts[circle.beyond :]]

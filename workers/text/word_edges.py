@@ -22,7 +22,7 @@ FRAME_SAMPLES = 80
 """A level every 5 ms, of the 10 ms from there on."""
 FRAMES_A_SECOND = SAMPLE_RATE // FRAME_SAMPLES
 LAGS = (8, 1)
-"""Each band is the sound less itself so many samples ago: around 1 kHz with hum 20 dB down, and around 8 kHz."""
+"""Each band is the sound minus itself this many samples ago: around 1 kHz with hum 20 dB down, and around 8 kHz."""
 BELOW_PEAK_DB = np.array((28.0, 24.0))
 """A word is over where both bands are so far below its peak. Measured on hand-labelled and on composed speech: with
 20 a soft `f` is cut off by 130 ms, with 35 the room's echo is 90 ms of the word."""
@@ -40,9 +40,9 @@ LEAST_PAUSE = 0.15
 LEAST_LOUD_FRAMES = 3
 """Less is a click, not a part of a word."""
 PEAK_SECONDS = 0.08
-"""A vowel may be at its loudest so long after its letter begins."""
+"""A vowel may be loudest this long after its letter begins."""
 USUAL_LETTER = 0.1
-"""So long at least a last letter lasts where noise hides how it ends: nine of ten do, half of them 0.14."""
+"""The least length of a last letter where noise hides how it ends: nine of ten do, half of them 0.14."""
 LEAST_BREAK = 0.3
 """Seconds between two letters of one word from which on there may be a pause between them, with letters misplaced."""
 SILENT_DB = -120.0
@@ -72,7 +72,7 @@ class EdgeMargin:
 
 
 AROUND_LETTERS = EdgeMargin(before=0.15, behind=0.6)
-"""From the first letter back, which a network hears at once: what is more than 0.15 s before it is a breath; and from
+"""From the first letter back, which a network hears in one step: a breath is more than 0.15 s before it; and from
 where the last letter begins."""
 AROUND_WORDS = EdgeMargin(before=1.2, behind=1.2)
 """From any part of the word."""

@@ -49,7 +49,7 @@ def rough_word(word: str, letters: Sequence[Letter]) -> UntimedWord:
 
 
 def positions_of(words: Iterable[str], text: str) -> list[range]:
-    """Where each word stands in the text that they were cut from, in order."""
+    """Where each word is in the text that they were cut from, in order."""
     places: list[range] = []
     search_from = 0
     for word in words:

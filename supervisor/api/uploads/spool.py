@@ -27,7 +27,7 @@ from supervisor.system.refused import Refused
 from supervisor.system.reload import LiveSettings
 
 BLOCK_BYTES = 1_048_576
-"""Written and hashed at once, in a thread: a slow disk does not hold up other clients."""
+"""Written and hashed together, in a thread: a slow disk does not hold up other clients."""
 RECEIVING = ".receiving-"
 GOING = ".going-"
 RESULTS = "results"
@@ -235,7 +235,7 @@ def file_name(name: str | None, *, is_pcm: bool = False) -> str:
 
 
 def wav_header(size_bytes: int, pcm: PcmFormat) -> bytes:
-    """The header of a WAV file with so many bytes of these samples.
+    """The header of a WAV file with this many bytes of these samples.
 
     Past 4 GiB the sizes say "until the end of the file", as FFmpeg writes them to a pipe.
     """

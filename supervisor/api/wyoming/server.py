@@ -30,7 +30,7 @@ log = structlog.get_logger()
 async def serve_wyoming(
     jobs: UploadJobs, listener: socket.socket, offer: Offer, settings: LiveSettings, *, stop: asyncio.Event
 ) -> None:
-    """Serves on `listener` until `stop` is set; then its connections end at once."""
+    """Serves on `listener` until `stop` is set; then its connections end immediately."""
     conversations: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

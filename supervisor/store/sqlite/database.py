@@ -20,7 +20,7 @@ from supervisor.store.sqlite.database_copy import KEPT, copy_database
 log = structlog.get_logger()
 
 APPLICATION_ID = int.from_bytes(b"sten")
-"""Stands in the file's header: this database is ours, and no other program's."""
+"""The application id in the file's header: this database is ours, and no other program's."""
 SCHEMA_SCRIPTS = tuple(
     Path(__file__).with_name(name) for name in ("schema.sql", *(f"schema_{version}.sql" for version in range(2, 8)))
 )
@@ -41,7 +41,7 @@ BUSY_TIMEOUT_SECONDS = 5.0
 
 BLOCK_BYTES = 1 << 20
 LONGEST_CHECK_SECONDS = 0.5
-"""Some 100 MB: a larger database is not read whole before anybody is answered. What is damaged further on raises
+"""Some 100 MB: a larger database is not read whole before the first request. What is damaged further on raises
 JobQueueBroken where it is used."""
 CHECK_STEPS = 10_000
 """Of SQLite's virtual machine, a millisecond's worth, between two looks at the clock."""
@@ -210,5 +210,5 @@ def _is_full(error: Exception) -> bool:
 
 
 def _is_the_disks(error: sqlite3.Error) -> bool:
-    """Whether the disk failed, and not what stands on it."""
+    """Whether the disk failed, and not its content."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)

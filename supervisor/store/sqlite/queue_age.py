@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 UNSEEN_SHARE = 1 / 14
-"""So much of the time for which something is kept may pass unseen at once."""
+"""The share of a retention time that may pass in one step."""
 LONGEST_UNSEEN_SECONDS = 86_400.0
 PLAUSIBLE_SECONDS = 86_400.0
-"""A clock that goes evenly for so long before our eyes is believed, though it says earlier than it did once."""
+"""A clock that runs evenly for this long while we watch is believed, though it says earlier than it did once."""
 
 
 @dataclass(frozen=True, slots=True)

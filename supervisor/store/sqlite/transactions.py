@@ -119,7 +119,7 @@ def _transaction(connection: sqlite3.Connection, begin: str, work: Work[Answer])
         answer = work(connection)
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite has already rolled back by itself after some errors, a full disk among them.
+        # SQLite has already rolled back after some errors, a full disk among them.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

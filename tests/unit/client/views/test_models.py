@@ -82,7 +82,7 @@ def test_only_a_worker_that_refused_over_its_model_is_woken() -> None:
 
     assert waits_for_model(worker("broken", "needs model small: run `steno models pull small`", "needs_model"))
     assert waits_for_model(worker("broken", "weights.bin is not whole", "model_damaged"))
-    crashes = "the transcriber (mlx) keeps dying; last: SIGSEGV while loading the model"
+    crashes = "the transcriber (mlx) keeps crashing; last: SIGSEGV while loading the model"
     assert not waits_for_model(worker("broken", crashes, "broken"))
     assert not waits_for_model(worker("backing_off", "restarting after: SIGSEGV while loading the model"))
     assert not waits_for_model(worker("ready", None))

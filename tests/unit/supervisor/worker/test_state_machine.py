@@ -12,19 +12,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from supervisor.worker.state_machine import (
     SHOWN_AS,
     AnyEffect,
-    AnyEvent,
+    AnyLifecycleEvent,
     Died,
     Effect,
-    Event,
+    LifecycleEvent,
+    LifecycleState,
     RestartLater,
-    State,
     step,
 )
 
-STATES: tuple[State, ...] = get_args(State)
+STATES: tuple[LifecycleState, ...] = get_args(LifecycleState)
 
 
-def walk(*events: AnyEvent, start: State = "stopped") -> tuple[State, list[AnyEffect]]:
+def walk(*events: AnyLifecycleEvent, start: LifecycleState = "stopped") -> tuple[LifecycleState, list[AnyEffect]]:
     """Where a row of events leads, and all that was to be done on the way."""
     state, done = start, list[AnyEffect]()
     for event in events:
@@ -34,21 +34,26 @@ def walk(*events: AnyEvent, start: State = "stopped") -> tuple[State, list[AnyEf
 
 
 def test_a_worker_starts_serves_and_rests_ready() -> None:
-    state, done = walk(Event.WANTED, Event.BECAME_READY, Event.TAKEN, Event.GIVEN_BACK)
+    state, done = walk(
+        LifecycleEvent.WANTED, LifecycleEvent.BECAME_READY, LifecycleEvent.TAKEN, LifecycleEvent.GIVEN_BACK
+    )
     assert (state, done) == ("ready", [Effect.SPAWN, Effect.UNLOAD_LATER, Effect.UNLOAD_LATER])
 
 
 def test_a_death_in_any_living_state_waits_and_starts_again() -> None:
     for state in ("starting", "ready", "busy"):
-        assert walk(Died(0.5), Event.DELAY_OVER, start=state) == ("starting", [RestartLater(0.5), Effect.SPAWN])
+        assert walk(Died(0.5), LifecycleEvent.DELAY_OVER, start=state) == (
+            "starting",
+            [RestartLater(0.5), Effect.SPAWN],
+        )
 
 
 def test_a_death_too_many_breaks_it_and_one_probe_follows() -> None:
-    assert walk(Died(None), Event.PROBE_DUE, start="busy") == ("probing", [Effect.PROBE_LATER, Effect.SPAWN])
+    assert walk(Died(None), LifecycleEvent.PROBE_DUE, start="busy") == ("probing", [Effect.PROBE_LATER, Effect.SPAWN])
 
 
 def test_a_probe_that_gets_ready_opens_the_door_again() -> None:
-    assert walk(Event.BECAME_READY, start="probing")[0] == "ready"
+    assert walk(LifecycleEvent.BECAME_READY, start="probing")[0] == "ready"
 
 
 def test_a_probe_that_fails_is_broken_again_whatever_the_policy_says() -> None:
@@ -56,59 +61,65 @@ def test_a_probe_that_fails_is_broken_again_whatever_the_policy_says() -> None:
 
 
 def test_an_engine_that_refuses_to_load_is_broken_at_once() -> None:
-    assert walk(Event.WANTED, Event.REFUSED_TO_LOAD) == ("broken", [Effect.SPAWN, Effect.PROBE_LATER])
+    assert walk(LifecycleEvent.WANTED, LifecycleEvent.REFUSED_TO_LOAD) == (
+        "broken",
+        [Effect.SPAWN, Effect.PROBE_LATER],
+    )
 
 
 def test_a_replacement_starts_only_when_the_old_process_has_left() -> None:
-    assert walk(Event.REPLACEMENT_WANTED, start="ready") == ("replacing", [Effect.END_PROCESS])
-    assert walk(Event.ENDED, start="replacing") == ("starting", [Effect.SPAWN])
+    assert walk(LifecycleEvent.REPLACEMENT_WANTED, start="ready") == ("replacing", [Effect.END_PROCESS])
+    assert walk(LifecycleEvent.ENDED, start="replacing") == ("starting", [Effect.SPAWN])
 
 
 def test_an_idle_worker_is_unloaded_and_comes_back_when_wanted() -> None:
-    state, done = walk(Event.UNLOAD_WANTED, Event.ENDED, Event.WANTED, start="ready")
+    state, done = walk(LifecycleEvent.UNLOAD_WANTED, LifecycleEvent.ENDED, LifecycleEvent.WANTED, start="ready")
     assert (state, done) == ("starting", [Effect.END_PROCESS, Effect.SPAWN])
 
 
 def test_one_wanted_while_it_unloads_comes_back_once_it_has() -> None:
-    state, done = walk(Event.UNLOAD_WANTED, Event.WANTED, Event.ENDED, start="ready")
+    state, done = walk(LifecycleEvent.UNLOAD_WANTED, LifecycleEvent.WANTED, LifecycleEvent.ENDED, start="ready")
     assert (state, done) == ("starting", [Effect.END_PROCESS, Effect.SPAWN])
 
 
 def test_a_busy_worker_is_not_unloaded_and_one_that_still_loads_is() -> None:
-    assert step("busy", Event.UNLOAD_WANTED) == ("busy", ())
-    assert walk(Event.UNLOAD_WANTED, Event.ENDED, start="starting") == ("unloaded", [Effect.END_PROCESS])
+    assert step("busy", LifecycleEvent.UNLOAD_WANTED) == ("busy", ())
+    assert walk(LifecycleEvent.UNLOAD_WANTED, LifecycleEvent.ENDED, start="starting") == (
+        "unloaded",
+        [Effect.END_PROCESS],
+    )
 
 
 def test_one_that_is_not_wanted_yet_starts_when_it_is() -> None:
-    assert walk(Event.NOT_WANTED_YET, Event.WANTED) == ("starting", [Effect.SPAWN])
+    assert walk(LifecycleEvent.NOT_WANTED_YET, LifecycleEvent.WANTED) == ("starting", [Effect.SPAWN])
 
 
 def test_a_model_that_only_a_job_wanted_leaves_the_worker_unloaded_and_not_broken() -> None:
-    assert walk(Event.WANTED, Event.TURNED_AWAY) == ("unloaded", [Effect.SPAWN])
+    assert walk(LifecycleEvent.WANTED, LifecycleEvent.TURNED_AWAY) == ("unloaded", [Effect.SPAWN])
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_stop_ends_every_state_within_two_events(state: State) -> None:
-    assert walk(Event.STOP_WANTED, Event.ENDED, start=state)[0] == "stopped"
+def test_stop_ends_every_state_within_two_events(state: LifecycleState) -> None:
+    assert walk(LifecycleEvent.STOP_WANTED, LifecycleEvent.ENDED, start=state)[0] == "stopped"
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_has_a_name_for_people(state: State) -> None:
+def test_every_state_has_a_name_for_people(state: LifecycleState) -> None:
     assert SHOWN_AS[state]
 
 
-WISHES: list[Event] = [
-    Event.WANTED,
-    Event.NOT_WANTED_YET,
-    Event.TAKEN,
-    Event.GIVEN_BACK,
-    Event.DELAY_OVER,
-    Event.PROBE_DUE,
-    Event.UNLOAD_WANTED,
-    Event.REPLACEMENT_WANTED,
-    Event.STOP_WANTED,
+REQUESTED_EVENTS: list[LifecycleEvent] = [
+    LifecycleEvent.WANTED,
+    LifecycleEvent.NOT_WANTED_YET,
+    LifecycleEvent.TAKEN,
+    LifecycleEvent.GIVEN_BACK,
+    LifecycleEvent.DELAY_OVER,
+    LifecycleEvent.PROBE_DUE,
+    LifecycleEvent.UNLOAD_WANTED,
+    LifecycleEvent.REPLACEMENT_WANTED,
+    LifecycleEvent.STOP_WANTED,
 ]
-LIVING: tuple[State, ...] = ("starting", "probing", "ready", "busy", "replacing", "unloading", "stopping")
+LIVING: tuple[LifecycleState, ...] = ("starting", "probing", "ready", "busy", "replacing", "unloading", "stopping")
 
 
 class OneProcess(RuleBasedStateMachine):
@@ -116,11 +127,11 @@ class OneProcess(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state: State = "stopped"
+        self.state: LifecycleState = "stopped"
         self.processes = 0
         self.leaving = False
 
-    def happen(self, event: AnyEvent) -> None:
+    def happen(self, event: AnyLifecycleEvent) -> None:
         self.state, effects = step(self.state, event)
         for effect in effects:
             if effect is Effect.SPAWN:
@@ -131,8 +142,8 @@ class OneProcess(RuleBasedStateMachine):
                 assert not self.leaving, "asked to leave twice"
                 self.leaving = True
 
-    @rule(event=any_.sampled_from(WISHES))
-    def somebody_wants_something(self, event: Event) -> None:
+    @rule(event=any_.sampled_from(REQUESTED_EVENTS))
+    def a_caller_wants_something(self, event: LifecycleEvent) -> None:
         self.happen(event)
 
     @precondition(lambda self: self.processes == 1 and not self.leaving)
@@ -142,9 +153,13 @@ class OneProcess(RuleBasedStateMachine):
         self.happen(Died(delay))
 
     @precondition(lambda self: self.state in ("starting", "probing"))
-    @rule(what=any_.sampled_from([Event.BECAME_READY, Event.REFUSED_TO_LOAD, Event.TURNED_AWAY]))
-    def it_has_loaded_or_not(self, what: Event) -> None:
-        if what is not Event.BECAME_READY:
+    @rule(
+        what=any_.sampled_from(
+            [LifecycleEvent.BECAME_READY, LifecycleEvent.REFUSED_TO_LOAD, LifecycleEvent.TURNED_AWAY]
+        )
+    )
+    def it_has_loaded_or_not(self, what: LifecycleEvent) -> None:
+        if what is not LifecycleEvent.BECAME_READY:
             self.processes = 0
         self.happen(what)
 
@@ -153,7 +168,7 @@ class OneProcess(RuleBasedStateMachine):
     def it_has_left(self) -> None:
         self.processes = 0
         self.leaving = False
-        self.happen(Event.ENDED)
+        self.happen(LifecycleEvent.ENDED)
 
     @invariant()
     def there_is_a_process_exactly_where_the_state_says_so(self) -> None:

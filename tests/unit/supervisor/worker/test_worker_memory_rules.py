@@ -5,10 +5,10 @@ from pathlib import Path
 
 from config.field_types import FOR_EVER
 from config.settings import WorkerSettings
-from supervisor.worker.availability import models_seen
+from supervisor.worker.availability import snapshot_model_folders
 from supervisor.worker.idle_policy import (
     LINGER_SECONDS,
-    Growth,
+    MemoryGrowth,
     keep_alive_seconds,
     memory_limit_bytes,
     seconds_until_unload,
@@ -24,7 +24,7 @@ def test_the_limit_is_half_of_the_machine_or_twice_the_fresh_worker_unless_it_is
 
 
 def test_growth_is_told_in_figures() -> None:
-    growth = Growth(now_bytes=5_210_000_000, when_ready_bytes=1_620_000_000, limit_bytes=4 * GB)
+    growth = MemoryGrowth(now_bytes=5_210_000_000, when_ready_bytes=1_620_000_000, limit_bytes=4 * GB)
     assert growth.is_too_much
     assert str(growth) == "it had grown from 1,620 MB to 5,210 MB; the limit is 4,000 MB"
 
@@ -44,16 +44,16 @@ def test_a_worker_leaves_when_it_has_idled_long_enough_and_never_within_a_moment
 
 def test_a_model_that_comes_or_becomes_whole_is_seen(tmp_path: Path) -> None:
     hub, own = tmp_path / "hub", tmp_path / "own"
-    seen = [models_seen([own, hub])]
+    seen = [snapshot_model_folders([own, hub])]
     assert seen == [frozenset()]
     own.mkdir()
     (own / "small").mkdir()
-    seen.append(models_seen([own, hub]))
+    seen.append(snapshot_model_folders([own, hub]))
     snapshot = hub / "models--Systran--faster-whisper-small" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     os.utime(snapshot, ns=(1, 1))
-    seen.append(models_seen([own, hub]))
+    seen.append(snapshot_model_folders([own, hub]))
     (snapshot / "model.bin").touch()
-    seen.append(models_seen([own, hub]))
+    seen.append(snapshot_model_folders([own, hub]))
     assert len(set(seen)) == 4
-    assert models_seen([own, hub]) == seen[-1]
+    assert snapshot_model_folders([own, hub]) == seen[-1]
