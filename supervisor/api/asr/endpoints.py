@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from config.model_names import NAME_OF, language_code
 from ipc.api_messages import JobOptions
-from ipc.vocabulary import Format, Task
+from ipc.vocabulary import Format, Priority, Task
 from supervisor.api.openai.endpoints import raise_for
 from supervisor.api.openai.replies import text_of
 from supervisor.api.uploads.connected import while_connected
@@ -113,7 +113,8 @@ class LanguageEndpoint:
                 if pcm is not None:
                     upload = await self._excerpt(upload)
                 try:
-                    found = await self._language_of(upload, receive)
+                    # Not a whole film that came encoded: all of it is transcribed.
+                    found = await self._language_of(upload, receive, "now" if pcm else None)
                 finally:
                     if pcm is not None:
                         await self._jobs.spool.release(upload.file.parent)
@@ -121,8 +122,8 @@ class LanguageEndpoint:
         except ClientDisconnect:
             log.info("client_went_away", path=scope["path"])
 
-    async def _language_of(self, upload: Upload, receive: Receive) -> dict[str, object]:
-        async with self._jobs.attended(upload, JobOptions(workflow="transcribe")) as job:
+    async def _language_of(self, upload: Upload, receive: Receive, priority: Priority | None) -> dict[str, object]:
+        async with self._jobs.attended(upload, JobOptions(workflow="transcribe", priority=priority)) as job:
             view = await while_connected(receive, self._jobs.finished(job.id))
             with suppress(Refused):
                 raise_for(view)

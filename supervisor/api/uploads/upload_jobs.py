@@ -21,7 +21,7 @@ from ipc.errors import StenodError
 from ipc.events import Event, JobChanged
 from ipc.vocabulary import FINISHED
 from supervisor.api.service import DaemonService
-from supervisor.api.uploads.spool import RESULTS, Upload, UploadSpool
+from supervisor.api.uploads.spool import RESULTS, WAV_HEADER_BYTES, Upload, UploadSpool
 from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.store.job_rows import NoSuchJob
 from supervisor.system.refused import Refused
@@ -29,11 +29,15 @@ from supervisor.system.reload import LiveSettings
 
 LAPSE_SECONDS = 120.0
 """How long the job of a client that went away is kept for its return."""
-SHORT_BYTES = 2_000_000
-"""A minute of 16-bit sound at 16 kHz. The length itself is known only after decoding; a compressed recording of this
-size may be minutes long, and costs the long job those minutes' work."""
 RETRY_FORGET_SECONDS = 10.0
 """A job that cannot be deleted now (its last words are still written) is deleted later."""
+
+SHORT_SECONDS = 60
+"""A client that sends so little waits for the answer: its job goes between two batches of a running one."""
+COMPRESSED_BYTES = 8_000
+"""A second at 64 kbit/s. What is compressed more may be longer than it seems, by a few times at most."""
+MOST_WAV_BYTES = 48_000 * 2 * 4
+"""A second of the largest WAV that is usual: a header may say anything."""
 
 log = structlog.get_logger()
 
@@ -129,13 +133,13 @@ class UploadJobs:
 
     async def _job_of(self, upload: Upload, options: JobOptions) -> JobView:
         # Written into the private folder, and deleted with it: a job always has a file.
+        is_short = await asyncio.to_thread(lasts_a_minute_at_most, upload.file, upload.size_bytes)
         whole = options.model_copy(
             update={
                 "formats": ("json",),
                 "output_dir": str(upload.file.parent / RESULTS),
                 "if_exists": "overwrite",
-                # A client waits for the answer: what is short goes between two batches of what is long.
-                "priority": "now" if upload.size_bytes <= SHORT_BYTES else options.priority,
+                "priority": options.priority or ("now" if is_short else None),
             }
         )
         request = SubmitFile(path=str(upload.file), options=whole)
@@ -198,3 +202,12 @@ def upload_key(upload: Upload, options: JobOptions) -> str:
     """The idempotency key of an upload: its content and its options."""
     wishes = options.model_copy(update={"output_dir": None}).model_dump_json(exclude_none=True)
     return f"upload-{hashlib.sha256(f'{upload.sha256}{upload.file.parent.name}{wishes}'.encode()).hexdigest()}"
+
+
+def lasts_a_minute_at_most(file: Path, size_bytes: int) -> bool:
+    """What can be told without decoding: by the header of a WAV file, otherwise by the size."""
+    with file.open("rb") as opened:
+        head = opened.read(WAV_HEADER_BYTES)
+    is_wav = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+    bytes_a_second = min(int.from_bytes(head[28:32], "little"), MOST_WAV_BYTES) if is_wav else COMPRESSED_BYTES
+    return size_bytes <= SHORT_SECONDS * bytes_a_second + len(head)
