@@ -205,3 +205,14 @@ def test_a_port_that_is_taken_is_refused_with_the_setting_s_name() -> None:
             assert not daemon.socket.exists()
         (daemon.home / "config.toml").write_text(config)
         daemon.start()
+
+
+def test_a_short_upload_is_answered_while_a_long_recording_is_transcribed() -> None:
+    with a_door(FAKE_CHUNK_SECONDS="2", STENO_MODEL="pace=0.3") as (daemon, client):
+        long = daemon.submit(daemon.own(TALK))
+        eventually(lambda: any(one["phase"] == "transcribing" for one in daemon.get("/v1/status")["running"]))
+        assert send(client, MEMO).status_code == 200
+        assert daemon.job(long)["status"] == "transcribing"
+        assert daemon.finished(long)["status"] == "done"
+        with daemon.client() as owner:
+            owner.delete(f"/v1/jobs/{long}").raise_for_status()

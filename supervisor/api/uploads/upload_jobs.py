@@ -33,9 +33,10 @@ RETRY_FORGET_SECONDS = 10.0
 """A job that cannot be deleted now (its last words are still written) is deleted later."""
 
 SHORT_SECONDS = 60
-"""A client that sends so little waits for the answer: its job goes between two batches of a running one."""
-COMPRESSED_BYTES = 8_000
-"""A second at 64 kbit/s. What is compressed more may be longer than it seems, by a few times at most."""
+"""A client that sends this little waits for the answer: its job goes between two batches of a running one."""
+COMPRESSED_BYTES = 16_000
+"""A second at 128 kbit/s, as browsers and phones record at most. What is compressed more is a few times longer than
+that, and costs a running job that much work."""
 MOST_WAV_BYTES = 48_000 * 2 * 4
 """A second of the largest WAV that is usual: a header may say anything."""
 
