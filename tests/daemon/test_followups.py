@@ -52,7 +52,7 @@ def at(daemon: DaemonUnderTest, job_id: int, place: Path) -> dict[str, Any]:
 def hook(folder: Path, body: str) -> str:
     """A command that appends to `calls` what it was told, and then does as the body says."""
     path = folder / "hook"
-    path.write_text(f'#!/bin/sh\n(cat; echo) >> {folder}/calls\necho "$STENO_RECORDING" >> {folder}/paths\n{body}\n')
+    path.write_text(f'#!/bin/sh\necho "$STENO_RECORDING" >> {folder}/paths\n(cat; echo) >> {folder}/calls\n{body}\n')
     path.chmod(0o755)
     return str(path)
 

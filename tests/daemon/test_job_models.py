@@ -89,7 +89,7 @@ def test_the_settings_own_missing_model_is_noticed_soon_and_at_once_after_a_rest
         eventually(lambda: "needs model small" in (daemon.job(waiting)["note"] or ""))
         put_model(daemon, "small")
         assert daemon.post("/v1/workers/transcriber/restart").status_code == 200
-        job = daemon.finished(waiting, 5)
+        job = daemon.finished(waiting, 8)
         assert (job["timing"], job["degraded_reason"]) == ("segment", "aligner_unavailable")
         put_model(daemon, "words")
         eventually(lambda: daemon.job(waiting)["timing"] == "word", 15, "looked for again within ten seconds")

@@ -33,7 +33,7 @@ async def test_with_keep_alive_0_a_worker_lives_from_its_first_request_to_the_en
     async with kept([setup_for("aligner", "Echo", tmp_path)], tmp_path, settings, views) as keeper:
         await keeper.wait_until_available()
         assert (keeper.view.state, keeper.view.pid) == ("unloaded", None)
-        with keeper.in_hand():
+        with keeper.in_hand(Path("no.s16")):
             assert isinstance((await ask(keeper, request))[-1], WordsAligned)
             pid = keeper.view.pid
             # Longer than it may linger: between two batches of one job it stays.
@@ -91,7 +91,7 @@ async def test_a_worker_that_grew_is_replaced_between_jobs_and_says_why(three_ch
         await keeper.wait_until_available()
         first = keeper.view.pid
         assert 0 < (keeper.view.footprint_bytes or 0) < 200_000_000, "measured when it was ready"
-        with keeper.in_hand():
+        with keeper.in_hand(Path("no.s16")):
             await ask(keeper, request, during_job=7)
             await eventually_async(lambda: (keeper.view.footprint_bytes or 0) > 200_000_000)
             await ask(keeper, request, during_job=7)
