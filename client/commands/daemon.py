@@ -202,4 +202,4 @@ def mcp() -> None:
     except ImportError as error:
         hint = "install it with `uv tool install 'stenod[mcp]'`, or `make setup` in a checkout"
         raise Refusal("no_mcp", f"the package mcp is not installed ({error.name})", hint) from error
-    serve(Tools(here.daemon()))
+    serve(Tools(here.daemon))

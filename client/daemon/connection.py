@@ -3,6 +3,7 @@
 Runs in: the user's shell.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,15 +158,15 @@ class DaemonClient:
     # --- events ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def events(self, job_id: int | None = None) -> Iterator[Iterator[Event]]:
+    def events(self, job_id: int | None = None, for_seconds: float = math.inf) -> Iterator[Iterator[Event]]:
         """Events from the moment this is entered, of one job (which begins with its state) or of everything.
 
-        The iterator ends with the job, or when the daemon stops.
+        The iterator ends with the job, when the daemon stops, or `for_seconds` after it was asked for.
         """
         url = "/v1/events" if job_id is None else f"/v1/jobs/{job_id}/events"
         with (
             self._lost_if_broken(),
-            socket_line.listen(self.socket, url, ANSWER_SECONDS, SILENCE_SECONDS) as heard,
+            socket_line.listen(self.socket, url, ANSWER_SECONDS, SILENCE_SECONDS, for_seconds) as heard,
         ):
             if isinstance(heard, Answer):
                 raise _refusal(heard)

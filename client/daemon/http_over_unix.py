@@ -4,6 +4,7 @@ Runs in: the user's shell. An HTTP library takes longer to load than the daemon 
 """
 
 import errno
+import math
 import os
 import socket
 import stat
@@ -67,12 +68,14 @@ def ask(
 
 @contextmanager
 def listen(
-    path: Path, url: str, patience_seconds: float, silence_seconds: float
+    path: Path, url: str, patience_seconds: float, silence_seconds: float, for_seconds: float = math.inf
 ) -> Iterator[Answer | Iterator[bytes]]:
     """What a stream of server-sent events says, event by event; or the answer that refuses it. Raises as `ask`.
 
-    The stream ends when the other end closes it, and is given up after `silence_seconds`, heartbeats counted.
+    The stream ends when the other end closes it or `for_seconds` are over, and is given up after `silence_seconds`,
+    heartbeats counted.
     """
+    ends_at = time.monotonic() + for_seconds
     with closing(_SocketConnection(path, patience_seconds)) as connection:
         with _trouble_named():
             connection.connect()
@@ -80,8 +83,7 @@ def listen(
             response = _answered(connection, "GET", url, None)
             refusal = _whole(response) if response.status >= FIRST_ERROR else None
         with closing(response):
-            line.settimeout(silence_seconds)
-            yield events_in(_lines(response)) if refusal is None else refusal
+            yield events_in(_lines(response, line, silence_seconds, ends_at)) if refusal is None else refusal
 
 
 def events_in(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -161,10 +163,22 @@ def _whole(response: HTTPResponse) -> Answer:
         return Answer(response.status, response.read(), "next" in response.headers.get("Link", ""))
 
 
-def _lines(response: HTTPResponse) -> Iterator[bytes]:
-    # Around the reading alone: what goes wrong where an event is dealt with is not the line's fault.
-    with _trouble_named():
-        yield from response
+def _lines(
+    response: HTTPResponse, connection: socket.socket, silence_seconds: float, ends_at: float
+) -> Iterator[bytes]:
+    while (left_seconds := ends_at - time.monotonic()) > 0:
+        connection.settimeout(min(silence_seconds, left_seconds))
+        try:
+            # Around the reading alone: what goes wrong where an event is dealt with is not the line's fault.
+            with _trouble_named():
+                line = response.readline()
+        except LineSilent:
+            if time.monotonic() >= ends_at:
+                return
+            raise
+        if not line:
+            return
+        yield line
 
 
 @contextmanager

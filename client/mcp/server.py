@@ -4,7 +4,6 @@ Runs in: a process that an agent's host starts. Stands alone: only this file imp
 `stenod[mcp]` installs.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -34,18 +33,18 @@ def server_of(tools: Tools) -> MCPServer[Any]:
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     for tool in (tools.transcribe, tools.job, tools.transcript, tools.search, tools.recent, tools.status):
         hints = adds if tool == tools.transcribe else reads
-        server.tool(annotations=hints, structured_output=False)(in_a_thread(tool))
+        server.tool(annotations=hints, structured_output=False)(refusing(tool))
     return server
 
 
-def in_a_thread(tool: Callable[..., str]) -> Callable[..., Any]:
-    """The tool without holding up others; a refusal is an error of the tool, with our hint."""
+def refusing(tool: Callable[..., str]) -> Callable[..., str]:
+    """The tool, whose refusal is an error of the tool with our message and hint. The SDK calls it in a thread."""
 
     @wraps(tool)
-    async def called(**arguments: Any) -> str:
+    def called(**arguments: Any) -> str:
         try:
-            return await asyncio.to_thread(tool, **arguments)
-        except StenodError as no:
-            raise ToolError(no.in_full) from no
+            return tool(**arguments)
+        except StenodError as error:
+            raise ToolError(error.in_full) from error
 
     return called

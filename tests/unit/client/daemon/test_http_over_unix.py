@@ -183,3 +183,12 @@ def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
 def test_where_there_is_no_socket_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(NobodyListens):
         ask(tmp_path / "none", "GET", "/", None, 5)
+
+
+def test_a_stream_that_is_wanted_for_a_while_ends_quietly_when_that_is_over() -> None:
+    said = STREAM + chunk(b"data: a\n\n")
+    began = time.monotonic()
+    with somebody_says(said, stays=True) as path, listen(path, "/", 5, 5, for_seconds=0.2) as heard:
+        assert not isinstance(heard, Answer)
+        assert list(heard) == [b"a"]
+        assert 0.2 <= time.monotonic() - began < 2
