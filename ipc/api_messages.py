@@ -11,12 +11,13 @@ from ipc.transcript import RecordingFacts, TranscriptTiming, Value
 from ipc.vocabulary import Format, IfExists, JobStatus, Outcome, Priority, Role, Task, Workflow
 
 # Patterns that only describe: what does not fit them is refused by the daemon, in better words than a pattern has.
-Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+NulFreeText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
 """No path and no argument of a process carries a NUL."""
 AbsolutePath = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^/[^\u0000]*$"})]
 """The client's working folder is not the daemon's."""
 Replacements = Annotated[
-    dict[str, Text], Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": r"^[^\u0000]*$"}})
+    dict[str, NulFreeText],
+    Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": r"^[^\u0000]*$"}}),
 ]
 """Written words → words to write instead."""
 _PLAIN = r"[^{}/\u0000]|\{\{|\}\}"
@@ -55,13 +56,13 @@ class JobOptions(Value):
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     """ISO 639-1; `None` with no setting either: found by listening."""
     task: Task | None = None
-    prompt: Text | None = Field(default=None, max_length=4000)
+    prompt: NulFreeText | None = Field(default=None, max_length=4000)
     formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
-    output_dir: Text | None = Field(default=None, min_length=1, max_length=4096)
+    output_dir: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
     """Absolute, or, for a watched folder, relative to it; None: beside the recording."""
     if_exists: IfExists | None = None
     highlight_words: StrictBool | None = None
-    model: Text | None = Field(default=None, min_length=1, max_length=4096)
+    model: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
     """What the transcriber is to load for it: a name, a hub id, a folder or `starter`."""
     replacements: Replacements | None = None
     """On top of those of the settings."""
@@ -143,8 +144,8 @@ class AddWatch(Value):
     include: NamePatterns = ()
     exclude: NamePatterns = ()
     polling: StrictBool | None = None
-    done: Text | None = Field(default=None, min_length=1, max_length=4096)
-    failed: Text | None = Field(default=None, min_length=1, max_length=4096)
+    done: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
+    failed: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
     options: JobOptions = JobOptions()
 
 

@@ -1,10 +1,11 @@
-"""What crosses the line between a worker and its decoder: one JSON object a line.
+"""Messages between a worker and its decoder: one JSON object a line.
 
 Runs in: worker and decoder.
 
-The worker sends one `DecodeThis` and the open PCM file with it. The decoder answers with any number of `Opening`,
-`Opened`, `Moved` and `Noted`, then one of `Decoded`, `Refused` and `Broke`, and ends. It reads untrusted media, so it
-is not trusted either: what it says is checked like what comes from outside, and no line may be longer than allowed.
+The worker sends one `DecoderRequest` and passes the open PCM file with it. The decoder sends any number of
+`OpeningFile`, `Opened`, `DecodeProgress` and `LogEvent`, then one of `Decoded`, `DecodeRefused` and
+`UnexpectedError`, and exits. It reads untrusted media, so its messages are untrusted too: each is validated, and each
+line has a size limit.
 """
 
 from collections.abc import Iterator
@@ -32,14 +33,14 @@ class Limits(Value):
     """Of processor time."""
 
 
-class DecodeThis(Value):
+class DecoderRequest(Value):
     """The one request of a decoder's life. The PCM file comes with it as an open descriptor."""
 
     request: Decode
     limits: Limits
 
 
-class Opening(Value):
+class OpeningFile(Value):
     """From here on it waits for the recording's disk, whenever it does not compute."""
 
     kind: Literal["opening"] = "opening"
@@ -55,14 +56,14 @@ class Opened(Value):
     """What could not be had, each with the reason: one sentence."""
 
 
-class Moved(Value):
+class DecodeProgress(Value):
     """A step forward, or a read that came back."""
 
     kind: Literal["moved"] = "moved"
     done_seconds: float = Field(ge=0)
 
 
-class Noted(Value):
+class LogEvent(Value):
     """An event for the daemon's log."""
 
     kind: Literal["noted"] = "noted"
@@ -78,7 +79,7 @@ class Decoded(Value):
     recording: RecordingFacts
 
 
-class Refused(Value):
+class DecodeRefused(Value):
     """The recording cannot be decoded, and the decoder is well."""
 
     kind: Literal["refused"] = "refused"
@@ -87,7 +88,7 @@ class Refused(Value):
     hint: str
 
 
-class Broke(Value):
+class UnexpectedError(Value):
     """An error that was not foreseen."""
 
     kind: Literal["broke"] = "broke"
@@ -96,8 +97,8 @@ class Broke(Value):
     wants_memory: bool = False
 
 
-Ending = Decoded | Refused | Broke
-FromDecoder = Opening | Opened | Moved | Noted | Ending
+DecodeResult = Decoded | DecodeRefused | UnexpectedError
+FromDecoder = OpeningFile | Opened | DecodeProgress | LogEvent | DecodeResult
 FROM_DECODER: TypeAdapter[FromDecoder] = TypeAdapter(
     Annotated[FromDecoder, Field(discriminator="kind")], config=FORGETFUL
 )

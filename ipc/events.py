@@ -38,4 +38,4 @@ class QueuePaused(Value):
     paused: bool
 
 
-Event = JobChanged | JobProgressed | WorkerChanged | QueuePaused
+DaemonEvent = JobChanged | JobProgressed | WorkerChanged | QueuePaused

@@ -54,14 +54,14 @@ class FileProgress(Value):
     total_bytes: int | None
 
 
-class Note(Value):
+class Notice(Value):
     """A sentence the owner should read."""
 
     kind: Literal["note"] = "note"
     text: str
 
 
-class ModelHere(Value):
+class ModelInstalled(Value):
     """One model is on this machine, whole, every byte checked."""
 
     kind: Literal["here"] = "here"
@@ -98,10 +98,12 @@ class ModelRefusal(Value):
 class PullResult(Value):
     """The whole of `steno models pull --json`."""
 
-    here: tuple[ModelHere, ...]
+    here: tuple[ModelInstalled, ...]
     refused: tuple[ModelRefusal, ...]
     notes: tuple[str, ...]
 
 
-ModelMessage = Annotated[FileProgress | Note | ModelHere | Removal | ModelRefusal, Field(discriminator="kind")]
-MODEL_MESSAGE: TypeAdapter[FileProgress | Note | ModelHere | Removal | ModelRefusal] = TypeAdapter(ModelMessage)
+ModelMessage = Annotated[FileProgress | Notice | ModelInstalled | Removal | ModelRefusal, Field(discriminator="kind")]
+MODEL_MESSAGE: TypeAdapter[FileProgress | Notice | ModelInstalled | Removal | ModelRefusal] = TypeAdapter(
+    ModelMessage
+)

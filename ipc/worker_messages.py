@@ -5,7 +5,7 @@ Runs in: supervisor and worker.
 One request is in progress at a time. A request is answered by any number of `Progress`, `LanguageFound` and
 `SegmentsTranscribed`, and then by exactly one final reply: `AudioDecoded`, `TranscriptionFinished`,
 `WordsAligned` or `RequestFailed`. A worker that ends before the final reply has died, whatever its exit code.
-`Rested` follows, and belongs to no request.
+`CachesReleased` follows, and belongs to no request.
 """
 
 from typing import Annotated, Literal
@@ -187,7 +187,7 @@ class Progress(Value):
     """The worker's memory as psutil measures it."""
 
 
-class Rested(Value):
+class CachesReleased(Value):
     """Caches are given back. Comes some time after each final reply, when the next request may already be sent."""
 
     kind: Literal["rested"] = "rested"
@@ -265,7 +265,7 @@ class RequestFailed(Value):
 Request = Decode | Transcribe | Align
 ToWorker = Request | Cancel | Pause | Forget | Stop
 FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | Paused | RequestFailed
-FromWorker = Ready | LoadFailed | Rested | Progress | LanguageFound | SegmentsTranscribed | FinalReply
+FromWorker = Ready | LoadFailed | CachesReleased | Progress | LanguageFound | SegmentsTranscribed | FinalReply
 
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")], config=FORGETFUL)
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(

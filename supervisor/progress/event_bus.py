@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from ipc.events import Event, JobChanged, JobProgressed
+from ipc.events import DaemonEvent, JobChanged, JobProgressed
 
 BACKLOG = 1000
 """Events a slow listener may fall behind. Then its stream ends: it comes back and reads the state afresh."""
@@ -16,9 +16,9 @@ BACKLOG = 1000
 class _Listener:
     def __init__(self, job_id: int | None) -> None:
         self.job_id = job_id
-        self.events: asyncio.Queue[Event | None] = asyncio.Queue(BACKLOG)
+        self.events: asyncio.Queue[DaemonEvent | None] = asyncio.Queue(BACKLOG)
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: DaemonEvent) -> bool:
         if self.job_id is None:
             return True
         match event:
@@ -36,7 +36,7 @@ class EventBus:
     def __init__(self) -> None:
         self._listeners: set[_Listener] = set()
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: DaemonEvent) -> None:
         """Hand the event to everyone who wants it."""
         for listener in list(self._listeners):
             if not listener.wants(event):
@@ -52,7 +52,7 @@ class EventBus:
             self._end(listener)
 
     @asynccontextmanager
-    async def subscribe(self, job_id: int | None = None) -> AsyncGenerator[AsyncIterator[Event], None]:
+    async def subscribe(self, job_id: int | None = None) -> AsyncGenerator[AsyncIterator[DaemonEvent], None]:
         """Events from this moment on, of one job or of everything; the iterator ends when the bus closes."""
         listener = _Listener(job_id)
         self._listeners.add(listener)
@@ -68,6 +68,6 @@ class EventBus:
         listener.events.put_nowait(None)
 
     @staticmethod
-    async def _stream(listener: _Listener) -> AsyncIterator[Event]:
+    async def _stream(listener: _Listener) -> AsyncIterator[DaemonEvent]:
         while (event := await listener.events.get()) is not None:
             yield event

@@ -6,7 +6,7 @@ Runs in: supervisor.
 from ipc.errors import StenodError
 
 
-class Refused(StenodError):
+class RequestRefused(StenodError):
     """The request is bad, or asks for what is not there."""
 
     def __init__(self, status: int, code: str, message: str, hint: str) -> None:
