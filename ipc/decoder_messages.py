@@ -18,46 +18,47 @@ from ipc.vocabulary import LogLevel
 from ipc.worker_messages import Decode
 
 LINE_LIMIT_BYTES = 256 * 1024
-"""A longer line is a broken peer. A recording with a hundred tracks needs a tenth of it."""
+"""A longer line means that the peer is broken. A recording with a hundred tracks needs a tenth of this."""
 LEVELS = ("debug", "info", "warning", "error")
 
 
 class Limits(Value):
-    """What one decoder may use."""
+    """The resource limits of one decoder."""
 
     memory_bytes: int = 2 * 1024**3
-    """Address space above what it has when it begins. The largest honest demand is the index of a long video."""
+    """Address space beyond its size at the start. The largest legitimate need is the index of a long video."""
     file_bytes: int
-    """The largest file it may make: the PCM of the longest recording."""
+    """The largest file that it may write: the PCM of the longest recording."""
     cpu_seconds: int
-    """Of processor time."""
+    """CPU time."""
 
 
 class DecoderRequest(Value):
-    """The one request of a decoder's life. The PCM file comes with it as an open descriptor."""
+    """The only request that a decoder gets. The PCM file is passed with it as an open descriptor."""
 
     request: Decode
     limits: Limits
 
 
 class OpeningFile(Value):
-    """From here on it waits for the recording's disk, whenever it does not compute."""
+    """The decoder opens the recording now: from here on, while it does not compute, it waits for the recording's
+    disk."""
 
     kind: Literal["opening"] = "opening"
 
 
 class Opened(Value):
-    """The right file is open, nothing of it was read, and the decoder has shut itself in."""
+    """The right file is open, nothing of it was read yet, and the decoder's sandbox is active."""
 
     kind: Literal["opened"] = "opened"
     walls: tuple[str, ...] = ()
-    """What holds it: `seccomp`, `landlock 7`, `seatbelt`, `limits`."""
+    """The active parts of the sandbox: `seccomp`, `landlock 7`, `seatbelt`, `limits`."""
     lacks: tuple[str, ...] = ()
-    """What could not be had, each with the reason: one sentence."""
+    """The parts that are not available here, each with the reason, as one sentence."""
 
 
 class DecodeProgress(Value):
-    """A step forward, or a read that came back."""
+    """Progress: more audio is decoded, or a read of the disk has returned."""
 
     kind: Literal["moved"] = "moved"
     done_seconds: float = Field(ge=0)
@@ -73,14 +74,14 @@ class LogEvent(Value):
 
 
 class Decoded(Value):
-    """The PCM is whole."""
+    """The PCM is complete."""
 
     kind: Literal["decoded"] = "decoded"
     recording: RecordingFacts
 
 
 class DecodeRefused(Value):
-    """The recording cannot be decoded, and the decoder is well."""
+    """The recording cannot be decoded; the decoder itself works."""
 
     kind: Literal["refused"] = "refused"
     code: str = Field(max_length=100)
@@ -89,11 +90,11 @@ class DecodeRefused(Value):
 
 
 class UnexpectedError(Value):
-    """An error that was not foreseen."""
+    """An unexpected error in the decoder."""
 
     kind: Literal["broke"] = "broke"
     error: str
-    """Its type and its first words."""
+    """Its type and the start of its message."""
     wants_memory: bool = False
 
 
@@ -105,17 +106,17 @@ FROM_DECODER: TypeAdapter[FromDecoder] = TypeAdapter(
 
 
 class BadLine(Exception):
-    """The decoder said something that is no message, or too much of it."""
+    """The decoder sent an invalid message, or a line that is too long."""
 
 
 class Lines:
-    """What arrives in pieces, put together. Pure."""
+    """Joins received pieces to lines. Pure."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, piece: bytes) -> Iterator[FromDecoder]:
-        """The messages that this piece completes. Raises BadLine, after those that came before the bad line."""
+        """The messages that this piece completes. Raises BadLine after the messages before the bad line."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         for line in whole:
             yield _message(line)
@@ -127,7 +128,7 @@ def _message(line: bytes) -> FromDecoder:
     try:
         return FROM_DECODER.validate_json(line)
     except ValidationError as error:
-        # Without the input, which may be anything.
+        # Without the input: it is untrusted.
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise BadLine(f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['type']}") from None
 
@@ -138,5 +139,5 @@ def _refuse_long(line: bytes) -> None:
 
 
 def as_line(message: Value) -> bytes:
-    """One message as it is sent."""
+    """The message as one line of JSON."""
     return message.model_dump_json().encode() + b"\n"
