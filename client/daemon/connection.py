@@ -158,9 +158,7 @@ class DaemonClient:
     # --- events ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def events(
-        self, job_id: int | None = None, for_seconds: float = math.inf
-    ) -> Iterator[Iterator[DaemonEvent]]:
+    def events(self, job_id: int | None = None, for_seconds: float = math.inf) -> Iterator[Iterator[DaemonEvent]]:
         """Events from the moment this is entered, of one job (which begins with its state) or of everything.
 
         The iterator ends with the job, when the daemon stops, or `for_seconds` after it was asked for.

@@ -1,4 +1,4 @@
-"""Who wants to hear what happens: events from the parts to the socket's clients.
+"""Publish and subscribe: events from the daemon's parts to the socket's clients.
 
 Runs in: supervisor.
 """
@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from ipc.events import DaemonEvent, JobChanged, JobProgressed
 
 BACKLOG = 1000
-"""Events a slow listener may fall behind. Then its stream ends: it comes back and reads the state afresh."""
+"""The queue of a slow subscriber, in events. If it is full, the stream ends; the client reconnects and reads the
+state again."""
 
 
 class _Listener:
@@ -31,13 +32,13 @@ class _Listener:
 
 
 class EventBus:
-    """Publishing never waits and never fails because a client listens badly."""
+    """Publishing never waits, and never fails because of a slow client."""
 
     def __init__(self) -> None:
         self._listeners: set[_Listener] = set()
 
     def publish(self, event: DaemonEvent) -> None:
-        """Hand the event to everyone who wants it."""
+        """Sends the event to every subscriber that wants it."""
         for listener in list(self._listeners):
             if not listener.wants(event):
                 continue
@@ -47,7 +48,7 @@ class EventBus:
                 self._end(listener)
 
     def close(self) -> None:
-        """End every stream: the daemon stops."""
+        """Ends every stream: the daemon stops."""
         for listener in list(self._listeners):
             self._end(listener)
 
