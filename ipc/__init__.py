@@ -1,4 +1,4 @@
-"""The words processes say to each other, and what all of them do alike: refuse, stop at a failpoint, write a file.
+"""Messages between processes, and what every process does the same way: errors, failpoints, durable files.
 
 Runs in: every process. Imports nothing of ours.
 """

@@ -1,4 +1,4 @@
-"""What crosses the Unix socket: requests and the shapes scripts rely on.
+"""Messages over the Unix socket: requests, and the replies that scripts rely on.
 
 Runs in: supervisor and the user's shell.
 """
@@ -10,13 +10,14 @@ from pydantic import Field, StrictBool
 from ipc.transcript import RecordingFacts, TranscriptTiming, Value
 from ipc.vocabulary import Format, IfExists, JobStatus, Outcome, Priority, Role, Task, Workflow
 
-# Patterns that only describe: what does not fit them is refused by the daemon, in better words than a pattern has.
-Text = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
-"""No path and no argument of a process carries a NUL."""
+# These patterns are only documentation: the daemon validates the values itself, with clearer error messages.
+NulFreeText = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+"""A path or a process argument cannot contain a NUL."""
 AbsolutePath = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^/[^\u0000]*$"})]
 """The client's working folder is not the daemon's."""
 Replacements = Annotated[
-    dict[str, Text], Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": r"^[^\u0000]*$"}})
+    dict[str, NulFreeText],
+    Field(max_length=10_000, json_schema_extra={"propertyNames": {"pattern": r"^[^\u0000]*$"}}),
 ]
 """Written words → words to write instead."""
 _PLAIN = r"[^{}/\u0000]|\{\{|\}\}"
@@ -32,7 +33,7 @@ NameTemplate = Annotated[
         },
     ),
 ]
-"""As the setting output.name."""
+"""Same syntax as the setting output.name."""
 NamePattern = Annotated[
     str,
     Field(
@@ -43,28 +44,28 @@ NamePattern = Annotated[
         }
     ),
 ]
-"""What names look like, relative to the watched folder: `*.m4a`, `meetings/*`."""
+"""A pattern for names, relative to the watched folder: `*.m4a`, `meetings/*`."""
 NamePatterns = Annotated[tuple[NamePattern, ...], Field(max_length=100)]
-"""Each is tried with every file of the folder, at every look."""
+"""Every scan of the folder tries each pattern with each file."""
 
 
 class JobOptions(Value):
-    """How one recording wants to be treated; None everywhere means: as the settings say."""
+    """The options of one job. None: the value of the settings."""
 
     workflow: Workflow | None = None
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
-    """ISO 639-1; `None` with no setting either: found by listening."""
+    """ISO 639-1. None, without a setting: detected from the audio."""
     task: Task | None = None
-    prompt: Text | None = Field(default=None, max_length=4000)
+    prompt: NulFreeText | None = Field(default=None, max_length=4000)
     formats: tuple[Format, ...] | None = Field(default=None, min_length=1)
-    output_dir: Text | None = Field(default=None, min_length=1, max_length=4096)
+    output_dir: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
     """Absolute, or, for a watched folder, relative to it; None: beside the recording."""
     if_exists: IfExists | None = None
     highlight_words: StrictBool | None = None
-    model: Text | None = Field(default=None, min_length=1, max_length=4096)
-    """What the transcriber is to load for it: a name, a hub id, a folder or `starter`."""
+    model: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
+    """The transcriber's model: a name, a hub id, a folder or `starter`."""
     replacements: Replacements | None = None
-    """On top of those of the settings."""
+    """Added to those of the settings."""
     output_name: NameTemplate | None = None
     track: int | None = Field(default=None, ge=1, le=1000)
     """Which sound track to take, counted from 1; None: the daemon chooses."""
@@ -81,21 +82,21 @@ class SubmitFile(Value):
 
 
 class Attempt(Value):
-    """One time a worker had the job, and how that ended."""
+    """One try of a worker at the job, and its outcome."""
 
     role: Role
     engine: str
     outcome: Outcome
     signal: str | None = None
-    """`SIGSEGV` and its kin when the worker died of one."""
+    """The signal that killed the worker, such as `SIGSEGV`; None: no signal."""
     phase: str | None = None
-    """What it was doing when it died."""
+    """The worker's phase at its death."""
     done_seconds: float | None = None
-    """How much of the recording was safely transcribed by then; None: older than this field."""
+    """Seconds of the recording that were transcribed and stored by then; None: older than this field."""
     at: str | None = None
     """When it ended; UTC, ISO 8601."""
     unkillable: bool = False
-    """The worker hung in the kernel and could not be ended: as far as stenod knows, not because of the recording."""
+    """True: the worker hung in the kernel and could not be killed. The recording is not known to be the cause."""
 
 
 class JobError(Value):
@@ -113,7 +114,7 @@ class JobView(Value):
     path: str
     status: JobStatus
     note: str | None = None
-    """Why it waits, in words."""
+    """Why it waits, as a sentence."""
     timing: TranscriptTiming | None = None
     degraded_reason: str | None = None
     language: str | None = None
@@ -125,31 +126,32 @@ class JobView(Value):
     """UTC, ISO 8601."""
     finished_at: str | None = None
     watch: str | None = None
-    """The watched folder that brought it."""
+    """The watched folder that it came from; None: it was submitted."""
     priority: Priority = "normal"
     recording: RecordingFacts | None = None
-    """What was read of the recording; None: not decoded yet."""
+    """What was decoded of the recording; None: not decoded yet."""
     unheard_seconds: float | None = None
-    """How much of it was audible and gave no text, `unheard` in transcript.json; None: not listened to yet."""
+    """Seconds that are audible but gave no text, `unheard` in transcript.json; None: not transcribed yet."""
     warnings: tuple[str, ...] = ()
-    """What its owner should know of the result, in words; empty: nothing is missing."""
+    """What the user should know about the result, as sentences; empty: nothing is missing."""
 
 
 class AddWatch(Value):
-    """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` takes it back. As `[[watch]]` in config.toml."""
+    """The body of `POST /v1/watches`; `DELETE /v1/watches?path=` removes it. Same fields as `[[watch]]` in
+    config.toml."""
 
     path: AbsolutePath
     recursive: StrictBool = False
     include: NamePatterns = ()
     exclude: NamePatterns = ()
     polling: StrictBool | None = None
-    done: Text | None = Field(default=None, min_length=1, max_length=4096)
-    failed: Text | None = Field(default=None, min_length=1, max_length=4096)
+    done: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
+    failed: NulFreeText | None = Field(default=None, min_length=1, max_length=4096)
     options: JobOptions = JobOptions()
 
 
 class Problem(Value):
-    """A refusal, as problem+json (RFC 9457)."""
+    """An error response, as problem+json (RFC 9457)."""
 
     status: int
     code: str

@@ -1,10 +1,11 @@
-"""What crosses the line between a worker and its decoder: one JSON object a line.
+"""Messages between a worker and its decoder: one JSON object a line.
 
 Runs in: worker and decoder.
 
-The worker sends one `DecodeThis` and the open PCM file with it. The decoder answers with any number of `Opening`,
-`Opened`, `Moved` and `Noted`, then one of `Decoded`, `Refused` and `Broke`, and ends. It reads untrusted media, so it
-is not trusted either: what it says is checked like what comes from outside, and no line may be longer than allowed.
+The worker sends one `DecoderRequest` and passes the open PCM file with it. The decoder sends any number of
+`OpeningFile`, `Opened`, `DecodeProgress` and `LogEvent`, then one of `Decoded`, `DecodeRefused` and
+`UnexpectedError`, and exits. It reads untrusted media, so its messages are untrusted too: each is validated, and each
+line has a size limit.
 """
 
 from collections.abc import Iterator
@@ -17,52 +18,53 @@ from ipc.vocabulary import LogLevel
 from ipc.worker_messages import Decode
 
 LINE_LIMIT_BYTES = 256 * 1024
-"""A longer line is a broken peer. A recording with a hundred tracks needs a tenth of it."""
+"""A longer line means that the peer is broken. A recording with a hundred tracks needs a tenth of this."""
 LEVELS = ("debug", "info", "warning", "error")
 
 
 class Limits(Value):
-    """What one decoder may use."""
+    """The resource limits of one decoder."""
 
     memory_bytes: int = 2 * 1024**3
-    """Address space above what it has when it begins. The largest honest demand is the index of a long video."""
+    """Address space beyond its size at the start. The largest legitimate need is the index of a long video."""
     file_bytes: int
-    """The largest file it may make: the PCM of the longest recording."""
+    """The largest file that it may write: the PCM of the longest recording."""
     cpu_seconds: int
-    """Of processor time."""
+    """CPU time."""
 
 
-class DecodeThis(Value):
-    """The one request of a decoder's life. The PCM file comes with it as an open descriptor."""
+class DecoderRequest(Value):
+    """The only request that a decoder gets. The PCM file is passed with it as an open descriptor."""
 
     request: Decode
     limits: Limits
 
 
-class Opening(Value):
-    """From here on it waits for the recording's disk, whenever it does not compute."""
+class OpeningFile(Value):
+    """The decoder opens the recording now: from here on, while it does not compute, it waits for the recording's
+    disk."""
 
     kind: Literal["opening"] = "opening"
 
 
 class Opened(Value):
-    """The right file is open, nothing of it was read, and the decoder has shut itself in."""
+    """The right file is open, nothing of it was read yet, and the decoder's sandbox is active."""
 
     kind: Literal["opened"] = "opened"
     walls: tuple[str, ...] = ()
-    """What holds it: `seccomp`, `landlock 7`, `seatbelt`, `limits`."""
+    """The active parts of the sandbox: `seccomp`, `landlock 7`, `seatbelt`, `limits`."""
     lacks: tuple[str, ...] = ()
-    """What could not be had, each with the reason: one sentence."""
+    """The parts that are not available here, each with the reason, as one sentence."""
 
 
-class Moved(Value):
-    """A step forward, or a read that came back."""
+class DecodeProgress(Value):
+    """Progress: more audio is decoded, or a read of the disk has returned."""
 
     kind: Literal["moved"] = "moved"
     done_seconds: float = Field(ge=0)
 
 
-class Noted(Value):
+class LogEvent(Value):
     """An event for the daemon's log."""
 
     kind: Literal["noted"] = "noted"
@@ -72,14 +74,14 @@ class Noted(Value):
 
 
 class Decoded(Value):
-    """The PCM is whole."""
+    """The PCM is complete."""
 
     kind: Literal["decoded"] = "decoded"
     recording: RecordingFacts
 
 
-class Refused(Value):
-    """The recording cannot be decoded, and the decoder is well."""
+class DecodeRefused(Value):
+    """The recording cannot be decoded; the decoder itself works."""
 
     kind: Literal["refused"] = "refused"
     code: str = Field(max_length=100)
@@ -87,34 +89,34 @@ class Refused(Value):
     hint: str
 
 
-class Broke(Value):
-    """An error that was not foreseen."""
+class UnexpectedError(Value):
+    """An unexpected error in the decoder."""
 
     kind: Literal["broke"] = "broke"
     error: str
-    """Its type and its first words."""
+    """Its type and the start of its message."""
     wants_memory: bool = False
 
 
-Ending = Decoded | Refused | Broke
-FromDecoder = Opening | Opened | Moved | Noted | Ending
+DecodeResult = Decoded | DecodeRefused | UnexpectedError
+FromDecoder = OpeningFile | Opened | DecodeProgress | LogEvent | DecodeResult
 FROM_DECODER: TypeAdapter[FromDecoder] = TypeAdapter(
     Annotated[FromDecoder, Field(discriminator="kind")], config=FORGETFUL
 )
 
 
 class BadLine(Exception):
-    """The decoder said something that is no message, or too much of it."""
+    """The decoder sent an invalid message, or a line that is too long."""
 
 
 class Lines:
-    """What arrives in pieces, put together. Pure."""
+    """Joins received pieces to lines. Pure."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, piece: bytes) -> Iterator[FromDecoder]:
-        """The messages that this piece completes. Raises BadLine, after those that came before the bad line."""
+        """The messages that this piece completes. Raises BadLine after the messages before the bad line."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         for line in whole:
             yield _message(line)
@@ -126,7 +128,7 @@ def _message(line: bytes) -> FromDecoder:
     try:
         return FROM_DECODER.validate_json(line)
     except ValidationError as error:
-        # Without the input, which may be anything.
+        # Without the input: it is untrusted.
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise BadLine(f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['type']}") from None
 
@@ -137,5 +139,5 @@ def _refuse_long(line: bytes) -> None:
 
 
 def as_line(message: Value) -> bytes:
-    """One message as it is sent."""
+    """The message as one line of JSON."""
     return message.model_dump_json().encode() + b"\n"

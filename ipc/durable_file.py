@@ -1,4 +1,4 @@
-"""What is written so that a power cut leaves the old file or the whole new one.
+"""Durable writes: a power cut leaves either the old file or the complete new one.
 
 Runs in: every process.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
-    """Creates or replaces the file in one step. Raises OSError; then the old file stays."""
+    """Creates or replaces the file atomically. Raises OSError; then the old file is unchanged."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as fresh:
@@ -27,14 +27,14 @@ def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def put_in_place(fresh: Path, file: Path) -> None:
-    """The finished file `fresh`, of the same folder, is `file` from now on. Raises OSError."""
+    """Renames the finished file `fresh`, in the same folder, to `file`, durably. Raises OSError."""
     sync_path(fresh)
     fresh.replace(file)
     sync_path(file.parent)
 
 
 def sync_path(place: Path) -> None:
-    """A file's bytes, or a folder's names, are on the disk. Raises OSError."""
+    """fsync of a file, or of a folder's names. Raises OSError."""
     descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         sync_folder(descriptor) if place.is_dir() else sync(descriptor)
@@ -43,7 +43,7 @@ def sync_path(place: Path) -> None:
 
 
 def sync_folder(descriptor: int) -> None:
-    """The folder's names are on the disk, where its file system can sync folders: some of FUSE, SMB, WebDAV cannot.
+    """fsync of the folder's names, if its file system can sync folders: some FUSE, SMB and WebDAV ones cannot.
 
     Raises OSError.
     """

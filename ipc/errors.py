@@ -1,11 +1,11 @@
-"""What a person can do something about: the one shape of all refusals.
+"""The base class of all errors that a user can do something about.
 
 Runs in: every process.
 """
 
 
 class StenodError(Exception):
-    """A code that stays the same for scripts, a sentence that says what happened to what, and what to do."""
+    """A stable code for scripts, a sentence that says what happened to what, and a hint that says what to do."""
 
     def __init__(self, code: str, message: str, hint: str) -> None:
         super().__init__(message)
@@ -15,12 +15,12 @@ class StenodError(Exception):
 
     @property
     def in_full(self) -> str:
-        """The sentence and what to do, as people read them."""
+        """The sentence and the hint, for people."""
         return f"{self.message}; {self.hint}"
 
 
 class OneReason(StenodError):
-    """One whose code is its class's."""
+    """An error whose code is fixed by its class."""
 
     code: str
 

@@ -1,4 +1,4 @@
-"""What the daemon tells those who listen: server-sent events.
+"""Server-sent events from the daemon to its clients.
 
 Runs in: supervisor and the user's shell.
 """
@@ -11,31 +11,31 @@ from ipc.transcript import Value
 
 
 class JobChanged(Value):
-    """A server-sent event: a job moved."""
+    """A job changed."""
 
     kind: Literal["job"] = "job"
     job: JobView
 
 
 class JobProgressed(Value):
-    """A server-sent event: a running job came a step further."""
+    """A running job made progress."""
 
     kind: Literal["progress"] = "progress"
     running: RunningView
 
 
 class WorkerChanged(Value):
-    """A server-sent event: a worker changed state."""
+    """A worker changed state."""
 
     kind: Literal["worker"] = "worker"
     worker: WorkerView
 
 
 class QueuePaused(Value):
-    """A server-sent event: the queue was paused or resumed."""
+    """The queue was paused or resumed."""
 
     kind: Literal["queue"] = "queue"
     paused: bool
 
 
-Event = JobChanged | JobProgressed | WorkerChanged | QueuePaused
+DaemonEvent = JobChanged | JobProgressed | WorkerChanged | QueuePaused

@@ -1,12 +1,11 @@
-"""Named places at which a test may break the process that reaches them; in every other life they do nothing.
+"""Failpoints: named places at which a test can make the process fail. Outside tests they do nothing.
 
 Runs in: every process.
 
-The style is that of RocksDB's whitebox crash test (https://github.com/facebook/rocksdb/wiki/Stress-test): faults lie
-where they hurt, and the code that they threaten names the places. What arms them is `STENOD_FAULTS` and nothing
-else: `process.place=how:file`, several divided by spaces, where `process` is a worker's role, `decoder` or
-`supervisor`. A fault strikes once: the process that takes its file away. Without the variable, `hit` is a function
-with an empty body.
+The style is that of RocksDB's whitebox crash test (https://github.com/facebook/rocksdb/wiki/Stress-test): the
+failpoints are in the code that a fault would damage, and that code names them. Only `STENOD_FAULTS` arms them:
+`process.place=how:file`, several separated by spaces, where `process` is a worker's role, `decoder` or `supervisor`.
+A fault happens once, in the process that removes its file. Without the variable, `hit` is an empty function.
 """
 
 import contextlib
@@ -86,13 +85,13 @@ POINTS_OF: Mapping[str, tuple[str, ...]] = {
     "decoder": get_args(DecoderPoint),
     "supervisor": get_args(SupervisorPoint),
 }
-"""Process → what it may come by."""
+"""Process → its failpoints."""
 
 Fault = Callable[[], object]
 
 
 def by_signal(how: signal.Signals) -> Fault:
-    """The system's own end of a process, or its standstill."""
+    """Ends or stops the process by a signal."""
     return lambda: os.kill(os.getpid(), how)
 
 
@@ -106,16 +105,16 @@ FAULTS: Mapping[str, Fault] = {
 
 
 class Armed(NamedTuple):
-    """A fault that lies in wait."""
+    """An armed fault."""
 
     strike: Fault
     file: Path
-    """As long as it is there."""
+    """The fault is armed while this file exists."""
 
 
 def armed_points(told: str, process: str) -> dict[str, list[Armed]]:
-    """What the variable arms in this process. Raises ValueError if it makes no sense: a test that breaks nothing
-    proves nothing."""
+    """The faults that the variable arms in this process. Raises ValueError if it is malformed: a test with an ignored
+    fault would prove nothing."""
     points: dict[str, list[Armed]] = {}
     for one in told.split():
         place, _, rest = one.partition("=")
@@ -140,18 +139,18 @@ ARMED = armed_points(os.environ.get(ARMED_BY, ""), _this_process())
 if ARMED:
 
     def hit(point: FaultPoint) -> None:
-        """Breaks this process if a test lies in wait here."""
+        """Makes this process fail here if a test has armed the failpoint."""
         for armed in ARMED.get(point, ()):
             if armed.file in _TAKEN:
                 _TAKEN.discard(armed.file)
                 armed.strike()
-            # PermissionError: a process that may touch no file any more, and has taken what there was.
+            # PermissionError: a sandboxed process, which has already taken its faults with `take_traps`.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 armed.file.unlink()
                 armed.strike()
 
     def take_traps(*points: FaultPoint) -> None:
-        """Before this process gives up all files: what lies in wait at these places strikes without one."""
+        """Called before the sandbox closes: takes the faults armed at these failpoints, which then need no file."""
         for armed in (one for point in points for one in ARMED.get(point, ())):
             with contextlib.suppress(FileNotFoundError):
                 armed.file.unlink()
@@ -160,7 +159,7 @@ if ARMED:
 else:
 
     def hit(point: FaultPoint) -> None:
-        """Nothing lies in wait."""
+        """No fault is armed."""
 
     def take_traps(*points: FaultPoint) -> None:
-        """Nothing lies in wait."""
+        """No fault is armed."""

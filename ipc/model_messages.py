@@ -1,4 +1,4 @@
-"""What the program that keeps the models on this machine says to the command that started it, one JSON line each.
+"""Messages from the model manager to the command that started it: one JSON object a line.
 
 Runs in: worker and the user's shell.
 """
@@ -13,38 +13,38 @@ ModelState = Literal["whole", "missing", "damaged"]
 
 
 class ListedModel(Value):
-    """One model that is here, or that the present settings need."""
+    """One model that is installed, or that the current settings need."""
 
     name: str
-    """What `STENO_MODEL` and `steno models pull|remove` take: a short name, a hub id, `starter`, a folder."""
+    """The name for `STENO_MODEL` and `steno models pull|remove`: a short name, a hub id, `starter`, a folder."""
     id: str
-    """The hub id, torchaudio's name, the folder; the same as `name` where there is no shorter one."""
+    """The hub id, torchaudio's name, or the folder; equal to `name` if there is no shorter one."""
     kind: Literal["transcriber", "aligner", "conversion", "unfinished"]
     """`conversion`: another engine's model in MLX's form. `unfinished`: a download that was interrupted."""
     engine: str
-    """`mlx` or `whisperx`; empty where that is not known."""
+    """`mlx` or `whisperx`; empty: not known."""
     state: ModelState
     why: str = ""
-    """What is missing or damaged, in words."""
+    """What is missing or damaged, as a sentence."""
     size_bytes: int = 0
     path: str | None = None
     used_as: tuple[str, ...] = ()
-    """What the present settings load it as: `transcriber`, `fallback`, `aligner`, `aligner (de)`."""
+    """What the current settings load it as: `transcriber`, `fallback`, `aligner`, `aligner (de)`."""
 
 
 class ModelList(Value):
-    """The whole of `steno models list --json`."""
+    """The output of `steno models list --json`."""
 
     models: tuple[ListedModel, ...]
     names: dict[str, tuple[str, ...]]
-    """Engine → the short names it knows."""
+    """Engine → its short model names."""
     hub_cache: str
     free_bytes: int
     """On the disk of the hub's cache."""
 
 
 class FileProgress(Value):
-    """How far one file is."""
+    """Progress of one file."""
 
     kind: Literal["progress"] = "progress"
     phase: Literal["fetching", "checking"]
@@ -54,38 +54,38 @@ class FileProgress(Value):
     total_bytes: int | None
 
 
-class Note(Value):
-    """A sentence the owner should read."""
+class Notice(Value):
+    """A sentence for the user."""
 
     kind: Literal["note"] = "note"
     text: str
 
 
-class ModelHere(Value):
-    """One model is on this machine, whole, every byte checked."""
+class ModelInstalled(Value):
+    """One model is installed and complete; every byte was checked."""
 
     kind: Literal["here"] = "here"
     name: str
     path: str
     size_bytes: int
     fetched_bytes: int
-    """What came over the network for it just now; 0: it was here before."""
+    """Bytes downloaded for it now; 0: it was installed before."""
 
 
 class Removal(Value):
-    """What goes, or went, with one name."""
+    """What is removed, or was removed, with one name."""
 
     kind: Literal["removal"] = "removal"
     name: str
     paths: tuple[str, ...]
     freed_bytes: int
     used_as: tuple[str, ...]
-    """What the present settings load it as."""
+    """What the current settings load it as."""
     is_done: bool
 
 
 class ModelRefusal(Value):
-    """Something that was asked for and not done."""
+    """A request that was refused, or that failed."""
 
     kind: Literal["refused"] = "refused"
     name: str
@@ -96,12 +96,14 @@ class ModelRefusal(Value):
 
 
 class PullResult(Value):
-    """The whole of `steno models pull --json`."""
+    """The output of `steno models pull --json`."""
 
-    here: tuple[ModelHere, ...]
+    here: tuple[ModelInstalled, ...]
     refused: tuple[ModelRefusal, ...]
     notes: tuple[str, ...]
 
 
-ModelMessage = Annotated[FileProgress | Note | ModelHere | Removal | ModelRefusal, Field(discriminator="kind")]
-MODEL_MESSAGE: TypeAdapter[FileProgress | Note | ModelHere | Removal | ModelRefusal] = TypeAdapter(ModelMessage)
+ModelMessage = Annotated[FileProgress | Notice | ModelInstalled | Removal | ModelRefusal, Field(discriminator="kind")]
+MODEL_MESSAGE: TypeAdapter[FileProgress | Notice | ModelInstalled | Removal | ModelRefusal] = TypeAdapter(
+    ModelMessage
+)

@@ -1,10 +1,10 @@
-"""JSON frames over a multiprocessing Connection: bounded, torn-safe, no pickle.
+"""JSON frames over a multiprocessing Connection: bounded, safe against torn frames, no pickle.
 
 Runs in: supervisor and worker.
 
-`Connection.send` and `recv` pickle, and unpickling what a worker says would hand it the supervisor; only their byte
-halves are used here. A peer that dies tears the stream in two ways: between frames `recv_bytes` raises EOFError,
-within one OSError. Both mean the same to us: the other side is gone.
+`Connection.send` and `recv` use pickle, and unpickling a worker's data would let it run code in the supervisor; so
+only `send_bytes` and `recv_bytes` are used. If the peer exits, `recv_bytes` raises EOFError between frames and
+OSError within one. Both mean that the peer is gone.
 """
 
 from multiprocessing.connection import Connection
@@ -21,11 +21,11 @@ Message = TypeVar("Message")
 
 
 class PipeClosed(Exception):
-    """The other end is gone; what it had not finished saying is lost."""
+    """The peer is gone; an incomplete frame is lost."""
 
 
 class BadFrame(Exception):
-    """The other end said something that is no message: too long, not JSON, or not what was agreed."""
+    """The peer sent an invalid message: too long, not JSON, or not of the agreed shape."""
 
 
 def send(connection: Connection, message: Value) -> None:
@@ -40,20 +40,20 @@ def send(connection: Connection, message: Value) -> None:
 
 
 def receive(connection: Connection, adapter: TypeAdapter[Message]) -> Message:
-    """The next message; blocks until it is whole. Raises PipeClosed or BadFrame, after which nothing can be read."""
+    """The next message; blocks until it is complete. Raises PipeClosed or BadFrame; then nothing more can be read."""
     try:
         frame = connection.recv_bytes(FRAME_LIMIT_BYTES)
     except EOFError:
         raise PipeClosed("end of the pipe") from None
     except OSError as error:
         if not connection.closed and not connection.readable:
-            # How Connection says that a frame was announced longer than allowed: it stops reading for good.
+            # Connection's error for a frame longer than `maxlength`; it cannot be read from any more.
             raise BadFrame(f"a frame of more than {FRAME_LIMIT_BYTES} bytes") from None
         raise PipeClosed(str(error)) from None
     try:
         return adapter.validate_json(frame)
     except ValidationError as error:
-        # Without the input: it may be what a person said, and this ends up in logs.
+        # Without the input: it may be transcribed text, and this sentence is logged.
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "frame"
         raise BadFrame(f"{where}: {first['type']}") from None

@@ -1,4 +1,4 @@
-"""Our own programs: the command line that starts one, and the command that installs them again.
+"""Our programs: the command line that starts one, and the command that reinstalls them.
 
 Runs in: every process.
 """
@@ -13,7 +13,7 @@ WITH_STARTER = quote("stenod[starter]")
 
 
 def arguments(module: str) -> tuple[str, ...]:
-    """What Python is told to run a module of ours, whatever lies in the current folder or on PYTHONPATH.
+    """Python's arguments to run a module of ours, whatever is in the current folder or on PYTHONPATH.
 
     `-P` keeps the current folder off sys.path, and `stenod` puts our packages first on it.
     """
@@ -31,13 +31,13 @@ def is_checkout(root: Path = ROOT) -> bool:
 
 
 def install_again(prefix: str = sys.prefix, root: Path = ROOT, *, afresh: bool = True) -> str:
-    """The command that installs stenod with the starter, the way it was installed; `afresh`: all its libraries too.
+    """The command that reinstalls stenod with the starter, the way it was installed; `afresh`: all its libraries too.
 
     `prefix` is sys.prefix of the environment that holds it.
     """
     place = Path(prefix)
     if is_checkout(root):
-        # The mark of a finished setup goes first: a venv that lost a library has it still.
+        # Removes the marker of a finished setup first: a venv that lost a library still has it.
         return f"rm -f {quote(f'{root}/.venv/.ready')}; make -C {quote(str(root))} setup"
     if (place / "uv-receipt.toml").is_file():
         return f"uv tool install {'--reinstall ' * afresh}{WITH_STARTER}"

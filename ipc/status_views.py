@@ -1,4 +1,4 @@
-"""What the daemon says about itself over the Unix socket: workers, queue, watched folders, health, findings.
+"""The daemon's status over the Unix socket: workers, queue, watched folders, health, findings.
 
 Runs in: supervisor and the user's shell.
 """
@@ -13,14 +13,14 @@ WorkerState = Literal["starting", "ready", "busy", "backing_off", "broken", "unl
 
 
 class LastDeath(Value):
-    """How a worker last ended unasked."""
+    """A worker's last death."""
 
     signal: str | None
-    """`SIGSEGV` …; None when it simply exited."""
+    """`SIGSEGV` …; None: it exited without a signal."""
     exit_code: int | None
-    """Minus the signal where one ended it: -11 is SIGSEGV."""
+    """Negative: the signal that killed it. -11 is SIGSEGV."""
     reason: str
-    """In words: `segmentation fault while transcribing`."""
+    """As a sentence: `segmentation fault while transcribing`."""
     during_job: int | None
     at: str
     """UTC, ISO 8601."""
@@ -38,18 +38,18 @@ class WorkerView(Value):
     restarts: int
     last_death: LastDeath | None
     note: str | None = None
-    """Why it is not ready, in words: `needs model small: run …`."""
+    """Why it is not ready, as a sentence: `needs model small: run …`."""
     refusal: str | None = None
     """Why it is not used, as a stable code: `broken` after too many deaths, `needs_model`, `model_damaged` …"""
     footprint_bytes: int | None = None
     load_seconds: float | None = None
-    """How long it took from its first own line of code until its model was warm; None: not loaded."""
+    """Seconds from the start of its own code until its model was warm; None: not loaded."""
     written_off: tuple[int, ...] = ()
-    """Processes of the role that hang in the kernel and cannot be killed; another took the place of each."""
+    """Processes of the role that hang in the kernel and cannot be killed; each was replaced."""
 
 
 class RunningView(Value):
-    """How far a running job is."""
+    """A running job's progress."""
 
     id: int
     path: str
@@ -58,15 +58,15 @@ class RunningView(Value):
     done_seconds: float
     audio_seconds: float | None
     speed: float | None = None
-    """Seconds of audio for each second of work, as seen so far; None while there is nothing to judge by."""
+    """Seconds of audio per second of work, measured so far; None: not enough measured."""
     eta_seconds: float | None = None
-    """How long the job will still take; None: not known."""
+    """The remaining seconds; None: not known."""
     share: float | None = None
-    """How much of the job's work is behind it, 0 to 1; never goes back. None: not known."""
+    """The finished share of the job's work, 0 to 1; never decreases. None: not known."""
 
 
 class PassedOverView(Value):
-    """Something in a watched folder that would have been taken but for a reason."""
+    """A file or folder in a watched folder that was skipped, with the reason."""
 
     path: str
     why: WhyPassed
@@ -79,29 +79,29 @@ class WatchView(Value):
     state: FolderState
     recursive: bool
     growing: tuple[str, ...] = ()
-    """Files that are still being written; of many only some."""
+    """Files that are still being written; a limited number of them."""
     growing_count: int = 0
-    """How many there are."""
+    """The count of all."""
     permanent: bool = True
     """False: added over the socket, not by the settings."""
     note: str | None = None
-    """Why it is offline, or what has to be permitted, in words."""
+    """Why it is offline, or which permission is missing, as a sentence."""
     polling: bool = False
-    """Looked at by the clock alone: a network disk, or by the owner's choice."""
+    """True: scanned at intervals, without events: a network disk, or the user's choice."""
     passed: tuple[PassedOverView, ...] = ()
-    """Of many only some."""
+    """A limited number of them."""
     passed_count: int = 0
-    """How many there are."""
+    """The count of all."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     done: str | None = None
     failed: str | None = None
     options: JobOptions = JobOptions()
-    """How its recordings are treated."""
+    """The options of its jobs."""
 
 
 class QueueView(Value):
-    """How much is to do."""
+    """The work that is left."""
 
     waiting: int
     running: int
@@ -109,20 +109,20 @@ class QueueView(Value):
     failed: int
     paused: bool
     eta_seconds: float | None = None
-    """How long all of it will take; None: not known."""
+    """Seconds until all of it is done; None: not known."""
 
 
 class SpeedView(Value):
-    """How fast one model was on this machine, measured over its jobs and kept across restarts."""
+    """A model's speed on this machine, measured over its jobs and stored across restarts."""
 
     role: Role
     engine: str
     model: str
     device: str
     speed: float
-    """Seconds of audio for each second of work."""
+    """Seconds of audio per second of work."""
     audio_seconds: float
-    """How much audio that was measured on; the older, the less it counts."""
+    """Seconds of audio that this was measured on; older measurements weigh less."""
 
 
 class DaemonView(Value):
@@ -134,7 +134,7 @@ class DaemonView(Value):
 
 
 class StatusView(Value):
-    """The whole of `steno status --json`."""
+    """The output of `steno status --json`."""
 
     daemon: DaemonView
     workers: tuple[WorkerView, ...]
@@ -142,16 +142,16 @@ class StatusView(Value):
     watches: tuple[WatchView, ...]
     running: tuple[RunningView, ...] = ()
     next_up: tuple[JobView, ...] = ()
-    """The waiting jobs whose turn comes next, oldest first; a few of them."""
+    """The next few waiting jobs, oldest first."""
     speeds: tuple[SpeedView, ...] = ()
 
 
 class CanaryView(Value):
-    """How a short recording came through both workers."""
+    """The result of a canary: a short recording sent through both workers."""
 
     healthy: bool
     detail: str
-    """`all words timed`, or what went wrong, in words."""
+    """`all words timed`, or what went wrong, as a sentence."""
     at: str
     """UTC, ISO 8601."""
     audio_seconds: float
@@ -161,32 +161,33 @@ class CanaryView(Value):
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of work for each second of audio; below 1 is faster than listening."""
+        """Seconds of work per second of audio; below 1 is faster than real time."""
         if self.transcribe_seconds is None:
             return None
         return (self.transcribe_seconds + (self.align_seconds or 0.0)) / self.audio_seconds
 
 
 class HealthView(Value):
-    """`GET /v1/health`: whether a recording handed over now would come out with words."""
+    """`GET /v1/health`: whether a recording submitted now would be transcribed with word times."""
 
     healthy: bool
     transcriber: WorkerState
     aligner: WorkerState | None
     """None: no aligner is configured."""
     canary: CanaryView | None = None
-    """The last proof; None: there is none yet."""
+    """The last canary; None: there was none yet."""
     reasons: tuple[str, ...] = ()
-    """Why it is not healthy, in words; empty where it is."""
+    """Why it is not healthy, as sentences; empty: it is healthy."""
     warnings: tuple[str, ...] = ()
-    """What holds up some recordings, or nearly did: a disk that does not answer, a worker that cannot be killed …"""
+    """Problems that delay some recordings, or nearly did: a disk that does not answer, a worker that cannot be killed
+    …"""
 
 
 FindingState = Literal["ok", "warning", "broken"]
 
 
 class Finding(Value):
-    """One thing that `steno doctor` looked at."""
+    """The result of one check of `steno doctor`."""
 
     check: str
     """Stable, snake_case: `socket_folder`, `watch_folder`, `transcriber_model` …"""
@@ -194,40 +195,40 @@ class Finding(Value):
     what: str
     """What was found: `/home/me/Transcribe can be read`."""
     why: str = ""
-    """Why it matters; empty where all is well."""
+    """Why it matters; empty: nothing is wrong."""
     remedy: str = ""
-    """The command or the step that fixes it; empty where all is well."""
+    """The command or the step that fixes it; empty: nothing is wrong."""
 
 
 class ReloadView(Value):
-    """What came of reading the settings again."""
+    """The result of a reload of the settings."""
 
     applied: tuple[str, ...]
-    """Dotted keys whose new value holds from now on."""
+    """Dotted keys whose new value is in effect."""
     needs_restart: tuple[str, ...]
-    """Dotted keys that changed and hold only after the daemon was started again."""
+    """Dotted keys that changed and need a restart of the daemon."""
 
 
 class Irregularity(Value):
-    """Something that is stored otherwise than it is."""
+    """A difference between the stored data and the files or other data."""
 
     check: str
     """Stable, snake_case: `counts`, `result_missing`, `result_changed`, `spool`, `follow_ups` …"""
     state: FindingState
-    """`ok`: worth telling, and nothing wrong: the owner changed a result of his own."""
+    """`ok`: worth reporting, but nothing is wrong: the user changed a result file."""
     what: str
     job: int | None = None
     repaired: bool = False
     remedy: str = ""
-    """What to do about it; empty where there is nothing to do."""
+    """What to do about it; empty: nothing."""
 
 
 class CheckView(Value):
-    """What `steno check` found."""
+    """The result of `steno check`."""
 
     jobs: int
     results: int
-    """Files that were held against their stored hashes."""
+    """Files that were compared with their stored checksums."""
     irregularities: tuple[Irregularity, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""A transcript as plain frozen values: what workers produce, the database keeps and files show.
+"""A transcript as plain frozen values: workers produce it, the database stores it, result files contain it.
 
 Runs in: every process.
 """
@@ -14,8 +14,8 @@ SCHEMA_VERSION = 1
 
 
 FORGETFUL = ConfigDict(cache_strings="keys")
-"""For whatever reads JSON: pydantic would keep the last 16,384 short strings, each job's own and the words of a
-recording among them, for the case that they come again."""
+"""For every JSON parser: by default pydantic caches the last 16,384 short strings, which would include words of
+recordings."""
 
 
 class Value(BaseModel):
@@ -25,7 +25,7 @@ class Value(BaseModel):
 
 
 class Word(Value):
-    """One word and where it is heard. A word without times does not exist: its segment is timed instead."""
+    """One word and its times. There is no word without times: then only its segment is timed."""
 
     word: str
     """As in the segment's text, without surrounding white space."""
@@ -34,9 +34,9 @@ class Word(Value):
     end: float = Field(ge=0)
     """Seconds from the start of the recording, never before `start`."""
     score: float | None = None
-    """The aligner's confidence from 0 to 1, None where it gives none."""
+    """The aligner's confidence, 0 to 1; None: the aligner reports none."""
     interpolated: bool = False
-    """True where the times are a guess: from the neighbours, or by an aligner that does not believe them itself."""
+    """True: the times are estimated, either from the neighbours or by an aligner with too low a confidence."""
 
 
 class Segment(Value):
@@ -59,29 +59,30 @@ class Segment(Value):
     words: tuple[Word, ...] = ()
     """The text's words in order, each inside [start, end]."""
     timing_doubtful: bool = False
-    """True where all times of `words` are guesses, each `interpolated`: what was aligned is not what is heard there.
-    `timing` stays `word`: the times are the best there are."""
+    """True: all times of `words` are estimated, each `interpolated`, because the text does not match the audio there.
+    `timing` stays `word`: no better times exist."""
     voice_seconds: float | None = None
-    """How much of it is a voice to the speech detector; None: not known. For judging it; no file contains it."""
+    """The share of it that the VAD takes for speech; None: not known. Used to judge the segment; no file contains
+    it."""
     repeats: int | None = None
-    """How often the model wrote this text, or what it ends with, in a row, where no person says it so often: the
-    copies were folded into this one. None: it was not folded."""
+    """How many times in a row the model wrote this text, or its end, where that is implausible: the copies were
+    merged into this one. None: nothing was merged."""
 
 
 class Unheard(Value):
-    """A stretch in which something is audible and no text came of it: noise, music, laughter, or words that were
-    missed. To have every word, listen there."""
+    """A time range that is audible but gave no text: noise, music, laughter, or missed words. The user should listen
+    to it if every word matters."""
 
     start: float = Field(ge=0)
     """Seconds from the start of the recording."""
     end: float = Field(ge=0)
     """Seconds from the start of the recording, never before `start`."""
     level_db: float
-    """How loud it is at its loudest, in decibels below full scale."""
+    """Its peak level, in decibels relative to full scale."""
 
 
 class EngineUsed(Value):
-    """Which program, model and device did one half of the work."""
+    """The program, model and device of one stage."""
 
     engine: str
     model: str
@@ -89,11 +90,11 @@ class EngineUsed(Value):
 
 
 class EnginesUsed(Value):
-    """Who heard the words and who timed them."""
+    """The engine that transcribed and the engine that aligned."""
 
     transcriber: EngineUsed | None = None
     aligner: EngineUsed | None = None
-    """None when nothing was aligned."""
+    """None: nothing was aligned."""
 
 
 class Track(Value):
@@ -108,7 +109,7 @@ class Track(Value):
     codec: str | None = None
     channels: int | None = None
     sample_rate: int | None = None
-    """Samples a second."""
+    """Samples per second."""
 
 
 class Damage(Value):
@@ -118,31 +119,31 @@ class Damage(Value):
     """Stable: `cut_off`, `size_field_wrong`, `unreadable_packets`, `bytes_unread`, `length_claim_wrong`,
     `timestamps_repaired`, `padding_skipped` …"""
     message: str
-    """In words, with figures: `only 12.6 s of 62.4 s could be read`."""
+    """As a sentence, with figures: `only 12.6 s of 62.4 s could be read`."""
 
 
 class RecordingFacts(Value):
-    """What was read of a recording, and what was not; `recording` in transcript.json and in a job."""
+    """What was decoded of a recording, and what was not; `recording` in transcript.json and in a job."""
 
     sha256: str | None = None
-    """Of the file's whole content as it was decoded; None where it was not hashed."""
+    """sha256 of the whole file as it was decoded; None: not hashed."""
     size_bytes: int | None = None
     read_seconds: float = Field(ge=0)
     """Seconds of sound that were decoded."""
     claimed_seconds: float | None = None
-    """How long the container says it is; None: it does not say, or only estimates."""
+    """The duration that the container states; None: it states none, or only an estimate."""
     bytes_unread: int = 0
-    """Bytes of the file that hold no sound that could be read, where sound should have been."""
+    """Bytes of the file that should contain sound but could not be decoded."""
     damage: tuple[Damage, ...] = ()
-    """Empty: the whole recording was read."""
+    """Empty: the whole recording was decoded."""
     track: Track | None = None
     """The track that was transcribed; None: decoded by an older version."""
     other_tracks: tuple[Track, ...] = ()
-    """Sound tracks that were not used."""
+    """The sound tracks that were not transcribed."""
     channels_used: str | None = None
-    """How channels became one: `mono`, `mix`, `channel 4`, `left minus right` …; None: not known."""
+    """How the channels were mixed to one: `mono`, `mix`, `channel 4`, `left minus right` …; None: not known."""
     gain_db: float | None = None
-    """By how much the recording was made louder, or softer if below 0, so that 16 bits hold it; None: it was not."""
+    """The gain that fits the recording into 16 bits; negative: attenuated. None: no gain."""
 
 
 class Transcript(Value):
@@ -150,21 +151,21 @@ class Transcript(Value):
 
     schema_version: int = SCHEMA_VERSION
     text: str
-    """The segments' texts joined with spaces, or with nothing where a script has none."""
+    """The segments' texts, joined with spaces, or with nothing in scripts without spaces."""
     language: str | None
-    """ISO 639-1 code; None when nothing was said."""
+    """ISO 639-1 code; None: no speech."""
     language_probability: float | None = None
-    """0 to 1; None when the language was given, not found."""
+    """0 to 1; None: the language was given, not detected."""
     duration: float
     """Seconds of audio in the recording."""
     timing: TranscriptTiming
     no_speech: bool = False
-    """True when there is no speech in the recording: the text is empty on purpose."""
+    """True: the recording contains no speech, so the empty text is correct."""
     segments: tuple[Segment, ...]
     unheard: tuple[Unheard, ...] = ()
-    """What was audible and gave no text, in order."""
+    """The audible ranges without text, in order."""
     recording: RecordingFacts | None = None
-    """What was read of the recording, and what was not; None: decoded by an older version."""
+    """What was decoded of the recording, and what was not; None: decoded by an older version."""
     word_segments: tuple[Word, ...]
     """All words of all segments in order, as WhisperX writes them."""
     engine: EnginesUsed

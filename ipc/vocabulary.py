@@ -1,4 +1,4 @@
-"""The words of settings, jobs and workers, spelled once. Plain: `steno --help` loads them without pydantic.
+"""The enumerations of settings, jobs and workers, defined once. Plain: `steno --help` imports them without pydantic.
 
 Runs in: every process.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 Role = Literal["transcriber", "aligner"]
 Task = Literal["transcribe", "translate"]
 Workflow = Literal["transcribe", "subtitle"]
-"""`subtitle` wants words with times; `transcribe` skips alignment on purpose."""
+"""`subtitle` needs words with times; `transcribe` skips alignment on purpose."""
 Format = Literal["json", "srt", "vtt", "txt", "tsv", "md"]
 Priority = Literal["now", "normal", "archive"]
 """How urgent a job is. `now`: it goes between two batches of a running job; `archive`: others go first, mostly."""
@@ -18,7 +18,7 @@ JobStatus = Literal["waiting", "transcribing", "aligning", "writing", "done", "f
 FINISHED: frozenset[JobStatus] = frozenset({"done", "failed", "cancelled"})
 Outcome = Literal["done", "crashed", "failed", "timeout"]
 Phase = Literal["loading", "downloading", "decoding", "speech", "language", "transcribing", "aligning", "paused"]
-"""What a worker was doing; the last one heard is what a crash is charged to. `paused`: an urgent job goes first."""
+"""What a worker does; a crash is attributed to the last reported phase. `paused`: an urgent job goes first."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 FolderState = Literal["watching", "offline", "needs_permission"]
 """Of a watched folder."""
@@ -30,4 +30,4 @@ WhyPassed = Literal[
     "name_ends_in_space",
     "name_of_unfinished_file",
 ]
-"""Why a look at a watched folder passed something over that would have been taken."""
+"""Why a scan of a watched folder skipped a file that it would otherwise have submitted."""

@@ -1,11 +1,11 @@
-"""What crosses the pipe between the supervisor and a worker.
+"""Messages over the pipe between the supervisor and a worker.
 
 Runs in: supervisor and worker.
 
 One request is in progress at a time. A request is answered by any number of `Progress`, `LanguageFound` and
-`SegmentsTranscribed`, and then by exactly one final reply: `AudioDecoded`, `TranscriptionFinished`,
-`WordsAligned` or `RequestFailed`. A worker that ends before the final reply has died, whatever its exit code.
-`Rested` follows, and belongs to no request.
+`SegmentsTranscribed`, and then by exactly one final reply: `AudioDecoded`, `TranscriptionFinished`, `WordsAligned` or
+`RequestFailed`. A worker that exits before the final reply has crashed, whatever its exit code. `CachesReleased`
+comes later and belongs to no request.
 """
 
 from typing import Annotated, Literal
@@ -16,52 +16,52 @@ from ipc.transcript import FORGETFUL, RecordingFacts, Segment, Unheard, Value, W
 from ipc.vocabulary import Phase, Role, Task
 
 FRAME_LIMIT_BYTES = 16 * 1024 * 1024
-"""A longer frame is a broken peer, not a message."""
+"""A longer frame means that the peer is broken."""
 
 
 class WorkerSetup(Value):
-    """All that a worker is told at birth."""
+    """The settings that a worker gets at its start."""
 
     role: Role
     engine: str
-    """The engine's short name: `mlx`, `whisperx`, or the import path of the owner's own."""
+    """The engine's short name: `mlx`, `whisperx`, or the import path of the user's own engine."""
     engine_path: str
     """Import path of the engine's class, `package.module:Class`."""
     engine_folders: tuple[str, ...] = ()
-    """Folders that hold engines of the owner's own, absolute; last on sys.path."""
+    """Folders with the user's own engines, absolute; last on sys.path."""
     model: str | None = None
-    """A known name, a hub id, a folder or `starter`; None is the engine's default."""
+    """A known name, a hub id, a folder or `starter`; None: the engine's default."""
     language: str | None = None
-    """The language expected most, so that its alignment model can be warm; None: unknown."""
+    """The most likely language, whose alignment model is loaded at the start; None: unknown."""
     threads: int = 0
-    """Threads for the engine's native code; 0 leaves it to the library."""
+    """Threads of the engine's native code; 0: the library's default."""
     batch_size: int = 0
-    """Chunks in one call of the engine; 0 leaves it to the engine."""
+    """Chunks in one call of the engine; 0: the engine's default."""
     models_folder: str
-    """Where converted and unpacked models are kept. Absolute."""
+    """The folder of converted and unpacked models. Absolute."""
     allow_download: bool = False
-    """Whether a missing model may be fetched from the hub."""
+    """Whether a missing model may be downloaded from the hub."""
     stuck_after_seconds: float = 150.0
     """The self-watchdog ends the process after this long without progress (GIL held or not)."""
     stuck_loading_after_seconds: float = 150.0
-    """The same while loading, where an import is one long step."""
+    """The same while loading: a single import can take long."""
     log_level: str = "info"
     log_json: bool = True
     log_file: str | None = None
-    """Where events go besides stderr."""
+    """The log file besides stderr."""
     log_quiet: bool = False
-    """Events go to the file alone."""
+    """True: log only to the file."""
 
 
 # --- supervisor → worker -----------------------------------------------------------------------------------
 
 
 class ExpectedFile(Value):
-    """Which file the supervisor checked: the worker proves by `fstat` that it reads the same one."""
+    """The file that the supervisor checked: the worker compares it with `fstat` of the file that it opened."""
 
     device: int
     inode: int
-    """0: not known, as on disks where it does not hold."""
+    """0: not known, as on disks without stable inode numbers."""
     size: int
     mtime_ns: int
 
@@ -74,34 +74,34 @@ class Decode(Value):
     path: str
     """The recording: absolute, a regular file, untrusted."""
     pcm_path: str
-    """Where the PCM goes. Written under another name and renamed when whole; an existing file is used as it is."""
+    """The path of the PCM. Written under another name and renamed when complete; an existing file is reused."""
     longest_seconds: float
     """A recording that lasts longer is refused, before and while decoding."""
     expected: ExpectedFile | None = None
-    """What was checked; another file behind the path is refused as `changed_while_read`. None: anything will do."""
+    """The checked file; any other file at the path is refused as `changed_while_read`. None: any file is accepted."""
     beneath: str | None = None
-    """A watched folder: no step of the path below it may be a symbolic link. None: the path was handed over."""
+    """A watched folder: no part of the path below it may be a symbolic link. None: the path was submitted."""
     track: int | None = Field(default=None, ge=1)
-    """Which sound track to take, counted from 1; None: chosen by language, default flag and what is heard."""
+    """The sound track, counted from 1; None: chosen by language, default flag and content."""
     language: str | None = None
-    """The job's language, where it is known: it chooses among tracks."""
+    """The job's language, used to choose a track; None: not known."""
     disk_seconds: float = 20.0
-    """A disk that lets the recording's opening or one read wait for this long does not answer."""
+    """Deadline for opening the recording and for each read: after it the disk counts as not answering."""
 
 
 class Transcribe(Value):
-    """Find speech in decoded audio and write it down. Answered by `TranscriptionFinished`."""
+    """Find speech in decoded audio and transcribe it. Answered by `TranscriptionFinished`."""
 
     kind: Literal["transcribe"] = "transcribe"
     request_id: int
     pcm_path: str
     language: str | None = None
-    """None: the worker finds out and says so with `LanguageFound` before the first segments."""
+    """None: the worker detects it and sends `LanguageFound` before the first segments."""
     task: Task = "transcribe"
     prompt: str | None = None
-    """Names and spellings the model should know."""
+    """Names and spellings for the model."""
     start_at_seconds: float = 0.0
-    """Everything before was transcribed earlier; the worker begins here."""
+    """Everything before was transcribed earlier; the worker starts here."""
     first_segment_id: int = 0
     """The id of the next segment."""
 
@@ -117,16 +117,17 @@ class Align(Value):
 
 
 class Cancel(Value):
-    """Give up the request in progress soon; it is answered by `RequestFailed` with code `cancelled`."""
+    """Cancel the request in progress; it is answered by `RequestFailed` with code `cancelled`."""
 
     kind: Literal["cancel"] = "cancel"
     request_id: int
 
 
 class Pause(Value):
-    """Something more urgent waits: stop at the next border, after a batch or while decoding, and answer `Paused`.
+    """A more urgent request waits: stop after the current batch, or while decoding, and answer `Paused`.
 
-    What is needed to continue is kept until the request comes again. Without effect on alignment, which is short.
+    The worker keeps the state needed to continue until the request comes again. No effect on alignment, which is
+    short.
     """
 
     kind: Literal["pause"] = "pause"
@@ -134,14 +135,14 @@ class Pause(Value):
 
 
 class Forget(Value):
-    """What is paused on this PCM will not be continued. Not answered."""
+    """The request paused on this PCM will not be continued: drop its state. Not answered."""
 
     kind: Literal["forget"] = "forget"
     pcm_path: str
 
 
 class Stop(Value):
-    """Leave. The worker exits with code 0 and says nothing more."""
+    """Exit. The worker exits with code 0 and sends nothing more."""
 
     kind: Literal["stop"] = "stop"
 
@@ -155,14 +156,14 @@ class Ready(Value):
     kind: Literal["ready"] = "ready"
     engine: str
     model: str
-    """What was loaded, as a person would name it."""
+    """The loaded model's name for people."""
     device: str
-    """Where it computes: `metal`, `cpu`, `cuda`."""
+    """The device it computes on: `metal`, `cpu`, `cuda`."""
     load_seconds: float
     versions: dict[str, str] = Field(default_factory=dict)
-    """Package → version of what does the work."""
+    """Package → version of the libraries in use."""
     footprint_bytes: int = 0
-    """The worker's memory with the model in it and nothing done yet."""
+    """The worker's memory with the model loaded, before any request."""
 
 
 class LoadFailed(Value):
@@ -175,38 +176,39 @@ class LoadFailed(Value):
 
 
 class Progress(Value):
-    """A step forward. Re-arms the no-progress deadline."""
+    """The request made progress. Restarts the no-progress deadline."""
 
     kind: Literal["progress"] = "progress"
     request_id: int | None
-    """None while loading."""
+    """None: loading."""
     phase: Phase
     done_seconds: float = 0.0
-    """Seconds of audio behind us in this phase."""
+    """Seconds of audio finished in this phase."""
     footprint_bytes: int = 0
     """The worker's memory as psutil measures it."""
 
 
-class Rested(Value):
-    """Caches are given back. Comes some time after each final reply, when the next request may already be sent."""
+class CachesReleased(Value):
+    """The worker has freed its caches. Sent some time after each final reply; the next request may already be
+    sent."""
 
     kind: Literal["rested"] = "rested"
     footprint_bytes: int
-    """What the worker costs while it waits."""
+    """The worker's memory while it waits."""
 
 
 class AudioDecoded(Value):
-    """The PCM is whole and on disk."""
+    """The PCM is complete and on the disk."""
 
     kind: Literal["audio_decoded"] = "audio_decoded"
     request_id: int
     seconds: float
     recording: RecordingFacts | None = None
-    """None: the PCM was there already and the recording was not read."""
+    """None: the PCM existed already and the recording was not read."""
 
 
 class LanguageFound(Value):
-    """What is spoken, heard in the first speech of the recording."""
+    """The spoken language, detected in the first speech of the recording."""
 
     kind: Literal["language_found"] = "language_found"
     request_id: int
@@ -215,15 +217,15 @@ class LanguageFound(Value):
 
 
 class SegmentsTranscribed(Value):
-    """A chunk or a batch of chunks is done. `segments` may be empty: speech that turned out to be none."""
+    """A chunk or a batch of chunks is done. `segments` may be empty: what the VAD took for speech was none."""
 
     kind: Literal["segments_transcribed"] = "segments_transcribed"
     request_id: int
     segments: tuple[Segment, ...]
     unheard: tuple[Unheard, ...] = ()
-    """What was audible in these chunks and gave no text, in order."""
+    """The audible ranges of these chunks without text, in order."""
     done_seconds: float
-    """Nothing before this has to be heard again: where a fresh worker resumes."""
+    """Everything before this is finished: a new worker resumes here."""
 
 
 class TranscriptionFinished(Value):
@@ -245,14 +247,14 @@ class WordsAligned(Value):
 
 
 class Paused(Value):
-    """Asked to by `Pause`: all that is done has been sent, and the same request from there on continues it."""
+    """The reply to `Pause`: all finished results were sent; the same request, starting there, continues it."""
 
     kind: Literal["paused"] = "paused"
     request_id: int
 
 
 class RequestFailed(Value):
-    """The request cannot be done; the worker is well and ready for the next."""
+    """The request failed; the worker is ready for the next one."""
 
     kind: Literal["request_failed"] = "request_failed"
     request_id: int
@@ -265,7 +267,7 @@ class RequestFailed(Value):
 Request = Decode | Transcribe | Align
 ToWorker = Request | Cancel | Pause | Forget | Stop
 FinalReply = AudioDecoded | TranscriptionFinished | WordsAligned | Paused | RequestFailed
-FromWorker = Ready | LoadFailed | Rested | Progress | LanguageFound | SegmentsTranscribed | FinalReply
+FromWorker = Ready | LoadFailed | CachesReleased | Progress | LanguageFound | SegmentsTranscribed | FinalReply
 
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")], config=FORGETFUL)
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(

@@ -13,7 +13,7 @@ from client.daemon.connection import DaemonClient
 from client.terminal.errors import Refusal
 from client.terminal.wording import degraded_words
 from ipc.api_messages import JobOptions, JobView
-from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.events import DaemonEvent, JobChanged, WorkerChanged
 from ipc.status_views import WorkerView
 from ipc.transcript import Value
 from ipc.vocabulary import FINISHED, Role, Workflow
@@ -126,7 +126,7 @@ class Bench:
             note=note,
         )
 
-    def _timed(self, told: Iterator[Event], workflow: Workflow) -> tuple[float, JobView]:
+    def _timed(self, told: Iterator[DaemonEvent], workflow: Workflow) -> tuple[float, JobView]:
         """How long one job took, and what came of it."""
         self._busy = {role: _Busy() for role in self._workers}
         options = JobOptions(
@@ -149,7 +149,7 @@ class Bench:
 
     # --- workers ---------------------------------------------------------------------------------------------
 
-    def _everything(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _everything(self, events: Iterable[DaemonEvent]) -> Iterator[DaemonEvent]:
         """The present workers, then all events; each worker event is recorded on the way."""
         for worker in self.daemon.status().workers:
             self._look_at(worker)
@@ -165,7 +165,7 @@ class Bench:
         if worker.footprint_bytes is not None:
             self._memory[worker.role] = max(worker.footprint_bytes, self._memory.get(worker.role, 0))
 
-    def _wait_for_workers(self, told: Iterator[Event]) -> None:
+    def _wait_for_workers(self, told: Iterator[DaemonEvent]) -> None:
         """Until each is ready or broken; the daemon's own deadlines limit how long that takes."""
         for _ in told:
             if self._is_broken("transcriber"):

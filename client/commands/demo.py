@@ -28,7 +28,7 @@ from client.terminal.streams import STDOUT, with_streams
 from client.terminal.wording import phase_words
 from client.views.progress import ProgressBars
 from ipc.api_messages import JobOptions, JobView
-from ipc.events import Event, JobChanged, JobProgressed, WorkerChanged
+from ipc.events import DaemonEvent, JobChanged, JobProgressed, WorkerChanged
 from ipc.vocabulary import Role
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -85,7 +85,7 @@ class Demonstration:
         promise(job.timing == "word", f"every word has its time, not {job.timing} ({job.degraded_reason})")
         self._show(job)
 
-    def _show_a_crash(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> None:
+    def _show_a_crash(self, role: Role, recording: Path, is_the_moment: Callable[[DaemonEvent, int], bool]) -> None:
         for number in range(TRIES):
             if number:
                 recording = self._hand_over("talk.flac", f"{role} {number}.flac")
@@ -99,7 +99,9 @@ class Demonstration:
         promise(job.timing == "word", f"every word still has its time, not {job.timing}")
         self._show(job)
 
-    def _killed_at_work(self, role: Role, recording: Path, is_the_moment: Callable[[Event, int], bool]) -> int | None:
+    def _killed_at_work(
+        self, role: Role, recording: Path, is_the_moment: Callable[[DaemonEvent, int], bool]
+    ) -> int | None:
         """The recording's job, whose worker got a SIGSEGV; None: it was done before."""
         with self._daemon.events() as events:
             if recording.parent == self._inbox:
@@ -183,7 +185,7 @@ class Demonstration:
     def _hand_over(self, name: str, new_name: str) -> Path:
         return Path(shutil.copyfile(RECORDINGS / name, self._home / new_name))
 
-    def _job_of(self, recording: Path, events: Iterator[Event]) -> int:
+    def _job_of(self, recording: Path, events: Iterator[DaemonEvent]) -> int:
         for event in events:
             if isinstance(event, JobChanged) and event.job.path == str(recording):
                 return event.job.id
@@ -196,7 +198,7 @@ class Demonstration:
         promise(job.status == "done", f"job {job_id} is done, not {job.status}: {job.error}")
         return job
 
-    def _narrated(self, job_id: int, bars: ProgressBars) -> Callable[[Event], None]:
+    def _narrated(self, job_id: int, bars: ProgressBars) -> Callable[[DaemonEvent], None]:
         """Each attempt when it ends; and each phase where there is no terminal for bars."""
         told: set[str] = set()
 
@@ -206,7 +208,7 @@ class Demonstration:
                 with bars.aside():
                     self._console.print(f"    {line}")
 
-        def heard(event: Event) -> None:
+        def heard(event: DaemonEvent) -> None:
             bars(event)
             match event:
                 case JobChanged(job=job) if job.id == job_id:
@@ -240,15 +242,15 @@ class Demonstration:
         self._console.print(f"\n[bold]•[/bold] {what}")
 
 
-def _is_transcribing(event: Event, job_id: int) -> bool:
+def _is_transcribing(event: DaemonEvent, job_id: int) -> bool:
     return isinstance(event, JobProgressed) and event.running.id == job_id and event.running.phase == "transcribing"
 
 
-def _aligner_is_busy(event: Event, job_id: int) -> bool:
+def _aligner_is_busy(event: DaemonEvent, job_id: int) -> bool:
     return isinstance(event, WorkerChanged) and event.worker.role == "aligner" and event.worker.state == "busy"
 
 
-def _is_finished(event: Event, job_id: int) -> bool:
+def _is_finished(event: DaemonEvent, job_id: int) -> bool:
     return isinstance(event, JobChanged) and event.job.id == job_id and event.job.status in ("done", "failed")
 
 

@@ -98,9 +98,9 @@ def models_pull(
 def _pull(words: list[str], *, as_json: bool) -> "PullResult":
     from client.machine.model_manager import model_manager_lines
     from client.views.models import FetchBars, here_line
-    from ipc.model_messages import MODEL_MESSAGE, FileProgress, ModelHere, ModelRefusal, Note, PullResult
+    from ipc.model_messages import MODEL_MESSAGE, FileProgress, ModelInstalled, ModelRefusal, Notice, PullResult
 
-    fetched: list[ModelHere] = []
+    fetched: list[ModelInstalled] = []
     refused: list[ModelRefusal] = []
     notes: list[str] = []
     with closing(model_manager_lines(*words)) as lines, FetchBars(output.err()) as bars:
@@ -108,10 +108,10 @@ def _pull(words: list[str], *, as_json: bool) -> "PullResult":
             match MODEL_MESSAGE.validate_json(line):
                 case FileProgress() as file:
                     bars.moves(file)
-                case Note(text=text):
+                case Notice(text=text):
                     notes.append(text)
                     output.say(text)
-                case ModelHere() as model:
+                case ModelInstalled() as model:
                     bars.ends(model.name)
                     fetched.append(model)
                     if not as_json:

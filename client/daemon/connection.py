@@ -20,7 +20,7 @@ from client.daemon.http_over_unix import Answer, LineBroke, LineSilent, NobodyLi
 from client.terminal.errors import NoDaemon, Refusal, fault_words
 from config.places import LONGEST_SOCKET_PATH_BYTES
 from ipc.api_messages import AddWatch, JobOptions, JobView, Problem, SubmitFile
-from ipc.events import Event
+from ipc.events import DaemonEvent
 from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.vocabulary import Format, JobStatus, Role
 
@@ -37,7 +37,7 @@ SILENCE_SECONDS = 40.0
 JOBS_PAGE = 500
 """Jobs asked for in one request."""
 
-EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+EVENT: TypeAdapter[DaemonEvent] = TypeAdapter(Annotated[DaemonEvent, Field(discriminator="kind")])
 JOBS = TypeAdapter(list[JobView])
 WATCHES = TypeAdapter(list[WatchView])
 FINDINGS = TypeAdapter(list[Finding])
@@ -158,7 +158,7 @@ class DaemonClient:
     # --- events ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def events(self, job_id: int | None = None, for_seconds: float = math.inf) -> Iterator[Iterator[Event]]:
+    def events(self, job_id: int | None = None, for_seconds: float = math.inf) -> Iterator[Iterator[DaemonEvent]]:
         """Events from the moment this is entered, of one job (which begins with its state) or of everything.
 
         The iterator ends with the job, when the daemon stops, or `for_seconds` after it was asked for.

@@ -20,7 +20,7 @@ from client.daemon.private_ledger import PrivateLedger
 from client.terminal.errors import NoDaemon, Refusal
 from config.ownership import make_private
 from config.places import Places, find_places
-from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.events import DaemonEvent, JobChanged, WorkerChanged
 from ipc.status_views import WorkerView
 
 START_SECONDS = 30.0
@@ -42,7 +42,7 @@ class FailIfTranscriberGivesUp:
         self._was_broken = False
         self._breakdowns = 0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: DaemonEvent) -> None:
         match event:
             case JobChanged(job=job) if job.status == "waiting":
                 # Also the first thing heard: it may have broken before we listened.

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from ipc.api_messages import JobView
-from ipc.events import Event, JobChanged, JobProgressed
+from ipc.events import DaemonEvent, JobChanged, JobProgressed
 from ipc.vocabulary import FINISHED
 
 PATIENCE_SECONDS = 60.0
 """How long a daemon that was there may be away: a service manager brings it back within ten."""
 BETWEEN_TRIES_SECONDS = 0.5
 
-Heard = Callable[[Event], None]
+Heard = Callable[[DaemonEvent], None]
 
 
 def follow(
@@ -52,7 +52,7 @@ def follow(
         time.sleep(BETWEEN_TRIES_SECONDS)
 
 
-def _since_now(daemon: DaemonClient, job_ids: list[int]) -> Iterator[Event]:
+def _since_now(daemon: DaemonClient, job_ids: list[int]) -> Iterator[DaemonEvent]:
     """The state of the jobs, then all events: subscribed first, so that none is missed."""
     with daemon.events() as events:
         for job_id in job_ids:

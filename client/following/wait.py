@@ -11,7 +11,7 @@ from client.terminal import exit_codes, output
 from client.views.progress import ProgressBars
 from client.views.tables import job_line
 from ipc.api_messages import JobView
-from ipc.events import Event
+from ipc.events import DaemonEvent
 from ipc.transcript import Transcript
 
 
@@ -21,7 +21,7 @@ def see_through(
     *,
     require_words: bool,
     finished: Callable[[JobView], None],
-    also_heard: Callable[[Event], None] = lambda event: None,
+    also_heard: Callable[[DaemonEvent], None] = lambda event: None,
 ) -> int:
     """Wait for all jobs with progress on the terminal; the worst of their exit codes.
 
@@ -32,7 +32,7 @@ def see_through(
     try:
         with ProgressBars(output.err(), job_ids, ask_queue=lambda: daemon.status().queue) as bars:
 
-            def heard(event: Event) -> None:
+            def heard(event: DaemonEvent) -> None:
                 bars(event)
                 also_heard(event)
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from client.terminal.output import visible
 from client.views.tables import gigabytes, plain_table
-from ipc.model_messages import FileProgress, ListedModel, ModelHere, ModelList, Removal
+from ipc.model_messages import FileProgress, ListedModel, ModelInstalled, ModelList, Removal
 
 LONGEST_DESCRIPTION = 36
 SHORTEST_NAME = 10
@@ -76,7 +76,7 @@ def _names(listing: ModelList) -> RenderableType:
     return names
 
 
-def here_line(model: ModelHere) -> Text:
+def here_line(model: ModelInstalled) -> Text:
     """A model that is here now."""
     how = f"{gigabytes(model.fetched_bytes)} fetched" if model.fetched_bytes else "already here"
     return Text.assemble(("✓ ", "green"), visible(model.name), f"  {gigabytes(model.size_bytes)}, {how}, verified")

@@ -21,7 +21,7 @@ from client.terminal.wording import phase_words
 from client.views.progress_line import NARROW_BAR, WIDE_BAR, WIDE_COLUMNS, bar, progress_words, roughly
 from client.views.tables import STYLES, base_name, cut_in_middle
 from ipc.api_messages import JobView
-from ipc.events import Event, JobChanged, JobProgressed
+from ipc.events import DaemonEvent, JobChanged, JobProgressed
 from ipc.status_views import QueueView, RunningView
 from ipc.vocabulary import FINISHED
 
@@ -78,7 +78,7 @@ class ProgressBars:
         """The daemon does not answer, and the command waits for it."""
         self._why_lost = gone.message
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: DaemonEvent) -> None:
         self._why_lost = None
         match event:
             case JobChanged(job=job) if job.id in self._jobs:

@@ -16,15 +16,15 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from ipc.api_messages import AbsolutePath, AddWatch, JobView, SubmitFile
-from ipc.events import Event, JobChanged
+from ipc.events import DaemonEvent, JobChanged
 from ipc.status_views import CheckView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.transcript import Value
 from ipc.vocabulary import FINISHED, Format, JobStatus, Role
 from supervisor.api.errors import answer_with_problems
 from supervisor.api.openapi import ANYWHERE, DescribedApi, content_of, refusals
-from supervisor.api.peer_process import Asked
+from supervisor.api.peer_process import RequestPeer
 from supervisor.api.service import DaemonService
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 JobId = Annotated[int, Path(ge=1, lt=2**63)]  # the largest integer of SQLite
 IdempotencyKey = Annotated[
@@ -50,25 +50,25 @@ MEDIA_TYPES: dict[Format, str] = {
     "md": "text/markdown",
 }
 EVENT_STREAM = "text/event-stream"
-Story = AsyncGenerator[Event | None, None]
+EventStream = AsyncGenerator[DaemonEvent | None, None]
 """A stream of events; None is a heartbeat."""
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Raises Refused for an unknown query parameter: `?staus=done` must not list everything."""
+    """Raises RequestRefused for an unknown query parameter: `?staus=done` must not list everything."""
     known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
     for name in request.query_params:
         if name not in known:
             asked = f"{request.method} {request.url.path}"
             takes = ", ".join(known) or "none"
-            raise Refused(422, "unknown_parameter", f"{asked} has no parameter {name!r}", f"it takes {takes}")
+            raise RequestRefused(422, "unknown_parameter", f"{asked} has no parameter {name!r}", f"it takes {takes}")
 
 
 def refuse_unusable_text(asked: Value) -> None:
-    """Raises Refused if any text contains a NUL, which no path and no process argument can."""
+    """Raises RequestRefused if any text contains a NUL, which no path and no process argument can."""
     for field, text in _texts(asked.model_dump()):
         if "\0" in text:
-            raise Refused(422, "bad_request", f"{field} contains a NUL character", f"correct `{field}`")
+            raise RequestRefused(422, "bad_request", f"{field} contains a NUL character", f"correct `{field}`")
 
 
 def _texts(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -110,7 +110,9 @@ def _add_jobs(app: FastAPI, service: DaemonService) -> None:
         refuse_unusable_text(wanted)
         folder = wanted.options.output_dir
         if folder is not None and not PurePath(folder).is_absolute():
-            raise Refused(400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path")
+            raise RequestRefused(
+                400, "path_not_absolute", f"output_dir {folder!r} is not absolute", "give the full path"
+            )
         return await service.submit(wanted, idempotency_key)
 
     @app.get("/v1/jobs", response_model=list[JobView])
@@ -141,22 +143,22 @@ def _add_jobs(app: FastAPI, service: DaemonService) -> None:
         return StreamingResponse(await service.transcript(job_id, format), media_type=MEDIA_TYPES[format])
 
     @app.post("/v1/jobs/{job_id}/cancel", responses=refusals(404, 409))
-    async def cancel(job_id: JobId, asker: Asked) -> JobView:
+    async def cancel(job_id: JobId, peer: RequestPeer) -> JobView:
         job = await service.cancel(job_id)
-        asker.did("cancel_asked", job=job_id)
+        peer.did("cancel_asked", job=job_id)
         return job
 
     @app.post("/v1/jobs/{job_id}/retry", responses=refusals(404, 409))
-    async def retry(job_id: JobId, asker: Asked) -> JobView:
+    async def retry(job_id: JobId, peer: RequestPeer) -> JobView:
         job = await service.retry(job_id)
-        asker.did("retry_asked", job=job_id)
+        peer.did("retry_asked", job=job_id)
         return job
 
     @app.delete("/v1/jobs/{job_id}", status_code=204, responses=refusals(404, 409))
-    async def forget(job_id: JobId, asker: Asked) -> None:
+    async def forget(job_id: JobId, peer: RequestPeer) -> None:
         """Delete a finished job: its record and its text, overwritten on the disk. Written files stay."""
         await service.care.forget(job_id)
-        asker.did("job_forgotten", job=job_id)
+        peer.did("job_forgotten", job=job_id)
 
 
 def _add_daemon(app: FastAPI, service: DaemonService) -> None:
@@ -172,9 +174,9 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
         return found
 
     @app.post("/v1/reload")
-    async def reload(asker: Asked) -> ReloadView:
+    async def reload(peer: RequestPeer) -> ReloadView:
         found = await service.reload()
-        asker.did("reload_asked", applied=found.applied)
+        peer.did("reload_asked", applied=found.applied)
         return found
 
     @app.get("/v1/examination")
@@ -182,27 +184,27 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
         return await service.examination()
 
     @app.post("/v1/workers/{role}/restart", responses=refusals(409))
-    async def restart(role: Role, asker: Asked) -> WorkerView:
+    async def restart(role: Role, peer: RequestPeer) -> WorkerView:
         worker = await service.restart(role)
-        asker.did("worker_restarted", worker=role)
+        peer.did("worker_restarted", worker=role)
         return worker
 
     @app.post("/v1/workers/{role}/unload", responses=refusals(409))
-    async def unload(role: Role, asker: Asked) -> WorkerView:
+    async def unload(role: Role, peer: RequestPeer) -> WorkerView:
         worker = await service.unload(role)
-        asker.did("worker_unloaded", worker=role)
+        peer.did("worker_unloaded", worker=role)
         return worker
 
     @app.post("/v1/queue/pause")
-    async def pause(asker: Asked) -> QueueView:
+    async def pause(peer: RequestPeer) -> QueueView:
         queue = await service.pause()
-        asker.did("queue_paused")
+        peer.did("queue_paused")
         return queue
 
     @app.post("/v1/queue/resume")
-    async def resume(asker: Asked) -> QueueView:
+    async def resume(peer: RequestPeer) -> QueueView:
         queue = await service.resume()
-        asker.did("queue_resumed")
+        peer.did("queue_resumed")
         return queue
 
     @app.get("/v1/watches")
@@ -210,40 +212,40 @@ def _add_daemon(app: FastAPI, service: DaemonService) -> None:
         return service.watches()
 
     @app.post("/v1/watches", status_code=201, responses=refusals(413))
-    async def add_watch(wanted: AddWatch, asker: Asked) -> WatchView:
+    async def add_watch(wanted: AddWatch, peer: RequestPeer) -> WatchView:
         refuse_unusable_text(wanted)
         watch = await service.add_watch(wanted)
-        asker.did("watch_asked_for", watch=watch.path)
+        peer.did("watch_asked_for", watch=watch.path)
         return watch
 
     @app.delete("/v1/watches", status_code=204, responses=refusals(404))
-    async def remove_watch(path: Annotated[AbsolutePath, Query()], asker: Asked) -> None:
+    async def remove_watch(path: Annotated[AbsolutePath, Query()], peer: RequestPeer) -> None:
         refuse_unusable_text(AddWatch(path=path))
         await service.remove_watch(path)
-        asker.did("watch_given_up", watch=path)
+        peer.did("watch_given_up", watch=path)
 
     @app.post("/v1/check")
-    async def check(asker: Asked, repair: Annotated[bool, Query()] = False) -> CheckView:
+    async def check(peer: RequestPeer, repair: Annotated[bool, Query()] = False) -> CheckView:
         """Check the stored data against the disk; `repair` fixes what it can without changing files."""
         found = await service.care.check(repair=repair)
         if repair:
-            asker.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
+            peer.did("queue_repaired", repaired=[one.check for one in found.irregularities if one.repaired])
         return found
 
 
 def _add_events(app: FastAPI, service: DaemonService) -> None:
     # Dependencies, because only their scope opens before the response's first byte and closes after its last: a
     # client that has the headers has its subscription.
-    async def of_everything() -> AsyncIterator[AsyncIterator[Event]]:
+    async def of_everything() -> AsyncIterator[AsyncIterator[DaemonEvent]]:
         async with service.events(None) as events:
             yield events
 
-    async def of_one_job(job_id: JobId) -> AsyncIterator[AsyncIterator[Event]]:
+    async def of_one_job(job_id: JobId) -> AsyncIterator[AsyncIterator[DaemonEvent]]:
         async with service.events(job_id) as events:
             yield events
 
     @app.get("/v1/events", response_class=StreamingResponse, responses=content_of(EVENT_STREAM))
-    async def every_event(events: Annotated[AsyncIterator[Event], Depends(of_everything)]) -> StreamingResponse:
+    async def every_event(events: Annotated[AsyncIterator[DaemonEvent], Depends(of_everything)]) -> StreamingResponse:
         return _stream(live(events, app.state.stop))
 
     @app.get(
@@ -252,10 +254,10 @@ def _add_events(app: FastAPI, service: DaemonService) -> None:
         responses=refusals(404) | content_of(EVENT_STREAM),
     )
     async def events_of_a_job(
-        job_id: JobId, events: Annotated[AsyncIterator[Event], Depends(of_one_job)]
+        job_id: JobId, events: Annotated[AsyncIterator[DaemonEvent], Depends(of_one_job)]
     ) -> StreamingResponse:
         now = JobChanged(job=await service.job(job_id))
-        return _stream(story_of_a_job(now, live(events, app.state.stop)))
+        return _stream(job_event_stream(now, live(events, app.state.stop)))
 
 
 async def array_of(pieces: AsyncIterator[Sequence[Value]]) -> AsyncIterator[bytes]:
@@ -268,7 +270,7 @@ async def array_of(pieces: AsyncIterator[Sequence[Value]]) -> AsyncIterator[byte
     yield b"]" if before == "," else b"[]"
 
 
-def _stream(events: Story) -> StreamingResponse:
+def _stream(events: EventStream) -> StreamingResponse:
     async def frames() -> AsyncIterator[bytes]:
         async with aclosing(events):
             async for event in events:
@@ -277,7 +279,7 @@ def _stream(events: Story) -> StreamingResponse:
     return StreamingResponse(frames(), media_type=EVENT_STREAM, headers={"cache-control": "no-store"})
 
 
-def server_sent(event: Event | None) -> bytes:
+def server_sent(event: DaemonEvent | None) -> bytes:
     """An event as sent over the wire; None is a heartbeat."""
     if event is None:
         return format_sse_event(comment="still here")
@@ -285,11 +287,11 @@ def server_sent(event: Event | None) -> bytes:
 
 
 async def live(
-    events: AsyncIterator[Event], stop: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
-) -> Story:
+    events: AsyncIterator[DaemonEvent], stop: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> EventStream:
     """The events as they come, None after a silent interval; ends with the events or at `stop`."""
     stopping = asyncio.ensure_future(stop.wait())
-    coming: asyncio.Task[Event] | None = None
+    coming: asyncio.Task[DaemonEvent] | None = None
     try:
         while not stop.is_set():
             coming = coming or asyncio.ensure_future(anext(events))
@@ -313,7 +315,7 @@ async def live(
                     await waiting
 
 
-async def story_of_a_job(now: JobChanged, events: Story) -> Story:
+async def job_event_stream(now: JobChanged, events: EventStream) -> EventStream:
     """The job's state, then all its events, until it is finished."""
     async with aclosing(events):
         yield now

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from ipc.api_messages import Problem
 from ipc.errors import StenodError
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 Dialect = Literal["stenod", "openai", "asr"]
 PROBLEM_JSON = "application/problem+json"
@@ -22,7 +22,7 @@ PASSING = frozenset({429, 503, 507})
 """A retry of the same request may succeed."""
 
 
-class InvalidField(Refused):
+class InvalidField(RequestRefused):
     """A field of an OpenAI request is missing or wrong."""
 
     def __init__(self, param: str, code: str, message: str, hint: str, status: int = 400) -> None:

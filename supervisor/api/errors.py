@@ -20,7 +20,7 @@ from supervisor.disks.file_identity import FileRefused
 from supervisor.store.claims import QueueFull
 from supervisor.store.job_rows import KeyUsedBefore, NoSuchJob
 from supervisor.store.sqlite.database import JobQueueBroken
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 from supervisor.watch.entries import EntryRefused
 from supervisor.watch.watcher import NotWatched
 
@@ -44,7 +44,7 @@ STATUS_OF: dict[type[StenodError], int] = {
     JobQueueBroken: 507,
 }
 """What other rooms refuse → HTTP status; their code, message and hint are the client's as they are."""
-_INTERNAL = Refused(500, "internal", "the daemon failed on this request", "run `steno logs`")
+_INTERNAL = RequestRefused(500, "internal", "the daemon failed on this request", "run `steno logs`")
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ def _allowed_methods(request: Request) -> str:
 
 def status_of(error: StenodError) -> int:
     """The HTTP status of a refusal of ours."""
-    return error.status if isinstance(error, Refused) else STATUS_OF[type(error)]
+    return error.status if isinstance(error, RequestRefused) else STATUS_OF[type(error)]
 
 
 class RequestBoundary:
@@ -145,12 +145,12 @@ def answer_with_problems(app: FastAPI) -> None:
         assert isinstance(fault, HTTPException)
         code, hint = _BY_STATUS.get(fault.status_code, ("bad_request", _ENDPOINTS))
         detail = encodable(f"{request.method} {request.url.path}: {fault.detail}")
-        answer = refusal(request.url.path, fault.status_code, Refused(fault.status_code, code, detail, hint))
+        answer = refusal(request.url.path, fault.status_code, RequestRefused(fault.status_code, code, detail, hint))
         if fault.status_code == 405:
             answer.headers["allow"] = _allowed_methods(request)
         return answer
 
-    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(RequestRefused, refused)
     for kind in STATUS_OF:
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(RequestValidationError, malformed)

@@ -26,7 +26,7 @@ LONGEST_VERB = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class PeerProcess:
     """As the kernel reported it; the process may have exited, and its pid be reused."""
 
     uid: int | None
@@ -37,7 +37,7 @@ class Asker:
         log.info(event, **facts, uid=self.uid, pid=self.pid, command=command_of(self.pid))
 
 
-def asker_at(connection: Connected) -> Asker:
+def peer_at(connection: Connected) -> PeerProcess:
     """Never raises: unknown fields are None."""
     try:
         uid: int | None = peer_uid(connection)
@@ -47,7 +47,7 @@ def asker_at(connection: Connected) -> Asker:
         pid = peer_pid(connection)
     except (OSError, ValueError):
         pid = None
-    return Asker(uid, pid)
+    return PeerProcess(uid, pid)
 
 
 def peer_pid(connection: Connected) -> int | None:
@@ -72,12 +72,12 @@ def command_of(pid: int | None) -> str | None:
     if pid is None:
         return None
     try:
-        return told(psutil.Process(pid).cmdline())
+        return program_and_verb(psutil.Process(pid).cmdline())
     except (psutil.Error, OSError, ValueError):
         return None
 
 
-def told(words: Sequence[str]) -> str | None:
+def program_and_verb(words: Sequence[str]) -> str | None:
     """Only the program and its verb: the other arguments may be names of recordings and prompts."""
     names = list(words)
     if len(names) > 1 and PurePath(names[0]).name.startswith("python") and not names[1].startswith("-"):
@@ -88,10 +88,10 @@ def told(words: Sequence[str]) -> str | None:
     return f"{PurePath(names[0]).name} {verb}".rstrip()
 
 
-def _asker_of(request: Request) -> Asker:
-    asker = getattr(request.state, "asker", None)
-    return asker if isinstance(asker, Asker) else Asker(None, None)
+def _peer_of(request: Request) -> PeerProcess:
+    peer = getattr(request.state, "peer", None)
+    return peer if isinstance(peer, PeerProcess) else PeerProcess(None, None)
 
 
-Asked = Annotated[Asker, Depends(_asker_of)]
+RequestPeer = Annotated[PeerProcess, Depends(_peer_of)]
 """A parameter of an endpoint."""

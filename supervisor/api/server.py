@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ipc.api_messages import Problem
 from supervisor.api.dialects import PROBLEM_JSON, UPLOAD_PATHS
-from supervisor.api.peer_process import asker_at
+from supervisor.api.peer_process import peer_at
 from supervisor.api.unix_socket import peer_may_enter
 
 MOST_CONNECTIONS = 64
@@ -160,7 +160,7 @@ class OwnersConnection(Connection):
     """Over the Unix socket: the client's process must be our user's."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        self.app_state = {**self.app_state, "asker": asker_at(transport.get_extra_info("socket"))}
+        self.app_state = {**self.app_state, "peer": peer_at(transport.get_extra_info("socket"))}
         super().connection_made(transport)
 
     def peer_may_enter(self, transport: asyncio.Transport) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from config.field_types import NAME_FIELDS, name_template
 from config.loader import ConfigError
 from ipc.api_messages import AddWatch, JobView, SubmitFile
-from ipc.events import Event, QueuePaused
+from ipc.events import DaemonEvent, QueuePaused
 from ipc.failpoints import hit
 from ipc.status_views import DaemonView, Finding, HealthView, QueueView, ReloadView, StatusView, WatchView, WorkerView
 from ipc.vocabulary import Format, JobStatus, Role
@@ -37,7 +37,7 @@ from supervisor.store.job import RUNNING, Job, MoveNotAllowed
 from supervisor.store.job_rows import NamedRequest
 from supervisor.store.jobs import MAX_ID, JobQueue
 from supervisor.store.segments import StoredSegments
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 from supervisor.system.reload import Reload
 from supervisor.watch.entries import entry_of
 from supervisor.watch.watcher import WatchFolders
@@ -111,7 +111,7 @@ class DaemonService:
             job = await self.queue.add(wanted.path, wanted.options, found, request)
             hit("job_stored")
         except DiskNotAnswering as no:
-            raise Refused(503, no.code, no.message, "check its disk and retry") from no
+            raise RequestRefused(503, no.code, no.message, "check its disk and retry") from no
         self.dispatcher.job_added()
         return self.board.tell(job)
 
@@ -139,16 +139,18 @@ class DaemonService:
     async def job_transcript(self, job_id: int) -> tuple[Job, Callable[[], JobTranscript], StoredSegments]:
         """A finished job, what makes its transcript (call it in a thread), and the copy that the caller closes.
 
-        Raises Refused: `not_done`, `not_transcribed`.
+        Raises RequestRefused: `not_done`, `not_transcribed`.
         """
         job = await self.queue.get(job_id)
         if job.status != "done":
-            raise Refused(
+            raise RequestRefused(
                 409, "not_done", f"job {job_id} is {job.status}", f"`steno wait {job_id}` returns when it is done"
             )
         if not job.transcribed_whole:
             # Done by keeping existing files: an empty transcript would claim that there is no speech.
-            raise Refused(409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`")
+            raise RequestRefused(
+                409, "not_transcribed", f"job {job_id}: {job.note}", "submit it with `--if-exists suffix`"
+            )
         stored = await self.queue.copies.of(job_id)
         return job, lambda: transcript_of(job, stored, stored.unheard), stored
 
@@ -157,14 +159,18 @@ class DaemonService:
         try:
             return self.board.tell(await self.dispatcher.cancel(job_id))
         except MoveNotAllowed as no:
-            raise Refused(409, "already_finished", str(no), "only waiting and running jobs can be cancelled") from no
+            raise RequestRefused(
+                409, "already_finished", str(no), "only waiting and running jobs can be cancelled"
+            ) from no
 
     async def retry(self, job_id: int) -> JobView:
         """A failed or cancelled job is queued again, its crash count reset."""
         try:
             job = await self.queue.retry(job_id)
         except MoveNotAllowed as no:
-            raise Refused(409, "not_retryable", str(no), "only failed and cancelled jobs can be retried") from no
+            raise RequestRefused(
+                409, "not_retryable", str(no), "only failed and cancelled jobs can be retried"
+            ) from no
         self.dispatcher.job_added()
         return self.board.tell(job)
 
@@ -197,7 +203,7 @@ class DaemonService:
         try:
             return await self.reload_settings()
         except ConfigError as no:
-            raise Refused(400, "bad_config", str(no), "nothing was changed; run `steno config edit`") from no
+            raise RequestRefused(400, "bad_config", str(no), "nothing was changed; run `steno config edit`") from no
 
     async def examination(self) -> list[Finding]:
         """The daemon's self-check of its folders and its queue."""
@@ -224,7 +230,7 @@ class DaemonService:
         """Resumes starting jobs."""
         return await self._set_paused(False)
 
-    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[DaemonEvent]]:
         """Subscribe first, then read the state, so that no event is missed."""
         return self.bus.subscribe(job_id)
 
@@ -239,7 +245,7 @@ class DaemonService:
         _refuse_relative(wanted.path)
         entry = entry_of(wanted)
         if self.watch_folders.entry(entry.path) is None and not await self._is_folder(wanted.path):
-            raise Refused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
+            raise RequestRefused(400, "not_a_folder", f"{wanted.path!r} is not a folder", "create it first")
         self.watch_folders.add(entry)
         return next(view for view in self.watch_folders.views if Path(view.path) == entry.path)
 
@@ -252,14 +258,16 @@ class DaemonService:
     def _keeper(self, role: Role) -> WorkerHandle:
         handle = self.transcriber if role == "transcriber" else self.aligner
         if handle is None:
-            raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx")
+            raise RequestRefused(
+                409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND to whisperx or mlx"
+            )
         return handle
 
     async def _is_folder(self, path: str) -> bool:
         try:
             return await disks().look(path, lambda: os.path.isdir(path))  # noqa: PTH112
         except DiskNotAnswering:
-            raise Refused(
+            raise RequestRefused(
                 400, "folder_unreachable", f"{path!r} does not answer", "check its disk and retry"
             ) from None
 
@@ -288,11 +296,13 @@ class DaemonService:
 def _refuse_relative(path: str) -> None:
     """The daemon's working folder is not the client's."""
     if not Path(path).is_absolute():
-        raise Refused(400, "path_not_absolute", f"{path!r} is not an absolute path", "give the full path")
+        raise RequestRefused(400, "path_not_absolute", f"{path!r} is not an absolute path", "give the full path")
 
 
 def _refuse_bad_template(template: str) -> None:
     try:
         name_template(template)
     except ValueError as wrong:
-        raise Refused(422, "bad_name_template", f"{template!r} is not a name template: {wrong}", NAME_HINT) from wrong
+        raise RequestRefused(
+            422, "bad_name_template", f"{template!r} is not a name template: {wrong}", NAME_HINT
+        ) from wrong

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from config.disk_access import how_to_allow, program_of_this_process
 from ipc.errors import StenodError
-from supervisor.disks.held_folder import HeldFolder, Place, held, is_shared
+from supervisor.disks.held_folder import HeldFolder, ScopedPath, held, is_shared
 
 ROOT = Path("/")
 BLOCK_BYTES = 1 << 20
@@ -54,7 +54,7 @@ class FileIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class ResolvedFile:
     """The target of a submitted path: links in it are not followed again."""
 
     target: str
@@ -90,7 +90,7 @@ def read_identity(path: Path, beneath: Path | None = None) -> FileIdentity:
         return identity_in(folder, path.name, content=True)
 
 
-def follow(path: Path) -> HandedOver:
+def follow(path: Path) -> ResolvedFile:
     """Follows the links in a path, once, and checks the target. Raises FileRefused.
 
     The recording's own name may be a link if this user or root made it: with a link of another user, in a folder that
@@ -100,7 +100,7 @@ def follow(path: Path) -> HandedOver:
     try:
         home = Path(os.path.realpath(path.parent, strict=True))
         target = home / path.name
-        with held(Place(home, ROOT)) as folder:
+        with held(ScopedPath(home, ROOT)) as folder:
             found = folder.facts(path.name)
             if stat.S_ISLNK(found.st_mode):
                 if found.st_uid not in (os.geteuid(), 0):
@@ -121,7 +121,7 @@ def follow(path: Path) -> HandedOver:
                 "hand it over again",
             ) from error
         raise refusal_of(path, error) from error
-    return HandedOver(str(target), str(home), look_at(target, ROOT))
+    return ResolvedFile(str(target), str(home), look_at(target, ROOT))
 
 
 def identity_in(
@@ -162,7 +162,7 @@ def _sha256(file: FileIO, on_block: Callable[[], object]) -> str:
 def _folder_of(path: Path, beneath: Path | None) -> Iterator[HeldFolder]:
     _refuse_bad_name(path)
     try:
-        with held(Place(path, beneath).folder) as folder:
+        with held(ScopedPath(path, beneath).folder) as folder:
             yield folder
     except OSError as error:
         raise refusal_of(path, error) from error

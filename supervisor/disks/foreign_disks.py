@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from ipc.errors import OneReason
-from supervisor.disks.disk_touch import Touch, ends
+from supervisor.disks.access import DiskAccess, ends
 from supervisor.disks.mounts import Mount, mount_of, mounts_now
 from supervisor.system.deadline import is_set_within
 from supervisor.system.threads import run_detached
@@ -75,8 +75,8 @@ LOOK_SECONDS = 8.0
 LONGEST_READING_SECONDS = 600.0
 """For reading a whole recording without progress reports."""
 WORK_SECONDS = 60.0
-"""For work with a sign of life at every block: this long without one means that the disk hangs."""
-TOUCHES_AT_ONCE = 12
+"""For work with a heartbeat at every block: this long without one means that the disk hangs."""
+ACCESSES_AT_ONCE = 12
 """Threads on one disk; further ones wait. A silent disk can block this many threads."""
 PROBES_AT_ONCE = 3
 """A probe may hang although the disk answers others."""
@@ -101,11 +101,11 @@ class DiskNotAnswering(OneReason):
         """Where it is mounted."""
 
 
-Work = Callable[[Touch], Answer]
+DiskWork = Callable[[DiskAccess], Answer]
 
 
 @dataclass(slots=True, eq=False)
-class Silence:
+class SilentDisk:
     """A disk that did not answer."""
 
     mount: Mount
@@ -149,7 +149,7 @@ class ForeignDisks:
         self._work_seconds = work_seconds
         self._first_probe_seconds = first_probe_seconds
         self._lock = threading.Lock()
-        self._silent: dict[str, Silence] = {}
+        self._silent: dict[str, SilentDisk] = {}
         """By the mount's identity: another disk at the same mount point is another disk."""
         self._held: Counter[str] = Counter()
         """Mount → its threads, including those that were given up."""
@@ -160,45 +160,45 @@ class ForeignDisks:
     async def look(self, path: Path | str, look: Callable[[], Answer], seconds: float | None = None) -> Answer:
         """Runs a short look in a thread and returns or raises its result. Raises DiskNotAnswering within
         `look_seconds`."""
-        return await self._touch([str(path)], lambda touch: look(), seconds or self._look_seconds)
+        return await self._access([str(path)], lambda access: look(), seconds or self._look_seconds)
 
-    async def work(self, path: Path | str, work: "Work[Answer]", *, also: Sequence[Path] = ()) -> Answer:
-        """The same for long work: it calls `sign` with every block, and before any final step.
+    async def work(self, path: Path | str, work: "DiskWork[Answer]", *, also: Sequence[Path] = ()) -> Answer:
+        """The same for long work: it calls `heartbeat` with every block, and before any final step.
 
-        Work on several paths passes to each sign the one that it accesses next: that one's disk is silent if no sign
-        follows. Raises DiskNotAnswering after `work_seconds` without a sign. Work that is given up may still end much
-        later.
+        Work on several paths passes to each heartbeat the path that it accesses next: that path's disk is silent if
+        no heartbeat follows. Raises DiskNotAnswering after `work_seconds` without a heartbeat. Work that is given up
+        may still end much later.
         """
-        return await self._touch([str(path), *map(str, also)], work, self._work_seconds)
+        return await self._access([str(path), *map(str, also)], work, self._work_seconds)
 
     @property
-    def silent(self) -> Sequence[Silence]:
+    def silent(self) -> Sequence[SilentDisk]:
         """The silent disks, the longest silent first."""
-        return sorted(self._silent.values(), key=lambda silence: silence.since)
+        return sorted(self._silent.values(), key=lambda silent_disk: silent_disk.since)
 
     def close(self) -> None:
         """Stops all probes; no caller waits for a disk any more."""
-        for silence in self._silent.values():
-            if silence.asking is not None:
-                silence.asking.cancel()
+        for silent_disk in self._silent.values():
+            if silent_disk.asking is not None:
+                silent_disk.asking.cancel()
 
-    # --- one touch -------------------------------------------------------------------------------------------
+    # --- one access ------------------------------------------------------------------------------------------
 
-    async def _touch(self, paths: Sequence[str], work: "Work[Answer]", quiet_seconds: float) -> Answer:
+    async def _access(self, paths: Sequence[str], work: "DiskWork[Answer]", quiet_seconds: float) -> Answer:
         give_up_at = time.monotonic() + quiet_seconds
         while True:
-            touch = Touch(paths)
-            doing = run_detached(partial(self._in_thread, touch, work))
+            access = DiskAccess(paths)
+            doing = run_detached(partial(self._in_thread, access, work))
             doing.add_done_callback(self._is_free)
             try:
-                if await ends(doing, touch, quiet_seconds):
+                if await ends(doing, access, quiet_seconds):
                     return doing.result()
-                self._fell_silent(touch, doing)
-                raise DiskNotAnswering(touch.path, "/" if touch.mount is None else touch.mount.point)
+                self._fell_silent(access, doing)
+                raise DiskNotAnswering(access.path, "/" if access.mount is None else access.mount.point)
             except _Crowded as crowded:
-                await self._until_free(touch.path, crowded.disk, give_up_at)
+                await self._until_free(access.path, crowded.disk, give_up_at)
             finally:
-                touch.give_up()
+                access.give_up()
 
     async def _until_free(self, path: str, disk: str, give_up_at: float) -> None:
         if not await is_set_within(self._freed, max(0.0, give_up_at - time.monotonic())):
@@ -210,85 +210,85 @@ class ForeignDisks:
         self._freed.set()
         self._freed = asyncio.Event()
 
-    def _in_thread(self, touch: Touch, work: "Work[Answer]") -> Answer:
+    def _in_thread(self, access: DiskAccess, work: "DiskWork[Answer]") -> Answer:
         try:
-            for path in touch.paths:
-                self._go_to(touch, path)
-            touch.sign(touch.paths[0])
-            return work(touch)
+            for path in access.paths:
+                self._go_to(access, path)
+            access.heartbeat(access.paths[0])
+            return work(access)
         finally:
             with self._lock:
-                self._leave(touch, touch.holds)
+                self._leave(access, access.holds)
 
-    def _go_to(self, touch: Touch, path: str) -> None:
+    def _go_to(self, access: DiskAccess, path: str) -> None:
         here: Mount | None = None
-        touch.path = path
+        access.path = path
         for mount in disks_on_the_way(path, self._mounts()):
             if here is None or mount.name != here.name:
-                touch.mount = mount
-                self._enter(touch, mount, here)
-                touch.mounts[path] = here = mount
+                access.mount = mount
+                self._enter(access, mount, here)
+                access.mounts[path] = here = mount
 
-    def _enter(self, touch: Touch, mount: Mount, before: Mount | None) -> None:
+    def _enter(self, access: DiskAccess, mount: Mount, before: Mount | None) -> None:
         with self._lock:
             if mount.name in self._silent:
-                raise DiskNotAnswering(touch.path, mount.point)
-            if self._held[mount.name] >= TOUCHES_AT_ONCE:
+                raise DiskNotAnswering(access.path, mount.point)
+            if self._held[mount.name] >= ACCESSES_AT_ONCE:
                 raise _Crowded(mount.point)
             self._held[mount.name] += 1
-            touch.holds.append(mount.name)
+            access.holds.append(mount.name)
             if before is not None:
-                self._leave(touch, [before.name])
+                self._leave(access, [before.name])
 
-    def _leave(self, touch: Touch, disks: Sequence[str]) -> None:
+    def _leave(self, access: DiskAccess, disks: Sequence[str]) -> None:
         """Under the lock."""
-        for disk in [disk for disk in disks if disk in touch.holds]:
-            touch.holds.remove(disk)
+        for disk in [disk for disk in disks if disk in access.holds]:
+            access.holds.remove(disk)
             self._held[disk] -= 1
 
-    # --- silence ---------------------------------------------------------------------------------------------
+    # --- silent disks ---------------------------------------------------------------------------------------------
 
-    def _fell_silent(self, touch: Touch, doing: "asyncio.Future[Answer]") -> None:
-        mount = touch.mount
+    def _fell_silent(self, access: DiskAccess, doing: "asyncio.Future[Answer]") -> None:
+        mount = access.mount
         if mount is None:
             return
         with self._lock:
             # The thread is blocked on this disk: it no longer counts for the other disks of its work.
-            self._leave(touch, [disk for disk in touch.holds if disk != mount.name])
-            silence = self._silent.get(mount.name)
-            is_news = silence is None
-            if silence is None:
-                silence = self._silent[mount.name] = Silence(mount, time.time(), touch.path)
+            self._leave(access, [disk for disk in access.holds if disk != mount.name])
+            silent_disk = self._silent.get(mount.name)
+            is_news = silent_disk is None
+            if silent_disk is None:
+                silent_disk = self._silent[mount.name] = SilentDisk(mount, time.time(), access.path)
         if is_news:
-            log.warning("disk_not_answering", disk=mount.point, kind=mount.kind, path=touch.path)
-            silence.asking = asyncio.ensure_future(self._ask_again(silence))
+            log.warning("disk_not_answering", disk=mount.point, kind=mount.kind, path=access.path)
+            silent_disk.asking = asyncio.ensure_future(self._ask_again(silent_disk))
         # Its blocked thread is the best probe: it returns when the disk does.
-        doing.add_done_callback(lambda _: self._answered(silence))
+        doing.add_done_callback(lambda _: self._answered(silent_disk))
 
-    async def _ask_again(self, silence: Silence) -> None:
+    async def _ask_again(self, silent_disk: SilentDisk) -> None:
         pause_seconds = self._first_probe_seconds
         while True:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PROBE_SECONDS)
-            if all(mount.name != silence.mount.name for mount in self._mounts()):
-                self._answered(silence)  # it was unmounted; its successor is probed separately
+            if all(mount.name != silent_disk.mount.name for mount in self._mounts()):
+                self._answered(silent_disk)  # it was unmounted; its successor is probed separately
                 return
-            silence.probes = [probe for probe in silence.probes if not probe.done()]
-            if len(silence.probes) < PROBES_AT_ONCE:
+            silent_disk.probes = [probe for probe in silent_disk.probes if not probe.done()]
+            if len(silent_disk.probes) < PROBES_AT_ONCE:
                 # A request to the disk itself: cached file attributes prove nothing.
-                probe = run_detached(partial(os.statvfs, silence.disk))
+                probe = run_detached(partial(os.statvfs, silent_disk.disk))
                 probe.add_done_callback(lambda done: done.cancelled() or done.exception())
-                probe.add_done_callback(lambda _: self._answered(silence))
-                silence.probes.append(probe)
+                probe.add_done_callback(lambda _: self._answered(silent_disk))
+                silent_disk.probes.append(probe)
 
-    def _answered(self, silence: Silence) -> None:
+    def _answered(self, silent_disk: SilentDisk) -> None:
         with self._lock:
-            if self._silent.get(silence.mount.name) is not silence:
+            if self._silent.get(silent_disk.mount.name) is not silent_disk:
                 return
-            del self._silent[silence.mount.name]
-        if silence.asking is not None:
-            silence.asking.cancel()
-        log.info("disk_answers_again", disk=silence.disk)
+            del self._silent[silent_disk.mount.name]
+        if silent_disk.asking is not None:
+            silent_disk.asking.cancel()
+        log.info("disk_answers_again", disk=silent_disk.disk)
         self.on_answer()
 
 

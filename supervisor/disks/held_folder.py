@@ -30,7 +30,7 @@ WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ScopedPath:
     """A file or a folder by path, and how far that path is trusted."""
 
     path: Path
@@ -40,9 +40,9 @@ class Place:
     at a file's own name."""
 
     @property
-    def folder(self) -> "Place":
+    def folder(self) -> "ScopedPath":
         """The folder of a file."""
-        return Place(self.path.parent, self.beneath)
+        return ScopedPath(self.path.parent, self.beneath)
 
 
 class HeldFolder:
@@ -197,7 +197,7 @@ def kept_names(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def held(place: Place) -> Iterator[HeldFolder]:
+def held(place: ScopedPath) -> Iterator[HeldFolder]:
     """Opens the folder. Raises OSError; ELOOP if a link is in the path."""
     descriptor = open_folder(place)
     try:
@@ -206,7 +206,7 @@ def held(place: Place) -> Iterator[HeldFolder]:
         os.close(descriptor)
 
 
-def open_folder(place: Place) -> int:
+def open_folder(place: ScopedPath) -> int:
     """Opens a folder; the caller closes the descriptor. Raises OSError; ELOOP if a link is in the path."""
     if place.beneath is None:
         return os.open(place.path, FOLDER_FLAGS)
@@ -248,7 +248,7 @@ def _step_by_step(root: int, inner: tuple[str, ...], path: Path) -> int:
     return at
 
 
-def make_folder(place: Place) -> None:
+def make_folder(place: ScopedPath) -> None:
     """Creates the folder if it is missing; its parent must exist. Raises OSError; FileExistsError if it is not a
     folder."""
     if place.beneath == place.path:
@@ -276,7 +276,7 @@ def is_shared(folder: os.stat_result) -> bool:
     return bool(folder.st_mode & WRITABLE_BY_OTHERS) or folder.st_uid not in (os.geteuid(), 0)
 
 
-def settled(place: Place) -> Place:
+def settled(place: ScopedPath) -> ScopedPath:
     """The place, with a link at its own name followed if only the daemon's user can have made it.
 
     So `done` may be a link to another disk: in a folder that others may write to it is refused like any link, with
@@ -293,4 +293,4 @@ def settled(place: Place) -> Place:
     except OSError:
         return place  # not a link; otherwise opening it reports the error
     around_path = Path(os.path.realpath(place.beneath)) / place.path.parent.relative_to(place.beneath)
-    return Place(Path(os.path.normpath(around_path / target)))
+    return ScopedPath(Path(os.path.normpath(around_path / target)))

@@ -16,7 +16,7 @@ SWAPPED: Final = ".swap"
 """A file about to replace one of ours; after the exchange, the previous content."""
 LEAVING: Final = ".leaving"
 """A recording that is already copied elsewhere."""
-Ending = Literal[".tmp", ".swap", ".leaving"]
+TemporarySuffix = Literal[".tmp", ".swap", ".leaving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class TemporaryNames:
         """The prefix of all names of this job."""
         return f".stenod-{self.installation}-{self.job_id}-"
 
-    def fresh(self, ending: Ending, about: str = "") -> str:
+    def fresh(self, ending: TemporarySuffix, about: str = "") -> str:
         """A new name. `about`: a short word without a dot, which `about_of` returns."""
         return f"{self.prefix}{secrets.token_hex(6)}{about and '-'}{about}{ending}"
 
-    def is_ours(self, name: str, ending: Ending) -> bool:
+    def is_ours(self, name: str, ending: TemporarySuffix) -> bool:
         """Whether this name belongs to this job."""
         return name.startswith(self.prefix) and name.endswith(ending)
 

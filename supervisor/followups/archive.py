@@ -22,21 +22,21 @@ from typing import Literal
 from ipc.durable_file import sync
 from ipc.errors import OneReason
 from supervisor.disks.file_identity import FileIdentity, FileRefused, identity_in
-from supervisor.disks.held_folder import HeldFolder, Place, held
+from supervisor.disks.held_folder import HeldFolder, ScopedPath, held
 from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 from supervisor.results.file_plan import OutputRefused, made
 from supervisor.system.graphemes import cut_to_bytes
 
 BLOCK_BYTES = 1 << 20
 SYNC_BYTES = 16 << 20
-"""At most this many bytes of a copy remain for the final fsync: that one call gives no sign of life."""
+"""At most this many bytes of a copy remain for the final fsync: that one call gives no heartbeat."""
 NAMES_TRIED = 10_000
 NOT_THIS_ONE = frozenset({"not_found", "is_a_symlink", "is_a_directory", "not_a_regular_file", "empty_file"})
 """Codes that prove that a file is not the recording. Others, such as `not_readable`, may be temporary."""
 
 
-Side = Literal["source", "target"]
-Sign = Callable[[Side], object]
+MoveSide = Literal["source", "target"]
+MoveHeartbeat = Callable[[MoveSide], object]
 """Called before a folder is accessed, and with each block of a copy. An exception of it ends the move; both places
 stay as the next try expects them."""
 
@@ -56,30 +56,30 @@ class Archived:
 
 
 def move_recording(
-    source: Place,
+    source: ScopedPath,
     known: FileIdentity,
-    folder: Place,
+    folder: ScopedPath,
     names: TemporaryNames,
-    sign: Sign = lambda side: None,
+    heartbeat: MoveHeartbeat = lambda side: None,
 ) -> Archived | None:
     """Moves it into the folder, under its own name or `name (2)`. None: the file at the path is no longer the
     recording.
 
     Creates the folder if its parent exists. Blocks as long as a copy to another disk takes. Once the old name is gone
-    it reports success. Raises MovePutOff, and what `sign` raises.
+    it reports success. Raises MovePutOff, and what `heartbeat` raises.
     """
     try:
         with contextlib.ExitStack() as open_folders:
-            sign("target")
+            heartbeat("target")
             into = open_folders.enter_context(held(made(folder)))
             out_of: HeldFolder | None = None
             try:
-                sign("source")
+                heartbeat("source")
                 out_of = open_folders.enter_context(held(source.folder))
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     raise
-            return _moved(out_of, source.path.name, known, into, names, sign)
+            return _moved(out_of, source.path.name, known, into, names, heartbeat)
     except (OutputRefused, FileRefused) as refused:
         raise MovePutOff(refused.message, refused.hint) from refused
     except OSError as error:
@@ -95,16 +95,16 @@ def _moved(
     known: FileIdentity,
     into: HeldFolder,
     names: TemporaryNames,
-    sign: Sign,
+    heartbeat: MoveHeartbeat,
 ) -> Archived | None:
     """`out_of` None: its folder is gone, or is now a link."""
-    sign("target")
+    heartbeat("target")
     _sweep_target(into, names)
-    sign("source")
+    heartbeat("source")
     if out_of is not None:
         _sweep_source(out_of, name, names)
-    here = None if out_of is None else _same(out_of, name, known, partial(sign, "source"))
-    sign("target")
+    here = None if out_of is None else _same(out_of, name, known, partial(heartbeat, "source"))
+    heartbeat("target")
     if out_of is not None and here is not None and _is_one(out_of, into):
         return Archived(into.path / name, here)
     elsewhere = here is None or here.device != os.fstat(into.descriptor).st_dev
@@ -113,19 +113,19 @@ def _moved(
             # It was moved or copied there before a kill. On one disk only the same inode counts: another file of
             # equal content is a second copy of the user's.
             wanted = known if here is None or elsewhere else replace(here, sha256=None)
-            there = _same(into, target, wanted, partial(sign, "target"))
+            there = _same(into, target, wanted, partial(heartbeat, "target"))
             if there is None:
                 continue
             into.sync()
             if out_of is not None and here is not None:
-                sign("source")
+                heartbeat("source")
                 _take_away(out_of, name, here, names)
             return Archived(into.path / target, replace(there, sha256=known.sha256))
         if out_of is None or here is None:
             return None
         try:
             if not elsewhere:
-                sign("source")
+                heartbeat("source")
                 return _renamed(out_of, name, here, into, target)
         except FileExistsError:
             continue
@@ -133,7 +133,7 @@ def _moved(
             if error.errno != errno.EXDEV:  # two mounts of one disk
                 raise
         with contextlib.suppress(FileExistsError):
-            return _copied(out_of, name, here, into, target, names, sign)
+            return _copied(out_of, name, here, into, target, names, heartbeat)
     raise MovePutOff(f"{into.path} holds {NAMES_TRIED} recordings named like {name}", "clear the folder up")
 
 
@@ -162,7 +162,7 @@ def _copied(
     into: HeldFolder,
     target: str,
     names: TemporaryNames,
-    sign: Sign,
+    heartbeat: MoveHeartbeat,
 ) -> Archived | None:
     """A copy to another disk, complete and verified before it gets its visible name."""
     unfinished = names.fresh(UNFINISHED)
@@ -173,31 +173,34 @@ def _copied(
             sha256 = hashlib.sha256()
             unsynced = 0
             while block := original.read(BLOCK_BYTES):
-                sign("target")
+                heartbeat("target")
                 sha256.update(block)
                 copy.write(block)
                 if (unsynced := unsynced + len(block)) >= SYNC_BYTES:
                     unsynced = 0
                     copy.flush()
                     sync(copy.fileno())
-                sign("source")
-            sign("target")
+                heartbeat("source")
+            heartbeat("target")
             copy.flush()
             _copy_facts(original.fileno(), copy.fileno())
             sync(copy.fileno())
             if not _is_still(original.fileno(), here) or (here.sha256 or sha256.hexdigest()) != sha256.hexdigest():
                 return None
-        sign("source")
+        heartbeat("source")
         if _same(out_of, name, replace(here, sha256=None)) is None:
             return None
-        if identity_in(into, unfinished, content=True, on_block=partial(sign, "target")).sha256 != sha256.hexdigest():
+        if (
+            identity_in(into, unfinished, content=True, on_block=partial(heartbeat, "target")).sha256
+            != sha256.hexdigest()
+        ):
             raise MovePutOff(f"the copy of {name} in {into.path} differs from it", "check that disk")
         into.give_name(unfinished, target)
     finally:
         into.unlink(unfinished)
     into.sync()
     there = replace(identity_in(into, target), sha256=here.sha256)
-    sign("source")
+    heartbeat("source")
     _take_away(out_of, name, here, names)
     return Archived(into.path / target, there)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import structlog
 
 from config.watch_entry import WatchEntry
-from supervisor.disks.disk_touch import Touch
+from supervisor.disks.access import DiskAccess
 from supervisor.disks.foreign_disks import LONGEST_PROBE_SECONDS, DiskNotAnswering, disks
-from supervisor.followups.archive import Archived, MovePutOff, Side, move_recording
-from supervisor.followups.outbox_runner import Again
+from supervisor.followups.archive import Archived, MovePutOff, MoveSide, move_recording
+from supervisor.followups.outbox_runner import RetryAfter
 from supervisor.followups.rules import folder_after, seconds_before_retry
 from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
@@ -58,7 +58,7 @@ class RecordingMoves:
     """Jobs whose recording a thread works on, possibly one that was given up."""
     _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def move(self, follow_up: FollowUp) -> Again | None:
+    async def move(self, follow_up: FollowUp) -> RetryAfter | None:
         """None: the recording is moved, or stays in place."""
         tries = follow_up.tries + 1
         later = (tries, seconds_before_retry(tries))
@@ -80,7 +80,7 @@ class RecordingMoves:
                 self._say_why_not_yet(follow_up, str(put_off), put_off.hint, later)
                 return later
 
-    def _say_why_not_yet(self, follow_up: FollowUp, error: str, hint: str, later: Again) -> None:
+    def _say_why_not_yet(self, follow_up: FollowUp, error: str, hint: str, later: RetryAfter) -> None:
         tries, seconds = later
         log.warning(
             "recording_not_moved_yet",
@@ -91,7 +91,7 @@ class RecordingMoves:
             next_try_seconds=seconds,
         )
 
-    async def _follow_and_move(self, follow_up: FollowUp, later: Again) -> Again | None:
+    async def _follow_and_move(self, follow_up: FollowUp, later: RetryAfter) -> RetryAfter | None:
         job = await self.queue.get(follow_up.job_id)
         for _ in range(FOLLOWED_AT_MOST):
             folder = folder_after(follow_up.event, None if job.watch is None else self.entry_for(job.watch))
@@ -124,7 +124,7 @@ class RecordingMoves:
 
     # --- one move --------------------------------------------------------------------------------------------
 
-    async def _moved(self, follow_up: FollowUp, job: Job, folder: Path, later: Again) -> Archived | None:
+    async def _moved(self, follow_up: FollowUp, job: Job, folder: Path, later: RetryAfter) -> Archived | None:
         source, target = recording_of(job), place_of(job, folder)
         names = await self.queue.outputs.unfinished_names(job.id)
         loop, thread_is_over, is_waited_for = asyncio.get_running_loop(), asyncio.Event(), True
@@ -137,15 +137,15 @@ class RecordingMoves:
                 self._late.add(late)
                 late.add_done_callback(self._late.discard)
 
-        def work(touch: Touch) -> Archived | None:
-            def sign(side: Side) -> None:
-                touch.sign(source.path if side == "source" else target.path)
+        def work(access: DiskAccess) -> Archived | None:
+            def heartbeat(side: MoveSide) -> None:
+                access.heartbeat(source.path if side == "source" else target.path)
 
-            touch.sign()
+            access.heartbeat()
             self._in_threads.add(job.id)
             moved = None
             try:
-                moved = move_recording(source, job.identity, target, names, sign)
+                moved = move_recording(source, job.identity, target, names, heartbeat)
             finally:
                 with contextlib.suppress(RuntimeError):  # the daemon is gone
                     loop.call_soon_threadsafe(over, moved)
@@ -170,7 +170,7 @@ class RecordingMoves:
             if (await self.queue.get(follow_up.job_id)).path == path:
                 await self._note(follow_up, path, moved)
 
-    async def _let_hooks_pass(self, follow_up: FollowUp, later: Again) -> None:
+    async def _let_hooks_pass(self, follow_up: FollowUp, later: RetryAfter) -> None:
         tries, seconds = later
         try:
             await self.queue.follow_ups.put_off(follow_up, tries, self.queue.follow_ups.now() + seconds)

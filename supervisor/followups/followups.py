@@ -16,7 +16,7 @@ from config.watch_entry import WatchEntry
 from supervisor.followups.archive_moves import EntryFor, RecordingMoves
 from supervisor.followups.hook_command import hook_call
 from supervisor.followups.hook_process import HookEnd, run_hook
-from supervisor.followups.outbox_runner import Again, OutboxRunner
+from supervisor.followups.outbox_runner import OutboxRunner, RetryAfter
 from supervisor.followups.rules import command_after, follow_ups_after, seconds_before_retry
 from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
@@ -72,7 +72,7 @@ class FollowUps:
     def _entry(self, job: Job) -> WatchEntry | None:
         return None if job.watch is None else self._entry_for(job.watch)
 
-    async def _run_hook(self, follow_up: FollowUp) -> Again | None:
+    async def _run_hook(self, follow_up: FollowUp) -> RetryAfter | None:
         try:
             job = await self._queue.get(follow_up.job_id)
         except NoSuchJob:
@@ -102,7 +102,7 @@ class FollowUps:
         self._say_why(follow_up, job, call.argv[0], end, again)
         return again
 
-    def _say_why(self, follow_up: FollowUp, job: Job, program: str, end: HookEnd, again: Again | None) -> None:
+    def _say_why(self, follow_up: FollowUp, job: Job, program: str, end: HookEnd, again: RetryAfter | None) -> None:
         log.warning(
             "hook_failed",
             job=job.id,

@@ -20,9 +20,9 @@ log = structlog.get_logger()
 LONGEST_SLEEP_SECONDS = 3600.0
 """Due times are wall-clock times, which may be set back."""
 
-Again = tuple[int, float]
+RetryAfter = tuple[int, float]
 """How often it has failed, and the seconds until the retry."""
-Work = Callable[[FollowUp], Awaitable[Again | None]]
+RunFollowUp = Callable[[FollowUp], Awaitable[RetryAfter | None]]
 """Runs a follow-up; None: it is finished, whatever the outcome."""
 
 
@@ -33,7 +33,7 @@ class OutboxRunner:
     kind: Kind
     at_once: int
     rows: Outbox
-    work: Work
+    work: RunFollowUp
     one_less: Callable[[], None]
     """Called after each follow-up: others, of whatever kind, may have waited for it."""
 
@@ -80,7 +80,7 @@ class OutboxRunner:
             await is_set_within(self._woken, wait_seconds)
 
     async def _see_through(self, follow_up: FollowUp) -> None:
-        again: Again | None
+        again: RetryAfter | None
         try:
             again = await self.work(follow_up)
         except JobQueueBroken as broken:

@@ -8,7 +8,7 @@ from shlex import quote
 
 from config.places import Places
 from ipc.status_views import Finding, WorkerView
-from supervisor.disks.foreign_disks import Silence, disks
+from supervisor.disks.foreign_disks import SilentDisk, disks
 from supervisor.jobs.probation import Probation
 from supervisor.system.clock import iso_time
 from supervisor.system.event_loop import freeze_report, last_freeze
@@ -35,9 +35,9 @@ class Troubles:
         return [*self._disks(), *self._written_off(), *self._suspects(), *self._put_back(), *self._freeze()]
 
     def _disks(self) -> Iterator[Finding]:
-        for silence in disks().silent:
-            is_ours = any(folder.is_relative_to(silence.disk) for folder in self._own_folders)
-            yield silent_disk(silence, is_ours=is_ours and silence.disk != "/")
+        for silent in disks().silent:
+            is_ours = any(folder.is_relative_to(silent.disk) for folder in self._own_folders)
+            yield silent_disk_finding(silent, is_ours=is_ours and silent.disk != "/")
 
     def _written_off(self) -> Iterator[Finding]:
         for worker in self._workers():
@@ -76,14 +76,14 @@ class Troubles:
             )
 
 
-def silent_disk(silence: Silence, *, is_ours: bool) -> Finding:
+def silent_disk_finding(silent: SilentDisk, *, is_ours: bool) -> Finding:
     """`is_ours`: the daemon's own files are on this disk."""
     return Finding(
         check="disk_not_answering",
         state="broken" if is_ours else "warning",
-        what=f"the disk of {silence.disk} does not answer, since {iso_time(silence.since)} ({silence.path})",
+        what=f"the disk of {silent.disk} does not answer, since {iso_time(silent.since)} ({silent.path})",
         why="jobs cannot continue without it" if is_ours else "recordings on it wait; all others continue",
-        remedy=f"bring it or its server back, or unmount it: umount -f -l {quote(silence.disk)}",
+        remedy=f"bring it or its server back, or unmount it: umount -f -l {quote(silent.disk)}",
     )
 
 

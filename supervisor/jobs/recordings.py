@@ -22,7 +22,7 @@ from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import FileIdentity, FileRefused, look_at, read_identity
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS as LONGEST_SILENT_SECONDS
 from supervisor.disks.foreign_disks import DiskNotAnswering, disks
-from supervisor.disks.held_folder import Place, held
+from supervisor.disks.held_folder import ScopedPath, held
 from supervisor.store.arrival import RECORDING_GONE, Arrival
 from supervisor.store.job import Job, recording_of
 from supervisor.store.jobs import JobQueue
@@ -110,7 +110,7 @@ class RecordingSearch:
         for file, entry in seen:
             if not file.identity.looks_like(known):
                 continue
-            if (there := await _looked_at(Place(Path(file.path), entry.path), known)) is not None:
+            if (there := await _looked_at(ScopedPath(Path(file.path), entry.path), known)) is not None:
                 return _arrival(there, file.path, entry)
         if job.watch is None:
             return await _beside(job)
@@ -121,7 +121,7 @@ class RecordingSearch:
                 for file, entry in seen[:MOST_READ]:
                     if await self._queue.seen.is_anothers(file.path, job.id):
                         continue
-                    reading = partial(_with_content, Place(Path(file.path), entry.path), known)
+                    reading = partial(_with_content, ScopedPath(Path(file.path), entry.path), known)
                     if (there := await disks().look(file.path, reading, LONGEST_SILENT_SECONDS)) is not None:
                         return _arrival(there, file.path, entry)
         except (OSError, TimeoutError, DiskNotAnswering):
@@ -174,7 +174,7 @@ async def _beside(job: Job) -> Arrival | None:
         return None
     if name is None:
         return None
-    target = Place(recording.path.with_name(name), recording.beneath)
+    target = ScopedPath(recording.path.with_name(name), recording.beneath)
     there = await _looked_at(target, job.identity)
     if there is None:
         return None
@@ -184,7 +184,7 @@ async def _beside(job: Job) -> Arrival | None:
     return Arrival(path, there, target=str(target.path), home=job.home)
 
 
-def _by_inode(folder: Place, known: FileIdentity) -> str | None:
+def _by_inode(folder: ScopedPath, known: FileIdentity) -> str | None:
     with held(folder) as opened, os.scandir(opened.descriptor) as entries:
         for entry in entries:
             if entry.inode() == known.inode:
@@ -192,7 +192,7 @@ def _by_inode(folder: Place, known: FileIdentity) -> str | None:
     return None
 
 
-async def _looked_at(place: Place, known: FileIdentity) -> FileIdentity | None:
+async def _looked_at(place: ScopedPath, known: FileIdentity) -> FileIdentity | None:
     """What is there now, if that looks like it."""
 
     def look() -> FileIdentity | None:
@@ -208,7 +208,7 @@ async def _looked_at(place: Place, known: FileIdentity) -> FileIdentity | None:
         return None
 
 
-def _with_content(place: Place, known: FileIdentity) -> FileIdentity | None:
+def _with_content(place: ScopedPath, known: FileIdentity) -> FileIdentity | None:
     try:
         found = read_identity(place.path, place.beneath)
     except FileRefused:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ipc.failpoints import hit
 from ipc.vocabulary import Format
-from supervisor.disks.disk_touch import signed
+from supervisor.disks.access import with_heartbeats
 from supervisor.disks.foreign_disks import LONGEST_READING_SECONDS, DiskNotAnswering, disks
 from supervisor.disks.temporary_names import TemporaryNames
 from supervisor.jobs.outcomes import setback_of
@@ -155,7 +155,7 @@ class ResultWriter:
         names = await self._queue.outputs.unfinished_names(job.id)
         try:
             return await disks().work(
-                path, lambda touch: _written(names, job, path, signed(content.of(format), touch), claim)
+                path, lambda access: _written(names, job, path, with_heartbeats(content.of(format), access), claim)
             )
         except OutputRefused as refused:
             raise setback_of(refused) from refused

@@ -1,4 +1,4 @@
-"""How far each job is, how long it will take, and who listens.
+"""Each job's progress, its estimated remaining time, and the event bus.
 
 Runs in: supervisor. May import store, worker, disks and system.
 """

@@ -1,4 +1,4 @@
-"""The state of every job, for clients that ask and clients that listen.
+"""The state of every job, for clients' requests and for their event streams.
 
 Runs in: supervisor.
 """
@@ -24,7 +24,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class RunningJob:
-    """A job on its way, as it was last told."""
+    """A running job, with its last reported progress."""
 
     job: Job
     view: RunningView
@@ -32,7 +32,7 @@ class RunningJob:
 
 
 class JobBoard:
-    """What the database does not know: how far the running jobs are, and why no waiting one is started."""
+    """State outside the database: the progress of the running jobs, and why no waiting job is started."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class JobBoard:
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`on_running` is told whether any job runs, after each begin and each end.
+        """`on_running` is called with whether any job runs, after each start and end of a job.
 
-        `forecast` None: nothing is known of a job before it is seen.
+        `forecast` None: no estimate before a job has made progress.
         """
         self._bus = bus
         self.totals = Totals()
@@ -53,17 +53,17 @@ class JobBoard:
         self._clock = clock
         self._running: dict[int, RunningJob] = {}
         self.why_waiting: str | None = None
-        """Why no waiting job is started now, in words; None: it is only a matter of turns."""
+        """Why no waiting job is started now, as a sentence; None: waiting jobs only wait for their turn."""
         self.why_model_is_missing: Mapping[str | None, str] = {}
-        """The same for jobs that want this model; None: for those that name none."""
+        """The same for jobs with this model; key None: jobs that name no model."""
 
     @property
     def running(self) -> list[RunningView]:
-        """How far every running job is, oldest first."""
+        """The progress of every running job, oldest first."""
         return [self._judged(self._running[job_id]) for job_id in sorted(self._running)]
 
     def running_left(self, usual_audio_seconds: float | None) -> list[float | None]:
-        """How many seconds each running job will keep the workers; None where it is not known.
+        """The seconds that each running job will still need the workers; None: not known.
 
         A recording that is not decoded yet counts as long as `usual_audio_seconds`.
         """
@@ -74,7 +74,7 @@ class JobBoard:
         ]
 
     def running_view(self, job_id: int) -> RunningView | None:
-        """How far this job is; None: it is not on its way."""
+        """This job's progress; None: it is not running."""
         running = self._running.get(job_id)
         return None if running is None else self._judged(running)
 
@@ -83,7 +83,7 @@ class JobBoard:
         return job_view(job, self.why_waiting or self.why_model_is_missing.get(job.options.model))
 
     def tell(self, job: Job) -> JobView:
-        """Every subscriber gets the job's state."""
+        """Sends the job's state to every subscriber."""
         if (running := self._running.get(job.id)) is not None:
             self._learn(running, job)
             running.job, running.pace = job, _at_status(running.pace, job)
@@ -123,12 +123,12 @@ class JobBoard:
         self._on_running(True)
 
     def end(self, job_id: int) -> None:
-        """The job's way is over, however it ended. Harmless twice."""
+        """The job no longer runs, whatever its outcome. May be called twice."""
         self._running.pop(job_id, None)
         self._on_running(bool(self._running))
 
     def stepper(self, job_id: int) -> Callable[[Phase, float], None]:
-        """What a job on its way calls at every step forward."""
+        """The callback that a running job calls with each progress report."""
 
         def step(phase: Phase, done_seconds: float) -> None:
             running = self._running.get(job_id)
@@ -136,11 +136,11 @@ class JobBoard:
                 return
             pace, view = running.pace, running.view
             if phase == "decoding" and view.phase != "decoding":
-                # By whom the job will be heard is certain only now: another engine may stand in after a crash.
+                # Only now is the engine certain: after a crash a fallback engine may replace it.
                 pace = replace(pace, rates=self._rates(running.job, at_transcriber=True))
             running.pace = pace.stepped(phase, done_seconds, view.audio_seconds, self._clock())
             if phase == "aligning" and view.status == "transcribing":
-                return  # two workers are at it; the one that is behind the other is the job's progress
+                return  # two workers work on it; the slower one's position is the job's progress
             running.view = view.model_copy(update=_further(view, phase, done_seconds))
             self._bus.publish(JobProgressed(running=self._judged(running)))
 
@@ -157,7 +157,7 @@ class JobBoard:
             pace = running.pace
             self._forecast.learn("transcribing", job.transcribed_by, pace.transcribing.measured())
             if job.degraded_reason is None:
-                # Where words were given up, it is not known how much of the time was spent on any.
+                # If alignment was abandoned, its share of the time is not known.
                 self._forecast.learn("aligning", job.aligned_by, pace.aligning.measured())
 
     def _judged(self, running: RunningJob) -> RunningView:
@@ -165,7 +165,7 @@ class JobBoard:
         speed, left = pace.speed(now), pace.seconds_left(view.audio_seconds, now)
         figures = {
             "speed": None if speed is None else round(speed, 2),
-            # While the files are written, what is left is a moment.
+            # While the files are written, almost nothing is left.
             "eta_seconds": None if left is None or pace.share >= WRITING_SHARE else round(left, 1),
             "share": round(pace.share, 4) if view.audio_seconds else None,
         }
@@ -183,7 +183,7 @@ def _at_status(pace: Estimate, job: Job) -> Estimate:
 
 
 def _further(view: RunningView, phase: Phase, done_seconds: float) -> dict[str, object]:
-    """What is shown moves forward only, but for a phase that begins again."""
+    """The shown position only increases, except when a phase restarts."""
     if view.phase == "transcribing" and phase in ("speech", "language"):
         # Before every batch the worker looks for the next speech, far ahead: that is part of transcribing.
         return {}

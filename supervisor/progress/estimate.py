@@ -1,4 +1,4 @@
-"""How fast a job comes forward, and how long it will still take: steps in, figures out. Pure.
+"""Estimates a job's speed and remaining time from its progress reports. Pure.
 
 Runs in: supervisor.
 """
@@ -9,34 +9,34 @@ from typing import NamedTuple, assert_never
 from ipc.vocabulary import Phase
 
 WRITING_SHARE = 0.99
-"""Where writing begins, as a share of a job's work."""
+"""The share of a job's work at which writing begins."""
 WORDS_SHARE = 0.2
-"""Of a job's work, where words are wanted: an aligner is about four times as fast as a transcriber."""
+"""Of a job's work, if words are wanted: an aligner is about four times as fast as a transcriber."""
 JUDGED_AFTER_SECONDS, JUDGED_AFTER_STEPS = 2.0, 4
 """Below this, no speed is reported. A batch is two steps, and the first is a small one."""
 HALF_LIFE_SECONDS = 120.0
-"""After so much newer work, earlier work of the same job counts half: the machine may have other work now."""
+"""After this much newer work, earlier work of the same job counts half: the machine may have other work now."""
 KEPT_COUNTS_SECONDS = 15.0
-"""The rate of earlier jobs weighs as much as this many seconds of the running one. Before that, a silence does not
-count against the worker either: its first batch may take that long."""
+"""The rate of earlier jobs weighs as much as this many seconds of the running one. Before that, a gap without reports
+does not count against the worker either: its first batch may take that long."""
 LONGEST_CHUNK_SECONDS = 30.0
-"""An aligner that is behind the transcriber by less than that may have nothing to do."""
+"""An aligner that is behind the transcriber by less than this may be idle."""
 
 
 class Rates(NamedTuple):
-    """What is known of a job before it begins, in seconds of audio for each second of work; None: not known."""
+    """The rates known before a job starts, in seconds of audio per second of work; None: not known."""
 
     transcribing: float | None = None
     aligning: float | None = None
     wants_words: bool = True
-    """An aligner will be at it too."""
+    """True: an aligner will work on it too."""
 
 
 UNKNOWN = Rates()
 
 
 class Measured(NamedTuple):
-    """What one stage of a job took."""
+    """The measured work of one stage of a job."""
 
     audio_seconds: float
     work_seconds: float
@@ -44,23 +44,23 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """One worker's way through a recording. Work comes in batches: a worker is silent for a while and then leaps."""
+    """One worker's progress through a recording. It works in batches: no reports for a while, then a jump."""
 
     began_at_seconds: float = 0.0
-    """The place in the recording."""
+    """The position in the recording, in seconds."""
     done_seconds: float = 0.0
     worked_seconds: float = 0.0
-    """From its beginning to the last step, without the time in which it had nothing to do."""
+    """From its start to the last report, without idle time."""
     recent_audio_seconds: float = 0.0
     recent_work_seconds: float = 0.0
-    """The same two, where older steps count less and less."""
+    """The same two, with exponentially decreasing weights for older reports."""
     stepped_at: float | None = None
-    """Monotonic seconds; None: it has not begun."""
+    """Monotonic seconds; None: not started."""
     longest_silence_seconds: float = 0.0
     steps: int = 0
 
     def reached(self, done_seconds: float, now: float) -> "StageProgress":
-        """A step. One that leads back, as when a batch is repeated, is no news."""
+        """A progress report. A report with an earlier position, as when a batch is repeated, is ignored."""
         if self.stepped_at is None:
             return StageProgress(began_at_seconds=done_seconds, done_seconds=done_seconds, stepped_at=now)
         if done_seconds <= self.done_seconds:
@@ -79,14 +79,14 @@ class StageProgress:
         )
 
     def back_at_work(self, now: float) -> "StageProgress":
-        """It had nothing to do since the last step, or was dead: no part of its speed."""
+        """It was idle since the last report, or not alive: that time does not count for its speed."""
         return self if self.stepped_at is None else replace(self, stepped_at=now)
 
     def speed(self, now: float, kept: float | None = None) -> float | None:
-        """Seconds of audio a second; None while there is nothing to judge by.
+        """Seconds of audio per second; None: not enough measured.
 
-        `kept` is the rate of earlier jobs. A silence that is longer than any before counts as time in which nothing
-        was done.
+        `kept` is the rate of earlier jobs. A gap without reports that is longer than any before counts as time
+        without work.
         """
         if self.stepped_at is None:
             return kept
@@ -97,17 +97,17 @@ class StageProgress:
         return done / took if self.steps >= JUDGED_AFTER_STEPS and took >= JUDGED_AFTER_SECONDS else None
 
     def seconds_left(self, rest_seconds: float, now: float, kept: float | None) -> float | None:
-        """How long the rest of the recording will take; None: not known."""
+        """The seconds that the rest of the recording will take; None: not known."""
         speed = self.speed(now, kept)
         return None if not speed else max(rest_seconds / speed - self._under_way_seconds(now, kept), 0.0)
 
     def measured(self) -> Measured | None:
-        """What it took so far; None: nothing was seen."""
+        """Its work so far; None: nothing was measured."""
         done_seconds = self.done_seconds - self.began_at_seconds
         return Measured(done_seconds, self.worked_seconds) if self.worked_seconds > 0.0 else None
 
     def _under_way_seconds(self, now: float, kept: float | None) -> float:
-        """How long it has been at what the next step will tell, as far as that is to be believed."""
+        """The time spent on the batch that the next report will cover, as far as that is plausible."""
         patience_seconds = max(self.longest_silence_seconds, 0.0 if kept is None else KEPT_COUNTS_SECONDS)
         return 0.0 if self.stepped_at is None else min(now - self.stepped_at, patience_seconds)
 
@@ -117,34 +117,35 @@ NOT_BEGUN = StageProgress()
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A job's pace. Two workers are at it: the one that is behind the other decides when it is done."""
+    """A job's speed. Two workers work on it: the slower one decides when it is done."""
 
     rates: Rates = UNKNOWN
     text_was_there: bool = False
-    """Only words were left to be timed when this way began."""
+    """True: only alignment was left when this run started."""
     text_is_whole: bool = False
-    """Nothing is left to be transcribed."""
+    """True: everything is transcribed."""
     transcribing: StageProgress = NOT_BEGUN
     aligning: StageProgress = NOT_BEGUN
     transcribed_seconds: float = 0.0
-    """With what was transcribed before this way began: part of the job, and no part of its speed."""
+    """Includes what was transcribed before this run: part of the job, but not of its speed."""
     is_resumed: bool = False
-    """There was some."""
+    """True: there was some."""
     aligned_seconds: float = 0.0
     is_paused: bool = False
-    """Another job has its transcriber: no part of its speed."""
+    """True: another job uses its transcriber; that time does not count for its speed."""
     share: float = 0.0
-    """How much of the job's work is behind it, 0 to 1. Never goes back."""
+    """The finished share of the job's work, 0 to 1. Never decreases."""
 
     def stepped(self, phase: Phase, done_seconds: float, audio_seconds: float | None, now: float) -> "Estimate":
-        """The pace after a worker's step; `audio_seconds`: the recording's length, None before it is decoded."""
+        """The estimate after a progress report; `audio_seconds`: the recording's length, None before it is
+        decoded."""
         match phase:
             case "loading" | "downloading":
                 return self
             case "paused":
                 return replace(self, is_paused=True)
             case "decoding":
-                # A worker begins: what a dead one did, and how fast, says nothing about it.
+                # A worker starts: the speed of a crashed one does not apply to it.
                 pace = replace(self, transcribing=NOT_BEGUN)
             case "speech" | "language":
                 begun = self.transcribing.stepped_at is not None
@@ -164,11 +165,11 @@ class Estimate:
     def _aligning_reached(self, done_seconds: float, now: float) -> StageProgress:
         if done_seconds > 0.0 or (self.aligning.stepped_at is None and not self.is_resumed):
             return self.aligning.reached(done_seconds, now)
-        # A request begins; where in a resumed recording its words lie, the next step says.
+        # A request starts; in a resumed recording its position is known only from the next report.
         return self.aligning.back_at_work(now)
 
     def transcribed(self) -> "Estimate":
-        """Only words are missing."""
+        """Everything is transcribed; only alignment is left."""
         return replace(self, text_is_whole=True)
 
     def writing(self) -> "Estimate":
@@ -176,11 +177,11 @@ class Estimate:
         return replace(self, text_is_whole=True, share=max(self.share, WRITING_SHARE))
 
     def speed(self, now: float) -> float | None:
-        """Seconds of audio for each second of work, seen in this job; None while there is nothing to judge by."""
+        """Seconds of audio per second of work, measured in this job; None: not enough measured."""
         return (self.aligning if self._only_words else self.transcribing).speed(now)
 
     def seconds_left(self, audio_seconds: float | None, now: float) -> float | None:
-        """How long the job will still keep the workers; None where that cannot be said honestly."""
+        """The seconds that the job will still need the workers; None: no reliable estimate."""
         if self.share >= WRITING_SHARE:
             return 0.0
         if audio_seconds is None:
@@ -197,7 +198,7 @@ class Estimate:
         return max(text or 0.0, words or 0.0)
 
     def _aligner_now(self, now: float) -> float:
-        """An aligner that has caught up with the transcriber waits for it: that is no slowness of its own."""
+        """An aligner that has caught up with the transcriber waits for it: that time does not count for its speed."""
         waits = not self._only_words and self.transcribed_seconds - self.aligned_seconds < LONGEST_CHUNK_SECONDS
         return self.aligning.stepped_at if waits and self.aligning.stepped_at is not None else now
 

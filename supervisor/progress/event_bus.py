@@ -1,4 +1,4 @@
-"""Who wants to hear what happens: events from the parts to the socket's clients.
+"""Publish and subscribe: events from the daemon's parts to the socket's clients.
 
 Runs in: supervisor.
 """
@@ -7,18 +7,19 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from ipc.events import Event, JobChanged, JobProgressed
+from ipc.events import DaemonEvent, JobChanged, JobProgressed
 
 BACKLOG = 1000
-"""Events a slow listener may fall behind. Then its stream ends: it comes back and reads the state afresh."""
+"""The queue of a slow subscriber, in events. If it is full, the stream ends; the client reconnects and reads the
+state again."""
 
 
 class _Listener:
     def __init__(self, job_id: int | None) -> None:
         self.job_id = job_id
-        self.events: asyncio.Queue[Event | None] = asyncio.Queue(BACKLOG)
+        self.events: asyncio.Queue[DaemonEvent | None] = asyncio.Queue(BACKLOG)
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: DaemonEvent) -> bool:
         if self.job_id is None:
             return True
         match event:
@@ -31,13 +32,13 @@ class _Listener:
 
 
 class EventBus:
-    """Publishing never waits and never fails because a client listens badly."""
+    """Publishing never waits, and never fails because of a slow client."""
 
     def __init__(self) -> None:
         self._listeners: set[_Listener] = set()
 
-    def publish(self, event: Event) -> None:
-        """Hand the event to everyone who wants it."""
+    def publish(self, event: DaemonEvent) -> None:
+        """Sends the event to every subscriber that wants it."""
         for listener in list(self._listeners):
             if not listener.wants(event):
                 continue
@@ -47,12 +48,12 @@ class EventBus:
                 self._end(listener)
 
     def close(self) -> None:
-        """End every stream: the daemon stops."""
+        """Ends every stream: the daemon stops."""
         for listener in list(self._listeners):
             self._end(listener)
 
     @asynccontextmanager
-    async def subscribe(self, job_id: int | None = None) -> AsyncGenerator[AsyncIterator[Event], None]:
+    async def subscribe(self, job_id: int | None = None) -> AsyncGenerator[AsyncIterator[DaemonEvent], None]:
         """Events from this moment on, of one job or of everything; the iterator ends when the bus closes."""
         listener = _Listener(job_id)
         self._listeners.add(listener)
@@ -68,6 +69,6 @@ class EventBus:
         listener.events.put_nowait(None)
 
     @staticmethod
-    async def _stream(listener: _Listener) -> AsyncIterator[Event]:
+    async def _stream(listener: _Listener) -> AsyncIterator[DaemonEvent]:
         while (event := await listener.events.get()) is not None:
             yield event

@@ -1,9 +1,9 @@
-"""How fast jobs will go, and how long the whole queue will take, before anything is seen of them.
+"""Estimates jobs' speed and the time for the whole queue before the jobs run.
 
 Runs in: supervisor.
 
-The length of a waiting recording is not known: it counts as long as the last recordings were. One transcriber and
-one aligner take the jobs in turn, the aligner while the next job is transcribed already: the slower one decides.
+The duration of a waiting recording is not known: the average of the last recordings is used. One transcriber and one
+aligner take the jobs in turn, the aligner while the next job is already transcribed: the slower one decides.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from supervisor.worker.handle import WorkerHandle
 
 
 class Forecast:
-    """Knows the settings and both workers; everything else is what earlier jobs taught."""
+    """Uses the settings, both workers, and the rates of earlier jobs."""
 
     def __init__(
         self, queue: JobQueue, transcriber: WorkerHandle, aligner: WorkerHandle | None, settings: LiveSettings
@@ -31,7 +31,7 @@ class Forecast:
         self._settings = settings
 
     def rates(self, options: JobOptions, *, at_transcriber: bool = False) -> Rates:
-        """`at_transcriber`: the worker holds this very job, and so what is in it is what the job gets."""
+        """`at_transcriber`: the worker runs this job now, so its loaded model is the job's."""
         speeds, aligner = self._queue.speeds, self._aligner
         wants_words = resolve_options(options, self._settings.current).wants_words and aligner is not None
         hears = self._transcriber.in_use if at_transcriber else self._transcriber.would_use(options.model)
@@ -43,12 +43,12 @@ class Forecast:
         )
 
     def learn(self, stage: Stage, told: str | None, took: Measured | None) -> None:
-        """A stage of a job is over. `told`: by whom, an EngineUsed as JSON; None where nothing can be learned."""
+        """A stage of a job is over. `told`: the EngineUsed as JSON; None: nothing can be learned from it."""
         if told is not None and took is not None:
             self._queue.speeds.note(stage, EngineUsed.model_validate_json(told), *took)
 
     def queue_seconds(self, backlog: Backlog, running_left: Sequence[float | None]) -> float | None:
-        """How long all of it will take; None: it cannot be known."""
+        """The seconds until all of it is done; None: not known."""
         if not backlog.jobs and not running_left:
             return None
         seconds = 0.0

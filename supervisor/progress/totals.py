@@ -1,4 +1,4 @@
-"""What was counted since the daemon started: jobs, their times, deaths of workers, hooks.
+"""Counters since the daemon's start: jobs, their times, deaths of workers, hooks.
 
 Runs in: supervisor, on the event loop. Plain numbers; the metrics page gives them names.
 """
@@ -19,7 +19,7 @@ class Durations:
     """A histogram of seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    """One for each bucket, not cumulative; the last is above all bounds."""
+    """The count of each bucket, not cumulative; the last one is above all bounds."""
     sum_seconds: float = 0.0
 
     def note(self, seconds: float) -> None:
@@ -35,7 +35,7 @@ class Durations:
 
 @dataclass(eq=False)
 class Totals:
-    """Fed by the board, by the workers' events and by hooks."""
+    """Updated by the board, by the workers' events and by hooks."""
 
     finished: Counter[str] = field(default_factory=Counter)
     """Outcome (done, degraded, failed, cancelled) → jobs."""
@@ -59,7 +59,7 @@ class Totals:
             self.waits.note(max(0.0, now - created_at))
 
     def note_end(self, job: JobView, now: float) -> None:
-        """The job is finished; a later upgrade of it is no second end."""
+        """The job is finished; a later upgrade of it is not counted again."""
         started = self._started.pop(job.id, None)
         if started is None and job.status != "cancelled":
             return

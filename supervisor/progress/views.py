@@ -1,4 +1,4 @@
-"""What `steno status` and `steno show` say: internal values turned into the shapes scripts rely on. Pure.
+"""The views of `steno status` and `steno show`: converts internal values to the shapes that scripts rely on. Pure.
 
 Runs in: supervisor.
 """
@@ -18,7 +18,7 @@ from supervisor.worker.state_machine import ABLE
 
 
 def job_view(job: Job, why_waiting: str | None = None) -> JobView:
-    """A job for people and scripts. `why_waiting` is the note of a job without one."""
+    """A job for people and scripts. `why_waiting`: the note of a waiting job that has none."""
     return JobView(
         id=job.id,
         path=job.path,
@@ -42,7 +42,7 @@ def job_view(job: Job, why_waiting: str | None = None) -> JobView:
 
 
 def warnings_of(job: Job) -> tuple[str, ...]:
-    """What the owner should know of the result, in words."""
+    """What the user should know about the result, as sentences."""
     return () if job.recording is None else tuple(damage.message for damage in job.recording.damage)
 
 
@@ -52,11 +52,11 @@ def health_view(
     canary: CanaryView | None = None,
     troubles: Sequence[Finding] = (),
 ) -> HealthView:
-    """Healthy: a recording handed over now would come out, with words if an aligner is configured."""
+    """Healthy: a recording submitted now would be transcribed, with words if an aligner is configured."""
     unable = [worker for worker in (transcriber, aligner) if worker is not None and worker.state not in ABLE]
     reasons = [f"the {one.role} is {one.state}" + (f": {one.note}" if one.note else "") for one in unable]
     if canary is not None and not canary.healthy:
-        reasons.append(f"a short recording did not come through: {canary.detail}")
+        reasons.append(f"the check with a short recording failed: {canary.detail}")
     reasons += [trouble.what for trouble in troubles if trouble.state == "broken"]
     return HealthView(
         healthy=not reasons,

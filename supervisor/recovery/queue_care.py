@@ -19,7 +19,7 @@ from supervisor.recovery.queue_check import QueueCheck
 from supervisor.store.job import MoveNotAllowed
 from supervisor.store.jobs import JobQueue
 from supervisor.store.sqlite.database_copy import kept_copies
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 log = structlog.get_logger()
 
@@ -37,11 +37,11 @@ class QueueCare:
         """Deletes the job with its text, here and in the copies that stenod keeps; its files stay.
 
         The hash of a watched folder's recording stays, which contains no text: otherwise it would be transcribed
-        again. Raises Refused, NoSuchJob.
+        again. Raises RequestRefused, NoSuchJob.
         """
         in_hand = self.recordings.of(job_id)
         if in_hand.locked() or self.dispatcher.is_in_hand(job_id):
-            raise Refused(
+            raise RequestRefused(
                 409,
                 "job_in_hand",
                 f"job {job_id} is running",
@@ -51,7 +51,7 @@ class QueueCare:
             try:
                 await self.queue.history.forget(job_id)
             except MoveNotAllowed as no:
-                raise Refused(409, "not_finished", str(no), f"`steno cancel {job_id}` first") from no
+                raise RequestRefused(409, "not_finished", str(no), f"`steno cancel {job_id}` first") from no
             await asyncio.to_thread(self._forget_files, job_id)
 
     async def check(self, *, repair: bool) -> CheckView:

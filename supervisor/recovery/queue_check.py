@@ -29,11 +29,11 @@ FILES_SECONDS = 60.0
 """Deadline for each batch of results; a disk that takes longer does not answer."""
 MOST_COMPLAINTS = 5
 
-Fate = Literal["as_stored", "missing", "changed", "unreadable"]
+ResultState = Literal["as_stored", "missing", "changed", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StoredResult:
     """A file that a job wrote, as recorded in the queue."""
 
     job: int
@@ -106,7 +106,7 @@ class QueueCheck:
             found.append(irregular("spool", what, repair, otherwise="the next start removes it"))
         return found
 
-    async def _against_files(self, results: Sequence[Result]) -> AsyncIterator[Irregularity]:
+    async def _against_files(self, results: Sequence[StoredResult]) -> AsyncIterator[Irregularity]:
         for first in range(0, len(results), FILES_AT_ONCE):
             some = results[first : first + FILES_AT_ONCE]
             try:
@@ -121,7 +121,7 @@ class QueueCheck:
                 continue
             for result, fate in zip(some, fates, strict=True):
                 if fate != "as_stored":
-                    yield _told(result, fate)
+                    yield _irregularity_of(result, fate)
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -135,21 +135,21 @@ def _complaints(database: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def _results(connection: sqlite3.Connection) -> list[Result]:
+def _results(connection: sqlite3.Connection) -> list[StoredResult]:
     """The newest of each name that belongs to a finished job."""
     rows = connection.execute(
         """SELECT files.job_id, files.path, files.sha256
         FROM output_files AS files JOIN jobs ON jobs.id = files.job_id
         WHERE files.sha256 IS NOT NULL AND jobs.status = 'done' ORDER BY files.job_id, files.path"""
     )
-    return [Result(*row) for row in rows]
+    return [StoredResult(*row) for row in rows]
 
 
-def _fates(results: Sequence[Result]) -> list[Fate]:
+def _fates(results: Sequence[StoredResult]) -> list[ResultState]:
     return [_fate(result) for result in results]
 
 
-def _fate(result: Result) -> Fate:
+def _fate(result: StoredResult) -> ResultState:
     try:
         descriptor = os.open(result.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -161,7 +161,7 @@ def _fate(result: Result) -> Fate:
     return "as_stored" if digest.hexdigest() == result.sha256 else "changed"
 
 
-def _told(result: Result, fate: Fate) -> Irregularity:
+def _irregularity_of(result: StoredResult, fate: ResultState) -> Irregularity:
     match fate:
         case "missing":
             what = f"{result.path} of job {result.job} is not there; moved or deleted by its owner"

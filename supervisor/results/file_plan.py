@@ -16,7 +16,7 @@ from typing import Self, assert_never
 from ipc.errors import StenodError
 from ipc.vocabulary import Format, IfExists
 from supervisor.disks.file_identity import FileIdentity, folded
-from supervisor.disks.held_folder import HeldFolder, Place, held, make_folder, settled
+from supervisor.disks.held_folder import HeldFolder, ScopedPath, held, make_folder, settled
 from supervisor.results.file_names import name_of
 from supervisor.store.job import Job, place_of, results_folder
 
@@ -63,7 +63,7 @@ class OutputRefused(StenodError):
 def plan(
     job: Job,
     formats: Sequence[Format],
-    home: Place,
+    home: ScopedPath,
     if_exists: IfExists,
     ours: Mapping[str, Collection[str]],
     others: Mapping[str, str | None] = MappingProxyType({}),
@@ -114,7 +114,7 @@ def plan(
     )
 
 
-def home_of(job: Job, folder: Path | None) -> Place:
+def home_of(job: Job, folder: Path | None) -> ScopedPath:
     """The folder of the job's results: the one asked for, or where the recording was taken. Raises OutputRefused.
 
     One that is asked for and missing is made if its parent exists: with its parents, an unplugged disk's mount point
@@ -124,7 +124,7 @@ def home_of(job: Job, folder: Path | None) -> Place:
     return settled(place) if folder is None else made(place)
 
 
-def made(place: Place) -> Place:
+def made(place: ScopedPath) -> ScopedPath:
     """The folder, there, and the link followed that its owner made of it. Raises OutputRefused."""
     try:
         make_folder(place)
@@ -138,7 +138,7 @@ def made(place: Place) -> Place:
 
 
 @contextmanager
-def open_home(place: Place, name: str) -> Iterator[HeldFolder]:
+def open_home(place: ScopedPath, name: str) -> Iterator[HeldFolder]:
     """The folder held open. Raises OutputRefused, about the file `name` in it."""
     try:
         with held(place) as folder:

@@ -15,7 +15,7 @@ from ipc.api_messages import Attempt, JobError, JobOptions
 from ipc.transcript import RecordingFacts, TranscriptTiming
 from ipc.vocabulary import FINISHED, Format, IfExists, JobStatus, Priority, Task, Workflow
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.disks.held_folder import Place
+from supervisor.disks.held_folder import ScopedPath
 
 ROOT = Path("/")
 RUNNING: frozenset[JobStatus] = frozenset({"transcribing", "aligning", "writing"})
@@ -182,27 +182,27 @@ def check_retry(job: Job) -> None:
         raise MoveNotAllowed(f"job {job.id} is {job.status}; only failed and cancelled jobs can be tried again")
 
 
-def recording_of(job: Job) -> Place:
+def recording_of(job: Job) -> ScopedPath:
     """The recording itself."""
     if job.target is not None:
-        return Place(Path(job.target), ROOT)
+        return ScopedPath(Path(job.target), ROOT)
     return _in_watch(job, Path(job.path))
 
 
-def results_folder(job: Job, folder: Path | None) -> Place:
+def results_folder(job: Job, folder: Path | None) -> ScopedPath:
     """The folder of the job's results: the one asked for, or where the recording was taken."""
     if folder is not None:
         return place_of(job, folder)
     return place_of(job, Path(job.home) if job.home is not None else Path(job.first_path).parent)
 
 
-def place_of(job: Job, folder: Path) -> Place:
+def place_of(job: Job, folder: Path) -> ScopedPath:
     """A folder that the job's files are in."""
     if job.home is not None and folder == Path(job.home):
-        return Place(folder, ROOT)
+        return ScopedPath(folder, ROOT)
     return _in_watch(job, folder)
 
 
-def _in_watch(job: Job, path: Path) -> Place:
+def _in_watch(job: Job, path: Path) -> ScopedPath:
     watch = None if job.watch is None else Path(job.watch)
-    return Place(path, watch if watch is not None and path.is_relative_to(watch) else None)
+    return ScopedPath(path, watch if watch is not None and path.is_relative_to(watch) else None)

@@ -16,7 +16,7 @@ from ipc.api_messages import Attempt, JobError, JobOptions, SubmitFile
 from ipc.errors import OneReason
 from ipc.transcript import FORGETFUL, RecordingFacts, TranscriptTiming
 from ipc.vocabulary import FINISHED, Format
-from supervisor.disks.file_identity import FileIdentity, HandedOver
+from supervisor.disks.file_identity import FileIdentity, ResolvedFile
 from supervisor.store.job import Job, MoveNotAllowed, WrittenFile, check_move, check_retry
 
 IDENTITY = TypeAdapter(FileIdentity)
@@ -186,13 +186,13 @@ def insert_job(
     connection: sqlite3.Connection,
     path: str,
     options: JobOptions,
-    found: FileIdentity | HandedOver,
+    found: FileIdentity | ResolvedFile,
     created_at: float,
     watch: str | None = None,
 ) -> Job:
     """A new waiting job, behind all others."""
     identity, target, home = found, None, None
-    if isinstance(found, HandedOver):
+    if isinstance(found, ResolvedFile):
         identity, target, home = found.identity, found.target, found.home
     wishes, known = options.model_dump_json(exclude_none=True), ENCODERS["identity"](identity)
     added = connection.execute(

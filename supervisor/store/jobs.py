@@ -21,7 +21,7 @@ from config.settings import QueueSettings
 from ipc.api_messages import Attempt, JobOptions
 from ipc.transcript import Segment, Unheard
 from ipc.vocabulary import FINISHED, JobStatus, Priority
-from supervisor.disks.file_identity import FileIdentity, HandedOver
+from supervisor.disks.file_identity import FileIdentity, ResolvedFile
 from supervisor.store import claims, job_rows
 from supervisor.store.claims import Backlog, QueueState
 from supervisor.store.daemon_deaths import DaemonDeaths
@@ -101,7 +101,7 @@ class JobQueue:
     # --- in and out --------------------------------------------------------------------------------------------
 
     async def add(
-        self, path: str, options: JobOptions, found: FileIdentity | HandedOver, request: NamedRequest | None = None
+        self, path: str, options: JobOptions, found: FileIdentity | ResolvedFile, request: NamedRequest | None = None
     ) -> Job:
         """A new job behind all others, or that which this request became before. Raises QueueFull, KeyUsedBefore."""
 

@@ -1,4 +1,4 @@
-"""What the operating system gives one process: its lock, signals, threads, deadlines, sleep.
+"""The process and the operating system: lock, signals, threads, deadlines, sleep.
 
 Runs in: supervisor. Imports no other room.
 """

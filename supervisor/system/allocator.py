@@ -1,9 +1,9 @@
-"""glibc's heap, told to give back what it does not need: a daemon that runs for a year is measured by what it keeps.
+"""Makes glibc return free memory to the system: a daemon may run for a year.
 
 Runs in: supervisor. Stands alone: called before anything else is imported.
 
-Left to itself, glibc gives every thread an arena of its own, and raises its limits with every large buffer that is
-freed, from which on such buffers come from the heap and leave holes behind. Each looks like a small leak
+By default, glibc gives every thread its own arena, and raises its thresholds with every large buffer that is freed;
+later buffers of that size then come from the heap and fragment it. Each looks like a small leak
 (https://man7.org/linux/man-pages/man3/mallopt.3.html). Python's threads allocate one at a time anyway.
 """
 
@@ -13,11 +13,11 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """malloc.h."""
 LARGE_BYTES = 128 * 1024
-"""glibc's own first limit; to set it is what makes it stay."""
+"""glibc's initial threshold; setting it explicitly keeps it constant."""
 
 
 def keep_heap_small() -> bool:
-    """Before there are other threads. False where the system's allocator is another one, as on macOS."""
+    """Call it before there are other threads. False: the system's allocator is not glibc's, as on macOS."""
     libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     mallopt = getattr(libc, "mallopt", None)  # musl has none
     wanted = ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, LARGE_BYTES), (M_TRIM_THRESHOLD, LARGE_BYTES))

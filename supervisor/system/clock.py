@@ -1,4 +1,4 @@
-"""Moments as files and logs spell them. Pure.
+"""Timestamps for files and logs. Pure.
 
 Runs in: supervisor.
 """

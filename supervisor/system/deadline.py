@@ -1,9 +1,9 @@
-"""Waiting with a deadline; one that may cost a worker its life does not count our own sleep.
+"""Waiting with a deadline that does not count time in which this process itself was stopped.
 
 Runs in: supervisor.
 
-A supervisor that was stopped for half a minute wakes to find every deadline passed and the frames that would have met
-them still in the pipe. Killing for that would punish the worker for our absence (rails/solid_queue#559 did).
+A supervisor that was stopped for half a minute finds every deadline passed, and the frames that would have met them
+still in the pipe. It must not kill the worker for that (as in rails/solid_queue#559).
 """
 
 import asyncio
@@ -13,11 +13,12 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 OVERSLEPT_SECONDS = 3.0
-"""A deadline noticed so much too late was not missed by the worker: the loop itself was away."""
+"""If a deadline is noticed this late, the worker did not miss it: the loop itself was stopped."""
 
 
 async def wait_for(seconds: float, wait: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What `wait()` gives, at most `seconds` from now; raises TimeoutError. A deadline overslept is set once more."""
+    """Awaits `wait()` for at most `seconds`; raises TimeoutError. After a stop of this process the deadline restarts
+    once."""
     loop = asyncio.get_running_loop()
     for another_chance in (True, False):
         due = loop.time() + seconds

@@ -2,10 +2,9 @@
 
 Runs in: supervisor, the watchdog in a thread.
 
-A loop that hangs answers no client, and no other part can help. The watchdog counts how often in a row it
-woke, as punctually as it wanted, and found that the loop had not turned. A clock alone would not do: after a
-machine's sleep, or SIGSTOP, every deadline has passed. While we do not run, nothing is counted; a wake that came
-too late begins the count again.
+A hanging loop answers no client, and no other part can fix it. The watchdog counts how many times in a row it woke on
+time and found that the loop had made no iteration. A clock alone is not enough: after a machine's sleep, or SIGSTOP,
+every deadline has passed. Time in which the process does not run is not counted: a late wake restarts the count.
 """
 
 import asyncio
@@ -23,30 +22,30 @@ from supervisor.system.service_notify import ServiceNotice
 from supervisor.system.signals import remember
 
 FROZEN_EXIT = os.EX_SOFTWARE
-"""launchd and systemd start again what ends with another code than 0."""
+"""launchd and systemd restart a process that exits with a code other than 0."""
 LOOKS = 6
-"""The number in a row that find no progress: the loop hangs. Few, for each is a wake-up of an idle machine."""
+"""After this many checks in a row without progress the loop hangs. Few, because each wakes an idle machine."""
 LATE_FACTOR = 2.0
 """A wake after more than this multiple of the pause means that the machine slept."""
 REPORT = "daemon-frozen.txt"
 
 
 class LastingLoop(asyncio.SelectorEventLoop):
-    """A loop that closes gives its signals back to the system, and the next one would end the process by default."""
+    """A closing loop restores the default signal handlers, and the next signal would then end the process."""
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Whether there was one: from now on the signal is only remembered."""
+        """Replaces the handler: from now on the signal is only remembered. Always True."""
         signal.signal(sig, remember)
         return True
 
 
 class LoopWatch:
-    """Begun and ended on the loop that it watches."""
+    """The watchdog. `run` is started and cancelled on the loop that it watches."""
 
     def __init__(
         self, frozen_seconds: float, report: Path, notice: ServiceNotice, leave: Callable[[int], None]
     ) -> None:
-        """`report` takes every thread's traceback; `leave` ends the process."""
+        """`report`: the file for every thread's traceback; `leave` ends the process."""
         self._pause_seconds = frozen_seconds / LOOKS
         self._report = report
         self._notice = notice
@@ -55,7 +54,7 @@ class LoopWatch:
         self._over = threading.Event()
 
     async def run(self) -> None:
-        """Until cancelled: the loop shows that it turns, to the watch and to systemd."""
+        """Sends heartbeats of the loop to the watchdog thread and to systemd until cancelled."""
         wanted = self._notice.watchdog_seconds
         every_seconds = min(self._pause_seconds, wanted / 3 if wanted is not None else self._pause_seconds)
         threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
@@ -83,7 +82,7 @@ class LoopWatch:
                 return
 
     def _tell(self) -> None:
-        """No log: what holds the loop may hold the log's lock too."""
+        """Does not log: whatever blocks the loop may also hold the log's lock."""
         try:
             self._report.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -99,17 +98,17 @@ class LoopWatch:
 
 
 def loop_watch(settings: Settings, places: Places, notice: ServiceNotice) -> LoopWatch:
-    """That of the daemon."""
+    """The daemon's watchdog."""
     return LoopWatch(settings.deadlines.frozen_seconds, freeze_report(places), notice, os._exit)
 
 
 def freeze_report(places: Places) -> Path:
-    """What the watch leaves; it stays until it is deleted."""
+    """The watchdog's report; it stays until the user deletes it."""
     return places.logs / "crashes" / REPORT
 
 
 def last_freeze(report: Path) -> float | None:
-    """When a daemon before us was ended by its watch, in seconds since the epoch; None: it was not."""
+    """When the watchdog ended an earlier daemon, in seconds since the epoch; None: never."""
     try:
         return report.stat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""What a reader takes for one character, however many code points it is made of. Pure.
+"""Grapheme clusters: what a reader sees as one character, of one or more code points. Pure.
 
 Runs in: supervisor.
 """
@@ -11,7 +11,7 @@ EXTENDED_CLUSTER = r"[\u0e40-\u0e44\u0ec0-\u0ec4]?\X"
 
 
 def clusters_of(text: str) -> list[str]:
-    """The text in pieces that may stand apart: `👩‍👧`, `é` and `เก` are one each. Joined, they are the text."""
+    """The text's grapheme clusters: `👩‍👧`, `é` and `เก` are one each. Joined, they are the text."""
     if text.isascii() and "\r" not in text:
         return list(text)
     found: list[str] = _pattern().findall(text)
@@ -36,7 +36,7 @@ def cut_to_bytes(text: str, most_bytes: int) -> str:
 
 @lru_cache(maxsize=1)
 def _pattern() -> Any:
-    # Imported where the first name or word needs it: most of a daemon's life is plain ASCII.
+    # Imported only when needed: most names and words are plain ASCII.
     import regex  # type: ignore[import-untyped]  # ships no types
 
     return regex.compile(EXTENDED_CLUSTER)

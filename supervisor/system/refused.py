@@ -1,4 +1,4 @@
-"""What a client is refused with.
+"""The error for a refused request of a client.
 
 Runs in: supervisor.
 """
@@ -6,8 +6,8 @@ Runs in: supervisor.
 from ipc.errors import StenodError
 
 
-class Refused(StenodError):
-    """The request is bad, or asks for what is not there."""
+class RequestRefused(StenodError):
+    """The request is invalid, or the requested thing does not exist."""
 
     def __init__(self, status: int, code: str, message: str, hint: str) -> None:
         super().__init__(code, message, hint)

@@ -1,4 +1,4 @@
-"""Settings read again while the daemon runs: what applies immediately, and what after a restart.
+"""Reloads the settings while the daemon runs: what applies immediately, and what after a restart.
 
 Runs in: supervisor.
 """
@@ -29,12 +29,12 @@ LIVE = frozenset(
         "wyoming.most_audio_seconds",
     }
 )
-"""Keys and whole sections that every part reads at the moment of use. The rest went into a worker or the database at
-its birth: engines, models, threads, and the deadlines by which a worker watches itself."""
+"""Keys and whole sections that every part reads at the moment of use. The rest is passed to a worker or the database
+at its start: engines, models, threads, and the deadlines by which a worker watches itself."""
 
 
 class LiveSettings:
-    """The settings that hold now: a part keeps this holder, and reads `current` when it needs one of them."""
+    """The current settings: a part keeps this object, and reads `current` whenever it needs a setting."""
 
     def __init__(self, current: Settings) -> None:
         self.current = current
@@ -46,7 +46,7 @@ def changed(old: Settings, new: Settings) -> tuple[str, ...]:
 
 
 def is_live(key: str) -> bool:
-    """Whether a new value of this key can hold while the daemon runs."""
+    """Whether a new value of this key can take effect while the daemon runs."""
     return key in LIVE or key.partition(".")[0] in LIVE
 
 
@@ -64,7 +64,7 @@ def with_changes(old: Settings, new: Settings, keys: Collection[str]) -> Setting
 
 
 class Reload:
-    """Reads all sources again when asked; a mistake in them changes nothing."""
+    """Reads all sources again on request; an error in them changes nothing."""
 
     def __init__(self, settings: LiveSettings, read: Callable[[], LoadedSettings]) -> None:
         """`read` raises ConfigError."""
@@ -75,7 +75,7 @@ class Reload:
         self._turn = asyncio.Lock()
 
     async def __call__(self) -> ReloadView:
-        """What came of it. Raises ConfigError; then all is as before."""
+        """The result. Raises ConfigError; then nothing has changed."""
         async with self._turn:
             try:
                 loaded = await asyncio.wait_for(run_detached(self._read), LONGEST_LOOK_SECONDS)

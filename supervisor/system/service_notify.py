@@ -1,4 +1,4 @@
-"""What systemd hears of us: that we are ready, that we live, that we leave. sd_notify(3) in a datagram.
+"""Notifies systemd that the daemon is ready, alive, or stopping: sd_notify(3) in a datagram.
 
 Runs in: supervisor.
 """
@@ -10,7 +10,7 @@ SOCKET, EVERY_USEC, FOR_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 
 
 class ServiceNotice:
-    """Of a service with Type=notify; says nothing anywhere else. Never raises and never waits."""
+    """For a service with Type=notify; otherwise sends nothing. Never raises and never waits."""
 
     def __init__(self, environment: MutableMapping[str, str], pid: int) -> None:
         """Removes the variables: workers and hooks must not speak for the daemon."""
@@ -18,7 +18,7 @@ class ServiceNotice:
         told = self._kept.get(EVERY_USEC, "")
         is_ours = self._kept.get(FOR_PID, str(pid)) == str(pid)
         self.watchdog_seconds = int(told) / 1e6 if told.isdecimal() and int(told) > 0 and is_ours else None
-        """Within that time it wants to hear that we live; None: it does not ask."""
+        """systemd's watchdog interval; None: it has none."""
 
     def say(self, what: str) -> None:
         """`READY=1`, `WATCHDOG=1`, `STOPPING=1` …"""
@@ -32,4 +32,4 @@ class ServiceNotice:
                 line.setblocking(False)
                 line.sendto(what.encode(), address)
         except OSError:
-            return  # the listener is gone; nothing of ours depends on it
+            return  # the receiver is gone; the daemon does not depend on it

@@ -1,11 +1,10 @@
-"""Signals from the daemon's first line to its last: none of them ends it by the system's own default.
+"""Signal handlers from the daemon's first line to its last: no signal ends it by the system's default action.
 
 Runs in: supervisor. Imported before everything else of the daemon, so it imports next to nothing.
 
-The system ends a process that has not said what a signal means to it. Until the event loop listens, and once it has
-closed, these handlers replace it: a SIGHUP is remembered, a SIGTERM ends a daemon that has no worker yet
-and cleanly, and what means nothing to us does nothing. They are functions and not SIG_IGN, which every hook and every
-worker would inherit.
+The default action of most signals ends a process. Before the event loop installs its handlers, and after it has
+closed, these handlers apply: a SIGHUP is remembered, a SIGTERM ends a daemon that has no worker yet with code 0, and
+other signals do nothing. They are functions, not SIG_IGN, which every hook and worker would inherit.
 """
 
 import os
@@ -18,10 +17,10 @@ from types import FrameType
 ASKS_TO_END = (signal.SIGTERM, signal.SIGINT)
 HANGS_UP = signal.SIGHUP
 STRAY = ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT", "SIGEMT", "SIGINFO")
-"""What may be sent by mistake, or by a timer, and would end us; not every system has all."""
+"""Signals that may be sent by mistake, or by a timer, and would end the daemon; not every system has all of them."""
 
 _caught: set[int] = set()
-"""What came while no loop listened."""
+"""Signals that arrived while no loop handled them."""
 _had_terminal = False
 
 
@@ -31,7 +30,7 @@ def is_daemon(command: Iterable[str]) -> bool:
 
 
 def listen() -> None:
-    """From now on no signal ends the daemon by default. In the main thread, before there is a worker."""
+    """Installs the handlers. Call it in the main thread, before there is a worker."""
     global _had_terminal
     _had_terminal = sys.stderr is not None and os.isatty(2)
     signal.signal(HANGS_UP, remember)
@@ -40,24 +39,24 @@ def listen() -> None:
     for stray in _stray():
         if signal.getsignal(stray) is signal.SIG_DFL:
             signal.signal(stray, remember)
-    # `steno serve` blocked them before it became this process, until they are handled.
+    # `steno serve` blocked them before its exec of this process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (HANGS_UP, *ASKS_TO_END))
 
 
 def leave() -> None:
-    """The last of all: Python, as it ends, gives back to the system every signal that is not ignored."""
-    # But not the alarm: it is the last of all deadlines.
+    """The last call: at exit Python restores the default action of every signal that is not ignored."""
+    # Except the alarm: it is the final deadline of the exit.
     for number in {HANGS_UP, *ASKS_TO_END, *_stray()} - {signal.SIGALRM}:
         signal.signal(number, signal.SIG_IGN)
 
 
 def was_hung_up() -> bool:
-    """Whether a SIGHUP came before the loop listened."""
+    """Whether a SIGHUP arrived before the loop handled it."""
     return HANGS_UP in _caught
 
 
 def had_terminal() -> bool:
-    """Whether the daemon began in a terminal, which may be gone by now."""
+    """Whether the daemon was started in a terminal, which may be closed by now."""
     return _had_terminal
 
 
@@ -75,5 +74,5 @@ def remember(number: int, frame: FrameType | None) -> None:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    # There is no worker yet, and what is on the disk takes any exit.
+    # There is no worker yet, and the data on the disk survives any exit.
     os._exit(0)

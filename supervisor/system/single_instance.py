@@ -1,9 +1,9 @@
-"""The lock that makes the daemon the only one of its installation, for as long as its process lives.
+"""The lock that allows one daemon per installation, held while its process lives.
 
 Runs in: supervisor.
 
-flock belongs to the open file: the kernel drops it at whatever death, so there is no stale lock and nothing to clean
-up. The file itself stays: unlinking it would let two daemons hold locks on two files of one name.
+flock belongs to the open file: the kernel releases it at any exit, so there is no stale lock and nothing to clean up.
+The file itself stays: unlinking it would let two daemons hold locks on two files of one name.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from ipc.errors import OneReason
 
 
 class AlreadyRunning(Exception):
-    """Another daemon of this installation lives."""
+    """Another daemon of this installation is running."""
 
     def __init__(self, pid: int | None) -> None:
         super().__init__(f"a daemon is already running{f' as pid {pid}' if pid else ''}")
         self.pid = pid
-        """None when it has not written its number, or not yet."""
+        """None: it has not written its pid, or not yet."""
 
 
 class LockRefused(OneReason):
-    """The lock file cannot be made or locked here."""
+    """The lock file cannot be created or locked here."""
 
     code = "no_lock"
 
@@ -59,16 +59,16 @@ class DaemonLock:
                     f"{path} cannot be locked: {error.strerror}", "put the state folder on a local disk"
                 ) from error
             if _is_still_there(path, descriptor):
-                # On a full disk its holder cannot be read; it is held all the same.
+                # On a full disk the file does not contain the pid; the lock is held anyway.
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
                 return cls(descriptor)
-            # The file was removed between open and lock: what we hold guards nothing.
+            # The file was removed between open and lock: this lock protects nothing.
             os.close(descriptor)
 
     def release(self) -> None:
-        """The next daemon may start. Harmless twice."""
+        """The next daemon may start. May be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -83,7 +83,7 @@ class DaemonLock:
 
 
 def _holder(descriptor: int) -> int | None:
-    """Not the one before, whose number is there until the new holder has written its own."""
+    """Not the previous holder's, whose pid is in the file until the new holder has written its own."""
     text = os.pread(descriptor, 20, 0).strip()
     if not text.isdigit():
         return None

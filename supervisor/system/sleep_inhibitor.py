@@ -2,8 +2,8 @@
 
 Runs in: supervisor.
 
-The systems want a process that holds the assertion for as long as it lives. Ours ends with us: caffeinate watches
-our pid, and what systemd-inhibit runs reads a pipe that closes with us.
+On both systems a process keeps the assertion while it lives. It exits with the daemon: caffeinate watches the
+daemon's pid, and the command of systemd-inhibit reads a pipe that closes with the daemon.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from supervisor.system.reload import LiveSettings
 log = structlog.get_logger()
 
 LINGER_SECONDS = 20.0
-"""One job follows another: between them nothing is ended and started."""
+"""Between two jobs in short succession the process is not restarted."""
 END_SECONDS = 1.0
-"""From the polite end of the holder to SIGKILL."""
+"""From SIGTERM to SIGKILL."""
 
 
 def holder(platform: str, pid: int) -> tuple[str, ...]:
     """The command that keeps this machine from idle sleep for as long as it runs; `platform` is sys.platform."""
     if platform == "darwin":
-        # -i: idle sleep alone; the display may go dark, and a closed lid sleeps. -w: it ends when we do.
+        # -i: only idle sleep; the display may turn off, and a closed lid still sleeps. -w: it exits with the daemon.
         return ("caffeinate", "-i", "-w", str(pid))
     return (
         "systemd-inhibit",
@@ -40,7 +40,7 @@ def holder(platform: str, pid: int) -> tuple[str, ...]:
 
 
 class SleepInhibitor:
-    """Told when jobs run, it never makes one wait. Where the system has no such program, it does without."""
+    """Never makes a job wait. If the system has no such program, it does nothing."""
 
     def __init__(self, settings: LiveSettings, *, linger_seconds: float = LINGER_SECONDS) -> None:
         self._settings = settings
@@ -50,7 +50,7 @@ class SleepInhibitor:
         self._complained = False
 
     def note_running(self, jobs_run: bool) -> None:
-        """Whether any job is on its way, whenever that changes."""
+        """Called with whether any job runs, after each start and end of a job."""
         self._jobs_run = jobs_run
         self._changed.set()
 
@@ -59,7 +59,7 @@ class SleepInhibitor:
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled; then nothing is held."""
+        """Runs until cancelled; then no process is left."""
         while True:
             await self._until(wanted=True)
             child = await self._start()
@@ -72,7 +72,8 @@ class SleepInhibitor:
                 await _end(child)
 
     async def _hold(self, child: Process) -> None:
-        """Until no job has run for a while. A holder that ends too early is not started again for these jobs."""
+        """Waits until no job has run for a while. If the process exits too early, it is not restarted for these
+        jobs."""
         not_wanted = asyncio.create_task(self._until_not_wanted_for_long())
         ended = asyncio.create_task(child.wait())
         try:
@@ -102,12 +103,12 @@ class SleepInhibitor:
         argv = holder(sys.platform, os.getpid())
         try:
             return await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
-        except (OSError, RuntimeError) as error:  # RuntimeError: on macOS, no thread to wait for it in
+        except (OSError, RuntimeError) as error:  # RuntimeError: on macOS, no thread is left to wait for it
             self._complain("keep_awake_unavailable", program=argv[0], error=str(error))
             return None
 
     def _complain(self, event: str, **facts: object) -> None:
-        """Once: a machine without such a program will not get one by asking."""
+        """Logs once: a retry would not help on a machine without such a program."""
         if not self._complained:
             self._complained = True
             log.info(event, **facts)

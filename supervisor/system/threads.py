@@ -2,12 +2,12 @@
 
 Runs in: supervisor.
 
-asyncio starts threads one by one as work comes. At the system's limit to_thread would raise what no
-caller at work on a job or a folder could answer; so a daemon has them from its start, or does not start.
+asyncio starts threads on demand. At the system's thread limit, to_thread would raise an error that no caller could
+handle; so the daemon starts all of them at its start, or refuses to start.
 
-They are few and are joined at exit: a handful of calls stuck on a dead network disk would take all of them. So such
-work is detached: in a thread of its own, which no caller has to wait for. A thread whose work is done waits a while
-for more: starting one holds up the event loop until that had its turn.
+They are few and are joined at exit: a few calls that hang on a dead network disk would block all of them. So such
+work is detached: it runs in a separate thread, which no caller has to wait for. An idle thread waits a while for more
+work, because starting a thread blocks the event loop until the thread runs.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from functools import partial
 from typing import TypeVar
 
 LONGEST_LOOK_SECONDS = 10.0
-"""A disk that takes longer is not there for a client that waits for the answer."""
+"""Deadline of a disk while a client waits for the reply."""
 
 IDLE_SECONDS = 10.0
 """How long an idle thread waits for work."""
 
 Answer = TypeVar("Answer")
 Inbox = queue.SimpleQueue[Callable[["Inbox"], None]]
-"""Of one thread: its next work, which is told whose it is."""
+"""One thread's queue: its next work, which is called with this queue."""
 _IDLE: deque[Inbox] = deque()
-"""The inboxes of those that wait, the one that waits longest first."""
+"""The inboxes of idle threads, the longest idle first."""
 THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""As many as asyncio itself would come to have."""
+"""The same number as asyncio's default."""
 
 
 def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
-    """What `work` returns or raises, once it does; OSError where there is no thread for it.
+    """A future of `work`'s result or exception; OSError: no thread can be started.
 
-    To cancel is to stop waiting: the thread ends when its work does.
+    Cancelling only stops the waiting: the thread continues until its work ends.
     """
     answer: Future[Answer] = Future()
 
@@ -51,7 +51,7 @@ def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
                 tell = partial(answer.set_result, work())
             except BaseException as error:  # noqa: BLE001 - carried to the caller, as an executor does
                 tell = partial(answer.set_exception, error)
-        # Before the answer, whose reader may have more to do for this very thread.
+        # Before the result is set: its reader may submit more work, which this thread can take.
         _IDLE.append(inbox)
         if tell is not None:
             tell()
@@ -62,7 +62,7 @@ def run_detached(work: Callable[[], Answer]) -> asyncio.Future[Answer]:
         try:
             threading.Thread(target=_live, args=(run,), name="disk", daemon=True).start()
         except RuntimeError as none_left:
-            # For the caller it is one more thing that a disk may say, and may not say the next time.
+            # The caller treats it like any other, possibly temporary, error of a disk.
             answer.set_exception(OSError(errno.EAGAIN, str(none_left)))
     return asyncio.wrap_future(answer)
 
@@ -71,20 +71,20 @@ def _live(run: Callable[[Inbox], None]) -> None:
     inbox: Inbox = queue.SimpleQueue()
     while True:
         run(inbox)
-        del run  # and with it the answer, while the thread waits
+        del run  # and with it the result, while the thread is idle
         try:
             run = inbox.get(timeout=IDLE_SECONDS)
         except queue.Empty:
             try:
                 _IDLE.remove(inbox)
             except ValueError:
-                run = inbox.get()  # taken from the list in this very moment
+                run = inbox.get()  # it was removed from the list just now: work is coming
             else:
                 return
 
 
 class TooFewThreads(Exception):
-    """The system's limit of threads is reached."""
+    """The system's thread limit is reached."""
 
 
 def preallocated_pool() -> ThreadPoolExecutor:
@@ -96,7 +96,7 @@ def preallocated_pool() -> ThreadPoolExecutor:
             executor.submit(all_there.wait)
         all_there.wait()
     except RuntimeError as refused:
-        all_there.abort()  # or those that are there would wait for the others, and none could leave
+        all_there.abort()  # otherwise the started threads would wait for the others forever
         raise TooFewThreads(
             f"{refused}: {THREADS} are needed; end other programs of this user, or raise the limit (ulimit -u)"
         ) from refused
@@ -104,8 +104,7 @@ def preallocated_pool() -> ThreadPoolExecutor:
 
 
 def wait_for_children_without_threads() -> None:
-    """On the running loop, as Python 3.12 does: 3.11 would hire a thread for each child, and raise where
-    there is none."""
+    """On the running loop, as Python 3.12 does: 3.11 would start a thread for each child, and raise if it cannot."""
     if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(asyncio.get_running_loop())

@@ -1,4 +1,4 @@
-"""Turns at one thing that several tasks use: urgent ones first, otherwise first come, first served.
+"""A lock with priorities: urgent tasks first, otherwise first come, first served.
 
 Runs in: supervisor.
 """
@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 MOST_PASSING = 32
-"""The most urgent turns in a row before a waiting one. A short job takes two, to decode and to transcribe."""
+"""At most this many urgent turns in a row while another task waits. A short job takes two: decode and transcribe."""
 
 
 class Turn:
-    """One task's use of the thing."""
+    """One task's use of the resource."""
 
     def __init__(self, *, urgent: bool) -> None:
         self.urgent = urgent
@@ -21,7 +21,7 @@ class Turn:
         self._make_way: Callable[[], None] | None = None
 
     def makes_way_by(self, make_way: Callable[[], None]) -> None:
-        """Called once if an urgent task wants the thing, immediately if one does already."""
+        """`make_way` is called once if an urgent task waits for the resource, immediately if one already does."""
         self._make_way = make_way
         if self._is_wanted:
             make_way()
@@ -35,18 +35,19 @@ class Turn:
 
 
 class Turns:
-    """Who has the thing, and who waits for it."""
+    """The holder of the resource, and the waiting tasks."""
 
     def __init__(self) -> None:
         self._holder: Turn | None = None
         self._waiting: list[Turn] = []
         self._reserved = 0
         self._passed = 0
-        """Urgent turns in a row for which another had to wait."""
+        """Urgent turns in a row while another task waited."""
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Around several urgent turns that belong together: in between the thing is kept for urgent ones."""
+        """Around several urgent turns that belong together: between them the resource is reserved for urgent
+        tasks."""
         self._reserved += 1
         self._give()
         try:
@@ -57,7 +58,7 @@ class Turns:
 
     @asynccontextmanager
     async def take(self, *, urgent: bool) -> AsyncIterator[Turn]:
-        """Waits for the turn, and gives it up at the end of the block."""
+        """Waits for the turn, and releases it at the end of the block."""
         turn = Turn(urgent=urgent)
         self._waiting.append(turn)
         self._give()

@@ -35,7 +35,7 @@ REST_FACTOR = 5
 MOST_SHOWN = 20
 """How many growing and skipped files are listed by name; the others are only counted."""
 
-Take = Callable[[Path, WatchEntry], Awaitable[object]]
+SubmitRecording = Callable[[Path, WatchEntry], Awaitable[object]]
 """Submits a file as a job, or remembers it as a duplicate; raises FileRefused if it is not a recording."""
 
 
@@ -45,7 +45,7 @@ class WatchedFolder:
 
     path: Path
     terms: FolderTerms
-    take: Take
+    take: SubmitRecording
     known: Known
     in_hand: set[str]
     """Shared by all folders: a file that two of them see is handed over by one."""

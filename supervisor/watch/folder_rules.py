@@ -13,7 +13,7 @@ from pathlib import Path
 from config.settings import Settings, WatchingSettings
 from config.watch_entry import WatchEntry
 from supervisor.disks.file_identity import folded
-from supervisor.watch.name_filter import NamePatterns
+from supervisor.watch.name_filter import NameFilter
 from supervisor.watch.scan import ScanRules
 
 
@@ -53,7 +53,7 @@ def _rules(
     others = [other for other in entries.values() if _is_within(entry.path, other.path)]
     ends = [output, *(end for other in entries.values() for end in _ends(other))]
     return ScanRules(
-        NamePatterns(entry.include, entry.exclude),
+        NameFilter(entry.include, entry.exclude),
         recursive=entry.recursive,
         closed=(
             *ours,

@@ -27,7 +27,7 @@ NEVER_ADMITTED = frozenset(get_args(Format))
 
 
 @dataclass(frozen=True, slots=True)
-class NamePatterns:
+class NameFilter:
     """The patterns of one watched folder. All paths are relative to it, with `/` as separator."""
 
     include: tuple[str, ...] = ()

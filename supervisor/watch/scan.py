@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ipc.vocabulary import WhyPassed
 from supervisor.disks.file_identity import SF_DATALESS, FileIdentity
-from supervisor.watch.name_filter import NamePatterns
+from supervisor.watch.name_filter import NameFilter
 from supervisor.watch.recording_names import is_searched, is_storable, name_in_icloud, name_meant
 
 
@@ -21,7 +21,7 @@ from supervisor.watch.recording_names import is_searched, is_storable, name_in_i
 class ScanRules:
     """What to scan of a folder."""
 
-    patterns: NamePatterns
+    patterns: NameFilter
     recursive: bool = False
     closed: tuple[Path, ...] = ()
     """Folders that are not entered: ours, archives, and others that are watched."""

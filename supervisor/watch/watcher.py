@@ -22,7 +22,7 @@ from ipc.status_views import WatchView
 from supervisor.system.reload import LiveSettings
 from supervisor.watch.access_check import FolderProbe
 from supervisor.watch.entries import WatchList, with_hooks_of
-from supervisor.watch.folder import Take, WatchedFolder
+from supervisor.watch.folder import SubmitRecording, WatchedFolder
 from supervisor.watch.folder_rules import FolderTerms, folder_terms
 from supervisor.watch.scan import SeenFile
 from supervisor.watch.settling import Known
@@ -44,7 +44,7 @@ class WatchFolders:
     """
 
     settings: LiveSettings
-    take: Take
+    take: SubmitRecording
     known: Known
     excluded: Sequence[Path] = ()
     """Spool, state and logs, not searched."""

@@ -26,6 +26,7 @@ from ipc.vocabulary import Phase
 from ipc.worker_messages import (
     Align,
     AudioDecoded,
+    CachesReleased,
     Cancel,
     Decode,
     Forget,
@@ -35,7 +36,6 @@ from ipc.worker_messages import (
     Progress,
     Ready,
     RequestFailed,
-    Rested,
     Stop,
     ToWorker,
     Transcribe,
@@ -283,7 +283,7 @@ class WorkerProcess:
                 self.phase = None
                 self.footprint_bytes = self.footprint_when_ready_bytes = footprint_bytes
                 self.rested.set()
-            case Rested(footprint_bytes=footprint_bytes):
+            case CachesReleased(footprint_bytes=footprint_bytes):
                 # For us and not for who asked: the next may have sent a request already.
                 self.footprint_bytes = footprint_bytes
                 self._line.acknowledge()

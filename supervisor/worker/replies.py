@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from ipc.worker_messages import (
     AudioDecoded,
+    CachesReleased,
     Cancel,
     FromWorker,
     LoadFailed,
@@ -17,7 +18,6 @@ from ipc.worker_messages import (
     Ready,
     Request,
     RequestFailed,
-    Rested,
     TranscriptionFinished,
     WordsAligned,
 )
@@ -97,7 +97,7 @@ class Replies(AsyncIterator[FromWorker]):
             self._process.send(Pause(request_id=self._request_id))
 
     async def _checked(self, reply: FromWorker) -> FromWorker:
-        if isinstance(reply, Ready | LoadFailed | Rested) or reply.request_id != self._request_id:
+        if isinstance(reply, Ready | LoadFailed | CachesReleased) or reply.request_id != self._request_id:
             await self._lost(KillReason("crashed", f"said {reply.kind} out of turn"))
         self._note_final(reply)
         return reply

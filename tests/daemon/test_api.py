@@ -21,7 +21,7 @@ from running_api import CREATED, DeskInMemory, RunningApi
 
 from client.daemon import connection
 from ipc.api_messages import JobView, SubmitFile
-from ipc.events import Event, QueuePaused
+from ipc.events import DaemonEvent, QueuePaused
 from supervisor.api import server as api_server
 from supervisor.api.app import live, server_sent
 from supervisor.api.server import OwnersConnection
@@ -228,9 +228,9 @@ async def test_everybodys_stream_tells_of_everything_and_forgets_who_left(daemon
 
 
 async def test_a_silent_stream_has_a_heartbeat_and_loses_no_event_to_it() -> None:
-    coming: asyncio.Queue[Event] = asyncio.Queue()
+    coming: asyncio.Queue[DaemonEvent] = asyncio.Queue()
 
-    async def events() -> AsyncIterator[Event]:
+    async def events() -> AsyncIterator[DaemonEvent]:
         while True:
             yield await coming.get()
 
@@ -242,7 +242,9 @@ async def test_a_silent_stream_has_a_heartbeat_and_loses_no_event_to_it() -> Non
     assert server_sent(None) == b": still here\n\n"
 
 
-async def first_and_stop(stream: AsyncIterator[Event | None], stop: asyncio.Event) -> AsyncIterator[Event]:
+async def first_and_stop(
+    stream: AsyncIterator[DaemonEvent | None], stop: asyncio.Event
+) -> AsyncIterator[DaemonEvent]:
     async for event in stream:
         if event is not None:
             yield event

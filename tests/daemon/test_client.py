@@ -26,11 +26,11 @@ from client.following.follow import follow
 from client.terminal.errors import NoDaemon, Refusal
 from config.places import find_places
 from ipc.api_messages import JobView, SubmitFile
-from ipc.events import Event, JobChanged, WorkerChanged
+from ipc.events import DaemonEvent, JobChanged, WorkerChanged
 from ipc.status_views import LastDeath, WorkerView
 from ipc.transcript import EnginesUsed, Transcript
 from ipc.vocabulary import Role
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,7 @@ async def test_a_refused_file_is_told_and_the_others_go_on(
 
     async def picky(wanted: SubmitFile, key: str | None = None) -> JobView:
         if "gone" in wanted.path:
-            raise Refused(400, "no_such_file", "there is no such file", "look for it")
+            raise RequestRefused(400, "no_such_file", "there is no such file", "look for it")
         return await take(wanted, key)
 
     monkeypatch.setattr(api.desk, "submit", picky)
@@ -203,7 +203,7 @@ def test_a_home_too_deep_for_a_socket_is_told_from_a_daemon_that_is_not_there(tm
 
 async def test_waiting_survives_a_restart_of_the_daemon(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "BETWEEN_TRIES_SECONDS", 0.02)
-    heard: list[Event] = []
+    heard: list[DaemonEvent] = []
     first = RunningApi(socket)
     async with first():
         job = await first.desk.submit(SubmitFile(path="/a.wav"))
@@ -223,7 +223,7 @@ async def test_waiting_survives_a_restart_of_the_daemon(socket: Path, monkeypatc
 
 async def test_waiting_has_an_end_when_the_daemon_stays_away(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "BETWEEN_TRIES_SECONDS", 0.02)
-    heard: list[Event] = []
+    heard: list[DaemonEvent] = []
 
     def wait() -> None:
         list(follow(DaemonClient(socket), [1], heard.append, patience_seconds=0.1))

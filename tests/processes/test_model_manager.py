@@ -18,7 +18,7 @@ from ctranslate2_model import model_bin, tiny_whisper
 from eventually import eventually
 from fake_hub import FakeHub, a_hub
 
-from ipc.model_messages import MODEL_MESSAGE, FileProgress, ModelHere, ModelList, ModelRefusal, Removal
+from ipc.model_messages import MODEL_MESSAGE, FileProgress, ModelInstalled, ModelList, ModelRefusal, Removal
 from ipc.status_views import Finding
 
 TINY = "Systran/faster-whisper-tiny"
@@ -124,7 +124,7 @@ def test_a_pulled_model_is_listed_found_whole_and_opened_without_a_word_to_the_h
     assert (missing.state, missing.remedy) == ("broken", "steno models pull tiny")
 
     said = model_manager.says(*PULL_TINY)
-    assert isinstance(said[-1], ModelHere)
+    assert isinstance(said[-1], ModelInstalled)
     wanted = {name: content for name, content in model.items() if name != ".gitattributes"}
     assert said[-1].size_bytes == said[-1].fetched_bytes == sum(map(len, wanted.values()))
     arrived = [one for one in said if isinstance(one, FileProgress) and one.phase == "fetching"]
@@ -140,7 +140,7 @@ def test_a_pulled_model_is_listed_found_whole_and_opened_without_a_word_to_the_h
     assert (first.name, first.id, first.state, first.used_as) == ("tiny", TINY, "whole", ("transcriber",))
     assert first.size_bytes == said[-1].size_bytes
     again = model_manager.says(*PULL_TINY)[-1]
-    assert isinstance(again, ModelHere) and again.fetched_bytes == 0
+    assert isinstance(again, ModelInstalled) and again.fetched_bytes == 0
     assert opened_by_worker(model_manager) == [said[-1].path, "0"]
     assert hub.asked == []
 
@@ -213,7 +213,7 @@ def test_an_interrupted_pull_continues_where_it_stopped(
     hub.asked.clear()
     said = model_manager.says(*PULL_TINY)
     assert hub.gets("model.bin") == [f"bytes={here}-"]
-    assert isinstance(said[-1], ModelHere)
+    assert isinstance(said[-1], ModelInstalled)
     assert said[-1].fetched_bytes < said[-1].size_bytes
     assert model_manager.blob(TINY, "model.bin").read_bytes() == model["model.bin"]
 
@@ -223,7 +223,7 @@ def test_a_line_that_breaks_is_opened_again_and_a_file_that_arrives_damaged_is_f
 ) -> None:
     hub.breaks_at["model.bin"] = [3_000_000]
     hub.corrupts["tokenizer.json"] = 1
-    assert isinstance(model_manager.says(*PULL_TINY)[-1], ModelHere)
+    assert isinstance(model_manager.says(*PULL_TINY)[-1], ModelInstalled)
     whole, rest = hub.gets("model.bin")
     assert whole == "" and int(rest.removeprefix("bytes=").removesuffix("-")) >= 2_000_000
     assert hub.gets("tokenizer.json") == ["", ""]
@@ -249,7 +249,7 @@ def test_one_changed_byte_on_the_disk_is_found_and_fixed_by_its_remedy(
     hub.asked.clear()
     command, _, _ = damaged.remedy.partition(";")
     fixed = model_manager.says(*command.split()[2:])[-1]
-    assert isinstance(fixed, ModelHere)
+    assert isinstance(fixed, ModelInstalled)
     assert fixed.fetched_bytes == len(content)
     assert (hub.gets("model.bin"), hub.gets("config.json")) == ([""], [])
     assert model_manager.findings()["transcriber_model"].state == "ok"
@@ -258,7 +258,7 @@ def test_one_changed_byte_on_the_disk_is_found_and_fixed_by_its_remedy(
 def test_a_language_brings_its_aligner_with_one_kind_of_weights(model_manager: ModelManager, hub: FakeHub) -> None:
     del model_manager.environment["STENO_ALIGNMENT_MODEL"]
     said = model_manager.says("pull", "--lang", "nl")
-    assert [one.name for one in said if isinstance(one, ModelHere)] == ["tiny", DUTCH]
+    assert [one.name for one in said if isinstance(one, ModelInstalled)] == ["tiny", DUTCH]
     assert hub.gets("model.safetensors") == [""]
     assert hub.gets("pytorch_model.bin") == []
     model_manager.environment["STENO_LANGUAGE"] = "nl"

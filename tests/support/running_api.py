@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 
 from ipc.api_messages import JobView, SubmitFile
-from ipc.events import Event, JobChanged, QueuePaused
+from ipc.events import DaemonEvent, JobChanged, QueuePaused
 from ipc.status_views import DaemonView, HealthView, QueueView, StatusView, WatchView, WorkerView
 from ipc.vocabulary import Format, JobStatus, Role
 from supervisor.api.app import create_app
@@ -20,7 +20,7 @@ from supervisor.api.server import serve
 from supervisor.api.service import DaemonService, JobsPage
 from supervisor.api.unix_socket import bind
 from supervisor.progress.event_bus import EventBus
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 CREATED = "2026-01-02T03:04:05.000+00:00"
 
@@ -60,7 +60,7 @@ class DeskInMemory:
 
     async def job(self, job_id: int) -> JobView:
         if job_id not in self.list:
-            raise Refused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them")
+            raise RequestRefused(404, "no_such_job", f"there is no job {job_id}", "`steno jobs` lists them")
         return self.list[job_id]
 
     async def transcript(self, job_id: int, format: Format) -> Iterator[bytes]:
@@ -76,7 +76,7 @@ class DeskInMemory:
 
     async def restart(self, role: Role) -> None:
         self.asked.append(role)
-        raise Refused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND")
+        raise RequestRefused(409, "no_aligner", "no aligner is configured", "set ALIGNMENT_BACKEND")
 
     unload = restart
 
@@ -90,7 +90,7 @@ class DeskInMemory:
     async def remove_watch(self, path: str) -> None:
         self.asked.append(path)
 
-    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    def events(self, job_id: int | None) -> AbstractAsyncContextManager[AsyncIterator[DaemonEvent]]:
         return self.bus.subscribe(job_id)
 
 

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import structlog
 
-from ipc.decoder_messages import Broke, Decoded, DecodeThis, Ending, Moved, Noted, Opened, Opening, Refused, as_line
+from ipc.decoder_messages import (
+    Decoded,
+    DecodeProgress,
+    DecodeRefused,
+    DecodeResult,
+    DecoderRequest,
+    LogEvent,
+    Opened,
+    OpeningFile,
+    UnexpectedError,
+    as_line,
+)
 from ipc.failpoints import hit, take_traps
 from ipc.transcript import Value
 from ipc.vocabulary import LogLevel
@@ -59,7 +70,7 @@ def get_ready() -> None:
 
 def decode_once(said: bytes, pcm: int, connection: int) -> None:
     """Answers the request. Returns when the process has only to exit."""
-    told = DecodeThis.model_validate_json(said)
+    told = DecoderRequest.model_validate_json(said)
     speak = partial(_speak, connection)
     structlog.configure(processors=[partial(_note, speak)], cache_logger_on_first_use=False)
     try:
@@ -68,11 +79,11 @@ def decode_once(said: bytes, pcm: int, connection: int) -> None:
         os._exit(0)  # the worker no longer listens
 
 
-def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Ending:
+def _decode(told: DecoderRequest, pcm: int, speak: Callable[[Value], None]) -> DecodeResult:
     request = told.request
     path = Path(request.path)
     try:
-        speak(Opening())
+        speak(OpeningFile())
         beneath = None if request.beneath is None else Path(request.beneath)
         with opened_recording(path, request.expected, beneath) as descriptor:
             hit("recording_opened")
@@ -83,15 +94,15 @@ def _decode(told: DecodeThis, pcm: int, speak: Callable[[Value], None]) -> Endin
             return _read(request, descriptor, pcm, speak)
     except EngineRefusal as refusal:
         if not is_out_of_memory(refusal):
-            return Refused(code=refusal.code, message=refusal.message, hint=refusal.hint)
-        return Broke(error=_in_short(refusal), wants_memory=True)
+            return DecodeRefused(code=refusal.code, message=refusal.message, hint=refusal.hint)
+        return UnexpectedError(error=_in_short(refusal), wants_memory=True)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  the boundary of one recording: whatever a library raises is reported
         if is_out_of_memory(error):
-            return Broke(error=_in_short(error), wants_memory=True)
+            return UnexpectedError(error=_in_short(error), wants_memory=True)
         structlog.get_logger().error("decoding_failed", traceback=traceback.format_exc()[-NOTE_LETTERS:])
-        return Broke(error=_in_short(error))
+        return UnexpectedError(error=_in_short(error))
 
 
 def _read(request: Decode, descriptor: int, pcm: int, speak: Callable[[Value], None]) -> Decoded:
@@ -129,7 +140,7 @@ class _ProgressReporter:
         now = time.monotonic()
         if now - self._told_at >= BETWEEN_MOVES_SECONDS:
             self._told_at = now
-            self._speak(Moved(done_seconds=self._done_seconds))
+            self._speak(DecodeProgress(done_seconds=self._done_seconds))
 
 
 def _speak(connection: int, message: Value) -> None:
@@ -162,5 +173,5 @@ def _note(
         fact: value if isinstance(value, int | float | bool | None) else str(value)[:NOTE_LETTERS]
         for fact, value in event.items()
     }
-    speak(Noted(level=level, event=text[:100], facts=facts))
+    speak(LogEvent(level=level, event=text[:100], facts=facts))
     raise structlog.DropEvent

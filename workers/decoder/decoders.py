@@ -18,16 +18,16 @@ import structlog
 
 from ipc.decoder_messages import (
     BadLine,
-    Broke,
     Decoded,
-    DecodeThis,
-    Ending,
+    DecodeProgress,
+    DecodeRefused,
+    DecodeResult,
+    DecoderRequest,
     Limits,
-    Moved,
-    Noted,
+    LogEvent,
     Opened,
-    Opening,
-    Refused,
+    OpeningFile,
+    UnexpectedError,
 )
 from ipc.failpoints import hit
 from ipc.transcript import RecordingFacts
@@ -184,9 +184,9 @@ class Decoders:
                 match (yield from self._ending(request, pcm)):
                     case Decoded(recording=recording):
                         seconds = os.fstat(pcm).st_size // SAMPLE_BYTES / SAMPLE_RATE
-                    case Refused(code=code, message=message, hint=hint):
+                    case DecodeRefused(code=code, message=message, hint=hint):
                         raise EngineRefusal(code, message, hint)
-                    case Broke(error=error, wants_memory=wants_memory):
+                    case UnexpectedError(error=error, wants_memory=wants_memory):
                         if wants_memory:
                             raise DecoderDied(DecoderDeath("memory", f"it ran out of memory ({error})"))
                         raise EngineRefusal(
@@ -205,7 +205,7 @@ class Decoders:
         finally:
             part.unlink(missing_ok=True)
 
-    def _ending(self, request: Decode, pcm: int) -> Generator[Decode, Decode, Ending]:
+    def _ending(self, request: Decode, pcm: int) -> Generator[Decode, Decode, DecodeResult]:
         """The last message of one decoder, which afterwards is reaped or written off."""
         process = self._take()
         waiting = DecoderSilence(
@@ -214,7 +214,7 @@ class Decoders:
             time.monotonic(),
         )
         try:
-            process.ask(DecodeThis(request=request, limits=self._limits or limits_for(request)), pcm)
+            process.ask(DecoderRequest(request=request, limits=self._limits or limits_for(request)), pcm)
             ending = yield from self._hear_out(process, request, waiting)
         except (DecoderLost, BadLine) as error:
             lied = str(error) if isinstance(error, BadLine) else None
@@ -234,7 +234,7 @@ class Decoders:
 
     def _hear_out(
         self, process: DecoderProcess, request: Decode, waiting: DecoderSilence
-    ) -> Generator[Decode, Decode, Ending]:
+    ) -> Generator[Decode, Decode, DecodeResult]:
         """Waits for its last message. Raises DecoderLost, BadLine, DecoderDied if it hangs, EngineRefusal if its disk
         does, and Cancelled."""
         began = time.monotonic()
@@ -252,19 +252,19 @@ class Decoders:
                 heard = True
                 waiting.heard(time.monotonic())
                 match message:
-                    case Opening():
+                    case OpeningFile():
                         waiting.on_disk = True
                         self._heartbeat.step(0.0)
                     case Opened(lacks=lacks):
                         self._say_what_lacks(lacks)
                         self._heartbeat.step(0.0)
-                    case Moved(done_seconds=done_seconds):
+                    case DecodeProgress(done_seconds=done_seconds):
                         self._heartbeat.step(done_seconds)
-                    case Noted():
+                    case LogEvent():
                         notes += 1
                         if notes <= MOST_NOTES:
                             _pass_on(message)
-                    case Decoded() | Refused() | Broke():
+                    case Decoded() | DecodeRefused() | UnexpectedError():
                         return message
                     case _:
                         assert_never(message)
@@ -300,7 +300,7 @@ class Decoders:
         self._said_what_lacks = True
 
 
-def _pass_on(note: Noted) -> None:
+def _pass_on(note: LogEvent) -> None:
     """Logs an event of the decoder as one of the worker's."""
     ours = {"event", "level", "timestamp", "role", "engine"}
     facts = {name: fact for name, fact in note.facts.items() if name not in ours and name.isidentifier()}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import psutil
 
-from ipc.decoder_messages import DecodeThis, FromDecoder, Lines, as_line
+from ipc.decoder_messages import DecoderRequest, FromDecoder, Lines, as_line
 from ipc.failpoints import ARMED_BY
 from ipc.program import arguments
 from workers.decoder.forked_child import ForkedChild
@@ -65,7 +65,7 @@ class DecoderProcess:
         except psutil.Error:
             return False
 
-    def ask(self, this: DecodeThis, pcm: int) -> None:
+    def ask(self, this: DecoderRequest, pcm: int) -> None:
         """Sends the request and the descriptor of the PCM file. Raises DecoderLost."""
         line = as_line(this)
         try:

@@ -20,7 +20,7 @@ from config.loader import ConfigError, load
 from config.model_names import ModelEngine
 from config.places import find_places
 from config.settings import Settings
-from ipc.model_messages import ModelRefusal, Note
+from ipc.model_messages import ModelRefusal, Notice
 from ipc.transcript import Value
 from workers.engine import EngineRefusal
 
@@ -105,7 +105,7 @@ def pull(options: argparse.Namespace, settings: Settings, choice: EngineChoice, 
             refused = True
             send(refusal_of("settings", refusal))
     for limitation in limitations(requests, settings, choice, languages):
-        send(Note(text=limitation))
+        send(Notice(text=limitation))
     puller = Puller(send, models, settings.media.free_disk_floor_mb * BYTES_PER_MB)
     for request in dict.fromkeys(requests):
         refused |= not puller.pull(request)

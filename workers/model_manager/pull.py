@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import assert_never
 
-from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
+from ipc.model_messages import FileProgress, ModelInstalled, ModelMessage, ModelRefusal
 from workers.engine import EngineRefusal
 from workers.model_manager.condition import ModelOnDisk, condition_of
 from workers.model_manager.selection import ModelRequest
@@ -27,7 +27,7 @@ SendMessage = Callable[[ModelMessage], None]
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Reports progress, and ends each request with a ModelHere or a ModelRefusal."""
+    """Reports progress, and ends each request with a ModelInstalled or a ModelRefusal."""
 
     send: SendMessage
     models: Path
@@ -46,7 +46,7 @@ class Puller:
         self.send(here)
         return True
 
-    def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelHere:
+    def _pull(self, name: str, source: ModelSource, *, is_open: bool) -> ModelInstalled:
         if is_open and (folder := cached_snapshot(source.id)) is not None:
             source = with_detected_kind(source, names_of(folder), model_type_in(folder))
         found = condition_of(source, self._reading(name, bytes_here(source)), deep=True)
@@ -124,9 +124,9 @@ def with_detected_kind(source: ModelSource, names: Collection[str], model_type: 
     return source if is_fine else ModelSource(kind, "hub", source.id, engine)
 
 
-def _here(name: str, found: ModelOnDisk, came: int) -> ModelHere:
+def _here(name: str, found: ModelOnDisk, came: int) -> ModelInstalled:
     assert found.path is not None
-    return ModelHere(name=name, path=str(found.path), size_bytes=total_size(found.path), fetched_bytes=came)
+    return ModelInstalled(name=name, path=str(found.path), size_bytes=total_size(found.path), fetched_bytes=came)
 
 
 def total_size(path: Path) -> int:

@@ -26,6 +26,7 @@ from ipc.vocabulary import Role
 from ipc.worker_messages import (
     TO_WORKER,
     Align,
+    CachesReleased,
     Cancel,
     Decode,
     FinalReply,
@@ -36,7 +37,6 @@ from ipc.worker_messages import (
     Ready,
     Request,
     RequestFailed,
-    Rested,
     Stop,
     Transcribe,
     WorkerSetup,
@@ -91,7 +91,7 @@ def live(setup: WorkerSetup, connection: Connection, crash: TextIO) -> None:
             _let_rest(engine, heartbeat)
             decoders.make_ready()
         hit("engine_rested")
-        heartbeat.send(Rested(footprint_bytes=heartbeat.footprint_bytes))
+        heartbeat.send(CachesReleased(footprint_bytes=heartbeat.footprint_bytes))
         hit("rest_said")
         # A process takes some milliseconds to exit, in which the next request may already be sent.
         decoders.see_off()

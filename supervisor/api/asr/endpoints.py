@@ -27,7 +27,7 @@ from supervisor.api.uploads.connected import while_connected
 from supervisor.api.uploads.form import Form, received_form
 from supervisor.api.uploads.spool import WAV_HEADER_BYTES, PcmFormat, Upload
 from supervisor.api.uploads.upload_jobs import UploadJobs
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 FILE_FIELDS = frozenset({"audio_file"})
 FORMATS: dict[str, Format] = {"srt": "srt", "vtt": "vtt", "tsv": "tsv", "json": "json", "txt": "txt"}
@@ -69,7 +69,7 @@ class AsrEndpoint:
             async with received_form(request, self._jobs.spool, FILE_FIELDS, pcm_of(request)) as form:
                 format = FORMATS.get(form.one("output") or "txt")
                 if format is None:
-                    raise Refused(
+                    raise RequestRefused(
                         400, "invalid_value", f"output={form.one('output')!r} is unknown", "use srt or json"
                     )
                 upload, options = uploaded(form), options_of(form, format)
@@ -125,7 +125,7 @@ class LanguageEndpoint:
     async def _language_of(self, upload: Upload, receive: Receive, priority: Priority | None) -> dict[str, object]:
         async with self._jobs.attended(upload, JobOptions(workflow="transcribe", priority=priority)) as job:
             view = await while_connected(receive, self._jobs.finished(job.id))
-            with suppress(Refused):
+            with suppress(RequestRefused):
                 raise_for(view)
                 _, transcript, stored = await self._jobs.service.job_transcript(view.id)
                 with closing(stored):
@@ -166,20 +166,22 @@ def pcm_of(request: Request) -> PcmFormat | None:
 
 
 def uploaded(form: Form) -> Upload:
-    """The recording. Raises Refused."""
+    """The recording. Raises RequestRefused."""
     if form.upload is None:
-        raise Refused(400, "missing_file", "the part `audio_file` is missing", "send the recording as `audio_file`")
+        raise RequestRefused(
+            400, "missing_file", "the part `audio_file` is missing", "send the recording as `audio_file`"
+        )
     return form.upload
 
 
 def options_of(form: Form, format: Format) -> JobOptions:
-    """Raises Refused. Unknown options are ignored, as the original does."""
+    """Raises RequestRefused. Unknown options are ignored, as the original does."""
     task: Task = "translate" if form.one("task") == "translate" else "transcribe"
     wants_words = format in ("srt", "vtt") or (form.one("word_timestamps") or "").lower() in ("true", "1")
     try:
         language = None if (written := form.one("language")) is None else language_code(written)
     except ValueError as no:
-        raise Refused(400, "invalid_value", str(no), "use a code as `en`") from None
+        raise RequestRefused(400, "invalid_value", str(no), "use a code as `en`") from None
     return JobOptions(
         workflow="subtitle" if wants_words else "transcribe",
         task=task,

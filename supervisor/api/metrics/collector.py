@@ -123,10 +123,10 @@ def _process(uptime_seconds: float) -> Iterator[Metric]:
     yield gauge("steno_uptime_seconds", "Since the daemon started.", [((), uptime_seconds)])
 
 
-Samples = Iterable[tuple[tuple[str, ...], float]]
+LabeledValues = Iterable[tuple[tuple[str, ...], float]]
 
 
-def gauge(name: str, what: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
+def gauge(name: str, what: str, samples: LabeledValues, labels: tuple[str, ...] = ()) -> Metric:
     """A value that goes up and down."""
     family = GaugeMetricFamily(name, what, labels=labels)
     for values, sample in samples:
@@ -134,7 +134,7 @@ def gauge(name: str, what: str, samples: Samples, labels: tuple[str, ...] = ()) 
     return family
 
 
-def counter(name: str, what: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
+def counter(name: str, what: str, samples: LabeledValues, labels: tuple[str, ...] = ()) -> Metric:
     """A count since the start; the library adds `_total`."""
     family = CounterMetricFamily(name, what, labels=labels)
     for values, sample in samples:

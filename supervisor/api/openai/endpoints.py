@@ -35,7 +35,7 @@ from supervisor.api.uploads.form import received_form
 from supervisor.api.uploads.growing_text import HEARTBEAT_SECONDS, text_pieces
 from supervisor.api.uploads.upload_jobs import UploadJobs
 from supervisor.results.transcript import JobTranscript
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 FILE_FIELDS = frozenset({"file"})
 EARLY_SECONDS = 45.0
@@ -118,7 +118,7 @@ class AudioEndpoint:
         return StreamingResponse(pieces, media_type=MEDIA.get(wanted.format, PLAIN), headers=headers)
 
     async def _pieces(self, view: JobView, wanted: AudioRequest) -> Iterator[bytes]:
-        """The body, to be iterated in a thread. Raises Refused if the job has no transcript."""
+        """The body, to be iterated in a thread. Raises RequestRefused if the job has no transcript."""
         raise_for(view)
         if wanted.format in ("srt", "vtt"):
             return await self._jobs.service.transcript(view.id, wanted.format)
@@ -142,9 +142,9 @@ def _reply(transcript: JobTranscript, wanted: AudioRequest, view: JobView) -> It
 
 
 def raise_for(view: JobView) -> None:
-    """Raises Refused for a job without a transcript."""
+    """Raises RequestRefused for a job without a transcript."""
     if view.status == "cancelled":
-        raise Refused(409, "job_cancelled", f"job {view.id} was cancelled", "send the request again")
+        raise RequestRefused(409, "job_cancelled", f"job {view.id} was cancelled", "send the request again")
     if view.error is None:
         return
     # Where uploads lie is nothing to the client: the file's own name says which one it is.
@@ -153,10 +153,10 @@ def raise_for(view: JobView) -> None:
     if code == "needs_model":
         raise InvalidField("model", "model_not_found", message, hint, status=404)
     if code == "internal_error":
-        raise Refused(500, code, message, hint)
+        raise RequestRefused(500, code, message, hint)
     if code in OF_THE_RECORDING:
         raise InvalidField("file", "audio_unreadable", f"{message} ({code})", hint)
-    raise Refused(400, code, message, hint)
+    raise RequestRefused(400, code, message, hint)
 
 
 async def late_body(
@@ -184,4 +184,4 @@ async def stream_of(jobs: UploadJobs, job_id: int) -> AsyncGenerator[bytes, None
         with closing(stored):
             yield await asyncio.to_thread(lambda: done_event(transcript()))
     except StenodError as no:
-        yield error_event(no.status if isinstance(no, Refused) else 500, no)
+        yield error_event(no.status if isinstance(no, RequestRefused) else 500, no)

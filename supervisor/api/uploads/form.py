@@ -14,7 +14,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import ClientDisconnect
 
 from supervisor.api.uploads.spool import PcmFormat, Receiver, Upload, UploadSpool
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 MOST_FIELD_BYTES = 64 * 1024
 """Of all fields together, besides the file."""
@@ -68,7 +68,7 @@ async def read_form(
     """Reads the whole body; the fields of the query are fields, too.
 
     `file_fields`: the parts that may be the recording. `pcm`: it is raw samples.
-    Raises Refused (400, 413, 415, 429, 503) and ClientDisconnect; then nothing of it is left on the disk.
+    Raises RequestRefused (400, 413, 415, 429, 503) and ClientDisconnect; then nothing of it is left on the disk.
     """
     received = _Received()
     for name, value in parse_qsl(request.url.query, keep_blank_values=True):
@@ -83,13 +83,13 @@ async def read_form(
                     await receiver.write(chunk)
                 received.upload = await receiver.finish()
         else:
-            raise Refused(
+            raise RequestRefused(
                 415, "invalid_content_type", f"the body is {kind or 'of no type'}", "send multipart/form-data"
             )
     except BaseException as why:
         if received.upload is not None:
             await spool.release(received.upload.file.parent)
-        if isinstance(why, Refused):
+        if isinstance(why, RequestRefused):
             await drain(request)
         raise
     return Form(received.fields, received.upload)
@@ -139,7 +139,7 @@ async def _read_multipart(
                 else:
                     received.field_bytes += len(event)
                     if received.field_bytes > MOST_FIELD_BYTES:
-                        raise Refused(
+                        raise RequestRefused(
                             413, "fields_too_large", "the fields are larger than 64 KiB", "shorten the prompt"
                         )
                     text += event
@@ -162,9 +162,13 @@ def _add_field(received: _Received, segment: MultipartSegment, content: bytes) -
     try:
         value = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused(400, "invalid_value", f"`{segment.name}` is not UTF-8", f"correct `{segment.name}`") from None
+        raise RequestRefused(
+            400, "invalid_value", f"`{segment.name}` is not UTF-8", f"correct `{segment.name}`"
+        ) from None
     if "\0" in value:
-        raise Refused(400, "invalid_value", f"`{segment.name}` contains a NUL character", f"correct `{segment.name}`")
+        raise RequestRefused(
+            400, "invalid_value", f"`{segment.name}` contains a NUL character", f"correct `{segment.name}`"
+        )
     received.fields.setdefault(_plain(segment.name), []).append(value)
 
 
@@ -173,5 +177,5 @@ def _plain(name: str) -> str:
     return name.removesuffix("[]")
 
 
-def _malformed(error: Exception) -> Refused:
-    return Refused(400, "malformed_body", f"the body is not a multipart form: {error}", "send it again, whole")
+def _malformed(error: Exception) -> RequestRefused:
+    return RequestRefused(400, "malformed_body", f"the body is not a multipart form: {error}", "send it again, whole")

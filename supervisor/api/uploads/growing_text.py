@@ -18,7 +18,7 @@ SEGMENTS_AT_ONCE = 200
 
 
 async def text_pieces(jobs: UploadJobs, job_id: int) -> AsyncGenerator[str | None, None]:
-    """Pieces until the job is finished; None is a heartbeat. Raises Refused when the daemon stops.
+    """Pieces until the job is finished; None is a heartbeat. Raises RequestRefused when the daemon stops.
 
     Ends also where the job failed: the caller looks at the job then.
     """

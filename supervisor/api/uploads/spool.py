@@ -23,7 +23,7 @@ from typing import IO, TypeVar
 import psutil
 
 from supervisor.api.dialects import encodable
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 from supervisor.system.reload import LiveSettings
 
 BLOCK_BYTES = 1_048_576
@@ -80,7 +80,7 @@ class Receiver:
             self._hash.update(repr(pcm).encode())
 
     async def write(self, chunk: bytes) -> None:
-        """Raises Refused: `file_too_large`, `disk_full`."""
+        """Raises RequestRefused: `file_too_large`, `disk_full`."""
         self.size_bytes += len(chunk)
         self._spool.refuse_if_too_large(self.size_bytes)
         self._block += chunk
@@ -88,9 +88,9 @@ class Receiver:
             await self._flush()
 
     async def finish(self) -> Upload:
-        """The whole recording; one that is there already is used instead. Raises Refused."""
+        """The whole recording; one that is there already is used instead. Raises RequestRefused."""
         if self.size_bytes == 0:
-            raise Refused(400, "audio_unreadable", "the uploaded file is empty", "send a recording")
+            raise RequestRefused(400, "audio_unreadable", "the uploaded file is empty", "send a recording")
         await self._flush()
         sha256 = self._hash.hexdigest()
         kept = self._spool.folder / sha256
@@ -152,11 +152,13 @@ class UploadSpool:
         """A place for one recording; what is not finished at the end is deleted.
 
         `name`: as the client calls the file. `pcm`: what comes are raw samples; a WAV header is put before them.
-        Raises Refused: `too_many_uploads`, `disk_full`.
+        Raises RequestRefused: `too_many_uploads`, `disk_full`.
         """
         current = self._settings.current
         if self._receiving >= current.http.most_uploads:
-            raise Refused(429, "too_many_uploads", f"{self._receiving} uploads are in progress", "retry in a moment")
+            raise RequestRefused(
+                429, "too_many_uploads", f"{self._receiving} uploads are in progress", "retry in a moment"
+            )
         self._receiving += 1
         try:
             receiver = await self._begin(file_name(name, is_pcm=pcm is not None), pcm)
@@ -180,10 +182,10 @@ class UploadSpool:
             raise disk_refusal(self.folder, error) from error
 
     def refuse_if_too_large(self, size_bytes: int) -> None:
-        """Raises Refused with 413."""
+        """Raises RequestRefused with 413."""
         most_bytes = self._settings.current.http.most_upload_mb * 1_000_000
         if size_bytes > most_bytes:
-            raise Refused(
+            raise RequestRefused(
                 413,
                 "file_too_large",
                 f"Maximum content size limit ({most_bytes}) exceeded ({size_bytes} bytes read)",
@@ -191,12 +193,12 @@ class UploadSpool:
             )
 
     def refuse_if_disk_is_full(self) -> None:
-        """Raises Refused with 429: a client that waits may succeed. Raises OSError."""
+        """Raises RequestRefused with 429: a client that waits may succeed. Raises OSError."""
         floor_mb = self._settings.current.media.free_disk_floor_mb
         place = self.folder if self.folder.exists() else self.folder.parent
         free_mb = psutil.disk_usage(str(place)).free // 1_000_000
         if free_mb < floor_mb:
-            raise Refused(
+            raise RequestRefused(
                 429, "disk_full", f"only {free_mb} MB are free where {self.folder} is", "free some space, and retry"
             )
 
@@ -248,8 +250,10 @@ def wav_header(size_bytes: int, pcm: PcmFormat) -> bytes:
     )
 
 
-def disk_refusal(folder: Path, error: OSError) -> Refused:
+def disk_refusal(folder: Path, error: OSError) -> RequestRefused:
     """What a client is told when the disk refused the upload."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refused(429, "disk_full", f"no space is left where {folder} is", "free some space, and retry")
-    return Refused(503, "upload_not_stored", f"{folder} cannot be written: {error.strerror}", "check the disk, retry")
+        return RequestRefused(429, "disk_full", f"no space is left where {folder} is", "free some space, and retry")
+    return RequestRefused(
+        503, "upload_not_stored", f"{folder} cannot be written: {error.strerror}", "check the disk, retry"
+    )

@@ -18,13 +18,13 @@ import structlog
 from config.field_types import FOR_EVER
 from ipc.api_messages import JobOptions, JobView, SubmitFile
 from ipc.errors import StenodError
-from ipc.events import Event, JobChanged
+from ipc.events import DaemonEvent, JobChanged
 from ipc.vocabulary import FINISHED
 from supervisor.api.service import DaemonService
 from supervisor.api.uploads.spool import RESULTS, WAV_HEADER_BYTES, Upload, UploadSpool
 from supervisor.jobs.dispatch_order import PAUSED
 from supervisor.store.job_rows import NoSuchJob
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 from supervisor.system.reload import LiveSettings
 
 LAPSE_SECONDS = 120.0
@@ -75,8 +75,10 @@ class UploadJobs:
 
     @asynccontextmanager
     async def attended(self, upload: Upload, options: JobOptions) -> AsyncIterator[JobView]:
-        """The job of this upload, new or joined, kept while at least one request waits for it. Raises Refused and
-        what `DaemonService.submit` raises."""
+        """The job of this upload, new or joined, kept while at least one request waits for it.
+
+        Raises RequestRefused and what `DaemonService.submit` raises.
+        """
         view = await self._job_of(upload, options)
         self._hold(view.id, upload.file.parent)
         self._clients[view.id] += 1
@@ -91,14 +93,14 @@ class UploadJobs:
                 self._left(view.id)
 
     def refuse_if_nothing_runs(self) -> None:
-        """Raises Refused with 503 where a job would wait for its owner, not for its turn."""
+        """Raises RequestRefused with 503 where a job would wait for its owner, not for its turn."""
         worker = self.service.transcriber.view
         if worker.state == "broken":
-            raise Refused(
+            raise RequestRefused(
                 503, "worker_broken", f"the transcriber is broken: {worker.note}", "`steno doctor` says why"
             )
         if self.service.board.why_waiting == PAUSED:
-            raise Refused(503, "queue_paused", PAUSED, "`steno resume`, then repeat the request")
+            raise RequestRefused(503, "queue_paused", PAUSED, "`steno resume`, then repeat the request")
 
     async def finished(self, job_id: int) -> JobView:
         """The job once it is finished. Raises NoSuchJob if it was deleted meanwhile."""
@@ -109,15 +111,15 @@ class UploadJobs:
             async for event in events:
                 if isinstance(event, JobChanged) and event.job.status in FINISHED:
                     return event.job
-        raise Refused(503, "shutting_down", "the daemon stops", "repeat the request in a moment")
+        raise RequestRefused(503, "shutting_down", "the daemon stops", "repeat the request in a moment")
 
     @asynccontextmanager
-    async def events(self, job_id: int) -> AsyncIterator[AsyncIterator[Event]]:
+    async def events(self, job_id: int) -> AsyncIterator[AsyncIterator[DaemonEvent]]:
         """The job's state now, then all its events until it is finished."""
         async with self.service.events(job_id) as coming:
             view = await self.service.job(job_id)
 
-            async def story() -> AsyncGenerator[Event, None]:
+            async def story() -> AsyncGenerator[DaemonEvent, None]:
                 yield JobChanged(job=view)
                 if view.status in FINISHED:
                     return
@@ -125,7 +127,7 @@ class UploadJobs:
                     yield event
                     if isinstance(event, JobChanged) and event.job.status in FINISHED:
                         return
-                raise Refused(503, "shutting_down", "the daemon stops", "repeat the request in a moment")
+                raise RequestRefused(503, "shutting_down", "the daemon stops", "repeat the request in a moment")
 
             async with aclosing(story()) as told:
                 yield told
@@ -146,7 +148,7 @@ class UploadJobs:
         request = SubmitFile(path=str(upload.file), options=whole)
         view = await self.service.submit(request, upload_key(upload, whole))
         if view.status in ("failed", "cancelled"):
-            with suppress(Refused):
+            with suppress(RequestRefused):
                 view = await self.service.retry(view.id)
         return view
 
@@ -184,7 +186,7 @@ class UploadJobs:
                 view = await self.service.job(job_id)
                 if view.status not in FINISHED:
                     log.info("upload_given_up", job=job_id)
-                    with suppress(Refused):
+                    with suppress(RequestRefused):
                         await self.service.cancel(job_id)
                 await self.service.care.forget(job_id)
             except NoSuchJob:

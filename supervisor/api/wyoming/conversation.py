@@ -26,7 +26,7 @@ from supervisor.api.uploads.growing_text import text_pieces
 from supervisor.api.uploads.spool import PcmFormat, Receiver, Upload
 from supervisor.api.uploads.upload_jobs import UploadJobs
 from supervisor.api.wyoming.events import BadEvent, read_event
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 
 SILENCE_SECONDS = 30.0
 """A client that sends nothing for this long is disconnected; while its transcript is made, it may be silent."""
@@ -134,7 +134,7 @@ class Conversation:
         frame = self._format.width * self._format.channels * self._format.rate
         if (self._receiver.size_bytes + len(chunk.audio)) > self._most_seconds * frame:
             hint = "raise wyoming.most_audio_seconds"
-            raise Refused(413, "audio_too_long", f"the command is longer than {self._most_seconds:g} s", hint)
+            raise RequestRefused(413, "audio_too_long", f"the command is longer than {self._most_seconds:g} s", hint)
         await self._receiver.write(chunk.audio)
 
     async def _answer(self) -> None:
@@ -193,12 +193,12 @@ class Conversation:
 
 
 def pcm_format(rate: int, width: int, channels: int) -> PcmFormat:
-    """Raises Refused for a format that no microphone has."""
+    """Raises RequestRefused for a format that no microphone has."""
     fits = all(isinstance(one, int) for one in (rate, width, channels)) and (
         0 < rate <= MOST_RATE and 0 < width <= MOST_WIDTH and 0 < channels <= MOST_CHANNELS
     )
     if not fits:
-        raise Refused(
+        raise RequestRefused(
             400, "bad_audio_format", f"{rate} Hz, {width} bytes, {channels} channels", "send 16-bit samples"
         )
     return PcmFormat(rate, width, channels)

@@ -18,7 +18,7 @@ from daemon_under_test import STARTERS, DaemonUnderTest, a_daemon
 from client.daemon.connection import DaemonClient
 from config.engines import ALIGNERS, TRANSCRIBERS
 from config.places import find_places
-from ipc.events import Event, WorkerChanged
+from ipc.events import DaemonEvent, WorkerChanged
 from ipc.vocabulary import Role
 from ipc.worker_messages import WorkerSetup
 
@@ -135,7 +135,7 @@ def is_ready(worker: dict[str, object]) -> bool:
     return worker["state"] == "ready"
 
 
-def _ready_pid(event: Event, role: Role) -> int | None:
+def _ready_pid(event: DaemonEvent, role: Role) -> int | None:
     if isinstance(event, WorkerChanged) and event.worker.role == role and event.worker.state == "ready":
         return event.worker.pid
     return None

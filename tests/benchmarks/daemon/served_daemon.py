@@ -20,7 +20,7 @@ from client.daemon.connection import DaemonClient
 from client.terminal.errors import NoDaemon
 from config.places import Places, find_places
 from ipc.api_messages import JobOptions, JobView
-from ipc.events import Event, JobChanged
+from ipc.events import DaemonEvent, JobChanged
 from ipc.transcript import Transcript
 from ipc.vocabulary import FINISHED, Workflow
 
@@ -183,7 +183,7 @@ def _wait_until_warm(daemon: ServedDaemon, process: subprocess.Popen[bytes]) -> 
         time.sleep(BETWEEN_LOOKS_SECONDS)
 
 
-def _is_transcribed(event: Event, job_id: int) -> bool:
+def _is_transcribed(event: DaemonEvent, job_id: int) -> bool:
     """Told once all segments are stored."""
     return (
         isinstance(event, JobChanged)

@@ -22,6 +22,7 @@ from ipc.pipe import BadFrame
 from ipc.vocabulary import Phase, Role
 from ipc.worker_messages import (
     Align,
+    CachesReleased,
     Cancel,
     Decode,
     FromWorker,
@@ -30,7 +31,6 @@ from ipc.worker_messages import (
     Ready,
     Request,
     RequestFailed,
-    Rested,
     Stop,
     ToWorker,
     Transcribe,
@@ -221,7 +221,7 @@ class VirtualWorker:
 
     def _rested(self) -> None:
         if self.exitcode is None and not self._hangs:
-            self._heard(Rested(footprint_bytes=self._bytes))
+            self._heard(CachesReleased(footprint_bytes=self._bytes))
 
     async def _work(self, request: Request, phase: Phase, span: tuple[int, int]) -> None:
         """What a piece of work takes, with all that may happen in it."""

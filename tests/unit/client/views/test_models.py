@@ -9,7 +9,7 @@ from rich.console import Console
 
 from client.commands.models import waits_for_model
 from client.views.models import FetchBars, here_line, model_table
-from ipc.model_messages import FileProgress, ListedModel, ModelHere, ModelList
+from ipc.model_messages import FileProgress, ListedModel, ModelInstalled, ModelList
 from ipc.status_views import WorkerState, WorkerView
 
 DUTCH = "jonatasgrosman/wav2vec2-large-xlsr-53-dutch"
@@ -58,7 +58,7 @@ def test_a_bar_shows_file_bytes_and_what_is_left_on_one_line(columns: int) -> No
                     total_bytes=1_262_000_000,
                 )
             )
-        terminal.print(here_line(ModelHere(name="tiny", path="/t", size_bytes=75_000_000, fetched_bytes=0)))
+        terminal.print(here_line(ModelInstalled(name="tiny", path="/t", size_bytes=75_000_000, fetched_bytes=0)))
     page = screen.getvalue()
     assert "wav2vec2-large-x…  model.safetensors" in page
     assert "0.6/1.3 GB" in page

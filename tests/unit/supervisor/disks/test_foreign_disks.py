@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from eventually import eventually_async
 
-from supervisor.disks.disk_touch import NoLongerWanted, Touch, signed
-from supervisor.disks.foreign_disks import TOUCHES_AT_ONCE, DiskNotAnswering, ForeignDisks, disks_on_the_way
+from supervisor.disks.access import DiskAccess, NoLongerWanted, with_heartbeats
+from supervisor.disks.foreign_disks import ACCESSES_AT_ONCE, DiskNotAnswering, ForeignDisks, disks_on_the_way
 from supervisor.disks.mounts import Mount, mounts_of
 
 ROOT = Mount("/", "ext4", "1")
@@ -79,14 +79,14 @@ async def test_a_thousand_looks_at_a_dead_disk_make_a_few_threads(disks: Foreign
     for _ in range(700):
         with pytest.raises(DiskNotAnswering):
             await disks.look(dying.folder / "a.wav", dying.look)
-    assert dying.touched <= TOUCHES_AT_ONCE
-    await eventually_async(lambda: disk_threads() <= before + TOUCHES_AT_ONCE)
+    assert dying.touched <= ACCESSES_AT_ONCE
+    await eventually_async(lambda: disk_threads() <= before + ACCESSES_AT_ONCE)
 
 
 async def test_a_dead_disk_keeps_nobody_from_another(disks: ForeignDisks, dying: DyingDisk, tmp_path: Path) -> None:
     dying.answers.clear()
     stuck = [asyncio.ensure_future(disks.look(dying.folder / "a.wav", dying.look)) for _ in range(50)]
-    await eventually_async(lambda: dying.touched >= TOUCHES_AT_ONCE)
+    await eventually_async(lambda: dying.touched >= ACCESSES_AT_ONCE)
     assert await disks.look(tmp_path, lambda: "other") == "other"
     await asyncio.gather(*stuck, return_exceptions=True)
     assert await disks.look(tmp_path, lambda: "other") == "other"
@@ -132,10 +132,10 @@ async def test_another_disk_at_the_same_place_is_not_taken_for_the_dead_one(
 
 
 async def test_work_goes_on_for_as_long_as_it_gives_signs_of_life(disks: ForeignDisks, dying: DyingDisk) -> None:
-    def slow(touch: Touch) -> int:
+    def slow(access: DiskAccess) -> int:
         for _ in range(6):
             time.sleep(SOON / 2)
-            touch.sign()
+            access.heartbeat()
         return 6
 
     assert await disks.work(dying.folder / "a.wav", slow) == 6
@@ -145,9 +145,9 @@ async def test_work_that_was_given_up_changes_nothing_when_it_wakes(disks: Forei
     named: list[bytes] = []
     ended: list[BaseException] = []
 
-    def write(touch: Touch) -> None:
+    def write(access: DiskAccess) -> None:
         try:
-            for block in signed(iter([b"a", b"b"]), touch):
+            for block in with_heartbeats(iter([b"a", b"b"]), access):
                 dying.answers.wait()
                 named.append(block)
             named.append(b"renamed")

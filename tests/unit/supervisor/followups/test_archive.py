@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.disks import held_folder
-from supervisor.disks.disk_touch import NoLongerWanted
+from supervisor.disks.access import NoLongerWanted
 from supervisor.disks.file_identity import look_at, read_identity
-from supervisor.disks.held_folder import NO_LINKS, HeldFolder, Place
+from supervisor.disks.held_folder import NO_LINKS, HeldFolder, ScopedPath
 from supervisor.disks.temporary_names import LEAVING, UNFINISHED, TemporaryNames
 from supervisor.followups import archive as source_mover
 from supervisor.followups.archive import Archived, MovePutOff, move_recording
@@ -50,7 +50,7 @@ def recording(folder: Path, name: str = "a.m4a", content: bytes = SOUND) -> Path
 
 def moved(source: Path, folder: Path, known: object = None) -> Archived | None:
     known = known or read_identity(source)
-    return move_recording(Place(source), known, Place(folder), NAMES)  # type: ignore[arg-type]
+    return move_recording(ScopedPath(source), known, ScopedPath(folder), NAMES)  # type: ignore[arg-type]
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -220,13 +220,13 @@ def test_below_a_watched_folder_no_link_is_followed_at_either_end(
     if swapped == "source":
         (inbox / "sub").rename(private / "sub")
         (inbox / "sub").symlink_to(private / "sub")
-        assert move_recording(Place(source, inbox), known, Place(inbox / "done", inbox), NAMES) is None
+        assert move_recording(ScopedPath(source, inbox), known, ScopedPath(inbox / "done", inbox), NAMES) is None
         assert everything_in(private / "sub") == {"a.m4a": SOUND}
         assert everything_in(inbox / "done") == {}
     else:
         (inbox / "done").symlink_to(private)
         with pytest.raises(MovePutOff):
-            move_recording(Place(source, inbox), known, Place(inbox / "done", inbox), NAMES)
+            move_recording(ScopedPath(source, inbox), known, ScopedPath(inbox / "done", inbox), NAMES)
         assert source.exists() and not list(private.iterdir())
 
 
@@ -236,7 +236,9 @@ def test_done_may_be_a_link_that_only_the_owner_can_have_made(inbox: Path, tmp_p
     inbox.chmod(0o755)
     (inbox / "done").symlink_to("../archive")
     source = recording(inbox)
-    result = move_recording(Place(source, inbox), read_identity(source), Place(inbox / "done", inbox), NAMES)
+    result = move_recording(
+        ScopedPath(source, inbox), read_identity(source), ScopedPath(inbox / "done", inbox), NAMES
+    )
     assert result is not None and result.path == archive / "a.m4a"
     assert everything_in(archive) == {"a.m4a": SOUND}
 
@@ -351,7 +353,7 @@ def test_a_stop_ends_a_copy_and_leaves_no_half_of_it(inbox: Path, other_disk: Pa
             raise NoLongerWanted(side)
 
     with pytest.raises(NoLongerWanted):
-        move_recording(Place(source), read_identity(source), Place(other_disk), NAMES, stop)
+        move_recording(ScopedPath(source), read_identity(source), ScopedPath(other_disk), NAMES, stop)
     assert signs > 1 and source.exists() and not list(other_disk.iterdir())
 
 

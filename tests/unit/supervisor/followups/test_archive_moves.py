@@ -184,10 +184,12 @@ async def test_a_move_that_was_given_up_and_is_made_late_is_told_even_if_the_job
 async def test_a_disk_that_dies_under_a_copy_is_the_one_to_blame(
     queue: JobQueue, disks: Disks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copies(source: object, known: object, folder: object, names: object, sign: Callable[[str], None]) -> None:
-        sign("target")
-        sign("source")
-        sign("target")
+    def copies(
+        source: object, known: object, folder: object, names: object, heartbeat: Callable[[str], None]
+    ) -> None:
+        heartbeat("target")
+        heartbeat("source")
+        heartbeat("target")
         disks.answers.wait()
 
     monkeypatch.setattr("supervisor.followups.archive_moves.move_recording", copies)

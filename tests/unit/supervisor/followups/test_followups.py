@@ -22,7 +22,7 @@ from supervisor.disks.file_identity import FileIdentity, read_identity
 from supervisor.followups import outbox_runner
 from supervisor.followups import rules as aftermath
 from supervisor.followups.followups import FollowUps
-from supervisor.followups.outbox_runner import Again, OutboxRunner
+from supervisor.followups.outbox_runner import OutboxRunner, RetryAfter
 from supervisor.jobs.recordings import RecordingLocks, RecordingSearch
 from supervisor.progress.board import JobBoard
 from supervisor.progress.event_bus import EventBus
@@ -50,9 +50,9 @@ class Worker:
         self.begun: list[int] = []
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
-        self.answers: list[Again | Exception | None] = []
+        self.answers: list[RetryAfter | Exception | None] = []
 
-    async def __call__(self, follow_up: FollowUp) -> Again | None:
+    async def __call__(self, follow_up: FollowUp) -> RetryAfter | None:
         self.begun.append(follow_up.job_id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -233,13 +233,13 @@ async def test_a_stop_in_the_middle_of_a_copy_leaves_no_half_of_it(
     began = threading.Event()
 
     def endless(*arguments: Any) -> None:
-        sign = arguments[-1]
+        heartbeat = arguments[-1]
         half.write_text("")
         began.set()
         try:
             while True:
                 time.sleep(0.01)
-                sign("source")
+                heartbeat("source")
         finally:
             half.unlink()
 

@@ -14,7 +14,7 @@ from ipc.api_messages import JobOptions
 from ipc.transcript import Segment, Word
 from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.disks.held_folder import Place, held
+from supervisor.disks.held_folder import ScopedPath, held
 from supervisor.jobs.writing import ResultWriter
 from supervisor.results.file_plan import unchanged
 from supervisor.store.job import Job, WrittenFile, resolve_options
@@ -47,7 +47,7 @@ async def words_come(queue: JobQueue, job: Job) -> None:
 
 def is_there(file: WrittenFile) -> bool:
     path = Path(file.path)
-    with held(Place(path.parent)) as folder:
+    with held(ScopedPath(path.parent)) as folder:
         return file.sha256 is not None and unchanged(folder, path.name, (file.sha256,))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.disks import held_folder
-from supervisor.disks.held_folder import HeldFolder, Place, held
+from supervisor.disks.held_folder import HeldFolder, ScopedPath, held
 from supervisor.disks.temporary_names import SWAPPED, UNFINISHED, TemporaryNames
 from supervisor.results import atomic_file as result_file
 from supervisor.results.atomic_file import Claim, NameTaken, remove_leftovers, withdraw
@@ -33,17 +33,17 @@ def ours(*contents: bytes, only_replaces: bool = False, sets_aside: bool = False
 
 
 def write(path: Path, content: Iterable[bytes], claim: Claim = OVERWRITE, *, private: bool = False) -> str:
-    with open_home(Place(path.parent), path.name) as folder:
+    with open_home(ScopedPath(path.parent), path.name) as folder:
         return result_file.write(folder, path.name, content, NAMES, claim, private=private)
 
 
 def is_there(path: Path, sha256: str) -> bool:
-    with held(Place(path.parent)) as folder:
+    with held(ScopedPath(path.parent)) as folder:
         return unchanged(folder, path.name, (sha256,))
 
 
 def sweep(folder: Path, *known: bytes) -> None:
-    with held(Place(folder)) as opened:
+    with held(ScopedPath(folder)) as opened:
         remove_leftovers(opened, NAMES, {"srt": "talk.srt"}, {sha256_of(one) for one in known})
 
 
@@ -246,7 +246,7 @@ def test_what_others_write_in_a_tight_loop_is_all_there_in_the_end(tmp_path: Pat
         try:
             write(path, [b"ours %d" % number], ours(b"ours %d" % (number - 1)) if number % 2 else Claim())
             written += 1
-            with held(Place(tmp_path)) as folder:
+            with held(ScopedPath(tmp_path)) as folder:
                 withdraw(folder, path.name, sha256_of(b"ours %d" % number), NAMES)
         except NameTaken:
             pass

@@ -19,7 +19,7 @@ from client.terminal import exit_codes
 from config.field_types import NAME_FIELDS, name_template
 from ipc.api_messages import JobOptions
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.disks.held_folder import Place
+from supervisor.disks.held_folder import ScopedPath
 from supervisor.results.file_names import name_of
 from supervisor.results.file_plan import plan
 from supervisor.store.job import Job
@@ -125,7 +125,7 @@ def test_a_player_finds_the_result_by_the_very_name_of_the_recording(stem: str) 
 def test_every_character_that_a_file_system_takes_stays_in_the_results_name(stem: str, tmp_path: Path) -> None:
     recording = tmp_path / f"{stem}.mov"
     recording.write_bytes(b"x")
-    planned = plan(job_for(str(recording)), ["srt", "json"], Place(recording.parent), "suffix", {})
+    planned = plan(job_for(str(recording)), ["srt", "json"], ScopedPath(recording.parent), "suffix", {})
     assert planned == {"srt": tmp_path / f"{stem}.srt", "json": tmp_path / f"{stem}.json"}
     for path in planned.values():
         path.write_bytes(b"y")
@@ -134,7 +134,7 @@ def test_every_character_that_a_file_system_takes_stays_in_the_results_name(stem
 
 def test_a_recording_that_is_called_by_dots_alone_has_its_results_beside_it_and_nowhere_else(tmp_path: Path) -> None:
     for stem in (".", "..", "..."):
-        planned = plan(job_for(f"{tmp_path}/{stem}.wav"), ["srt"], Place(tmp_path), "suffix", {})
+        planned = plan(job_for(f"{tmp_path}/{stem}.wav"), ["srt"], ScopedPath(tmp_path), "suffix", {})
         assert planned is not None
         (path,) = planned.values()
         assert os.path.split(path) == (str(tmp_path), f"{stem}.srt")

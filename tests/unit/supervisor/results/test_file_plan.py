@@ -15,7 +15,7 @@ import pytest
 from ipc.api_messages import JobOptions
 from ipc.vocabulary import Format, IfExists
 from supervisor.disks.file_identity import FileIdentity, look_at
-from supervisor.disks.held_folder import Place, held
+from supervisor.disks.held_folder import ScopedPath, held
 from supervisor.disks.temporary_names import TemporaryNames
 from supervisor.results import atomic_file as result_file
 from supervisor.results import file_plan as result_files
@@ -44,7 +44,7 @@ def plan(
 
 
 def write(path: Path, content: Iterable[bytes]) -> str:
-    with held(Place(path.parent)) as folder:
+    with held(ScopedPath(path.parent)) as folder:
         return result_file.write(folder, path.name, content, NAMES, Claim())
 
 

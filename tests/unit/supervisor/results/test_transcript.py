@@ -17,7 +17,7 @@ from ipc.api_messages import JobOptions
 from ipc.transcript import Segment, Word
 from ipc.vocabulary import Format
 from supervisor.disks.file_identity import FileIdentity
-from supervisor.disks.held_folder import Place, held
+from supervisor.disks.held_folder import ScopedPath, held
 from supervisor.disks.temporary_names import TemporaryNames
 from supervisor.results.atomic_file import Claim, write
 from supervisor.results.formats import BLOCK_CHARACTERS, render
@@ -103,6 +103,6 @@ def test_whoever_still_writes_from_a_copy_that_was_closed_leaves_the_old_file(tm
         stored.close()
         yield from blocks
 
-    with pytest.raises(ValueError, match="closed"), held(Place(tmp_path)) as folder:
+    with pytest.raises(ValueError, match="closed"), held(ScopedPath(tmp_path)) as folder:
         write(folder, "a.srt", interrupted(), TemporaryNames("0123456789abcdef", 1), Claim())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.srt", "old")]

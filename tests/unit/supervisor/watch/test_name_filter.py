@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ipc.api_messages import AddWatch
 from ipc.vocabulary import Format
-from supervisor.watch.name_filter import NamePatterns, matches
+from supervisor.watch.name_filter import NameFilter, matches
 from supervisor.watch.recording_names import MEDIA, is_candidate
 
 NAMES = st.sampled_from(["talk", "Draft 2", "Käthe", "old", "a.b"])
@@ -35,24 +35,24 @@ PATTERNS = st.lists(
 def test_exclude_wins_and_include_only_ever_narrows_what_ends_as_recordings_do(
     path: str, include: tuple[str, ...], exclude: tuple[str, ...]
 ) -> None:
-    wanted = NamePatterns(include, exclude).want(path)
+    wanted = NameFilter(include, exclude).want(path)
     if any(matches(pattern, path) for pattern in exclude):
         assert not wanted
     if wanted and not path.endswith(".xyz"):
         assert is_candidate(path.rpartition("/")[2])
-    assert NamePatterns((), exclude).want(path) or not wanted or path.endswith(".xyz")
+    assert NameFilter((), exclude).want(path) or not wanted or path.endswith(".xyz")
 
 
 @given(PATHS, PATTERNS)
 def test_letter_case_and_the_spelling_of_accents_make_no_difference(path: str, include: tuple[str, ...]) -> None:
-    patterns = NamePatterns(include)
+    patterns = NameFilter(include)
     other = unicodedata.normalize("NFD", path).upper()
     assert patterns.want(path) == patterns.want(other)
 
 
 @given(PATHS, PATTERNS)
 def test_in_a_folder_that_is_closed_nothing_is_wanted(path: str, exclude: tuple[str, ...]) -> None:
-    patterns = NamePatterns((), exclude)
+    patterns = NameFilter((), exclude)
     folders = path.split("/")[:-1]
     if any(patterns.close("/".join(folders[: depth + 1])) for depth in range(len(folders))):
         assert not patterns.want(path)
@@ -79,12 +79,12 @@ def test_patterns_mean_what_file_managers_would_show(pattern: str, meant: list[s
 
 
 def test_only_a_written_out_ending_makes_a_recording_of_what_is_none() -> None:
-    assert NamePatterns(("*.xyz",)).want("a.XYZ")
-    assert NamePatterns(("*", "*.xyz")).want("a.xyz")
-    assert not any(NamePatterns((wide,)).want("a.xyz") for wide in ("*", "*.*", "*.x*", "a.xy?", "**"))
-    assert not NamePatterns(("*.xyz",)).want("a.m4a")
-    assert not any(NamePatterns((f"*.{form}",)).want(f"a.{form.upper()}") for form in get_args(Format))
-    assert not any(NamePatterns(("*.m4a", "*.xyz")).want(name) for name in (".a.xyz", "~$a.xyz", "a.tmp.xyz"))
+    assert NameFilter(("*.xyz",)).want("a.XYZ")
+    assert NameFilter(("*", "*.xyz")).want("a.xyz")
+    assert not any(NameFilter((wide,)).want("a.xyz") for wide in ("*", "*.*", "*.x*", "a.xy?", "**"))
+    assert not NameFilter(("*.xyz",)).want("a.m4a")
+    assert not any(NameFilter((f"*.{form}",)).want(f"a.{form.upper()}") for form in get_args(Format))
+    assert not any(NameFilter(("*.m4a", "*.xyz")).want(name) for name in (".a.xyz", "~$a.xyz", "a.tmp.xyz"))
 
 
 def by_definition(wanted: Sequence[str], steps: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, Lines, Moved, Opening, as_line
+from ipc.decoder_messages import LINE_LIMIT_BYTES, BadLine, Decoded, DecodeProgress, Lines, OpeningFile, as_line
 from ipc.transcript import RecordingFacts
 from workers.decoder.verdict import DecoderSilence, death_of
 
@@ -70,10 +70,10 @@ def test_a_death_is_told_with_its_signal_and_its_place(status: int | None, kind:
 
 
 def test_lines_are_put_together_from_whatever_pieces_arrive() -> None:
-    said = as_line(Moved(done_seconds=1.5)) + as_line(Decoded(recording=RecordingFacts(read_seconds=2.0)))
+    said = as_line(DecodeProgress(done_seconds=1.5)) + as_line(Decoded(recording=RecordingFacts(read_seconds=2.0)))
     lines = Lines()
     heard = [message for at in range(len(said)) for message in lines.feed(said[at : at + 1])]
-    assert heard == [Moved(done_seconds=1.5), Decoded(recording=RecordingFacts(read_seconds=2.0))]
+    assert heard == [DecodeProgress(done_seconds=1.5), Decoded(recording=RecordingFacts(read_seconds=2.0))]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_no_message_is_refused(nonsense: bytes) -> None:
 
 def test_what_was_said_before_a_line_of_nonsense_is_heard() -> None:
     """Or the recording would not count as begun, and a decoder that it took over as one that never started."""
-    coming = Lines().feed(as_line(Opening()) + b"nonsense\n")
-    assert next(coming) == Opening()
+    coming = Lines().feed(as_line(OpeningFile()) + b"nonsense\n")
+    assert next(coming) == OpeningFile()
     with pytest.raises(BadLine):
         next(coming)

@@ -13,7 +13,7 @@ from eventually import eventually
 from fake_hub import FakeHub, a_hub
 
 from config.model_names import ALIGNMENT_BUNDLES, BUNDLE_FILES
-from ipc.model_messages import FileProgress, ModelHere, ModelMessage, ModelRefusal
+from ipc.model_messages import FileProgress, ModelInstalled, ModelMessage, ModelRefusal
 from workers.model_manager.pull import Puller
 from workers.model_manager.selection import ModelRequest
 from workers.models import download
@@ -59,7 +59,7 @@ def test_a_bundle_comes_through_a_breaking_line_to_where_torch_looks(hub: FakeHu
     assert all(wanted.startswith("bytes=") for wanted in (second, third))
     assert bundle_file(GERMAN).read_bytes() == BUNDLE
     assert [file.name for file in bundle_file(GERMAN).parent.iterdir() if file.suffix != ".lock"] == [FILE]
-    here = [one for one in said if isinstance(one, ModelHere)]
+    here = [one for one in said if isinstance(one, ModelInstalled)]
     assert here[0].fetched_bytes == len(BUNDLE)
     assert any(isinstance(one, FileProgress) and one.total_bytes == len(BUNDLE) for one in said)
 
@@ -97,7 +97,7 @@ def test_two_processes_that_want_the_same_bundle_fetch_each_byte_once(hub: FakeH
         assert not waited.wait(1.0)
         hub.stalls.clear()
         fetched = [pull.result()[-1] for pull in pulls]
-    assert [one.fetched_bytes for one in fetched if isinstance(one, ModelHere)] == [len(BUNDLE), 0]
+    assert [one.fetched_bytes for one in fetched if isinstance(one, ModelInstalled)] == [len(BUNDLE), 0]
     assert [wanted[:6] for wanted in hub.gets(FILE)] == ["", "bytes="]
     assert bundle_file(GERMAN).read_bytes() == BUNDLE
 

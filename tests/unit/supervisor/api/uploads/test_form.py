@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from config.settings import HttpSettings, MediaSettings, Settings
 from supervisor.api.uploads.form import Form, received_form
 from supervisor.api.uploads.spool import PcmFormat, UploadSpool, file_name, wav_header
-from supervisor.system.refused import Refused
+from supervisor.system.refused import RequestRefused
 from supervisor.system.reload import LiveSettings
 
 SOUND = bytes(range(256)) * 700
@@ -84,7 +84,7 @@ def test_a_body_in_any_pieces_is_the_same_body(tmp_path_factory: pytest.TempPath
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 60, len(FILE) // 2, len(FILE), len(FILE) + 30, len(FILE + MODEL) + 1])
 def test_a_body_that_ends_too_early_is_refused_and_leaves_nothing(tmp_path: Path, cut: int) -> None:
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path), asked([(FILE + MODEL + END)[:cut]]))
     assert (no.value.status, no.value.code) == (400, "malformed_body")
     assert spool(tmp_path).folders() == []
@@ -98,32 +98,32 @@ def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"\0" * 100, b"--b", b"--b\r\nX\r\n\r\n", b"garbage\r\n--b\r\n", b"--b\r\n" * 50])
 def test_garbage_is_refused(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path), asked([body]))
     assert no.value.status == 400
 
 
 def test_too_much_is_refused_while_it_comes(tmp_path: Path) -> None:
     big = FILE[:-2] + bytes(1_200_000) + b"\r\n" + END
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path, most_mb=1), asked([big[:500_000], big[500_000:]]))
     assert (no.value.status, no.value.code) == (413, "file_too_large")
     long = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + b"x" * 70_000 + b"\r\n"
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path), asked([long + END]))
     assert no.value.code == "fields_too_large"
     assert spool(tmp_path).folders() == []
 
 
 def test_a_full_disk_and_too_many_uploads_are_refused_for_now(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path, floor_mb=10**9), asked([FILE + END]))
     assert (no.value.status, no.value.code) == (429, "disk_full")
     place = spool(tmp_path, most_uploads=1)
 
     async def second(form: Form) -> None:
         async with place.receiving("x"):
-            with pytest.raises(Refused) as no:
+            with pytest.raises(RequestRefused) as no:
                 async with place.receiving("y"):
                     pass
             assert no.value.code == "too_many_uploads"
@@ -133,7 +133,7 @@ def test_a_full_disk_and_too_many_uploads_are_refused_for_now(tmp_path: Path) ->
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     empty = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n\r\n' + END
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path), asked([empty]))
     assert no.value.code == "audio_unreadable"
 
@@ -146,7 +146,7 @@ def test_a_recording_may_be_the_whole_body_and_its_options_the_query(tmp_path: P
 
 
 def test_a_body_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as no:
+    with pytest.raises(RequestRefused) as no:
         read(spool(tmp_path), asked([b"{}"], "application/json"))
     assert no.value.status == 415
 

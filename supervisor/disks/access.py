@@ -20,7 +20,7 @@ class NoLongerWanted(Exception):
     """The caller has given up this work: it must not change anything any more."""
 
 
-class Touch:
+class DiskAccess:
     """Work on the disks of one path, or of several."""
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -33,15 +33,15 @@ class Touch:
         """Path → the disk that it leads to."""
         self.holds: list[str] = []
         """The disks on which this counts as a thread."""
-        self.last_sign = time.monotonic()
+        self.last_heartbeat = time.monotonic()
         self._is_given_up = threading.Event()
 
-    def sign(self, at: Path | str | None = None) -> None:
+    def heartbeat(self, at: Path | str | None = None) -> None:
         """The work makes progress and is about to access the path `at`. Raises NoLongerWanted."""
         if at is not None:
             self.path = str(at)
             self.mount = self.mounts.get(self.path, self.mount)
-        self.last_sign = time.monotonic()
+        self.last_heartbeat = time.monotonic()
         if self._is_given_up.is_set():
             raise NoLongerWanted(self.path)
 
@@ -50,23 +50,23 @@ class Touch:
         self._is_given_up.set()
 
 
-def signed(blocks: Iterator[bytes], touch: Touch) -> Iterator[bytes]:
-    """The same blocks, with a sign of life at each one and at the end. Raises NoLongerWanted."""
+def with_heartbeats(blocks: Iterator[bytes], access: DiskAccess) -> Iterator[bytes]:
+    """The same blocks, with a heartbeat at each one and at the end. Raises NoLongerWanted."""
     for block in blocks:
-        touch.sign()
+        access.heartbeat()
         yield block
-    touch.sign()
+    access.heartbeat()
 
 
-async def ends(doing: "asyncio.Future[Answer]", touch: Touch, quiet_seconds: float) -> bool:
-    """Whether the work ends; False: no sign of life for `quiet_seconds`. A deadline that passed while we slept
+async def ends(doing: "asyncio.Future[Answer]", access: DiskAccess, quiet_seconds: float) -> bool:
+    """Whether the work ends; False: no heartbeat for `quiet_seconds`. A deadline that passed while we slept
     restarts."""
     while not doing.done():
-        due = touch.last_sign + quiet_seconds
+        due = access.last_heartbeat + quiet_seconds
         if (left := due - time.monotonic()) > 0:
             await asyncio.wait({doing}, timeout=left)
         elif -left > OVERSLEPT_SECONDS:
-            touch.last_sign = time.monotonic()
+            access.last_heartbeat = time.monotonic()
         else:
             return False
     return True
